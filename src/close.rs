@@ -1,0 +1,213 @@
+//! Close codes, and the payload of a Close frame (§5.5.1, §7.4).
+//!
+//! The numbers only: when a Close frame is sent, and what it does to a connection, is the business of
+//! [`protocol`](crate::protocol).
+
+use std::fmt;
+
+/// Says why a connection was closed (§7.4).
+///
+/// Every `u16` converts into a `CloseCode` and back without loss. Which of them may stand on the wire is another
+/// question, answered by [`CloseCode::is_sendable`]: some exist only to tell a program what happened.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::CloseCode;
+///
+/// assert_eq!(CloseCode::from(1001), CloseCode::Away);
+/// assert_eq!(u16::from(CloseCode::Other(4321)), 4321);
+/// assert!(!CloseCode::Abnormal.is_sendable());
+/// ```
+#[derive(Debug, Eq, PartialEq, Hash, Clone, Copy)]
+pub enum CloseCode {
+    /// 1000: the purpose of the connection has been fulfilled.
+    Normal,
+    /// 1001: an endpoint goes away, such as a server that shuts down or a browser that leaves the page.
+    Away,
+    /// 1002: the peer broke the protocol.
+    Protocol,
+    /// 1003: the peer sent a kind of data that this endpoint cannot accept.
+    Unsupported,
+    /// 1005, never sent: the peer's Close frame carried no code.
+    Status,
+    /// 1006, never sent: the connection ended without a Close frame.
+    Abnormal,
+    /// 1007: the data of a message did not fit its type, such as text that is not UTF-8.
+    Invalid,
+    /// 1008: a message broke a rule of this endpoint that has no code of its own.
+    Policy,
+    /// 1009: a message was too big to process.
+    Size,
+    /// 1010: the client wanted an extension that the server did not negotiate.
+    Extension,
+    /// 1011: the server met something unexpected.
+    Error,
+    /// 1012: the server restarts; come back soon.
+    Restart,
+    /// 1013: the server is overloaded; come back later.
+    Again,
+    /// 1015, never sent: the TLS handshake failed.
+    #[doc(hidden)]
+    Tls,
+    /// No code at all: a Close frame with an empty payload.
+    #[doc(hidden)]
+    Empty,
+    /// Any other number: 1014, those of libraries and frameworks (3000 to 3999), of applications (4000 to 4999), and
+    /// those that nobody may send.
+    #[doc(hidden)]
+    Other(u16),
+}
+
+impl CloseCode {
+    /// Returns whether the code may stand in a Close frame (§7.4.1, §7.4.2, and the registry of IANA for 1012 to 1014).
+    pub fn is_sendable(self) -> bool {
+        matches!(u16::from(self), 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl From<u16> for CloseCode {
+    fn from(code: u16) -> Self {
+        match code {
+            0 => Self::Empty,
+            1000 => Self::Normal,
+            1001 => Self::Away,
+            1002 => Self::Protocol,
+            1003 => Self::Unsupported,
+            1005 => Self::Status,
+            1006 => Self::Abnormal,
+            1007 => Self::Invalid,
+            1008 => Self::Policy,
+            1009 => Self::Size,
+            1010 => Self::Extension,
+            1011 => Self::Error,
+            1012 => Self::Restart,
+            1013 => Self::Again,
+            1015 => Self::Tls,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        match code {
+            CloseCode::Empty => 0,
+            CloseCode::Normal => 1000,
+            CloseCode::Away => 1001,
+            CloseCode::Protocol => 1002,
+            CloseCode::Unsupported => 1003,
+            CloseCode::Status => 1005,
+            CloseCode::Abnormal => 1006,
+            CloseCode::Invalid => 1007,
+            CloseCode::Policy => 1008,
+            CloseCode::Size => 1009,
+            CloseCode::Extension => 1010,
+            CloseCode::Error => 1011,
+            CloseCode::Restart => 1012,
+            CloseCode::Again => 1013,
+            CloseCode::Tls => 1015,
+            CloseCode::Other(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        u16::from(*self).fmt(f)
+    }
+}
+
+/// The longest reason that fits beside a code into a control frame, in bytes (§5.5).
+pub const MAX_REASON: usize = 123;
+
+/// Says what is wrong with the payload of a Close frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvalidPayload {
+    /// A single byte: half a code.
+    Truncated,
+    /// A code that may not be sent.
+    Code,
+    /// A reason that is not UTF-8.
+    Reason,
+}
+
+/// Writes the payload of a Close frame: nothing for the codes that mean "no code", else the code and the reason
+/// (§5.5.1).
+///
+/// The reason is cut before the first character that would exceed [`MAX_REASON`] bytes; who must not lose a part of it
+/// asks before.
+pub(crate) fn encode_payload(code: CloseCode, reason: &str) -> Vec<u8> {
+    if matches!(code, CloseCode::Empty | CloseCode::Status) {
+        return Vec::new();
+    }
+    let end = (0..=MAX_REASON.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    let mut payload = u16::from(code).to_be_bytes().to_vec();
+    payload.extend(reason.bytes().take(end));
+    payload
+}
+
+/// Reads the payload of a Close frame that a peer sent; no payload is [`CloseCode::Status`].
+pub(crate) fn parse_payload(payload: &[u8]) -> Result<(CloseCode, &str), InvalidPayload> {
+    match payload {
+        [] => Ok((CloseCode::Status, "")),
+        // §5.5.1: if there is a body, its first two bytes MUST be the code.
+        [_] => Err(InvalidPayload::Truncated),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::from(u16::from_be_bytes([*high, *low]));
+            if !code.is_sendable() {
+                return Err(InvalidPayload::Code);
+            }
+            // §5.5.1: the reason is UTF-8; §8.1 says what happens otherwise.
+            let reason = std::str::from_utf8(reason).map_err(|_| InvalidPayload::Reason)?;
+            Ok((code, reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written from the table of §7.4.1, the ranges of §7.4.2 and the registry; not from the code above.
+    fn may_stand_on_the_wire(code: u16) -> bool {
+        match code {
+            1004 | 1005 | 1006 | 1015 => false,
+            1000..=1014 => true,
+            3000..=3999 => true,
+            4000..=4999 => true,
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn f7_every_code_in_and_out() {
+        for number in 0..=u16::MAX {
+            let code = CloseCode::from(number);
+            assert_eq!(u16::from(code), number);
+            assert_eq!(code.is_sendable(), may_stand_on_the_wire(number), "{number}");
+            let parsed = parse_payload(&number.to_be_bytes()).map(|(code, _)| u16::from(code));
+            assert_eq!(parsed.is_ok(), may_stand_on_the_wire(number), "{number}");
+            if code.is_sendable() {
+                assert_eq!(parse_payload(&encode_payload(code, "why")), Ok((code, "why")));
+            }
+        }
+    }
+
+    #[test]
+    fn s5_5_1_payload_of_zero_one_and_two_bytes() {
+        assert_eq!(parse_payload(&[]), Ok((CloseCode::Status, "")));
+        assert_eq!(parse_payload(&[3]), Err(InvalidPayload::Truncated));
+        assert_eq!(parse_payload(&[3, 0xe8]), Ok((CloseCode::Normal, "")));
+        assert_eq!(parse_payload(&[3, 0xe8, 0xff]), Err(InvalidPayload::Reason));
+    }
+
+    #[test]
+    fn s5_5_a_long_reason_is_cut_between_characters() {
+        let payload = encode_payload(CloseCode::Normal, &"\u{20ac}".repeat(50));
+        assert_eq!(payload.len(), 2 + 123);
+        let payload = encode_payload(CloseCode::Normal, &format!("x{}", "\u{20ac}".repeat(50)));
+        assert_eq!(payload.len(), 2 + 1 + 120);
+        assert!(parse_payload(&payload).is_ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! A whole message, as a program sends and receives it (§1.2, §5.6).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::error::Result;
+
+/// A whole WebSocket message: text or bytes (§5.6).
+///
+/// What can be sent converts into a `Message`, so that [`Sender::send`](crate::Sender::send) and its like take strings,
+/// slices and vectors directly.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::Message;
+///
+/// let text = Message::from("salmon");
+/// assert!(text.is_text());
+/// assert_eq!(text.as_text()?, "salmon");
+/// assert_eq!(Message::from(vec![1, 2, 3]).len(), 3);
+/// # sockeye::Result::Ok(())
+/// ```
+#[derive(Debug, Eq, PartialEq, Clone)]
+pub enum Message {
+    /// Text, always valid UTF-8 (§8.1).
+    Text(String),
+    /// Bytes that the protocol does not look into.
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    /// Makes a text message.
+    pub fn text<S: Into<String>>(string: S) -> Self {
+        Self::Text(string.into())
+    }
+
+    /// Makes a binary message.
+    pub fn binary<B: Into<Vec<u8>>>(bytes: B) -> Self {
+        Self::Binary(bytes.into())
+    }
+
+    /// Returns whether this is a text message.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// Returns whether this is a binary message.
+    pub fn is_binary(&self) -> bool {
+        matches!(self, Self::Binary(_))
+    }
+
+    /// Returns the length of the payload in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether the payload has no byte at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the payload, whatever its type.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Takes the payload out, whatever its type, without copying it.
+    pub fn into_data(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Takes the payload out as text, without copying it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if this is a binary message and not UTF-8.
+    pub fn into_text(self) -> Result<String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Binary(bytes) => String::from_utf8(bytes).map_err(|err| err.utf8_error().into()),
+        }
+    }
+
+    /// Looks at the payload as text.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if this is a binary message and not UTF-8.
+    pub fn as_text(&self) -> Result<&str> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Binary(bytes) => Ok(std::str::from_utf8(bytes)?),
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    /// Writes text as it is, also that of a binary message; anything else as its length.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_text() {
+            Ok(text) => f.write_str(text),
+            Err(_) => write!(f, "Binary Data<length={}>", self.len()),
+        }
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Box<str>> for Message {
+    fn from(text: Box<str>) -> Self {
+        Self::Text(text.into_string())
+    }
+}
+
+impl From<Cow<'_, str>> for Message {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::Text(text.into_owned())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Binary(bytes.to_vec())
+    }
+}
+
+impl From<Box<[u8]>> for Message {
+    fn from(bytes: Box<[u8]>) -> Self {
+        Self::Binary(bytes.into_vec())
+    }
+}
+
+impl From<Cow<'_, [u8]>> for Message {
+    fn from(bytes: Cow<'_, [u8]>) -> Self {
+        Self::Binary(bytes.into_owned())
+    }
+}

@@ -1,0 +1,1 @@
+//! The opening handshake (§1.3, §4).
