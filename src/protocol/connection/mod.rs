@@ -1,0 +1,326 @@
+//! The state machine of a connection: CONNECTING, OPEN, CLOSING, CLOSED (§4, §5.5, §7).
+//!
+//! `opening` holds what happens before a connection is open, `closing` what happens once it is to end, and `sending`
+//! all that the caller may ask for.
+
+mod closing;
+mod opening;
+mod sending;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::closing::Drain;
+use self::opening::Opening;
+use super::assembler::{Assembler, whole_message};
+use super::frame::{Frame, len64};
+use super::handshake::{Request, Response};
+use super::header::{OpCode, Reserved, Rules};
+use super::incoming::{Incoming, Keep};
+use super::{Answers, Config, ProtocolError, Role};
+use crate::close::{self, CloseCode};
+use crate::message::Message;
+
+/// One end of a WebSocket connection, from the opening handshake to the end, without any I/O.
+///
+/// See the [module](super) for how it is driven.
+pub struct Connection {
+    config: Arc<Config>,
+    role: Role,
+    phase: Phase,
+    reserved: Reserved,
+    /// Whether a message is in progress on the wire, which a front end may have hidden from the assembler.
+    in_message: bool,
+    incoming: Incoming,
+    message: Option<Box<Assembler>>,
+    /// When the peer was last heard.
+    heard: Instant,
+    /// While open, when the last Ping went out; in every other phase, when that phase must have ended.
+    mark: Option<Instant>,
+    pongs: Pongs,
+}
+
+/// Where a connection stands; [`State`] is what the RFC calls it.
+#[derive(Debug)]
+enum Phase {
+    /// The head of the peer is awaited, the request by a server, the response by a client.
+    Opening(Box<Opening>),
+    /// A server has the request, and the front end owes the response.
+    Answering,
+    Open,
+    /// Our Close is out, the peer's is awaited.
+    CloseSent,
+    /// The peer's Close is here, and the front end owes ours.
+    CloseReceived,
+    /// The peer broke the protocol, and the front end owes the Close that says so.
+    Failed,
+    /// Both Closes are done with: what is left is to end TCP (§7.1.1).
+    Draining(Drain),
+    Closed,
+}
+
+/// Whether Pings are answered at once.
+#[derive(Debug)]
+enum Pongs {
+    Sent,
+    /// Output does not move: the answer to the latest Ping waits (§5.5.3).
+    Held(Option<Vec<u8>>),
+}
+
+/// The states of a connection (§4.1, §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The opening handshake is not complete.
+    Connecting,
+    /// Messages flow.
+    Open,
+    /// A Close frame was sent, or received, or the connection is being failed.
+    Closing,
+    /// Nothing is awaited any more: TCP may be closed.
+    Closed,
+}
+
+/// What a connection has received.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A server got a request, and owes an answer: [`Connection::respond`] or [`Connection::refuse`].
+    Request(Request),
+    /// A client got the response that opens the connection; it has been checked.
+    Response(Response),
+    /// A client got a response that does not open the connection, such as a redirect; the connection is closed.
+    Rejected(Response),
+    /// A frame came, and is to be handed back to [`Connection::accept`]; with [`Answers::Manual`] only.
+    Frame(Frame),
+    /// A whole message came.
+    Message(Message),
+    /// A Ping came. With [`Answers::Manual`] the front end sends what [`Connection::answer`] returns.
+    Ping(Vec<u8>),
+    /// A Pong came.
+    Pong(Vec<u8>),
+    /// The peer's Close came: its code ([`CloseCode::Status`] for none) and its reason. With [`Answers::Manual`] the
+    /// front end sends what [`Connection::close_reply`] returns.
+    Close(CloseCode, String),
+}
+
+impl Connection {
+    fn new(config: Arc<Config>, role: Role, opening: Opening, now: Instant) -> Self {
+        let mark = now.checked_add(config.handshake_timeout);
+        Self {
+            config,
+            role,
+            phase: Phase::Opening(Box::new(opening)),
+            reserved: Reserved::None,
+            in_message: false,
+            incoming: Incoming::default(),
+            message: None,
+            heard: now,
+            mark,
+            pongs: Pongs::Sent,
+        }
+    }
+
+    /// Returns which end this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns the state of the connection.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Opening(_) | Phase::Answering => State::Connecting,
+            Phase::Open => State::Open,
+            Phase::CloseSent | Phase::CloseReceived | Phase::Failed | Phase::Draining(_) => State::Closing,
+            Phase::Closed => State::Closed,
+        }
+    }
+
+    /// Returns how much of the payload in progress has not come yet, in bytes, so that a front end can read more at
+    /// once.
+    pub fn missing(&self) -> u64 {
+        self.incoming.missing()
+    }
+
+    /// Takes bytes that came from the peer, off the front of `input`, up to the next event.
+    ///
+    /// To be called until it returns `None`: then all of `input` is used up, except while the front end owes the answer
+    /// to a request. Payloads are unmasked where they lie in `input`. `now` is any clock that never goes back.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke. The connection is failed by then (§7.1.7): what is to be sent is in `out`, and
+    /// everything that still comes is discarded. With [`Answers::Manual`] the front end owes the Close frame, which
+    /// [`Connection::failure`] makes.
+    pub fn receive(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        if !input.is_empty() {
+            self.heard = now;
+        }
+        let received = match self.phase {
+            Phase::Open | Phase::CloseSent => self.receive_frames(input, now, out),
+            Phase::Opening(_) => self.receive_head(input, now, out),
+            Phase::Answering => Ok(None),
+            Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
+                self.discard(input);
+                Ok(None)
+            }
+        };
+        received.inspect_err(|err| self.fail(*err, now, out))
+    }
+
+    /// Takes a frame back that came as [`Event::Frame`], and acts on it; a frame that is not handed back has not been.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn accept(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let accepted = match self.phase {
+            Phase::Open | Phase::CloseSent => self.take_frame(frame, now, out),
+            _ => Ok(None),
+        };
+        accepted.inspect_err(|err| self.fail(*err, now, out))
+    }
+
+    fn receive_frames(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        while let Some(frame) = self.next_frame(input)? {
+            // After our Close only the peer's counts (§5.5.1, §7.1.4).
+            if matches!(self.phase, Phase::CloseSent) && frame.opcode() != OpCode::Close {
+                continue;
+            }
+            if self.config.answers == Answers::Manual {
+                return Ok(Some(Event::Frame(frame)));
+            }
+            let event = self.take_frame(frame, now, out)?;
+            if event.is_some() {
+                return Ok(event);
+            }
+            // A Close has been answered: what follows it is discarded (§5.5.1).
+            if !matches!(self.phase, Phase::Open | Phase::CloseSent) {
+                self.discard(input);
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+        let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Close } else { Keep::All };
+        let frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
+        if let Some(frame) = &frame {
+            if !frame.is_control() {
+                self.in_message = !frame.is_final();
+            }
+        }
+        Ok(frame)
+    }
+
+    fn rules(&self) -> Rules {
+        let assembled = self.message.as_ref().map_or(0, |message| message.len());
+        Rules {
+            role: self.role,
+            masking_strict: self.config.masking_strict,
+            reserved: self.reserved,
+            in_message: self.in_message,
+            max_frame: len64(self.config.max_frame_size),
+            room: len64(self.config.max_message_size.saturating_sub(assembled)),
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        match frame.opcode() {
+            OpCode::Text | OpCode::Binary => self.begin_message(frame),
+            OpCode::Continue => self.continue_message(frame),
+            OpCode::Ping => self.take_ping(frame.into_data(), now, out),
+            OpCode::Pong => Ok(Some(Event::Pong(frame.into_data()))),
+            OpCode::Close => self.take_close(&frame, now, out),
+            OpCode::Bad => Err(ProtocolError::ReservedOpCode),
+        }
+    }
+
+    fn begin_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
+        if self.message.is_some() {
+            return Err(ProtocolError::InterruptedMessage);
+        }
+        if frame.is_final() {
+            return whole_message(frame).map(|message| Some(Event::Message(message)));
+        }
+        self.message = Some(Box::new(Assembler::begin(frame, &self.config)?));
+        Ok(None)
+    }
+
+    fn continue_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
+        let is_final = frame.is_final();
+        let message = self.message.as_mut().ok_or(ProtocolError::LoneContinuation)?;
+        message.push(frame, &self.config)?;
+        if !is_final {
+            return Ok(None);
+        }
+        let message = self.message.take().ok_or(ProtocolError::LoneContinuation)?;
+        message.finish().map(|message| Some(Event::Message(message)))
+    }
+
+    /// §5.5.2: a Ping MUST be answered with a Pong, as soon as is practical.
+    fn take_ping(
+        &mut self,
+        payload: Vec<u8>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        if self.config.answers == Answers::Automatic {
+            if let Some(pong) = self.answer(payload.clone()) {
+                self.send_frame(pong, now, out)?;
+            }
+        }
+        Ok(Some(Event::Ping(payload)))
+    }
+
+    fn take_close(
+        &mut self,
+        frame: &Frame,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let (code, reason) = close::parse_payload(frame.as_slice())?;
+        let event = Event::Close(code, reason.to_owned());
+        self.message = None;
+        if matches!(self.phase, Phase::CloseSent) {
+            self.drain(false, now);
+            return Ok(Some(event));
+        }
+        self.phase = Phase::CloseReceived;
+        if self.config.answers == Answers::Automatic {
+            self.send_frame(Self::close_reply(code), now, out)?;
+        }
+        Ok(Some(event))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("reserved", &self.reserved)
+            .finish_non_exhaustive()
+    }
+}

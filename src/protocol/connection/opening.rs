@@ -1,0 +1,175 @@
+//! The opening handshake within the state machine (§4); its rules are in [`handshake`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Connection, Event, Phase};
+use crate::protocol::handshake::head::HeadBuffer;
+use crate::protocol::handshake::{Request, Response, client, server};
+use crate::protocol::header::Reserved;
+use crate::protocol::{Config, ProtocolError, Role};
+
+/// The status that opens a connection (§4.2.2).
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// The most interim responses (1xx) that a client skips.
+const MAX_INTERIM: u8 = 8;
+
+/// What is known while the head of the peer is awaited.
+#[derive(Debug)]
+pub(super) struct Opening {
+    head: HeadBuffer,
+    /// The request that a client has sent.
+    request: Option<Request>,
+    interim: u8,
+}
+
+impl Connection {
+    /// Makes the server's end of a connection, which waits for a request.
+    pub fn server(config: Arc<Config>, now: Instant) -> Self {
+        Self::new(config, Role::Server, Opening::new(None), now)
+    }
+
+    /// Makes the client's end of a connection, and writes its request.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::UnsendableHead`] or another of the opening handshake for a request that breaks a rule of §4.1;
+    /// nothing is written then.
+    pub fn client(
+        config: Arc<Config>,
+        mut request: Request,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, ProtocolError> {
+        client::complete(&mut request, &config);
+        client::check_request(&request)?;
+        request.encode(out)?;
+        Ok(Self::new(config, Role::Client, Opening::new(Some(request)), now))
+    }
+
+    /// Returns the request that a client has sent, until the response is there.
+    pub fn request(&self) -> Option<&Request> {
+        match &self.phase {
+            Phase::Opening(opening) => opening.request.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Answers the request that came as [`Event::Request`].
+    ///
+    /// A response with status 101 opens the connection, if the request and the response keep the rules of §4.2; with
+    /// [`Config::subprotocols`] a subprotocol is chosen first. Any other response is sent with its body, and the
+    /// connection closes after it.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the request, or the response, breaks; the client has been refused then.
+    pub fn respond(
+        &mut self,
+        request: &Request,
+        response: &mut Response,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        if !matches!(self.phase, Phase::Answering) {
+            return Err(ProtocolError::NotOpen);
+        }
+        let is_upgrade = response.status() == SWITCHING_PROTOCOLS;
+        let checked = if is_upgrade { self.check_upgrade(request, response) } else { Ok(()) };
+        let written = checked.and_then(|()| response.encode_for(request.method() == "HEAD", out));
+        if let Err(err) = written {
+            self.refuse(err, now, out);
+            return Err(err);
+        }
+        if is_upgrade {
+            self.open(response);
+        } else {
+            self.drain(true, now);
+        }
+        Ok(())
+    }
+
+    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason.
+    pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+        // It cannot fail: the response is ours.
+        let _ = server::refusal(reason).encode_for(false, out);
+        self.drain(true, now);
+    }
+
+    pub(super) fn receive_head(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        _out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
+        while opening.head.push(input, &self.config)? {
+            let event = match &opening.request {
+                None => {
+                    let request = server::parse_request(opening.head.bytes(), &self.config)?;
+                    self.phase = Phase::Answering;
+                    self.mark = now.checked_add(self.config.handshake_timeout);
+                    Event::Request(request)
+                }
+                Some(request) => {
+                    let response = client::parse_response(opening.head.bytes(), &self.config)?;
+                    if client::is_interim(&response) {
+                        opening.skip_interim()?;
+                        continue;
+                    }
+                    match client::check_response(request, &response, &self.config) {
+                        Ok(()) => {
+                            self.open(&response);
+                            Event::Response(response)
+                        }
+                        Err(ProtocolError::UnexpectedStatus(_)) => {
+                            self.phase = Phase::Closed;
+                            Event::Rejected(response)
+                        }
+                        Err(err) => return Err(err),
+                    }
+                }
+            };
+            return Ok(Some(event));
+        }
+        Ok(None)
+    }
+
+    pub(super) fn fail_opening(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+        let is_silent = matches!(&self.phase, Phase::Opening(opening) if opening.head.bytes().is_empty());
+        // Who has not said a word gets none: it may be waiting for another protocol than HTTP.
+        if self.role == Role::Client || (is_silent && err == ProtocolError::HandshakeTimeout) {
+            self.phase = Phase::Closed;
+        } else {
+            self.refuse(err, now, out);
+        }
+    }
+
+    fn check_upgrade(&self, request: &Request, response: &mut Response) -> Result<(), ProtocolError> {
+        server::check_upgrade(request, &self.config)?;
+        server::complete(response, request, &self.config);
+        server::check_response(request, response)
+    }
+
+    fn open(&mut self, response: &Response) {
+        // The core has no extension of its own; one that is agreed on belongs to the program, which sees every frame.
+        if response.headers().iter().any(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Extensions")) {
+            self.reserved = Reserved::Any;
+        }
+        self.phase = Phase::Open;
+        self.mark = None;
+    }
+}
+
+impl Opening {
+    fn new(request: Option<Request>) -> Self {
+        Self { head: HeadBuffer::default(), request, interim: 0 }
+    }
+
+    fn skip_interim(&mut self) -> Result<(), ProtocolError> {
+        self.head = HeadBuffer::default();
+        self.interim = self.interim.saturating_add(1);
+        if self.interim > MAX_INTERIM { Err(ProtocolError::HeadTooLarge) } else { Ok(()) }
+    }
+}

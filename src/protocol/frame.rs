@@ -1,0 +1,314 @@
+//! A whole frame (§5.2), as handlers see it, and as the core takes it apart.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::header::{Header, MAX_CONTROL, OpCode, RSV};
+use super::mask::{self, Key};
+use crate::close::{self, CloseCode};
+use crate::message::Message;
+
+/// A frame: its bits, its opcode, its payload, the payload never masked.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Frame, OpCode};
+///
+/// let mut frame = Frame::message(b"upstream".to_vec(), OpCode::Text, true);
+/// frame.payload_mut().make_ascii_uppercase();
+/// assert_eq!(frame.payload(), b"UPSTREAM");
+/// assert!(frame.is_final() && !frame.is_control());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Frame {
+    fin: bool,
+    rsv: u8,
+    opcode: OpCode,
+    key: Option<Key>,
+    payload: Payload,
+}
+
+/// The bytes of a frame, in the form that costs least.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    Bytes(Vec<u8>),
+    /// Text that is known to be UTF-8; the copy is made only for who asks for the bytes by reference.
+    Text(String, OnceLock<Vec<u8>>),
+    /// One payload for many receivers; who changes it gets a copy.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Payload {
+    pub(crate) fn text(text: String) -> Self {
+        Self::Text(text, OnceLock::new())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Text(text, _) => text.as_bytes(),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Text(text, _) => text.into_bytes(),
+            Self::Shared(bytes) => Arc::unwrap_or_clone(bytes),
+        }
+    }
+}
+
+impl Frame {
+    /// Makes a frame of a data message, or a fragment of one.
+    ///
+    /// `code` is [`OpCode::Continue`], [`OpCode::Text`] or [`OpCode::Binary`]; a frame with any other is refused when it
+    /// is to be sent.
+    pub fn message(data: Vec<u8>, code: OpCode, finished: bool) -> Self {
+        Self::new(finished, code, Payload::Bytes(data))
+    }
+
+    /// Makes a Pong; more than 125 bytes are refused when it is to be sent (§5.5.3).
+    pub fn pong(data: Vec<u8>) -> Self {
+        Self::new(true, OpCode::Pong, Payload::Bytes(data))
+    }
+
+    /// Makes a Ping; more than 125 bytes are refused when it is to be sent (§5.5.2).
+    pub fn ping(data: Vec<u8>) -> Self {
+        Self::new(true, OpCode::Ping, Payload::Bytes(data))
+    }
+
+    /// Makes a Close frame (§5.5.1).
+    ///
+    /// The codes that mean "no code" ([`CloseCode::Status`], `CloseCode::Empty`) give an empty payload. A reason that is
+    /// longer than 123 bytes is cut between two characters.
+    pub fn close(code: CloseCode, reason: &str) -> Self {
+        Self::new(true, OpCode::Close, Payload::Bytes(close::encode_payload(code, reason)))
+    }
+
+    pub(crate) fn new(fin: bool, opcode: OpCode, payload: Payload) -> Self {
+        Self { fin, rsv: 0, opcode, key: None, payload }
+    }
+
+    pub(crate) fn with_header(header: &Header, payload: Payload) -> Self {
+        Self { fin: header.fin, rsv: header.rsv, opcode: header.opcode, key: None, payload }
+    }
+
+    /// Returns the length of the encoded frame in bytes, header included.
+    pub fn len(&self) -> usize {
+        self.header().encoded_len().saturating_add(self.payload.as_slice().len())
+    }
+
+    /// Returns false: a frame has a header, whatever its payload.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Returns whether this is the last frame of its message.
+    pub fn is_final(&self) -> bool {
+        self.fin
+    }
+
+    /// Returns the first reserved bit.
+    pub fn has_rsv1(&self) -> bool {
+        self.rsv & 0x40 != 0
+    }
+
+    /// Returns the second reserved bit.
+    pub fn has_rsv2(&self) -> bool {
+        self.rsv & 0x20 != 0
+    }
+
+    /// Returns the third reserved bit.
+    pub fn has_rsv3(&self) -> bool {
+        self.rsv & 0x10 != 0
+    }
+
+    /// Returns the kind of the frame.
+    pub fn opcode(&self) -> OpCode {
+        self.opcode
+    }
+
+    /// Returns whether this is a control frame (§5.5).
+    pub fn is_control(&self) -> bool {
+        self.opcode.is_control()
+    }
+
+    /// Returns the payload.
+    pub fn payload(&self) -> &Vec<u8> {
+        match &self.payload {
+            Payload::Bytes(bytes) => bytes,
+            Payload::Text(text, bytes) => bytes.get_or_init(|| text.as_bytes().to_vec()),
+            Payload::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Returns whether a key was set with [`set_mask`](Self::set_mask).
+    #[doc(hidden)]
+    pub fn is_masked(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns the key that was set with [`set_mask`](Self::set_mask).
+    #[doc(hidden)]
+    pub fn mask(&self) -> Option<&[u8; 4]> {
+        self.key.as_ref()
+    }
+
+    /// Sets whether this is the last frame of its message.
+    pub fn set_final(&mut self, is_final: bool) -> &mut Self {
+        self.fin = is_final;
+        self
+    }
+
+    /// Sets the first reserved bit, which wants a negotiated extension.
+    pub fn set_rsv1(&mut self, has_rsv1: bool) -> &mut Self {
+        self.set_rsv(0x40, has_rsv1)
+    }
+
+    /// Sets the second reserved bit, which wants a negotiated extension.
+    pub fn set_rsv2(&mut self, has_rsv2: bool) -> &mut Self {
+        self.set_rsv(0x20, has_rsv2)
+    }
+
+    /// Sets the third reserved bit, which wants a negotiated extension.
+    pub fn set_rsv3(&mut self, has_rsv3: bool) -> &mut Self {
+        self.set_rsv(0x10, has_rsv3)
+    }
+
+    fn set_rsv(&mut self, bit: u8, value: bool) -> &mut Self {
+        self.rsv = if value { self.rsv | bit } else { self.rsv & !bit };
+        self
+    }
+
+    /// Sets the kind of the frame.
+    pub fn set_opcode(&mut self, opcode: OpCode) -> &mut Self {
+        self.opcode = opcode;
+        self
+    }
+
+    /// Returns the payload, to be changed.
+    pub fn payload_mut(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.payload, Payload::Bytes(_)) {
+            let payload = std::mem::replace(&mut self.payload, Payload::Bytes(Vec::new()));
+            self.payload = Payload::Bytes(payload.into_vec());
+        }
+        let Payload::Bytes(bytes) = &mut self.payload else { unreachable!("made into bytes just above") };
+        bytes
+    }
+
+    /// Sets a fresh masking key, for a frame that the program writes by itself. Frames that are sent through a
+    /// connection are masked as its role wants, whatever stands here.
+    #[doc(hidden)]
+    pub fn set_mask(&mut self) -> &mut Self {
+        self.key = Some(mask::fresh_key());
+        self
+    }
+
+    /// Removes the masking key.
+    #[doc(hidden)]
+    pub fn remove_mask(&mut self) -> &mut Self {
+        self.key = None;
+        self
+    }
+
+    /// Takes the payload out.
+    pub fn into_data(self) -> Vec<u8> {
+        self.payload.into_vec()
+    }
+
+    pub(crate) fn into_payload(self) -> Payload {
+        self.payload
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.payload.as_slice()
+    }
+
+    pub(crate) fn rsv(&self) -> u8 {
+        self.rsv
+    }
+
+    /// The payload that this frame shares with others, if it still does.
+    pub(crate) fn shared(&self) -> Option<&Arc<Vec<u8>>> {
+        match &self.payload {
+            Payload::Shared(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The header by which the frame would be sent whole.
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            fin: self.fin,
+            rsv: self.rsv,
+            opcode: self.opcode,
+            key: self.key,
+            len: len64(self.payload.as_slice().len()),
+        }
+    }
+
+    /// Whether the frame may be sent at all: no reserved opcode (§5.2), no control frame that is long or fragmented
+    /// (§5.5).
+    pub(crate) fn is_sendable(&self) -> bool {
+        let len = len64(self.payload.as_slice().len());
+        match self.opcode {
+            OpCode::Bad => false,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => self.fin && len <= MAX_CONTROL && self.rsv & !RSV == 0,
+            OpCode::Continue | OpCode::Text | OpCode::Binary => true,
+        }
+    }
+}
+
+impl Default for Frame {
+    /// An empty Close frame, as `ws` has it.
+    fn default() -> Self {
+        Self::close(CloseCode::Empty, "")
+    }
+}
+
+impl From<Message> for Frame {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Text(text) => Self::new(true, OpCode::Text, Payload::text(text)),
+            Message::Binary(bytes) => Self::new(true, OpCode::Binary, Payload::Bytes(bytes)),
+        }
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "<FRAME>")?;
+        writeln!(f, "final: {}", self.fin)?;
+        writeln!(f, "reserved: {} {} {}", self.has_rsv1(), self.has_rsv2(), self.has_rsv3())?;
+        writeln!(f, "opcode: {}", self.opcode)?;
+        writeln!(f, "payload length: {}", self.as_slice().len())?;
+        writeln!(f, "payload: 0x{}", Hex(self.as_slice()))
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A length in memory as a length on the wire, which is wider on every machine.
+pub(crate) fn len64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+impl Message {
+    /// Returns the opcode of the frame that begins this message.
+    #[doc(hidden)]
+    pub fn opcode(&self) -> OpCode {
+        match self {
+            Self::Text(_) => OpCode::Text,
+            Self::Binary(_) => OpCode::Binary,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The header of a frame (§5.2): read, check, write. Pure functions.
+
+use super::mask::Key;
+use super::{ProtocolError, Role};
+use std::fmt;
+
+/// The kind of a frame (§5.2, §11.8).
+#[derive(Debug, Eq, PartialEq, Hash, Clone, Copy)]
+pub enum OpCode {
+    /// A further fragment of the message in progress.
+    Continue,
+    /// A text message, or its first fragment.
+    Text,
+    /// A binary message, or its first fragment.
+    Binary,
+    /// The request to close, or the answer to it (§5.5.1).
+    Close,
+    /// The question whether the peer is alive (§5.5.2).
+    Ping,
+    /// The answer to a Ping, or a sign of life of its own accord (§5.5.3).
+    Pong,
+    /// One of the reserved codes, which are never sent, and fail the connection if they come.
+    Bad,
+}
+
+impl OpCode {
+    /// Returns whether this is the kind of a control frame (§5.5). Reserved codes count as such.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that ws 0.9 has")]
+    pub fn is_control(&self) -> bool {
+        !matches!(self, Self::Continue | Self::Text | Self::Binary)
+    }
+}
+
+impl From<u8> for OpCode {
+    fn from(bits: u8) -> Self {
+        match bits {
+            0 => Self::Continue,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => Self::Bad,
+        }
+    }
+}
+
+impl From<OpCode> for u8 {
+    fn from(opcode: OpCode) -> Self {
+        match opcode {
+            OpCode::Continue => 0,
+            OpCode::Text => 1,
+            OpCode::Binary => 2,
+            OpCode::Close => 8,
+            OpCode::Ping => 9,
+            OpCode::Pong => 10,
+            OpCode::Bad => 15,
+        }
+    }
+}
+
+impl fmt::Display for OpCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continue => "CONTINUE",
+            Self::Text => "TEXT",
+            Self::Binary => "BINARY",
+            Self::Close => "CLOSE",
+            Self::Ping => "PING",
+            Self::Pong => "PONG",
+            Self::Bad => "BAD",
+        })
+    }
+}
+
+const FIN: u8 = 0x80;
+const OPCODE: u8 = 0x0f;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+/// The three reserved bits of a header, in their places.
+pub(crate) const RSV: u8 = 0x70;
+/// The first of them, which permessage-deflate uses (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0x40;
+
+/// The longest payload of a control frame, in bytes (§5.5).
+pub(crate) const MAX_CONTROL: u64 = 125;
+
+/// The longest header: two bytes, a 64-bit length, a key.
+pub(crate) const MAX_HEADER: usize = 14;
+
+/// Says which reserved bits have a meaning on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reserved {
+    /// None: no extension was negotiated.
+    #[default]
+    None,
+    /// The first, on the first frame of a message: permessage-deflate (RFC 7692 §6).
+    Deflate,
+    /// Any of them: the program has negotiated an extension of its own, and looks at them itself.
+    Any,
+}
+
+/// What a header is checked against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Who reads.
+    pub(crate) role: Role,
+    pub(crate) masking_strict: bool,
+    pub(crate) reserved: Reserved,
+    /// Whether a message is in progress.
+    pub(crate) in_message: bool,
+    /// The longest payload of a frame.
+    pub(crate) max_frame: u64,
+    /// What the message in progress, or the next one, may still take.
+    pub(crate) room: u64,
+}
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    /// The reserved bits, in their places.
+    pub(crate) rsv: u8,
+    pub(crate) opcode: OpCode,
+    pub(crate) key: Option<Key>,
+    /// Length of the payload in bytes.
+    pub(crate) len: u64,
+}
+
+impl Header {
+    /// Reads a header from the front of `input` and checks it; returns it with its own length.
+    ///
+    /// `None` means that it is not all there. A rule is enforced as soon as the bytes that break it are there.
+    pub(crate) fn parse(input: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let [first, second, rest @ ..] = input else { return Ok(None) };
+        let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, OpCode::from(first & OPCODE));
+        let masked = second & MASKED != 0;
+        check_start(fin, rsv, opcode, masked, second & LENGTH, rules)?;
+
+        let Some((len, rest, extended)) = parse_length(second & LENGTH, rest)? else { return Ok(None) };
+        check_length(opcode, len, rules)?;
+
+        let (key, key_len) = match (masked, rest) {
+            (false, _) => (None, 0),
+            (true, [a, b, c, d, ..]) => (Some([*a, *b, *c, *d]), 4),
+            (true, _) => return Ok(None),
+        };
+        let header = Self { fin, rsv, opcode, key, len };
+        Ok(Some((header, 2usize.saturating_add(extended).saturating_add(key_len))))
+    }
+
+    /// Appends the header to `out`, its length in the shortest form (§5.2).
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let fin = if self.fin { FIN } else { 0 };
+        let masked = if self.key.is_some() { MASKED } else { 0 };
+        out.push(fin | self.rsv | u8::from(self.opcode));
+        if let Some(len) = u8::try_from(self.len).ok().filter(|len| *len <= 125) {
+            out.push(masked | len);
+        } else if let Ok(len) = u16::try_from(self.len) {
+            out.push(masked | 126);
+            out.extend_from_slice(&len.to_be_bytes());
+        } else {
+            out.push(masked | 127);
+            out.extend_from_slice(&self.len.to_be_bytes());
+        }
+        out.extend_from_slice(self.key.as_ref().map_or(&[], |key| key.as_slice()));
+    }
+
+    /// Returns how many bytes [`encode`](Self::encode) appends.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let length = match self.len {
+            0..=125 => 2,
+            126..=0xffff => 4,
+            _ => 10,
+        };
+        if self.key.is_some() { length + 4 } else { length }
+    }
+}
+
+/// Every rule that the first two bytes can break.
+fn check_start(
+    fin: bool,
+    rsv: u8,
+    opcode: OpCode,
+    masked: bool,
+    len7: u8,
+    rules: &Rules,
+) -> Result<(), ProtocolError> {
+    // §5.2: the bits MUST be 0 unless an extension defines what they mean.
+    let allowed = match rules.reserved {
+        Reserved::None => 0,
+        // RFC 7692 §6: only on the first frame of a message.
+        Reserved::Deflate if matches!(opcode, OpCode::Text | OpCode::Binary) => RSV1,
+        Reserved::Deflate => 0,
+        Reserved::Any => RSV,
+    };
+    if rsv & !allowed != 0 {
+        return Err(ProtocolError::ReservedBits);
+    }
+    // §5.1: a server MUST close on a frame that is not masked, a client on one that is.
+    match (rules.role, masked) {
+        (Role::Server, false) if rules.masking_strict => return Err(ProtocolError::UnmaskedFrame),
+        (Role::Client, true) if rules.masking_strict => return Err(ProtocolError::MaskedFrame),
+        _ => {}
+    }
+    match opcode {
+        // §5.2: an unknown opcode MUST fail the connection.
+        OpCode::Bad => Err(ProtocolError::ReservedOpCode),
+        // §5.5: control frames MUST have 125 bytes or less, and MUST NOT be fragmented.
+        OpCode::Close | OpCode::Ping | OpCode::Pong if !fin => Err(ProtocolError::FragmentedControl),
+        OpCode::Close | OpCode::Ping | OpCode::Pong if u64::from(len7) > MAX_CONTROL => {
+            Err(ProtocolError::ControlTooLong)
+        }
+        OpCode::Close | OpCode::Ping | OpCode::Pong => Ok(()),
+        // §5.4: fragments of one message MUST NOT be interleaved with another one.
+        OpCode::Continue if !rules.in_message => Err(ProtocolError::LoneContinuation),
+        OpCode::Text | OpCode::Binary if rules.in_message => Err(ProtocolError::InterruptedMessage),
+        OpCode::Continue | OpCode::Text | OpCode::Binary => Ok(()),
+    }
+}
+
+/// Reads the length; returns it with what follows and how many bytes the long forms took.
+#[expect(clippy::type_complexity, reason = "three values of one place, used there only")]
+fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, ProtocolError> {
+    match len7 {
+        126 => {
+            let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            let len = u64::from(u16::from_be_bytes(*bytes));
+            // §5.2: the minimal number of bytes MUST be used.
+            if len <= 125 { Err(ProtocolError::NonMinimalLength) } else { Ok(Some((len, rest, 2))) }
+        }
+        127 => {
+            let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            match u64::from_be_bytes(*bytes) {
+                0..=0xffff => Err(ProtocolError::NonMinimalLength),
+                // §5.2: the most significant bit MUST be 0.
+                len if len > u64::MAX >> 1 => Err(ProtocolError::LengthOverflow),
+                len => Ok(Some((len, rest, 8))),
+            }
+        }
+        len => Ok(Some((u64::from(len), rest, 0))),
+    }
+}
+
+/// The limits, enforced on what the header announces: nothing of the payload is awaited, or stored.
+fn check_length(opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
+    if opcode.is_control() {
+        return Ok(());
+    }
+    if len > rules.max_frame {
+        return Err(ProtocolError::FrameTooLong);
+    }
+    if len > rules.room {
+        return Err(ProtocolError::MessageTooLong);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "header_tests.rs"]
+mod tests;

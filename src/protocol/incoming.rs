@@ -1,0 +1,202 @@
+//! Bytes to frames, however they are cut (§5.2).
+
+use super::assembler::Assembler;
+use super::frame::{Frame, Payload, len64};
+use super::header::{Header, MAX_HEADER, OpCode, Rules};
+use super::mask;
+use super::utf8::Utf8;
+use super::ProtocolError;
+
+/// The part of a frame that has come so far, when the rest has not.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    stub: Stub,
+    partial: Option<Box<Partial>>,
+}
+
+/// The beginning of a header.
+#[derive(Debug, Default)]
+struct Stub {
+    bytes: [u8; MAX_HEADER],
+    len: u8,
+}
+
+/// A frame whose header is there, and not all of its payload.
+#[derive(Debug)]
+struct Partial {
+    header: Header,
+    received: u64,
+    content: Content,
+}
+
+/// What has come of a payload, unmasked.
+#[derive(Debug)]
+enum Content {
+    /// The whole text of a message: checked and kept as text at once.
+    Text(String, Utf8),
+    /// A fragment of text: checked as it arrives, kept as bytes, as it may begin or end within a character.
+    Fragment(Vec<u8>, Utf8),
+    Bytes(Vec<u8>),
+    /// The payload is of no interest any more.
+    Skipped,
+}
+
+/// What becomes of the payloads of data frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    All,
+    /// Only those of Close frames: we have sent ours, and wait for the peer's (§5.5.1).
+    Close,
+}
+
+impl Incoming {
+    /// Takes the next frame out of `input`; `None` when all of it is used up and the frame is not complete.
+    pub(crate) fn next(
+        &mut self,
+        input: &mut &mut [u8],
+        rules: &Rules,
+        message: Option<&Assembler>,
+        keep: Keep,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        if let Some(partial) = self.partial.take() {
+            return self.go_on(partial, input);
+        }
+        let Some(header) = self.header(input, rules)? else { return Ok(None) };
+        let is_kept = keep == Keep::All || header.opcode == OpCode::Close;
+        if is_kept && len64(input.len()) >= header.len {
+            return whole_frame(&header, input).map(Some);
+        }
+        let content = if is_kept { Content::begin(&header, message) } else { Content::Skipped };
+        self.go_on(Box::new(Partial { header, received: 0, content }), input)
+    }
+
+    /// How much of the payload in progress is still to come, in bytes.
+    pub(crate) fn missing(&self) -> u64 {
+        self.partial.as_ref().map_or(0, |partial| partial.missing())
+    }
+
+    /// Reads a header, from what is stashed of it and from the input.
+    fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
+        if self.stub.len == 0 {
+            if let Some((header, len)) = Header::parse(input, rules)? {
+                take_front(input, len);
+                return Ok(Some(header));
+            }
+        }
+        while let Some(byte) = take_front(input, 1).first() {
+            self.stub.push(*byte);
+            if let Some((header, _)) = Header::parse(self.stub.as_slice(), rules)? {
+                self.stub.len = 0;
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+
+    fn go_on(
+        &mut self,
+        mut partial: Box<Partial>,
+        input: &mut &mut [u8],
+    ) -> Result<Option<Frame>, ProtocolError> {
+        partial.push(take_front(input, usize::try_from(partial.missing()).unwrap_or(usize::MAX)))?;
+        if partial.missing() > 0 {
+            self.partial = Some(partial);
+            return Ok(None);
+        }
+        partial.finish().map(Some)
+    }
+}
+
+/// A frame that lies in the input as a whole: unmasked there, and taken out with one copy.
+fn whole_frame(header: &Header, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
+    let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
+    if let Some(key) = header.key {
+        mask::apply(key, 0, bytes);
+    }
+    let payload = if is_whole_text(header) {
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
+        Payload::text(text.to_owned())
+    } else {
+        Payload::Bytes(bytes.to_vec())
+    };
+    Ok(Frame::with_header(header, payload))
+}
+
+/// Whether the payload is text as it stands: not a fragment, not what an extension has made of it.
+fn is_whole_text(header: &Header) -> bool {
+    header.opcode == OpCode::Text && header.fin && header.rsv == 0
+}
+
+impl Content {
+    fn begin(header: &Header, message: Option<&Assembler>) -> Self {
+        match header.opcode {
+            _ if header.rsv != 0 => Self::Bytes(Vec::new()),
+            OpCode::Text if header.fin => Self::Text(String::new(), Utf8::default()),
+            OpCode::Text => Self::Fragment(Vec::new(), Utf8::default()),
+            OpCode::Continue => match message.and_then(Assembler::utf8) {
+                Some(utf8) => Self::Fragment(Vec::new(), utf8),
+                None => Self::Bytes(Vec::new()),
+            },
+            _ => Self::Bytes(Vec::new()),
+        }
+    }
+}
+
+impl Partial {
+    fn missing(&self) -> u64 {
+        self.header.len.saturating_sub(self.received)
+    }
+
+    fn push(&mut self, piece: &mut [u8]) -> Result<(), ProtocolError> {
+        if let Some(key) = self.header.key {
+            mask::apply(key, self.received, piece);
+        }
+        self.received = self.received.saturating_add(len64(piece.len()));
+        match &mut self.content {
+            Content::Text(text, utf8) => utf8.feed(piece, |part| text.push_str(part)),
+            Content::Fragment(bytes, utf8) => {
+                bytes.extend_from_slice(piece);
+                utf8.feed(piece, |_| {})
+            }
+            Content::Bytes(bytes) => {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            }
+            Content::Skipped => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Frame, ProtocolError> {
+        let payload = match self.content {
+            Content::Text(text, utf8) => {
+                utf8.finish()?;
+                Payload::text(text)
+            }
+            Content::Fragment(bytes, _) | Content::Bytes(bytes) => Payload::Bytes(bytes),
+            Content::Skipped => Payload::Bytes(Vec::new()),
+        };
+        Ok(Frame::with_header(&self.header, payload))
+    }
+}
+
+impl Stub {
+    /// A header is complete with its fourteenth byte at the latest: there is always room.
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+            *place = byte;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&self.bytes)
+    }
+}
+
+/// Splits up to `len` bytes off the front of the input.
+fn take_front<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let all = std::mem::take(input);
+    let (front, rest) = all.split_at_mut(len.min(all.len()));
+    *input = rest;
+    front
+}

@@ -1,0 +1,85 @@
+//! Masking (§5.3), and the keys for it (§10.3).
+
+use rand::Rng;
+
+/// A masking key.
+pub type Key = [u8; 4];
+
+/// Masks a piece of a payload, or unmasks it, which is the same; `offset` is how much of the payload came before.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::mask;
+///
+/// let mut payload = *b"roe and milt";
+/// let (first, second) = payload.split_at_mut(5);
+/// mask::apply([1, 2, 3, 4], 0, first);
+/// mask::apply([1, 2, 3, 4], 5, second);
+/// mask::apply([1, 2, 3, 4], 0, &mut payload);
+/// assert_eq!(&payload, b"roe and milt");
+/// ```
+pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
+    let key = rotated(key, offset);
+    // Sixteen bytes at once, which compilers turn into vector instructions.
+    let wide = u128::from_ne_bytes(repeated(key));
+    let (chunks, rest) = bytes.as_chunks_mut::<16>();
+    for chunk in chunks {
+        *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(repeated(key)) {
+        *byte ^= key;
+    }
+}
+
+/// Makes a fresh key that nobody can predict: each frame MUST have one (§5.3, §10.3).
+///
+/// It comes from the thread's cryptographic generator, which the system seeds and which makes numbers in batches.
+pub(crate) fn fresh_key() -> Key {
+    rand::rng().next_u32().to_ne_bytes()
+}
+
+fn rotated(key: Key, offset: u64) -> Key {
+    let [a, b, c, d] = key;
+    match offset % 4 {
+        0 => key,
+        1 => [b, c, d, a],
+        2 => [c, d, a, b],
+        _ => [d, a, b, c],
+    }
+}
+
+fn repeated([a, b, c, d]: Key) -> [u8; 16] {
+    [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The algorithm as §5.3 writes it: octet i of the payload with octet i modulo 4 of the key.
+    fn by_the_book(key: Key, offset: u64, bytes: &mut [u8]) {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte ^= key[((i as u64 + offset) % 4) as usize];
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn s5_3_masks_as_the_rfc_writes_it(key: Key, offset in 0u64..9, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut ours = bytes.clone();
+            let mut book = bytes;
+            apply(key, offset, &mut ours);
+            by_the_book(key, offset, &mut book);
+            prop_assert_eq!(ours, book);
+        }
+    }
+
+    #[test]
+    fn f9_keys_are_fresh() {
+        let keys: std::collections::HashSet<Key> = (0..1000).map(|_| fresh_key()).collect();
+        assert!(keys.len() > 990, "only {} different keys in 1000", keys.len());
+    }
+}

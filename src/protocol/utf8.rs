@@ -1,0 +1,117 @@
+//! UTF-8 checked as it arrives (§8.1), wherever the pieces are cut.
+
+use super::ProtocolError;
+
+/// Checks text that comes in pieces; holds the beginning of a character whose end has not come yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Utf8 {
+    /// The first bytes of a character, of which at least one is missing.
+    pending: [u8; 4],
+    len: u8,
+}
+
+impl Utf8 {
+    /// Checks the next piece, and hands all that is whole to `sink`.
+    ///
+    /// An error comes with the first byte after which no continuation could make the text valid.
+    pub(crate) fn feed(&mut self, piece: &[u8], mut sink: impl FnMut(&str)) -> Result<(), ProtocolError> {
+        let rest = self.complete_pending(piece, &mut sink)?;
+        match simdutf8::compat::from_utf8(rest) {
+            Ok(text) => sink(text),
+            Err(err) if err.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
+            Err(err) => {
+                let (whole, begun) = rest.split_at_checked(err.valid_up_to()).unwrap_or((rest, &[]));
+                sink(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
+                for byte in begun {
+                    self.hold(*byte);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether the text may end here: it may not within a character.
+    pub(crate) fn finish(&self) -> Result<(), ProtocolError> {
+        if self.len == 0 { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
+    }
+
+    fn complete_pending<'a>(
+        &mut self,
+        mut piece: &'a [u8],
+        sink: &mut impl FnMut(&str),
+    ) -> Result<&'a [u8], ProtocolError> {
+        while self.len > 0 {
+            let Some((first, rest)) = piece.split_first() else { break };
+            piece = rest;
+            self.hold(*first);
+            match std::str::from_utf8(self.held()) {
+                Ok(character) => {
+                    sink(character);
+                    self.len = 0;
+                }
+                Err(err) if err.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
+                Err(_) => {}
+            }
+        }
+        Ok(piece)
+    }
+
+    /// A character has four bytes at most, and one that has its four is complete or wrong: there is always room.
+    fn hold(&mut self, byte: u8) {
+        if let Some(place) = self.pending.get_mut(usize::from(self.len)) {
+            *place = byte;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn held(&self) -> &[u8] {
+        self.pending.get(..usize::from(self.len)).unwrap_or(&self.pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ProtocolError> {
+        let (mut utf8, mut text) = (Utf8::default(), String::new());
+        for piece in pieces {
+            utf8.feed(piece, |part| text.push_str(part))?;
+        }
+        utf8.finish().map(|()| text)
+    }
+
+    /// Mostly text, with some bytes that are not.
+    fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
+        (any::<String>(), prop::option::of((any::<prop::sample::Index>(), any::<u8>()))).prop_map(|(text, change)| {
+            let mut bytes = text.into_bytes();
+            if let (Some((at, byte)), false) = (change, bytes.is_empty()) {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn f6_same_as_the_standard_library_at_every_split(bytes in nearly_text()) {
+            let whole = std::str::from_utf8(&bytes).ok();
+            for at in 0..=bytes.len() {
+                let (first, second) = bytes.split_at(at);
+                prop_assert_eq!(fed([first, second]).ok().as_deref(), whole);
+            }
+            prop_assert_eq!(fed(bytes.chunks(1)).ok().as_deref(), whole);
+        }
+    }
+
+    #[test]
+    fn s8_1_fails_with_the_first_hopeless_byte() {
+        // F4 begins a character of four bytes; 90 leaves the range of Unicode, and nothing can mend it.
+        let mut utf8 = Utf8::default();
+        assert!(utf8.feed(&[b'k', 0xf4], |_| {}).is_ok());
+        assert_eq!(utf8.feed(&[0x90], |_| {}), Err(ProtocolError::InvalidUtf8));
+    }
+}
