@@ -6,3 +6,4 @@ pub mod protocol;
 pub use close::CloseCode;
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
+pub use protocol::handshake::{Origins, Request, Response};

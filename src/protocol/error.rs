@@ -1,5 +1,6 @@
 //! Every rule that a peer, or a caller, can break: one variant each, and what the peer is told.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -271,7 +272,7 @@ impl From<ProtocolError> for Error {
             CloseCode::Invalid => encoding_kind(),
             _ => ErrorKind::Protocol,
         };
-        let details = match err {
+        let details: Cow<'static, str> = match err {
             ProtocolError::UnexpectedStatus(_) => err.to_string().into(),
             _ => err.text().into(),
         };

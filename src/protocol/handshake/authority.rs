@@ -1,0 +1,51 @@
+//! `host[:port]`, as it stands in `Host` and in an origin (RFC 3986 §3.2, RFC 9110 §7.2).
+
+/// A host and, where one is written, a port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Authority<'h> {
+    pub(super) host: &'h str,
+    pub(super) port: Option<u16>,
+}
+
+/// Reads `host[:port]`; an IPv6 address stands in brackets and keeps them. The host may be empty, as in `Host`.
+///
+/// What has a user, a path, a space or anything else that no host contains is refused as a whole.
+pub(super) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(literal) => {
+            let (address, after) = literal.split_once(']')?;
+            if address.is_empty() || !address.bytes().all(is_literal_byte) {
+                return None;
+            }
+            // Two for the brackets, which belong to the host.
+            (text.get(..address.len().saturating_add(2))?, after)
+        }
+        None => text.split_at_checked(text.find(':').unwrap_or(text.len()))?,
+    };
+    if !host.starts_with('[') && !host.bytes().all(is_name_byte) {
+        return None;
+    }
+    Some(Authority { host, port: parse_port(port)? })
+}
+
+/// Reads `[:port]`: `None` if it is none, `Some(None)` if there is no number (RFC 3986 allows a lone colon).
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    match text.strip_prefix(':') {
+        None => text.is_empty().then_some(None),
+        Some("") => Some(None),
+        // `parse` alone would take a sign.
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
+        Some(_) => None,
+    }
+}
+
+/// `unreserved / pct-encoded / sub-delims` (RFC 3986 §3.2.2).
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+}
+
+/// What an IP literal may contain: IPv6, IPv4 within it, a zone, a future version (RFC 3986 §3.2.2, RFC 6874).
+fn is_literal_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b":.%-_~".contains(&byte)
+}

@@ -1,0 +1,191 @@
+//! Lists of extensions and their parameters (§9.1).
+
+use std::fmt;
+
+use super::fields::{self, Headers};
+use crate::protocol::ProtocolError;
+
+/// How many extensions of one list, and parameters of one extension, are read; real offers have a handful.
+const MAX_ITEMS: usize = 64;
+
+/// An extension as the handshake names it: offered by a client, or accepted by a server (§9.1).
+///
+/// `Display` writes it in the form of the header.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::handshake::Extension;
+///
+/// let offers = Extension::parse_list(b"permessage-deflate; client_max_window_bits; server_max_window_bits=\"10\"")?;
+/// assert_eq!(offers[0].name, "permessage-deflate");
+/// assert_eq!(offers[0].params[0], ("client_max_window_bits".to_owned(), None));
+/// assert_eq!(offers[0].params[1], ("server_max_window_bits".to_owned(), Some("10".to_owned())));
+/// # Ok::<(), sockeye::protocol::ProtocolError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// The name, such as `permessage-deflate`.
+    pub name: String,
+    /// The parameters in their order, each with its value if it has one; a name may appear more than once.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+impl Extension {
+    /// Reads the value of one `Sec-WebSocket-Extensions` header; quoted values come back without their quotes.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::MalformedList`] if the value does not follow the grammar of §9.1, or names more than 64
+    /// extensions, or one with more than 64 parameters.
+    pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, ProtocolError> {
+        let mut extensions = Vec::new();
+        Cursor { rest: value }.list(&mut extensions)?;
+        Ok(extensions)
+    }
+
+    /// Reads the extensions of all `Sec-WebSocket-Extensions` headers, as one list; none if there is no such header.
+    pub(crate) fn parse_all(headers: &Headers) -> Result<Vec<Self>, ProtocolError> {
+        let mut extensions = Vec::new();
+        for value in fields::all(headers, fields::EXTENSIONS) {
+            Cursor { rest: value }.list(&mut extensions)?;
+        }
+        Ok(extensions)
+    }
+}
+
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (name, value) in &self.params {
+            match value {
+                Some(value) => write!(f, "; {name}={value}")?,
+                None => write!(f, "; {name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether an element of the list has this name, or is this text.
+pub(super) fn is_named(element: &[u8], name: &str) -> bool {
+    let own_name = element.split(|byte| *byte == b';').next().unwrap_or_default();
+    element == fields::trim(name.as_bytes()) || fields::trim(own_name) == fields::trim(name.as_bytes())
+}
+
+/// Checks that every extension of a response is one that the request offers (§4.1, item 5; §9.1).
+///
+/// Which parameters fit the offer only the extension itself can say.
+pub(super) fn check_choice(
+    request: &Headers,
+    response: &Headers,
+    not_offered: ProtocolError,
+) -> Result<(), ProtocolError> {
+    // §11.3.2: the header MUST NOT appear more than once in a response.
+    let Some(chosen) = fields::single(response, fields::EXTENSIONS)? else { return Ok(()) };
+    let offered = Extension::parse_all(request)?;
+    let is_offered = |chosen: &Extension| offered.iter().any(|offer| offer.name == chosen.name);
+    if Extension::parse_list(chosen)?.iter().all(is_offered) { Ok(()) } else { Err(not_offered) }
+}
+
+/// Reads from the front of what is left of a header; never goes back.
+struct Cursor<'v> {
+    rest: &'v [u8],
+}
+
+impl Cursor<'_> {
+    /// `extension-list = 1#extension`; empty elements are passed over (RFC 9110 §5.6.1.2).
+    fn list(mut self, extensions: &mut Vec<Extension>) -> Result<(), ProtocolError> {
+        let before = extensions.len();
+        loop {
+            while self.eat(b',') {}
+            if self.rest.is_empty() {
+                break;
+            }
+            if extensions.len() >= MAX_ITEMS {
+                return Err(ProtocolError::MalformedList);
+            }
+            extensions.push(self.extension()?);
+            if !self.rest.is_empty() && !self.eat(b',') {
+                return Err(ProtocolError::MalformedList);
+            }
+        }
+        if extensions.len() == before { Err(ProtocolError::MalformedList) } else { Ok(()) }
+    }
+
+    /// `extension = extension-token *( ";" extension-param )`.
+    fn extension(&mut self) -> Result<Extension, ProtocolError> {
+        let mut extension = Extension { name: self.token()?, params: Vec::new() };
+        while self.eat(b';') {
+            if extension.params.len() >= MAX_ITEMS {
+                return Err(ProtocolError::MalformedList);
+            }
+            let name = self.token()?;
+            let value = if self.eat(b'=') { Some(self.value()?) } else { None };
+            extension.params.push((name, value));
+        }
+        Ok(extension)
+    }
+
+    /// `token | quoted-string`, where the quoted text, unescaped, MUST be a token, too.
+    fn value(&mut self) -> Result<String, ProtocolError> {
+        if self.eat(b'"') { self.quoted() } else { self.token() }
+    }
+
+    fn token(&mut self) -> Result<String, ProtocolError> {
+        self.skip_space();
+        let end = self.rest.iter().position(|byte| !fields::is_token_byte(*byte)).unwrap_or(self.rest.len());
+        let (token, rest) = self.rest.split_at_checked(end).ok_or(ProtocolError::MalformedList)?;
+        self.rest = rest;
+        self.skip_space();
+        token_text(token.to_vec())
+    }
+
+    /// The rest of a quoted string (RFC 9110 §5.6.4), behind its first quote.
+    fn quoted(&mut self) -> Result<String, ProtocolError> {
+        let mut text = Vec::new();
+        loop {
+            (text, self.rest) = match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    self.skip_space();
+                    return token_text(text);
+                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
+                    text.push(*byte);
+                    (text, rest)
+                }
+                [] => return Err(ProtocolError::MalformedList),
+            };
+        }
+    }
+
+    /// Takes a separator, and the space behind it.
+    fn eat(&mut self, separator: u8) -> bool {
+        self.skip_space();
+        match self.rest.split_first() {
+            Some((byte, rest)) if *byte == separator => {
+                self.rest = rest;
+                // Within quotes a space is part of the text.
+                if separator != b'"' {
+                    self.skip_space();
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+}
+
+fn token_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
+    if !fields::is_token(&bytes) {
+        return Err(ProtocolError::MalformedList);
+    }
+    String::from_utf8(bytes).map_err(|_| ProtocolError::MalformedList)
+}

@@ -1,0 +1,170 @@
+//! Header fields, and the lists that some of them carry: found, split and changed here, for requests and responses.
+//!
+//! Every function looks at each byte a bounded number of times, whatever the bytes are.
+
+use crate::protocol::ProtocolError;
+
+/// The fields of a head, in their order; a name may appear more than once.
+pub(super) type Headers = Vec<(String, Vec<u8>)>;
+
+pub(super) const ACCEPT: &str = "Sec-WebSocket-Accept";
+pub(super) const CONNECTION: &str = "Connection";
+pub(super) const CONTENT_LENGTH: &str = "Content-Length";
+pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
+pub(super) const HOST: &str = "Host";
+pub(super) const KEY: &str = "Sec-WebSocket-Key";
+pub(super) const ORIGIN: &str = "Origin";
+pub(super) const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+pub(super) const TRANSFER_ENCODING: &str = "Transfer-Encoding";
+pub(super) const UPGRADE: &str = "Upgrade";
+pub(super) const VERSION: &str = "Sec-WebSocket-Version";
+
+/// Finds the first field of a name; names are compared without regard to case.
+pub(super) fn find<'h>(headers: &'h Headers, name: &str) -> Option<&'h Vec<u8>> {
+    headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Finds the first field of a name, to change it.
+pub(super) fn find_mut<'h>(headers: &'h mut Headers, name: &str) -> Option<&'h mut Vec<u8>> {
+    headers.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Goes through the values of all fields of a name.
+pub(super) fn all<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    headers
+        .iter()
+        .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_slice())
+}
+
+/// Finds the only field of a name.
+///
+/// A second one is an error, even with the same value: which of the two counts is what two readers could disagree on.
+pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, ProtocolError> {
+    let mut values = all(headers, name);
+    let first = values.next();
+    if values.next().is_some() { Err(ProtocolError::RepeatedHeader) } else { Ok(first.map(trim)) }
+}
+
+/// Removes all fields of a name.
+pub(super) fn remove(headers: &mut Headers, name: &str) {
+    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+}
+
+/// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
+pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
+    match headers.iter().position(|(other, _)| other.eq_ignore_ascii_case(name)) {
+        None => headers.push((name.to_owned(), value)),
+        Some(first) => {
+            let mut at = 0_usize;
+            headers.retain(|(other, _)| {
+                let keep = at <= first || !other.eq_ignore_ascii_case(name);
+                at = at.saturating_add(1);
+                keep
+            });
+            if let Some((_, old)) = headers.get_mut(first) {
+                *old = value;
+            }
+        }
+    }
+}
+
+/// Refuses a field that would not arrive as the one field it is meant to be (H11).
+pub(super) fn check_sendable(name: &str, value: &[u8]) -> Result<(), ProtocolError> {
+    if is_token(name.as_bytes()) && is_text(value) { Ok(()) } else { Err(ProtocolError::UnsendableHead) }
+}
+
+/// Goes through the elements of a list that may be spread over several fields (RFC 9110 §5.3, §5.6.1).
+///
+/// Commas within quoted strings do not separate. Empty elements are left out, as RFC 9110 §5.6.1.2 asks of a reader.
+pub(super) fn elements<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    all(headers, name).flat_map(split)
+}
+
+/// Returns whether a list contains a token, without regard to case.
+pub(super) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Adds an element to the end of a list, in a new field if there is none yet.
+pub(super) fn append_element(headers: &mut Headers, name: &str, element: &str) {
+    match find_mut(headers, name) {
+        Some(list) => {
+            if !trim(list).is_empty() {
+                list.push(b',');
+            }
+            list.extend_from_slice(element.as_bytes());
+        }
+        None => headers.push((name.to_owned(), element.as_bytes().to_vec())),
+    }
+}
+
+/// Removes elements from a list, and with its last element the field.
+pub(super) fn remove_elements(headers: &mut Headers, name: &str, unwanted: impl Fn(&[u8]) -> bool) {
+    headers.retain_mut(|(other, list)| {
+        if !other.eq_ignore_ascii_case(name) || !split(list).any(&unwanted) {
+            return true;
+        }
+        *list = split(list).filter(|element| !unwanted(element)).collect::<Vec<_>>().join(&b',');
+        !list.is_empty()
+    });
+}
+
+/// Splits one field into the elements of its list.
+fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let list = rest?;
+        let (element, others) = cut_at_comma(list);
+        rest = others;
+        Some(trim(element))
+    })
+    .filter(|element| !element.is_empty())
+}
+
+/// Cuts before the first comma that is not within a quoted string (RFC 9110 §5.6.4).
+fn cut_at_comma(list: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (mut quoted, mut escaped) = (false, false);
+    let comma = list.iter().position(|byte| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match byte {
+            b'\\' if quoted && !was_escaped => escaped = true,
+            b'"' if !was_escaped => quoted = !quoted,
+            _ => {}
+        }
+        *byte == b',' && !quoted
+    });
+    match comma.and_then(|at| list.split_at_checked(at)) {
+        Some((element, others)) => (element, others.split_first().map(|(_, others)| others)),
+        None => (list, None),
+    }
+}
+
+/// Takes the optional white space off both ends (RFC 9110 §5.6.3).
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Returns whether the bytes are a token (RFC 9110 §5.6.2): not empty, and without separators, spaces and controls.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Returns whether a byte may stand in a token (RFC 9110 §5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Returns whether the bytes may stand in a field value or a reason phrase: anything but control bytes, of which only
+/// the tab is allowed (RFC 9110 §5.5).
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| is_text_byte(*byte))
+}
+
+/// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
+pub(super) fn is_text_byte(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}

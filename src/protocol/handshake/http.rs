@@ -1,0 +1,260 @@
+//! The syntax of HTTP/1.1 heads (RFC 9112), shared by requests and responses: bytes to lines and fields, and back.
+//!
+//! Read strictly: what one reader takes for a line break and another does not is how requests are smuggled (H8).
+
+use std::fmt;
+
+use super::fields::{self, Headers};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::ProtocolError;
+
+/// The versions of HTTP that a head is read in; every other one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// HTTP/1.0: a page may be asked for, an upgrade may not.
+    Http10,
+    /// HTTP/1.1, and whatever 1.x may follow, which must be readable as 1.1 (RFC 9110 §2.5).
+    Http11,
+}
+
+/// The first line of a request (RFC 9112 §3).
+pub(super) struct RequestLine<'h> {
+    pub(super) method: &'h str,
+    pub(super) target: &'h str,
+    pub(super) version: Version,
+}
+
+/// The first line of a response (RFC 9112 §4).
+pub(super) struct StatusLine<'h> {
+    pub(super) version: Version,
+    pub(super) status: u16,
+    pub(super) reason: &'h [u8],
+}
+
+/// Splits a complete head, its empty line included, into the first line and the fields.
+pub(super) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
+    // httparse takes a lone LF for a line break; RFC 9112 §2.2 allows that, H8 does not.
+    if head.windows(2).any(|pair| matches!(pair, [before, b'\n'] if *before != b'\r')) {
+        return Err(ProtocolError::MalformedHead);
+    }
+    let (line, fields) = split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
+    // One line feed for each field, and one for the empty line.
+    let count = fields.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
+    if count > max_headers {
+        return Err(ProtocolError::TooManyHeaders);
+    }
+    Ok((line, parse_fields(fields, count)?))
+}
+
+fn parse_fields(fields: &[u8], count: usize) -> Result<Headers, ProtocolError> {
+    let mut headers = vec![httparse::EMPTY_HEADER; count];
+    match httparse::parse_headers(fields, &mut headers) {
+        Ok(httparse::Status::Complete((length, headers))) if length == fields.len() => {
+            Ok(headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect())
+        }
+        _ => Err(ProtocolError::MalformedHead),
+    }
+}
+
+/// Cuts behind the first line break, which is in neither of the parts.
+pub(super) fn split_first_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = head.windows(2).position(|pair| pair == b"\r\n")?;
+    let (line, rest) = head.split_at_checked(end)?;
+    Some((line, rest.strip_prefix(b"\r\n")?))
+}
+
+/// Leaves out the empty lines before a request, as RFC 9112 §2.2 asks of a server.
+pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+    while let Some(rest) = head.strip_prefix(b"\r\n") {
+        head = rest;
+    }
+    head
+}
+
+/// Reads the first line of a request: three words, one space between them.
+pub(super) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, ProtocolError> {
+    let line = std::str::from_utf8(line).map_err(|_| ProtocolError::MalformedHead)?;
+    let mut words = line.split(' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(ProtocolError::MalformedHead);
+    };
+    if !fields::is_token(method.as_bytes()) || !is_target(target) {
+        return Err(ProtocolError::MalformedHead);
+    }
+    Ok(RequestLine { method, target, version: parse_version(version.as_bytes())? })
+}
+
+/// Reads the first line of a response. The space before an empty reason may be missing, as servers leave it out.
+pub(super) fn parse_status_line(line: &[u8]) -> Result<StatusLine<'_>, ProtocolError> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let (version, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let reason = words.next().unwrap_or_default();
+    let version = parse_version(version)?;
+    let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = status else { return Err(ProtocolError::MalformedHead) };
+    if !fields::is_text(reason) {
+        return Err(ProtocolError::MalformedHead);
+    }
+    let number = std::str::from_utf8(status).ok().and_then(|digits| digits.parse().ok());
+    Ok(StatusLine { version, status: number.ok_or(ProtocolError::MalformedHead)?, reason })
+}
+
+fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
+    match word {
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(ProtocolError::HttpVersion),
+        _ => Err(ProtocolError::MalformedHead),
+    }
+}
+
+/// Returns whether the text may stand as a request target: visible ASCII, the rest is to be percent-encoded.
+pub(super) fn is_target(target: &str) -> bool {
+    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Appends the first line of a request.
+pub(super) fn encode_request_line(
+    method: &str,
+    target: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), ProtocolError> {
+    if !fields::is_token(method.as_bytes()) || !is_target(target) {
+        return Err(ProtocolError::UnsendableHead);
+    }
+    append(out, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+    Ok(())
+}
+
+/// Appends the first line of a response; a status without a reason gets the usual one.
+pub(super) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+    if !(100..=999).contains(&status) || !fields::is_text(reason.as_bytes()) {
+        return Err(ProtocolError::UnsendableHead);
+    }
+    let reason = if reason.is_empty() { default_reason(status) } else { reason };
+    append(out, &[b"HTTP/1.1 ", status.to_string().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+    Ok(())
+}
+
+/// Appends the fields and the empty line behind them.
+pub(super) fn encode_fields<'h>(
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    out: &mut Vec<u8>,
+) -> Result<(), ProtocolError> {
+    for (name, value) in headers {
+        fields::check_sendable(name, value)?;
+        append(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Borrows the fields as [`encode_fields`] takes them.
+pub(super) fn borrowed(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+}
+
+/// Writes bytes of a peer as text that is safe in a terminal and in a log: what is not text, and every control
+/// character, is escaped (H17).
+pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    use fmt::Write as _;
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        write!(f, "{}", chunk.invalid().escape_ascii())?;
+    }
+    Ok(())
+}
+
+/// Writes fields and the empty line for people.
+pub(super) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt::Result {
+    for (name, value) in headers {
+        write_escaped(f, name.as_bytes())?;
+        f.write_str(": ")?;
+        write_escaped(f, value)?;
+        f.write_str("\r\n")?;
+    }
+    f.write_str("\r\n")
+}
+
+/// Shows fields in `Debug`, their values as text instead of lists of numbers.
+pub(super) struct Shown<'h>(pub(super) &'h Headers);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.0.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .finish()
+    }
+}
+
+/// Turns an error of the core into that of the public `parse` functions, where broken syntax is `ErrorKind::Http`.
+pub(super) fn parse_error(err: ProtocolError) -> Error {
+    match err {
+        ProtocolError::MalformedHead => Error::new(ErrorKind::Http(httparse::Error::Token), err.to_string()),
+        ProtocolError::HttpVersion => Error::new(ErrorKind::Http(httparse::Error::Version), err.to_string()),
+        ProtocolError::TooManyHeaders => {
+            Error::new(ErrorKind::Http(httparse::Error::TooManyHeaders), err.to_string())
+        }
+        _ => err.into(),
+    }
+}
+
+/// Returns the phrase that goes with a status, or nothing for one that has none (RFC 9110 §15, RFC 6585).
+pub(super) fn default_reason(status: u16) -> &'static str {
+    match status {
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

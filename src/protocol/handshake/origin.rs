@@ -1,0 +1,107 @@
+//! Which sites may open a WebSocket from their pages (§4.2.2 item 4, §10.2).
+
+use super::authority::{self, Authority};
+use super::{Request, fields};
+
+/// Says from which origins a server accepts WebSockets.
+///
+/// A browser lets any page open a WebSocket to any server, and sends the cookies of that server along. A server that
+/// trusts cookies must therefore ask which site the page is from, or a foreign page acts in the name of its visitor
+/// (cross-site WebSocket hijacking).
+///
+/// A request without `Origin` passes every policy: browsers always send one, and what is not a browser can write into
+/// the header whatever it likes. This check protects visitors of browsers; it does not tell who a client is (§10.2).
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Origins, Request};
+///
+/// let mut request = Request::from_url(&"wss://chat.example.com/".parse()?)?;
+/// request.set_header("Origin", "https://example.com.evil.example")?;
+/// assert!(!Origins::Only(&["https://example.com"]).allows(&request));
+/// request.set_header("Origin", "https://EXAMPLE.com:443")?;
+/// assert!(Origins::Only(&["https://example.com"]).allows(&request));
+/// assert!(!Origins::SameHost.allows(&request));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origins {
+    /// Every origin, also `null`.
+    #[default]
+    Any,
+    /// The host, and port, that the request is addressed to by its `Host`.
+    ///
+    /// The scheme is not compared: behind a proxy that ends TLS a server does not know its own. A port that is not
+    /// written is the default one of the origin's scheme. A proxy in front must hand the `Host` through.
+    SameHost,
+    /// These origins, each written as browsers do, such as `https://example.com` or `http://localhost:8080`.
+    ///
+    /// Scheme and host are compared without regard to case, a port that is not written is the default one of the
+    /// scheme. `null`, which sandboxed pages and local files send, matches only where it is listed. An entry that is
+    /// not an origin, such as one with a path, matches nothing.
+    Only(&'static [&'static str]),
+}
+
+impl Origins {
+    /// Returns whether a request comes from an origin that is accepted.
+    pub fn allows(&self, request: &Request) -> bool {
+        if *self == Self::Any {
+            return true;
+        }
+        let Ok(origin) = fields::single(request.headers(), fields::ORIGIN) else { return false };
+        let Some(origin) = origin else { return true };
+        match self {
+            Self::Any => true,
+            Self::SameHost => is_same_host(origin, request),
+            Self::Only(origins) => origins.iter().any(|accepted| is_same(origin, accepted.as_bytes())),
+        }
+    }
+}
+
+/// An origin: scheme, host and port (RFC 6454 §4).
+struct Origin<'h> {
+    scheme: &'h str,
+    authority: Authority<'h>,
+}
+
+impl<'h> Origin<'h> {
+    /// Reads the one form that RFC 6454 §6.2 has for an origin, `scheme://host[:port]`. Nothing is cleaned up: what
+    /// no browser sends is not an origin.
+    fn parse(bytes: &'h [u8]) -> Option<Self> {
+        let (scheme, authority) = std::str::from_utf8(bytes).ok()?.split_once("://")?;
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let authority = authority::parse(authority.as_bytes())?;
+        (is_scheme && !authority.host.is_empty()).then_some(Self { scheme, authority })
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.authority.port.or_else(|| self.default_port())
+    }
+
+    fn default_port(&self) -> Option<u16> {
+        match self.scheme.to_ascii_lowercase().as_str() {
+            "http" | "ws" => Some(80),
+            "https" | "wss" => Some(443),
+            _ => None,
+        }
+    }
+}
+
+fn is_same(origin: &[u8], accepted: &[u8]) -> bool {
+    if origin == b"null" || accepted == b"null" {
+        return origin == accepted;
+    }
+    let Some((origin, accepted)) = Origin::parse(origin).zip(Origin::parse(accepted)) else { return false };
+    origin.scheme.eq_ignore_ascii_case(accepted.scheme)
+        && origin.authority.host.eq_ignore_ascii_case(accepted.authority.host)
+        && origin.port() == accepted.port()
+}
+
+fn is_same_host(origin: &[u8], request: &Request) -> bool {
+    let Ok(Some(host)) = fields::single(request.headers(), fields::HOST) else { return false };
+    let Some((origin, host)) = Origin::parse(origin).zip(authority::parse(host)) else { return false };
+    origin.authority.host.eq_ignore_ascii_case(host.host)
+        && origin.port() == host.port.or_else(|| origin.default_port())
+}

@@ -1,0 +1,33 @@
+//! Lists of subprotocols (§1.9, §4.1 item 10, §11.3.4).
+
+use std::collections::HashSet;
+
+use super::fields::{self, Headers};
+use crate::protocol::ProtocolError;
+
+/// Reads the subprotocols that a request offers, all fields joined; none if there is no such field.
+pub(super) fn offered(headers: &Headers) -> Result<Vec<&[u8]>, ProtocolError> {
+    let offered: Vec<&[u8]> = fields::elements(headers, fields::PROTOCOL).collect();
+    let is_present = fields::find(headers, fields::PROTOCOL).is_some();
+    // §4.1, item 10: the elements MUST be non-empty tokens, and MUST all be unique.
+    let mut seen = HashSet::new();
+    let are_unique_tokens =
+        offered.iter().all(|protocol| fields::is_token(protocol) && seen.insert(*protocol));
+    if !are_unique_tokens || (is_present && offered.is_empty()) {
+        return Err(ProtocolError::MalformedList);
+    }
+    Ok(offered)
+}
+
+/// Checks the subprotocol that a response chooses: at most one, and one of those that the request offers
+/// (§4.1, item 6; §4.2.2, item 5.5).
+pub(super) fn check_choice(
+    request: &Headers,
+    response: &Headers,
+    not_offered: ProtocolError,
+) -> Result<(), ProtocolError> {
+    // §11.3.4: the header MUST NOT appear more than once in a response.
+    let Some(chosen) = fields::single(response, fields::PROTOCOL)? else { return Ok(()) };
+    // Subprotocols are compared to the letter, as browsers do.
+    if offered(request)?.contains(&chosen) { Ok(()) } else { Err(not_offered) }
+}

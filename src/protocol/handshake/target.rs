@@ -1,0 +1,128 @@
+//! From a URL to what a request says: the resource, the `Host`, the credentials (§3, §4.1).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The scheme of a WebSocket over a Unix socket.
+const UNIX_SCHEME: &str = "ws+unix";
+
+/// What a URL says about a request.
+pub(super) struct Target {
+    pub(super) resource: String,
+    pub(super) host: String,
+    pub(super) authorization: Option<String>,
+}
+
+impl Target {
+    /// Reads a URL of the schemes `ws`, `wss`, `http`, `https` and `ws+unix`.
+    pub(super) fn of(url: &Url) -> Result<Self> {
+        let (host, resource) = match url.scheme() {
+            "ws" | "wss" | "http" | "https" => (host_of(url)?, resource_of(url.path(), url.query())),
+            UNIX_SCHEME => {
+                let (_, resource) = unix_target(url).ok_or_else(|| {
+                    refused("a ws+unix URL has the form ws+unix:///path/to/socket:/resource")
+                })?;
+                ("localhost".to_owned(), resource)
+            }
+            _ => return Err(refused("the scheme of the URL is not one of a WebSocket")),
+        };
+        Ok(Self { resource, host, authorization: authorization_of(url)? })
+    }
+}
+
+/// Splits a URL such as `ws+unix:///run/app.sock:/chat?room=1` into the path of the socket and the resource.
+///
+/// The path ends before its first colon; one that contains a colon writes it as `%3A`. The path comes back
+/// percent-decoded, the resource as it stands, `/` if the URL has none. `None` if the URL is of another scheme, names a
+/// host, or has a path that is empty, relative, not UTF-8 or contains NUL.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::handshake::unix_target;
+///
+/// let url = "ws+unix:///run/my%20app.sock:/chat?room=1".parse()?;
+/// assert_eq!(unix_target(&url), Some(("/run/my app.sock".into(), "/chat?room=1".into())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn unix_target(url: &Url) -> Option<(String, String)> {
+    if url.scheme() != UNIX_SCHEME || url.host_str().is_some_and(|host| !host.is_empty()) {
+        return None;
+    }
+    let (socket, path) = url.path().split_once(':').unwrap_or((url.path(), "/"));
+    let socket = String::from_utf8(percent_decode(socket)).ok()?;
+    if socket.len() < 2 || !socket.starts_with('/') || socket.contains('\0') {
+        return None;
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    path.starts_with('/').then(|| (socket, resource_of(path, url.query())))
+}
+
+/// §3: the resource name is the path, `/` if it is empty, and the query. A fragment is never sent.
+fn resource_of(path: &str, query: Option<&str>) -> String {
+    let path = if path.is_empty() { "/" } else { path };
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// §4.1, item 4: the host and, unless it is the default one, the port. Never the user: `Host` has no place for it (K4).
+fn host_of(url: &Url) -> Result<String> {
+    let host =
+        url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URL has no host"))?;
+    // `port` leaves out the default of the scheme.
+    Ok(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+/// Writes the credentials of a URL as RFC 7617 has them.
+fn authorization_of(url: &Url) -> Result<Option<String>> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let mut credentials = percent_decode(url.username());
+    // RFC 7617 §2: a user with a colon in it could not be told from the password.
+    if credentials.contains(&b':') {
+        return Err(refused("the user in the URL contains a colon"));
+    }
+    credentials.push(b':');
+    credentials.extend(percent_decode(url.password().unwrap_or_default()));
+    Ok(Some(format!("Basic {}", STANDARD.encode(credentials))))
+}
+
+/// Decodes `%41` and leaves every other byte, a broken escape included, as it is (RFC 3986 §2.1).
+fn percent_decode(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    while let Some((first, rest)) = bytes.split_first() {
+        let escape = match (first, rest) {
+            (b'%', [high, low, after @ ..]) => hex(*high).zip(hex(*low)).map(|digits| (digits, after)),
+            _ => None,
+        };
+        match escape {
+            Some(((high, low), after)) => {
+                decoded.push(high << 4 | low);
+                bytes = after;
+            }
+            None => {
+                decoded.push(*first);
+                bytes = rest;
+            }
+        }
+    }
+    decoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn refused(details: &'static str) -> Error {
+    Error::new(ErrorKind::Protocol, details)
+}
