@@ -119,7 +119,7 @@ impl fmt::Display for CloseCode {
 }
 
 /// The longest reason that fits beside a code into a control frame, in bytes (§5.5).
-pub const MAX_REASON: usize = 123;
+pub(crate) const MAX_REASON: usize = 123;
 
 /// Says what is wrong with the payload of a Close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

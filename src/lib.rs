@@ -7,3 +7,4 @@ pub use close::CloseCode;
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response};
+pub use protocol::{Frame, OpCode};

@@ -282,8 +282,6 @@ impl From<ProtocolError> for Error {
 
 /// `ErrorKind::Encoding` wants an error of the standard library, which only a failed check can make.
 fn encoding_kind() -> ErrorKind {
-    match std::str::from_utf8(&[0xff]) {
-        Err(err) => ErrorKind::Encoding(err),
-        Ok(_) => ErrorKind::Protocol,
-    }
+    String::from_utf8(vec![0xff])
+        .map_or_else(|err| ErrorKind::Encoding(err.utf8_error()), |_| ErrorKind::Protocol)
 }

@@ -256,7 +256,9 @@ impl Frame {
         let len = len64(self.payload.as_slice().len());
         match self.opcode {
             OpCode::Bad => false,
-            OpCode::Close | OpCode::Ping | OpCode::Pong => self.fin && len <= MAX_CONTROL && self.rsv & !RSV == 0,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => {
+                self.fin && len <= MAX_CONTROL && self.rsv & !RSV == 0
+            }
             OpCode::Continue | OpCode::Text | OpCode::Binary => true,
         }
     }

@@ -1,11 +1,11 @@
 //! Bytes to frames, however they are cut (§5.2).
 
+use super::ProtocolError;
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode, Rules};
 use super::mask;
 use super::utf8::Utf8;
-use super::ProtocolError;
 
 /// The part of a frame that has come so far, when the rest has not.
 #[derive(Debug, Default)]

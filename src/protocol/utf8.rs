@@ -85,14 +85,16 @@ mod tests {
 
     /// Mostly text, with some bytes that are not.
     fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
-        (any::<String>(), prop::option::of((any::<prop::sample::Index>(), any::<u8>()))).prop_map(|(text, change)| {
-            let mut bytes = text.into_bytes();
-            if let (Some((at, byte)), false) = (change, bytes.is_empty()) {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            bytes
-        })
+        (any::<String>(), prop::option::of((any::<prop::sample::Index>(), any::<u8>()))).prop_map(
+            |(text, change)| {
+                let mut bytes = text.into_bytes();
+                if let (Some((at, byte)), false) = (change, bytes.is_empty()) {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                bytes
+            },
+        )
     }
 
     proptest! {

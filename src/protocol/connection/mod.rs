@@ -88,7 +88,12 @@ pub enum Event {
     /// A server got a request, and owes an answer: [`Connection::respond`] or [`Connection::refuse`].
     Request(Request),
     /// A client got the response that opens the connection; it has been checked.
-    Response(Response),
+    Response {
+        /// The request, as it was sent.
+        request: Request,
+        /// The response.
+        response: Response,
+    },
     /// A client got a response that does not open the connection, such as a redirect; the connection is closed.
     Rejected(Response),
     /// A frame came, and is to be handed back to [`Connection::accept`]; with [`Answers::Manual`] only.
@@ -163,7 +168,7 @@ impl Connection {
         }
         let received = match self.phase {
             Phase::Open | Phase::CloseSent => self.receive_frames(input, now, out),
-            Phase::Opening(_) => self.receive_head(input, now, out),
+            Phase::Opening(_) => self.receive_head(input),
             Phase::Answering => Ok(None),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
                 self.discard(input);

@@ -12,16 +12,12 @@ use crate::protocol::{Config, ProtocolError, Role};
 /// The status that opens a connection (§4.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// The most interim responses (1xx) that a client skips.
-const MAX_INTERIM: u8 = 8;
-
 /// What is known while the head of the peer is awaited.
 #[derive(Debug)]
 pub(super) struct Opening {
     head: HeadBuffer,
     /// The request that a client has sent.
     request: Option<Request>,
-    interim: u8,
 }
 
 impl Connection {
@@ -46,14 +42,6 @@ impl Connection {
         client::check_request(&request)?;
         request.encode(out)?;
         Ok(Self::new(config, Role::Client, Opening::new(Some(request)), now))
-    }
-
-    /// Returns the request that a client has sent, until the response is there.
-    pub fn request(&self) -> Option<&Request> {
-        match &self.phase {
-            Phase::Opening(opening) => opening.request.as_ref(),
-            _ => None,
-        }
     }
 
     /// Answers the request that came as [`Event::Request`].
@@ -97,41 +85,31 @@ impl Connection {
         self.drain(true, now);
     }
 
-    pub(super) fn receive_head(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        _out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
+    pub(super) fn receive_head(&mut self, input: &mut &mut [u8]) -> Result<Option<Event>, ProtocolError> {
         let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
         while opening.head.push(input, &self.config)? {
-            let event = match &opening.request {
-                None => {
-                    let request = server::parse_request(opening.head.bytes(), &self.config)?;
-                    self.phase = Phase::Answering;
-                    self.mark = now.checked_add(self.config.handshake_timeout);
-                    Event::Request(request)
-                }
-                Some(request) => {
-                    let response = client::parse_response(opening.head.bytes(), &self.config)?;
-                    if client::is_interim(&response) {
-                        opening.skip_interim()?;
-                        continue;
-                    }
-                    match client::check_response(request, &response, &self.config) {
-                        Ok(()) => {
-                            self.open(&response);
-                            Event::Response(response)
-                        }
-                        Err(ProtocolError::UnexpectedStatus(_)) => {
-                            self.phase = Phase::Closed;
-                            Event::Rejected(response)
-                        }
-                        Err(err) => return Err(err),
-                    }
-                }
+            let Some(request) = &opening.request else {
+                let request = server::parse_request(opening.head.bytes(), &self.config)?;
+                self.phase = Phase::Answering;
+                return Ok(Some(Event::Request(request)));
             };
-            return Ok(Some(event));
+            let response = client::parse_response(opening.head.bytes(), &self.config)?;
+            if client::is_interim(&response) {
+                opening.head.restart();
+                continue;
+            }
+            return match client::check_response(request, &response, &self.config) {
+                Ok(()) => {
+                    let request = request.clone();
+                    self.open(&response);
+                    Ok(Some(Event::Response { request, response }))
+                }
+                Err(ProtocolError::UnexpectedStatus(_)) => {
+                    self.phase = Phase::Closed;
+                    Ok(Some(Event::Rejected(response)))
+                }
+                Err(err) => Err(err),
+            };
         }
         Ok(None)
     }
@@ -164,12 +142,7 @@ impl Connection {
 
 impl Opening {
     fn new(request: Option<Request>) -> Self {
-        Self { head: HeadBuffer::default(), request, interim: 0 }
-    }
-
-    fn skip_interim(&mut self) -> Result<(), ProtocolError> {
-        self.head = HeadBuffer::default();
-        self.interim = self.interim.saturating_add(1);
-        if self.interim > MAX_INTERIM { Err(ProtocolError::HeadTooLarge) } else { Ok(()) }
+        let head = if request.is_some() { HeadBuffer::response() } else { HeadBuffer::request() };
+        Self { head, request }
     }
 }

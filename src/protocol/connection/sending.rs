@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::{Connection, Phase, Pongs};
 use crate::close::{CloseCode, MAX_REASON};
 use crate::message::Message;
+use crate::protocol::ProtocolError;
 use crate::protocol::frame::Frame;
 use crate::protocol::header::OpCode;
 use crate::protocol::output::{Output, write_frame};
-use crate::protocol::ProtocolError;
 
 impl Connection {
     /// Sends a message.

@@ -1,0 +1,216 @@
+//! Deadlines of all connections in one hierarchical timing wheel, 1 ms a tick.
+//!
+//! Time is an argument: a `u64` count of milliseconds since an epoch that the reactor chooses. The reactor rounds the
+//! present *down* to a tick and a deadline *up* to the tick after; then no timer is early, and a timer of 0 ms that is
+//! re-armed from its own callback comes due in a later tick instead of holding the loop.
+
+mod nodes;
+
+pub(crate) use nodes::Key;
+use nodes::{Chain, Nodes};
+
+/// Bits of a tick that choose the slot within one level.
+const BITS: usize = 6;
+const SLOTS: usize = 1 << BITS;
+/// Enough levels for all 64 bits of a tick: no deadline is too far away to have a slot of its own.
+const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS);
+
+/// All pending timers, each with a value that comes back when it is due.
+///
+/// Read a tick as a number of eleven digits in base 64. A timer hangs in the level of the highest digit in which its
+/// deadline differs from `position` (level 0 if none differs), in the slot named by the deadline's digit there. When
+/// `position` enters the span of a slot of a higher level, that slot's timers move to lower levels: each timer at
+/// most once a level, which makes expiry O(1) amortised.
+///
+/// Invariants:
+/// - Every timer hangs in the slot just described, so its slot can be computed and is not stored. All timers of one
+///   deadline share one chain, in the order in which they were scheduled.
+/// - `position` never goes back, and no pending deadline lies before it: occupied slots lie ahead of `position`'s
+///   own digit (in level 0, at it or ahead), and every timer of a level is due before all those of the levels above.
+/// - `heads[level][slot]` means something only while that bit of `occupied[level]` is set.
+/// - An owner with pending timers has exactly one anchor, a node in no slot; anchor and timers form a ring. The
+///   anchor is freed with the owner's last timer, so an [`Owned`] that is merely dropped leaks nothing.
+/// - Every node is free, an anchor, or a timer.
+pub(crate) struct Timers<T> {
+    nodes: Nodes<T>,
+    heads: Box<[[u32; SLOTS]; LEVELS]>,
+    occupied: [u64; LEVELS],
+    position: u64,
+}
+
+/// What an owner keeps so that all its timers can be cancelled at once. Belongs to the wheel it was first used with.
+#[derive(Debug, Default)]
+pub(crate) struct Owned(Option<Key>);
+
+impl<T> std::fmt::Debug for Timers<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timers").field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl<T> Timers<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: Nodes::new(),
+            heads: Box::new([[0; SLOTS]; LEVELS]),
+            occupied: [0; LEVELS],
+            position: 0,
+        }
+    }
+
+    /// Arms a timer for the tick `at`, or at once if that tick has passed. O(1).
+    ///
+    /// `None`, with nothing scheduled and `value` dropped, when 2^32 nodes exist already: more than 128 GiB of them.
+    pub(crate) fn schedule(&mut self, at: u64, owner: &mut Owned, value: T) -> Option<Key> {
+        let deadline = at.max(self.position);
+        let key = self.nodes.insert(deadline, Some(value))?;
+        let Some(anchor) = self.anchor(owner) else {
+            self.nodes.remove(key.index);
+            return None;
+        };
+        self.nodes.join(Chain::Owner, key.index, anchor);
+        self.hang(key.index, deadline);
+        Some(key)
+    }
+
+    /// Disarms a timer and gives its value back, `None` if it fired or was cancelled before. O(1).
+    pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
+        let index = self.nodes.find(key)?;
+        self.take(index)
+    }
+
+    /// Disarms every timer of `owner`, in time proportional to their number. `owner` can be used again.
+    pub(crate) fn cancel_all(&mut self, owner: &mut Owned) {
+        let Some(key) = owner.0.take() else { return };
+        // The anchor goes with the last of its timers.
+        while let Some(anchor) = self.nodes.find_anchor(key) {
+            let timer = self.nodes.next(Chain::Owner, anchor);
+            if timer.and_then(|index| self.take(index)).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The tick at which [`pop_due`](Self::pop_due) is worth the next call; `None` when nothing is pending.
+    ///
+    /// Never later than the earliest deadline, and exact when that deadline lies in the same 64 ms as the last turn.
+    /// Otherwise it is the start of the span in which the deadline lies, a multiple of 64: a turn then finds nothing
+    /// due but brings the span's timers at least one level down. So one timer costs at most one idle turn a level
+    /// (a minute ahead: two or three, never more than ten), and all timers together at most one in 64 ms. After
+    /// `pop_due(now)` gave `None` this is later than `now`, until something is scheduled for `now` or before.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.first_slot().map(|(level, slot)| self.span_start(level, slot))
+    }
+
+    /// The earliest timer whose deadline is `now` or before: by deadline, equal deadlines as they were scheduled.
+    /// To be called until it gives `None`.
+    ///
+    /// A timer scheduled between two calls for a tick that has passed counts as due at the tick last given.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<T> {
+        while let Some((level, slot)) = self.first_slot() {
+            let start = self.span_start(level, slot);
+            if start > now {
+                break;
+            }
+            self.position = start;
+            let head = *self.heads.get(level)?.get(slot)?;
+            if level == 0 {
+                return self.take(head);
+            }
+            self.cascade(level, slot, head);
+        }
+        // Short of the first occupied slot, so no timer's level changes.
+        self.position = self.position.max(now);
+        None
+    }
+
+    /// Spreads a slot that `position` has entered over the levels below. These are empty, so the order is kept.
+    fn cascade(&mut self, level: usize, slot: usize, head: u32) {
+        self.vacate(level, slot);
+        let mut index = head;
+        while let (Some(next), Some(deadline)) =
+            (self.nodes.next(Chain::Slot, index), self.nodes.deadline(index))
+        {
+            self.hang(index, deadline);
+            if next == head {
+                return;
+            }
+            index = next;
+        }
+    }
+
+    /// Takes a timer out of its slot and of its owner's ring, and frees it.
+    fn take(&mut self, index: u32) -> Option<T> {
+        let deadline = self.nodes.deadline(index)?;
+        self.unhang(index, deadline);
+        if let Some(anchor) = self.nodes.leave(Chain::Owner, index)
+            && self.nodes.next(Chain::Owner, anchor) == Some(anchor)
+        {
+            // Nobody is alone in a ring but an anchor.
+            self.nodes.remove(anchor);
+        }
+        self.nodes.remove(index)
+    }
+
+    fn anchor(&mut self, owner: &mut Owned) -> Option<u32> {
+        if let Some(anchor) = owner.0.and_then(|key| self.nodes.find_anchor(key)) {
+            return Some(anchor);
+        }
+        owner.0 = self.nodes.insert(0, None);
+        owner.0.map(|key| key.index)
+    }
+
+    /// Puts a node at the end of the slot where its deadline belongs.
+    fn hang(&mut self, index: u32, deadline: u64) {
+        let (level, slot) = self.place(deadline);
+        let Some(head) = self.heads.get_mut(level).and_then(|slots| slots.get_mut(slot)) else { return };
+        let Some(occupied) = self.occupied.get_mut(level) else { return };
+        if *occupied & 1 << slot == 0 {
+            *occupied |= 1 << slot;
+            *head = index;
+            self.nodes.isolate(Chain::Slot, index);
+        } else {
+            self.nodes.join(Chain::Slot, index, *head);
+        }
+    }
+
+    fn unhang(&mut self, index: u32, deadline: u64) {
+        let (level, slot) = self.place(deadline);
+        let Some(next) = self.nodes.leave(Chain::Slot, index) else { return self.vacate(level, slot) };
+        if let Some(head) = self.heads.get_mut(level).and_then(|slots| slots.get_mut(slot))
+            && *head == index
+        {
+            *head = next;
+        }
+    }
+
+    fn vacate(&mut self, level: usize, slot: usize) {
+        if let Some(occupied) = self.occupied.get_mut(level) {
+            *occupied &= !(1 << slot);
+        }
+    }
+
+    /// The level and the slot where a timer with this deadline hangs.
+    fn place(&self, deadline: u64) -> (usize, usize) {
+        let level = ((deadline ^ self.position) | 1).ilog2() as usize / BITS;
+        let [low, ..] = (deadline >> (level * BITS)).to_le_bytes();
+        (level, usize::from(low) % SLOTS)
+    }
+
+    /// The occupied slot that is due first.
+    fn first_slot(&self) -> Option<(usize, usize)> {
+        let level = self.occupied.iter().position(|&slots| slots != 0)?;
+        Some((level, self.occupied.get(level)?.trailing_zeros() as usize))
+    }
+
+    /// The first tick of a slot's span: `position` with that slot's digit, zeros below.
+    fn span_start(&self, level: usize, slot: usize) -> u64 {
+        let shift = level * BITS;
+        // In two steps each: the top level's digit ends beyond bit 63.
+        let above = self.position >> shift >> BITS << BITS;
+        (above | slot as u64) << shift
+    }
+}
+
+#[cfg(test)]
+mod tests;

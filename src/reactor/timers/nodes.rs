@@ -1,0 +1,214 @@
+//! Where the wheel's nodes live: a vector with a free list, and the two chains that run through each node.
+//!
+//! Nothing here knows about time. An index that does not exist is ignored, so no call can panic.
+
+use std::num::NonZeroU64;
+
+/// Names one node, once and for all: the place in the vector and the serial number of the node that took it.
+///
+/// Serial numbers are 64 bits wide and never given twice, so a key kept for however long never fits a later
+/// node in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(super) index: u32,
+    serial: NonZeroU64,
+}
+
+/// A circular, doubly linked chain through nodes. A node that is alone in its chain is its own neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chain {
+    /// The nodes of one slot of the wheel. Free nodes use it for the free list.
+    Slot,
+    /// The timers of one owner, and the owner's anchor.
+    Owner,
+}
+
+#[derive(Clone, Copy)]
+struct Links {
+    prev: u32,
+    next: u32,
+}
+
+impl Links {
+    const fn alone(index: u32) -> Self {
+        Self { prev: index, next: index }
+    }
+}
+
+struct Node<T> {
+    deadline: u64,
+    /// `None` while the node is free.
+    serial: Option<NonZeroU64>,
+    slot: Links,
+    owner: Links,
+    /// `None` in an anchor and in a free node.
+    value: Option<T>,
+}
+
+impl<T> Node<T> {
+    fn links(&mut self, chain: Chain) -> &mut Links {
+        match chain {
+            Chain::Slot => &mut self.slot,
+            Chain::Owner => &mut self.owner,
+        }
+    }
+}
+
+/// The storage.
+///
+/// Invariants: a node is free exactly when its serial is `None`; the free nodes, and only they, form the chain
+/// that `free` points into; the last node of the vector is never free.
+pub(super) struct Nodes<T> {
+    nodes: Vec<Node<T>>,
+    free: Option<u32>,
+    last_serial: u64,
+}
+
+impl<T> Nodes<T> {
+    /// Below this many nodes memory is not given back.
+    const KEEP: usize = 64;
+
+    pub(super) const fn new() -> Self {
+        Self { nodes: Vec::new(), free: None, last_serial: 0 }
+    }
+
+    /// A new node, alone in both of its chains. `None` when 2^32 nodes exist already.
+    pub(super) fn insert(&mut self, deadline: u64, value: Option<T>) -> Option<Key> {
+        let index = self.free.map_or_else(|| u32::try_from(self.nodes.len()).ok(), Some)?;
+        let serial = NonZeroU64::MIN.checked_add(self.last_serial)?;
+        let links = Links::alone(index);
+        let node = Node { deadline, serial: Some(serial), slot: links, owner: links, value };
+        if self.free.is_some() {
+            self.free = self.leave(Chain::Slot, index);
+            *self.nodes.get_mut(index as usize)? = node;
+        } else {
+            self.nodes.push(node);
+        }
+        self.last_serial = serial.get();
+        Some(Key { index, serial })
+    }
+
+    /// Frees a node that has left its chains, and gives its value back.
+    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
+        let node = self.nodes.get_mut(index as usize)?;
+        node.serial.take()?;
+        let value = node.value.take();
+        node.slot = Links::alone(index);
+        if let Some(head) = self.free {
+            self.join(Chain::Slot, index, head);
+        }
+        self.free = Some(index);
+        self.trim();
+        value
+    }
+
+    /// Drops the free nodes at the end of the vector, and returns memory once three quarters are unused.
+    fn trim(&mut self) {
+        while self.nodes.last().is_some_and(|node| node.serial.is_none()) {
+            // The index of the last node fits: it was given out by `insert`.
+            let Ok(last) = u32::try_from(self.nodes.len() - 1) else { return };
+            let next = self.leave(Chain::Slot, last);
+            if self.free == Some(last) {
+                self.free = next;
+            }
+            self.nodes.pop();
+        }
+        let capacity = self.nodes.capacity();
+        if capacity > Self::KEEP && self.nodes.len() < capacity / 4 {
+            self.nodes.shrink_to((self.nodes.len() * 2).max(Self::KEEP));
+        }
+    }
+
+    /// Where `key` points, unless its node is gone.
+    pub(super) fn find(&self, key: Key) -> Option<u32> {
+        let node = self.nodes.get(key.index as usize)?;
+        (node.serial == Some(key.serial)).then_some(key.index)
+    }
+
+    /// Where `key` points, if that is an anchor: a node without a value.
+    pub(super) fn find_anchor(&self, key: Key) -> Option<u32> {
+        let index = self.find(key)?;
+        self.nodes.get(index as usize)?.value.is_none().then_some(index)
+    }
+
+    pub(super) fn deadline(&self, index: u32) -> Option<u64> {
+        self.nodes.get(index as usize).map(|node| node.deadline)
+    }
+
+    /// The neighbour of `index`, `index` itself when it is alone.
+    pub(super) fn next(&mut self, chain: Chain, index: u32) -> Option<u32> {
+        self.nodes.get_mut(index as usize).map(|node| node.links(chain).next)
+    }
+
+    /// Links `index` in front of `head`: the last place of the chain that begins with `head`.
+    pub(super) fn join(&mut self, chain: Chain, index: u32, head: u32) {
+        let Some(node) = self.nodes.get_mut(head as usize) else { return };
+        let tail = node.links(chain).prev;
+        self.link(chain, tail, index);
+        self.link(chain, index, head);
+    }
+
+    /// Takes `index` out of its chain, and gives its successor: `None` when it was alone. Its own links are stale
+    /// afterwards, until it joins another chain or is [set alone](Self::isolate).
+    pub(super) fn leave(&mut self, chain: Chain, index: u32) -> Option<u32> {
+        let Links { prev, next } = *self.nodes.get_mut(index as usize)?.links(chain);
+        self.link(chain, prev, next);
+        (next != index).then_some(next)
+    }
+
+    /// Makes `index` a chain of its own, without regard to the chain it was in.
+    pub(super) fn isolate(&mut self, chain: Chain, index: u32) {
+        self.link(chain, index, index);
+    }
+
+    fn link(&mut self, chain: Chain, left: u32, right: u32) {
+        if let Some(node) = self.nodes.get_mut(left as usize) {
+            node.links(chain).next = right;
+        }
+        if let Some(node) = self.nodes.get_mut(right as usize) {
+            node.links(chain).prev = left;
+        }
+    }
+}
+
+/// For the tests of the wheel.
+#[cfg(test)]
+impl<T> Nodes<T> {
+    pub(super) const NODE: usize = size_of::<Node<T>>();
+
+    /// The number of places in use or waiting in the free list.
+    pub(super) const fn places(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn prev(&mut self, chain: Chain, index: u32) -> Option<u32> {
+        self.nodes.get_mut(index as usize).map(|node| node.links(chain).prev)
+    }
+
+    pub(super) fn is_anchor(&self, index: u32) -> bool {
+        let node = self.nodes.get(index as usize);
+        node.is_some_and(|node| node.serial.is_some() && node.value.is_none())
+    }
+
+    /// The length of the free list, whose invariants are checked on the way.
+    pub(super) fn free_places(&mut self) -> usize {
+        let first = self.free;
+        let mut count = 0;
+        let mut at = first;
+        while let Some(index) = at {
+            assert!(self.nodes[index as usize].serial.is_none());
+            count += 1;
+            at = self.next(Chain::Slot, index).filter(|_| count <= self.nodes.len());
+            if at == first {
+                break;
+            }
+        }
+        assert_eq!(count, self.nodes.iter().filter(|node| node.serial.is_none()).count());
+        assert!(self.nodes.last().is_none_or(|node| node.serial.is_some()));
+        count
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+}

@@ -1,0 +1,205 @@
+//! The corners that the random walk of `model` may miss.
+
+mod model;
+
+use super::{Chain, Key, LEVELS, Nodes, Owned, SLOTS, Timers};
+
+impl<T> Timers<T> {
+    /// Checks every invariant of the type that can be seen from inside; gives the number of pending timers.
+    fn check(&mut self) -> usize {
+        let mut pending = 0;
+        let mut rings = 0;
+        for (level, slot) in (0..LEVELS).flat_map(|level| (0..SLOTS).map(move |slot| (level, slot))) {
+            if self.occupied[level] & 1 << slot == 0 {
+                continue;
+            }
+            let head = self.heads[level][slot];
+            let mut index = head;
+            loop {
+                let deadline = self.nodes.deadline(index).expect("a node");
+                assert!(deadline >= self.position, "a deadline was passed over");
+                assert_eq!(self.place(deadline), (level, slot));
+                pending += 1;
+                assert!(pending <= self.nodes.places(), "a chain does not close");
+                rings += usize::from(self.follows_anchor(index));
+                index = self.nodes.next(Chain::Slot, index).expect("a node");
+                if index == head {
+                    break;
+                }
+            }
+        }
+        assert_eq!(self.nodes.places(), pending + rings + self.nodes.free_places());
+        pending
+    }
+
+    /// One timer of each ring follows the anchor, so these count the anchors.
+    fn follows_anchor(&mut self, index: u32) -> bool {
+        let before = self.nodes.prev(Chain::Owner, index).expect("a node");
+        assert_ne!(before, index, "a timer without an anchor");
+        self.nodes.is_anchor(before)
+    }
+}
+
+fn drain<T>(timers: &mut Timers<T>, now: u64) -> Vec<T> {
+    std::iter::from_fn(|| timers.pop_due(now)).collect()
+}
+
+#[test]
+fn never_early_at_every_tick() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    for at in (0..10_000).rev() {
+        timers.schedule(at, &mut owner, at).expect("room");
+    }
+    for now in 0..10_000 {
+        assert_eq!(drain(&mut timers, now), [now]);
+    }
+}
+
+#[test]
+fn zero_and_the_past_are_due_at_once_in_order() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    timers.schedule(0, &mut owner, "zero").expect("room");
+    assert_eq!(timers.next(), Some(0));
+    assert_eq!(drain(&mut timers, 0), ["zero"]);
+    assert_eq!(drain(&mut timers, 1_000), [""; 0]);
+    for (at, value) in [(1_001, "later"), (999, "first"), (0, "second"), (1_000, "third")] {
+        timers.schedule(at, &mut owner, value).expect("room");
+    }
+    assert_eq!(timers.next(), Some(1_000));
+    assert_eq!(drain(&mut timers, 1_000), ["first", "second", "third"]);
+    assert_eq!(drain(&mut timers, 1_001), ["later"]);
+}
+
+#[test]
+fn a_clock_that_goes_back_fires_nothing() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    drain(&mut timers, 1_000);
+    timers.schedule(500, &mut owner, ()).expect("room");
+    assert_eq!(timers.pop_due(900), None);
+    assert_eq!(timers.pop_due(1_000), Some(()));
+}
+
+#[test]
+fn equal_deadlines_keep_the_order_of_scheduling_across_levels() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    // The same tick, seen from further and further near: each would hang in another level.
+    for (value, now) in [0, 5_000_000, 9_990_000, 9_999_990, 9_999_999].into_iter().enumerate() {
+        assert_eq!(timers.pop_due(now), None);
+        timers.schedule(10_000_000, &mut owner, value).expect("room");
+    }
+    assert_eq!(drain(&mut timers, 10_000_000), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn the_last_tick_is_kept() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    timers.schedule(u64::MAX, &mut owner, 1).expect("room");
+    timers.schedule(u64::MAX - 1, &mut owner, 0).expect("room");
+    assert_eq!(timers.pop_due(1 << 63), None);
+    assert_eq!(timers.pop_due(u64::MAX - 2), None);
+    assert_eq!(timers.next(), Some(u64::MAX - 1));
+    assert_eq!(drain(&mut timers, u64::MAX), [0, 1]);
+    timers.schedule(u64::MAX, &mut owner, 2).expect("room");
+    assert_eq!(drain(&mut timers, u64::MAX), [2]);
+}
+
+#[test]
+fn cancels_once_and_not_after_fire() {
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    let cancelled = timers.schedule(10, &mut owner, "cancelled").expect("room");
+    let fired = timers.schedule(10, &mut owner, "fired").expect("room");
+    assert_eq!(timers.cancel(cancelled), Some("cancelled"));
+    assert_eq!(timers.cancel(cancelled), None);
+    assert_eq!(drain(&mut timers, 10), ["fired"]);
+    assert_eq!(timers.cancel(fired), None);
+    assert_eq!(timers.next(), None);
+}
+
+#[test]
+fn a_stale_key_or_owner_spares_who_took_the_place() {
+    let mut timers = Timers::new();
+    let mut dead = Owned::default();
+    let stale = timers.schedule(10, &mut dead, "dead").expect("room");
+    assert_eq!(drain(&mut timers, 10), ["dead"]);
+    // Timer and anchor are gone, so the next timer has the first place again.
+    let mut alive = Owned::default();
+    let key = timers.schedule(20, &mut alive, "alive").expect("room");
+    assert_eq!(key.index, stale.index);
+    assert_eq!(timers.cancel(stale), None);
+    timers.cancel_all(&mut dead);
+    timers.cancel_all(&mut dead);
+    assert_eq!(drain(&mut timers, 20), ["alive"]);
+}
+
+#[test]
+fn a_dead_owner_takes_its_timers_along_and_no_others() {
+    let mut timers = Timers::new();
+    let mut owners = [Owned::default(), Owned::default()];
+    for (at, owner) in (0..77_000).step_by(77).zip([0, 1].into_iter().cycle()) {
+        timers.schedule(at, &mut owners[owner], owner).expect("room");
+    }
+    timers.cancel_all(&mut owners[0]);
+    assert_eq!(timers.check(), 500);
+    timers.schedule(5, &mut owners[0], 2).expect("room");
+    let fired = drain(&mut timers, 77_000);
+    assert_eq!((fired.len(), fired[0]), (501, 2));
+    assert!(fired[1..].iter().all(|owner| *owner == 1));
+}
+
+#[test]
+fn values_are_dropped_with_their_timers() {
+    let value = std::rc::Rc::new(());
+    let mut timers = Timers::new();
+    let mut owner = Owned::default();
+    let key = timers.schedule(1, &mut owner, value.clone()).expect("room");
+    timers.schedule(2, &mut owner, value.clone()).expect("room");
+    timers.schedule(3, &mut owner, value.clone()).expect("room");
+    drop(timers.cancel(key));
+    assert_eq!(std::rc::Rc::strong_count(&value), 3);
+    timers.cancel_all(&mut owner);
+    assert_eq!(std::rc::Rc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_million_pending() {
+    const COUNT: usize = 1_000_000;
+    let mut timers = Timers::new();
+    let mut owners: Vec<Owned> = (0..1_000).map(|_| Owned::default()).collect();
+    // An odd multiplier visits every residue: deadlines in no order, up to 2^20 ms, none twice.
+    let deadline = |n: usize| (n as u64).wrapping_mul(0x9E37_79B1) % (1 << 20);
+    let keys: Vec<Key> =
+        (0..COUNT).map(|n| timers.schedule(deadline(n), &mut owners[n % 1_000], n).expect("room")).collect();
+    for n in (0..COUNT).step_by(4) {
+        assert_eq!(timers.cancel(keys[n]), Some(n));
+    }
+    owners.iter_mut().skip(1).step_by(4).for_each(|owner| timers.cancel_all(owner));
+    assert_eq!(timers.check(), 500_000);
+    let mut fired = 0;
+    let mut last = 0;
+    for now in (0..=1 << 20).step_by(50) {
+        while let Some(n) = timers.pop_due(now) {
+            assert!((last..=now).contains(&deadline(n)));
+            assert!(n % 4 > 1);
+            last = deadline(n);
+            fired += 1;
+        }
+    }
+    assert_eq!(fired + drain(&mut timers, u64::MAX).len(), 500_000);
+    assert_eq!(timers.nodes.places(), 0);
+    assert!(timers.nodes.capacity() <= 64, "memory is given back");
+}
+
+#[test]
+fn an_entry_is_small() {
+    // A value with a niche costs nothing on top of 32 bytes for itself.
+    assert_eq!(Nodes::<Box<u8>>::NODE, 40);
+    assert_eq!(Nodes::<(u32, u32)>::NODE, 32 + 16);
+    assert_eq!(size_of::<Option<Key>>(), 16);
+    assert_eq!(size_of::<Owned>(), 16);
+}
