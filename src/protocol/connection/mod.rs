@@ -7,6 +7,8 @@ mod closing;
 mod opening;
 mod sending;
 
+pub(crate) use self::sending::check_close;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

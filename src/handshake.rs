@@ -1,0 +1,129 @@
+//! What is known of a connection when it opens.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::error::Result;
+use crate::protocol::handshake::{Request, Response};
+use crate::settings::TrustedProxies;
+
+/// The opening handshake of a connection: the request, the response, and the addresses of both ends.
+#[derive(Debug)]
+pub struct Handshake {
+    /// The request of the client.
+    pub request: Request,
+    /// The response of the server.
+    pub response: Response,
+    /// The address of the other end; none on a Unix domain socket.
+    pub peer_addr: Option<SocketAddr>,
+    /// The address of this end; none on a Unix domain socket.
+    pub local_addr: Option<SocketAddr>,
+    pub(crate) trusted_proxies: TrustedProxies,
+}
+
+impl Handshake {
+    /// Returns the address of the client, as far as it can be known.
+    ///
+    /// That is the address of the peer, unless the peer is one of [`Settings::trusted_proxies`]: then it is the last
+    /// address that the proxies report in `X-Forwarded-For`, or in `Forwarded` (RFC 7239), and that is not a trusted
+    /// proxy itself. What stands before that address could have been written by the client.
+    ///
+    /// [`Settings::trusted_proxies`]: crate::Settings::trusted_proxies
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if a trusted proxy sends a header that is not UTF-8.
+    pub fn remote_addr(&self) -> Result<Option<String>> {
+        let Some(peer) = self.peer_addr.map(|address| address.ip()) else { return Ok(None) };
+        if !self.trusted_proxies.trusts(peer) {
+            return Ok(Some(peer.to_string()));
+        }
+        let mut client = peer.to_string();
+        for hop in self.hops()?.iter().rev() {
+            client = (*hop).to_owned();
+            if !hop.parse::<IpAddr>().is_ok_and(|address| self.trusted_proxies.trusts(address)) {
+                break;
+            }
+        }
+        Ok(Some(client))
+    }
+
+    /// The addresses that proxies have noted, the nearest last.
+    fn hops(&self) -> Result<Vec<&str>> {
+        let forwarded_for = self.values("X-Forwarded-For")?;
+        if !forwarded_for.is_empty() {
+            return Ok(forwarded_for.iter().filter_map(|hop| node(hop)).collect());
+        }
+        let forwarded = self.values("Forwarded")?;
+        Ok(forwarded.iter().filter_map(|element| node(for_parameter(element)?)).collect())
+    }
+
+    /// The elements of a list header, over all its fields.
+    fn values(&self, name: &str) -> Result<Vec<&str>> {
+        let mut values = Vec::new();
+        for (_, value) in self.request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name)) {
+            values.extend(std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()));
+        }
+        Ok(values)
+    }
+}
+
+/// The `for` of an element of `Forwarded`, such as `for=192.0.2.60;proto=http`.
+fn for_parameter(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("for").then_some(value)
+    })
+}
+
+/// The address of a node, without quotes, brackets and port (RFC 7239 §6).
+fn node(node: &str) -> Option<&str> {
+    let node = node.trim().trim_matches('"');
+    if let Some(bracketed) = node.strip_prefix('[') {
+        return bracketed.split(']').next();
+    }
+    let is_v4_with_port = node.matches(':').count() == 1;
+    let address = if is_v4_with_port { node.split(':').next()? } else { node };
+    (!address.is_empty()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(headers: &str, trusted_proxies: TrustedProxies) -> Handshake {
+        let head = format!("GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\n{headers}\r\n");
+        let request = Request::parse(head.as_bytes()).unwrap().unwrap();
+        let response = Response::from_request(&request).unwrap();
+        let peer_addr = Some("127.0.0.1:4000".parse().unwrap());
+        Handshake { request, response, peer_addr, local_addr: None, trusted_proxies }
+    }
+
+    fn remote(headers: &str, trusted: TrustedProxies) -> String {
+        handshake(headers, trusted).remote_addr().unwrap().unwrap()
+    }
+
+    #[test]
+    fn h14_forwarded_addresses_count_only_from_trusted_peers() {
+        let header = "X-Forwarded-For: 203.0.113.7\r\n";
+        assert_eq!(remote(header, TrustedProxies::None), "127.0.0.1");
+        assert_eq!(remote(header, TrustedProxies::Only(&[])), "127.0.0.1");
+        for trusted in [TrustedProxies::Loopback, TrustedProxies::Private, TrustedProxies::All] {
+            assert_eq!(remote(header, trusted), "203.0.113.7");
+        }
+        assert_eq!(remote("", TrustedProxies::Loopback), "127.0.0.1");
+    }
+
+    #[test]
+    fn h14_the_client_cannot_write_itself_another_address() {
+        let forged = "X-Forwarded-For: 198.51.100.1, 203.0.113.7\r\nX-Forwarded-For: 10.0.0.3\r\n";
+        assert_eq!(remote(forged, TrustedProxies::Private), "203.0.113.7");
+    }
+
+    #[test]
+    fn h14_forwarded_of_rfc_7239() {
+        let trusted = TrustedProxies::Loopback;
+        assert_eq!(remote("Forwarded: for=192.0.2.60;proto=http;by=203.0.113.43\r\n", trusted), "192.0.2.60");
+        assert_eq!(remote("Forwarded: For=\"[2001:db8:cafe::17]:4711\"\r\n", trusted), "2001:db8:cafe::17");
+        assert_eq!(remote("Forwarded: for=\"192.0.2.43:47011\"\r\n", trusted), "192.0.2.43");
+    }
+}

@@ -1,0 +1,155 @@
+//! What every thread can see of a connection: whether it is open, and how much is queued for it.
+//!
+//! One gauge for each slot, in a table that grows in place, so that no lock is taken to read one.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// The slots of the first chunk; each further chunk has twice as many.
+const FIRST_CHUNK: usize = 64;
+
+/// Enough chunks for every slot that 32 bits can name.
+const CHUNKS: usize = 27;
+
+/// Where a connection stands, as far as a sender cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody is there.
+    Free = 0,
+    /// What is sent waits until the connection is open.
+    Connecting = 1,
+    Open = 2,
+    /// What is sent is dropped.
+    Closing = 3,
+}
+
+/// What can be seen of the connection in one slot.
+///
+/// The loop alone changes `id`, `phase` and `local`; `remote` grows under the lock of the queue between threads, in which
+/// the slot also changes hands, so that no charge outlives its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    id: AtomicU32,
+    phase: AtomicU8,
+    /// Bytes that the loop's own thread has queued, and those that the loop has taken over.
+    local: AtomicUsize,
+    /// Bytes that other threads have queued, and the loop has not taken over.
+    remote: AtomicUsize,
+}
+
+impl Gauge {
+    /// A new connection moves into the slot.
+    pub(super) fn occupy(&self, id: u32) {
+        self.id.store(id, Relaxed);
+        self.local.store(0, Relaxed);
+        self.remote.store(0, Relaxed);
+        self.set_phase(Phase::Connecting);
+    }
+
+    pub(super) fn vacate(&self) {
+        self.set_phase(Phase::Free);
+        self.local.store(0, Relaxed);
+        self.remote.store(0, Relaxed);
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// The phase of the connection with this id; `Free` if it has gone.
+    pub(crate) fn phase(&self, id: u32) -> Phase {
+        if self.id.load(Relaxed) != id {
+            return Phase::Free;
+        }
+        match self.phase.load(Relaxed) {
+            0 => Phase::Free,
+            1 => Phase::Connecting,
+            2 => Phase::Open,
+            _ => Phase::Closing,
+        }
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.local.load(Relaxed).saturating_add(self.remote.load(Relaxed))
+    }
+
+    /// Adds to the loop's count. Only the loop's thread writes it, so that no read-modify-write is needed.
+    pub(crate) fn add_local(&self, bytes: usize) {
+        self.local.store(self.local.load(Relaxed).saturating_add(bytes), Relaxed);
+    }
+
+    pub(crate) fn sub_local(&self, bytes: usize) {
+        self.local.store(self.local.load(Relaxed).saturating_sub(bytes), Relaxed);
+    }
+
+    pub(super) fn add_remote(&self, bytes: usize) {
+        self.remote.fetch_add(bytes, Relaxed);
+    }
+
+    /// The loop takes over what another thread has queued.
+    pub(super) fn take_over(&self, bytes: usize) {
+        self.remote.fetch_sub(bytes, Relaxed);
+        self.add_local(bytes);
+    }
+}
+
+/// The gauges of all slots.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    chunks: [OnceLock<Box<[Gauge]>>; CHUNKS],
+}
+
+impl Gauges {
+    pub(super) fn new() -> Self {
+        Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// The gauge of a slot; `None` if no connection has ever been there.
+    pub(super) fn find(&self, slot: u32) -> Option<&Gauge> {
+        let (chunk, at) = place(slot);
+        self.chunks.get(chunk)?.get()?.get(at)
+    }
+
+    /// The gauge of a slot, made if needed.
+    pub(super) fn ensure(&self, slot: u32) -> Option<&Gauge> {
+        let (chunk, at) = place(slot);
+        let gauges = self.chunks.get(chunk)?.get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| Gauge::default()).collect());
+        gauges.get(at)
+    }
+}
+
+/// The chunk of a slot, and the place within it.
+fn place(slot: u32) -> (usize, usize) {
+    let number = slot as usize / FIRST_CHUNK + 1;
+    let chunk = number.ilog2() as usize;
+    (chunk, slot as usize - FIRST_CHUNK * ((1 << chunk) - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_its_own_place() {
+        let mut expected = 0;
+        for chunk in 0..8 {
+            for at in 0..FIRST_CHUNK << chunk {
+                assert_eq!(place(expected), (chunk, at));
+                expected += 1;
+            }
+        }
+        assert!(place(u32::MAX).0 < CHUNKS);
+    }
+
+    #[test]
+    fn t1_a_gauge_answers_to_its_connection_only() {
+        let gauge = Gauge::default();
+        gauge.occupy(7);
+        gauge.set_phase(Phase::Open);
+        gauge.add_local(3);
+        assert_eq!((gauge.phase(7), gauge.phase(6)), (Phase::Open, Phase::Free));
+        gauge.vacate();
+        gauge.occupy(8);
+        assert_eq!((gauge.phase(7), gauge.phase(8), gauge.buffered()), (Phase::Free, Phase::Connecting, 0));
+    }
+}

@@ -1,0 +1,333 @@
+//! The queues between senders and their loop.
+//!
+//! On the loop's own thread a command goes into a plain vector that belongs to the thread: no lock, no atomic, no wake-up,
+//! no limit. From other threads it goes through a bounded queue under a lock, and the first one after the loop has looked
+//! wakes it.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use url::Url;
+
+use super::gauges::{Gauge, Gauges, Phase};
+use super::{disconnected, no_room};
+use crate::close::CloseCode;
+use crate::error::{QueueError, Result};
+use crate::message::Message;
+use crate::protocol::{Frame, ProtocolError};
+use crate::settings::{Overflow, Settings};
+use crate::util::{Timeout, Token};
+
+/// One thing that a sender asks for.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) target: Target,
+    pub(crate) signal: Signal,
+}
+
+/// Whom a command is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    All,
+    /// The connection with this id, as long as it is in this slot.
+    One {
+        slot: u32,
+        id: u32,
+    },
+}
+
+/// What a command asks for.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    Message(Message),
+    Control(Frame),
+    Close(CloseCode, Cow<'static, str>),
+    /// More was to be sent than may be queued: the connection fails.
+    Overflow,
+    /// To this URL, on this stream if there is one already.
+    Connect(Box<Url>, Option<TcpStream>),
+    Accept(TcpStream),
+    Shutdown,
+    /// At this time; `None` is beyond what the clock can say.
+    Timeout(Option<Instant>, Token),
+    Cancel(Timeout),
+    Pause,
+    Resume,
+}
+
+impl Signal {
+    /// How many bytes a queued signal counts for the connection it is sent to.
+    pub(crate) fn charge(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len(),
+            Self::Control(frame) => frame.as_slice().len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What the senders of one loop share with it.
+pub(crate) struct Hub {
+    /// Tells loops apart.
+    number: u64,
+    queue: Mutex<Queue>,
+    capacity: usize,
+    /// The most bytes that may be queued for one connection.
+    limit: usize,
+    overflow: Overflow,
+    gauges: Gauges,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+/// The commands of other threads.
+#[derive(Debug, Default)]
+struct Queue {
+    commands: VecDeque<Command>,
+    /// Whether the loop has been woken for what is in the queue.
+    is_announced: bool,
+    is_closed: bool,
+}
+
+/// The loop that runs on this thread, and the commands that its callbacks have given.
+struct Local {
+    /// The number of the loop; 0 if there is none.
+    hub: Cell<u64>,
+    commands: RefCell<Vec<Command>>,
+}
+
+thread_local! {
+    static LOCAL: Local = const { Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()) } };
+}
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// Commands that the loop has taken out of a queue.
+pub(crate) type Batch = Vec<Command>;
+
+/// Marks the thread as that of a loop, until it is dropped; loops may be nested.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    outer: u64,
+    outer_commands: Batch,
+}
+
+impl Hub {
+    pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            queue: Mutex::default(),
+            capacity: settings.queue_capacity(),
+            limit: settings.output_limit(),
+            overflow: settings.overflow,
+            gauges: Gauges::new(),
+            wake,
+        }
+    }
+
+    /// Makes this thread the loop's own.
+    pub(crate) fn enter(&self) -> Entered {
+        LOCAL.with(|local| Entered { outer: local.hub.replace(self.number), outer_commands: local.commands.take() })
+    }
+
+    /// Queues a command.
+    pub(crate) fn push(&self, command: Command) -> std::result::Result<(), QueueError> {
+        if !self.is_here() {
+            return self.push_remote(command);
+        }
+        self.count_local(&command);
+        LOCAL.with(|local| local.commands.borrow_mut().push(command));
+        Ok(())
+    }
+
+    /// Whether this thread is the loop's own.
+    fn is_here(&self) -> bool {
+        LOCAL.with(|local| local.hub.get() == self.number)
+    }
+
+    /// Queues a message, within the limit of what may be queued for its connection.
+    pub(super) fn send(&self, target: Target, message: Message) -> Result<()> {
+        let Target::One { slot, id } = target else {
+            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+        };
+        let gauge = self.gauges.find(slot);
+        let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open)) else {
+            // Nobody would read it; whether the loop itself is gone is another question.
+            return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
+        };
+        if self.fits(Some(gauge), message.len()) {
+            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+        }
+        if self.overflow == Overflow::Drop {
+            return Ok(());
+        }
+        gauge.set_phase(Phase::Closing);
+        Ok(self.push(Command { target, signal: Signal::Overflow })?)
+    }
+
+    /// Queues a message if its connection is open and has room.
+    pub(super) fn try_send(&self, target: Target, message: Message) -> Result<()> {
+        if self.is_closed() {
+            return Err(disconnected());
+        }
+        if let Target::One { slot, id } = target {
+            let gauge = self.gauges.find(slot);
+            if gauge.is_none_or(|gauge| gauge.phase(id) != Phase::Open) {
+                return Err(ProtocolError::NotOpen.into());
+            }
+            if !self.fits(gauge, message.len()) {
+                return Err(no_room());
+            }
+        }
+        Ok(self.push(Command { target, signal: Signal::Message(message) })?)
+    }
+
+    /// Whether a message may be added to what is queued; a single one always may.
+    fn fits(&self, gauge: Option<&Gauge>, len: usize) -> bool {
+        let buffered = gauge.map_or(0, Gauge::buffered);
+        buffered == 0 || buffered.saturating_add(len) <= self.limit
+    }
+
+    /// Whether a broadcast may be added to what is queued for one of its receivers.
+    pub(crate) fn has_room(&self, slot: u32, len: usize) -> bool {
+        self.fits(self.gauges.find(slot), len)
+    }
+
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    pub(super) fn buffered_amount(&self, slot: u32, id: u32) -> usize {
+        let gauge = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free);
+        gauge.map_or(0, Gauge::buffered)
+    }
+
+    pub(super) fn is_open(&self, slot: u32, id: u32) -> bool {
+        self.gauges.find(slot).is_some_and(|gauge| gauge.phase(id) == Phase::Open)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// The gauge of a slot that has a connection.
+    pub(crate) fn gauge(&self, slot: u32) -> Option<&Gauge> {
+        self.gauges.find(slot)
+    }
+
+    /// A new connection moves into a slot.
+    pub(crate) fn occupy(&self, slot: u32, id: u32) {
+        let _queue = self.lock();
+        if let Some(gauge) = self.gauges.ensure(slot) {
+            gauge.occupy(id);
+        }
+    }
+
+    pub(crate) fn vacate(&self, slot: u32) {
+        let _queue = self.lock();
+        if let Some(gauge) = self.gauges.find(slot) {
+            gauge.vacate();
+        }
+    }
+
+    /// From now on other threads are refused; what they have queued is dropped.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        queue.is_closed = true;
+        queue.commands.clear();
+    }
+
+    /// Takes commands again, for another run.
+    pub(crate) fn reopen(&self) {
+        self.lock().is_closed = false;
+    }
+
+    /// Exchanges what the callbacks have asked for with an empty batch.
+    pub(crate) fn swap_local(&self, batch: &mut Batch) {
+        LOCAL.with(|local| std::mem::swap(&mut *local.commands.borrow_mut(), batch));
+    }
+
+    pub(crate) fn has_local(&self) -> bool {
+        LOCAL.with(|local| !local.commands.borrow().is_empty())
+    }
+
+    /// Takes up to `most` commands of other threads; returns whether there are more.
+    pub(crate) fn take_remote(&self, most: usize, batch: &mut Batch) -> bool {
+        let mut queue = self.lock();
+        let count = most.min(queue.commands.len());
+        batch.extend(queue.commands.drain(..count));
+        // As long as there are more the loop comes back by itself, and nobody needs to wake it.
+        let has_more = !queue.commands.is_empty();
+        queue.is_announced = has_more;
+        drop(queue);
+        for command in batch.iter() {
+            if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
+                if let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
+                    gauge.take_over(charge);
+                }
+            }
+        }
+        has_more
+    }
+
+    pub(crate) fn has_remote(&self) -> bool {
+        !self.lock().commands.is_empty()
+    }
+
+    fn push_remote(&self, command: Command) -> std::result::Result<(), QueueError> {
+        let mut queue = self.lock();
+        if queue.is_closed {
+            return Err(QueueError::Disconnected);
+        }
+        if queue.commands.len() >= self.capacity {
+            return Err(QueueError::Full);
+        }
+        if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
+            match self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
+                Some(gauge) => gauge.add_remote(charge),
+                // The connection has gone: nobody would read it.
+                None => return Ok(()),
+            }
+        }
+        queue.commands.push_back(command);
+        let must_wake = !std::mem::replace(&mut queue.is_announced, true);
+        drop(queue);
+        if must_wake {
+            (self.wake)();
+        }
+        Ok(())
+    }
+
+    fn count_local(&self, command: &Command) {
+        if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
+            if let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
+                gauge.add_local(charge);
+            }
+        }
+    }
+
+    /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            local.hub.set(self.outer);
+            local.commands.replace(std::mem::take(&mut self.outer_commands));
+        });
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("number", &self.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! What a program may ask of an event loop, from any thread.
+//!
+//! `hub` holds the queues between senders and the loop, `gauges` what a sender can see of a connection.
+
+mod gauges;
+mod hub;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+pub(crate) use self::gauges::{Gauge, Phase};
+pub(crate) use self::hub::{Batch, Command, Entered, Hub, Signal, Target};
+use crate::close::CloseCode;
+use crate::error::{Error, ErrorKind, QueueError, Result};
+use crate::message::Message;
+use crate::protocol::{Frame, ProtocolError, check_close};
+use crate::util::{Timeout, Token};
+
+/// The token of a sender that speaks to all connections.
+const ALL: Token = Token(usize::MAX - 5);
+
+/// Speaks to one connection of an event loop, or to all of them; cheap to clone, and to be used from any thread.
+///
+/// A factory gets the sender of each connection, and [`WebSocket::broadcaster`](crate::WebSocket::broadcaster) one for all
+/// of them. Every method only queues what it asks for: `Ok` means that it will be done, in the order in which each thread
+/// asked for it.
+///
+/// - On the thread that runs the loop, that is within the methods of a handler, the queue has no limit, and no method
+///   blocks or fails for want of room.
+/// - From other threads the queue is bounded ([`Settings::queue_size`](crate::Settings::queue_size)): when it is full the
+///   answer is `Err(ErrorKind::Queue(QueueError::Full))`, at once.
+/// - What is said to a connection that has gone is dropped, and that is `Ok`. Ask [`is_open`](Self::is_open), or use
+///   [`try_send`](Self::try_send), where that matters.
+/// - After the loop has ended, or begun to shut down, every method answers `QueueError::Disconnected`.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{CloseCode, listen};
+/// # use sockeye::WebSocket;
+/// # fn doc() -> sockeye::Result<()> {
+///
+/// listen("127.0.0.1:3012", |out| {
+///     move |msg| {
+///         out.send(msg)?;
+///         out.close(CloseCode::Normal)
+///     }
+/// })
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    hub: Arc<Hub>,
+    /// The slot of the connection; `None` speaks to all.
+    slot: Option<u32>,
+    id: u32,
+}
+
+impl Sender {
+    pub(crate) fn connection(hub: Arc<Hub>, slot: u32, id: u32) -> Self {
+        Self { hub, slot: Some(slot), id }
+    }
+
+    pub(crate) fn all(hub: Arc<Hub>) -> Self {
+        Self { hub, slot: None, id: 0 }
+    }
+
+    /// Returns the number of the connection's place. Places are used again; together with
+    /// [`connection_id`](Self::connection_id) it names a connection for good.
+    pub fn token(&self) -> Token {
+        self.slot.map_or(ALL, |slot| Token(usize::try_from(slot).unwrap_or(usize::MAX)))
+    }
+
+    /// Returns the serial number of the connection within its loop; 0 for a sender that speaks to all.
+    pub fn connection_id(&self) -> u32 {
+        self.id
+    }
+
+    /// Sends a message to the connection.
+    ///
+    /// Before the connection is open the message waits for that. If more than
+    /// [`Settings::max_buffered`](crate::Settings::max_buffered) bytes would be queued for it, the connection fails with
+    /// `Capacity`, or the message is dropped, as [`Settings::overflow`](crate::Settings::overflow) says.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::{Result, Sender};
+    /// # fn doc(out: Sender) -> Result<()> {
+    /// out.send("text")?;
+    /// out.send(vec![1, 2, 3])?;
+    /// # Ok(()) }
+    /// ```
+    pub fn send<M>(&self, msg: M) -> Result<()>
+    where
+        M: Into<Message>,
+    {
+        self.hub.send(self.target(), msg.into())
+    }
+
+    /// Sends a message to the connection if it is open and has room for it, and says so if not.
+    ///
+    /// # Errors
+    ///
+    /// `Capacity` if [`Settings::max_buffered`](crate::Settings::max_buffered) would be exceeded, `Protocol` if the
+    /// connection is not open, not yet or not any more; `Queue` as described [above](Self). The message is dropped then.
+    pub fn try_send<M>(&self, msg: M) -> Result<()>
+    where
+        M: Into<Message>,
+    {
+        self.hub.try_send(self.target(), msg.into())
+    }
+
+    /// Sends a message to all connections of the loop, those of both roles, and those that are about to open.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn broadcast<M>(&self, msg: M) -> Result<()>
+    where
+        M: Into<Message>,
+    {
+        self.hub.send(Target::All, msg.into())
+    }
+
+    /// Closes the connection with a code, after what is queued for it.
+    ///
+    /// # Errors
+    ///
+    /// `Protocol` for a code that may not be sent (§7.4); `Queue` as described [above](Self).
+    pub fn close(&self, code: CloseCode) -> Result<()> {
+        self.close_with_reason(code, "")
+    }
+
+    /// Closes the connection with a code and a reason of up to 123 bytes, after what is queued for it.
+    ///
+    /// # Errors
+    ///
+    /// `Protocol` for a code that may not be sent (§7.4), or a longer reason (§5.5); `Queue` as described [above](Self).
+    pub fn close_with_reason<S>(&self, code: CloseCode, reason: S) -> Result<()>
+    where
+        S: Into<Cow<'static, str>>,
+    {
+        let reason = reason.into();
+        check_close(code, &reason)?;
+        self.push(Signal::Close(code, reason))
+    }
+
+    /// Sends a Ping with up to 125 bytes, which the peer returns (§5.5.2).
+    ///
+    /// # Errors
+    ///
+    /// `Protocol` for more bytes; `Queue` as described [above](Self).
+    pub fn ping(&self, data: Vec<u8>) -> Result<()> {
+        self.push_control(Frame::ping(data))
+    }
+
+    /// Sends a Pong with up to 125 bytes, that nobody has asked for (§5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// `Protocol` for more bytes; `Queue` as described [above](Self).
+    pub fn pong(&self, data: Vec<u8>) -> Result<()> {
+        self.push_control(Frame::pong(data))
+    }
+
+    /// Makes a new connection, as a client, on the same loop; the factory makes a handler for it.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self). Whether the connection comes about is told to the new handler, and to this
+    /// one if the loop has no room for it.
+    pub fn connect(&self, url: Url) -> Result<()> {
+        self.push(Signal::Connect(Box::new(url), None))
+    }
+
+    /// Hands the loop a stream that has been accepted elsewhere; it is served as if a listener of the loop had accepted
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn accept(&self, stream: TcpStream) -> Result<()> {
+        self.push(Signal::Accept(stream))
+    }
+
+    /// Ends the loop: every handler hears `on_shutdown`, what is queued is sent, every connection is closed with 1001,
+    /// and `run` returns when all are gone, after [`Settings::close_timeout`](crate::Settings::close_timeout) at the
+    /// latest.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn shutdown(&self) -> Result<()> {
+        self.push(Signal::Shutdown)
+    }
+
+    /// Sets a time-out: after `ms` milliseconds, never earlier, `on_timeout` is called with `token`; before that
+    /// `on_new_timeout`, with what is needed to cancel it. It dies with the connection.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn timeout(&self, ms: u64, token: Token) -> Result<()> {
+        self.push(Signal::Timeout(Instant::now().checked_add(Duration::from_millis(ms)), token))
+    }
+
+    /// Cancels a time-out. One that has passed already, or is cancelled already, is left alone.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn cancel(&self, timeout: Timeout) -> Result<()> {
+        self.push(Signal::Cancel(timeout))
+    }
+
+    /// Stops reading from the connection, after the message in hand, so that TCP makes the peer wait. A time-out for
+    /// silence goes on counting.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn pause(&self) -> Result<()> {
+        self.push(Signal::Pause)
+    }
+
+    /// Ends [`pause`](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn resume(&self) -> Result<()> {
+        self.push(Signal::Resume)
+    }
+
+    /// Returns how many bytes are queued for the connection and not yet taken by the system, headers of frames included
+    /// as far as they are written. Zero for a connection that has gone, and for a sender that speaks to all.
+    pub fn buffered_amount(&self) -> usize {
+        self.slot.map_or(0, |slot| self.hub.buffered_amount(slot, self.id))
+    }
+
+    /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun. For a sender
+    /// that speaks to all, whether the loop takes commands.
+    pub fn is_open(&self) -> bool {
+        match self.slot {
+            Some(slot) => self.hub.is_open(slot, self.id),
+            None => !self.hub.is_closed(),
+        }
+    }
+
+    fn target(&self) -> Target {
+        self.slot.map_or(Target::All, |slot| Target::One { slot, id: self.id })
+    }
+
+    fn push(&self, signal: Signal) -> Result<()> {
+        Ok(self.hub.push(Command { target: self.target(), signal })?)
+    }
+
+    fn push_control(&self, frame: Frame) -> Result<()> {
+        if !frame.is_sendable() {
+            return Err(ProtocolError::UnsendableFrame.into());
+        }
+        self.push(Signal::Control(frame))
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("token", &self.token()).field("connection_id", &self.id).finish()
+    }
+}
+
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        self.slot == other.slot && self.id == other.id
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        self.slot.hash(state);
+        self.id.hash(state);
+    }
+}
+
+/// The error of a message that finds no room.
+fn no_room() -> Error {
+    Error::new(ErrorKind::Capacity, "too much output is queued for this connection")
+}
+
+fn disconnected() -> Error {
+    Error::from(QueueError::Disconnected)
+}
