@@ -5,6 +5,9 @@ use super::fields;
 use super::http;
 use crate::protocol::ProtocolError;
 
+/// Headers about a connection that goes on, which ours does not after any other status than 101.
+const HOP_BY_HOP: [&str; 3] = [fields::CONNECTION, fields::ACCEPT, "Keep-Alive"];
+
 /// What a response of a status has behind its head (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -32,12 +35,14 @@ impl Response {
     /// # Errors
     ///
     /// [`ProtocolError::UnsendableHead`] if the status has not three digits, or the reason, a name or a value contains
-    /// what would not arrive as it was meant, such as a line break; nothing that was appended is to be sent then.
+    /// what would not arrive as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        http::encode_status_line(self.status(), self.reason(), out)?;
-        http::encode_fields(http::borrowed(self.headers()), out)?;
-        out.extend_from_slice(self.body());
-        Ok(())
+        http::all_or_nothing(out, |out| {
+            http::encode_status_line(self.status(), self.reason(), out)?;
+            http::encode_fields(http::borrowed(self.headers()), out)?;
+            out.extend_from_slice(self.body());
+            Ok(())
+        })
     }
 
     /// Appends the response as it answers a request; `head_request` says that the method was `HEAD`.
@@ -58,8 +63,7 @@ impl Response {
     /// [`ProtocolError::UnsendableHead`] as [`encode`](Self::encode), and for another 1xx status than 101, which cannot
     /// be the last word on a request. Nothing is appended then.
     pub fn encode_for(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        let start = out.len();
-        self.encode_answer(head_request, out).inspect_err(|_| out.truncate(start))
+        http::all_or_nothing(out, |out| self.encode_answer(head_request, out))
     }
 
     fn encode_answer(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
@@ -87,20 +91,12 @@ impl Response {
 
     /// Returns whether a field is left out, because what it says is said anew or would be wrong.
     fn is_ours(&self, name: &str) -> bool {
-        let any = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let is_any_of = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let is_length = is_any_of(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]);
         match self.status() {
-            101 => any(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]),
-            426 => {
-                any(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING, fields::CONNECTION, fields::ACCEPT])
-            }
-            _ => any(&[
-                fields::CONTENT_LENGTH,
-                fields::TRANSFER_ENCODING,
-                fields::CONNECTION,
-                fields::ACCEPT,
-                fields::UPGRADE,
-                "Keep-Alive",
-            ]),
+            101 => is_length,
+            426 => is_length || is_any_of(&HOP_BY_HOP),
+            _ => is_length || is_any_of(&HOP_BY_HOP) || is_any_of(&[fields::UPGRADE]),
         }
     }
 

@@ -145,18 +145,17 @@ impl Cursor<'_> {
     fn quoted(&mut self) -> Result<String, ProtocolError> {
         let mut text = Vec::new();
         loop {
-            (text, self.rest) = match self.rest {
+            let (byte, rest) = match self.rest {
                 [b'"', rest @ ..] => {
                     self.rest = rest;
                     self.skip_space();
                     return token_text(text);
                 }
-                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
-                    text.push(*byte);
-                    (text, rest)
-                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
                 [] => return Err(ProtocolError::MalformedList),
             };
+            text.push(byte);
+            self.rest = rest;
         }
     }
 

@@ -46,11 +46,6 @@ pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h 
     if values.next().is_some() { Err(ProtocolError::RepeatedHeader) } else { Ok(first.map(trim)) }
 }
 
-/// Removes all fields of a name.
-pub(super) fn remove(headers: &mut Headers, name: &str) {
-    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-}
-
 /// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
 pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
     match headers.iter().position(|(other, _)| other.eq_ignore_ascii_case(name)) {

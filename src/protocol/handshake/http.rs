@@ -150,6 +150,15 @@ pub(super) fn encode_fields<'h>(
     Ok(())
 }
 
+/// Takes back what was appended when an error shows that the rest can not follow.
+pub(super) fn all_or_nothing(
+    out: &mut Vec<u8>,
+    append: impl FnOnce(&mut Vec<u8>) -> Result<(), ProtocolError>,
+) -> Result<(), ProtocolError> {
+    let start = out.len();
+    append(out).inspect_err(|_| out.truncate(start))
+}
+
 fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);

@@ -15,8 +15,6 @@
 //! that the caller lends. Time-outs, the order of the steps and what follows the head are the business of
 //! [`Connection`](super::Connection).
 
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-
 mod answer;
 mod authority;
 pub(crate) mod client;

@@ -102,10 +102,12 @@ impl Request {
     /// # Errors
     ///
     /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains what would not arrive
-    /// as it was meant, such as a line break; nothing that was appended is to be sent then.
+    /// as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
-        http::encode_request_line(&self.method, &self.resource, out)?;
-        http::encode_fields(http::borrowed(&self.headers), out)
+        http::all_or_nothing(out, |out| {
+            http::encode_request_line(&self.method, &self.resource, out)?;
+            http::encode_fields(http::borrowed(&self.headers), out)
+        })
     }
 
     /// Returns the value of the first header of a name.
@@ -205,8 +207,8 @@ impl Request {
     /// Returns whether the request asks to become a WebSocket (§4.2.1, items 3 and 4): `Upgrade` lists `websocket` and
     /// `Connection` lists `Upgrade`.
     ///
-    /// Whether all else that an opening handshake needs is there is another question, which the server asks before it
-    /// asks its handler.
+    /// Whether all else that an opening handshake needs is there (§4.2.1) is another question, which the core asks
+    /// before it lets a connection open.
     pub fn is_upgrade(&self) -> bool {
         fields::has_token(&self.headers, fields::UPGRADE, "websocket")
             && fields::has_token(&self.headers, fields::CONNECTION, "upgrade")
