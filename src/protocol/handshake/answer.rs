@@ -5,6 +5,9 @@ use super::fields;
 use super::http;
 use crate::protocol::ProtocolError;
 
+/// Headers about a connection that goes on, which ours does not after any other status than 101.
+const HOP_BY_HOP: [&str; 3] = [fields::CONNECTION, fields::ACCEPT, "Keep-Alive"];
+
 /// What a response of a status has behind its head (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
@@ -32,12 +35,14 @@ impl Response {
     /// # Errors
     ///
     /// [`ProtocolError::UnsendableHead`] if the status has not three digits, or the reason, a name or a value contains
-    /// what would not arrive as it was meant, such as a line break; nothing that was appended is to be sent then.
+    /// what would not arrive as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        http::encode_status_line(self.status(), self.reason(), out)?;
-        http::encode_fields(http::borrowed(self.headers()), out)?;
-        out.extend_from_slice(self.body());
-        Ok(())
+        http::all_or_nothing(out, |out| {
+            http::encode_status_line(self.status(), self.reason(), out)?;
+            http::encode_fields(http::borrowed(self.headers()), out)?;
+            out.extend_from_slice(self.body());
+            Ok(())
+        })
     }
 
     /// Appends the response as it answers a request; `head_request` says that the method was `HEAD`.
@@ -58,8 +63,7 @@ impl Response {
     /// [`ProtocolError::UnsendableHead`] as [`encode`](Self::encode), and for another 1xx status than 101, which cannot
     /// be the last word on a request. Nothing is appended then.
     pub fn encode_for(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        let start = out.len();
-        self.encode_answer(head_request, out).inspect_err(|_| out.truncate(start))
+        http::all_or_nothing(out, |out| self.encode_answer(head_request, out))
     }
 
     fn encode_answer(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
@@ -87,20 +91,12 @@ impl Response {
 
     /// Returns whether a field is left out, because what it says is said anew or would be wrong.
     fn is_ours(&self, name: &str) -> bool {
-        let any = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let is_any_of = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let is_length = is_any_of(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]);
         match self.status() {
-            101 => any(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]),
-            426 => {
-                any(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING, fields::CONNECTION, fields::ACCEPT])
-            }
-            _ => any(&[
-                fields::CONTENT_LENGTH,
-                fields::TRANSFER_ENCODING,
-                fields::CONNECTION,
-                fields::ACCEPT,
-                fields::UPGRADE,
-                "Keep-Alive",
-            ]),
+            101 => is_length,
+            426 => is_length || is_any_of(&HOP_BY_HOP),
+            _ => is_length || is_any_of(&HOP_BY_HOP) || is_any_of(&[fields::UPGRADE]),
         }
     }
 
@@ -118,5 +114,116 @@ impl Response {
         let digits = fields::single(self.headers(), fields::CONTENT_LENGTH).ok().flatten()?;
         let length: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
         Some(length.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    fn sent(response: &Response, head_request: bool) -> String {
+        let mut out = Vec::new();
+        response.encode_for(head_request, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn request() -> Request {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        Request::parse(head).unwrap().unwrap()
+    }
+
+    #[test]
+    fn h9_every_answer_but_101_closes() {
+        let mut response = Response::new(200, "OK", b"hi".to_vec());
+        response.add_header("Connection", "keep-alive").unwrap();
+        response.add_header("Keep-Alive", "timeout=5").unwrap();
+        assert_eq!(
+            sent(&response, false),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+        );
+    }
+
+    #[test]
+    fn h19_lengths_are_right_whatever_was_set() {
+        let mut response = Response::new(200, "", b"hi".to_vec());
+        response.set_header("Content-Length", "100").unwrap();
+        response.add_header("content-length", "0").unwrap();
+        response.add_header("Transfer-Encoding", "chunked").unwrap();
+        let expected = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(sent(&response, false), expected);
+        response.headers_mut().clear();
+        assert_eq!(sent(&response, false), expected);
+    }
+
+    #[test]
+    fn rfc9112_s6_3_statuses_without_a_body() {
+        for status in [204, 304] {
+            let response = Response::new(status, "x", b"hi".to_vec());
+            assert_eq!(sent(&response, false), format!("HTTP/1.1 {status} x\r\nConnection: close\r\n\r\n"));
+        }
+        let reset = Response::new(205, "x", b"hi".to_vec());
+        assert_eq!(sent(&reset, false), "HTTP/1.1 205 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn rfc9110_s9_3_2_head_gets_the_length_and_no_body() {
+        let response = Response::new(200, "", b"hi".to_vec());
+        assert!(sent(&response, true).ends_with("Content-Length: 2\r\n\r\n"));
+        let mut response = Response::new(200, "", Vec::new());
+        response.set_header("Content-Length", "1234").unwrap();
+        assert!(sent(&response, true).ends_with("Content-Length: 1234\r\n\r\n"));
+        response.set_header("Content-Length", "many").unwrap();
+        assert!(!sent(&response, true).contains("Content-Length"));
+    }
+
+    #[test]
+    fn h19_an_upgrade_that_became_a_refusal_or_a_redirect() {
+        let mut response = Response::from_request(&request()).unwrap();
+        response.set_status(404);
+        response.set_reason("");
+        response.add_header("Set-Cookie", "a=b").unwrap();
+        response.add_header("Set-Cookie", "c=d").unwrap();
+        assert_eq!(
+            sent(&response, false),
+            "HTTP/1.1 404 Not Found\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\
+             Connection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn s4_2_2_an_accepted_upgrade_has_nothing_behind_its_head() {
+        let mut response = Response::new(101, "", b"not a frame".to_vec());
+        for (name, value) in Response::from_request(&request()).unwrap().headers() {
+            response.add_header(name, value).unwrap();
+        }
+        assert_eq!(
+            sent(&response, false),
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: websocket\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn h11_h19_what_can_not_be_sent_leaves_nothing() {
+        let mut out = b"kept".to_vec();
+        for status in [0, 99, 100, 103, 1000, u16::MAX] {
+            let response = Response::new(status, "x", Vec::new());
+            assert_eq!(response.encode_for(false, &mut out), Err(ProtocolError::UnsendableHead), "{status}");
+        }
+        let split = Response::new(200, "OK\r\nSet-Cookie: a=b", Vec::new());
+        assert_eq!(split.encode_for(false, &mut out), Err(ProtocolError::UnsendableHead));
+        assert_eq!(split.encode(&mut out), Err(ProtocolError::UnsendableHead));
+        let mut split = Response::from_request(&request()).unwrap();
+        split.set_protocol("a\r\nB: c");
+        assert_eq!(split.encode_for(false, &mut out), Err(ProtocolError::UnsendableHead));
+        assert_eq!(out, b"kept");
+    }
+
+    #[test]
+    fn encode_writes_a_response_as_it_stands() {
+        let mut out = Vec::new();
+        Response::new(404, "Gone fishing", b"x".to_vec()).encode(&mut out).unwrap();
+        assert_eq!(out, b"HTTP/1.1 404 Gone fishing\r\nContent-Length: 1\r\n\r\nx");
     }
 }

@@ -49,3 +49,35 @@ fn is_name_byte(byte: u8) -> bool {
 fn is_literal_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b":.%-_~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports() {
+        for (text, host, port) in [
+            ("example.com", "example.com", None),
+            ("example.com:", "example.com", None),
+            ("example.com:8080", "example.com", Some(8080)),
+            ("127.0.0.1:65535", "127.0.0.1", Some(65535)),
+            ("[::1]", "[::1]", None),
+            ("[fe80::1%25eth0]:80", "[fe80::1%25eth0]", Some(80)),
+            ("", "", None),
+        ] {
+            let authority = parse(text.as_bytes()).unwrap();
+            assert_eq!((authority.host, authority.port), (host, port));
+        }
+    }
+
+    #[test]
+    fn h7_what_is_no_host() {
+        for text in [
+            "a b", "user@a", "a/b", "a?b", "a#b", "a:b", "a:+80", "a:65536", "a:1:2", "::1", "[::1", "[]",
+            "[::1]80", "[a@b]", "a\\b", "\u{e9}",
+        ] {
+            assert!(parse(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(parse(b"a\xff").is_none());
+    }
+}

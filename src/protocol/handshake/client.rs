@@ -72,3 +72,129 @@ fn check_accept(request: &Request, response: &Response, config: &Config) -> Resu
         _ => Err(ProtocolError::AcceptMismatch),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+    fn request() -> Request {
+        let mut request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        request.set_header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        request.add_protocol("chat");
+        request.add_protocol("superchat");
+        request.add_extension("foo; bar=1");
+        request
+    }
+
+    /// Checks a right response, with one part of its text replaced.
+    fn check_with(from: &str, to: &str, config: &Config) -> Result<(), ProtocolError> {
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n"
+        );
+        assert!(head.contains(from));
+        let response = parse_response(head.replacen(from, to, 1).as_bytes(), config)?;
+        check_response(&request(), &response, config)
+    }
+
+    fn check(from: &str, to: &str) -> Result<(), ProtocolError> {
+        check_with(from, to, &Config::default())
+    }
+
+    fn check_header(header: &str) -> Result<(), ProtocolError> {
+        check("Upgrade:", &format!("{header}\r\nUpgrade:"))
+    }
+
+    #[test]
+    fn s4_1_item_1_any_other_status() {
+        for status in [100, 200, 301, 401, 426, 500] {
+            let result = check("101", &status.to_string());
+            assert_eq!(result, Err(ProtocolError::UnexpectedStatus(status)));
+        }
+        assert_eq!(check("HTTP/1.1", "HTTP/1.0"), Err(ProtocolError::HttpVersion));
+    }
+
+    #[test]
+    fn s4_1_items_2_and_3_upgrade_and_connection() {
+        assert_eq!(check("websocket", "WebSocket"), Ok(()));
+        assert_eq!(check("websocket", "websockets"), Err(ProtocolError::MissingUpgrade));
+        assert_eq!(check("Upgrade: websocket\r\n", ""), Err(ProtocolError::MissingUpgrade));
+        assert_eq!(check("Connection: Upgrade", "Connection: keep-alive, upgrade"), Ok(()));
+        assert_eq!(
+            check("Connection: Upgrade", "Connection: noupgrade"),
+            Err(ProtocolError::MissingConnection)
+        );
+        assert_eq!(check("Connection: Upgrade\r\n", ""), Err(ProtocolError::MissingConnection));
+    }
+
+    #[test]
+    fn k1_s4_1_item_4_accept_wrong_missing_or_twice() {
+        assert_eq!(check("s3pP", "s3pP"), Ok(()));
+        assert_eq!(check("s3pP", "S3pP"), Err(ProtocolError::AcceptMismatch));
+        assert_eq!(check("xOo=", "xOo"), Err(ProtocolError::AcceptMismatch));
+        assert_eq!(check(ACCEPT, ""), Err(ProtocolError::AcceptMismatch));
+        assert_eq!(check_header(ACCEPT.trim_end()), Err(ProtocolError::RepeatedHeader));
+        let lenient = Config { key_strict: false, ..Config::default() };
+        assert_eq!(check_with(ACCEPT, "", &lenient), Ok(()));
+    }
+
+    #[test]
+    fn k3_s4_1_item_5_extensions() {
+        let header = |value: &str| check_header(&format!("Sec-WebSocket-Extensions: {value}"));
+        assert_eq!(header("foo; bar=99999999999999999999; x=\"-1\""), Ok(()));
+        assert_eq!(header("foo, baz"), Err(ProtocolError::UnsolicitedExtension));
+        assert_eq!(header("FOO"), Err(ProtocolError::UnsolicitedExtension));
+        assert_eq!(header("foo; bar=\""), Err(ProtocolError::MalformedList));
+        assert_eq!(header(""), Err(ProtocolError::MalformedList));
+        assert_eq!(header("foo\r\nSec-WebSocket-Extensions: foo"), Err(ProtocolError::RepeatedHeader));
+    }
+
+    #[test]
+    fn k3_s4_1_item_6_one_protocol_that_was_offered() {
+        let header = |value: &str| check_header(&format!("Sec-WebSocket-Protocol: {value}"));
+        assert_eq!(header("superchat"), Ok(()));
+        for value in ["other", "Chat", "chat, superchat", ""] {
+            assert_eq!(header(value), Err(ProtocolError::UnsolicitedProtocol), "{value}");
+        }
+        assert_eq!(header("chat\r\nSec-WebSocket-Protocol: chat"), Err(ProtocolError::RepeatedHeader));
+    }
+
+    #[test]
+    fn k2_interim_responses_are_told_apart() {
+        let interim = |status| is_interim(&Response::new(status, "", Vec::new()));
+        assert!(interim(100) && interim(102) && interim(103) && interim(199));
+        assert!(!interim(101) && !interim(200) && !interim(404));
+    }
+
+    #[test]
+    fn our_protocols_are_offered_unless_the_program_offers_its_own() {
+        let config = Config { subprotocols: &["a", "b"], ..Config::default() };
+        let mut bare = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        complete(&mut bare, &config);
+        assert_eq!(bare.protocols().unwrap(), ["a", "b"]);
+        let mut own = request();
+        complete(&mut own, &config);
+        assert_eq!(own.protocols().unwrap(), ["chat", "superchat"]);
+    }
+
+    #[test]
+    fn k4_requests_that_no_server_should_accept_are_not_sent() {
+        assert_eq!(check_request(&request()), Ok(()));
+        let changed = |name: &str, value: &str| {
+            let mut request = request();
+            request.set_header(name, value).unwrap();
+            check_request(&request)
+        };
+        assert_eq!(changed("Host", "user@a"), Err(ProtocolError::MissingHost));
+        assert_eq!(changed("Sec-WebSocket-Key", "abc"), Err(ProtocolError::InvalidKey));
+        assert_eq!(changed("Sec-WebSocket-Version", "8"), Err(ProtocolError::UnsupportedVersion));
+        assert_eq!(changed("Upgrade", "x"), Err(ProtocolError::NotAnUpgrade));
+        assert_eq!(changed("Sec-WebSocket-Protocol", "a b"), Err(ProtocolError::MalformedList));
+        assert_eq!(changed("Sec-WebSocket-Extensions", "a b"), Err(ProtocolError::MalformedList));
+        assert_eq!(changed("Content-Length", "3"), Err(ProtocolError::MalformedHead));
+        let mut split = request();
+        split.add_protocol("a\r\nX: y");
+        assert_eq!(check_request(&split), Err(ProtocolError::MalformedList));
+    }
+}

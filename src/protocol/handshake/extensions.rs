@@ -145,18 +145,17 @@ impl Cursor<'_> {
     fn quoted(&mut self) -> Result<String, ProtocolError> {
         let mut text = Vec::new();
         loop {
-            (text, self.rest) = match self.rest {
+            let (byte, rest) = match self.rest {
                 [b'"', rest @ ..] => {
                     self.rest = rest;
                     self.skip_space();
                     return token_text(text);
                 }
-                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
-                    text.push(*byte);
-                    (text, rest)
-                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
                 [] => return Err(ProtocolError::MalformedList),
             };
+            text.push(byte);
+            self.rest = rest;
         }
     }
 
@@ -188,4 +187,99 @@ fn token_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
         return Err(ProtocolError::MalformedList);
     }
     String::from_utf8(bytes).map_err(|_| ProtocolError::MalformedList)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list in the one form in which we write it.
+    fn parsed(list: &str) -> Result<String, ProtocolError> {
+        let extensions = Extension::parse_list(list.as_bytes())?;
+        Ok(extensions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn s9_1_lists_that_follow_the_grammar() {
+        for (list, expected) in [
+            ("foo", "foo"),
+            ("deflate-stream", "deflate-stream"),
+            (
+                "mux; max-channels=4; flow-control, deflate-stream",
+                "mux; max-channels=4; flow-control, deflate-stream",
+            ),
+            ("private-extension", "private-extension"),
+            ("foo;bar=\"baz\"", "foo; bar=baz"),
+            ("foo;bar=\"\\b\\az\"", "foo; bar=baz"),
+            (" foo ; bar\t=  baz ,\tqux ", "foo; bar=baz, qux"),
+            (",, foo,,bar ,", "foo, bar"),
+            ("foo; bar; bar=1; bar=2", "foo; bar; bar=1; bar=2"),
+        ] {
+            assert_eq!(parsed(list).as_deref(), Ok(expected), "{list}");
+        }
+    }
+
+    #[test]
+    fn s9_1_lists_that_do_not_follow_the_grammar() {
+        for list in [
+            "",
+            " ",
+            ",",
+            "foo bar",
+            "foo;",
+            "foo;;bar",
+            "foo; =bar",
+            "foo; bar=",
+            "foo; bar=,",
+            "foo; bar=\"\"",
+            "foo; bar=\"a b\"",
+            "foo; bar=\" a\"",
+            "foo; bar=\"a,b\"",
+            "foo; bar=\"a",
+            "foo; bar=\"a\\",
+            "foo; bar=\"a\\\"",
+            "foo; bar=\"a\"b",
+            "\"foo\"",
+            "foo=bar",
+            "foo; bar=baz=qux",
+            "foo/1",
+            "foo; b\u{e9}r",
+            "foo; bar=(",
+            "@",
+        ] {
+            assert_eq!(parsed(list), Err(ProtocolError::MalformedList), "{list}");
+        }
+    }
+
+    #[test]
+    fn s9_1_several_headers_are_one_list() {
+        let field = |value: &str| (fields::EXTENSIONS.to_owned(), value.as_bytes().to_vec());
+        let joined = Extension::parse_all(&vec![field("a, b; c"), field("d")]).unwrap();
+        assert_eq!(
+            joined.iter().map(|extension| extension.name.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "d"]
+        );
+        assert_eq!(Extension::parse_all(&vec![]), Ok(vec![]));
+        assert_eq!(Extension::parse_all(&vec![field("a"), field("")]), Err(ProtocolError::MalformedList));
+    }
+
+    #[test]
+    fn h6_long_lists_are_refused_or_read_to_the_end() {
+        let size = 16 * 1024;
+        for part in ["a,", "a;", "a;b,", "a; b=\"", "\"", "a \t", "a;b=\"\\\\\","] {
+            assert_eq!(parsed(&part.repeat(size / part.len())), Err(ProtocolError::MalformedList), "{part}");
+        }
+        assert_eq!(parsed(&format!("a{}b", ",".repeat(size))).as_deref(), Ok("a, b"));
+        assert_eq!(parsed(&format!("a{};b", " ".repeat(size))).as_deref(), Ok("a; b"));
+        let escaped = format!("a; b=\"{}\"", "\\c".repeat(size));
+        assert_eq!(parsed(&escaped), Ok(format!("a; b={}", "c".repeat(size))));
+    }
+
+    #[test]
+    fn h6_the_number_of_extensions_and_parameters_is_bounded() {
+        assert!(parsed(&"a,".repeat(64)).is_ok());
+        assert!(parsed(&"a,".repeat(65)).is_err());
+        assert!(parsed(&format!("a{}", ";b".repeat(64))).is_ok());
+        assert!(parsed(&format!("a{}", ";b".repeat(65))).is_err());
+    }
 }

@@ -46,11 +46,6 @@ pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h 
     if values.next().is_some() { Err(ProtocolError::RepeatedHeader) } else { Ok(first.map(trim)) }
 }
 
-/// Removes all fields of a name.
-pub(super) fn remove(headers: &mut Headers, name: &str) {
-    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-}
-
 /// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
 pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
     match headers.iter().position(|(other, _)| other.eq_ignore_ascii_case(name)) {
@@ -167,4 +162,110 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 /// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
 pub(super) fn is_text_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn h5_token_lists_are_folded_comma_split_and_over_several_fields() {
+        for fields in [
+            &[("Connection", "Upgrade")][..],
+            &[("connection", "upgrade")],
+            &[("CONNECTION", "keep-alive, \tUPGRADE ,x")],
+            &[("Connection", ",,upgrade,,")],
+            &[("Connection", "keep-alive"), ("X", "y"), ("connection", "uPgRaDe")],
+        ] {
+            assert!(has_token(&headers(fields), CONNECTION, "upgrade"), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn h5_upgrade_token_not_by_substring() {
+        for value in [
+            "notupgrade",
+            "upgraded",
+            "upgrade x",
+            "up,grade",
+            "\"upgrade\"",
+            "\"a,upgrade\"",
+            "upgrade;q=1",
+            "",
+        ] {
+            assert!(!has_token(&headers(&[("Connection", value)]), CONNECTION, "upgrade"), "{value}");
+        }
+        assert!(!has_token(&headers(&[("X-Connection", "upgrade")]), CONNECTION, "upgrade"));
+    }
+
+    #[test]
+    fn h6_lists_of_16_kib() {
+        let size = 16 * 1024;
+        for (byte, found) in
+            [(" ", 0), (",", 0), ("\t,", 0), ("\"", 1), ("\\", 1), ("\",", size / 2), ("a,", size)]
+        {
+            let list = headers(&[("L", &byte.repeat(size))]);
+            assert_eq!(elements(&list, "L").count(), found, "{byte:?}");
+            assert!(!has_token(&list, "L", "b"));
+        }
+    }
+
+    #[test]
+    fn h6_no_byte_belongs_to_two_elements() {
+        let list = b" a ,\"b , \\\" c\" ,, d;e=\"f,g\" ,\"h";
+        let parts: Vec<&[u8]> = split(list).collect();
+        assert_eq!(parts, [&b"a"[..], b"\"b , \\\" c\"", b"d;e=\"f,g\"", b"\"h"]);
+    }
+
+    #[test]
+    fn elements_are_added_and_removed() {
+        let mut list = headers(&[("A", "1"), ("L", "x,  y; p=\"q,r\""), ("B", "2"), ("l", "x")]);
+        append_element(&mut list, "L", "z");
+        assert_eq!(find(&list, "L").unwrap(), b"x,  y; p=\"q,r\",z");
+        remove_elements(&mut list, "L", |element| element == b"x");
+        assert_eq!(list, headers(&[("A", "1"), ("L", "y; p=\"q,r\",z"), ("B", "2")]));
+        remove_elements(&mut list, "L", |element| element == b"absent");
+        assert_eq!(find(&list, "L").unwrap(), b"y; p=\"q,r\",z");
+        remove_elements(&mut list, "L", |_| true);
+        append_element(&mut list, "L", "new");
+        assert_eq!(list, headers(&[("A", "1"), ("B", "2"), ("L", "new")]));
+    }
+
+    #[test]
+    fn a_replaced_field_stands_alone_in_its_place() {
+        let mut fields = headers(&[("A", "1"), ("n", "old"), ("B", "2"), ("N", "older")]);
+        replace(&mut fields, "N", b"new".to_vec());
+        assert_eq!(fields, headers(&[("A", "1"), ("n", "new"), ("B", "2")]));
+        replace(&mut fields, "C", b"3".to_vec());
+        assert_eq!(fields, headers(&[("A", "1"), ("n", "new"), ("B", "2"), ("C", "3")]));
+        assert_eq!(single(&fields, "D"), Ok(None));
+    }
+
+    #[test]
+    fn h11_names_and_values_that_would_not_arrive_as_one_field() {
+        for (name, value) in [
+            ("", "x"),
+            ("A B", "x"),
+            ("A:", "x"),
+            ("A\r\nB", "x"),
+            ("\u{c4}", "x"),
+            ("A", "x\r\nB: y"),
+            ("A", "x\ny"),
+            ("A", "x\ry"),
+            ("A", "x\0"),
+            ("A", "\u{1b}[2J"),
+            ("A", "\u{7f}"),
+        ] {
+            assert_eq!(
+                check_sendable(name, value.as_bytes()),
+                Err(ProtocolError::UnsendableHead),
+                "{name:?} {value:?}"
+            );
+        }
+        assert_eq!(check_sendable("X-A_b~", b"a\tb \xff"), Ok(()));
+    }
 }

@@ -166,3 +166,146 @@ impl HeadBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// Everything in one piece: whether the head is complete, and what is left.
+    fn push(head: &mut HeadBuffer, bytes: &[u8], config: &Config) -> Result<(bool, Vec<u8>), ProtocolError> {
+        let mut bytes = bytes.to_vec();
+        let mut rest = bytes.as_mut_slice();
+        let complete = head.push(&mut rest, config)?;
+        Ok((complete, rest.to_vec()))
+    }
+
+    fn request(bytes: &[u8]) -> Result<(bool, Vec<u8>), ProtocolError> {
+        push(&mut HeadBuffer::request(), bytes, &Config::default())
+    }
+
+    #[test]
+    fn h1_each_byte_is_looked_at_once() {
+        let mut bytes = b"GET / HTTP/1.1\r\nX: ".to_vec();
+        bytes.resize(16 * 1024 - 4, b'x');
+        bytes.extend_from_slice(b"\r\n\r\n");
+        let mut head = HeadBuffer::request();
+        for (at, byte) in bytes.iter().enumerate() {
+            let (complete, _) = push(&mut head, &[*byte], &Config::default()).unwrap();
+            assert_eq!(complete, at + 1 == bytes.len());
+            // `seen` counts the steps of the scanner.
+            assert_eq!(head.seen, at + 1);
+        }
+        assert_eq!(head.bytes(), bytes);
+    }
+
+    #[test]
+    fn h2_a_head_of_the_limit_passes_and_one_byte_more_does_not() {
+        let config = Config { max_head_size: HEAD.len(), ..Config::default() };
+        assert_eq!(push(&mut HeadBuffer::request(), HEAD, &config), Ok((true, vec![])));
+        let config = Config { max_head_size: HEAD.len() - 1, ..config };
+        let mut head = HeadBuffer::request();
+        assert_eq!(push(&mut head, HEAD, &config), Err(ProtocolError::HeadTooLarge));
+        assert!(head.bytes().len() < HEAD.len());
+    }
+
+    #[test]
+    fn h2_an_endless_head_is_refused_without_its_end() {
+        let endless = [&b"GET / HTTP/1.1\r\nX: "[..], &vec![b'x'; 1 << 20]].concat();
+        let mut head = HeadBuffer::request();
+        assert_eq!(push(&mut head, &endless, &Config::default()), Err(ProtocolError::HeadTooLarge));
+        assert!(head.bytes().len() <= 16 * 1024);
+        let empty_lines = b"\r\n".repeat(1 << 19);
+        assert_eq!(request(&empty_lines), Err(ProtocolError::HeadTooLarge));
+    }
+
+    #[test]
+    fn h2_a_long_target_is_refused_before_its_line_is_complete() {
+        let target = |length: usize| [&b"GET /"[..], &vec![b'x'; length - 1]].concat();
+        assert_eq!(request(&target(8 * 1024)), Ok((false, vec![])));
+        assert_eq!(request(&target(8 * 1024 + 1)), Err(ProtocolError::TargetTooLong));
+        let response = [&b"HTTP/1.1 200 "[..], &vec![b'x'; 9000], b"\r\n\r\n"].concat();
+        assert_eq!(push(&mut HeadBuffer::response(), &response, &Config::default()), Ok((true, vec![])));
+    }
+
+    #[test]
+    fn h3_100_headers_pass_and_101_do_not() {
+        let with = |count| [b"GET / HTTP/1.1\r\n", &b"A: b\r\n".repeat(count)[..], b"\r\n"].concat();
+        assert_eq!(request(&with(100)), Ok((true, vec![])));
+        assert_eq!(request(&with(101)), Err(ProtocolError::TooManyHeaders));
+    }
+
+    #[test]
+    fn h8_line_breaks_are_crlf_and_nothing_else() {
+        for bytes in [
+            &b"GET / HTTP/1.1\nHost: a\n\n"[..],
+            b"GET / HTTP/1.1\r\nHost: a\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\n\n",
+            b"GET / HTTP/1.1\rHost",
+            b"GET / HTTP/1.1\r\r",
+            b"GET / HTTP/1.1\r\n folded",
+            b"GET / HTTP/1.1\r\nA: b\r\n\tfolded",
+            b"GET / HTTP/1.1\r\n:",
+            b"GET / HTTP/1.1\r\nA: \0",
+            b"GET / HTTP/1.1\r\nA: \x7f",
+            b"\n",
+            b" GET",
+        ] {
+            assert_eq!(request(bytes), Err(ProtocolError::MalformedHead), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn h10_what_follows_the_head_stays_in_the_input() {
+        for split in 0..=HEAD.len() {
+            let (first, second) = HEAD.split_at(split);
+            let mut head = HeadBuffer::request();
+            let (complete, left) = push(&mut head, first, &Config::default()).unwrap();
+            assert_eq!((complete, left.len()), (split == HEAD.len(), 0));
+            if !complete {
+                let rest = [second, b"\x81\x80\r\n\r\n"].concat();
+                assert_eq!(
+                    push(&mut head, &rest, &Config::default()),
+                    Ok((true, b"\x81\x80\r\n\r\n".to_vec()))
+                );
+            }
+            assert_eq!(head.bytes(), HEAD);
+        }
+    }
+
+    #[test]
+    fn h18_other_protocols_are_refused_at_once() {
+        assert_eq!(request(b"\x16\x03\x01"), Err(ProtocolError::MalformedHead), "TLS");
+        assert_eq!(request(b"PRI * HTTP/2.0\r\n"), Err(ProtocolError::HttpVersion), "HTTP/2");
+        assert_eq!(request(b"SSH-2.0-OpenSSH_9.9\r\n"), Err(ProtocolError::MalformedHead), "SSH");
+        assert_eq!(request(b"\0"), Err(ProtocolError::MalformedHead), "binary");
+        assert_eq!(request(b"EHLO a\r\n"), Err(ProtocolError::MalformedHead), "SMTP");
+        let mut head = HeadBuffer::response();
+        assert_eq!(push(&mut head, b"220 smtp\r\n", &Config::default()), Err(ProtocolError::MalformedHead));
+    }
+
+    #[test]
+    fn rfc9112_s2_2_empty_lines_before_a_request_only() {
+        let bytes = [b"\r\n\r\n", HEAD].concat();
+        assert_eq!(request(&bytes), Ok((true, vec![])));
+        let mut head = HeadBuffer::response();
+        assert_eq!(push(&mut head, b"\r\n", &Config::default()), Err(ProtocolError::MalformedHead));
+    }
+
+    #[test]
+    fn k2_interim_responses_share_one_limit() {
+        let mut head = HeadBuffer::response();
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut count = 0;
+        let error = loop {
+            match push(&mut head, interim, &Config::default()) {
+                Ok((true, _)) => head.restart(),
+                Ok(_) => unreachable!("the head is complete"),
+                Err(error) => break error,
+            }
+            count += 1;
+        };
+        assert_eq!((error, count), (ProtocolError::HeadTooLarge, 16 * 1024 / interim.len()));
+    }
+}

@@ -15,8 +15,6 @@
 //! that the caller lends. Time-outs, the order of the steps and what follows the head are the business of
 //! [`Connection`](super::Connection).
 
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-
 mod answer;
 mod authority;
 pub(crate) mod client;
@@ -77,4 +75,211 @@ pub fn accept_value<K: AsRef<[u8]>>(key: K) -> String {
 /// Returns whether a key stands for 16 bytes, in the one form that base64 has for them (§4.2.1, item 5).
 fn is_valid_key(key: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Config, ProtocolError};
+    use proptest::prelude::*;
+
+    /// The opening handshake of §1.2 and §1.3, as the RFC prints it.
+    const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
+        Host: server.example.com\r\n\
+        Upgrade: websocket\r\n\
+        Connection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Origin: http://example.com\r\n\
+        Sec-WebSocket-Protocol: chat, superchat\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+    const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
+        Upgrade: websocket\r\n\
+        Connection: Upgrade\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+        Sec-WebSocket-Protocol: chat\r\n\r\n";
+
+    #[test]
+    fn s1_3_example_handshake() {
+        let config = Config::default();
+        let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
+        assert_eq!(server::check_upgrade(&request, &config), Ok(()));
+        assert_eq!(request.protocols().unwrap(), ["chat", "superchat"]);
+
+        let mut response = Response::from_request(&request).unwrap();
+        let config = Config { subprotocols: &["chat"], ..config };
+        server::complete(&mut response, &request, &config);
+        assert_eq!(server::check_response(&request, &response), Ok(()));
+
+        let printed = client::parse_response(RESPONSE.as_bytes(), &config).unwrap();
+        assert_eq!(client::check_response(&request, &printed, &config), Ok(()));
+        assert_eq!(printed.key().unwrap(), response.key().unwrap());
+        assert_eq!(printed.protocol().unwrap(), response.protocol().unwrap());
+    }
+
+    #[test]
+    fn s4_our_client_and_our_server_agree() {
+        let config = Config { subprotocols: &["wamp", "soap"], ..Config::default() };
+        let mut request = Request::from_url(&"ws://example.com/a?b".parse().unwrap()).unwrap();
+        client::complete(&mut request, &config);
+        assert_eq!(client::check_request(&request), Ok(()));
+        let mut head = Vec::new();
+        request.encode(&mut head).unwrap();
+
+        let asked = server::parse_request(&head, &config).unwrap();
+        assert_eq!(server::check_upgrade(&asked, &config), Ok(()));
+        let mut response = Response::from_request(&asked).unwrap();
+        server::complete(&mut response, &asked, &config);
+        assert_eq!(server::check_response(&asked, &response), Ok(()));
+        let mut head = Vec::new();
+        response.encode_for(false, &mut head).unwrap();
+
+        let answered = client::parse_response(&head, &config).unwrap();
+        assert_eq!(client::check_response(&request, &answered, &config), Ok(()));
+        assert_eq!(answered.protocol().unwrap(), Some("wamp"));
+    }
+
+    #[test]
+    fn s4_1_a_key_is_16_bytes_and_never_the_same() {
+        let keys: std::collections::HashSet<String> = (0..1000).map(|_| generate_key()).collect();
+        assert_eq!(keys.len(), 1000);
+        assert!(keys.iter().all(|key| is_valid_key(key.as_bytes())));
+    }
+
+    #[test]
+    fn s4_2_1_key_must_be_16_bytes_in_canonical_base64() {
+        assert!(is_valid_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in [
+            "",
+            "abc",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            // The unused last bits are not zero: a second spelling of the same bytes.
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhlIHNhbXBsZSBub25j",
+            "dGhlIHNhbXBsZSBub25jZXM=",
+            "dGhlIHNhbXBsZSBub25jZQ== ",
+            "dGhlIHNhbXBsZSB-b25jZQ==",
+            "\u{e9}GhlIHNhbXBsZSBub25jZQ==",
+        ] {
+            assert!(!is_valid_key(key.as_bytes()), "{key}");
+        }
+    }
+
+    /// Bytes that are a head more often than random ones are.
+    fn almost_a_head() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => proptest::sample::select(vec![
+                "GET /chat HTTP/1.1\r\n", "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 404\r\n",
+                "Host: example.com\r\n", "Host: [::1]:80\r\n", "Upgrade: websocket\r\n", "Connection: Upgrade\r\n",
+                "Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                "Sec-WebSocket-Extensions: a; b=\"c\\d\", e\r\n", "Sec-WebSocket-Protocol: a,b\r\n",
+                "Origin: http://example.com\r\n", "X: \u{fc}\r\n", "Forwarded: for=\"[::1]:1\";by=x\r\n", "\r\n",
+            ]).prop_map(|piece| piece.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..4),
+            1 => proptest::sample::select(b"\r\n \t:,;=\"\\\0%[]/*".to_vec()).prop_map(|byte| vec![byte]),
+        ];
+        let ends = proptest::sample::select(vec![
+            ("", ""),
+            ("GET /chat HTTP/1.1\r\nHost: example.com\r\n", "\r\n"),
+            ("HTTP/1.1 101 Switching Protocols\r\n", "\r\n"),
+        ]);
+        (ends, proptest::collection::vec(piece, 0..16)).prop_map(|((first, last), pieces)| {
+            [first.as_bytes(), &pieces.concat(), last.as_bytes()].concat()
+        })
+    }
+
+    fn read_all_of(request: &Request, config: &Config) {
+        let _ = server::check_upgrade(request, config);
+        let _ = (request.protocols(), request.extensions(), request.origin(), request.client_addr());
+        let _ = (request.key(), request.hashed_key(), request.version(), request.is_upgrade());
+        let _ = (format!("{request} {request:?}"), Origins::SameHost.allows(request));
+        assert!(!request.to_string().contains(|c: char| c.is_control() && c != '\r' && c != '\n'));
+        if let Ok(mut response) = Response::from_request(request) {
+            server::complete(&mut response, request, config);
+            let _ = server::check_response(request, &response);
+        }
+        let mut again = Vec::new();
+        request.encode(&mut again).unwrap();
+        assert!(Request::parse(&again).unwrap().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn h7_any_bytes_are_handled_by_a_server(bytes in almost_a_head()) {
+            let config = Config { subprotocols: &["b"], ..Config::default() };
+            let _ = Request::parse(&bytes);
+            if let Ok(request) = server::parse_request(&bytes, &config) {
+                read_all_of(&request, &config);
+            }
+        }
+
+        #[test]
+        fn h7_any_bytes_are_handled_by_a_client(bytes in almost_a_head()) {
+            let config = Config::default();
+            let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
+            let _ = Response::parse(&bytes);
+            if let Ok(response) = client::parse_response(&bytes, &config) {
+                let _ = client::check_response(&request, &response, &config);
+                let _ = (format!("{response} {response:?}"), response.extensions(), response.protocol());
+                let mut again = Vec::new();
+                response.encode(&mut again).unwrap();
+                prop_assert!(Response::parse(&again).unwrap().is_some());
+            }
+        }
+
+        #[test]
+        fn h7_random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = (Request::parse(&bytes), Response::parse(&bytes));
+            let _ = server::parse_request(&bytes, &Config::default());
+            let _ = client::parse_response(&bytes, &Config::default());
+            let _ = Extension::parse_list(&bytes);
+        }
+
+        #[test]
+        fn f12_any_split_gives_the_same_head(bytes in almost_a_head(), cuts in proptest::collection::vec(0..64_usize, 0..64)) {
+            let config = Config { max_head_size: 400, max_headers: 6, max_target_size: 12, ..Config::default() };
+            for new in [head::HeadBuffer::request, head::HeadBuffer::response] {
+                let (whole, pieces) = (collect(new(), &bytes, &[], &config), collect(new(), &bytes, &cuts, &config));
+                prop_assert_eq!(&whole, &pieces);
+                let single = vec![1; bytes.len()];
+                prop_assert_eq!(&whole, &collect(new(), &bytes, &single, &config));
+            }
+        }
+
+        #[test]
+        fn h11_what_can_be_set_arrives_as_one_header(
+            name in "[A-Za-z0-9 :_-]{1,4}",
+            value in proptest::collection::vec(proptest::sample::select(b"ab:, \t\xfc\r\n\0".to_vec()), 0..4),
+        ) {
+            let mut response = Response::new(200, "", Vec::new());
+            if response.set_header(&name, &value).is_ok() {
+                let mut out = Vec::new();
+                response.encode(&mut out).unwrap();
+                let read = Response::parse(&out).unwrap().unwrap();
+                prop_assert_eq!(read.headers().len(), response.headers().len());
+                prop_assert_eq!(read.header(&name).map(|value| fields::trim(value)), Some(fields::trim(&value)));
+            }
+        }
+    }
+
+    /// Pushes bytes in pieces of the given lengths, the rest at once: the head and what is left, or the error.
+    fn collect(
+        mut head: head::HeadBuffer,
+        bytes: &[u8],
+        cuts: &[usize],
+        config: &Config,
+    ) -> Result<(bool, Vec<u8>, usize), ProtocolError> {
+        let mut bytes = bytes.to_vec();
+        let mut rest = bytes.as_mut_slice();
+        for length in cuts.iter().copied().chain([usize::MAX]) {
+            let (mut piece, others) = rest.split_at_mut(length.min(rest.len()));
+            let complete = head.push(&mut piece, config)?;
+            if complete {
+                return Ok((true, head.bytes().to_vec(), piece.len().saturating_add(others.len())));
+            }
+            assert!(piece.is_empty());
+            rest = others;
+        }
+        Ok((false, head.bytes().to_vec(), 0))
+    }
 }

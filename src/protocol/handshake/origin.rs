@@ -105,3 +105,117 @@ fn is_same_host(origin: &[u8], request: &Request) -> bool {
     origin.authority.host.eq_ignore_ascii_case(host.host)
         && origin.port() == host.port.or_else(|| origin.default_port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(host: &str, origin: &str) -> Request {
+        let mut request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        request.set_header("Host", host).unwrap();
+        request.set_header("Origin", origin).unwrap();
+        request
+    }
+
+    const LIST: Origins = Origins::Only(&["https://example.com", "http://localhost:8080", "app://shell"]);
+
+    #[test]
+    fn h15_listed_origins() {
+        for origin in [
+            "https://example.com",
+            "https://example.com:443",
+            "HTTPS://Example.COM",
+            "http://localhost:8080",
+            "app://shell",
+        ] {
+            assert!(LIST.allows(&request("a", origin)), "{origin}");
+        }
+    }
+
+    #[test]
+    fn h15_origins_that_only_look_like_listed_ones() {
+        for origin in [
+            "http://example.com",
+            "https://example.com:80",
+            "https://example.com:8443",
+            "https://example.com.evil.example",
+            "https://evil-example.com",
+            "https://sub.example.com",
+            "https://example.com.",
+            "https://example.com/",
+            "https://example.com@evil.example",
+            "https://evil.example/https://example.com",
+            "https://evil.example#https://example.com",
+            "https://example.com https://evil.example",
+            "https://example.com, https://evil.example",
+            "https://example.com\\evil.example",
+            "http://localhost",
+            "http://localhost:8081",
+            "app://shell:80",
+            "example.com",
+            "https:example.com",
+            "//example.com",
+            "://example.com",
+            "https://",
+            "null",
+            "",
+        ] {
+            assert!(!LIST.allows(&request("example.com", origin)), "{origin}");
+        }
+    }
+
+    #[test]
+    fn h15_null_only_where_it_is_listed() {
+        let null = request("example.com", "null");
+        assert!(Origins::Any.allows(&null));
+        assert!(!Origins::SameHost.allows(&null));
+        assert!(!Origins::SameHost.allows(&request("null", "null")));
+        assert!(Origins::Only(&["null"]).allows(&null));
+        assert!(!Origins::Only(&["null"]).allows(&request("a", "https://null")));
+        assert!(!Origins::Only(&[]).allows(&null));
+    }
+
+    #[test]
+    fn h15_same_host() {
+        for (host, origin) in [
+            ("example.com", "http://example.com"),
+            ("example.com", "https://EXAMPLE.com"),
+            ("Example.com:443", "https://example.com"),
+            ("example.com:8080", "http://example.com:8080"),
+            ("[::1]:3012", "http://[::1]:3012"),
+        ] {
+            assert!(Origins::SameHost.allows(&request(host, origin)), "{host} {origin}");
+        }
+        for (host, origin) in [
+            ("example.com", "http://example.com:8080"),
+            ("example.com:8080", "http://example.com"),
+            ("example.com:80", "https://example.com"),
+            ("example.com", "http://example.com.evil.example"),
+            ("example.com", "http://evil.example"),
+            ("example.com", "http://example.com/"),
+            ("", "http://example.com"),
+        ] {
+            assert!(!Origins::SameHost.allows(&request(host, origin)), "{host} {origin}");
+        }
+    }
+
+    #[test]
+    fn h15_several_origins_or_hosts_are_refused() {
+        let mut twice = request("example.com", "https://example.com");
+        twice.add_header("origin", "https://example.com").unwrap();
+        assert!(!LIST.allows(&twice) && !Origins::SameHost.allows(&twice));
+        let mut twice = request("example.com", "https://example.com");
+        twice.add_header("host", "example.com").unwrap();
+        assert!(!Origins::SameHost.allows(&twice));
+    }
+
+    #[test]
+    fn s10_2_clients_that_are_no_browsers_send_no_origin() {
+        let request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        assert!(
+            LIST.allows(&request)
+                && Origins::SameHost.allows(&request)
+                && Origins::Only(&[]).allows(&request)
+        );
+    }
+}

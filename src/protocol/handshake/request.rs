@@ -102,10 +102,12 @@ impl Request {
     /// # Errors
     ///
     /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains what would not arrive
-    /// as it was meant, such as a line break; nothing that was appended is to be sent then.
+    /// as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
-        http::encode_request_line(&self.method, &self.resource, out)?;
-        http::encode_fields(http::borrowed(&self.headers), out)
+        http::all_or_nothing(out, |out| {
+            http::encode_request_line(&self.method, &self.resource, out)?;
+            http::encode_fields(http::borrowed(&self.headers), out)
+        })
     }
 
     /// Returns the value of the first header of a name.
@@ -205,8 +207,8 @@ impl Request {
     /// Returns whether the request asks to become a WebSocket (§4.2.1, items 3 and 4): `Upgrade` lists `websocket` and
     /// `Connection` lists `Upgrade`.
     ///
-    /// Whether all else that an opening handshake needs is there is another question, which the server asks before it
-    /// asks its handler.
+    /// Whether all else that an opening handshake needs is there (§4.2.1) is another question, which the core asks
+    /// before it lets a connection open.
     pub fn is_upgrade(&self) -> bool {
         fields::has_token(&self.headers, fields::UPGRADE, "websocket")
             && fields::has_token(&self.headers, fields::CONNECTION, "upgrade")
@@ -309,5 +311,134 @@ impl fmt::Debug for Request {
             .field("resource", &self.resource)
             .field("headers", &http::Shown(&self.headers))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &str) -> Request {
+        Request::parse(format!("GET /r HTTP/1.1\r\n{headers}\r\n").as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn s4_1_a_request_from_a_url() {
+        let request = Request::from_url(&"ws://user:pass@example.com:3012/a?b#c".parse().unwrap()).unwrap();
+        let names: Vec<&str> = request.headers().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["Connection", "Host", "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Upgrade", "Authorization"]
+        );
+        let mut out = Vec::new();
+        request.encode(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("GET /a?b HTTP/1.1\r\nConnection: Upgrade\r\nHost: example.com:3012\r\n"));
+        assert!(text.ends_with("Upgrade: websocket\r\nAuthorization: Basic dXNlcjpwYXNz\r\n\r\n"));
+        assert_eq!(text, request.to_string());
+    }
+
+    #[test]
+    fn a_head_that_is_not_complete_is_none() {
+        let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
+        for (at, _) in head.iter().enumerate() {
+            let (cut, _) = head.split_at(at);
+            assert!(Request::parse(cut).unwrap().is_none());
+        }
+        assert!(Request::parse(&[head, &b"\x81\x80"[..]].concat()).unwrap().is_some());
+    }
+
+    #[test]
+    fn broken_syntax_is_an_error_of_kind_http() {
+        for bytes in [&b"\x16\x03\x01"[..], b"GET / HTTP/2.0\r\n\r\n", b"GET / HTTP/1.1\r\nA : b\r\n\r\n"] {
+            assert!(matches!(Request::parse(bytes).unwrap_err().kind, ErrorKind::Http(_)));
+        }
+        let long = [&b"GET /"[..], &[b'x'; 9000]].concat();
+        assert!(matches!(Request::parse(&long).unwrap_err().kind, ErrorKind::Protocol));
+    }
+
+    #[test]
+    fn h3_missing_headers_are_errors_and_no_panics() {
+        let request = request("");
+        assert!(matches!(request.key().unwrap_err().kind, ErrorKind::Protocol));
+        assert!(matches!(request.hashed_key().unwrap_err().kind, ErrorKind::Protocol));
+        assert!(matches!(request.version().unwrap_err().kind, ErrorKind::Protocol));
+        assert_eq!(request.origin().unwrap(), None);
+        assert_eq!(request.client_addr().unwrap(), None);
+        assert!(request.protocols().unwrap().is_empty() && request.extensions().unwrap().is_empty());
+        assert!(!request.is_upgrade());
+    }
+
+    #[test]
+    fn h7_headers_that_are_not_utf8() {
+        let names = ["Origin", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "X-Forwarded-For"];
+        for name in names {
+            let mut request = request("");
+            request.set_header(name, b"\xff").unwrap();
+            let results = [
+                request.origin().map(drop),
+                request.version().map(drop),
+                request.protocols().map(drop),
+                request.client_addr().map(drop),
+            ];
+            let is_encoding =
+                |result: &Result<()>| matches!(result, Err(Error { kind: ErrorKind::Encoding(_), .. }));
+            assert_eq!(results.iter().filter(|result| is_encoding(result)).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn protocols_are_offered_once_and_taken_back() {
+        let mut request = request("Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n");
+        request.add_protocol("b");
+        request.add_protocol("d");
+        assert_eq!(request.protocols().unwrap(), ["a", "b", "d", "c"]);
+        request.remove_protocol("b");
+        request.remove_protocol("C");
+        assert_eq!(request.protocols().unwrap(), ["a", "d", "c"]);
+        for protocol in ["a", "d", "c"] {
+            request.remove_protocol(protocol);
+        }
+        assert_eq!(request.header("sec-websocket-protocol"), None);
+    }
+
+    #[test]
+    fn extensions_are_removed_by_name_or_text() {
+        let mut request = request("");
+        request.add_extension("x; p=\"a,b\"");
+        request.add_extension("y");
+        request.add_extension("x; q");
+        assert_eq!(request.extensions().unwrap(), ["x; p=\"a,b\"", "y", "x; q"]);
+        request.remove_extension("x; q");
+        assert_eq!(request.extensions().unwrap(), ["x; p=\"a,b\"", "y"]);
+        request.remove_extension("x");
+        assert_eq!(request.extensions().unwrap(), ["y"]);
+    }
+
+    #[test]
+    fn client_addr_is_the_first_that_a_proxy_names() {
+        let of = |headers: &str| request(headers).client_addr().unwrap().map(str::to_owned);
+        assert_eq!(of("X-Forwarded-For: 1.2.3.4 , 5.6.7.8\r\n").unwrap(), "1.2.3.4");
+        assert_eq!(of("Forwarded: by=x; For=1.2.3.4;proto=http, for=5.6.7.8\r\n").unwrap(), "1.2.3.4");
+        assert_eq!(of("Forwarded: for=\"[2001:db8::1]:47\"\r\n").unwrap(), "[2001:db8::1]:47");
+        assert_eq!(of("Forwarded: proto=http\r\n"), None);
+        assert_eq!(of("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n").unwrap(), "2.2.2.2");
+    }
+
+    #[test]
+    fn h11_a_head_with_a_line_break_is_not_encoded() {
+        let mut out = b"kept".to_vec();
+        let mut bad = request("");
+        assert!(bad.set_header("A", "b\r\nC: d").is_err() && bad.add_header("A\n", "b").is_err());
+        assert!(bad.headers().is_empty());
+        bad.add_protocol("a\r\nB: c");
+        assert_eq!(bad.encode(&mut out), Err(ProtocolError::UnsendableHead));
+        let mut bad = request("");
+        bad.headers_mut().push(("A\r\nB".to_owned(), Vec::new()));
+        assert_eq!(bad.encode(&mut out), Err(ProtocolError::UnsendableHead));
+        let mut bad = request("");
+        bad.set_resource("/ HTTP/1.1\r\nX: y".to_owned());
+        assert_eq!(bad.encode(&mut out), Err(ProtocolError::UnsendableHead));
+        assert_eq!(out, b"kept");
     }
 }

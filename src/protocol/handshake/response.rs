@@ -247,3 +247,60 @@ impl fmt::Debug for Response {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offering(protocols: &str) -> Request {
+        let mut request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        request.set_header(fields::PROTOCOL, protocols).unwrap();
+        request
+    }
+
+    #[test]
+    fn the_first_supported_protocol_that_is_offered_is_chosen() {
+        let request = offering("a, b");
+        let mut response = Response::from_request(&request).unwrap();
+        assert_eq!(response.choose_protocol(&request, &["c", "B"]), None);
+        assert_eq!(response.protocol().unwrap(), None);
+        assert_eq!(response.choose_protocol(&request, &["c", "b", "a"]).unwrap(), "b");
+        assert_eq!(response.choose_protocol(&request, &["a"]).unwrap(), "a");
+        assert_eq!(response.headers().iter().filter(|(name, _)| name == fields::PROTOCOL).count(), 1);
+    }
+
+    #[test]
+    fn a_page_has_no_key_to_accept() {
+        let request = Request::parse(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap();
+        assert!(matches!(Response::from_request(&request).unwrap_err().kind, ErrorKind::Protocol));
+    }
+
+    #[test]
+    fn a_received_response() {
+        let bytes = b"HTTP/1.1 301 Moved\r\nLocation: /a\r\nSet-Cookie: a\r\nset-cookie: b\r\n\r\nbody";
+        let response = Response::parse(bytes).unwrap().unwrap();
+        assert_eq!((response.status(), response.reason()), (301, "Moved"));
+        assert_eq!(response.header("location"), Some(&b"/a".to_vec()));
+        assert_eq!(response.header("Set-Cookie"), Some(&b"a".to_vec()));
+        assert!(response.body().is_empty());
+        assert!(response.key().is_err());
+        assert!(Response::parse(&bytes[..50]).unwrap().is_none());
+    }
+
+    #[test]
+    fn extensions_are_added_and_removed() {
+        let mut response = Response::new(101, "", Vec::new());
+        response.add_extension("x; p=1");
+        response.add_extension("y");
+        response.remove_extension("x");
+        assert_eq!(response.extensions().unwrap(), ["y"]);
+    }
+
+    #[test]
+    fn h17_debug_and_display_are_safe_in_a_log() {
+        let bytes = b"HTTP/1.1 200 \xc2\x9b2J\r\nA: \xc2\x9b\xff\r\n\r\n";
+        let response = Response::parse(bytes).unwrap().unwrap();
+        assert!(!format!("{response:?}").contains('\u{9b}'));
+        assert_eq!(response.to_string(), "HTTP/1.1 200 \\u{9b}2J\r\nA: \\u{9b}\\xff\r\n\r\n");
+    }
+}

@@ -126,3 +126,87 @@ fn hex(digit: u8) -> Option<u8> {
 fn refused(details: &'static str) -> Error {
     Error::new(ErrorKind::Protocol, details)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    fn target(url: &str) -> Target {
+        Target::of(&url.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn k4_host_has_the_port_unless_it_is_the_default_and_never_the_user() {
+        for (url, host) in [
+            ("ws://example.com", "example.com"),
+            ("ws://example.com:80/", "example.com"),
+            ("ws://example.com:443/", "example.com:443"),
+            ("wss://example.com:443/", "example.com"),
+            ("wss://example.com:80/", "example.com:80"),
+            ("http://EXAMPLE.com/", "example.com"),
+            ("https://user:secret@example.com:8443/", "example.com:8443"),
+            ("ws://[::1]:3012/", "[::1]:3012"),
+            ("ws://m\u{fc}nchen.example/", "xn--mnchen-3ya.example"),
+        ] {
+            assert_eq!(target(url).host, host, "{url}");
+        }
+    }
+
+    #[test]
+    fn s3_the_resource_is_path_and_query_without_fragment() {
+        for (url, resource) in [
+            ("ws://a", "/"),
+            ("ws://a?", "/?"),
+            ("ws://a/b/c?d=e#f", "/b/c?d=e"),
+            ("ws://a/b c\r\nX: y", "/b%20cX:%20y"),
+            ("ws://a/\u{e9}?\u{e9}", "/%C3%A9?%C3%A9"),
+            ("ws+unix:///s:/r?q#f", "/r?q"),
+        ] {
+            assert_eq!(target(url).resource, resource, "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_become_basic_authorization() {
+        let of = |url| target(url).authorization;
+        assert_eq!(of("ws://a/"), None);
+        assert_eq!(of("ws://Aladdin:open%20sesame@a/").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(of("ws://user@a/").unwrap(), format!("Basic {}", STANDARD.encode("user:")));
+        assert_eq!(of("ws://:pass@a/").unwrap(), format!("Basic {}", STANDARD.encode(":pass")));
+        assert_eq!(of("ws://u:%0d%ff%zz@a/").unwrap(), format!("Basic {}", STANDARD.encode(b"u:\r\xff%zz")));
+        assert!(Target::of(&"ws://a%3Ab:c@a/".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn unix_urls() {
+        let of = |url: &str| unix_target(&url.parse().unwrap());
+        let some = |socket: &str, resource: &str| Some((socket.to_owned(), resource.to_owned()));
+        assert_eq!(of("ws+unix:///run/a.sock"), some("/run/a.sock", "/"));
+        assert_eq!(of("ws+unix:///run/a.sock:"), some("/run/a.sock", "/"));
+        assert_eq!(of("ws+unix:///run/a.sock?q"), some("/run/a.sock", "/?q"));
+        assert_eq!(of("ws+unix:///run/a%3Ab:/c:d?e#f"), some("/run/a:b", "/c:d?e"));
+        assert_eq!(of("ws+unix:/run/a.sock:/x"), some("/run/a.sock", "/x"));
+        for url in [
+            "ws://a/b:/c",
+            "ws+unix://run/a.sock",
+            "ws+unix:///",
+            "ws+unix:///a%00b",
+            "ws+unix:///a%ff",
+            "ws+unix:///a:b",
+            "ws+unix:a",
+        ] {
+            assert_eq!(of(url), None, "{url}");
+        }
+        assert_eq!(target("ws+unix:///s:/r").host, "localhost");
+    }
+
+    #[test]
+    fn k4_other_urls_are_refused() {
+        for url in
+            ["ftp://a/", "file:///etc/passwd", "mailto:a@b", "data:,x", "ws+unix://host/s:/r", "ws+unix:x"]
+        {
+            assert!(Request::from_url(&url.parse().unwrap()).is_err(), "{url}");
+        }
+    }
+}
