@@ -67,6 +67,25 @@ impl Error {
         Self { kind, details: details.into() }
     }
 
+    /// Makes an error that says the same, for a second who is to hear of it.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn duplicate(&self) -> Self {
+        let kind = match &self.kind {
+            ErrorKind::Internal => ErrorKind::Internal,
+            ErrorKind::Capacity => ErrorKind::Capacity,
+            ErrorKind::Protocol => ErrorKind::Protocol,
+            ErrorKind::Encoding(err) => ErrorKind::Encoding(*err),
+            ErrorKind::Io(err) => ErrorKind::Io(match err.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(err.kind(), err.to_string()),
+            }),
+            ErrorKind::Http(err) => ErrorKind::Http(*err),
+            ErrorKind::Queue(err) => ErrorKind::Queue(*err),
+            ErrorKind::Custom(err) => ErrorKind::Custom(err.to_string().into()),
+        };
+        Self { kind, details: self.details.clone() }
+    }
+
     /// Turns the error into the box that `?` in a `main` function wants.
     pub fn into_box(self) -> Box<dyn StdError> {
         Box::new(self)

@@ -4,7 +4,7 @@ use log::{debug, error};
 use url::Url;
 
 use crate::close::CloseCode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
@@ -195,10 +195,10 @@ pub trait Handler {
 }
 
 fn without_reserved_bits(frame: Frame) -> Result<Option<Frame>> {
-    if frame.rsv() == 0 {
-        return Ok(Some(frame));
+    if frame.has_rsv1() || frame.has_rsv2() || frame.has_rsv3() {
+        return Err(ProtocolError::ReservedBits.into());
     }
-    Err(Error::new(ErrorKind::Protocol, ProtocolError::ReservedBits.to_string()))
+    Ok(Some(frame))
 }
 
 impl<F> Handler for F

@@ -60,8 +60,12 @@ impl Handshake {
     /// The elements of a list header, over all its fields.
     fn values(&self, name: &str) -> Result<Vec<&str>> {
         let mut values = Vec::new();
-        for (_, value) in self.request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name)) {
-            values.extend(std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()));
+        for (_, value) in
+            self.request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name))
+        {
+            values.extend(
+                std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()),
+            );
         }
         Ok(values)
     }

@@ -254,7 +254,8 @@ impl Settings {
             (self.ping_interval, "ping_interval"),
         ];
         let zero_sizes = sizes.iter().filter(|(size, _)| *size == 0).map(|(_, name)| *name);
-        let zero_times = times.iter().filter(|(time, _)| *time == Some(Duration::ZERO)).map(|(_, name)| *name);
+        let zero_times =
+            times.iter().filter(|(time, _)| *time == Some(Duration::ZERO)).map(|(_, name)| *name);
         if let Some(name) = zero_sizes.chain(zero_times).next() {
             return Err(refused(format!("Settings::{name} must not be zero")));
         }

@@ -201,7 +201,7 @@ impl ProtocolError {
             Self::HandshakeTimeout => "the opening handshake took too long",
             Self::HandshakeCut => "the peer closed the connection within the opening handshake",
             Self::TargetTooLong => "the request target is too long",
-            Self::HttpVersion => "the request is not HTTP/1.1",
+            Self::HttpVersion => "the peer does not speak HTTP/1.1",
             Self::MethodNotGet => "the method of an upgrade must be GET",
             Self::MissingHost => "the request does not have exactly one Host",
             Self::NotAnUpgrade => "the request does not ask for an upgrade to websocket",

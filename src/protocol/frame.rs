@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::ProtocolError;
 use super::header::{Header, MAX_CONTROL, OpCode, RSV};
 use super::mask::{self, Key};
 use crate::close::{self, CloseCode};
@@ -227,15 +228,40 @@ impl Frame {
         self.payload.as_slice()
     }
 
-    pub(crate) fn rsv(&self) -> u8 {
-        self.rsv
+    /// Makes a frame of a message for many receivers: clones of it share the payload, until one is changed.
+    pub fn shared(message: Message) -> Self {
+        let opcode = message.opcode();
+        Self::new(true, opcode, Payload::Shared(Arc::new(message.into_data())))
     }
 
-    /// The payload that this frame shares with others, if it still does.
-    pub(crate) fn shared(&self) -> Option<&Arc<Vec<u8>>> {
-        match &self.payload {
-            Payload::Shared(bytes) => Some(bytes),
-            _ => None,
+    /// Reads a frame from the front of `bytes`, and returns it with its length; `None` when it is not all there.
+    pub(crate) fn parse_bytes(
+        bytes: &[u8],
+        max_payload_length: u64,
+    ) -> Result<Option<(Self, u64)>, ProtocolError> {
+        let Some((header, header_len)) = Header::parse_alone(bytes, max_payload_length)? else {
+            return Ok(None);
+        };
+        let payload = bytes.get(header_len..).unwrap_or_default();
+        let Some(payload) = usize::try_from(header.len).ok().and_then(|len| payload.get(..len)) else {
+            return Ok(None);
+        };
+        let mut payload = payload.to_vec();
+        if let Some(key) = header.key {
+            mask::apply(key, 0, &mut payload);
+        }
+        let len = len64(header_len).saturating_add(header.len);
+        Ok(Some((Self::with_header(&header, Payload::Bytes(payload)), len)))
+    }
+
+    /// Appends the whole frame, masked with the key that was set.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let header = self.header();
+        header.encode(out);
+        let start = out.len();
+        out.extend_from_slice(self.as_slice());
+        if let (Some(key), Some(payload)) = (header.key, out.get_mut(start..)) {
+            mask::apply(key, 0, payload);
         }
     }
 

@@ -150,6 +150,21 @@ impl Header {
         Ok(Some((header, 2usize.saturating_add(extended).saturating_add(key_len))))
     }
 
+    /// Reads a header as [`parse`](Self::parse) does, of a frame that stands for itself: nothing is known of the
+    /// connection, so that only the rules of every frame hold.
+    pub(crate) fn parse_alone(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let continues = input.first().is_some_and(|first| first & OPCODE == u8::from(OpCode::Continue));
+        let rules = Rules {
+            role: Role::Server,
+            masking_strict: false,
+            reserved: Reserved::Any,
+            in_message: continues,
+            max_frame,
+            room: u64::MAX,
+        };
+        Self::parse(input, &rules)
+    }
+
     /// Appends the header to `out`, its length in the shortest form (§5.2).
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };

@@ -15,6 +15,7 @@ mod role;
 mod utf8;
 
 pub use config::{Answers, Config};
+#[cfg(feature = "reactor")]
 pub(crate) use connection::check_close;
 pub use connection::{Connection, Event, State};
 pub use error::ProtocolError;

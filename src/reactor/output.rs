@@ -15,12 +15,14 @@ const KEEP_FROM: usize = 16 * 1024;
 const MAX_PIECES: usize = 64;
 
 /// A buffer that has grown beyond this, in bytes, is not kept for later.
-const MAX_KEPT_CAPACITY: usize = 64 * 1024;
+const MAX_KEPT_CAPACITY: usize = 16 * 1024;
 
 /// Bytes in order, not yet taken by the system.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     pieces: VecDeque<Piece>,
+    /// The length of all pieces but the last, which may still grow.
+    settled: usize,
     /// How much of the first piece is sent.
     sent: usize,
 }
@@ -45,7 +47,7 @@ impl protocol::Output for Output {
 
     fn buffer(&mut self) -> &mut Vec<u8> {
         if !matches!(self.pieces.back(), Some(Piece::Joined(_))) {
-            self.pieces.push_back(Piece::Joined(Vec::new()));
+            self.push(Piece::Joined(Vec::new()));
         }
         match self.pieces.back_mut() {
             Some(Piece::Joined(bytes)) => bytes,
@@ -54,19 +56,20 @@ impl protocol::Output for Output {
     }
 
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
-        self.pieces.push_back(Piece::Payload(Arc::clone(payload), piece));
+        self.push(Piece::Payload(Arc::clone(payload), piece));
     }
 }
 
 impl Output {
     /// Makes an output whose first buffer has a capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { pieces: VecDeque::from([Piece::Joined(Vec::with_capacity(capacity))]), sent: 0 }
+        let pieces = VecDeque::from([Piece::Joined(Vec::with_capacity(capacity))]);
+        Self { pieces, settled: 0, sent: 0 }
     }
 
     /// How many bytes are not sent.
     pub(super) fn len(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.as_slice().len()).sum::<usize>().saturating_sub(self.sent)
+        self.settled + self.pieces.back().map_or(0, |last| last.as_slice().len()) - self.sent
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,20 +93,26 @@ impl Output {
         Ok(written)
     }
 
+    fn push(&mut self, piece: Piece) {
+        self.settled += self.pieces.back().map_or(0, |last| last.as_slice().len());
+        self.pieces.push_back(piece);
+    }
+
     fn advance(&mut self, written: usize) {
         self.sent += written;
-        while let Some(first) = self.pieces.front_mut() {
+        loop {
+            let count = self.pieces.len();
+            let Some(first) = self.pieces.front_mut() else { return };
             let len = first.as_slice().len();
             if self.sent < len {
                 return;
             }
             self.sent -= len;
-            // The last buffer stays, empty, for the next frames.
-            if let (Piece::Joined(bytes), 1) = (first, self.pieces.len()) {
-                if bytes.capacity() <= MAX_KEPT_CAPACITY {
-                    bytes.clear();
-                    return;
-                }
+            match (first, count) {
+                // The last buffer stays, empty, for the next frames.
+                (Piece::Joined(bytes), 1) if bytes.capacity() <= MAX_KEPT_CAPACITY => return bytes.clear(),
+                (_, 1) => {}
+                _ => self.settled -= len,
             }
             self.pieces.pop_front();
         }

@@ -113,7 +113,10 @@ impl Gauges {
     /// The gauge of a slot, made if needed.
     pub(super) fn ensure(&self, slot: u32) -> Option<&Gauge> {
         let (chunk, at) = place(slot);
-        let gauges = self.chunks.get(chunk)?.get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| Gauge::default()).collect());
+        let gauges = self
+            .chunks
+            .get(chunk)?
+            .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| Gauge::default()).collect());
         gauges.get(at)
     }
 }

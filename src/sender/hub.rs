@@ -62,6 +62,23 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
+    /// The same signal for one more connection, of those that can be for all.
+    pub(crate) fn for_another(&self) -> Option<Self> {
+        match self {
+            Self::Control(frame) => Some(Self::Control(frame.clone())),
+            Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
+            Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
+            Self::Pause => Some(Self::Pause),
+            Self::Resume => Some(Self::Resume),
+            Self::Message(_)
+            | Self::Overflow
+            | Self::Connect(..)
+            | Self::Accept(_)
+            | Self::Shutdown
+            | Self::Cancel(_) => None,
+        }
+    }
+
     /// How many bytes a queued signal counts for the connection it is sent to.
     pub(crate) fn charge(&self) -> usize {
         match self {
@@ -132,7 +149,10 @@ impl Hub {
 
     /// Makes this thread the loop's own.
     pub(crate) fn enter(&self) -> Entered {
-        LOCAL.with(|local| Entered { outer: local.hub.replace(self.number), outer_commands: local.commands.take() })
+        LOCAL.with(|local| Entered {
+            outer: local.hub.replace(self.number),
+            outer_commands: local.commands.take(),
+        })
     }
 
     /// Queues a command.
@@ -156,7 +176,8 @@ impl Hub {
             return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
         };
         let gauge = self.gauges.find(slot);
-        let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open)) else {
+        let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open))
+        else {
             // Nobody would read it; whether the loop itself is gone is another question.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-pub(crate) use self::gauges::{Gauge, Phase};
-pub(crate) use self::hub::{Batch, Command, Entered, Hub, Signal, Target};
+pub(crate) use self::gauges::Phase;
+pub(crate) use self::hub::{Batch, Command, Hub, Signal, Target};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;

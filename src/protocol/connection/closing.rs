@@ -111,14 +111,28 @@ impl Connection {
         }
     }
 
-    /// Makes the Close frame that answers the peer's: it has the same code (§5.5.1).
-    pub fn close_reply(code: CloseCode) -> Frame {
-        Frame::close(code, "")
+    /// Makes the Close frame that answers the peer's, if that is owed: it has the same code (§5.5.1).
+    pub fn close_reply(&self, code: CloseCode) -> Option<Frame> {
+        matches!(self.phase, Phase::CloseReceived).then(|| Frame::close(code, ""))
     }
 
     /// Makes the Close frame by which a connection is failed, if one is owed (§7.1.7).
     pub fn failure(&self, err: ProtocolError) -> Option<Frame> {
         matches!(self.phase, Phase::Failed).then(|| Frame::close(err.close_code(), ""))
+    }
+
+    /// Goes on without the Close frame that is owed, because the front end will not send it.
+    pub fn skip_close(&mut self, now: Instant) {
+        match self.phase {
+            Phase::CloseReceived => self.drain(false, now),
+            Phase::Failed => self.drain(true, now),
+            _ => {}
+        }
+    }
+
+    /// Returns whether [`flushed`](Self::flushed) is to be called when `out` is empty.
+    pub fn awaits_flush(&self) -> bool {
+        matches!(&self.phase, Phase::Draining(drain) if !drain.is_flushed)
     }
 
     /// Gives up without a word: what is left is to close the socket.

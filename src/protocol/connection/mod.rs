@@ -7,6 +7,7 @@ mod closing;
 mod opening;
 mod sending;
 
+#[cfg(feature = "reactor")]
 pub(crate) use self::sending::check_close;
 
 use std::fmt;
@@ -316,7 +317,7 @@ impl Connection {
         }
         self.phase = Phase::CloseReceived;
         if self.config.answers == Answers::Automatic {
-            self.send_frame(Self::close_reply(code), now, out)?;
+            self.send_frame(Frame::close(code, ""), now, out)?;
         }
         Ok(Some(event))
     }

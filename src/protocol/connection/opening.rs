@@ -85,11 +85,26 @@ impl Connection {
         self.drain(true, now);
     }
 
+    /// Answers 503 before anything is asked, as there is no room for another connection (RFC 9110 §15.6.4); a client gives
+    /// up.
+    pub fn turn_away(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if self.role == Role::Client {
+            return self.abandon();
+        }
+        // It cannot fail: the response is ours.
+        let _ = Response::new(503, "Service Unavailable", Vec::new()).encode_for(false, out);
+        self.drain(true, now);
+    }
+
     pub(super) fn receive_head(&mut self, input: &mut &mut [u8]) -> Result<Option<Event>, ProtocolError> {
         let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
         while opening.head.push(input, &self.config)? {
             let Some(request) = &opening.request else {
                 let request = server::parse_request(opening.head.bytes(), &self.config)?;
+                // What is wrong with an upgrade is refused before a program acts on it.
+                if request.is_upgrade() {
+                    server::check_upgrade(&request, &self.config)?;
+                }
                 self.phase = Phase::Answering;
                 return Ok(Some(Event::Request(request)));
             };
@@ -125,7 +140,9 @@ impl Connection {
     }
 
     fn check_upgrade(&self, request: &Request, response: &mut Response) -> Result<(), ProtocolError> {
-        server::check_upgrade(request, &self.config)?;
+        if !request.is_upgrade() {
+            return Err(ProtocolError::NotAnUpgrade);
+        }
         server::complete(response, request, &self.config);
         server::check_response(request, response)
     }

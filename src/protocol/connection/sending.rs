@@ -90,18 +90,25 @@ impl Connection {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame);
         }
-        let is_close = frame.opcode() == OpCode::Close;
-        match self.phase {
-            Phase::Open => {}
-            Phase::CloseReceived | Phase::Failed if is_close => {}
-            // §5.5.1: nothing MUST be sent after a Close frame.
-            _ => return Err(ProtocolError::NotOpen),
+        if !self.can_send(frame.opcode()) {
+            return Err(ProtocolError::NotOpen);
         }
+        let is_close = frame.opcode() == OpCode::Close;
         write_frame(frame, self.role, self.config.fragment_size, out);
         if is_close {
             self.close_is_sent(now);
         }
         Ok(())
+    }
+
+    /// Returns whether a frame of this kind may be sent now: any while the connection is open, then a single Close.
+    pub fn can_send(&self, opcode: OpCode) -> bool {
+        match self.phase {
+            Phase::Open => true,
+            Phase::CloseReceived | Phase::Failed => opcode == OpCode::Close,
+            // §5.5.1: nothing MUST be sent after a Close frame.
+            _ => false,
+        }
     }
 
     /// Makes the Pong that answers a Ping; `None` while Pongs are held back, and then it is owed.

@@ -4,6 +4,8 @@
 
 use std::num::NonZeroU64;
 
+use crate::util::Timeout;
+
 /// Names one node, once and for all: the place in the vector and the serial number of the node that took it.
 ///
 /// Serial numbers are 64 bits wide and never given twice, so a key kept for however long never fits a later
@@ -12,6 +14,18 @@ use std::num::NonZeroU64;
 pub(crate) struct Key {
     pub(super) index: u32,
     serial: NonZeroU64,
+}
+
+impl Key {
+    /// The key in the form in which a handler holds it.
+    pub(crate) fn into_timeout(self) -> Timeout {
+        Timeout { place: self.index, serial: self.serial.get() }
+    }
+
+    /// The key that [`into_timeout`](Self::into_timeout) has wrapped.
+    pub(crate) fn from_timeout(timeout: &Timeout) -> Option<Self> {
+        NonZeroU64::new(timeout.serial).map(|serial| Self { index: timeout.place, serial })
+    }
 }
 
 /// A circular, doubly linked chain through nodes. A node that is alone in its chain is its own neighbour.

@@ -1,0 +1,167 @@
+//! New connections of the client's role: dialing, and moving on when the server says so.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use log::error;
+use url::Url;
+
+use super::connection::{Connection, Moved, Name, Redirect};
+use super::dial::{Dial, Next};
+use super::socket::Socket;
+use super::timers::Owned;
+use super::{Entry, Reactor, index};
+use crate::error::{Error, ErrorKind, Result};
+use crate::factory::Factory;
+use crate::handler::Handler;
+use crate::protocol;
+use crate::protocol::handshake::Request;
+use crate::sender::Sender;
+
+impl<F: Factory> Reactor<F> {
+    /// Makes a new connection, on a stream if there is one already.
+    pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<Name>) {
+        if self.life != super::Life::Running {
+            return;
+        }
+        if self.entries.len() >= self.cx.settings.max_connections {
+            return self.no_room(&url, from);
+        }
+        let name = self.take_name(self.entries.vacant_key());
+        let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+        let handler = self.factory.client_connected(sender);
+        let redirect = Redirect { url, left: self.cx.settings.max_redirects, is_due: false };
+        let dial = Dial::new(name, handler, redirect, Vec::new(), Owned::default());
+        self.entries.insert(Entry::Dialing(Box::new(dial)));
+        self.dial(name, stream);
+    }
+
+    /// The connection that has asked for another one hears that there is no room; it goes on.
+    fn no_room(&mut self, url: &Url, from: Option<Name>) {
+        let err = Error::new(ErrorKind::Capacity, format!("no room for a connection to {url}"));
+        assert!(!self.cx.settings.panic_on_new_connection, "{err}");
+        match from.and_then(|name| self.find(name)) {
+            Some(Entry::Connected(connection)) => {
+                if let Some(handler) = connection.handler_mut() {
+                    handler.on_error(err);
+                }
+            }
+            Some(Entry::Dialing(dial)) => dial.handler.on_error(err),
+            Some(Entry::Changing) | None => {
+                error!("{err}");
+                // A loop that was asked for nothing else has nothing left to do.
+                self.has_lost = true;
+            }
+        }
+    }
+
+    fn dial(&mut self, name: Name, stream: Option<TcpStream>) {
+        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
+            let next = dial.start(stream, &mut self.cx);
+            self.go_on(name, next);
+        }
+    }
+
+    /// The sockets of some dials have something to tell.
+    pub(super) fn go_on_dialing(&mut self) {
+        for slot in std::mem::take(&mut self.dialing) {
+            if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(slot)) {
+                let (name, next) = (dial.name, dial.on_event(&mut self.cx));
+                self.go_on(name, next);
+            }
+        }
+    }
+
+    pub(super) fn dial_alarm(&mut self, name: Name) {
+        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
+            let next = dial.on_alarm(&mut self.cx);
+            self.go_on(name, next);
+        }
+    }
+
+    /// A name has been looked up.
+    pub(super) fn found(&mut self, name: Name, found: io::Result<Vec<SocketAddr>>) {
+        let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
+        if let Some(Entry::Dialing(dial)) = entry {
+            let next = dial.on_found(found, &mut self.cx);
+            self.go_on(name, next);
+        }
+    }
+
+    fn go_on(&mut self, name: Name, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::LookUp(host, port) => self.resolver.look_up(name, host, port),
+            Next::Connected(socket, request) => self.connected(name, socket, request),
+            Next::Failed(err) => self.fail_dial(name, err),
+        }
+    }
+
+    /// TCP is made: the opening handshake begins.
+    fn connected(&mut self, name: Name, socket: Socket, request: Request) {
+        let mut output = self.cx.take_output();
+        let out = protocol::Output::buffer(&mut *output);
+        let config = Arc::clone(&self.cx.config);
+        let protocol = match protocol::Connection::client(config, request, self.cx.now, out) {
+            Ok(protocol) => protocol,
+            Err(err) => return self.fail_dial(name, err.into()),
+        };
+        let Some(entry) = self.entries.get_mut(index(name.slot)) else { return };
+        let Entry::Dialing(dial) = std::mem::replace(entry, Entry::Changing) else { return };
+        let dial = *dial;
+        let mut connection =
+            Connection::new(name, socket, protocol, Some(dial.handler), Some(output), dial.timers);
+        connection.hears_writable();
+        connection.begin_as_client(dial.early, dial.redirect, &mut self.cx);
+        *entry = Entry::Connected(connection);
+    }
+
+    /// The attempt has come to nothing: the handler hears why, and goes back to the factory.
+    pub(super) fn fail_dial(&mut self, name: Name, err: Error) {
+        self.cx.note_failure(name, &err);
+        assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be made: {err}");
+        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
+            dial.give_up(&mut self.cx);
+            dial.handler.on_error(err);
+            self.cx.dead.push(name.slot);
+        }
+    }
+
+    /// A callback of a handler that is still dialing has returned.
+    pub(super) fn after_dial_callback(&mut self, name: Name, result: Result<()>) {
+        match result {
+            Ok(()) => {}
+            Err(err) if matches!(err.kind, ErrorKind::Queue(_) | ErrorKind::Custom(_)) => {
+                if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
+                    dial.handler.on_error(err);
+                }
+            }
+            Err(err) => self.fail_dial(name, err),
+        }
+    }
+
+    pub(super) fn bury_dial(&mut self, mut dial: Dial<F::Handler>) {
+        self.cx.timers.cancel_all(&mut dial.timers);
+        self.cx.hub.vacate(dial.name.slot);
+        self.lose(Some(dial.handler));
+    }
+
+    /// The server has sent the client elsewhere: it dials again, with the same handler, in the same slot. Returns whether
+    /// that is so.
+    pub(super) fn move_on(&mut self, slot: u32) -> bool {
+        let Some(entry) = self.entries.get_mut(index(slot)) else { return false };
+        if self.life != super::Life::Running || !matches!(entry, Entry::Connected(it) if it.has_moved()) {
+            return false;
+        }
+        let Entry::Connected(connection) = std::mem::replace(entry, Entry::Changing) else { return false };
+        let name = connection.name();
+        let Some(Moved { handler, redirect, early, timers }) = connection.into_moved(&mut self.cx) else {
+            return false;
+        };
+        let redirect = Redirect { is_due: false, ..redirect };
+        *entry = Entry::Dialing(Box::new(Dial::new(name, handler, redirect, early, timers)));
+        self.dial(name, None);
+        true
+    }
+}

@@ -1,0 +1,113 @@
+//! What senders ask of a connection.
+
+use log::trace;
+
+use super::{Connection, Stage};
+use crate::close::CloseCode;
+use crate::error::{Error, ErrorKind};
+use crate::handler::Handler;
+use crate::protocol::{Frame, State};
+use crate::reactor::context::{Alarm, AlarmKind, Context};
+use crate::sender::Signal;
+use crate::settings::Overflow;
+use crate::util::Token;
+
+impl<H: Handler> Connection<H> {
+    /// Does what a sender of this connection, or of all, has asked for.
+    pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
+        match self.protocol.state() {
+            // Order is kept: what comes before the connection is open waits together.
+            State::Connecting if waits_for_open(&signal) => self.early.push(signal),
+            _ => self.obey(signal, cx),
+        }
+        self.settle(cx);
+    }
+
+    /// Sends a frame that all connections get, if there is room for it.
+    pub(in crate::reactor) fn on_broadcast(&mut self, frame: &Frame, cx: &mut Context) {
+        let len = frame.as_slice().len();
+        if !cx.hub.has_room(self.name.slot, len) {
+            if cx.hub.overflow() == Overflow::Fail {
+                self.overflow(cx);
+            }
+        } else if self.protocol.state() == State::Connecting {
+            if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+                gauge.add_local(len);
+            }
+            self.early.push(Signal::Control(frame.clone()));
+        } else {
+            self.send_frame(frame.clone(), cx);
+        }
+        self.settle(cx);
+    }
+
+    pub(super) fn obey(&mut self, signal: Signal, cx: &mut Context) {
+        let charge = signal.charge();
+        if let (1.., Some(gauge)) = (charge, cx.hub.gauge(self.name.slot)) {
+            gauge.sub_local(charge);
+        }
+        match signal {
+            Signal::Message(message) => self.send_frame(Frame::from(message), cx),
+            Signal::Control(frame) => self.send_frame(frame, cx),
+            Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), cx),
+            Signal::Overflow => self.overflow(cx),
+            Signal::Timeout(at, token) => self.set_timeout(at, token, cx),
+            Signal::Cancel(timeout) => {
+                cx.cancel(&timeout);
+            }
+            Signal::Pause => self.flags.is_paused = true,
+            Signal::Resume => self.resume(cx),
+            // These concern the loop, not a connection.
+            Signal::Connect(..) | Signal::Accept(_) | Signal::Shutdown => trace!("not for a connection"),
+        }
+    }
+
+    /// A time-out of the handler has passed.
+    pub(in crate::reactor) fn on_timeout(&mut self, token: Token, cx: &mut Context) {
+        if self.stage != Stage::Ended {
+            self.call_fallible(cx, |handler| handler.on_timeout(token));
+        }
+        self.settle(cx);
+    }
+
+    /// The loop shuts down: the handler may have a last word.
+    pub(in crate::reactor) fn on_shutdown(&mut self, cx: &mut Context) {
+        self.call(cx, Handler::on_shutdown);
+        self.settle(cx);
+    }
+
+    /// The loop shuts down: the peer is told.
+    pub(in crate::reactor) fn shut_down(&mut self, cx: &mut Context) {
+        self.flags.is_paused = false;
+        match self.protocol.state() {
+            State::Connecting => self.turn_away(cx),
+            _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),
+        }
+        self.settle(cx);
+    }
+
+    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, cx: &mut Context) {
+        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::User(token) };
+        let timeout = cx.timeout_at(at, &mut self.timers, alarm);
+        assert!(timeout.is_some() || !cx.settings.panic_on_timeout, "no more time-outs can be set");
+        match timeout {
+            Some(timeout) => {
+                self.call_fallible(cx, |handler| handler.on_new_timeout(token, timeout));
+            }
+            None => self.report(Error::new(ErrorKind::Capacity, "no more time-outs can be set"), cx),
+        }
+    }
+
+    /// More is queued than the limit allows: the connection fails, and no other one (RUSTSEC-2020-0043).
+    fn overflow(&mut self, cx: &mut Context) {
+        if !self.protocol.state().is_ending() {
+            let err = Error::new(ErrorKind::Capacity, "too much output is queued for this connection");
+            self.handle_error(err, cx);
+        }
+    }
+}
+
+/// Time-outs and reading do not depend on the peer; everything else is said to it.
+fn waits_for_open(signal: &Signal) -> bool {
+    matches!(signal, Signal::Message(_) | Signal::Control(_) | Signal::Close(..))
+}

@@ -1,0 +1,167 @@
+//! What the peer sends, brought to the handler.
+
+use log::trace;
+
+use super::{Connection, Stage, output_of};
+use crate::close::CloseCode;
+use crate::error::{Error, ErrorKind};
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::protocol::handshake::{Request, Response};
+use crate::protocol::{self, Event, Frame, OpCode, ProtocolError, State};
+use crate::reactor::context::Context;
+use crate::sender::Phase;
+
+impl<H: Handler> Connection<H> {
+    /// Brings bytes from the peer to the protocol, and what comes of them to the handler.
+    ///
+    /// What is left when the handler pauses is kept for later.
+    pub(super) fn take_input(&mut self, mut input: &mut [u8], cx: &mut Context) {
+        loop {
+            if self.flags.is_paused && self.protocol.state() == State::Open {
+                self.unread.extend_from_slice(input);
+                break;
+            }
+            let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+            match self.protocol.receive(&mut input, cx.now, out) {
+                Ok(Some(event)) => self.on_event(event, cx),
+                Ok(None) => break,
+                Err(err) => self.handle_violation(err, cx),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event, cx: &mut Context) {
+        match event {
+            Event::Frame(frame) => self.on_frame(frame, cx),
+            Event::Message(message) => {
+                self.call_fallible(cx, |handler| handler.on_message(message));
+            }
+            Event::Ping(payload) => {
+                if let Some(pong) = self.protocol.answer(payload) {
+                    self.send_frame(pong, cx);
+                }
+            }
+            Event::Close(code, reason) => self.on_close(code, &reason, cx),
+            Event::Request(request) => self.on_request(request, cx),
+            Event::Response { request, response } => self.on_response(request, response, cx),
+            Event::Rejected(response) => self.on_rejected(&response, cx),
+            Event::Pong(_) => {}
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame, cx: &mut Context) {
+        let allowed = match self.handler {
+            Some(_) => self.call_fallible(cx, |handler| handler.on_frame(frame)),
+            // A handler that has panicked: only the closing handshake is left.
+            None => Some(Some(frame)),
+        };
+        let Some(Some(frame)) = allowed else { return };
+        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        match self.protocol.accept(frame, cx.now, out) {
+            Ok(Some(event)) => self.on_event(event, cx),
+            Ok(None) => {}
+            Err(err) => self.handle_violation(err, cx),
+        }
+    }
+
+    /// The peer's Close has come: ours is owed if it was not first.
+    fn on_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context) {
+        self.end(code, reason, cx);
+        if let Some(reply) = self.protocol.close_reply(code) {
+            self.send_frame(reply, cx);
+        }
+    }
+
+    fn on_request(&mut self, request: Request, cx: &mut Context) {
+        let Some(answer) = self.call(cx, |handler| handler.on_request(&request)) else {
+            return self.protocol.abandon();
+        };
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(err) => return self.refuse(&request, err, cx),
+        };
+        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        match self.protocol.respond(&request, &mut response, cx.now, out) {
+            Ok(()) if self.protocol.state() == State::Open => self.on_open(request, response, cx),
+            Ok(()) => {}
+            Err(err) => self.report(err.into(), cx),
+        }
+    }
+
+    /// The handler has refused the request: the status tells the client what it needs to know, and no more (H13).
+    fn refuse(&mut self, request: &Request, err: Error, cx: &mut Context) {
+        let reason = match err.kind {
+            ErrorKind::Io(_) => None,
+            ErrorKind::Protocol if !request.is_upgrade() => Some(ProtocolError::NotAnUpgrade),
+            ErrorKind::Protocol => Some(ProtocolError::MalformedHead),
+            _ => Some(ProtocolError::UnsendableHead),
+        };
+        self.report(err, cx);
+        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        match reason {
+            Some(reason) => self.protocol.refuse(reason, cx.now, out),
+            None => self.protocol.abandon(),
+        }
+    }
+
+    fn on_response(&mut self, request: Request, response: Response, cx: &mut Context) {
+        match self.call(cx, |handler| handler.on_response(&response)) {
+            Some(Ok(())) => self.on_open(request, response, cx),
+            Some(Err(err)) => {
+                self.report(err, cx);
+                self.protocol.abandon();
+            }
+            None => {}
+        }
+    }
+
+    fn on_rejected(&mut self, response: &Response, cx: &mut Context) {
+        if self.begin_redirect(response) {
+            return;
+        }
+        self.call(cx, |handler| handler.on_rejected(response));
+        self.report(ProtocolError::UnexpectedStatus(response.status()).into(), cx);
+    }
+
+    fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
+        self.stage = Stage::Opened;
+        self.redirect = None;
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.set_phase(Phase::Open);
+        }
+        let (peer_addr, local_addr) = self.socket.addresses();
+        let trusted_proxies = cx.settings.trusted_proxies;
+        let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies };
+        self.call_fallible(cx, |handler| handler.on_open(shake));
+        // What was sent before goes out first; what `on_open` has sent is in the queue of the loop.
+        for signal in std::mem::take(&mut self.early) {
+            self.obey(signal, cx);
+        }
+    }
+
+    /// Sends a frame, as the handler lets it.
+    pub(super) fn send_frame(&mut self, frame: Frame, cx: &mut Context) {
+        let is_close = frame.opcode() == OpCode::Close;
+        if !self.protocol.can_send(frame.opcode()) {
+            return trace!("a {} frame comes too late", frame.opcode());
+        }
+        let allowed = match self.handler {
+            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)),
+            None => Some(Some(frame)),
+        };
+        let Some(Some(frame)) = allowed else {
+            // A Close that was owed is done with, sent or not.
+            if is_close {
+                self.protocol.skip_close(cx.now);
+            }
+            return;
+        };
+        let out = output_of(&mut self.output, cx);
+        match self.protocol.send_frame(frame, cx.now, out) {
+            // The handler may have closed the connection meanwhile.
+            Ok(()) | Err(ProtocolError::NotOpen) => {}
+            Err(err) => self.report(err.into(), cx),
+        }
+    }
+}

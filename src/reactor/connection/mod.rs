@@ -1,0 +1,344 @@
+//! A connection of the loop: a socket, the protocol, a handler, and what is queued for the peer.
+//!
+//! `events` brings what the peer sends to the handler, `commands` what senders ask for to the protocol, `transfer` moves
+//! bytes between the socket and both.
+
+mod commands;
+mod events;
+mod redirect;
+mod transfer;
+
+pub(super) use self::redirect::{Moved, Redirect};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use log::{debug, error};
+
+use super::context::{Alarm, AlarmKind, Context};
+use super::output::Output;
+use super::socket::Socket;
+use super::timers::{Key, Owned};
+use crate::close::CloseCode;
+use crate::error::{Error, ErrorKind};
+use crate::handler::Handler;
+use crate::protocol::{self, Frame, ProtocolError, Role, State};
+use crate::sender::{Phase, Signal};
+
+/// Names a connection for good: its slot, and its serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) slot: u32,
+    pub(super) id: u32,
+}
+
+/// A connection whose TCP is made.
+#[derive(Debug)]
+pub(super) struct Connection<H> {
+    name: Name,
+    socket: Socket,
+    protocol: protocol::Connection,
+    /// `None` for a client that was refused because the loop is full, and after the handler has panicked.
+    handler: Option<H>,
+    stage: Stage,
+    /// What is queued for the peer, while there is any.
+    output: Option<Box<Output>>,
+    /// How much of the output the gauge knows of.
+    gauged: usize,
+    /// What was read and not looked at, as reading was paused.
+    unread: Vec<u8>,
+    /// What waits for the connection to open.
+    early: Vec<Signal>,
+    /// Where a client may be sent by the server, until it is open.
+    redirect: Option<Box<Redirect>>,
+    timers: Owned,
+    /// The alarm of the connection's own deadline, and its time.
+    alarm: Option<(std::time::Instant, Key)>,
+    flags: Flags,
+}
+
+/// How far the handler has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// `on_open` has not been called.
+    Opening,
+    /// `on_open` has been called, `on_close` has not.
+    Opened,
+    /// Nothing more is to be told.
+    Ended,
+}
+
+/// Conditions of the socket and of the loop's lists, independent of each other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flags {
+    /// In the list of connections to flush.
+    is_dirty: bool,
+    /// In the list of connections to read from again.
+    is_ready: bool,
+    /// In the list of connections that have ended.
+    is_dead: bool,
+    /// The handler wants no more messages for now.
+    is_paused: bool,
+    /// The socket may have more to read, which was not taken because of the pause.
+    is_readable: bool,
+    /// The peer has ended its side, which was not acted on because of the pause.
+    has_ended: bool,
+    /// The system has not taken all output: it will tell when it takes more.
+    is_blocked: bool,
+    /// The loop hears when the socket becomes writable.
+    hears_writable: bool,
+}
+
+impl<H: Handler> Connection<H> {
+    /// Takes over a socket; its protocol may have written the first output already.
+    pub(super) fn new(
+        name: Name,
+        socket: Socket,
+        protocol: protocol::Connection,
+        handler: Option<H>,
+        output: Option<Box<Output>>,
+        timers: Owned,
+    ) -> Self {
+        Self {
+            name,
+            socket,
+            protocol,
+            handler,
+            stage: Stage::Opening,
+            output,
+            gauged: 0,
+            unread: Vec::new(),
+            early: Vec::new(),
+            redirect: None,
+            timers,
+            alarm: None,
+            flags: Flags::default(),
+        }
+    }
+
+    /// Whether the loop hears already when the socket becomes writable, as it does for one that has been connecting.
+    pub(super) fn hears_writable(&mut self) {
+        self.flags.hears_writable = true;
+    }
+
+    /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
+    pub(super) fn begin_as_client(&mut self, early: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
+        self.early = early;
+        self.redirect = Some(Box::new(redirect));
+        self.settle(cx);
+    }
+
+    pub(super) fn name(&self) -> Name {
+        self.name
+    }
+
+    pub(super) fn handler_mut(&mut self) -> Option<&mut H> {
+        self.handler.as_mut()
+    }
+
+    /// Calls a method of the handler, unless it has panicked before.
+    ///
+    /// With [`Settings::catch_panics`](crate::Settings::catch_panics) a panic costs this connection only; the handler is
+    /// not called again, as nobody knows what state it is in.
+    fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+        let handler = self.handler.as_mut()?;
+        if !cx.settings.catch_panics {
+            return Some(method(handler));
+        }
+        let called = catch_unwind(AssertUnwindSafe(|| method(handler)));
+        if called.is_err() {
+            error!("a handler has panicked; its connection is closed");
+            self.handler = None;
+            self.stage = Stage::Ended;
+            let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+            let closing = self.protocol.close(CloseCode::Error, "", cx.now, out);
+            if closing.is_err() {
+                self.protocol.abandon();
+            }
+        }
+        called.ok()
+    }
+
+    /// Calls a method of the handler that may fail, and acts on the error.
+    fn call_fallible<R>(
+        &mut self,
+        cx: &mut Context,
+        method: impl FnOnce(&mut H) -> crate::error::Result<R>,
+    ) -> Option<R> {
+        match self.call(cx, method)? {
+            Ok(value) => Some(value),
+            Err(err) => {
+                self.handle_error(err, cx);
+                None
+            }
+        }
+    }
+
+    /// An error that a method of the handler has returned: the handler is told, and the kind decides what becomes of the
+    /// connection.
+    fn handle_error(&mut self, err: Error, cx: &mut Context) {
+        let consequence = Consequence::of(&err.kind);
+        self.report(err, cx);
+        match consequence {
+            Consequence::None => {}
+            Consequence::Close(_) if self.stage == Stage::Opening => self.protocol.abandon(),
+            Consequence::Close(code) => self.send_frame(Frame::close(code, ""), cx),
+            Consequence::Drop => self.protocol.abandon(),
+        }
+    }
+
+    /// The peer has broken the protocol, or a limit: the handler is told, and the peer gets its Close (§7.1.7).
+    fn handle_violation(&mut self, err: ProtocolError, cx: &mut Context) {
+        match err {
+            // The end of a connection is told by `on_close`, and that of a handshake that never was, not at all.
+            ProtocolError::ConnectionLost | ProtocolError::IdleTimeout => debug!("connection lost: {err}"),
+            ProtocolError::HandshakeCut | ProtocolError::HandshakeTimeout
+                if self.protocol.role() == Role::Server =>
+            {
+                debug!("opening handshake abandoned: {err}");
+            }
+            _ => self.report(err.into(), cx),
+        }
+        if let Some(failure) = self.protocol.failure(err) {
+            self.send_frame(failure, cx);
+        }
+    }
+
+    /// The socket has failed.
+    fn handle_io_error(&mut self, err: std::io::Error, cx: &mut Context) {
+        let is_over = matches!(self.protocol.state(), State::Closing | State::Closed);
+        self.protocol.abandon();
+        if self.stage == Stage::Opened || (!is_over && self.protocol.role() == Role::Client) {
+            self.report(err.into(), cx);
+        } else {
+            debug!("socket failed before or after its connection: {err}");
+        }
+    }
+
+    /// Tells the handler of an error, or panics if the settings want that.
+    fn report(&mut self, err: Error, cx: &mut Context) {
+        let settings = cx.settings;
+        let must_panic = match err.kind {
+            ErrorKind::Internal => settings.panic_on_internal,
+            ErrorKind::Capacity => settings.panic_on_capacity,
+            ErrorKind::Protocol => settings.panic_on_protocol,
+            ErrorKind::Encoding(_) => settings.panic_on_encoding,
+            ErrorKind::Queue(_) => settings.panic_on_queue,
+            ErrorKind::Io(_) => settings.panic_on_io,
+            ErrorKind::Http(_) | ErrorKind::Custom(_) => false,
+        };
+        if self.stage == Stage::Opening && self.protocol.role() == Role::Client {
+            cx.note_failure(self.name, &err);
+            assert!(!settings.panic_on_new_connection, "a connection could not be made: {err}");
+        }
+        assert!(!must_panic || self.stage == Stage::Opening, "{err}");
+        self.call(cx, |handler| handler.on_error(err));
+    }
+
+    /// Tells the handler, once, that the connection has ended.
+    fn end(&mut self, code: CloseCode, reason: &str, cx: &mut Context) {
+        if self.stage == Stage::Opened {
+            self.stage = Stage::Ended;
+            self.call(cx, |handler| handler.on_close(code, reason));
+        }
+    }
+
+    /// Brings what others see of the connection up to date, after anything has happened to it: the gauge, the lists of
+    /// the loop, the alarm.
+    pub(super) fn settle(&mut self, cx: &mut Context) {
+        let state = self.protocol.state();
+        let queued = self.output.as_ref().map_or(0, |output| output.len());
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.add_local(queued);
+            gauge.sub_local(self.gauged);
+            if state.is_ending() {
+                gauge.set_phase(Phase::Closing);
+            }
+        }
+        self.gauged = queued;
+        if let Some(output) = self.output.take_if(|_| queued == 0) {
+            cx.keep_output(output);
+        }
+        if state == State::Closed {
+            self.die(cx);
+        } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
+            self.mark_dirty(cx);
+        }
+        self.set_alarm(cx);
+    }
+
+    fn mark_dirty(&mut self, cx: &mut Context) {
+        if !self.flags.is_dirty {
+            self.flags.is_dirty = true;
+            cx.dirty.push(self.name.slot);
+        }
+    }
+
+    fn die(&mut self, cx: &mut Context) {
+        if !self.flags.is_dead {
+            self.flags.is_dead = true;
+            cx.dead.push(self.name.slot);
+        }
+    }
+
+    /// Sees to it that the loop wakes at the protocol's deadline. An alarm that is early is left: moving it for every
+    /// sign of life would cost more than looking again when it goes off.
+    fn set_alarm(&mut self, cx: &mut Context) {
+        let deadline = self.protocol.deadline();
+        match (deadline, &self.alarm) {
+            (Some(deadline), Some((at, _))) if *at <= deadline => return,
+            (None, None) => return,
+            _ => {}
+        }
+        if let Some((_, key)) = self.alarm.take() {
+            cx.timers.cancel(key);
+        }
+        if let Some(deadline) = deadline {
+            let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::Connection };
+            self.alarm = cx.alarm_at(deadline, &mut self.timers, alarm).map(|key| (deadline, key));
+        }
+    }
+
+    /// The alarm of the connection's deadline has gone off.
+    pub(super) fn on_alarm(&mut self, cx: &mut Context) {
+        self.alarm = None;
+        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        match self.protocol.tick(cx.now, out) {
+            Ok(Some(ping)) => self.send_frame(ping, cx),
+            Ok(None) => {}
+            Err(err) => self.handle_violation(err, cx),
+        }
+        self.settle(cx);
+    }
+
+    /// The loop removes the connection: the handler hears the end if it has not, and goes back to the factory.
+    pub(super) fn bury(mut self, cx: &mut Context) -> Option<H> {
+        self.end(CloseCode::Abnormal, "", cx);
+        cx.timers.cancel_all(&mut self.timers);
+        cx.hub.vacate(self.name.slot);
+        self.handler
+    }
+}
+
+/// The output of a connection, made if there is none; a function of the field, so that others stay free to be used.
+fn output_of<'a>(output: &'a mut Option<Box<Output>>, cx: &mut Context) -> &'a mut Output {
+    output.get_or_insert_with(|| cx.take_output())
+}
+
+/// What an error that a handler returns does to its connection.
+enum Consequence {
+    None,
+    Close(CloseCode),
+    Drop,
+}
+
+impl Consequence {
+    fn of(kind: &ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Internal => Self::Close(CloseCode::Error),
+            ErrorKind::Capacity => Self::Close(CloseCode::Size),
+            ErrorKind::Protocol => Self::Close(CloseCode::Protocol),
+            ErrorKind::Encoding(_) => Self::Close(CloseCode::Invalid),
+            ErrorKind::Io(_) | ErrorKind::Http(_) => Self::Drop,
+            ErrorKind::Queue(_) | ErrorKind::Custom(_) => Self::None,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A client that the server sends elsewhere (RFC 9110 §15.4), if the program allows it.
+
+use url::Url;
+
+use super::{Connection, Stage};
+use crate::handler::Handler;
+use crate::protocol::handshake::Response;
+use crate::reactor::context::Context;
+use crate::reactor::timers::Owned;
+use crate::sender::Signal;
+
+/// What a client that is not yet open may still do.
+#[derive(Debug)]
+pub(in crate::reactor) struct Redirect {
+    /// Where it has asked, or is to ask next.
+    pub(in crate::reactor) url: Url,
+    /// How many redirects it may follow.
+    pub(in crate::reactor) left: u8,
+    /// Whether `url` is where to ask next.
+    pub(in crate::reactor) is_due: bool,
+}
+
+/// What is left of a connection that begins again elsewhere.
+#[derive(Debug)]
+pub(in crate::reactor) struct Moved<H> {
+    pub(in crate::reactor) handler: H,
+    pub(in crate::reactor) redirect: Redirect,
+    pub(in crate::reactor) early: Vec<Signal>,
+    pub(in crate::reactor) timers: Owned,
+}
+
+impl<H: Handler> Connection<H> {
+    /// Follows a redirect if that is allowed: to the same scheme, host and port only, so that neither credentials nor
+    /// encryption can be lured away (K5).
+    pub(super) fn begin_redirect(&mut self, response: &Response) -> bool {
+        let Some(redirect) = self.redirect.as_mut().filter(|redirect| redirect.left > 0) else {
+            return false;
+        };
+        if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
+            return false;
+        }
+        let location = response.header("Location").and_then(|value| std::str::from_utf8(value).ok());
+        let Some(url) = location.and_then(|location| redirect.url.join(location).ok()) else { return false };
+        let is_same_origin = url.scheme() == redirect.url.scheme()
+            && url.host() == redirect.url.host()
+            && url.port_or_known_default() == redirect.url.port_or_known_default();
+        if is_same_origin {
+            redirect.url = url;
+            redirect.left -= 1;
+            redirect.is_due = true;
+        }
+        is_same_origin
+    }
+
+    /// Whether the connection, which has ended, begins again elsewhere.
+    pub(in crate::reactor) fn has_moved(&self) -> bool {
+        self.stage == Stage::Opening && self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
+    }
+
+    /// Ends this connection for one to another place.
+    pub(in crate::reactor) fn into_moved(mut self, cx: &mut Context) -> Option<Moved<H>> {
+        if let Some((_, key)) = self.alarm.take() {
+            cx.timers.cancel(key);
+        }
+        let redirect = *self.redirect?;
+        Some(Moved { handler: self.handler?, redirect, early: self.early, timers: self.timers })
+    }
+}

@@ -1,0 +1,161 @@
+//! Bytes between the socket and the protocol.
+
+use std::io;
+
+use mio::{Interest, Token};
+
+use super::{Connection, Stage, output_of};
+use crate::handler::Handler;
+use crate::protocol::{self, State};
+use crate::reactor::context::Context;
+
+/// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
+const READ_BUDGET: usize = 64 * 1024;
+
+impl<H: Handler> Connection<H> {
+    /// The socket may have something to read.
+    pub(in crate::reactor) fn on_readable(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
+        self.flags.is_ready = false;
+        if self.flags.is_dead {
+            return;
+        }
+        if self.flags.is_paused && self.protocol.state() == State::Open {
+            self.flags.is_readable = true;
+            self.flags.has_ended |= has_ended;
+            return;
+        }
+        if !self.unread.is_empty() {
+            let mut unread = std::mem::take(&mut self.unread);
+            self.take_input(&mut unread, cx);
+        }
+        if self.unread.is_empty() {
+            self.read(has_ended, buffer, cx);
+        }
+        self.settle(cx);
+    }
+
+    /// Reads once. A read that does not fill the buffer has emptied the socket, so that no second one is needed to find
+    /// that out; one that does has had its share, and goes on in the next turn.
+    fn read(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
+        let wanted = usize::try_from(self.protocol.missing()).unwrap_or(usize::MAX);
+        let budget = wanted.max(READ_BUDGET).min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..budget) else { return };
+        match self.socket.read(buffer) {
+            Ok(0) => self.on_end(cx),
+            Ok(len) => {
+                let may_have_more = len == buffer.len() || has_ended;
+                if let Some(input) = buffer.get_mut(..len) {
+                    self.take_input(input, cx);
+                }
+                if may_have_more {
+                    self.flags.has_ended |= has_ended;
+                    self.read_again(cx);
+                }
+            }
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+            Err(err) => self.handle_io_error(err, cx),
+        }
+    }
+
+    /// The peer has ended its side.
+    fn on_end(&mut self, cx: &mut Context) {
+        if let Err(err) = self.protocol.receive_eof() {
+            self.handle_violation(err, cx);
+        }
+    }
+
+    /// Puts the connection on the list of those that are read from in the next turn.
+    fn read_again(&mut self, cx: &mut Context) {
+        if !self.flags.is_ready {
+            self.flags.is_ready = true;
+            cx.ready.push(self.name.slot);
+        }
+    }
+
+    /// Goes on where [`on_readable`](Self::on_readable) has stopped because of its budget.
+    pub(in crate::reactor) fn go_on_reading(&mut self, buffer: &mut [u8], cx: &mut Context) {
+        let has_ended = std::mem::take(&mut self.flags.has_ended);
+        self.on_readable(has_ended, buffer, cx);
+    }
+
+    pub(super) fn resume(&mut self, cx: &mut Context) {
+        self.flags.is_paused = false;
+        if std::mem::take(&mut self.flags.is_readable) || !self.unread.is_empty() {
+            self.read_again(cx);
+        }
+    }
+
+    /// The socket takes output again.
+    pub(in crate::reactor) fn on_writable(&mut self, cx: &mut Context) {
+        if self.flags.is_blocked {
+            self.mark_dirty(cx);
+        }
+    }
+
+    /// Hands the system all that is queued, and sees to the end of TCP when that is next.
+    pub(in crate::reactor) fn flush(&mut self, cx: &mut Context) {
+        self.flags.is_dirty = false;
+        if self.flags.is_dead {
+            return;
+        }
+        let was_blocked = self.flags.is_blocked;
+        match self.write() {
+            Ok(true) => self.on_flushed(was_blocked, cx),
+            Ok(false) => self.on_blocked(cx),
+            Err(err) => self.handle_io_error(err, cx),
+        }
+        self.settle(cx);
+    }
+
+    /// Writes until all is written, or the system takes no more; returns whether all is.
+    fn write(&mut self) -> io::Result<bool> {
+        let Some(output) = &mut self.output else { return Ok(true) };
+        while !output.is_empty() {
+            match output.write_with(|slices| self.socket.write(slices)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(true)
+    }
+
+    fn on_flushed(&mut self, was_blocked: bool, cx: &mut Context) {
+        if let Some(output) = self.output.take() {
+            cx.keep_output(output);
+        }
+        if was_blocked {
+            self.flags.is_blocked = false;
+            if let Some(pong) = self.protocol.release_pongs() {
+                self.send_frame(pong, cx);
+            }
+            if self.stage == Stage::Opened {
+                self.call_fallible(cx, Handler::on_drain);
+            }
+        }
+        if self.output.is_none() && self.protocol.flushed(cx.now) {
+            self.socket.shut_down_writing();
+        }
+    }
+
+    fn on_blocked(&mut self, cx: &mut Context) {
+        self.flags.is_blocked = true;
+        self.protocol.hold_pongs();
+        if self.flags.hears_writable {
+            return;
+        }
+        let token = Token(usize::try_from(self.name.slot).unwrap_or(usize::MAX));
+        match self.socket.reregister(&cx.registry, token, Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => self.flags.hears_writable = true,
+            Err(err) => self.handle_io_error(err, cx),
+        }
+    }
+
+    /// Tells a client that the loop has no room for it, or is about to end (RFC 9110 §15.6.4).
+    pub(in crate::reactor) fn turn_away(&mut self, cx: &mut Context) {
+        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        self.protocol.turn_away(cx.now, out);
+        self.settle(cx);
+    }
+}

@@ -1,0 +1,155 @@
+//! What all connections of a loop share, apart from the slab that holds them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
+
+use super::connection::Name;
+use super::output::Output;
+use super::timers::{Key, Owned, Timers};
+use crate::error::Error;
+use crate::protocol::Config;
+use crate::sender::Hub;
+use crate::settings::Settings;
+use crate::util::{Timeout, Token};
+
+/// The most output buffers that are kept for later.
+const MAX_POOLED: usize = 1024;
+
+/// What a deadline in the wheel stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alarm {
+    pub(super) slot: u32,
+    pub(super) id: u32,
+    pub(super) kind: AlarmKind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum AlarmKind {
+    /// A time-out that a handler has set.
+    User(Token),
+    /// The deadline of a connection: of its handshake, of its closing, of silence.
+    Connection,
+    /// A listener that could not accept tries again.
+    Accept,
+}
+
+/// What all connections share.
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) config: Arc<Config>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) registry: Registry,
+    pub(super) timers: Timers<Alarm>,
+    /// The time at which this turn of the loop has begun to work.
+    pub(super) now: Instant,
+    epoch: Instant,
+    pool: Vec<Box<Output>>,
+    /// Connections that have output, or are about to end.
+    pub(super) dirty: Vec<u32>,
+    /// Connections that may have more to read than their share of one turn.
+    pub(super) ready: Vec<u32>,
+    /// Connections that have ended.
+    pub(super) dead: Vec<u32>,
+    /// Why the first connection, a client's, could not be made.
+    pub(super) failure: Option<Error>,
+}
+
+impl Context {
+    pub(super) fn new(settings: Settings, hub: Arc<Hub>, registry: Registry) -> Self {
+        let now = Instant::now();
+        Self {
+            settings,
+            config: Arc::new(settings.protocol()),
+            hub,
+            registry,
+            timers: Timers::new(),
+            now,
+            epoch: now,
+            pool: Vec::new(),
+            dirty: Vec::new(),
+            ready: Vec::new(),
+            dead: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// Takes an empty output buffer.
+    pub(super) fn take_output(&mut self) -> Box<Output> {
+        self.pool.pop().unwrap_or_else(|| Box::new(Output::with_capacity(self.settings.out_buffer_capacity)))
+    }
+
+    /// Gives an empty output buffer back.
+    pub(super) fn keep_output(&mut self, output: Box<Output>) {
+        if self.pool.len() < MAX_POOLED {
+            self.pool.push(output);
+        }
+    }
+
+    /// Sets an alarm at a time; never early.
+    pub(super) fn alarm_at(&mut self, at: Instant, owner: &mut Owned, alarm: Alarm) -> Option<Key> {
+        let tick = self.tick_after(at);
+        self.timers.schedule(tick, owner, alarm)
+    }
+
+    /// Sets an alarm after a while; never early.
+    pub(super) fn alarm_in(&mut self, after: Duration, owner: &mut Owned, alarm: Alarm) -> Option<Key> {
+        let at = Instant::now().checked_add(after)?;
+        self.alarm_at(at, owner, alarm)
+    }
+
+    /// Sets a time-out of a handler; `None` as the time means never, as far as anyone will see.
+    pub(super) fn timeout_at(
+        &mut self,
+        at: Option<Instant>,
+        owner: &mut Owned,
+        alarm: Alarm,
+    ) -> Option<Timeout> {
+        let tick = at.map_or(u64::MAX, |at| self.tick_after(at));
+        self.timers.schedule(tick, owner, alarm).map(Key::into_timeout)
+    }
+
+    /// Takes back a time-out of a handler.
+    pub(super) fn cancel(&mut self, timeout: &Timeout) {
+        if let Some(key) = Key::from_timeout(timeout) {
+            self.timers.cancel(key);
+        }
+    }
+
+    /// A client could not connect; why the first connection could not is what [`connect`](crate::connect) returns.
+    pub(super) fn note_failure(&mut self, name: Name, err: &Error) {
+        if name.id == 0 && self.failure.is_none() {
+            self.failure = Some(err.duplicate());
+        }
+    }
+
+    /// How long the loop may wait before an alarm is due.
+    pub(super) fn until_next_alarm(&self) -> Option<Duration> {
+        let next = self.timers.next()?;
+        let at = self.epoch.checked_add(Duration::from_millis(next))?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes an alarm that is due.
+    pub(super) fn pop_due(&mut self) -> Option<Alarm> {
+        let now = self.millis(self.now);
+        self.timers.pop_due(now)
+    }
+
+    /// The first tick that is certainly not before a time.
+    fn tick_after(&self, at: Instant) -> u64 {
+        self.millis(at).saturating_add(1)
+    }
+
+    /// The tick in which a time lies.
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

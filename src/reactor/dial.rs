@@ -1,0 +1,270 @@
+//! A client on its way: its name is looked up, and its addresses are tried one after the other.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use url::{Host, Url};
+
+use super::connection::{Name, Redirect};
+use super::context::{Alarm, AlarmKind, Context};
+use super::socket::Socket;
+use super::timers::{Key, Owned};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler::Handler;
+use crate::protocol::handshake::Request;
+use crate::sender::Signal;
+use crate::util::Timeout;
+
+/// A client whose TCP is not made.
+#[derive(Debug)]
+pub(super) struct Dial<H> {
+    pub(super) name: Name,
+    pub(super) handler: H,
+    pub(super) redirect: Redirect,
+    /// What waits for the connection to open.
+    pub(super) early: Vec<Signal>,
+    pub(super) timers: Owned,
+    request: Option<Request>,
+    addresses: VecDeque<SocketAddr>,
+    attempt: Option<Socket>,
+    /// The alarm of the attempt, or of the look-up.
+    alarm: Option<Key>,
+    /// Why the last attempt failed.
+    failure: Option<io::Error>,
+    /// Whether it has come to nothing, and only waits to be removed.
+    is_over: bool,
+}
+
+/// What is next for a dial.
+#[derive(Debug)]
+pub(super) enum Next {
+    Wait,
+    /// The name of this host is to be looked up.
+    LookUp(String, u16),
+    /// TCP is made.
+    Connected(Socket, Request),
+    Failed(Error),
+}
+
+/// Where a URL leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Address(SocketAddr),
+    Name(String, u16),
+    #[cfg(unix)]
+    Path(String),
+}
+
+impl<H: Handler> Dial<H> {
+    pub(super) fn new(name: Name, handler: H, redirect: Redirect, early: Vec<Signal>, timers: Owned) -> Self {
+        Self {
+            name,
+            handler,
+            redirect,
+            early,
+            timers,
+            request: None,
+            addresses: VecDeque::new(),
+            attempt: None,
+            alarm: None,
+            failure: None,
+            is_over: false,
+        }
+    }
+
+    /// Builds the request, and goes to where the URL leads.
+    pub(super) fn start(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Next {
+        match self.prepare(stream, cx) {
+            Ok(next) => next,
+            Err(err) => Next::Failed(err),
+        }
+    }
+
+    fn prepare(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Result<Next> {
+        self.request = Some(self.handler.build_request(&self.redirect.url)?);
+        if let Some(stream) = stream {
+            let mut socket = Socket::from_std(stream)?;
+            self.register(&mut socket, cx)?;
+            return Ok(self.connected(socket));
+        }
+        match place(&self.redirect.url)? {
+            Place::Address(address) => {
+                self.addresses.push_back(address);
+                Ok(self.try_next(cx))
+            }
+            Place::Name(host, port) => {
+                self.set_alarm(cx);
+                Ok(Next::LookUp(host, port))
+            }
+            #[cfg(unix)]
+            Place::Path(path) => {
+                let socket = Socket::Unix(mio::net::UnixStream::connect(path)?);
+                self.begin_attempt(socket, cx)?;
+                Ok(Next::Wait)
+            }
+        }
+    }
+
+    /// Ends all that is under way.
+    pub(super) fn give_up(&mut self, cx: &mut Context) {
+        self.is_over = true;
+        self.attempt = None;
+        self.drop_alarm(cx);
+    }
+
+    /// Sets a time-out of the handler.
+    pub(super) fn set_timeout(
+        &mut self,
+        at: Option<Instant>,
+        token: crate::util::Token,
+        cx: &mut Context,
+    ) -> Option<Timeout> {
+        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::User(token) };
+        cx.timeout_at(at, &mut self.timers, alarm)
+    }
+
+    /// The name has been looked up.
+    pub(super) fn on_found(&mut self, found: io::Result<Vec<SocketAddr>>, cx: &mut Context) -> Next {
+        match found {
+            _ if self.is_over => Next::Wait,
+            Ok(addresses) => {
+                self.addresses = addresses.into();
+                self.try_next(cx)
+            }
+            Err(err) => Next::Failed(err.into()),
+        }
+    }
+
+    /// The socket of the attempt has something to tell.
+    pub(super) fn on_event(&mut self, cx: &mut Context) -> Next {
+        match self.attempt.as_ref().and_then(Socket::connected) {
+            None => Next::Wait,
+            Some(Ok(())) => match self.attempt.take() {
+                Some(socket) => {
+                    self.drop_alarm(cx);
+                    self.connected(socket)
+                }
+                None => Next::Wait,
+            },
+            Some(Err(err)) => {
+                self.failure = Some(err);
+                self.try_next(cx)
+            }
+        }
+    }
+
+    /// The attempt, or the look-up, has taken too long.
+    pub(super) fn on_alarm(&mut self, cx: &mut Context) -> Next {
+        if self.is_over {
+            return Next::Wait;
+        }
+        self.alarm = None;
+        self.failure = Some(io::ErrorKind::TimedOut.into());
+        self.try_next(cx)
+    }
+
+    /// Tries the next address, in the order of the resolver.
+    fn try_next(&mut self, cx: &mut Context) -> Next {
+        self.attempt = None;
+        self.drop_alarm(cx);
+        while let Some(address) = self.addresses.pop_front() {
+            let begun =
+                TcpStream::connect(address).and_then(|stream| self.begin_attempt(Socket::Tcp(stream), cx));
+            match begun {
+                Ok(()) => return Next::Wait,
+                Err(err) => self.failure = Some(err),
+            }
+        }
+        let failure = self.failure.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Next::Failed(Error::new(ErrorKind::Io(failure), format!("no connection to {}", self.redirect.url)))
+    }
+
+    fn begin_attempt(&mut self, mut socket: Socket, cx: &mut Context) -> io::Result<()> {
+        self.register(&mut socket, cx)?;
+        self.attempt = Some(socket);
+        self.set_alarm(cx);
+        Ok(())
+    }
+
+    fn register(&self, socket: &mut Socket, cx: &Context) -> io::Result<()> {
+        if cx.settings.tcp_nodelay {
+            // Not every system takes it before the connection is made; then it is set again after.
+            let _ = socket.set_nodelay();
+        }
+        let token = Token(usize::try_from(self.name.slot).unwrap_or(usize::MAX));
+        socket.register(&cx.registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn connected(&mut self, socket: Socket) -> Next {
+        match self.request.take() {
+            Some(request) => Next::Connected(socket, request),
+            None => Next::Wait,
+        }
+    }
+
+    fn set_alarm(&mut self, cx: &mut Context) {
+        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::Connection };
+        self.alarm = cx.alarm_in(cx.settings.connect_timeout, &mut self.timers, alarm);
+    }
+
+    fn drop_alarm(&mut self, cx: &mut Context) {
+        if let Some(key) = self.alarm.take() {
+            cx.timers.cancel(key);
+        }
+    }
+}
+
+/// Finds out where a URL leads.
+fn place(url: &Url) -> Result<Place> {
+    let port = match url.scheme() {
+        "ws" => url.port().unwrap_or(80),
+        #[cfg(unix)]
+        "ws+unix" => return unix_place(url),
+        "wss" => return Err(refused("this build has no TLS", url)),
+        _ => return Err(refused("the scheme is none of WebSocket's", url)),
+    };
+    match url.host() {
+        Some(Host::Ipv4(address)) => Ok(Place::Address((address, port).into())),
+        Some(Host::Ipv6(address)) => Ok(Place::Address((address, port).into())),
+        Some(Host::Domain(host)) if !host.is_empty() => Ok(Place::Name(host.to_owned(), port)),
+        _ => Err(refused("the URL has no host", url)),
+    }
+}
+
+#[cfg(unix)]
+fn unix_place(url: &Url) -> Result<Place> {
+    let target = crate::protocol::handshake::unix_target(url);
+    target.map(|(path, _)| Place::Path(path)).ok_or_else(|| refused("the URL has no path of a socket", url))
+}
+
+fn refused(why: &str, url: &Url) -> Error {
+    Error::new(ErrorKind::Protocol, format!("{why}: {url}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place_of(url: &str) -> Option<Place> {
+        place(&Url::parse(url).unwrap()).ok()
+    }
+
+    #[test]
+    fn a_url_leads_to_an_address_or_a_name() {
+        assert_eq!(place_of("ws://127.0.0.1/x"), Some(Place::Address("127.0.0.1:80".parse().unwrap())));
+        assert_eq!(place_of("ws://[::1]:3012/x"), Some(Place::Address("[::1]:3012".parse().unwrap())));
+        assert_eq!(place_of("ws://example.com"), Some(Place::Name("example.com".to_owned(), 80)));
+        assert_eq!(place_of("http://example.com"), None);
+        assert_eq!(place_of("wss://example.com"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_url_leads_to_a_unix_socket() {
+        assert_eq!(place_of("ws+unix:///run/a.sock:/chat"), Some(Place::Path("/run/a.sock".to_owned())));
+    }
+}

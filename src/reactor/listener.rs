@@ -1,0 +1,120 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
+
+use log::error;
+#[cfg(unix)]
+use log::warn;
+use mio::event::Source as _;
+use mio::net::TcpListener;
+#[cfg(unix)]
+use mio::net::UnixListener;
+use mio::{Interest, Registry, Token};
+
+use super::socket::Socket;
+
+/// The most connections that are accepted in one turn; the others wait in the system's queue.
+pub(super) const ACCEPT_BUDGET: usize = 64;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(super) struct Listener {
+    kind: Kind,
+    /// Whether connections may be waiting.
+    pub(super) is_ready: bool,
+    /// Whether it has been said that no more can be accepted.
+    has_complained: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    /// With the path that is removed in the end, if the loop has made it.
+    #[cfg(unix)]
+    Unix(UnixListener, PathBuf),
+}
+
+/// What an attempt to accept has brought.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Socket(Socket),
+    /// Nobody is waiting.
+    Nobody,
+    /// One has gone before it was accepted.
+    Gone,
+    /// The system has no room; it may have some in a moment.
+    Exhausted,
+}
+
+impl Listener {
+    pub(super) fn tcp(listener: TcpListener) -> Self {
+        Self { kind: Kind::Tcp(listener), is_ready: false, has_complained: false }
+    }
+
+    #[cfg(unix)]
+    pub(super) fn unix(listener: UnixListener, path: PathBuf) -> Self {
+        Self { kind: Kind::Unix(listener, path), is_ready: false, has_complained: false }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            #[cfg(unix)]
+            Kind::Unix(listener, _) => listener.register(registry, token, Interest::READABLE),
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Kind::Unix(..) => None,
+        }
+    }
+
+    /// Accepts one connection.
+    pub(super) fn accept(&mut self) -> Accepted {
+        let accepted = match &self.kind {
+            Kind::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::Tcp(stream)),
+            #[cfg(unix)]
+            Kind::Unix(listener, _) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
+        };
+        match accepted {
+            Ok(socket) => {
+                self.has_complained = false;
+                Accepted::Socket(socket)
+            }
+            Err(err) => self.not_accepted(&err),
+        }
+    }
+
+    fn not_accepted(&mut self, err: &io::Error) -> Accepted {
+        match err.kind() {
+            io::ErrorKind::WouldBlock => Accepted::Nobody,
+            io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset => Accepted::Gone,
+            _ => {
+                if !self.has_complained {
+                    self.has_complained = true;
+                    error!("no connection can be accepted for the moment: {err}");
+                }
+                Accepted::Exhausted
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Kind::Unix(_, path) = &self.kind {
+            if let Err(err) = std::fs::remove_file(path) {
+                warn!("the socket {} could not be removed: {err}", path.display());
+            }
+        }
+    }
+}

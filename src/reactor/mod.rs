@@ -1,0 +1,359 @@
+//! The loop: one thread, all connections.
+//!
+//! ```text
+//! wait -> dispatch -> commands -> deadlines -> flush -> reap
+//! ```
+//!
+//! Handlers are called in `dispatch`, `commands`, `deadlines`, `flush` (only `on_drain`) and `reap`; no connection is
+//! removed outside `reap`; and the thread waits nowhere but in `wait`.
+
+mod clients;
+mod connection;
+mod context;
+mod dial;
+mod listener;
+mod orders;
+mod output;
+mod resolver;
+mod servers;
+mod socket;
+mod timers;
+mod websocket;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{debug, warn};
+use mio::event::Event;
+use mio::{Events, Poll, Token, Waker};
+use slab::Slab;
+
+use self::connection::{Connection, Name};
+use self::context::{AlarmKind, Context};
+use self::dial::Dial;
+use self::listener::Listener;
+use self::resolver::Resolver;
+use self::timers::Owned;
+pub use self::websocket::{Builder, WebSocket};
+use crate::error::Result;
+use crate::factory::Factory;
+use crate::handler::Handler;
+use crate::sender::{Batch, Hub, Signal};
+use crate::settings::Settings;
+
+/// The size of the buffer into which all connections are read, in bytes.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// The most events that are taken from the system at once.
+const EVENTS: usize = 1024;
+
+/// The most commands of other threads that are obeyed in one turn.
+const COMMAND_BUDGET: usize = 256;
+
+/// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
+const LOCAL_ROUNDS: usize = 4;
+
+/// The token of the waker; those of listeners count down from it.
+const WAKER: Token = Token(usize::MAX);
+
+/// The loop.
+pub(crate) struct Reactor<F: Factory> {
+    factory: F,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    entries: Slab<Entry<F::Handler>>,
+    cx: Context,
+    listeners: Vec<Listener>,
+    /// The alarms of listeners that are out of descriptors.
+    listener_alarms: Owned,
+    resolver: Resolver,
+    /// The serial number of the next connection.
+    next_id: u32,
+    /// What [`WebSocket`] was asked for before the loop ran.
+    requested: Vec<Signal>,
+    /// Room for the commands in hand.
+    batch: Batch,
+    /// Whether other threads have queued more than one turn takes.
+    has_more_commands: bool,
+    /// Slots of dials whose sockets have something to tell.
+    dialing: Vec<u32>,
+    /// Whether any connection has come and gone: then a loop without listeners ends with the last one.
+    has_lost: bool,
+    life: Life,
+}
+
+/// Where the loop stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    /// The handlers know that the loop is to end, and may have a last word.
+    Stopping,
+    /// Every connection has its Close.
+    Closing,
+}
+
+/// What is in a slot.
+#[derive(Debug)]
+enum Entry<H> {
+    Dialing(Box<Dial<H>>),
+    Connected(Connection<H>),
+    /// Nothing, while one of the above becomes the other.
+    Changing,
+}
+
+impl<F: Factory> Reactor<F> {
+    pub(crate) fn new(factory: F, settings: Settings) -> Result<Self> {
+        settings.check()?;
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let wake = Arc::clone(&waker);
+        let hub = Hub::new(
+            &settings,
+            Box::new(move || {
+                if let Err(err) = wake.wake() {
+                    warn!("the loop could not be woken: {err}");
+                }
+            }),
+        );
+        let cx = Context::new(settings, Arc::new(hub), poll.registry().try_clone()?);
+        Ok(Self {
+            factory,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            buffer: vec![0; READ_BUFFER],
+            entries: Slab::new(),
+            cx,
+            listeners: Vec::new(),
+            listener_alarms: Owned::default(),
+            resolver: Resolver::new(waker),
+            next_id: 0,
+            requested: Vec::new(),
+            batch: Batch::new(),
+            has_more_commands: false,
+            dialing: Vec::new(),
+            has_lost: false,
+            life: Life::Running,
+        })
+    }
+
+    /// Runs until there is nothing more to do.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        let hub = Arc::clone(&self.cx.hub);
+        let _entered = hub.enter();
+        hub.reopen();
+        self.life = Life::Running;
+        self.has_lost = false;
+        for signal in std::mem::take(&mut self.requested) {
+            self.obey(signal, None);
+        }
+        while !self.is_finished() {
+            self.turn()?;
+        }
+        if self.life == Life::Running {
+            self.factory.on_shutdown();
+        }
+        hub.close();
+        assert!(!self.cx.settings.panic_on_shutdown, "the loop has shut down");
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        self.wait()?;
+        self.dispatch();
+        self.commands();
+        self.deadlines();
+        self.flush();
+        self.reap();
+        Ok(())
+    }
+
+    /// Waits for events; not at all if there is work left.
+    fn wait(&mut self) -> Result<()> {
+        let timeout = if self.has_work() { Some(Duration::ZERO) } else { self.cx.until_next_alarm() };
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                if self.cx.settings.shutdown_on_interrupt {
+                    self.obey(Signal::Shutdown, None);
+                }
+            }
+            Err(err) => return Err(err.into()),
+        }
+        self.cx.now = std::time::Instant::now();
+        Ok(())
+    }
+
+    /// Reads from everyone who has something to say, within the budget of each, and lets new ones in.
+    fn dispatch(&mut self) {
+        let ready = std::mem::take(&mut self.cx.ready);
+        for slot in ready {
+            if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
+                connection.go_on_reading(&mut self.buffer, &mut self.cx);
+            }
+        }
+        for event in &self.events {
+            match self.entries.get_mut(event.token().0) {
+                Some(Entry::Connected(connection)) => {
+                    hear(connection, event, &mut self.buffer, &mut self.cx);
+                }
+                Some(Entry::Dialing(dial)) => self.dialing.push(dial.name.slot),
+                Some(Entry::Changing) | None => {
+                    if let Some(listener) =
+                        self.listeners.get_mut(WAKER.0 - 1 - event.token().0.min(WAKER.0 - 1))
+                    {
+                        listener.is_ready = true;
+                    }
+                }
+            }
+        }
+        self.go_on_dialing();
+        self.accept_all();
+    }
+
+    /// Does what senders have asked for: everything of this thread, and a share of other threads'.
+    fn commands(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.has_more_commands = self.cx.hub.take_remote(COMMAND_BUDGET, &mut batch);
+        self.obey_all(&mut batch);
+        for _ in 0..LOCAL_ROUNDS {
+            self.cx.hub.swap_local(&mut batch);
+            if batch.is_empty() {
+                break;
+            }
+            self.obey_all(&mut batch);
+        }
+        self.batch = batch;
+        while let Some((name, found)) = self.resolver.next() {
+            self.found(name, found);
+        }
+        if self.life == Life::Stopping && !self.cx.hub.has_local() {
+            self.close_all();
+        }
+    }
+
+    /// Does what time asks for.
+    fn deadlines(&mut self) {
+        while let Some(alarm) = self.cx.pop_due() {
+            let name = Name { slot: alarm.slot, id: alarm.id };
+            let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
+            match (alarm.kind, entry) {
+                (AlarmKind::Accept, _) => self.accept_again(alarm.slot),
+                (AlarmKind::User(token), Some(Entry::Connected(connection))) => {
+                    connection.on_timeout(token, &mut self.cx);
+                }
+                (AlarmKind::User(token), Some(Entry::Dialing(_))) => self.dial_timeout(name, token),
+                (AlarmKind::Connection, Some(Entry::Connected(connection))) => {
+                    connection.on_alarm(&mut self.cx)
+                }
+                (AlarmKind::Connection, Some(Entry::Dialing(_))) => self.dial_alarm(name),
+                (_, Some(Entry::Changing) | None) => debug!("an alarm has outlived its connection"),
+            }
+        }
+    }
+
+    /// Sends what is queued, each connection's at once.
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.cx.dirty);
+        for slot in dirty.drain(..) {
+            if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
+                connection.flush(&mut self.cx);
+            }
+        }
+        // Who has become dirty meanwhile is flushed in the next turn.
+        if self.cx.dirty.is_empty() {
+            self.cx.dirty = dirty;
+        }
+    }
+
+    /// Removes the connections that have ended.
+    fn reap(&mut self) {
+        let mut dead = std::mem::take(&mut self.cx.dead);
+        for slot in dead.drain(..) {
+            if self.move_on(slot) {
+                continue;
+            }
+            match self.entries.try_remove(index(slot)) {
+                Some(Entry::Connected(connection)) => {
+                    let handler = connection.bury(&mut self.cx);
+                    self.lose(handler);
+                }
+                Some(Entry::Dialing(dial)) => self.bury_dial(*dial),
+                Some(Entry::Changing) | None => {}
+            }
+        }
+        if self.cx.dead.is_empty() {
+            self.cx.dead = dead;
+        }
+    }
+
+    fn lose(&mut self, handler: Option<F::Handler>) {
+        self.has_lost = true;
+        if let Some(handler) = handler {
+            self.factory.connection_lost(handler);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.cx.ready.is_empty()
+            || !self.cx.dirty.is_empty()
+            || !self.cx.dead.is_empty()
+            || !self.dialing.is_empty()
+            || self.has_more_commands
+            || self.cx.hub.has_local()
+            || self.life == Life::Stopping
+            || self.listeners.iter().any(|listener| listener.is_ready)
+    }
+
+    fn is_finished(&self) -> bool {
+        match self.life {
+            Life::Running => {
+                self.has_lost
+                    && self.entries.is_empty()
+                    && self.listeners.is_empty()
+                    && !self.cx.hub.has_local()
+                    && !self.cx.hub.has_remote()
+            }
+            Life::Stopping => false,
+            Life::Closing => self.entries.is_empty(),
+        }
+    }
+
+    /// The entry with this name, if it is still there.
+    fn find(&mut self, name: Name) -> Option<&mut Entry<F::Handler>> {
+        self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name))
+    }
+}
+
+/// Lets a connection hear what the system says of its socket.
+fn hear<H: Handler>(connection: &mut Connection<H>, event: &Event, buffer: &mut [u8], cx: &mut Context) {
+    if event.is_writable() {
+        connection.on_writable(cx);
+    }
+    if event.is_readable() || event.is_read_closed() || event.is_error() {
+        connection.on_readable(event.is_read_closed(), buffer, cx);
+    }
+}
+
+impl<H: Handler> Entry<H> {
+    fn name(&self) -> Option<Name> {
+        match self {
+            Self::Dialing(dial) => Some(dial.name),
+            Self::Connected(connection) => Some(connection.name()),
+            Self::Changing => None,
+        }
+    }
+}
+
+/// The slot as the slab counts it.
+fn index(slot: u32) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
+}
+
+impl<F: Factory> std::fmt::Debug for Reactor<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").field("connections", &self.entries.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! What senders ask of the loop, handed to the connections it is for.
+
+use super::{Entry, Life, Reactor, index};
+use crate::error::{Error, ErrorKind};
+use crate::factory::Factory;
+use crate::handler::Handler;
+use crate::protocol::Frame;
+use crate::sender::{Batch, Signal, Target};
+use crate::util::Token;
+
+use super::connection::Name;
+
+impl<F: Factory> Reactor<F> {
+    /// Obeys commands in order, and leaves the batch empty.
+    pub(super) fn obey_all(&mut self, batch: &mut Batch) {
+        for command in batch.drain(..) {
+            match command.target {
+                Target::One { slot, id } => self.obey(command.signal, Some(Name { slot, id })),
+                Target::All => self.obey(command.signal, None),
+            }
+        }
+    }
+
+    /// Obeys one command, of one connection or for all.
+    pub(super) fn obey(&mut self, signal: Signal, from: Option<Name>) {
+        match (signal, from) {
+            (Signal::Connect(url, stream), from) => self.connect(*url, stream, from),
+            (Signal::Accept(stream), _) => self.adopt(stream),
+            (Signal::Shutdown, _) => self.stop(),
+            (Signal::Cancel(timeout), _) => self.cx.cancel(&timeout),
+            (signal, Some(name)) => self.tell(signal, name),
+            (signal, None) => self.tell_all(signal),
+        }
+    }
+
+    fn tell(&mut self, signal: Signal, name: Name) {
+        let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
+        match (entry, signal) {
+            (Some(Entry::Connected(connection)), signal) => connection.on_signal(signal, &mut self.cx),
+            (Some(Entry::Dialing(_)), Signal::Timeout(at, token)) => self.dial_new_timeout(name, at, token),
+            (Some(Entry::Dialing(_)), Signal::Overflow) => {
+                let details = "too much output is queued for this connection";
+                self.fail_dial(name, Error::new(ErrorKind::Capacity, details));
+            }
+            (Some(Entry::Dialing(dial)), signal) => dial.early.push(signal),
+            // The connection has gone, and nobody else gets what was meant for it.
+            (Some(Entry::Changing) | None, _) => {}
+        }
+    }
+
+    fn tell_all(&mut self, signal: Signal) {
+        match signal {
+            Signal::Message(message) => self.broadcast(&Frame::shared(message)),
+            signal => {
+                let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
+                for name in names {
+                    if let Some(signal) = signal.for_another() {
+                        self.tell(signal, name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn broadcast(&mut self, frame: &Frame) {
+        for (_, entry) in &mut self.entries {
+            match entry {
+                Entry::Connected(connection) => connection.on_broadcast(frame, &mut self.cx),
+                Entry::Dialing(dial) => {
+                    let len = frame.as_slice().len();
+                    if self.cx.hub.has_room(dial.name.slot, len) {
+                        if let Some(gauge) = self.cx.hub.gauge(dial.name.slot) {
+                            gauge.add_local(len);
+                        }
+                        dial.early.push(Signal::Control(frame.clone()));
+                    }
+                }
+                Entry::Changing => {}
+            }
+        }
+    }
+
+    /// Begins to shut down: nobody new, and everyone may have a last word.
+    fn stop(&mut self) {
+        if self.life != Life::Running {
+            return;
+        }
+        self.life = Life::Stopping;
+        self.cx.hub.close();
+        self.listeners.clear();
+        for (_, entry) in &mut self.entries {
+            match entry {
+                Entry::Connected(connection) => connection.on_shutdown(&mut self.cx),
+                Entry::Dialing(dial) => dial.handler.on_shutdown(),
+                Entry::Changing => {}
+            }
+        }
+    }
+
+    /// Goes on to shut down, once the last words are queued: everyone gets a Close.
+    pub(super) fn close_all(&mut self) {
+        self.life = Life::Closing;
+        for (_, entry) in &mut self.entries {
+            match entry {
+                Entry::Connected(connection) => connection.shut_down(&mut self.cx),
+                Entry::Dialing(dial) => self.cx.dead.push(dial.name.slot),
+                Entry::Changing => {}
+            }
+        }
+        self.factory.on_shutdown();
+    }
+
+    fn dial_new_timeout(&mut self, name: Name, at: Option<std::time::Instant>, token: Token) {
+        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
+        let result = match dial.set_timeout(at, token, &mut self.cx) {
+            Some(timeout) => dial.handler.on_new_timeout(token, timeout),
+            None => Err(Error::new(ErrorKind::Capacity, "no more time-outs can be set")),
+        };
+        self.after_dial_callback(name, result);
+    }
+
+    pub(super) fn dial_timeout(&mut self, name: Name, token: Token) {
+        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
+        let result = dial.handler.on_timeout(token);
+        self.after_dial_callback(name, result);
+    }
+}

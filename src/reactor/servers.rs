@@ -1,0 +1,117 @@
+//! New connections of the server's role.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{debug, error, warn};
+use mio::{Interest, Token};
+
+use super::connection::{Connection, Name};
+use super::context::{Alarm, AlarmKind};
+use super::listener::{ACCEPT_BUDGET, Accepted};
+use super::socket::Socket;
+use super::timers::Owned;
+use super::{Entry, Reactor, index};
+use crate::factory::Factory;
+use crate::protocol;
+use crate::sender::Sender;
+
+/// How long a listener waits when the system has no room for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many clients beyond the most connections are told so at the same time; more are dropped without a word.
+const MAX_TURNED_AWAY: usize = 64;
+
+impl<F: Factory> Reactor<F> {
+    /// Accepts from every listener that may have someone waiting.
+    pub(super) fn accept_all(&mut self) {
+        for at in 0..self.listeners.len() {
+            if self.listeners.get(at).is_some_and(|listener| listener.is_ready) {
+                self.accept_from(at);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, at: usize) {
+        for _ in 0..ACCEPT_BUDGET {
+            let Some(listener) = self.listeners.get_mut(at) else { return };
+            match listener.accept() {
+                Accepted::Socket(socket) => self.welcome(socket),
+                Accepted::Gone => {}
+                Accepted::Nobody => {
+                    listener.is_ready = false;
+                    return;
+                }
+                Accepted::Exhausted => {
+                    listener.is_ready = false;
+                    return self.pause_accepting(at);
+                }
+            }
+        }
+    }
+
+    /// Tries again in a moment: the system does not tell when it has room again.
+    fn pause_accepting(&mut self, at: usize) {
+        let alarm = Alarm { slot: u32::try_from(at).unwrap_or(u32::MAX), id: 0, kind: AlarmKind::Accept };
+        let _ = self.cx.alarm_in(ACCEPT_PAUSE, &mut self.listener_alarms, alarm);
+    }
+
+    pub(super) fn accept_again(&mut self, at: u32) {
+        if let Some(listener) = self.listeners.get_mut(index(at)) {
+            listener.is_ready = true;
+        }
+    }
+
+    /// Serves a stream that was accepted elsewhere.
+    pub(super) fn adopt(&mut self, stream: TcpStream) {
+        match Socket::from_std(stream) {
+            Ok(socket) => self.welcome(socket),
+            Err(err) => self.not_welcome(&err),
+        }
+    }
+
+    /// A new connection: it gets a slot and a handler, or is told that there is no room.
+    fn welcome(&mut self, mut socket: Socket) {
+        let has_room = self.entries.len() < self.cx.settings.max_connections;
+        if !has_room && self.entries.len() >= self.cx.settings.max_connections.saturating_add(MAX_TURNED_AWAY)
+        {
+            return debug!("a connection is dropped: there is no room, not even to say so");
+        }
+        if self.cx.settings.tcp_nodelay {
+            if let Err(err) = socket.set_nodelay() {
+                debug!("TCP_NODELAY could not be set: {err}");
+            }
+        }
+        let slot = self.entries.vacant_key();
+        if let Err(err) = socket.register(&self.cx.registry, Token(slot), Interest::READABLE) {
+            return self.not_welcome(&err);
+        }
+        let name = self.take_name(slot);
+        let handler = has_room.then(|| {
+            let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+            self.factory.server_connected(sender)
+        });
+        let protocol = protocol::Connection::server(Arc::clone(&self.cx.config), self.cx.now);
+        let mut connection = Connection::new(name, socket, protocol, handler, None, Owned::default());
+        connection.settle(&mut self.cx);
+        if !has_room {
+            warn!("a connection is turned away: there are {} already", self.cx.settings.max_connections);
+            connection.turn_away(&mut self.cx);
+        }
+        self.entries.insert(Entry::Connected(connection));
+    }
+
+    /// Names the connection that moves into a slot.
+    pub(super) fn take_name(&mut self, slot: usize) -> Name {
+        let name = Name { slot: u32::try_from(slot).unwrap_or(u32::MAX), id: self.next_id };
+        self.next_id = self.next_id.wrapping_add(1);
+        self.cx.hub.occupy(name.slot, name.id);
+        name
+    }
+
+    fn not_welcome(&self, err: &std::io::Error) {
+        error!("a connection could not be taken over: {err}");
+        assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be taken over: {err}");
+    }
+}

@@ -1,0 +1,262 @@
+//! The loop as a program holds it: built, bound, connected, run.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::Path;
+use std::sync::Arc;
+
+use mio::Token;
+use url::Url;
+
+use super::listener::Listener;
+use super::{Reactor, WAKER};
+use crate::error::{Error, Result};
+use crate::factory::Factory;
+use crate::sender::{Sender, Signal};
+use crate::settings::Settings;
+
+/// An event loop with its connections: servers, clients, or both.
+///
+/// It runs on the thread that calls [`run`](Self::run), and owns everything. Other threads speak to it through a
+/// [`Sender`].
+///
+/// # Examples
+///
+/// A loop that is a server and a client of itself:
+///
+/// ```
+/// use sockeye::{CloseCode, Message, WebSocket};
+///
+/// let mut socket = WebSocket::new(|out: sockeye::Sender| {
+///     move |msg: Message| {
+///         println!("received {msg}");
+///         out.shutdown()
+///     }
+/// })?
+/// .bind("127.0.0.1:0")?;
+/// let url = format!("ws://{}", socket.local_addr()?).parse().unwrap();
+/// socket.connect(url)?;
+/// socket.broadcaster().send("hello")?;
+/// socket.run()?;
+/// # sockeye::Result::Ok(())
+/// ```
+pub struct WebSocket<F>
+where
+    F: Factory,
+{
+    reactor: Reactor<F>,
+}
+
+impl<F> WebSocket<F>
+where
+    F: Factory,
+{
+    /// Makes a loop with the default [`Settings`].
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the system gives no event queue.
+    pub fn new(factory: F) -> Result<Self> {
+        Builder::new().build(factory)
+    }
+
+    /// Listens on an address; the first that works of those that the name stands for. Port 0 lets the system choose:
+    /// [`local_addr`](Self::local_addr) tells. May be called several times, for several addresses.
+    ///
+    /// The address can be used again at once after the program has ended (`SO_REUSEADDR`).
+    ///
+    /// # Errors
+    ///
+    /// `Io` if none of the addresses can be bound.
+    pub fn bind<A>(mut self, addr_spec: A) -> Result<Self>
+    where
+        A: ToSocketAddrs,
+    {
+        let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+        for address in addr_spec.to_socket_addrs()? {
+            match mio::net::TcpListener::bind(address) {
+                Ok(listener) => {
+                    self.add(Listener::tcp(listener))?;
+                    return Ok(self);
+                }
+                Err(err) => failure = err,
+            }
+        }
+        Err(failure.into())
+    }
+
+    /// Listens on a socket that was bound elsewhere, such as one that a service manager has passed on.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the socket cannot be watched.
+    pub fn bind_listener(mut self, listener: TcpListener) -> Result<Self> {
+        listener.set_nonblocking(true)?;
+        self.add(Listener::tcp(mio::net::TcpListener::from_std(listener)))?;
+        Ok(self)
+    }
+
+    /// Listens on a Unix domain socket. Its path must not exist yet, and is removed when the loop is dropped or shut down.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the path cannot be bound.
+    #[cfg(unix)]
+    pub fn bind_unix<P: AsRef<Path>>(mut self, path: P) -> Result<Self> {
+        let path = path.as_ref();
+        let listener = mio::net::UnixListener::bind(path)?;
+        self.add(Listener::unix(listener, path.to_owned()))?;
+        Ok(self)
+    }
+
+    /// Listens on an address, and runs the loop.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind) and [`run`](Self::run).
+    pub fn listen<A>(self, addr_spec: A) -> Result<Self>
+    where
+        A: ToSocketAddrs,
+    {
+        self.bind(addr_spec)?.run()
+    }
+
+    /// Listens on a Unix domain socket, and runs the loop.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_unix`](Self::bind_unix) and [`run`](Self::run).
+    #[cfg(unix)]
+    pub fn listen_unix<P: AsRef<Path>>(self, path: P) -> Result<Self> {
+        self.bind_unix(path)?.run()
+    }
+
+    /// Asks for a connection to a server, which is made when the loop runs. May be called any number of times.
+    ///
+    /// The URL is `ws://host[:port]/path`, or on Unix `ws+unix:///path/of/socket:/path`.
+    ///
+    /// # Errors
+    ///
+    /// None today: what goes wrong is told to the handler.
+    pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
+        self.request(Signal::Connect(Box::new(url), None))
+    }
+
+    /// Asks for a connection over a stream that is connected already; the URL gives the `Host` and the resource.
+    ///
+    /// # Errors
+    ///
+    /// None today: what goes wrong is told to the handler.
+    pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
+        self.request(Signal::Connect(Box::new(url), Some(stream)))
+    }
+
+    /// Serves a stream that was accepted elsewhere, when the loop runs.
+    ///
+    /// # Errors
+    ///
+    /// None today: a stream that cannot be watched is dropped, and that is logged.
+    pub fn accept_stream(&mut self, stream: TcpStream) -> Result<&mut Self> {
+        self.request(Signal::Accept(stream))
+    }
+
+    /// Runs the loop on this thread.
+    ///
+    /// It returns after [`Sender::shutdown`], and without a listener when the last connection is gone. The loop that it
+    /// gives back can be bound, connected and run again.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if waiting for events fails.
+    ///
+    /// # Panics
+    ///
+    /// When a handler does, unless [`Settings::catch_panics`] is on; and where a `panic_on_*` setting asks for it.
+    pub fn run(mut self) -> Result<Self> {
+        self.reactor.run()?;
+        Ok(self)
+    }
+
+    /// Returns a sender that speaks to all connections of the loop, and can shut it down.
+    pub fn broadcaster(&self) -> Sender {
+        Sender::all(Arc::clone(&self.reactor.cx.hub))
+    }
+
+    /// Returns the address on which the loop listens; of several, the first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it listens on no address.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let mut addresses = self.reactor.listeners.iter().filter_map(Listener::local_addr);
+        addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the loop does not listen"))
+    }
+
+    /// Why the first connection of the loop, a client's, could not be made.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        self.reactor.cx.failure.take()
+    }
+
+    fn request(&mut self, signal: Signal) -> Result<&mut Self> {
+        self.reactor.requested.push(signal);
+        Ok(self)
+    }
+
+    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
+        // Tokens of listeners count down from the waker's.
+        let token = Token(WAKER.0 - 1 - self.reactor.listeners.len());
+        listener.register(&self.reactor.cx.registry, token)?;
+        self.reactor.listeners.push(listener);
+        Ok(())
+    }
+}
+
+impl<F: Factory> fmt::Debug for WebSocket<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("reactor", &self.reactor).finish()
+    }
+}
+
+/// Builds a [`WebSocket`] with other settings than the default ones.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Builder, Settings};
+///
+/// let settings = Settings { max_connections: 50, ..Settings::default() };
+/// let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(()))?;
+/// # drop(socket);
+/// # sockeye::Result::Ok(())
+/// ```
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    /// Begins with the default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for a setting that makes no sense, which the details name; `Io` if the system gives no event queue.
+    pub fn build<F>(&self, factory: F) -> Result<WebSocket<F>>
+    where
+        F: Factory,
+    {
+        Ok(WebSocket { reactor: Reactor::new(factory, self.settings)? })
+    }
+
+    /// Takes these settings.
+    pub fn with_settings(&mut self, settings: Settings) -> &mut Self {
+        self.settings = settings;
+        self
+    }
+}
