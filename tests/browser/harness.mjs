@@ -1,0 +1,91 @@
+// What the browser test stands on: the server as a process, the browser, and checks that are counted.
+
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+
+// A module of this folder, but installed elsewhere: only `require` looks into NODE_PATH.
+const { chromium } = createRequire(import.meta.url)("playwright-core");
+
+export const LIMIT = 15_000;
+
+/** Fails unless `promise` settles in time: everything here waits for a condition, and nothing waits for ever. */
+export function within(what, promise, limit = LIMIT) {
+  let timer;
+  const expired = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${limit} ms`)), limit);
+  });
+  return Promise.race([promise, expired]).finally(() => clearTimeout(timer));
+}
+
+export function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+export function assertEqual(actual, expected, what) {
+  const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)];
+  assert(a === b, `${what}: ${a} instead of ${b}`);
+}
+
+/** The chat server as a process of its own. */
+export class Server {
+  static async start(address = "127.0.0.1:0") {
+    const [command, ...words] = process.env.CHAT_CMD.split(/\s+/).filter(Boolean);
+    const server = new Server();
+    server.process = spawn(command, [...words, address], { stdio: ["ignore", "pipe", "inherit"] });
+    server.output = "";
+    server.process.stdout.setEncoding("utf8").on("data", text => { server.output += text; });
+    server.ended = new Promise(resolve => server.process.once("close", (code, signal) => resolve({ code, signal })));
+    const listening = new Promise((resolve, reject) => {
+      server.process.once("error", reject);
+      server.process.stdout.on("data", () => {
+        const found = server.output.match(/http:\/\/(\S+)/);
+        if (found) resolve(found[1]);
+      });
+      server.ended.then(({ code }) => reject(new Error(`the server ended with ${code} before it listened`)));
+    });
+    server.address = await within("the server listens", listening);
+    server.url = `http://${server.address}/`;
+    return server;
+  }
+
+  /** Sends a signal and waits for the end, unless the signal only stops the process for a while. */
+  async signal(signal) {
+    this.process.kill(signal);
+    return signal === "SIGSTOP" ? undefined : within(`the server ends on ${signal}`, this.ended);
+  }
+
+  get isRunning() {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM,
+    headless: true,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+/** Runs named checks one after the other. A failed one does not hide the next. */
+export class Checks {
+  passed = 0;
+  failed = 0;
+
+  async check(name, body) {
+    try {
+      await within(name, body(), 60_000);
+      this.passed += 1;
+      console.log(`ok    ${name}`);
+    } catch (error) {
+      this.failed += 1;
+      console.log(`FAIL  ${name}\n      ${String(error.message).split("\n").join("\n      ")}`);
+    }
+  }
+
+  report() {
+    console.log(`${this.passed} passed, ${this.failed} failed`);
+    return this.failed === 0;
+  }
+}
