@@ -90,7 +90,7 @@ impl Connection {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame);
         }
-        if !self.can_send(frame.opcode()) {
+        if !self.can_send() {
             return Err(ProtocolError::NotOpen);
         }
         let is_close = frame.opcode() == OpCode::Close;
@@ -101,14 +101,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns whether a frame of this kind may be sent now: any while the connection is open, then a single Close.
-    pub fn can_send(&self, opcode: OpCode) -> bool {
-        match self.phase {
-            Phase::Open => true,
-            Phase::CloseReceived | Phase::Failed => opcode == OpCode::Close,
-            // §5.5.1: nothing MUST be sent after a Close frame.
-            _ => false,
-        }
+    /// Returns whether anything may be sent now: until our Close frame is out (§5.5.1). Who owes that one may send before
+    /// it what was meant for the peer already.
+    pub fn can_send(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::CloseReceived | Phase::Failed)
     }
 
     /// Makes the Pong that answers a Ping; `None` while Pongs are held back, and then it is owed.

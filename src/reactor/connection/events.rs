@@ -69,7 +69,7 @@ impl<H: Handler> Connection<H> {
     fn on_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context) {
         self.end(code, reason, cx);
         if let Some(reply) = self.protocol.close_reply(code) {
-            self.send_frame(reply, cx);
+            self.send_last(reply, cx);
         }
     }
 
@@ -143,7 +143,7 @@ impl<H: Handler> Connection<H> {
     /// Sends a frame, as the handler lets it.
     pub(super) fn send_frame(&mut self, frame: Frame, cx: &mut Context) {
         let is_close = frame.opcode() == OpCode::Close;
-        if !self.protocol.can_send(frame.opcode()) {
+        if !self.protocol.can_send() {
             return trace!("a {} frame comes too late", frame.opcode());
         }
         let allowed = match self.handler {

@@ -21,7 +21,7 @@ use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::protocol::{self, Frame, ProtocolError, Role, State};
-use crate::sender::{Phase, Signal};
+use crate::sender::{Command, Phase, Signal, Target};
 
 /// Names a connection for good: its slot, and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl<H: Handler> Connection<H> {
         match consequence {
             Consequence::None => {}
             Consequence::Close(_) if self.stage == Stage::Opening => self.protocol.abandon(),
-            Consequence::Close(code) => self.send_frame(Frame::close(code, ""), cx),
+            Consequence::Close(code) => self.send_last(Frame::close(code, ""), cx),
             Consequence::Drop => self.protocol.abandon(),
         }
     }
@@ -198,8 +198,16 @@ impl<H: Handler> Connection<H> {
             _ => self.report(err.into(), cx),
         }
         if let Some(failure) = self.protocol.failure(err) {
-            self.send_frame(failure, cx);
+            self.send_last(failure, cx);
         }
+    }
+
+    /// Queues a Close frame behind all that the handler has sent so far: what it has answered to good messages goes out
+    /// before the connection ends.
+    fn send_last(&self, close: Frame, cx: &Context) {
+        let target = Target::One { slot: self.name.slot, id: self.name.id };
+        // On the loop's own thread the queue takes everything.
+        let _ = cx.hub.push(Command { target, signal: Signal::Control(close) });
     }
 
     /// The socket has failed.
