@@ -25,7 +25,6 @@ pub enum OpCode {
 
 impl OpCode {
     /// Returns whether this is the kind of a control frame (§5.5). Reserved codes count as such.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that ws 0.9 has")]
     pub fn is_control(&self) -> bool {
         !matches!(self, Self::Continue | Self::Text | Self::Binary)
     }
@@ -184,12 +183,12 @@ impl Header {
 
     /// Returns how many bytes [`encode`](Self::encode) appends.
     pub(crate) fn encoded_len(&self) -> usize {
-        let length = match self.len {
+        let length: usize = match self.len {
             0..=125 => 2,
             126..=0xffff => 4,
             _ => 10,
         };
-        if self.key.is_some() { length + 4 } else { length }
+        if self.key.is_some() { length.saturating_add(4) } else { length }
     }
 }
 

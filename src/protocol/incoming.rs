@@ -77,11 +77,11 @@ impl Incoming {
 
     /// Reads a header, from what is stashed of it and from the input.
     fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
-        if self.stub.len == 0 {
-            if let Some((header, len)) = Header::parse(input, rules)? {
-                take_front(input, len);
-                return Ok(Some(header));
-            }
+        if self.stub.len == 0
+            && let Some((header, len)) = Header::parse(input, rules)?
+        {
+            take_front(input, len);
+            return Ok(Some(header));
         }
         while let Some(byte) = take_front(input, 1).first() {
             self.stub.push(*byte);

@@ -229,10 +229,8 @@ impl Connection {
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Close } else { Keep::All };
         let frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
-        if let Some(frame) = &frame {
-            if !frame.is_control() {
-                self.in_message = !frame.is_final();
-            }
+        if let Some(frame) = frame.as_ref().filter(|frame| !frame.is_control()) {
+            self.in_message = !frame.is_final();
         }
         Ok(frame)
     }
@@ -294,10 +292,10 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        if self.config.answers == Answers::Automatic {
-            if let Some(pong) = self.answer(payload.clone()) {
-                self.send_frame(pong, now, out)?;
-            }
+        if self.config.answers == Answers::Automatic
+            && let Some(pong) = self.answer(payload.clone())
+        {
+            self.send_frame(pong, now, out)?;
         }
         Ok(Some(Event::Ping(payload)))
     }
