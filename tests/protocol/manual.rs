@@ -1,0 +1,153 @@
+//! `Answers::Manual`: the front end sees every frame first, and sends every answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
+use sockeye::{CloseCode, Frame, OpCode};
+
+use crate::pair::{End, Seen};
+use crate::wire::{self, CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS};
+
+fn manual() -> Config {
+    Config { answers: Answers::Manual, ..Config::default() }
+}
+
+/// The next event of a server, out of a whole frame of the client.
+fn event(server: &mut End, first: u8, payload: &[u8]) -> Result<Event, ProtocolError> {
+    let mut bytes = wire::frame(Role::Client, first, payload);
+    let event = server.core.receive(&mut bytes.as_mut_slice(), server.now, &mut server.out)?;
+    Ok(event.unwrap())
+}
+
+fn frame(server: &mut End, first: u8, payload: &[u8]) -> Frame {
+    match event(server, first, payload) {
+        Ok(Event::Frame(frame)) => frame,
+        other => panic!("not a frame: {other:?}"),
+    }
+}
+
+fn accept(server: &mut End, frame: Frame) -> Result<Option<Event>, ProtocolError> {
+    server.core.accept(frame, server.now, &mut server.out)
+}
+
+#[test]
+fn manual_frames_come_out_before_the_core_acts_on_them() {
+    let mut server = End::open(Role::Server, manual());
+    let bytes = [
+        wire::frame(Role::Client, TEXT_BEGINS, b"a"),
+        wire::frame(Role::Client, PING, b"p"),
+        wire::frame(Role::Client, ENDS, b"b"),
+        wire::close(Role::Client, 1000, b"c"),
+    ];
+    let expected = [
+        Seen::Frame(OpCode::Text, false, b"a".to_vec()),
+        Seen::Frame(OpCode::Ping, true, b"p".to_vec()),
+        Seen::Ping(b"p".to_vec()),
+        Seen::Frame(OpCode::Continue, true, b"b".to_vec()),
+        Seen::text("ab"),
+        Seen::Frame(OpCode::Close, true, b"\x03\xe8c".to_vec()),
+        Seen::close(CloseCode::Normal, "c"),
+    ];
+    assert_eq!(server.feed(&bytes.concat()), expected);
+    let sent = wire::frames(&server.out);
+    assert!(sent[0].is(PONG, b"p") && sent[1].is(CLOSE, &1000_u16.to_be_bytes()));
+    assert_eq!(server.state(), State::Closing);
+}
+
+#[test]
+fn manual_a_frame_that_is_kept_has_not_been() {
+    let mut server = End::open(Role::Server, manual());
+    for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_BEGINS, b"z")] {
+        frame(&mut server, first, payload);
+    }
+    assert_eq!((server.state(), server.out.len()), (State::Open, 0));
+    frame(&mut server, ENDS, b"z");
+    let whole = frame(&mut server, TEXT, b"here again");
+    assert!(
+        matches!(accept(&mut server, whole), Ok(Some(Event::Message(text))) if text == "here again".into())
+    );
+}
+
+#[test]
+fn manual_a_frame_may_be_changed() {
+    let mut server = End::open(Role::Server, manual());
+    let mut changed = frame(&mut server, TEXT, b"upstream");
+    changed.payload_mut().make_ascii_uppercase();
+    assert!(
+        matches!(accept(&mut server, changed), Ok(Some(Event::Message(text))) if text == "UPSTREAM".into())
+    );
+
+    let mut spoilt = frame(&mut server, TEXT, b"upstream");
+    spoilt.payload_mut().push(0xff);
+    assert_eq!(accept(&mut server, spoilt).unwrap_err(), ProtocolError::InvalidUtf8);
+}
+
+#[test]
+fn manual_rules_of_the_wire_hold_whatever_is_kept() {
+    let mut server = End::open(Role::Server, manual());
+    frame(&mut server, TEXT_BEGINS, b"kept");
+    let interrupted = event(&mut server, TEXT, b"new").unwrap_err();
+    assert_eq!(interrupted, ProtocolError::InterruptedMessage);
+}
+
+#[test]
+fn manual_the_front_end_owes_the_pong() {
+    let mut server = End::open(Role::Server, manual());
+    let ping = frame(&mut server, PING, b"well?");
+    assert!(matches!(accept(&mut server, ping), Ok(Some(Event::Ping(payload))) if payload == b"well?"));
+    assert!(server.out.is_empty());
+    assert_eq!(server.core.answer(b"well?".to_vec()).unwrap().payload(), b"well?");
+
+    server.core.hold_pongs();
+    assert!(server.core.answer(b"first".to_vec()).is_none());
+    assert!(server.core.answer(b"second".to_vec()).is_none());
+    assert_eq!(server.core.release_pongs().unwrap().payload(), b"second");
+}
+
+#[test]
+fn manual_the_front_end_owes_the_reply_to_a_close() {
+    let mut server = End::open(Role::Server, manual());
+    server.advance(Duration::from_secs(5));
+    let close = frame(&mut server, CLOSE, &1001_u16.to_be_bytes());
+    let Ok(Some(Event::Close(code, _))) = accept(&mut server, close) else { panic!("it is a Close") };
+    assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
+    assert_eq!(server.core.send("too late", server.now, &mut server.out), Err(ProtocolError::NotOpen));
+    let reply = Connection::close_reply(code);
+    server.core.send_frame(reply.clone(), server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(CLOSE, &1001_u16.to_be_bytes()));
+    assert_eq!(server.core.send_frame(reply, server.now, &mut server.out), Err(ProtocolError::NotOpen));
+    assert!(server.flush());
+}
+
+#[test]
+fn manual_the_front_end_owes_the_close_that_fails() {
+    let mut server = End::open(Role::Server, manual());
+    assert!(server.core.failure(ProtocolError::InvalidUtf8).is_none(), "nothing has gone wrong yet");
+    let err = event(&mut server, TEXT, b"\xff").unwrap_err();
+    assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
+    let failure = server.core.failure(err).unwrap();
+    server.core.send_frame(failure, server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(CLOSE, &1007_u16.to_be_bytes()));
+    assert!(server.core.failure(err).is_none(), "it is owed once");
+    assert!(server.flush());
+}
+
+#[test]
+fn manual_a_ping_that_is_due_is_handed_out() {
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
+    let mut server = End::open(Role::Server, config);
+    server.advance(Duration::from_secs(20));
+    let ping = server.core.tick(server.now, &mut server.out).unwrap().unwrap();
+    assert_eq!((ping.opcode(), server.out.len()), (OpCode::Ping, 0));
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(20)), "it counts as sent");
+}
+
+#[test]
+fn manual_config_serves_any_number_of_connections() {
+    let config = Arc::new(manual());
+    let now = std::time::Instant::now();
+    let ends: Vec<Connection> = (0..3).map(|_| Connection::server(Arc::clone(&config), now)).collect();
+    assert!(ends.iter().all(|end| end.role() == Role::Server && end.state() == State::Connecting));
+}
