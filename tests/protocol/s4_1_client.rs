@@ -1,7 +1,7 @@
 //! §4.1: the opening handshake of a client (K1 to K4).
 
 use sockeye::protocol::handshake::accept_value;
-use sockeye::protocol::{Config, ProtocolError, Role, State};
+use sockeye::protocol::{Config, Connection, ProtocolError, Role, State};
 
 use crate::pair::{End, Seen, request};
 use crate::wire::{self, TEXT};
@@ -162,4 +162,19 @@ fn s4_1_a_lax_client_does_not_look_at_the_accept_value() {
     let (mut client, _) = asked(Config { key_strict: false, ..Config::default() });
     let answer = GOOD.replace("{accept}", "whatever").replace('\n', "\r\n");
     assert_eq!(client.feed(format!("{answer}\r\n").as_bytes()), [Seen::Response(101)]);
+}
+
+#[test]
+fn k4_a_request_that_cannot_be_sent_leaves_nothing_behind() {
+    let mut split = request();
+    split.headers_mut().push(("X-Split".to_owned(), b"a\r\nb: c".to_vec()));
+    let mut keyless = request();
+    keyless.headers_mut().retain(|(name, _)| name != "Sec-WebSocket-Key");
+    for (request, expected) in [(split, ProtocolError::UnsendableHead), (keyless, ProtocolError::InvalidKey)]
+    {
+        let mut out = b"before".to_vec();
+        let made = Connection::client(Config::default().into(), request, std::time::Instant::now(), &mut out);
+        assert_eq!(made.unwrap_err(), expected);
+        assert_eq!(out, b"before");
+    }
 }

@@ -40,7 +40,8 @@ impl Connection {
     ) -> Result<Self, ProtocolError> {
         client::complete(&mut request, &config);
         client::check_request(&request)?;
-        request.encode(out)?;
+        let start = out.len();
+        request.encode(out).inspect_err(|_| out.truncate(start))?;
         Ok(Self::new(config, Role::Client, Opening::new(Some(request)), now))
     }
 
