@@ -206,3 +206,14 @@ fn h19_a_page_is_served() {
     assert!(server.out.ends_with(b"\r\n\r\n<h1>Salmon</h1>"));
     assert_refused(&mut server, 200);
 }
+
+#[test]
+fn h19_a_request_is_answered_once() {
+    let (mut server, request) = asked(GOOD);
+    respond(&mut server, &request, Response::from_request(&request).unwrap()).unwrap();
+    let len = server.out.len();
+    let again = respond(&mut server, &request, Response::new(200, "OK", Vec::new()));
+    assert_eq!(again, Err(ProtocolError::NotOpen));
+    server.core.refuse(ProtocolError::OriginRefused, server.now, &mut server.out);
+    assert_eq!((server.out.len(), server.state()), (len, State::Open));
+}

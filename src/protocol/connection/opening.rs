@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Connection, Event, Phase};
+use super::{Connection, Event, Phase, State};
 use crate::protocol::handshake::head::HeadBuffer;
 use crate::protocol::handshake::{Request, Response, client, server};
 use crate::protocol::header::Reserved;
@@ -79,8 +79,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason.
+    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason; does nothing
+    /// if no answer is owed.
     pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+        if self.role == Role::Client || self.state() != State::Connecting {
+            return;
+        }
         // It cannot fail: the response is ours.
         let _ = server::refusal(reason).encode_for(false, out);
         self.drain(true, now);
