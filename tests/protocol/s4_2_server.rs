@@ -217,3 +217,14 @@ fn h19_a_request_is_answered_once() {
     server.core.refuse(ProtocolError::OriginRefused, server.now, &mut server.out);
     assert_eq!((server.out.len(), server.state()), (len, State::Open));
 }
+
+#[test]
+fn h19_head_gets_no_body() {
+    let (mut server, request) = asked("HEAD /page HTTP/1.1\nHost: a\n");
+    respond(&mut server, &request, Response::new(200, "OK", b"<h1>Salmon</h1>".to_vec())).unwrap();
+    assert!(server.out.ends_with(b"\r\n\r\n"), "{}", server.out.escape_ascii());
+
+    let (mut server, _) = asked("HEAD /page HTTP/1.1\nHost: a\n");
+    server.core.refuse(ProtocolError::NotAnUpgrade, server.now, &mut server.out);
+    assert!(server.out.ends_with(b"\r\n\r\n"), "{}", server.out.escape_ascii());
+}

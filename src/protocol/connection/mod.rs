@@ -50,7 +50,10 @@ enum Phase {
     /// The head of the peer is awaited, the request by a server, the response by a client.
     Opening(Box<Opening>),
     /// A server has the request, and the front end owes the response.
-    Answering,
+    Answering {
+        /// Whether the method is `HEAD`, to which no body is an answer.
+        head_only: bool,
+    },
     Open,
     /// Our Close is out, the peer's is awaited.
     CloseSent,
@@ -137,7 +140,7 @@ impl Connection {
     /// Returns the state of the connection.
     pub fn state(&self) -> State {
         match self.phase {
-            Phase::Opening(_) | Phase::Answering => State::Connecting,
+            Phase::Opening(_) | Phase::Answering { .. } => State::Connecting,
             Phase::Open => State::Open,
             Phase::CloseSent | Phase::CloseReceived | Phase::Failed | Phase::Draining(_) => State::Closing,
             Phase::Closed => State::Closed,
@@ -172,7 +175,7 @@ impl Connection {
         let received = match self.phase {
             Phase::Open | Phase::CloseSent => self.receive_frames(input, now, out),
             Phase::Opening(_) => self.receive_head(input),
-            Phase::Answering => Ok(None),
+            Phase::Answering { .. } => Ok(None),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
                 self.discard(input);
                 Ok(None)

@@ -61,12 +61,10 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        if !matches!(self.phase, Phase::Answering) {
-            return Err(ProtocolError::NotOpen);
-        }
+        let Phase::Answering { head_only } = self.phase else { return Err(ProtocolError::NotOpen) };
         let is_upgrade = response.status() == SWITCHING_PROTOCOLS;
         let checked = if is_upgrade { self.check_upgrade(request, response) } else { Ok(()) };
-        let written = checked.and_then(|()| response.encode_for(request.method() == "HEAD", out));
+        let written = checked.and_then(|()| response.encode_for(head_only, out));
         if let Err(err) = written {
             self.refuse(err, now, out);
             return Err(err);
@@ -85,8 +83,9 @@ impl Connection {
         if self.role == Role::Client || self.state() != State::Connecting {
             return;
         }
-        // It cannot fail: the response is ours.
-        let _ = server::refusal(reason).encode_for(false, out);
+        // RFC 9110 §9.3.2: the answer to HEAD has no body, a refusal no less. It cannot fail: the response is ours.
+        let head_only = matches!(self.phase, Phase::Answering { head_only: true });
+        let _ = server::refusal(reason).encode_for(head_only, out);
         self.drain(true, now);
     }
 
@@ -106,11 +105,11 @@ impl Connection {
         while opening.head.push(input, &self.config)? {
             let Some(request) = &opening.request else {
                 let request = server::parse_request(opening.head.bytes(), &self.config)?;
+                self.phase = Phase::Answering { head_only: request.method() == "HEAD" };
                 // What is wrong with an upgrade is refused before a program acts on it.
                 if request.is_upgrade() {
                     server::check_upgrade(&request, &self.config)?;
                 }
-                self.phase = Phase::Answering;
                 return Ok(Some(Event::Request(request)));
             };
             let response = client::parse_response(opening.head.bytes(), &self.config)?;
