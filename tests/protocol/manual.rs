@@ -151,3 +151,17 @@ fn manual_config_serves_any_number_of_connections() {
     let ends: Vec<Connection> = (0..3).map(|_| Connection::server(Arc::clone(&config), now)).collect();
     assert!(ends.iter().all(|end| end.role() == Role::Server && end.state() == State::Connecting));
 }
+
+#[test]
+fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
+    let mut server = End::open(Role::Server, config);
+    server.tick().unwrap();
+    server.take_out();
+    server.advance(Duration::from_secs(15));
+    let close = frame(&mut server, CLOSE, b"");
+    accept(&mut server, close).unwrap();
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
+    assert_eq!(server.tick(), Ok(()));
+    assert_eq!(server.state(), State::Closed);
+}

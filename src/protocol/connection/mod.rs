@@ -317,6 +317,7 @@ impl Connection {
             return Ok(Some(event));
         }
         self.phase = Phase::CloseReceived;
+        self.mark = now.checked_add(self.config.close_timeout);
         if self.config.answers == Answers::Automatic {
             self.send_frame(Frame::close(code, ""), now, out)?;
         }
