@@ -165,3 +165,15 @@ fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
     assert_eq!(server.tick(), Ok(()));
     assert_eq!(server.state(), State::Closed);
 }
+
+#[test]
+fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
+    let mut server = End::open(Role::Server, manual());
+    let text = frame(&mut server, TEXT, b"late");
+    let ping = frame(&mut server, PING, b"late");
+    server.close(CloseCode::Normal, "").unwrap();
+    assert!(matches!(accept(&mut server, text), Ok(None)));
+    assert!(matches!(accept(&mut server, ping), Ok(None)));
+    let close = frame(&mut server, CLOSE, b"");
+    assert!(matches!(accept(&mut server, close), Ok(Some(Event::Close(CloseCode::Status, _)))));
+}

@@ -196,7 +196,9 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
         let accepted = match self.phase {
-            Phase::Open | Phase::CloseSent => self.take_frame(frame, now, out),
+            Phase::Open => self.take_frame(frame, now, out),
+            // After our Close only the peer's counts, also of what came before it (§5.5.1, §7.1.4).
+            Phase::CloseSent if frame.opcode() == OpCode::Close => self.take_frame(frame, now, out),
             _ => Ok(None),
         };
         accepted.inspect_err(|err| self.fail(*err, now, out))
