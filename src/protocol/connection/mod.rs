@@ -222,11 +222,6 @@ impl Connection {
             if event.is_some() {
                 return Ok(event);
             }
-            // A Close has been answered: what follows it is discarded (§5.5.1).
-            if !matches!(self.phase, Phase::Open | Phase::CloseSent) {
-                self.discard(input);
-                break;
-            }
         }
         Ok(None)
     }
