@@ -32,8 +32,12 @@ fn lax() -> Rules {
         reserved: Reserved::None,
         in_message: false,
         max_frame: u64::MAX,
-        room: u64::MAX,
+        room: room(u64::MAX),
     }
+}
+
+fn room(bytes: u64) -> Room {
+    Room { bytes, fragments: 1, empty_fragments: 1 }
 }
 
 /// All that a connection can be when a header comes.
@@ -205,7 +209,7 @@ fn f1_lengths_with_the_highest_bit() {
 
 #[test]
 fn f1_limits_hold_from_the_header_alone() {
-    let rules = Rules { max_frame: 1000, room: 800, ..lax() };
+    let rules = Rules { max_frame: 1000, room: room(800), ..lax() };
     assert_eq!(claimed(&claim16(800), &rules), Ok(800));
     assert_eq!(claimed(&claim16(801), &rules), Err(ProtocolError::MessageTooLong));
     assert_eq!(claimed(&claim16(1001), &rules), Err(ProtocolError::FrameTooLong));
@@ -220,9 +224,28 @@ fn f1_limits_hold_from_the_header_alone() {
 
 #[test]
 fn f4_limits_of_messages_do_not_touch_control_frames() {
-    let rules = Rules { max_frame: 0, room: 0, ..lax() };
+    let rules = Rules { max_frame: 0, room: Room { bytes: 0, fragments: 0, empty_fragments: 0 }, ..lax() };
     for first in [0x88, 0x89, 0x8a] {
         assert_eq!(claimed(&[first, 125], &rules), Ok(125));
+    }
+}
+
+#[test]
+fn m4_m5_fragments_are_limited_from_the_header_alone() {
+    let parsed = |bytes: &[u8], fragments, empty_fragments| {
+        let room = Room { bytes: 100, fragments, empty_fragments };
+        let rules = Rules { in_message: bytes[0] & 0x0f == 0, room, ..lax() };
+        Header::parse(bytes, &rules).map(|parsed| parsed.is_some())
+    };
+    let too_many = Err(ProtocolError::TooManyFragments);
+    for first in [0x00, 0x80, 0x01, 0x02] {
+        assert_eq!(parsed(&[first, 1], 1, 0), Ok(true));
+        assert_eq!(parsed(&[first, 1], 0, 1), too_many);
+        assert_eq!(parsed(&[first, 0], 1, 1), Ok(true));
+        assert_eq!(parsed(&[first, 0], 1, 0), too_many);
+    }
+    for whole in [0x81, 0x82, 0x89] {
+        assert_eq!(parsed(&[whole, 0], 0, 0), Ok(true), "a whole message is no fragment");
     }
 }
 
@@ -287,9 +310,9 @@ proptest! {
     }
 
     #[test]
-    fn f12_a_cut_header_never_gives_another_answer(bytes: [u8; MAX_HEADER], max_frame: u64, room: u64) {
+    fn f12_a_cut_header_never_gives_another_answer(bytes: [u8; MAX_HEADER], max_frame: u64, bytes_left: u64) {
         for mut rules in situations() {
-            (rules.max_frame, rules.room) = (max_frame, room);
+            (rules.max_frame, rules.room.bytes) = (max_frame, bytes_left);
             let whole = Header::parse(&bytes, &rules);
             for at in 0..bytes.len() {
                 let cut = Header::parse(&bytes[..at], &rules);

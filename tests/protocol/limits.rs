@@ -101,3 +101,20 @@ fn m3_the_limits_are_for_messages_not_for_control_frames() {
     assert_eq!(server.feed(&frame(BINARY, &[7])), [Seen::binary([7])]);
     assert_eq!(server.state(), State::Open);
 }
+
+#[test]
+fn m4_fragments_are_counted() {
+    let mut server = limited(Config { max_fragments: Some(5), ..Config::default() });
+    server.feed(&frame(TEXT_BEGINS, b"1"));
+    for _ in 0..3 {
+        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+    }
+    assert_eq!(server.feed(&frame(ENDS, b"5")), [Seen::text("1xxx5")]);
+    server.feed(&frame(TEXT_BEGINS, b"1"));
+    for _ in 0..4 {
+        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+    }
+    let seen = server.feed(&wire::header(Role::Client, ENDS, 1));
+    assert_eq!(seen, failed(ProtocolError::TooManyFragments), "from the header alone");
+    assert!(wire::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
+}

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use self::closing::Drain;
 use self::opening::Opening;
-use super::assembler::{Assembler, whole_message};
+use super::assembler::{self, Assembler, whole_message};
 use super::frame::{Frame, len64};
 use super::handshake::{Request, Response};
 use super::header::{OpCode, Reserved, Rules};
@@ -236,14 +236,13 @@ impl Connection {
     }
 
     fn rules(&self) -> Rules {
-        let assembled = self.message.as_ref().map_or(0, |message| message.len());
         Rules {
             role: self.role,
             masking_strict: self.config.masking_strict,
             reserved: self.reserved,
             in_message: self.in_message,
             max_frame: len64(self.config.max_frame_size),
-            room: len64(self.config.max_message_size.saturating_sub(assembled)),
+            room: assembler::room(self.message.as_deref(), &self.config),
         }
     }
 
