@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
-use sockeye::{CloseCode, Frame, OpCode};
+use sockeye::{CloseCode, Frame, Message, OpCode, Response};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS};
+use crate::pair::{End, Seen, request};
+use crate::wire::{self, BINARY, CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS};
 
 fn manual() -> Config {
     Config { answers: Answers::Manual, ..Config::default() }
@@ -176,4 +176,66 @@ fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
     assert!(matches!(accept(&mut server, ping), Ok(None)));
     let close = frame(&mut server, CLOSE, b"");
     assert!(matches!(accept(&mut server, close), Ok(Some(Event::Close(CloseCode::Status, _)))));
+}
+
+/// A server and a client that have agreed on an extension of the program, which turns every byte around.
+fn with_extension() -> End {
+    let mut asking = request();
+    asking.add_extension("x-turn");
+    let mut client = End::asking(Config::default(), asking);
+    let mut server = End::server(manual());
+    let (mut head, now) = (client.take_out(), server.now);
+    let core = &mut server.core;
+    let Ok(Some(Event::Request(request))) = core.receive(&mut head.as_mut_slice(), now, &mut server.out)
+    else {
+        panic!("it is a request")
+    };
+    let mut response = Response::from_request(&request).unwrap();
+    response.add_extension("x-turn");
+    core.respond(&request, &mut response, now, &mut server.out).unwrap();
+    assert_eq!(client.feed(&server.take_out()), [Seen::Response(101)]);
+    server
+}
+
+/// Feeds bytes in two reads; turns every frame around, and hands it back.
+fn feed_turning(server: &mut End, bytes: &[u8], at: usize) -> Result<Vec<Message>, ProtocolError> {
+    let (mut bytes, mut messages) = (bytes.to_vec(), Vec::new());
+    let (first, second) = bytes.split_at_mut(at);
+    for mut read in [first, second] {
+        while let Some(event) = server.core.receive(&mut read, server.now, &mut server.out)? {
+            let Event::Frame(mut frame) = event else { panic!("not a frame: {event:?}") };
+            frame.payload_mut().iter_mut().for_each(|byte| *byte = !*byte);
+            frame.set_rsv3(false);
+            if let Some(Event::Message(message)) = accept(server, frame)? {
+                messages.push(message);
+            }
+        }
+    }
+    Ok(messages)
+}
+
+#[test]
+fn s5_8_the_payload_of_an_extension_is_not_looked_at_before_the_program() {
+    let turned: Vec<u8> = "\u{1f41f} upstream".bytes().map(|byte| !byte).collect();
+    for mark in [0, 0x10] {
+        let whole = wire::frame(Role::Client, TEXT | mark, &turned);
+        let begins = wire::frame(Role::Client, TEXT_BEGINS | mark, &turned[..6]);
+        let ends = wire::frame(Role::Client, ENDS, &turned[6..]);
+        for bytes in [whole, [begins, ends].concat()] {
+            for at in 0..=bytes.len() {
+                let mut server = with_extension();
+                let messages = feed_turning(&mut server, &bytes, at);
+                assert_eq!(messages, Ok(vec![Message::text("\u{1f41f} upstream")]), "{mark} {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
+    let mut server = with_extension();
+    let mut frame = Frame::message(b"x".to_vec(), OpCode::Binary, true);
+    frame.set_rsv1(true).set_rsv3(true);
+    server.core.send_frame(frame, server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(BINARY | 0x50, b"x"));
 }
