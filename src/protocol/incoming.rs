@@ -63,10 +63,10 @@ impl Incoming {
         }
         let Some(header) = self.header(input, rules)? else { return Ok(None) };
         let is_kept = keep == Keep::All || header.opcode == OpCode::Close;
-        if is_kept && len64(input.len()) >= header.len {
-            return whole_frame(&header, input, rules).map(Some);
-        }
         let content = if is_kept { Content::begin(&header, rules, message) } else { Content::Skipped };
+        if is_kept && len64(input.len()) >= header.len {
+            return whole_frame(&header, content, input).map(Some);
+        }
         self.go_on(Box::new(Partial { header, received: 0, content }), input)
     }
 
@@ -108,23 +108,24 @@ impl Incoming {
 }
 
 /// A frame that lies in the input as a whole: unmasked there, and taken out with one copy.
-fn whole_frame(header: &Header, input: &mut &mut [u8], rules: &Rules) -> Result<Frame, ProtocolError> {
+fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
     if let Some(key) = header.key {
         mask::apply(key, 0, bytes);
     }
-    let payload = if is_whole_text(header, rules) {
-        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-        Payload::text(text.to_owned())
-    } else {
-        Payload::Bytes(bytes.to_vec())
+    let payload = match content {
+        Content::Text(..) => {
+            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
+            Payload::text(text.to_owned())
+        }
+        // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
+        Content::Fragment(_, mut utf8) => {
+            utf8.feed(bytes, |_| {})?;
+            Payload::Bytes(bytes.to_vec())
+        }
+        Content::Bytes(_) | Content::Skipped => Payload::Bytes(bytes.to_vec()),
     };
     Ok(Frame::with_header(header, payload))
-}
-
-/// Whether the payload is text as it stands, and all of it.
-fn is_whole_text(header: &Header, rules: &Rules) -> bool {
-    header.opcode == OpCode::Text && header.fin && is_plain(header, rules)
 }
 
 /// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the

@@ -5,9 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod conversation;
 mod limits;
 mod manual;
 mod pair;
+mod properties;
 mod s4_1_client;
 mod s4_2_server;
 mod s5_1_masking;
