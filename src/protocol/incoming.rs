@@ -58,7 +58,10 @@ impl Incoming {
         message: Option<&Assembler>,
         keep: Keep,
     ) -> Result<Option<Frame>, ProtocolError> {
-        if let Some(partial) = self.partial.take() {
+        if let Some(mut partial) = self.partial.take() {
+            if keep == Keep::Close && partial.header.opcode != OpCode::Close {
+                partial.content = Content::Skipped;
+            }
             return self.go_on(partial, input);
         }
         let Some(header) = self.header(input, rules)? else { return Ok(None) };
