@@ -167,7 +167,8 @@ impl End {
             }
             Event::Pong(payload) => Seen::Pong(payload),
             Event::Close(code, reason) => {
-                self.send_if_owed(Some(Connection::close_reply(code)));
+                let reply = self.core.close_reply(code);
+                self.send_if_owed(reply);
                 Seen::Close(code, reason)
             }
             event => panic!("an event that no test knows: {event:?}"),

@@ -89,7 +89,7 @@ fn h5_s4_2_1_every_check_has_its_status() {
         let config = Config { origins: Origins::Only(&["http://example.com"]), ..Config::default() };
         let mut server = End::server(config);
         let seen = server.feed(&head(&GOOD.replace(from, to)));
-        assert_eq!(seen, [Seen::Request("/chat".to_owned()), Seen::Failed(err)]);
+        assert_eq!(seen, [Seen::Failed(err)], "the program is not asked");
         assert_refused(&mut server, status);
     }
 }
@@ -227,4 +227,19 @@ fn h19_head_gets_no_body() {
     let (mut server, _) = asked("HEAD /page HTTP/1.1\nHost: a\n");
     server.core.refuse(ProtocolError::NotAnUpgrade, server.now, &mut server.out);
     assert!(server.out.ends_with(b"\r\n\r\n"), "{}", server.out.escape_ascii());
+
+    let mut server = End::server(Config::default());
+    assert_eq!(server.feed(&head(&GOOD.replace("GET", "HEAD"))), [Seen::Failed(ProtocolError::MethodNotGet)]);
+    assert!(server.out.ends_with(b"\r\n\r\n"), "{}", server.out.escape_ascii());
+}
+
+#[test]
+fn h19_there_may_be_no_room() {
+    let mut server = End::server(Config::default());
+    server.core.turn_away(server.now, &mut server.out);
+    assert_refused(&mut server, 503);
+    let mut client = End::client(Config::default());
+    client.take_out();
+    client.core.turn_away(client.now, &mut client.out);
+    assert_eq!((client.state(), client.out.len()), (State::Closed, 0));
 }
