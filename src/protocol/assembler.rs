@@ -1,7 +1,7 @@
 //! Frames to messages (§5.4), within the limits.
 
-use super::frame::{Frame, Payload};
-use super::header::OpCode;
+use super::frame::{Frame, Payload, len64};
+use super::header::{OpCode, Room};
 use super::utf8::Utf8;
 use super::{Config, ProtocolError};
 use crate::message::Message;
@@ -44,6 +44,22 @@ fn checked_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
     simdutf8::basic::from_utf8(&bytes).map(str::to_owned).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
+/// What the message in progress, or the next one if there is none, may still take.
+pub(crate) fn room(message: Option<&Assembler>, config: &Config) -> Room {
+    let (received, fragments, empty) =
+        message.map_or((0, 0, 0), |message| (message.received, message.fragments, message.empty));
+    Room {
+        bytes: len64(config.max_message_size.saturating_sub(received)),
+        fragments: max_fragments(config).saturating_sub(fragments),
+        empty_fragments: MAX_EMPTY_FRAGMENTS.saturating_sub(empty),
+    }
+}
+
+/// Fragments of less than 64 bytes each are slow to no purpose, but a small message may be cut as one likes.
+fn max_fragments(config: &Config) -> usize {
+    config.max_fragments.unwrap_or((config.max_message_size / 64).max(65_536))
+}
+
 impl Assembler {
     /// Begins a message with its first fragment.
     pub(crate) fn begin(frame: Frame, config: &Config) -> Result<Self, ProtocolError> {
@@ -84,11 +100,6 @@ impl Assembler {
         }
     }
 
-    /// How many bytes of the message have come.
-    pub(crate) fn len(&self) -> usize {
-        self.received
-    }
-
     /// Where the text stands, for who checks the next fragment while it is arriving; `None` for bytes.
     pub(crate) fn utf8(&self) -> Option<Utf8> {
         match &self.content {
@@ -100,8 +111,7 @@ impl Assembler {
     fn count(&mut self, is_empty: bool, config: &Config) -> Result<(), ProtocolError> {
         self.fragments = self.fragments.saturating_add(1);
         self.empty = self.empty.saturating_add(usize::from(is_empty));
-        let most = config.max_fragments.unwrap_or((config.max_message_size / 64).max(65_536));
-        if self.fragments > most || self.empty > MAX_EMPTY_FRAGMENTS {
+        if self.fragments > max_fragments(config) || self.empty > MAX_EMPTY_FRAGMENTS {
             return Err(ProtocolError::TooManyFragments);
         }
         Ok(())

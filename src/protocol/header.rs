@@ -25,7 +25,6 @@ pub enum OpCode {
 
 impl OpCode {
     /// Returns whether this is the kind of a control frame (§5.5). Reserved codes count as such.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that ws 0.9 has")]
     pub fn is_control(&self) -> bool {
         !matches!(self, Self::Continue | Self::Text | Self::Binary)
     }
@@ -113,7 +112,15 @@ pub(crate) struct Rules {
     /// The longest payload of a frame.
     pub(crate) max_frame: u64,
     /// What the message in progress, or the next one, may still take.
-    pub(crate) room: u64,
+    pub(crate) room: Room,
+}
+
+/// What a message may still take until it is over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    pub(crate) fragments: usize,
+    pub(crate) empty_fragments: usize,
 }
 
 /// The header of a frame.
@@ -139,7 +146,7 @@ impl Header {
         check_start(fin, rsv, opcode, masked, second & LENGTH, rules)?;
 
         let Some((len, rest, extended)) = parse_length(second & LENGTH, rest)? else { return Ok(None) };
-        check_length(opcode, len, rules)?;
+        check_limits(fin, opcode, len, rules)?;
 
         let (key, key_len) = match (masked, rest) {
             (false, _) => (None, 0),
@@ -160,7 +167,7 @@ impl Header {
             reserved: Reserved::Any,
             in_message: continues,
             max_frame,
-            room: u64::MAX,
+            room: Room { bytes: u64::MAX, fragments: usize::MAX, empty_fragments: usize::MAX },
         };
         Self::parse(input, &rules)
     }
@@ -184,12 +191,12 @@ impl Header {
 
     /// Returns how many bytes [`encode`](Self::encode) appends.
     pub(crate) fn encoded_len(&self) -> usize {
-        let length = match self.len {
+        let length: usize = match self.len {
             0..=125 => 2,
             126..=0xffff => 4,
             _ => 10,
         };
-        if self.key.is_some() { length + 4 } else { length }
+        if self.key.is_some() { length.saturating_add(4) } else { length }
     }
 }
 
@@ -259,15 +266,19 @@ fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, Pr
 }
 
 /// The limits, enforced on what the header announces: nothing of the payload is awaited, or stored.
-fn check_length(opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
+fn check_limits(fin: bool, opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
     if opcode.is_control() {
         return Ok(());
     }
     if len > rules.max_frame {
         return Err(ProtocolError::FrameTooLong);
     }
-    if len > rules.room {
+    if len > rules.room.bytes {
         return Err(ProtocolError::MessageTooLong);
+    }
+    let is_fragment = !fin || opcode == OpCode::Continue;
+    if is_fragment && (rules.room.fragments == 0 || (len == 0 && rules.room.empty_fragments == 0)) {
+        return Err(ProtocolError::TooManyFragments);
     }
     Ok(())
 }

@@ -1,1 +1,323 @@
-//! Tables.
+//! Every header against tables that are written from the RFC, not from the code (§5.2).
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The opcodes of §5.2 by their numbers.
+const OPCODES: [OpCode; 16] = [
+    OpCode::Continue,
+    OpCode::Text,
+    OpCode::Binary,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Close,
+    OpCode::Ping,
+    OpCode::Pong,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+    OpCode::Bad,
+];
+
+/// Rules that break nothing: no masking asked for, no limit reached.
+fn lax() -> Rules {
+    Rules {
+        role: Role::Server,
+        masking_strict: false,
+        reserved: Reserved::None,
+        in_message: false,
+        max_frame: u64::MAX,
+        room: room(u64::MAX),
+    }
+}
+
+fn room(bytes: u64) -> Room {
+    Room { bytes, fragments: 1, empty_fragments: 1 }
+}
+
+/// All that a connection can be when a header comes.
+fn situations() -> Vec<Rules> {
+    let mut situations = Vec::new();
+    for role in [Role::Client, Role::Server] {
+        for reserved in [Reserved::None, Reserved::Deflate, Reserved::Any] {
+            for in_message in [false, true] {
+                for masking_strict in [false, true] {
+                    situations.push(Rules { role, masking_strict, reserved, in_message, ..lax() });
+                }
+            }
+        }
+    }
+    situations
+}
+
+/// The two bytes, one field after the other as §5.2 draws them.
+struct Drawn {
+    fin: bool,
+    rsv: [bool; 3],
+    opcode: u8,
+    mask: bool,
+    len7: u8,
+}
+
+impl Drawn {
+    fn new(first: u8, second: u8) -> Self {
+        let bit = |byte: u8, at: u32| byte << at & 0x80 != 0;
+        Self {
+            fin: bit(first, 0),
+            rsv: [bit(first, 1), bit(first, 2), bit(first, 3)],
+            opcode: first % 16,
+            mask: bit(second, 0),
+            len7: second % 128,
+        }
+    }
+
+    /// Every sentence of the RFC that the two bytes violate.
+    fn violations(&self, rules: &Rules) -> Vec<ProtocolError> {
+        let is_data_start = self.opcode == 1 || self.opcode == 2;
+        let is_control = self.opcode >= 8 && self.opcode <= 10;
+        let rsv_has_meaning = match rules.reserved {
+            Reserved::None => [false; 3],
+            Reserved::Deflate => [is_data_start, false, false],
+            Reserved::Any => [true; 3],
+        };
+        let sentences = [
+            // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values".
+            (self.rsv.iter().zip(rsv_has_meaning).any(|(set, ok)| *set && !ok), ProtocolError::ReservedBits),
+            // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_".
+            ((self.opcode > 2 && self.opcode < 8) || self.opcode > 10, ProtocolError::ReservedOpCode),
+            // §5.1: "The server MUST close the connection upon receiving a frame that is not masked".
+            (self.is_wrongly_masked(rules, Role::Server, false), ProtocolError::UnmaskedFrame),
+            // §5.1: "A client MUST close a connection if it detects a masked frame".
+            (self.is_wrongly_masked(rules, Role::Client, true), ProtocolError::MaskedFrame),
+            // §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+            (is_control && self.len7 >= 126, ProtocolError::ControlTooLong),
+            // §5.5: "and MUST NOT be fragmented".
+            (is_control && !self.fin, ProtocolError::FragmentedControl),
+            // §5.4: a continuation continues a message, and "the fragments of one message MUST NOT be interleaved
+            // between the fragments of another message".
+            (self.opcode == 0 && !rules.in_message, ProtocolError::LoneContinuation),
+            (is_data_start && rules.in_message, ProtocolError::InterruptedMessage),
+        ];
+        sentences.into_iter().filter_map(|(is_broken, error)| is_broken.then_some(error)).collect()
+    }
+
+    fn is_wrongly_masked(&self, rules: &Rules, reader: Role, mask: bool) -> bool {
+        rules.masking_strict && rules.role == reader && self.mask == mask
+    }
+}
+
+/// The first two bytes with a length and a key behind them that are beyond reproach.
+fn completed(first: u8, second: u8) -> (Vec<u8>, u64) {
+    let mut bytes = vec![first, second];
+    let len = match second % 128 {
+        126 => 126,
+        127 => 0x1_0000,
+        len => u64::from(len),
+    };
+    match second % 128 {
+        126 => bytes.extend_from_slice(&[0, 126]),
+        127 => bytes.extend_from_slice(&[0, 0, 0, 0, 0, 1, 0, 0]),
+        _ => {}
+    }
+    if second >= 128 {
+        bytes.extend_from_slice(b"keys");
+    }
+    (bytes, len)
+}
+
+#[test]
+fn f3_every_first_two_bytes_in_every_situation() {
+    for rules in situations() {
+        for start in 0..=u16::MAX {
+            let [first, second] = start.to_be_bytes();
+            let (bytes, len) = completed(first, second);
+            let drawn = Drawn::new(first, second);
+            let violations = drawn.violations(&rules);
+            match Header::parse(&bytes, &rules) {
+                Err(err) => assert!(violations.contains(&err), "{start:04x} {rules:?}: {err:?}"),
+                Ok(None) => panic!("{start:04x} {rules:?}: the header is complete"),
+                Ok(Some((header, read))) => {
+                    assert_eq!(violations, [], "{start:04x} {rules:?}");
+                    assert_eq!(read, bytes.len(), "{start:04x}");
+                    let key = drawn.mask.then_some(*b"keys");
+                    let opcode = OPCODES[usize::from(drawn.opcode)];
+                    assert_eq!(header, Header { fin: drawn.fin, rsv: first & 0x70, opcode, key, len });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn f3_two_bytes_are_enough_to_fail() {
+    for rules in situations() {
+        for start in 0..=u16::MAX {
+            let bytes = start.to_be_bytes();
+            let parsed = Header::parse(&bytes, &rules);
+            assert_eq!(parsed.is_err(), !Drawn::new(bytes[0], bytes[1]).violations(&rules).is_empty());
+        }
+    }
+}
+
+/// A binary frame, unmasked, that claims a length in one of the two long forms.
+fn claim16(len: u16) -> Vec<u8> {
+    [&[0x82, 126][..], &len.to_be_bytes()].concat()
+}
+
+fn claim64(len: u64) -> Vec<u8> {
+    [&[0x82, 127][..], &len.to_be_bytes()].concat()
+}
+
+fn claimed(bytes: &[u8], rules: &Rules) -> Result<u64, ProtocolError> {
+    Header::parse(bytes, rules).map(|parsed| parsed.unwrap().0.len)
+}
+
+#[test]
+fn f1_lengths_in_their_shortest_form() {
+    for len in [0, 1, 124, 125] {
+        assert_eq!(claimed(&[0x82, len], &lax()), Ok(u64::from(len)));
+    }
+    for len in [126, 127, 128, 0x7fff, 0x8000, 0xffff] {
+        assert_eq!(claimed(&claim16(len), &lax()), Ok(u64::from(len)));
+    }
+    for len in [1 << 16, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 53, (1 << 63) - 1] {
+        assert_eq!(claimed(&claim64(len), &lax()), Ok(len));
+    }
+}
+
+#[test]
+fn f1_lengths_in_a_longer_form() {
+    for len in [0, 1, 125] {
+        assert_eq!(claimed(&claim16(len), &lax()), Err(ProtocolError::NonMinimalLength));
+    }
+    for len in [0, 1, 125, 126, 127, 0xfffe, 0xffff] {
+        assert_eq!(claimed(&claim64(len), &lax()), Err(ProtocolError::NonMinimalLength));
+    }
+}
+
+#[test]
+fn f1_lengths_with_the_highest_bit() {
+    for len in [1 << 63, (1 << 63) + 1, (1 << 63) + 125, u64::MAX - 1, u64::MAX] {
+        assert_eq!(claimed(&claim64(len), &lax()), Err(ProtocolError::LengthOverflow));
+    }
+}
+
+#[test]
+fn f1_limits_hold_from_the_header_alone() {
+    let rules = Rules { max_frame: 1000, room: room(800), ..lax() };
+    assert_eq!(claimed(&claim16(800), &rules), Ok(800));
+    assert_eq!(claimed(&claim16(801), &rules), Err(ProtocolError::MessageTooLong));
+    assert_eq!(claimed(&claim16(1001), &rules), Err(ProtocolError::FrameTooLong));
+    for len in [1 << 16, 1 << 31, 1 << 32, 1 << 53, (1 << 63) - 1] {
+        assert_eq!(claimed(&claim64(len), &rules), Err(ProtocolError::FrameTooLong));
+    }
+    // The key is not waited for.
+    let mut masked = claim16(801);
+    masked[1] |= 0x80;
+    assert_eq!(Header::parse(&masked, &rules), Err(ProtocolError::MessageTooLong));
+}
+
+#[test]
+fn f4_limits_of_messages_do_not_touch_control_frames() {
+    let rules = Rules { max_frame: 0, room: Room { bytes: 0, fragments: 0, empty_fragments: 0 }, ..lax() };
+    for first in [0x88, 0x89, 0x8a] {
+        assert_eq!(claimed(&[first, 125], &rules), Ok(125));
+    }
+}
+
+#[test]
+fn m4_m5_fragments_are_limited_from_the_header_alone() {
+    let parsed = |bytes: &[u8], fragments, empty_fragments| {
+        let room = Room { bytes: 100, fragments, empty_fragments };
+        let rules = Rules { in_message: bytes[0] & 0x0f == 0, room, ..lax() };
+        Header::parse(bytes, &rules).map(|parsed| parsed.is_some())
+    };
+    let too_many = Err(ProtocolError::TooManyFragments);
+    for first in [0x00, 0x80, 0x01, 0x02] {
+        assert_eq!(parsed(&[first, 1], 1, 0), Ok(true));
+        assert_eq!(parsed(&[first, 1], 0, 1), too_many);
+        assert_eq!(parsed(&[first, 0], 1, 1), Ok(true));
+        assert_eq!(parsed(&[first, 0], 1, 0), too_many);
+    }
+    for whole in [0x81, 0x82, 0x89] {
+        assert_eq!(parsed(&[whole, 0], 0, 0), Ok(true), "a whole message is no fragment");
+    }
+}
+
+fn opcodes() -> impl Strategy<Value = OpCode> {
+    prop::sample::select(vec![
+        OpCode::Continue,
+        OpCode::Text,
+        OpCode::Binary,
+        OpCode::Close,
+        OpCode::Ping,
+        OpCode::Pong,
+    ])
+}
+
+/// Lengths with as many small ones as large ones.
+fn lengths() -> impl Strategy<Value = u64> {
+    (any::<u64>(), 1u32..64).prop_map(|(len, shift)| len >> shift)
+}
+
+prop_compose! {
+    fn headers()(
+        opcode in opcodes(),
+        fin: bool,
+        rsv in 0u8..8,
+        key: Option<Key>,
+        len in lengths(),
+    ) -> Header {
+        let is_control = opcode.is_control();
+        Header {
+            fin: fin || is_control,
+            rsv: rsv << 4,
+            opcode,
+            key,
+            len: if is_control { len % 126 } else { len },
+        }
+    }
+}
+
+fn rules_for(header: &Header) -> Rules {
+    Rules { reserved: Reserved::Any, in_message: header.opcode == OpCode::Continue, ..lax() }
+}
+
+proptest! {
+    #[test]
+    fn s5_2_what_is_encoded_is_parsed(header in headers(), more: Vec<u8>) {
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        let len = bytes.len();
+        prop_assert_eq!(len, header.encoded_len());
+        prop_assert!(len <= MAX_HEADER);
+        bytes.extend_from_slice(&more);
+        prop_assert_eq!(Header::parse(&bytes, &rules_for(&header)), Ok(Some((header, len))));
+    }
+
+    #[test]
+    fn f12_a_cut_header_is_not_there_yet(header in headers()) {
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        for at in 0..bytes.len() {
+            prop_assert_eq!(Header::parse(&bytes[..at], &rules_for(&header)), Ok(None));
+        }
+    }
+
+    #[test]
+    fn f12_a_cut_header_never_gives_another_answer(bytes: [u8; MAX_HEADER], max_frame: u64, bytes_left: u64) {
+        for mut rules in situations() {
+            (rules.max_frame, rules.room.bytes) = (max_frame, bytes_left);
+            let whole = Header::parse(&bytes, &rules);
+            for at in 0..bytes.len() {
+                let cut = Header::parse(&bytes[..at], &rules);
+                prop_assert!(cut == Ok(None) || cut == whole, "{at}: {cut:?}, {whole:?}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use super::ProtocolError;
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
-use super::header::{Header, MAX_HEADER, OpCode, Rules};
+use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
 use super::mask;
 use super::utf8::Utf8;
 
@@ -58,15 +58,18 @@ impl Incoming {
         message: Option<&Assembler>,
         keep: Keep,
     ) -> Result<Option<Frame>, ProtocolError> {
-        if let Some(partial) = self.partial.take() {
+        if let Some(mut partial) = self.partial.take() {
+            if keep == Keep::Close && partial.header.opcode != OpCode::Close {
+                partial.content = Content::Skipped;
+            }
             return self.go_on(partial, input);
         }
         let Some(header) = self.header(input, rules)? else { return Ok(None) };
         let is_kept = keep == Keep::All || header.opcode == OpCode::Close;
+        let content = if is_kept { Content::begin(&header, rules, message) } else { Content::Skipped };
         if is_kept && len64(input.len()) >= header.len {
-            return whole_frame(&header, input).map(Some);
+            return whole_frame(&header, content, input).map(Some);
         }
-        let content = if is_kept { Content::begin(&header, message) } else { Content::Skipped };
         self.go_on(Box::new(Partial { header, received: 0, content }), input)
     }
 
@@ -77,11 +80,11 @@ impl Incoming {
 
     /// Reads a header, from what is stashed of it and from the input.
     fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
-        if self.stub.len == 0 {
-            if let Some((header, len)) = Header::parse(input, rules)? {
-                take_front(input, len);
-                return Ok(Some(header));
-            }
+        if self.stub.len == 0
+            && let Some((header, len)) = Header::parse(input, rules)?
+        {
+            take_front(input, len);
+            return Ok(Some(header));
         }
         while let Some(byte) = take_front(input, 1).first() {
             self.stub.push(*byte);
@@ -108,29 +111,36 @@ impl Incoming {
 }
 
 /// A frame that lies in the input as a whole: unmasked there, and taken out with one copy.
-fn whole_frame(header: &Header, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
+fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
     if let Some(key) = header.key {
         mask::apply(key, 0, bytes);
     }
-    let payload = if is_whole_text(header) {
-        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-        Payload::text(text.to_owned())
-    } else {
-        Payload::Bytes(bytes.to_vec())
+    let payload = match content {
+        Content::Text(..) => {
+            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
+            Payload::text(text.to_owned())
+        }
+        // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
+        Content::Fragment(_, mut utf8) => {
+            utf8.feed(bytes, |_| {})?;
+            Payload::Bytes(bytes.to_vec())
+        }
+        Content::Bytes(_) | Content::Skipped => Payload::Bytes(bytes.to_vec()),
     };
     Ok(Frame::with_header(header, payload))
 }
 
-/// Whether the payload is text as it stands: not a fragment, not what an extension has made of it.
-fn is_whole_text(header: &Header) -> bool {
-    header.opcode == OpCode::Text && header.fin && header.rsv == 0
+/// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the
+/// program need not mark what it has changed: it alone knows.
+fn is_plain(header: &Header, rules: &Rules) -> bool {
+    header.rsv == 0 && rules.reserved != Reserved::Any
 }
 
 impl Content {
-    fn begin(header: &Header, message: Option<&Assembler>) -> Self {
+    fn begin(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
         match header.opcode {
-            _ if header.rsv != 0 => Self::Bytes(Vec::new()),
+            _ if !is_plain(header, rules) => Self::Bytes(Vec::new()),
             OpCode::Text if header.fin => Self::Text(String::new(), Utf8::default()),
             OpCode::Text => Self::Fragment(Vec::new(), Utf8::default()),
             OpCode::Continue => match message.and_then(Assembler::utf8) {

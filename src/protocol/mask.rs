@@ -62,7 +62,8 @@ mod tests {
     /// The algorithm as §5.3 writes it: octet i of the payload with octet i modulo 4 of the key.
     fn by_the_book(key: Key, offset: u64, bytes: &mut [u8]) {
         for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte ^= key[((i as u64 + offset) % 4) as usize];
+            let octet = (i as u64).wrapping_add(offset) % 4;
+            *byte ^= key[octet as usize];
         }
     }
 

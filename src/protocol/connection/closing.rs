@@ -53,7 +53,7 @@ impl Connection {
     /// frame came before (§7.1.5); the connection is closed then.
     pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         let lost = match &mut self.phase {
-            Phase::Opening(_) | Phase::Answering => ProtocolError::HandshakeCut,
+            Phase::Opening(_) | Phase::Answering { .. } => ProtocolError::HandshakeCut,
             Phase::Open | Phase::CloseSent => ProtocolError::ConnectionLost,
             Phase::Draining(drain) => {
                 drain.has_ended = true;
@@ -95,7 +95,7 @@ impl Connection {
                 Err(ProtocolError::IdleTimeout)
             }
             Phase::Open => self.ping_is_due(now, out),
-            Phase::Opening(_) | Phase::Answering => {
+            Phase::Opening(_) | Phase::Answering { .. } => {
                 self.fail(ProtocolError::HandshakeTimeout, now, out);
                 Err(ProtocolError::HandshakeTimeout)
             }
@@ -144,7 +144,7 @@ impl Connection {
     pub(super) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.message = None;
         match self.phase {
-            Phase::Opening(_) | Phase::Answering => self.fail_opening(err, now, out),
+            Phase::Opening(_) | Phase::Answering { .. } => self.fail_opening(err, now, out),
             Phase::Open => {
                 self.phase = Phase::Failed;
                 self.mark = now.checked_add(self.config.close_timeout);

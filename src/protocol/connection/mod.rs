@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use self::closing::Drain;
 use self::opening::Opening;
-use super::assembler::{Assembler, whole_message};
+use super::assembler::{self, Assembler, whole_message};
 use super::frame::{Frame, len64};
 use super::handshake::{Request, Response};
 use super::header::{OpCode, Reserved, Rules};
@@ -50,7 +50,10 @@ enum Phase {
     /// The head of the peer is awaited, the request by a server, the response by a client.
     Opening(Box<Opening>),
     /// A server has the request, and the front end owes the response.
-    Answering,
+    Answering {
+        /// Whether the method is `HEAD`, to which no body is an answer.
+        head_only: bool,
+    },
     Open,
     /// Our Close is out, the peer's is awaited.
     CloseSent,
@@ -137,7 +140,7 @@ impl Connection {
     /// Returns the state of the connection.
     pub fn state(&self) -> State {
         match self.phase {
-            Phase::Opening(_) | Phase::Answering => State::Connecting,
+            Phase::Opening(_) | Phase::Answering { .. } => State::Connecting,
             Phase::Open => State::Open,
             Phase::CloseSent | Phase::CloseReceived | Phase::Failed | Phase::Draining(_) => State::Closing,
             Phase::Closed => State::Closed,
@@ -172,7 +175,7 @@ impl Connection {
         let received = match self.phase {
             Phase::Open | Phase::CloseSent => self.receive_frames(input, now, out),
             Phase::Opening(_) => self.receive_head(input),
-            Phase::Answering => Ok(None),
+            Phase::Answering { .. } => Ok(None),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
                 self.discard(input);
                 Ok(None)
@@ -193,7 +196,9 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
         let accepted = match self.phase {
-            Phase::Open | Phase::CloseSent => self.take_frame(frame, now, out),
+            Phase::Open => self.take_frame(frame, now, out),
+            // After our Close only the peer's counts, also of what came before it (§5.5.1, §7.1.4).
+            Phase::CloseSent if frame.opcode() == OpCode::Close => self.take_frame(frame, now, out),
             _ => Ok(None),
         };
         accepted.inspect_err(|err| self.fail(*err, now, out))
@@ -217,11 +222,6 @@ impl Connection {
             if event.is_some() {
                 return Ok(event);
             }
-            // A Close has been answered: what follows it is discarded (§5.5.1).
-            if !matches!(self.phase, Phase::Open | Phase::CloseSent) {
-                self.discard(input);
-                break;
-            }
         }
         Ok(None)
     }
@@ -229,23 +229,20 @@ impl Connection {
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Close } else { Keep::All };
         let frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
-        if let Some(frame) = &frame {
-            if !frame.is_control() {
-                self.in_message = !frame.is_final();
-            }
+        if let Some(frame) = frame.as_ref().filter(|frame| !frame.is_control()) {
+            self.in_message = !frame.is_final();
         }
         Ok(frame)
     }
 
     fn rules(&self) -> Rules {
-        let assembled = self.message.as_ref().map_or(0, |message| message.len());
         Rules {
             role: self.role,
             masking_strict: self.config.masking_strict,
             reserved: self.reserved,
             in_message: self.in_message,
             max_frame: len64(self.config.max_frame_size),
-            room: len64(self.config.max_message_size.saturating_sub(assembled)),
+            room: assembler::room(self.message.as_deref(), &self.config),
         }
     }
 
@@ -294,10 +291,10 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        if self.config.answers == Answers::Automatic {
-            if let Some(pong) = self.answer(payload.clone()) {
-                self.send_frame(pong, now, out)?;
-            }
+        if self.config.answers == Answers::Automatic
+            && let Some(pong) = self.answer(payload.clone())
+        {
+            self.send_frame(pong, now, out)?;
         }
         Ok(Some(Event::Ping(payload)))
     }
@@ -316,6 +313,7 @@ impl Connection {
             return Ok(Some(event));
         }
         self.phase = Phase::CloseReceived;
+        self.mark = now.checked_add(self.config.close_timeout);
         if self.config.answers == Answers::Automatic {
             self.send_frame(Frame::close(code, ""), now, out)?;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Connection, Event, Phase};
+use super::{Connection, Event, Phase, State};
 use crate::protocol::handshake::head::HeadBuffer;
 use crate::protocol::handshake::{Request, Response, client, server};
 use crate::protocol::header::Reserved;
@@ -40,7 +40,8 @@ impl Connection {
     ) -> Result<Self, ProtocolError> {
         client::complete(&mut request, &config);
         client::check_request(&request)?;
-        request.encode(out)?;
+        let start = out.len();
+        request.encode(out).inspect_err(|_| out.truncate(start))?;
         Ok(Self::new(config, Role::Client, Opening::new(Some(request)), now))
     }
 
@@ -60,12 +61,10 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        if !matches!(self.phase, Phase::Answering) {
-            return Err(ProtocolError::NotOpen);
-        }
+        let Phase::Answering { head_only } = self.phase else { return Err(ProtocolError::NotOpen) };
         let is_upgrade = response.status() == SWITCHING_PROTOCOLS;
         let checked = if is_upgrade { self.check_upgrade(request, response) } else { Ok(()) };
-        let written = checked.and_then(|()| response.encode_for(request.method() == "HEAD", out));
+        let written = checked.and_then(|()| response.encode_for(head_only, out));
         if let Err(err) = written {
             self.refuse(err, now, out);
             return Err(err);
@@ -78,10 +77,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason.
+    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason; does nothing
+    /// if no answer is owed.
     pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        // It cannot fail: the response is ours.
-        let _ = server::refusal(reason).encode_for(false, out);
+        if self.role == Role::Client || self.state() != State::Connecting {
+            return;
+        }
+        // RFC 9110 §9.3.2: the answer to HEAD has no body, a refusal no less. It cannot fail: the response is ours.
+        let head_only = matches!(self.phase, Phase::Answering { head_only: true });
+        let _ = server::refusal(reason).encode_for(head_only, out);
         self.drain(true, now);
     }
 
@@ -101,11 +105,11 @@ impl Connection {
         while opening.head.push(input, &self.config)? {
             let Some(request) = &opening.request else {
                 let request = server::parse_request(opening.head.bytes(), &self.config)?;
+                self.phase = Phase::Answering { head_only: request.method() == "HEAD" };
                 // What is wrong with an upgrade is refused before a program acts on it.
                 if request.is_upgrade() {
                     server::check_upgrade(&request, &self.config)?;
                 }
-                self.phase = Phase::Answering;
                 return Ok(Some(Event::Request(request)));
             };
             let response = client::parse_response(opening.head.bytes(), &self.config)?;

@@ -1,0 +1,180 @@
+//! What a peer may say from the first byte of the handshake on: random, well-formed, and then damaged.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sockeye::Message;
+use sockeye::protocol::Role;
+
+use crate::wire::{self, BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, PING, PONG, TEXT, TEXT_BEGINS};
+
+const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+    Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// It opens a client that does not look at the accept value.
+const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n\
+    HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// Something that a peer says.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    /// A message in fragments that end at the cuts, with a control frame behind some of them.
+    Message(Message, Vec<(Index, Option<Control>)>),
+    /// The same with a text that may not be one.
+    Text(Vec<u8>, Vec<(Index, Option<Control>)>),
+    Control(Control),
+    Close(Vec<u8>),
+    Bytes(Vec<u8>),
+}
+
+/// A control frame that leaves the connection open: its first byte and its payload.
+#[derive(Debug, Clone)]
+pub(crate) struct Control(u8, Vec<u8>);
+
+impl Control {
+    fn encode(&self, sender: Role) -> Vec<u8> {
+        wire::frame(sender, self.0, &self.1)
+    }
+}
+
+impl Piece {
+    fn encode(&self, sender: Role) -> Vec<u8> {
+        match self {
+            Self::Message(message, cuts) => {
+                fragments(sender, message.is_text(), &message.clone().into_data(), cuts)
+            }
+            Self::Text(bytes, cuts) => fragments(sender, true, bytes, cuts),
+            Self::Control(control) => control.encode(sender),
+            Self::Close(payload) => wire::frame(sender, CLOSE, payload),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The same without control frames.
+    pub(crate) fn quietly(&self) -> Option<Self> {
+        match self {
+            Self::Message(message, cuts) => {
+                let quiet = cuts.iter().map(|(cut, _)| (*cut, None)).collect();
+                Some(Self::Message(message.clone(), quiet))
+            }
+            Self::Control(_) => None,
+            piece => Some(piece.clone()),
+        }
+    }
+}
+
+fn fragments(sender: Role, is_text: bool, payload: &[u8], cuts: &[(Index, Option<Control>)]) -> Vec<u8> {
+    let mut ends: Vec<_> =
+        cuts.iter().map(|(cut, control)| (cut.index(payload.len() + 1), control)).collect();
+    ends.sort_by_key(|(end, _)| *end);
+    let (whole, mut first) = if is_text { (TEXT, TEXT_BEGINS) } else { (BINARY, BINARY_BEGINS) };
+    let (mut bytes, mut start) = (Vec::new(), 0);
+    for (end, control) in &ends {
+        bytes.extend(wire::frame(sender, first, &payload[start..*end]));
+        bytes.extend(control.iter().flat_map(|control| control.encode(sender)));
+        (first, start) = (GOES_ON, *end);
+    }
+    let last = if ends.is_empty() { whole } else { ENDS };
+    bytes.extend(wire::frame(sender, last, &payload[start..]));
+    bytes
+}
+
+/// All that a peer says, the handshake included.
+pub(crate) fn stream(sender: Role, pieces: &[Piece]) -> Vec<u8> {
+    let head = if sender == Role::Client { REQUEST } else { RESPONSE };
+    let frames = pieces.iter().flat_map(|piece| piece.encode(sender));
+    head.iter().copied().chain(frames).collect()
+}
+
+/// Cuts bytes into pieces that end at these places.
+pub(crate) fn split<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+    ends.extend([0, bytes.len()]);
+    ends.sort_unstable();
+    ends.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
+}
+
+pub(crate) fn role() -> impl Strategy<Value = Role> {
+    prop::sample::select(vec![Role::Client, Role::Server])
+}
+
+pub(crate) fn cuts() -> impl Strategy<Value = Vec<Index>> {
+    prop::collection::vec(any::<Index>(), 0..12)
+}
+
+pub(crate) fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        "\\PC{0,40}".prop_map(Message::text),
+        prop::collection::vec(any::<u8>(), 0..300).prop_map(Message::binary),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    let payload = prop::collection::vec(any::<u8>(), 0..=125);
+    (prop::sample::select(vec![PING, PONG]), payload).prop_map(|(first, payload)| Control(first, payload))
+}
+
+fn close() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(Vec::new()),
+        (1000u16..5000, "\\PC{0,20}")
+            .prop_map(|(code, reason)| { [&code.to_be_bytes()[..], reason.as_bytes()].concat() }),
+        prop::collection::vec(any::<u8>(), 0..20),
+    ]
+}
+
+/// A message, sent by the rules.
+pub(crate) fn fragmented() -> impl Strategy<Value = Piece> {
+    let cuts = prop::collection::vec((any::<Index>(), prop::option::of(control())), 0..5);
+    (message(), cuts).prop_map(|(message, cuts)| Piece::Message(message, cuts))
+}
+
+/// A text with a byte in it that may break it.
+fn nearly_text() -> impl Strategy<Value = Piece> {
+    let cuts = prop::collection::vec((any::<Index>(), prop::option::of(control())), 0..3);
+    ("\\PC{1,20}", any::<Index>(), any::<u8>(), cuts).prop_map(|(text, at, byte, cuts)| {
+        let mut bytes = text.into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        Piece::Text(bytes, cuts)
+    })
+}
+
+/// Everything that a peer may say by the rules and go on.
+pub(crate) fn proper() -> impl Strategy<Value = Vec<Piece>> {
+    let piece = prop_oneof![3 => fragmented(), 1 => control().prop_map(Piece::Control)];
+    prop::collection::vec(piece, 0..6)
+}
+
+/// A stream that may end in a Close, or in garbage, or have a byte changed anywhere.
+pub(crate) fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
+    let garbage = prop::collection::vec(any::<u8>(), 0..60);
+    let end = prop_oneof![
+        close().prop_map(|payload| vec![Piece::Close(payload)]),
+        garbage.prop_map(|bytes| vec![Piece::Bytes(bytes)]),
+        nearly_text().prop_map(|text| vec![text]),
+        (close(), fragmented()).prop_map(|(payload, more)| vec![Piece::Close(payload), more]),
+        Just(Vec::new()),
+    ];
+    let damage = prop::option::of((any::<Index>(), any::<u8>()));
+    (proper(), end, damage).prop_map(move |(pieces, end, damage)| {
+        let mut bytes = stream(sender, &[pieces, end].concat());
+        if let Some((at, byte)) = damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+/// Reads the frames behind the head that a server has sent first; behind a refusal there are none.
+pub(crate) fn frames_of(sender: Role, out: &[u8]) -> Vec<wire::Read> {
+    if sender == Role::Client {
+        return wire::frames(out);
+    }
+    if !out.starts_with(b"HTTP/1.1 101 ") {
+        return Vec::new();
+    }
+    let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    wire::frames(&out[end + 4..])
+}

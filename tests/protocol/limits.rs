@@ -1,0 +1,120 @@
+//! The limits on what a peer may send (M3 to M5, F1), enforced before anything is stored.
+
+use sockeye::protocol::{Config, ProtocolError, Role, State};
+
+use crate::pair::{End, Seen};
+use crate::wire::{self, BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, TEXT, TEXT_BEGINS};
+
+fn limited(config: Config) -> End {
+    End::open(Role::Server, config)
+}
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    wire::frame(Role::Client, first, payload)
+}
+
+fn failed(err: ProtocolError) -> Vec<Seen> {
+    vec![Seen::Failed(err)]
+}
+
+#[test]
+fn m3_the_limit_of_a_message_is_inclusive() {
+    for first in [TEXT, BINARY] {
+        let mut server = limited(Config { max_message_size: 300, ..Config::default() });
+        assert_eq!(server.feed(&frame(first, &[b'x'; 300])).len(), 1);
+        let seen = server.feed(&wire::header(Role::Client, first, 301));
+        assert_eq!(seen, failed(ProtocolError::MessageTooLong), "from the header alone");
+        assert!(wire::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
+    }
+}
+
+#[test]
+fn m3_the_limit_of_a_message_counts_all_its_fragments() {
+    for first in [TEXT_BEGINS, BINARY_BEGINS] {
+        let mut server = limited(Config { max_message_size: 300, ..Config::default() });
+        for (first, len) in [(first, 100), (GOES_ON, 100), (ENDS, 100)] {
+            assert_ne!(server.feed(&frame(first, &vec![b'x'; len])), failed(ProtocolError::MessageTooLong));
+        }
+        server.feed(&frame(first, &[b'x'; 100]));
+        server.feed(&frame(GOES_ON, &[b'x'; 100]));
+        let seen = server.feed(&wire::header(Role::Client, ENDS, 101));
+        assert_eq!(seen, failed(ProtocolError::MessageTooLong), "from the header alone");
+    }
+}
+
+#[test]
+fn m3_the_next_message_has_the_whole_limit_again() {
+    let mut server = limited(Config { max_message_size: 10, ..Config::default() });
+    for _ in 0..5 {
+        server.feed(&frame(BINARY_BEGINS, &[0; 9]));
+        assert_eq!(server.feed(&frame(ENDS, &[0; 1])), [Seen::binary([0; 10])]);
+        assert_eq!(server.feed(&frame(BINARY, &[0; 10])), [Seen::binary([0; 10])]);
+    }
+}
+
+#[test]
+fn m3_the_limit_of_a_frame() {
+    let mut server = limited(Config { max_frame_size: 100, ..Config::default() });
+    server.feed(&frame(BINARY_BEGINS, &[0; 100]));
+    assert_eq!(server.feed(&frame(ENDS, &[0; 100])), [Seen::binary([0; 200])]);
+    let seen = server.feed(&wire::header(Role::Client, BINARY, 101));
+    assert_eq!(seen, failed(ProtocolError::FrameTooLong));
+    assert!(wire::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
+}
+
+#[test]
+fn m4_fragments_are_counted_without_control_frames() {
+    let mut server = limited(Config { max_fragments: Some(2), ..Config::default() });
+    server.feed(&frame(TEXT_BEGINS, b"1"));
+    for _ in 0..10 {
+        server.feed(&frame(wire::PONG, b""));
+    }
+    assert_eq!(server.feed(&frame(ENDS, b"2")), [Seen::text("12")]);
+}
+
+#[test]
+fn m4_by_default_a_message_may_have_262_144_fragments() {
+    let mut server = limited(Config::default());
+    let most = Config::default().max_message_size / 64;
+    server.feed(&frame(BINARY_BEGINS, &[0]));
+    let fragments = frame(GOES_ON, &[0]).repeat(most - 1);
+    assert_eq!(server.feed(&fragments), []);
+    assert_eq!(server.feed(&frame(GOES_ON, &[0])), failed(ProtocolError::TooManyFragments));
+}
+
+#[test]
+fn m5_empty_fragments_are_counted() {
+    let mut server = limited(Config::default());
+    assert_eq!(server.feed(&frame(TEXT_BEGINS, b"")), []);
+    assert_eq!(server.feed(&frame(GOES_ON, b"").repeat(1023)), []);
+    assert_eq!(server.feed(&frame(GOES_ON, b"one with a byte is none of them")), []);
+    assert_eq!(server.feed(&frame(GOES_ON, b"")), failed(ProtocolError::TooManyFragments));
+    assert!(wire::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
+}
+
+#[test]
+fn m3_the_limits_are_for_messages_not_for_control_frames() {
+    let config =
+        Config { max_message_size: 1, max_frame_size: 1, max_fragments: Some(1), ..Config::default() };
+    let mut server = limited(config);
+    assert_eq!(server.feed(&frame(wire::PING, &[7; 125])), [Seen::Ping(vec![7; 125])]);
+    assert_eq!(server.feed(&frame(BINARY, &[7])), [Seen::binary([7])]);
+    assert_eq!(server.state(), State::Open);
+}
+
+#[test]
+fn m4_fragments_are_counted() {
+    let mut server = limited(Config { max_fragments: Some(5), ..Config::default() });
+    server.feed(&frame(TEXT_BEGINS, b"1"));
+    for _ in 0..3 {
+        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+    }
+    assert_eq!(server.feed(&frame(ENDS, b"5")), [Seen::text("1xxx5")]);
+    server.feed(&frame(TEXT_BEGINS, b"1"));
+    for _ in 0..4 {
+        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+    }
+    let seen = server.feed(&wire::header(Role::Client, ENDS, 1));
+    assert_eq!(seen, failed(ProtocolError::TooManyFragments), "from the header alone");
+    assert!(wire::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
+}

@@ -1,0 +1,257 @@
+//! `Answers::Manual`: the front end sees every frame first, and sends every answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
+use sockeye::{CloseCode, Frame, Message, OpCode, Response};
+
+use crate::pair::{End, Seen, request};
+use crate::wire::{self, BINARY, CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS};
+
+fn manual() -> Config {
+    Config { answers: Answers::Manual, ..Config::default() }
+}
+
+/// The next event of a server, out of a whole frame of the client.
+fn event(server: &mut End, first: u8, payload: &[u8]) -> Result<Event, ProtocolError> {
+    let mut bytes = wire::frame(Role::Client, first, payload);
+    let event = server.core.receive(&mut bytes.as_mut_slice(), server.now, &mut server.out)?;
+    Ok(event.unwrap())
+}
+
+fn frame(server: &mut End, first: u8, payload: &[u8]) -> Frame {
+    match event(server, first, payload) {
+        Ok(Event::Frame(frame)) => frame,
+        other => panic!("not a frame: {other:?}"),
+    }
+}
+
+fn accept(server: &mut End, frame: Frame) -> Result<Option<Event>, ProtocolError> {
+    server.core.accept(frame, server.now, &mut server.out)
+}
+
+#[test]
+fn manual_frames_come_out_before_the_core_acts_on_them() {
+    let mut server = End::open(Role::Server, manual());
+    let bytes = [
+        wire::frame(Role::Client, TEXT_BEGINS, b"a"),
+        wire::frame(Role::Client, PING, b"p"),
+        wire::frame(Role::Client, ENDS, b"b"),
+        wire::close(Role::Client, 1000, b"c"),
+    ];
+    let expected = [
+        Seen::Frame(OpCode::Text, false, b"a".to_vec()),
+        Seen::Frame(OpCode::Ping, true, b"p".to_vec()),
+        Seen::Ping(b"p".to_vec()),
+        Seen::Frame(OpCode::Continue, true, b"b".to_vec()),
+        Seen::text("ab"),
+        Seen::Frame(OpCode::Close, true, b"\x03\xe8c".to_vec()),
+        Seen::close(CloseCode::Normal, "c"),
+    ];
+    assert_eq!(server.feed(&bytes.concat()), expected);
+    let sent = wire::frames(&server.out);
+    assert!(sent[0].is(PONG, b"p") && sent[1].is(CLOSE, &1000_u16.to_be_bytes()));
+    assert_eq!(server.state(), State::Closing);
+}
+
+#[test]
+fn manual_a_frame_that_is_kept_has_not_been() {
+    let mut server = End::open(Role::Server, manual());
+    for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_BEGINS, b"z")] {
+        frame(&mut server, first, payload);
+    }
+    assert_eq!((server.state(), server.out.len()), (State::Open, 0));
+    frame(&mut server, ENDS, b"z");
+    let whole = frame(&mut server, TEXT, b"here again");
+    assert!(
+        matches!(accept(&mut server, whole), Ok(Some(Event::Message(text))) if text == "here again".into())
+    );
+}
+
+#[test]
+fn manual_a_frame_may_be_changed() {
+    let mut server = End::open(Role::Server, manual());
+    let mut changed = frame(&mut server, TEXT, b"upstream");
+    changed.payload_mut().make_ascii_uppercase();
+    assert!(
+        matches!(accept(&mut server, changed), Ok(Some(Event::Message(text))) if text == "UPSTREAM".into())
+    );
+
+    let mut spoilt = frame(&mut server, TEXT, b"upstream");
+    spoilt.payload_mut().push(0xff);
+    assert_eq!(accept(&mut server, spoilt).unwrap_err(), ProtocolError::InvalidUtf8);
+}
+
+#[test]
+fn manual_rules_of_the_wire_hold_whatever_is_kept() {
+    let mut server = End::open(Role::Server, manual());
+    frame(&mut server, TEXT_BEGINS, b"kept");
+    let interrupted = event(&mut server, TEXT, b"new").unwrap_err();
+    assert_eq!(interrupted, ProtocolError::InterruptedMessage);
+}
+
+#[test]
+fn manual_the_front_end_owes_the_pong() {
+    let mut server = End::open(Role::Server, manual());
+    let ping = frame(&mut server, PING, b"well?");
+    assert!(matches!(accept(&mut server, ping), Ok(Some(Event::Ping(payload))) if payload == b"well?"));
+    assert!(server.out.is_empty());
+    assert_eq!(server.core.answer(b"well?".to_vec()).unwrap().payload(), b"well?");
+
+    server.core.hold_pongs();
+    assert!(server.core.answer(b"first".to_vec()).is_none());
+    assert!(server.core.answer(b"second".to_vec()).is_none());
+    assert_eq!(server.core.release_pongs().unwrap().payload(), b"second");
+}
+
+#[test]
+fn manual_the_front_end_owes_the_reply_to_a_close() {
+    let mut server = End::open(Role::Server, manual());
+    server.advance(Duration::from_secs(5));
+    let close = frame(&mut server, CLOSE, &1001_u16.to_be_bytes());
+    let Ok(Some(Event::Close(code, _))) = accept(&mut server, close) else { panic!("it is a Close") };
+    assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
+    let reply = server.core.close_reply(code).unwrap();
+    server.core.send_frame(reply.clone(), server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(CLOSE, &1001_u16.to_be_bytes()));
+    assert!(server.core.close_reply(code).is_none(), "it is owed once");
+    assert_eq!(server.core.send_frame(reply, server.now, &mut server.out), Err(ProtocolError::NotOpen));
+    assert!(server.core.awaits_flush() && server.flush() && !server.core.awaits_flush());
+}
+
+#[test]
+fn manual_the_front_end_owes_the_close_that_fails() {
+    let mut server = End::open(Role::Server, manual());
+    assert!(server.core.failure(ProtocolError::InvalidUtf8).is_none(), "nothing has gone wrong yet");
+    let err = event(&mut server, TEXT, b"\xff").unwrap_err();
+    assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
+    let failure = server.core.failure(err).unwrap();
+    server.core.send_frame(failure, server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(CLOSE, &1007_u16.to_be_bytes()));
+    assert!(server.core.failure(err).is_none(), "it is owed once");
+    assert!(server.flush());
+}
+
+#[test]
+fn manual_a_close_that_is_owed_may_be_left_out() {
+    let mut server = End::open(Role::Server, manual());
+    let close = frame(&mut server, CLOSE, b"");
+    accept(&mut server, close).unwrap();
+    server.core.skip_close(server.now);
+    assert!(server.core.awaits_flush() && server.flush());
+
+    let mut client = End::open(Role::Client, manual());
+    let mut bytes = wire::frame(Role::Server, 0x83, b"");
+    client.core.receive(&mut bytes.as_mut_slice(), client.now, &mut client.out).unwrap_err();
+    client.core.skip_close(client.now);
+    assert!(client.flush());
+    assert_eq!((client.out.len(), client.core.receive_eof(), client.state()), (0, Ok(()), State::Closed));
+}
+
+#[test]
+fn manual_a_ping_that_is_due_is_handed_out() {
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
+    let mut server = End::open(Role::Server, config);
+    server.advance(Duration::from_secs(20));
+    let ping = server.core.tick(server.now, &mut server.out).unwrap().unwrap();
+    assert_eq!((ping.opcode(), server.out.len()), (OpCode::Ping, 0));
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(20)), "it counts as sent");
+}
+
+#[test]
+fn manual_config_serves_any_number_of_connections() {
+    let config = Arc::new(manual());
+    let now = std::time::Instant::now();
+    let ends: Vec<Connection> = (0..3).map(|_| Connection::server(Arc::clone(&config), now)).collect();
+    assert!(ends.iter().all(|end| end.role() == Role::Server && end.state() == State::Connecting));
+}
+
+#[test]
+fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
+    let mut server = End::open(Role::Server, config);
+    server.tick().unwrap();
+    server.take_out();
+    server.advance(Duration::from_secs(15));
+    let close = frame(&mut server, CLOSE, b"");
+    accept(&mut server, close).unwrap();
+    assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
+    assert_eq!(server.tick(), Ok(()));
+    assert_eq!(server.state(), State::Closed);
+}
+
+#[test]
+fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
+    let mut server = End::open(Role::Server, manual());
+    let text = frame(&mut server, TEXT, b"late");
+    let ping = frame(&mut server, PING, b"late");
+    server.close(CloseCode::Normal, "").unwrap();
+    assert!(matches!(accept(&mut server, text), Ok(None)));
+    assert!(matches!(accept(&mut server, ping), Ok(None)));
+    let close = frame(&mut server, CLOSE, b"");
+    assert!(matches!(accept(&mut server, close), Ok(Some(Event::Close(CloseCode::Status, _)))));
+}
+
+/// A server and a client that have agreed on an extension of the program, which turns every byte around.
+fn with_extension() -> End {
+    let mut asking = request();
+    asking.add_extension("x-turn");
+    let mut client = End::asking(Config::default(), asking);
+    let mut server = End::server(manual());
+    let (mut head, now) = (client.take_out(), server.now);
+    let core = &mut server.core;
+    let Ok(Some(Event::Request(request))) = core.receive(&mut head.as_mut_slice(), now, &mut server.out)
+    else {
+        panic!("it is a request")
+    };
+    let mut response = Response::from_request(&request).unwrap();
+    response.add_extension("x-turn");
+    core.respond(&request, &mut response, now, &mut server.out).unwrap();
+    assert_eq!(client.feed(&server.take_out()), [Seen::Response(101)]);
+    server
+}
+
+/// Feeds bytes in two reads; turns every frame around, and hands it back.
+fn feed_turning(server: &mut End, bytes: &[u8], at: usize) -> Result<Vec<Message>, ProtocolError> {
+    let (mut bytes, mut messages) = (bytes.to_vec(), Vec::new());
+    let (first, second) = bytes.split_at_mut(at);
+    for mut read in [first, second] {
+        while let Some(event) = server.core.receive(&mut read, server.now, &mut server.out)? {
+            let Event::Frame(mut frame) = event else { panic!("not a frame: {event:?}") };
+            frame.payload_mut().iter_mut().for_each(|byte| *byte = !*byte);
+            frame.set_rsv3(false);
+            if let Some(Event::Message(message)) = accept(server, frame)? {
+                messages.push(message);
+            }
+        }
+    }
+    Ok(messages)
+}
+
+#[test]
+fn s5_8_the_payload_of_an_extension_is_not_looked_at_before_the_program() {
+    let turned: Vec<u8> = "\u{1f41f} upstream".bytes().map(|byte| !byte).collect();
+    for mark in [0, 0x10] {
+        let whole = wire::frame(Role::Client, TEXT | mark, &turned);
+        let begins = wire::frame(Role::Client, TEXT_BEGINS | mark, &turned[..6]);
+        let ends = wire::frame(Role::Client, ENDS, &turned[6..]);
+        for bytes in [whole, [begins, ends].concat()] {
+            for at in 0..=bytes.len() {
+                let mut server = with_extension();
+                let messages = feed_turning(&mut server, &bytes, at);
+                assert_eq!(messages, Ok(vec![Message::text("\u{1f41f} upstream")]), "{mark} {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
+    let mut server = with_extension();
+    let mut frame = Frame::message(b"x".to_vec(), OpCode::Binary, true);
+    frame.set_rsv1(true).set_rsv3(true);
+    server.core.send_frame(frame, server.now, &mut server.out).unwrap();
+    assert!(wire::only(&server.out).is(BINARY | 0x50, b"x"));
+}

@@ -1,0 +1,76 @@
+//! §5.1 and §5.3: who masks, and how.
+
+use std::collections::HashSet;
+
+use sockeye::protocol::{Config, ProtocolError, Role, State};
+
+use crate::pair::{End, Pair, Seen};
+use crate::wire::{self, BINARY, TEXT};
+
+#[test]
+fn f2_s5_1_server_fails_on_an_unmasked_frame() {
+    let mut server = End::open(Role::Server, Config::default());
+    let seen = server.feed(&wire::frame(Role::Server, TEXT, b"as a server would"));
+    assert_eq!(seen, [Seen::Failed(ProtocolError::UnmaskedFrame)]);
+    assert!(wire::only(&server.out).is(wire::CLOSE, &1002_u16.to_be_bytes()));
+    assert_eq!(server.state(), State::Closing);
+}
+
+#[test]
+fn f2_s5_1_client_fails_on_a_masked_frame() {
+    let mut client = End::open(Role::Client, Config::default());
+    let seen = client.feed(&wire::frame(Role::Client, TEXT, b"as a client would"));
+    assert_eq!(seen, [Seen::Failed(ProtocolError::MaskedFrame)]);
+    assert!(wire::only(&client.out).is(wire::CLOSE, &1002_u16.to_be_bytes()));
+    assert_eq!(client.state(), State::Closing);
+}
+
+#[test]
+fn s5_1_both_are_taken_where_masking_is_not_strict() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = End::open(role, Config { masking_strict: false, ..Config::default() });
+        for sender in [Role::Client, Role::Server] {
+            let seen = end.feed(&wire::frame(sender, TEXT, b"either way"));
+            assert_eq!(seen, [Seen::text("either way")]);
+        }
+    }
+}
+
+#[test]
+fn f9_s5_3_client_has_a_fresh_key_for_every_frame() {
+    let mut client = End::open(Role::Client, Config { fragment_size: 10, ..Config::default() });
+    client.send("thirty bytes in three fragments");
+    client.core.ping("ping", client.now, &mut client.out).unwrap();
+    client.core.pong("pong", client.now, &mut client.out).unwrap();
+    client.close(sockeye::CloseCode::Normal, "").unwrap();
+    let keys: HashSet<_> = wire::frames(&client.out).iter().map(|frame| frame.key.unwrap()).collect();
+    assert_eq!(keys.len(), 4 + 3);
+}
+
+#[test]
+fn s5_1_server_never_masks() {
+    let mut server = End::open(Role::Server, Config::default());
+    server.send("plain");
+    server.feed(&wire::frame(Role::Client, wire::PING, b"ping"));
+    server.close(sockeye::CloseCode::Normal, "bye").unwrap();
+    assert!(wire::frames(&server.out).iter().all(|frame| frame.key.is_none()));
+}
+
+#[test]
+fn s5_3_payloads_of_every_length_to_100_arrive() {
+    let mut pair = Pair::open();
+    for len in 0..=100 {
+        let payload: Vec<u8> = (0..len).map(|i| i ^ 0x5a).collect();
+        pair.client.send(payload.as_slice());
+        pair.server.send(payload.as_slice());
+        let expected = vec![Seen::binary(payload)];
+        assert_eq!(pair.run(), (expected.clone(), expected));
+    }
+}
+
+#[test]
+fn s5_3_a_key_of_zeros_is_a_key() {
+    let mut server = End::open(Role::Server, Config::default());
+    let seen = server.feed(&[BINARY, 0x83, 0, 0, 0, 0, 1, 2, 3]);
+    assert_eq!(seen, [Seen::binary([1, 2, 3])]);
+}

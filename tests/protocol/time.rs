@@ -1,0 +1,227 @@
+//! What waits for time: the handshake, silence, Pings, the closing handshake, the end of TCP (L1 to L4).
+
+use std::time::{Duration, Instant};
+
+use sockeye::CloseCode;
+use sockeye::protocol::{Config, ProtocolError, Role, State};
+
+use crate::pair::{End, Pair, Seen};
+use crate::wire::{self, BINARY, BINARY_BEGINS, PING, TEXT};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How long from now something is due.
+fn due(end: &End) -> Option<Duration> {
+    end.core.deadline().map(|deadline: Instant| deadline - end.now)
+}
+
+/// An end that is open, with an idle time-out and automatic Pings.
+fn watchful(role: Role, idle: u64, ping: u64) -> End {
+    let seconds = |n| (n > 0).then_some(Duration::from_secs(n));
+    let config = Config { idle_timeout: seconds(idle), ping_interval: seconds(ping), ..Config::default() };
+    End::open(role, config)
+}
+
+#[test]
+fn h4_s4_1_a_server_that_says_nothing_is_given_up() {
+    let mut client = End::client(Config { handshake_timeout: 3 * SECOND, ..Config::default() });
+    client.take_out();
+    client.advance(2 * SECOND);
+    client.feed(b"HTTP/1.1 101");
+    assert_eq!(due(&client), Some(SECOND), "a byte now and then does not prolong it");
+    assert_eq!(client.tick(), Err(ProtocolError::HandshakeTimeout));
+    assert_eq!((client.state(), client.out.len()), (State::Closed, 0));
+}
+
+#[test]
+fn h4_s4_2_a_client_that_says_nothing_hears_nothing() {
+    let mut server = End::server(Config::default());
+    assert_eq!(due(&server), Some(10 * SECOND));
+    assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
+    assert_eq!((server.state(), server.out.len()), (State::Closed, 0));
+}
+
+#[test]
+fn h4_s4_2_a_client_that_does_not_finish_is_told() {
+    let mut server = End::server(Config::default());
+    server.feed(b"GET /chat HTTP/1.1\r\nHost: exa");
+    assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
+    assert!(server.out.starts_with(b"HTTP/1.1 408 "), "{}", server.out.escape_ascii());
+    assert_eq!(server.state(), State::Closing);
+    assert!(server.flush());
+    assert_eq!(server.feed(b"mple.com\r\n\r\n"), [], "too late");
+}
+
+#[test]
+fn h4_an_open_connection_has_no_deadline_of_its_own() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = End::open(role, Config::default());
+        assert_eq!(due(&end), None);
+        end.advance(1_000_000 * SECOND);
+        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(None)));
+        assert_eq!(end.state(), State::Open);
+    }
+}
+
+#[test]
+fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = End::open(role, Config { close_timeout: 5 * SECOND, ..Config::default() });
+        end.close(CloseCode::Normal, "").unwrap();
+        end.flush();
+        end.advance(4 * SECOND);
+        end.feed(&wire::frame(!role, TEXT, b"but I am still talking"));
+        assert_eq!(due(&end), Some(SECOND), "what it says does not prolong it");
+        assert_eq!(end.tick(), Err(ProtocolError::ConnectionLost));
+        assert_eq!((end.state(), end.core.deadline()), (State::Closed, None));
+    }
+}
+
+#[test]
+fn l1_s7_1_1_a_server_that_never_ends_tcp() {
+    let mut client = End::open(Role::Client, Config::default());
+    client.feed(&wire::close(Role::Server, 1000, b""));
+    client.flush();
+    assert_eq!(due(&client), Some(10 * SECOND));
+    assert_eq!(client.tick(), Ok(()), "the closing handshake is done: nothing is lost");
+    assert_eq!(client.state(), State::Closed);
+}
+
+#[test]
+fn l4_s7_1_1_after_our_last_word_the_peer_has_a_second() {
+    for failing in [wire::frame(Role::Client, 0x83, b""), wire::close(Role::Client, 1000, b"")] {
+        let mut server = End::open(Role::Server, Config::default());
+        server.feed(&failing);
+        assert_eq!(due(&server), Some(10 * SECOND), "until the Close is written");
+        server.advance(2 * SECOND);
+        assert!(server.flush());
+        assert_eq!(due(&server), Some(SECOND));
+        server.advance(SECOND / 2);
+        server.feed(&[0; 1000]);
+        assert!(!server.flush());
+        assert_eq!(due(&server), Some(SECOND / 2), "neither bytes nor another flush prolong it");
+        assert_eq!(server.tick(), Ok(()));
+        assert_eq!(server.state(), State::Closed);
+    }
+}
+
+#[test]
+fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
+    let mut server = End::open(Role::Server, Config::default());
+    server.feed(&wire::frame(Role::Client, 0x83, b""));
+    server.advance(9 * SECOND + SECOND / 2);
+    server.flush();
+    assert_eq!(due(&server), Some(SECOND / 2), "the drain does not outlast the close time-out");
+}
+
+#[test]
+fn l4_s7_1_1_after_our_last_word_the_peer_has_a_mebibyte() {
+    let mut server = End::open(Role::Server, Config::default());
+    server.feed(&wire::frame(Role::Client, 0x83, b""));
+    server.flush();
+    server.feed(&vec![0; 1024 * 1024 - 100]);
+    assert_eq!(server.state(), State::Closing);
+    server.feed(&[0; 100]);
+    assert_eq!((server.state(), server.core.deadline()), (State::Closed, None));
+}
+
+#[test]
+fn l2_a_peer_that_is_silent_is_gone_at_the_idle_timeout() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = watchful(role, 30, 0);
+        end.advance(29 * SECOND);
+        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(None)), "never early");
+        assert_eq!(due(&end), Some(SECOND));
+        assert_eq!(end.tick(), Err(ProtocolError::IdleTimeout));
+        assert_eq!((end.state(), end.out.len()), (State::Closed, 0));
+        assert_eq!(ProtocolError::IdleTimeout.close_code(), CloseCode::Abnormal);
+    }
+}
+
+#[test]
+fn l2_what_we_send_is_no_sign_of_the_peer() {
+    let mut server = watchful(Role::Server, 30, 0);
+    server.advance(20 * SECOND);
+    server.send("anybody there?");
+    assert_eq!(due(&server), Some(10 * SECOND));
+}
+
+#[test]
+fn l3_any_byte_counts_as_life() {
+    let mut server = watchful(Role::Server, 30, 0);
+    let message = wire::frame(Role::Client, BINARY, &[1; 100]);
+    for byte in &message[..message.len() - 1] {
+        server.advance(29 * SECOND);
+        assert_eq!(server.feed(&[*byte]), []);
+        assert_eq!(due(&server), Some(30 * SECOND));
+    }
+    server.advance(29 * SECOND);
+    assert_eq!(server.feed(&message[message.len() - 1..]), [Seen::binary([1; 100])]);
+}
+
+#[test]
+fn l3_no_byte_is_no_life() {
+    let mut server = watchful(Role::Server, 30, 0);
+    server.advance(20 * SECOND);
+    server.feed(b"");
+    assert_eq!(due(&server), Some(10 * SECOND));
+}
+
+#[test]
+fn l2_s5_5_2_a_ping_goes_out_after_silence() {
+    let mut server = watchful(Role::Server, 0, 20);
+    for _ in 0..3 {
+        assert_eq!(due(&server), Some(20 * SECOND));
+        assert_eq!(server.tick(), Ok(()));
+        assert!(wire::only(&server.take_out()).is(PING, b""));
+    }
+    server.advance(15 * SECOND);
+    server.feed(&wire::frame(Role::Client, BINARY_BEGINS, b"a fragment is a sign of life"));
+    assert_eq!(due(&server), Some(20 * SECOND));
+}
+
+#[test]
+fn l2_s5_5_2_a_pong_keeps_both_ends_alive() {
+    let config =
+        Config { ping_interval: Some(20 * SECOND), idle_timeout: Some(30 * SECOND), ..Config::default() };
+    let mut pair = Pair::open_with(Config::default(), config);
+    for _ in 0..10 {
+        assert_eq!(pair.server.tick(), Ok(()));
+        pair.client.now = pair.server.now;
+        assert_eq!(pair.run(), (vec![Seen::Ping(vec![])], vec![Seen::Pong(vec![])]));
+    }
+    assert_eq!(pair.states(), (State::Open, State::Open));
+}
+
+#[test]
+fn l2_s5_5_2_a_ping_that_is_not_answered_ends_in_the_idle_timeout() {
+    let mut server = watchful(Role::Server, 50, 20);
+    assert_eq!([server.tick(), server.tick()], [Ok(()), Ok(())]);
+    assert_eq!(wire::frames(&server.out).len(), 2);
+    assert_eq!(due(&server), Some(10 * SECOND));
+    assert_eq!(server.tick(), Err(ProtocolError::IdleTimeout));
+}
+
+#[test]
+fn l1_l2_the_idle_timeout_ends_with_our_close() {
+    let mut server = watchful(Role::Server, 3, 2);
+    server.close(CloseCode::Normal, "").unwrap();
+    assert_eq!(due(&server), Some(10 * SECOND));
+}
+
+#[test]
+fn l7_a_timeout_beyond_the_end_of_the_clock_never_comes() {
+    let config = Config {
+        handshake_timeout: Duration::MAX,
+        close_timeout: Duration::MAX,
+        idle_timeout: Some(Duration::MAX),
+        ping_interval: Some(Duration::MAX),
+        ..Config::default()
+    };
+    let mut server = End::server(config.clone());
+    assert_eq!(due(&server), None);
+    server = End::open(Role::Server, config);
+    assert_eq!(due(&server), None);
+    server.close(CloseCode::Normal, "").unwrap();
+    assert_eq!(due(&server), None);
+}
