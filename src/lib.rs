@@ -1,4 +1,57 @@
-//! Event-driven WebSockets.
+//! Event-driven WebSockets: implement [`Handler`], and a loop on a single thread does the rest.
+//!
+//! ```no_run
+//! // An echo server. Any browser, and any other client, can talk to it.
+//! sockeye::listen("127.0.0.1:3012", |out| {
+//!     move |msg| {
+//!         println!("received {msg}");
+//!         out.send(msg)
+//!     }
+//! })?;
+//! # sockeye::Result::Ok(())
+//! ```
+//!
+//! # How it works
+//!
+//! ```text
+//!                        one thread: WebSocket::run
+//!            +--------------------------------------------------+
+//!   TCP ---->|  connection 0:  socket  protocol  your Handler --|--.
+//!   TCP ---->|  connection 1:  socket  protocol  your Handler --|--|   on_open, on_message,
+//!   TCP ---->|  connection 2:  socket  protocol  your Handler --|--|   on_close, on_timeout ...
+//!            |  ...                                             |  |
+//!            |  listeners, time-outs, one buffer for all reads  |  |
+//!            +-------------------------^------------------------+  |
+//!                                      |  queue                    |
+//!                                      '------ Sender, Sender, ... <--- and any other thread
+//! ```
+//!
+//! - A [`Factory`], usually a closure, makes a [`Handler`] for every connection, and gives it a [`Sender`].
+//! - The loop calls the handlers, one at a time. They need no lock, no `Send`, no `'static`; and they must not block, as
+//!   everyone else waits for them.
+//! - A [`Sender`] queues what its connection is to do. It can be cloned, and used from any thread.
+//! - A loop has any number of listeners, and of connections of its own as a client: both roles have the same handlers.
+//! - [`Settings`] has all the limits. Nothing that a peer does can make the loop crash, wait, or grow without bound.
+//!
+//! [`listen`] and [`connect`] are for the simple cases; [`WebSocket`] and [`Builder`] for all others.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
+//!
+//! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
+//! their own. Neither build needs a C compiler or a library of the system.
+//!
+//! # Conformance
+//!
+//! The whole of RFC 6455, in both roles, strictly: the Autobahn test suite passes without an exception list. Where the
+//! code obeys a MUST, it names the section.
+//!
+//! # Portability
+//!
+//! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone.
 
 mod close;
 mod error;
@@ -118,3 +171,8 @@ where
     let mut socket = socket.run()?;
     socket.take_failure().map_or(Ok(()), Err)
 }
+
+/// The code of the README is tested like that of the documentation.
+#[cfg(all(doctest, feature = "reactor"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
