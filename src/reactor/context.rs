@@ -45,6 +45,7 @@ pub(super) struct Context {
     /// The time at which this turn of the loop has begun to work.
     pub(super) now: Instant,
     epoch: Instant,
+    #[expect(clippy::vec_box, reason = "the boxes are lent: a connection without output owns a pointer")]
     pool: Vec<Box<Output>>,
     /// Connections that have output, or are about to end.
     pub(super) dirty: Vec<u32>,

@@ -111,10 +111,10 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Kind::Unix(_, path) = &self.kind {
-            if let Err(err) = std::fs::remove_file(path) {
-                warn!("the socket {} could not be removed: {err}", path.display());
-            }
+        if let Kind::Unix(_, path) = &self.kind
+            && let Err(err) = std::fs::remove_file(path)
+        {
+            warn!("the socket {} could not be removed: {err}", path.display());
         }
     }
 }

@@ -96,6 +96,7 @@ enum Life {
 
 /// What is in a slot.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 enum Entry<H> {
     Dialing(Box<Dial<H>>),
     Connected(Connection<H>),
@@ -246,7 +247,7 @@ impl<F: Factory> Reactor<F> {
                 }
                 (AlarmKind::User(token), Some(Entry::Dialing(_))) => self.dial_timeout(name, token),
                 (AlarmKind::Connection, Some(Entry::Connected(connection))) => {
-                    connection.on_alarm(&mut self.cx)
+                    connection.on_alarm(&mut self.cx);
                 }
                 (AlarmKind::Connection, Some(Entry::Dialing(_))) => self.dial_alarm(name),
                 (_, Some(Entry::Changing) | None) => debug!("an alarm has outlived its connection"),

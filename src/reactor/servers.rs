@@ -78,10 +78,10 @@ impl<F: Factory> Reactor<F> {
         {
             return debug!("a connection is dropped: there is no room, not even to say so");
         }
-        if self.cx.settings.tcp_nodelay {
-            if let Err(err) = socket.set_nodelay() {
-                debug!("TCP_NODELAY could not be set: {err}");
-            }
+        if self.cx.settings.tcp_nodelay
+            && let Err(err) = socket.set_nodelay()
+        {
+            debug!("TCP_NODELAY could not be set: {err}");
         }
         let slot = self.entries.vacant_key();
         if let Err(err) = socket.register(&self.cx.registry, Token(slot), Interest::READABLE) {

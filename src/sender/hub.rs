@@ -287,10 +287,8 @@ impl Hub {
         queue.is_announced = has_more;
         drop(queue);
         for command in batch.iter() {
-            if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
-                if let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
-                    gauge.take_over(charge);
-                }
+            if let Some((gauge, charge)) = self.charged(command) {
+                gauge.take_over(charge);
             }
         }
         has_more
@@ -308,12 +306,8 @@ impl Hub {
         if queue.commands.len() >= self.capacity {
             return Err(QueueError::Full);
         }
-        if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
-            match self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
-                Some(gauge) => gauge.add_remote(charge),
-                // The connection has gone: nobody would read it.
-                None => return Ok(()),
-            }
+        if let Some((gauge, charge)) = self.charged(&command) {
+            gauge.add_remote(charge);
         }
         queue.commands.push_back(command);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
@@ -325,11 +319,17 @@ impl Hub {
     }
 
     fn count_local(&self, command: &Command) {
-        if let (Target::One { slot, id }, charge @ 1..) = (command.target, command.signal.charge()) {
-            if let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free) {
-                gauge.add_local(charge);
-            }
+        if let Some((gauge, charge)) = self.charged(command) {
+            gauge.add_local(charge);
         }
+    }
+
+    /// The gauge on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
+    fn charged(&self, command: &Command) -> Option<(&Gauge, usize)> {
+        let Target::One { slot, id } = command.target else { return None };
+        let charge = command.signal.charge();
+        let gauge = self.gauges.find(slot).filter(|gauge| charge > 0 && gauge.phase(id) != Phase::Free)?;
+        Some((gauge, charge))
     }
 
     /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
