@@ -11,7 +11,7 @@ use super::connection::{Connection, Moved, Name, Redirect};
 use super::dial::{Dial, Next};
 use super::socket::Socket;
 use super::timers::Owned;
-use super::{Entry, Reactor, index};
+use super::{Entry, Life, Reactor, index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Factory;
 use crate::handler::Handler;
@@ -22,7 +22,7 @@ use crate::sender::Sender;
 impl<F: Factory> Reactor<F> {
     /// Makes a new connection, on a stream if there is one already.
     pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<Name>) {
-        if self.life != super::Life::Running {
+        if self.life != Life::Running {
             return;
         }
         if self.entries.len() >= self.cx.settings.max_connections {
@@ -41,13 +41,16 @@ impl<F: Factory> Reactor<F> {
     fn no_room(&mut self, url: &Url, from: Option<Name>) {
         let err = Error::new(ErrorKind::Capacity, format!("no room for a connection to {url}"));
         assert!(!self.cx.settings.panic_on_new_connection, "{err}");
-        match from.and_then(|name| self.find(name)) {
+        let asker = from.and_then(|name| {
+            self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name))
+        });
+        match asker {
             Some(Entry::Connected(connection)) => {
-                if let Some(handler) = connection.handler_mut() {
-                    handler.on_error(err);
-                }
+                connection.call(&mut self.cx, |handler| handler.on_error(err));
             }
-            Some(Entry::Dialing(dial)) => dial.handler.on_error(err),
+            Some(Entry::Dialing(dial)) => {
+                dial.call(&mut self.cx, |handler| handler.on_error(err));
+            }
             Some(Entry::Changing) | None => {
                 error!("{err}");
                 // A loop that was asked for nothing else has nothing left to do.
@@ -110,8 +113,7 @@ impl<F: Factory> Reactor<F> {
         let Some(entry) = self.entries.get_mut(index(name.slot)) else { return };
         let Entry::Dialing(dial) = std::mem::replace(entry, Entry::Changing) else { return };
         let dial = *dial;
-        let mut connection =
-            Connection::new(name, socket, protocol, Some(dial.handler), Some(output), dial.timers);
+        let mut connection = Connection::new(name, socket, protocol, dial.handler, Some(output), dial.timers);
         connection.hears_writable();
         connection.begin_as_client(dial.early, dial.redirect, &mut self.cx);
         *entry = Entry::Connected(connection);
@@ -123,7 +125,7 @@ impl<F: Factory> Reactor<F> {
         assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be made: {err}");
         if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
             dial.give_up(&mut self.cx);
-            dial.handler.on_error(err);
+            dial.call(&mut self.cx, |handler| handler.on_error(err));
             self.cx.dead.push(name.slot);
         }
     }
@@ -134,7 +136,7 @@ impl<F: Factory> Reactor<F> {
             Ok(()) => {}
             Err(err) if matches!(err.kind, ErrorKind::Queue(_) | ErrorKind::Custom(_)) => {
                 if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-                    dial.handler.on_error(err);
+                    dial.call(&mut self.cx, |handler| handler.on_error(err));
                 }
             }
             Err(err) => self.fail_dial(name, err),
@@ -144,14 +146,14 @@ impl<F: Factory> Reactor<F> {
     pub(super) fn bury_dial(&mut self, mut dial: Dial<F::Handler>) {
         self.cx.timers.cancel_all(&mut dial.timers);
         self.cx.hub.vacate(dial.name.slot);
-        self.lose(Some(dial.handler));
+        self.lose(dial.handler);
     }
 
     /// The server has sent the client elsewhere: it dials again, with the same handler, in the same slot. Returns whether
     /// that is so.
     pub(super) fn move_on(&mut self, slot: u32) -> bool {
         let Some(entry) = self.entries.get_mut(index(slot)) else { return false };
-        if self.life != super::Life::Running || !matches!(entry, Entry::Connected(it) if it.has_moved()) {
+        if self.life != Life::Running || !matches!(entry, Entry::Connected(it) if it.has_moved()) {
             return false;
         }
         let Entry::Connected(connection) = std::mem::replace(entry, Entry::Changing) else { return false };

@@ -1,8 +1,10 @@
 //! What all connections of a loop share, apart from the slab that holds them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::error;
 use mio::Registry;
 
 use super::connection::Name;
@@ -74,6 +76,18 @@ impl Context {
             dead: Vec::new(),
             failure: None,
         }
+    }
+
+    /// Calls a handler. With [`Settings::catch_panics`] a panic ends here, as `None`, and costs one connection only.
+    pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
+        if !self.settings.catch_panics {
+            return Some(call());
+        }
+        let called = catch_unwind(AssertUnwindSafe(call));
+        if called.is_err() {
+            error!("a handler has panicked; its connection is closed");
+        }
+        called.ok()
     }
 
     /// Takes an empty output buffer.

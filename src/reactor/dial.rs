@@ -23,7 +23,8 @@ use crate::util::Timeout;
 #[derive(Debug)]
 pub(super) struct Dial<H> {
     pub(super) name: Name,
-    pub(super) handler: H,
+    /// `None` after it has panicked.
+    pub(super) handler: Option<H>,
     pub(super) redirect: Redirect,
     /// What waits for the connection to open.
     pub(super) early: Vec<Signal>,
@@ -63,7 +64,7 @@ impl<H: Handler> Dial<H> {
     pub(super) fn new(name: Name, handler: H, redirect: Redirect, early: Vec<Signal>, timers: Owned) -> Self {
         Self {
             name,
-            handler,
+            handler: Some(handler),
             redirect,
             early,
             timers,
@@ -85,7 +86,11 @@ impl<H: Handler> Dial<H> {
     }
 
     fn prepare(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Result<Next> {
-        self.request = Some(self.handler.build_request(&self.redirect.url)?);
+        let url = self.redirect.url.clone();
+        let Some(request) = self.call(cx, |handler| handler.build_request(&url)) else {
+            return Ok(Next::Wait);
+        };
+        self.request = Some(request?);
         if let Some(stream) = stream {
             let mut socket = Socket::from_std(stream)?;
             self.register(&mut socket, cx)?;
@@ -107,6 +112,18 @@ impl<H: Handler> Dial<H> {
                 Ok(Next::Wait)
             }
         }
+    }
+
+    /// Calls a method of the handler; one that panics, and is let, ends the dial, and is not called again.
+    pub(super) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+        let handler = self.handler.as_mut()?;
+        let called = cx.guard(|| method(handler));
+        if called.is_none() {
+            self.handler = None;
+            self.give_up(cx);
+            cx.dead.push(self.name.slot);
+        }
+        called
     }
 
     /// Ends all that is under way.

@@ -156,6 +156,7 @@ impl<F: Factory> Reactor<F> {
             self.factory.on_shutdown();
         }
         hub.close();
+        hub.clear();
         assert!(!self.cx.settings.panic_on_shutdown, "the loop has shut down");
         Ok(())
     }
@@ -230,7 +231,7 @@ impl<F: Factory> Reactor<F> {
         while let Some((name, found)) = self.resolver.next() {
             self.found(name, found);
         }
-        if self.life == Life::Stopping && !self.cx.hub.has_local() {
+        if self.life == Life::Stopping && !self.has_more_commands && !self.cx.hub.has_local() {
             self.close_all();
         }
     }
@@ -321,11 +322,6 @@ impl<F: Factory> Reactor<F> {
             Life::Closing => self.entries.is_empty(),
         }
     }
-
-    /// The entry with this name, if it is still there.
-    fn find(&mut self, name: Name) -> Option<&mut Entry<F::Handler>> {
-        self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name))
-    }
 }
 
 /// Lets a connection hear what the system says of its socket.
@@ -351,6 +347,14 @@ impl<H: Handler> Entry<H> {
 /// The slot as the slab counts it.
 fn index(slot: u32) -> usize {
     usize::try_from(slot).unwrap_or(usize::MAX)
+}
+
+impl<F: Factory> Drop for Reactor<F> {
+    /// Senders outlive the loop: they hear that it has gone.
+    fn drop(&mut self) {
+        self.cx.hub.close();
+        self.cx.hub.clear();
+    }
 }
 
 impl<F: Factory> std::fmt::Debug for Reactor<F> {

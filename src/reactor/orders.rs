@@ -91,7 +91,9 @@ impl<F: Factory> Reactor<F> {
         for (_, entry) in &mut self.entries {
             match entry {
                 Entry::Connected(connection) => connection.on_shutdown(&mut self.cx),
-                Entry::Dialing(dial) => dial.handler.on_shutdown(),
+                Entry::Dialing(dial) => {
+                    dial.call(&mut self.cx, Handler::on_shutdown);
+                }
                 Entry::Changing => {}
             }
         }
@@ -113,15 +115,15 @@ impl<F: Factory> Reactor<F> {
     fn dial_new_timeout(&mut self, name: Name, at: Option<std::time::Instant>, token: Token) {
         let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
         let result = match dial.set_timeout(at, token, &mut self.cx) {
-            Some(timeout) => dial.handler.on_new_timeout(token, timeout),
-            None => Err(Error::new(ErrorKind::Capacity, "no more time-outs can be set")),
+            Some(timeout) => dial.call(&mut self.cx, |handler| handler.on_new_timeout(token, timeout)),
+            None => Some(Err(Error::new(ErrorKind::Capacity, "no more time-outs can be set"))),
         };
-        self.after_dial_callback(name, result);
+        self.after_dial_callback(name, result.unwrap_or(Ok(())));
     }
 
     pub(super) fn dial_timeout(&mut self, name: Name, token: Token) {
         let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
-        let result = dial.handler.on_timeout(token);
-        self.after_dial_callback(name, result);
+        let result = dial.call(&mut self.cx, |handler| handler.on_timeout(token));
+        self.after_dial_callback(name, result.unwrap_or(Ok(())));
     }
 }

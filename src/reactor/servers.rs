@@ -12,7 +12,7 @@ use super::context::{Alarm, AlarmKind};
 use super::listener::{ACCEPT_BUDGET, Accepted};
 use super::socket::Socket;
 use super::timers::Owned;
-use super::{Entry, Reactor, index};
+use super::{Entry, Life, Reactor, index};
 use crate::factory::Factory;
 use crate::protocol;
 use crate::sender::Sender;
@@ -65,6 +65,9 @@ impl<F: Factory> Reactor<F> {
 
     /// Serves a stream that was accepted elsewhere.
     pub(super) fn adopt(&mut self, stream: TcpStream) {
+        if self.life != Life::Running {
+            return;
+        }
         match Socket::from_std(stream) {
             Ok(socket) => self.welcome(socket),
             Err(err) => self.not_welcome(&err),

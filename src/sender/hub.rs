@@ -256,11 +256,14 @@ impl Hub {
         }
     }
 
-    /// From now on other threads are refused; what they have queued is dropped.
+    /// From now on other threads are refused; what they have queued is still taken.
     pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.is_closed = true;
-        queue.commands.clear();
+        self.lock().is_closed = true;
+    }
+
+    /// Drops what other threads have queued, as nobody takes it any more.
+    pub(crate) fn clear(&self) {
+        self.lock().commands.clear();
     }
 
     /// Takes commands again, for another run.

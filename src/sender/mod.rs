@@ -224,8 +224,8 @@ impl Sender {
         self.push(Signal::Cancel(timeout))
     }
 
-    /// Stops reading from the connection, after the message in hand, so that TCP makes the peer wait. A time-out for
-    /// silence goes on counting.
+    /// Stops reading from the connection, so that TCP makes the peer wait. Messages that have been read before, in the
+    /// same turn of the loop (64 KiB at most, or one message), still come. A time-out for silence goes on counting.
     ///
     /// # Errors
     ///

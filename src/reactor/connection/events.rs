@@ -8,21 +8,15 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{self, Event, Frame, OpCode, ProtocolError, State};
+use crate::protocol::{Event, Frame, OpCode, Output as _, ProtocolError, State};
 use crate::reactor::context::Context;
 use crate::sender::Phase;
 
 impl<H: Handler> Connection<H> {
     /// Brings bytes from the peer to the protocol, and what comes of them to the handler.
-    ///
-    /// What is left when the handler pauses is kept for later.
     pub(super) fn take_input(&mut self, mut input: &mut [u8], cx: &mut Context) {
         loop {
-            if self.flags.is_paused && self.protocol.state() == State::Open {
-                self.unread.extend_from_slice(input);
-                break;
-            }
-            let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+            let out = output_of(&mut self.output, cx).buffer();
             match self.protocol.receive(&mut input, cx.now, out) {
                 Ok(Some(event)) => self.on_event(event, cx),
                 Ok(None) => break,
@@ -57,7 +51,7 @@ impl<H: Handler> Connection<H> {
             None => Some(Some(frame)),
         };
         let Some(Some(frame)) = allowed else { return };
-        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        let out = output_of(&mut self.output, cx).buffer();
         match self.protocol.accept(frame, cx.now, out) {
             Ok(Some(event)) => self.on_event(event, cx),
             Ok(None) => {}
@@ -81,7 +75,7 @@ impl<H: Handler> Connection<H> {
             Ok(response) => response,
             Err(err) => return self.refuse(&request, err, cx),
         };
-        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        let out = output_of(&mut self.output, cx).buffer();
         match self.protocol.respond(&request, &mut response, cx.now, out) {
             Ok(()) if self.protocol.state() == State::Open => self.on_open(request, response, cx),
             Ok(()) => {}
@@ -98,7 +92,7 @@ impl<H: Handler> Connection<H> {
             _ => Some(ProtocolError::UnsendableHead),
         };
         self.report(err, cx);
-        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        let out = output_of(&mut self.output, cx).buffer();
         match reason {
             Some(reason) => self.protocol.refuse(reason, cx.now, out),
             None => self.protocol.abandon(),

@@ -9,9 +9,7 @@ mod redirect;
 mod transfer;
 
 pub(super) use self::redirect::{Moved, Redirect};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use log::{debug, error};
+use log::debug;
 
 use super::context::{Alarm, AlarmKind, Context};
 use super::output::Output;
@@ -20,7 +18,7 @@ use super::timers::{Key, Owned};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
-use crate::protocol::{self, Frame, ProtocolError, Role, State};
+use crate::protocol::{self, Frame, Output as _, ProtocolError, Role, State};
 use crate::sender::{Command, Phase, Signal, Target};
 
 /// Names a connection for good: its slot, and its serial number.
@@ -43,8 +41,6 @@ pub(super) struct Connection<H> {
     output: Option<Box<Output>>,
     /// How much of the output the gauge knows of.
     gauged: usize,
-    /// What was read and not looked at, as reading was paused.
-    unread: Vec<u8>,
     /// What waits for the connection to open.
     early: Vec<Signal>,
     /// Where a client may be sent by the server, until it is open.
@@ -105,7 +101,6 @@ impl<H: Handler> Connection<H> {
             stage: Stage::Opening,
             output,
             gauged: 0,
-            unread: Vec::new(),
             early: Vec::new(),
             redirect: None,
             timers,
@@ -130,31 +125,22 @@ impl<H: Handler> Connection<H> {
         self.name
     }
 
-    pub(super) fn handler_mut(&mut self) -> Option<&mut H> {
-        self.handler.as_mut()
-    }
-
     /// Calls a method of the handler, unless it has panicked before.
     ///
-    /// With [`Settings::catch_panics`](crate::Settings::catch_panics) a panic costs this connection only; the handler is
-    /// not called again, as nobody knows what state it is in.
-    fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+    /// One that panics, and is let, is not called again: nobody knows what state it is in.
+    pub(super) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
         let handler = self.handler.as_mut()?;
-        if !cx.settings.catch_panics {
-            return Some(method(handler));
-        }
-        let called = catch_unwind(AssertUnwindSafe(|| method(handler)));
-        if called.is_err() {
-            error!("a handler has panicked; its connection is closed");
+        let called = cx.guard(|| method(handler));
+        if called.is_none() {
             self.handler = None;
             self.stage = Stage::Ended;
-            let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+            let out = output_of(&mut self.output, cx).buffer();
             let closing = self.protocol.close(CloseCode::Error, "", cx.now, out);
             if closing.is_err() {
                 self.protocol.abandon();
             }
         }
-        called.ok()
+        called
     }
 
     /// Calls a method of the handler that may fail, and acts on the error.
@@ -308,7 +294,7 @@ impl<H: Handler> Connection<H> {
     /// The alarm of the connection's deadline has gone off.
     pub(super) fn on_alarm(&mut self, cx: &mut Context) {
         self.alarm = None;
-        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        let out = output_of(&mut self.output, cx).buffer();
         match self.protocol.tick(cx.now, out) {
             Ok(Some(ping)) => self.send_frame(ping, cx),
             Ok(None) => {}

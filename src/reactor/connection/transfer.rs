@@ -6,7 +6,7 @@ use mio::{Interest, Token};
 
 use super::{Connection, Stage, output_of};
 use crate::handler::Handler;
-use crate::protocol::{self, State};
+use crate::protocol::{Output as _, State};
 use crate::reactor::context::Context;
 
 /// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
@@ -24,13 +24,7 @@ impl<H: Handler> Connection<H> {
             self.flags.has_ended |= has_ended;
             return;
         }
-        if !self.unread.is_empty() {
-            let mut unread = std::mem::take(&mut self.unread);
-            self.take_input(&mut unread, cx);
-        }
-        if self.unread.is_empty() {
-            self.read(has_ended, buffer, cx);
-        }
+        self.read(has_ended, buffer, cx);
         self.settle(cx);
     }
 
@@ -80,7 +74,7 @@ impl<H: Handler> Connection<H> {
 
     pub(super) fn resume(&mut self, cx: &mut Context) {
         self.flags.is_paused = false;
-        if std::mem::take(&mut self.flags.is_readable) || !self.unread.is_empty() {
+        if std::mem::take(&mut self.flags.is_readable) {
             self.read_again(cx);
         }
     }
@@ -154,7 +148,7 @@ impl<H: Handler> Connection<H> {
 
     /// Tells a client that the loop has no room for it, or is about to end (RFC 9110 §15.6.4).
     pub(in crate::reactor) fn turn_away(&mut self, cx: &mut Context) {
-        let out = protocol::Output::buffer(output_of(&mut self.output, cx));
+        let out = output_of(&mut self.output, cx).buffer();
         self.protocol.turn_away(cx.now, out);
         self.settle(cx);
     }
