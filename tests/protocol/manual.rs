@@ -255,3 +255,26 @@ fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
     server.core.send_frame(frame, server.now, &mut server.out).unwrap();
     assert!(wire::only(&server.out).is(BINARY | 0x50, b"x"));
 }
+
+#[test]
+fn s5_5_1_manual_what_was_meant_for_the_peer_may_go_before_the_close_that_is_owed() {
+    for (first, payload) in [(CLOSE, &b""[..]), (TEXT, b"\xff")] {
+        let mut server = End::open(Role::Server, manual());
+        let err = match event(&mut server, first, payload) {
+            Ok(Event::Frame(frame)) => accept(&mut server, frame).err(),
+            other => other.err(),
+        };
+        assert_eq!(server.state(), State::Closing);
+        server.send("an answer");
+        let close = match err {
+            Some(err) => server.core.failure(err),
+            None => server.core.close_reply(CloseCode::Status),
+        };
+        server.core.send_frame(close.unwrap(), server.now, &mut server.out).unwrap();
+        assert!(!server.core.can_send());
+        let late = server.core.send("too late", server.now, &mut server.out);
+        assert_eq!(late, Err(ProtocolError::NotOpen));
+        let sent = wire::frames(&server.out);
+        assert!(sent.len() == 2 && sent[0].is(TEXT, b"an answer") && sent[1].first == CLOSE);
+    }
+}
