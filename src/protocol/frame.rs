@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::ProtocolError;
-use super::header::{Header, MAX_CONTROL, OpCode, RSV};
+use super::header::{Header, MAX_CONTROL, OpCode};
 use super::mask::{self, Key};
 use crate::close::{self, CloseCode};
 use crate::message::Message;
@@ -277,14 +277,13 @@ impl Frame {
     }
 
     /// Whether the frame may be sent at all: no reserved opcode (§5.2), no control frame that is long or fragmented
-    /// (§5.5).
+    /// (§5.5), no Close with a payload that the peer would have to refuse (§5.5.1).
     pub(crate) fn is_sendable(&self) -> bool {
-        let len = len64(self.payload.as_slice().len());
+        let fits = self.fin && len64(self.as_slice().len()) <= MAX_CONTROL;
         match self.opcode {
             OpCode::Bad => false,
-            OpCode::Close | OpCode::Ping | OpCode::Pong => {
-                self.fin && len <= MAX_CONTROL && self.rsv & !RSV == 0
-            }
+            OpCode::Close => fits && close::parse_payload(self.as_slice()).is_ok(),
+            OpCode::Ping | OpCode::Pong => fits,
             OpCode::Continue | OpCode::Text | OpCode::Binary => true,
         }
     }

@@ -45,8 +45,9 @@ enum Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     All,
-    /// Only those of Close frames: we have sent ours, and wait for the peer's (§5.5.1).
-    Close,
+    /// Only those of control frames: our Close is out, the peer's is awaited, and Pings are answered until it is there
+    /// (§5.5.1, §5.5.2).
+    Control,
 }
 
 impl Incoming {
@@ -59,13 +60,13 @@ impl Incoming {
         keep: Keep,
     ) -> Result<Option<Frame>, ProtocolError> {
         if let Some(mut partial) = self.partial.take() {
-            if keep == Keep::Close && partial.header.opcode != OpCode::Close {
+            if keep == Keep::Control && !partial.header.opcode.is_control() {
                 partial.content = Content::Skipped;
             }
             return self.go_on(partial, input);
         }
         let Some(header) = self.header(input, rules)? else { return Ok(None) };
-        let is_kept = keep == Keep::All || header.opcode == OpCode::Close;
+        let is_kept = keep == Keep::All || header.opcode.is_control();
         let content = if is_kept { Content::begin(&header, rules, message) } else { Content::Skipped };
         if is_kept && len64(input.len()) >= header.len {
             return whole_frame(&header, content, input).map(Some);

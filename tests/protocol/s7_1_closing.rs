@@ -6,7 +6,7 @@ use sockeye::CloseCode;
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
 use crate::pair::{End, Pair, Seen};
-use crate::wire::{self, CLOSE, PING, TEXT, TEXT_BEGINS};
+use crate::wire::{self, CLOSE, PING, PONG, TEXT, TEXT_BEGINS};
 
 /// Every form that the payload of a Close frame has.
 fn forms() -> Vec<(CloseCode, String)> {
@@ -95,6 +95,8 @@ fn s5_5_1_nothing_is_sent_after_close() {
         end.feed(&wire::close(!role, 1000, b""));
         assert!(wire::only(&end.take_out()).is(CLOSE, &1000_u16.to_be_bytes()));
         nothing_can_be_sent(&mut end);
+        let pong = end.core.pong("late", end.now, &mut end.out);
+        assert_eq!((pong, end.out.is_empty()), (Err(ProtocolError::NotOpen), true));
     }
 }
 
@@ -102,7 +104,6 @@ fn nothing_can_be_sent(end: &mut End) {
     let now = end.now;
     assert_eq!(end.core.send("late", now, &mut end.out), Err(ProtocolError::NotOpen));
     assert_eq!(end.core.ping("late", now, &mut end.out), Err(ProtocolError::NotOpen));
-    assert_eq!(end.core.pong("late", now, &mut end.out), Err(ProtocolError::NotOpen));
     assert_eq!(end.close(CloseCode::Away, ""), Err(ProtocolError::NotOpen));
     assert!(end.out.is_empty());
     assert!(end.state().is_ending());
@@ -117,7 +118,6 @@ fn l1_s5_5_1_no_message_after_our_close() {
         let late = [
             wire::frame(!role, TEXT, b"late"),
             wire::frame(!role, TEXT_BEGINS, b"later \xff"),
-            wire::frame(!role, PING, b"still there?"),
             wire::frame(!role, wire::ENDS, b"latest"),
         ];
         assert_eq!(end.feed(&late.concat()), []);
@@ -126,6 +126,20 @@ fn l1_s5_5_1_no_message_after_our_close() {
             end.feed(&wire::close(!role, 1001, b"same to you")),
             [Seen::close(CloseCode::Away, "same to you")]
         );
+    }
+}
+
+#[test]
+fn s5_5_2_a_ping_is_answered_until_the_peers_close_is_there() {
+    for role in [Role::Client, Role::Server] {
+        let mut end = End::open(role, Config::default());
+        end.close(CloseCode::Normal, "").unwrap();
+        end.take_out();
+        end.feed(&wire::frame(!role, PING, b"still there?"));
+        assert!(wire::only(&end.take_out()).is(PONG, b"still there?"));
+        end.feed(&wire::close(!role, 1000, b""));
+        end.feed(&wire::frame(!role, PING, b"and now?"));
+        assert!(end.out.is_empty());
     }
 }
 

@@ -197,8 +197,7 @@ impl Connection {
     ) -> Result<Option<Event>, ProtocolError> {
         let accepted = match self.phase {
             Phase::Open => self.take_frame(frame, now, out),
-            // After our Close only the peer's counts, also of what came before it (§5.5.1, §7.1.4).
-            Phase::CloseSent if frame.opcode() == OpCode::Close => self.take_frame(frame, now, out),
+            Phase::CloseSent if counts_after_close(&frame) => self.take_frame(frame, now, out),
             _ => Ok(None),
         };
         accepted.inspect_err(|err| self.fail(*err, now, out))
@@ -211,8 +210,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
         while let Some(frame) = self.next_frame(input)? {
-            // After our Close only the peer's counts (§5.5.1, §7.1.4).
-            if matches!(self.phase, Phase::CloseSent) && frame.opcode() != OpCode::Close {
+            if matches!(self.phase, Phase::CloseSent) && !counts_after_close(&frame) {
                 continue;
             }
             if self.config.answers == Answers::Manual {
@@ -227,7 +225,7 @@ impl Connection {
     }
 
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
-        let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Close } else { Keep::All };
+        let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Control } else { Keep::All };
         let frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
         if let Some(frame) = frame.as_ref().filter(|frame| !frame.is_control()) {
             self.in_message = !frame.is_final();
@@ -319,6 +317,12 @@ impl Connection {
         }
         Ok(Some(event))
     }
+}
+
+/// After our Close no data is taken any more, whenever it was sent; the peer's Close is awaited (§5.5.1, §7.1.4), and
+/// until it comes a Ping MUST be answered (§5.5.2).
+fn counts_after_close(frame: &Frame) -> bool {
+    matches!(frame.opcode(), OpCode::Close | OpCode::Ping)
 }
 
 impl fmt::Debug for Connection {

@@ -15,7 +15,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] unless the connection is open; nothing is written then.
+    /// [`ProtocolError::NotOpen`] before the connection is open, and after a Close was sent; nothing is written then.
     pub fn send<O: Output>(
         &mut self,
         message: impl Into<Message>,
@@ -79,7 +79,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] unless the connection is in a state in which the frame may be sent,
+    /// [`ProtocolError::NotOpen`] unless [`can_send`](Self::can_send) says that the frame may be sent,
     /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids. Nothing is written then.
     pub fn send_frame<O: Output>(
         &mut self,
@@ -90,7 +90,7 @@ impl Connection {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame);
         }
-        if !self.can_send() {
+        if !self.can_send(frame.opcode()) {
             return Err(ProtocolError::NotOpen);
         }
         let is_close = frame.opcode() == OpCode::Close;
@@ -101,10 +101,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns whether anything may be sent now: until our Close frame is out (§5.5.1). Who owes that one may send before
-    /// it what was meant for the peer already.
-    pub fn can_send(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::CloseReceived | Phase::Failed)
+    /// Returns whether a frame of this kind may be sent now: any until our Close is out, also by who owes that Close, so
+    /// that what was meant for the peer goes before it; then only the answers to Pings (§5.5.1, §5.5.2).
+    pub fn can_send(&self, opcode: OpCode) -> bool {
+        match self.phase {
+            Phase::Open | Phase::CloseReceived | Phase::Failed => true,
+            Phase::CloseSent => opcode == OpCode::Pong,
+            _ => false,
+        }
     }
 
     /// Makes the Pong that answers a Ping; `None` while Pongs are held back, and then it is owed.
@@ -129,7 +133,7 @@ impl Connection {
     /// Ends [`hold_pongs`](Self::hold_pongs); returns the Pong that is owed, and now to be sent.
     pub fn release_pongs(&mut self) -> Option<Frame> {
         match std::mem::replace(&mut self.pongs, Pongs::Sent) {
-            Pongs::Held(Some(payload)) if matches!(self.phase, Phase::Open) => Some(Frame::pong(payload)),
+            Pongs::Held(Some(payload)) if self.can_send(OpCode::Pong) => Some(Frame::pong(payload)),
             _ => None,
         }
     }

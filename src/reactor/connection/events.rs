@@ -137,25 +137,24 @@ impl<H: Handler> Connection<H> {
     /// Sends a frame, as the handler lets it.
     pub(super) fn send_frame(&mut self, frame: Frame, cx: &mut Context) {
         let is_close = frame.opcode() == OpCode::Close;
-        if !self.protocol.can_send() {
+        if !self.protocol.can_send(frame.opcode()) {
             return trace!("a {} frame comes too late", frame.opcode());
         }
         let allowed = match self.handler {
             Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)),
             None => Some(Some(frame)),
         };
-        let Some(Some(frame)) = allowed else {
-            // A Close that was owed is done with, sent or not.
-            if is_close {
-                self.protocol.skip_close(cx.now);
+        if let Some(Some(frame)) = allowed {
+            let out = output_of(&mut self.output, cx);
+            match self.protocol.send_frame(frame, cx.now, out) {
+                // The handler may have closed the connection meanwhile.
+                Ok(()) | Err(ProtocolError::NotOpen) => {}
+                Err(err) => self.report(err.into(), cx),
             }
-            return;
-        };
-        let out = output_of(&mut self.output, cx);
-        match self.protocol.send_frame(frame, cx.now, out) {
-            // The handler may have closed the connection meanwhile.
-            Ok(()) | Err(ProtocolError::NotOpen) => {}
-            Err(err) => self.report(err.into(), cx),
+        }
+        if is_close {
+            // If it was owed, and has not been sent, it never will be.
+            self.protocol.skip_close(cx.now);
         }
     }
 }
