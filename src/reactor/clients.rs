@@ -7,7 +7,8 @@ use std::sync::Arc;
 use log::error;
 use url::Url;
 
-use super::connection::{Connection, Moved, Name, Redirect};
+use super::connection::{Connection, Moved, Redirect};
+use super::context::Name;
 use super::dial::{Dial, Next};
 use super::socket::Socket;
 use super::timers::Owned;

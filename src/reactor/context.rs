@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use log::error;
 use mio::Registry;
 
-use super::connection::Name;
 use super::output::Output;
 use super::timers::{Key, Owned, Timers};
 use crate::error::Error;
@@ -19,11 +18,17 @@ use crate::util::{Timeout, Token};
 /// The most output buffers that are kept for later.
 const MAX_POOLED: usize = 1024;
 
+/// Names a connection for good: its slot, and its serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) slot: u32,
+    pub(super) id: u32,
+}
+
 /// What a deadline in the wheel stands for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alarm {
-    pub(super) slot: u32,
-    pub(super) id: u32,
+    pub(super) name: Name,
     pub(super) kind: AlarmKind,
 }
 
@@ -33,7 +38,7 @@ pub(super) enum AlarmKind {
     User(Token),
     /// The deadline of a connection: of its handshake, of its closing, of silence.
     Connection,
-    /// A listener that could not accept tries again.
+    /// A listener that could not accept tries again; its place stands for the slot.
     Accept,
 }
 

@@ -9,8 +9,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 use url::{Host, Url};
 
-use super::connection::{Name, Redirect};
-use super::context::{Alarm, AlarmKind, Context};
+use super::connection::Redirect;
+use super::context::{Alarm, AlarmKind, Context, Name};
 use super::socket::Socket;
 use super::timers::{Key, Owned};
 use crate::error::{Error, ErrorKind, Result};
@@ -140,7 +140,7 @@ impl<H: Handler> Dial<H> {
         token: crate::util::Token,
         cx: &mut Context,
     ) -> Option<Timeout> {
-        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::User(token) };
+        let alarm = Alarm { name: self.name, kind: AlarmKind::User(token) };
         cx.timeout_at(at, &mut self.timers, alarm)
     }
 
@@ -224,7 +224,7 @@ impl<H: Handler> Dial<H> {
     }
 
     fn set_alarm(&mut self, cx: &mut Context) {
-        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::Connection };
+        let alarm = Alarm { name: self.name, kind: AlarmKind::Connection };
         self.alarm = cx.alarm_in(cx.settings.connect_timeout, &mut self.timers, alarm);
     }
 

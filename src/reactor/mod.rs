@@ -29,8 +29,8 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
-use self::connection::{Connection, Name};
-use self::context::{AlarmKind, Context};
+use self::connection::Connection;
+use self::context::{AlarmKind, Context, Name};
 use self::dial::Dial;
 use self::listener::Listener;
 use self::resolver::Resolver;
@@ -239,10 +239,10 @@ impl<F: Factory> Reactor<F> {
     /// Does what time asks for.
     fn deadlines(&mut self) {
         while let Some(alarm) = self.cx.pop_due() {
-            let name = Name { slot: alarm.slot, id: alarm.id };
+            let name = alarm.name;
             let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
             match (alarm.kind, entry) {
-                (AlarmKind::Accept, _) => self.accept_again(alarm.slot),
+                (AlarmKind::Accept, _) => self.accept_again(name.slot),
                 (AlarmKind::User(token), Some(Entry::Connected(connection))) => {
                     connection.on_timeout(token, &mut self.cx);
                 }

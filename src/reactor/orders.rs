@@ -8,7 +8,7 @@ use crate::protocol::Frame;
 use crate::sender::{Batch, Signal, Target};
 use crate::util::Token;
 
-use super::connection::Name;
+use super::context::Name;
 
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.

@@ -9,7 +9,7 @@ use std::thread;
 
 use mio::Waker;
 
-use super::connection::Name;
+use super::context::Name;
 
 /// The most names that are looked up at the same time; more wait their turn.
 const MAX_LOOKUPS: usize = 8;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use log::{debug, error, warn};
 use mio::{Interest, Token};
 
-use super::connection::{Connection, Name};
-use super::context::{Alarm, AlarmKind};
+use super::connection::Connection;
+use super::context::{Alarm, AlarmKind, Name};
 use super::listener::{ACCEPT_BUDGET, Accepted};
 use super::socket::Socket;
 use super::timers::Owned;
@@ -53,7 +53,8 @@ impl<F: Factory> Reactor<F> {
 
     /// Tries again in a moment: the system does not tell when it has room again.
     fn pause_accepting(&mut self, at: usize) {
-        let alarm = Alarm { slot: u32::try_from(at).unwrap_or(u32::MAX), id: 0, kind: AlarmKind::Accept };
+        let name = Name { slot: u32::try_from(at).unwrap_or(u32::MAX), id: 0 };
+        let alarm = Alarm { name, kind: AlarmKind::Accept };
         let _ = self.cx.alarm_in(ACCEPT_PAUSE, &mut self.listener_alarms, alarm);
     }
 

@@ -87,7 +87,7 @@ impl<H: Handler> Connection<H> {
     }
 
     fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, cx: &mut Context) {
-        let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::User(token) };
+        let alarm = Alarm { name: self.name, kind: AlarmKind::User(token) };
         let timeout = cx.timeout_at(at, &mut self.timers, alarm);
         assert!(timeout.is_some() || !cx.settings.panic_on_timeout, "no more time-outs can be set");
         match timeout {

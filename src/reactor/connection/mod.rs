@@ -11,7 +11,7 @@ mod transfer;
 pub(super) use self::redirect::{Moved, Redirect};
 use log::debug;
 
-use super::context::{Alarm, AlarmKind, Context};
+use super::context::{Alarm, AlarmKind, Context, Name};
 use super::output::Output;
 use super::socket::Socket;
 use super::timers::{Key, Owned};
@@ -20,13 +20,6 @@ use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::protocol::{self, Frame, Output as _, ProtocolError, Role, State};
 use crate::sender::{Command, Phase, Signal, Target};
-
-/// Names a connection for good: its slot, and its serial number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) slot: u32,
-    pub(super) id: u32,
-}
 
 /// A connection whose TCP is made.
 #[derive(Debug)]
@@ -286,7 +279,7 @@ impl<H: Handler> Connection<H> {
             cx.timers.cancel(key);
         }
         if let Some(deadline) = deadline {
-            let alarm = Alarm { slot: self.name.slot, id: self.name.id, kind: AlarmKind::Connection };
+            let alarm = Alarm { name: self.name, kind: AlarmKind::Connection };
             self.alarm = cx.alarm_at(deadline, &mut self.timers, alarm).map(|key| (deadline, key));
         }
     }
