@@ -100,7 +100,7 @@ impl<H: Handler> Connection<H> {
 
     /// More is queued than the limit allows: the connection fails, and no other one (RUSTSEC-2020-0043).
     fn overflow(&mut self, cx: &mut Context) {
-        if !self.protocol.state().is_ending() {
+        if !self.flags.is_condemned && !self.protocol.state().is_ending() {
             let err = Error::new(ErrorKind::Capacity, "too much output is queued for this connection");
             self.handle_error(err, cx);
         }

@@ -45,6 +45,9 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_frame(&mut self, frame: Frame, cx: &mut Context) {
+        if self.flags.is_condemned && !frame.is_control() {
+            return;
+        }
         let allowed = match self.handler {
             Some(_) => self.call_fallible(cx, |handler| handler.on_frame(frame)),
             // A handler that has panicked: only the closing handshake is left.

@@ -64,6 +64,8 @@ struct Flags {
     is_ready: bool,
     /// In the list of connections that have ended.
     is_dead: bool,
+    /// The handler has failed, and a Close is queued: it gets no more messages.
+    is_condemned: bool,
     /// The handler wants no more messages for now.
     is_paused: bool,
     /// The socket may have more to read, which was not taken because of the pause.
@@ -159,7 +161,10 @@ impl<H: Handler> Connection<H> {
         match consequence {
             Consequence::None => {}
             Consequence::Close(_) if self.stage == Stage::Opening => self.protocol.abandon(),
-            Consequence::Close(code) => self.send_last(Frame::close(code, ""), cx),
+            Consequence::Close(code) => {
+                self.flags.is_condemned = true;
+                self.send_last(Frame::close(code, ""), cx);
+            }
             Consequence::Drop => self.protocol.abandon(),
         }
     }
