@@ -1,0 +1,155 @@
+//! What is new: more kinds of handlers and messages, and things that took a handler before and are a setting now.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use ws::{
+    CloseCode, Handler, Handshake, Message, Origins, Request, Response, Result, Sender, Settings,
+    TrustedProxies, connect,
+};
+
+use crate::support::{RawPeer, Server, guarded, upgrade_request};
+
+#[test]
+fn a_closure_that_changes_what_it_holds_is_a_handler() {
+    guarded(|| {
+        let server = Server::start(|| {
+            |out: Sender| {
+                let mut count = 0;
+                move |msg: Message| {
+                    count += msg.len();
+                    out.send(count.to_string())
+                }
+            }
+        });
+        let answers = RefCell::new(Vec::new());
+        connect(server.url(), |out| {
+            ["a", "bb", "ccc"].iter().for_each(|text| out.send(*text).unwrap());
+            let (answers, mut left) = (&answers, 3);
+            move |msg: Message| {
+                answers.borrow_mut().push(msg.into_text()?);
+                left -= 1;
+                if left == 0 { out.close(CloseCode::Normal) } else { Ok(()) }
+            }
+        })
+        .unwrap();
+        assert_eq!(answers.into_inner(), ["1", "3", "6"]);
+        server.stop();
+    });
+}
+
+struct Greeter(Sender);
+
+impl Handler for Greeter {
+    fn on_open(&mut self, _: Handshake) -> Result<()> {
+        self.0.send("a struct")
+    }
+}
+
+#[test]
+fn a_boxed_handler_is_a_handler() {
+    guarded(|| {
+        let server = Server::start(|| {
+            |out: Sender| -> Box<dyn Handler> {
+                match out.connection_id() {
+                    0 => Box::new(Greeter(out)),
+                    _ => {
+                        out.send("a closure").unwrap();
+                        Box::new(move |msg| out.send(msg))
+                    }
+                }
+            }
+        });
+        for greeting in ["a struct", "a closure"] {
+            assert_eq!(RawPeer::upgrade(server.addr).frame().unwrap().into_data(), greeting.as_bytes());
+        }
+        server.stop();
+        Server::start(|| |out| -> Box<dyn Handler + Send> { Box::new(Greeter(out)) }).stop();
+    });
+}
+
+#[test]
+fn messages_come_from_more_types() {
+    assert_eq!(Message::from(Cow::from("lent")), Message::text("lent"));
+    assert_eq!(Message::from(Cow::from(vec![1])), Message::binary([1]));
+    assert_eq!(Message::from(Box::<str>::from("boxed")), Message::text("boxed"));
+    assert_eq!(Message::from(Box::<[u8]>::from([1, 2])), Message::binary([1, 2]));
+}
+
+#[test]
+fn what_is_removed_is_what_was_named() {
+    let mut req = Request::from_url(&"ws://localhost/".parse().unwrap()).unwrap();
+    ["a", "b"].iter().for_each(|name| {
+        req.add_protocol(name);
+        req.add_extension(name);
+    });
+    req.remove_protocol("a");
+    req.remove_extension("b");
+    assert_eq!((req.protocols().unwrap(), req.extensions().unwrap()), (vec!["b"], vec!["a"]));
+    let mut res = Response::from_request(&req).unwrap();
+    res.add_extension("a");
+    res.add_extension("b");
+    res.remove_extension("a");
+    assert_eq!(res.extensions().unwrap(), ["b"]);
+    assert!(res.header("upgrade").is_some() && req.is_upgrade());
+}
+
+#[test]
+fn a_subprotocol_is_one_line() {
+    guarded(|| {
+        let settings = Settings { subprotocols: &["v2", "v1"], ..Settings::default() };
+        let server = Server::start_with(settings, || |_| |_| Ok(()));
+        let mut peer = RawPeer::connect(server.addr);
+        let offer = "\r\nSec-WebSocket-Protocol: v1, v2\r\n\r\n";
+        peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", offer).as_bytes());
+        let head = peer.head();
+        assert!(head.contains("Sec-WebSocket-Protocol: v2\r\n"), "{head}");
+        drop(peer);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_check_of_the_origin_is_one_line() {
+    guarded(|| {
+        let settings = Settings { origins: Origins::SameHost, ..Settings::default() };
+        let server = Server::start_with(settings, || |_| |_| Ok(()));
+        for (origin, status) in
+            [("http://evil.example", 403), (server.url().replace("ws:", "http:").as_str(), 101)]
+        {
+            let mut peer = RawPeer::connect(server.addr);
+            let from = format!("\r\nOrigin: {origin}\r\n\r\n");
+            peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", &from).as_bytes());
+            let head = peer.head();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{origin} {head}");
+        }
+        server.stop();
+    });
+}
+
+struct Mirror(Sender);
+
+impl Handler for Mirror {
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        self.0.send(shake.remote_addr()?.unwrap_or_default())
+    }
+}
+
+#[test]
+fn a_forwarded_address_is_believed_only_from_proxies_that_are_named() {
+    guarded(|| {
+        for (trusted_proxies, expected) in
+            [(TrustedProxies::None, "127.0.0.1"), (TrustedProxies::Loopback, "192.0.2.7")]
+        {
+            let settings = Settings { trusted_proxies, ..Settings::default() };
+            let server = Server::start_with(settings, || Mirror);
+            let mut peer = RawPeer::connect(server.addr);
+            let forwarded = "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+            peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", forwarded).as_bytes());
+            peer.head();
+            assert_eq!(peer.frame().unwrap().into_data(), expected.as_bytes());
+            drop(peer);
+            server.stop();
+        }
+    });
+}

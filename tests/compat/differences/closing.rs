@@ -1,0 +1,124 @@
+//! How connections end: after our Close nothing more, every code that may be sent is taken, too large is 1009.
+
+use std::sync::mpsc;
+
+use ws::{CloseCode, Error, ErrorKind, Frame, Handler, Message, OpCode, Result, Sender, Settings};
+
+use crate::support::{RawPeer, Server, guarded};
+
+/// Tells what happens to it, and does what messages ask for.
+struct Told {
+    out: Sender,
+    tell: mpsc::Sender<String>,
+}
+
+impl Handler for Told {
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.tell.send(format!("message {msg}")).unwrap();
+        match msg.as_text()? {
+            "close" => self.out.close(CloseCode::Normal),
+            "custom" => Err(Error::new(ErrorKind::Custom("harmless".into()), "")),
+            _ => self.out.send(msg),
+        }
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        self.tell.send(format!("close {code:?} {reason}")).unwrap();
+    }
+
+    fn on_error(&mut self, err: Error) {
+        self.tell.send(format!("error {:?}", err.kind)).unwrap();
+    }
+}
+
+fn told(settings: Settings) -> (Server, mpsc::Receiver<String>) {
+    let (tell, told) = mpsc::channel();
+    (Server::start_with(settings, || move |out| Told { out, tell: tell.clone() }), told)
+}
+
+fn text(text: &str) -> Frame {
+    Frame::message(text.into(), OpCode::Text, true)
+}
+
+#[test]
+fn after_our_close_no_message_arrives() {
+    guarded(|| {
+        let (server, told) = told(Settings::default());
+        let mut peer = RawPeer::upgrade(server.addr);
+        peer.write_frame(text("close"));
+        peer.write_frame(text("too late"));
+        assert_eq!(peer.close_code(), Some(1000));
+        peer.write_frame(text("much too late"));
+        peer.write_frame(Frame::close(CloseCode::Normal, ""));
+        assert!(peer.frame().is_none());
+        drop(peer);
+        server.stop();
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["message close", "close Normal "]);
+    });
+}
+
+#[test]
+fn registered_close_codes_are_legal() {
+    guarded(|| {
+        let (server, told) = told(Settings::default());
+        for code in [1012, 1013, 1014] {
+            let mut peer = RawPeer::upgrade(server.addr);
+            peer.write_frame(Frame::close(code.into(), "as registered"));
+            assert_eq!(peer.close_code(), Some(code));
+            assert_eq!(told.recv().unwrap(), format!("close {:?} as registered", CloseCode::from(code)));
+        }
+        server.stop();
+        assert_eq!(told.recv().ok(), None);
+    });
+}
+
+#[test]
+fn a_broken_protocol_is_an_error_and_then_an_abnormal_end() {
+    guarded(|| {
+        let (server, told) = told(Settings::default());
+        let mut peer = RawPeer::upgrade(server.addr);
+        peer.write_frame(Frame::message(b"no beginning".to_vec(), OpCode::Continue, true));
+        assert_eq!(peer.close_code(), Some(1002));
+        drop(peer);
+        assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["error Protocol", "close Abnormal "]);
+        server.stop();
+    });
+}
+
+#[test]
+fn too_large_is_1009() {
+    guarded(|| {
+        for settings in [
+            Settings { max_message_size: 8, ..Settings::default() },
+            Settings { max_fragment_size: 8, ..Settings::default() },
+        ] {
+            let (server, told) = told(settings);
+            let mut peer = RawPeer::upgrade(server.addr);
+            peer.write_frame(text("8 bytes!"));
+            assert_eq!(peer.frame().unwrap().into_data(), b"8 bytes!");
+            peer.write_frame(text("nine char"));
+            assert_eq!(peer.close_code(), Some(1009));
+            assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["message 8 bytes!", "error Capacity"]);
+            drop(peer);
+            server.stop();
+        }
+    });
+}
+
+/// `ws` leaves what arrived together with the message lying until something else arrives.
+#[test]
+fn a_custom_error_does_not_hold_up_what_follows() {
+    guarded(|| {
+        let (server, _told) = told(Settings::default());
+        let mut both = Vec::new();
+        for mut frame in [text("custom"), text("and on")] {
+            frame.set_mask();
+            frame.format(&mut both).unwrap();
+        }
+        let mut peer = RawPeer::upgrade(server.addr);
+        peer.write(&both);
+        assert_eq!(peer.frame().unwrap().into_data(), b"and on");
+        drop(peer);
+        server.stop();
+    });
+}

@@ -1,0 +1,156 @@
+//! Strict by default, no panic because of anybody's mistake, no details for the peer.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use ws::{
+    Error, ErrorKind, Frame, Handler, Handshake, Message, OpCode, Request, Response, Result, Sender,
+    Settings, connect,
+};
+
+use crate::support::{RawPeer, Server, guarded, join, upgrade_request};
+
+fn echo() -> Server {
+    Server::start(|| |out: Sender| move |msg| out.send(msg))
+}
+
+/// What a server answers to a request.
+fn answer(server: &Server, request: &str) -> String {
+    let mut peer = RawPeer::connect(server.addr);
+    peer.write(request.as_bytes());
+    peer.head()
+}
+
+#[test]
+fn defaults_that_changed() {
+    let settings = Settings::default();
+    assert!(settings.masking_strict && settings.key_strict && settings.method_strict && settings.tcp_nodelay);
+    assert!(!settings.panic_on_internal && !settings.shutdown_on_interrupt);
+    assert_eq!(settings.max_connections, 10_000);
+    let lenient = Settings::lenient();
+    assert!(!lenient.masking_strict && !lenient.key_strict && !lenient.method_strict);
+}
+
+#[test]
+fn a_client_has_to_mask() {
+    guarded(|| {
+        let server = echo();
+        let mut peer = RawPeer::upgrade(server.addr);
+        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
+        assert_eq!(peer.close_code(), Some(1002));
+        drop(peer);
+        server.stop();
+    });
+}
+
+#[test]
+fn an_upgrade_has_to_be_complete() {
+    guarded(|| {
+        let server = echo();
+        let good = upgrade_request(server.addr, "GET");
+        assert!(answer(&server, &good).starts_with("HTTP/1.1 101 "));
+        for (request, status) in [
+            (upgrade_request(server.addr, "POST"), "405 "),
+            (good.replace("Version: 13", "Version: 8"), "426 "),
+            (good.replace("dGhlIHNhbXBsZSBub25jZQ==", "abc"), "400 "),
+            (good.replace("Host: ", "X-Host: "), "400 "),
+        ] {
+            let head = answer(&server, &request);
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{request}{head}");
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn a_lenient_server_is_as_lax_as_it_was() {
+    guarded(|| {
+        let server = Server::start_with(Settings::lenient(), || |out: Sender| move |msg| out.send(msg));
+        let request = upgrade_request(server.addr, "POST").replace("dGhlIHNhbXBsZSBub25jZQ==", "abc");
+        let mut peer = RawPeer::connect(server.addr);
+        peer.write(request.as_bytes());
+        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
+        assert_eq!(peer.frame().unwrap().into_data(), b"bare");
+        drop(peer);
+        server.stop();
+    });
+}
+
+struct NeverOpen<'a> {
+    errors: &'a mut usize,
+}
+
+impl Handler for NeverOpen<'_> {
+    fn on_open(&mut self, _: Handshake) -> Result<()> {
+        panic!("the server has not proved that it is one");
+    }
+
+    fn on_error(&mut self, _: Error) {
+        *self.errors += 1;
+    }
+}
+
+#[test]
+fn a_client_checks_the_answer_to_its_key() {
+    guarded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+            // Until the client has gone.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let mut errors = 0;
+        {
+            let mut place = Some(&mut errors);
+            assert!(connect(url, |_| NeverOpen { errors: place.take().unwrap() }).is_err());
+        }
+        assert_eq!(errors, 1);
+        join(server);
+    });
+}
+
+/// Fails at every opportunity, and talks too much about it.
+struct Blunt;
+
+impl Handler for Blunt {
+    fn on_request(&mut self, req: &Request) -> Result<Response> {
+        match req.resource() {
+            "/" => Response::from_request(req),
+            _ => Err(Error::new(ErrorKind::Protocol, "password")),
+        }
+    }
+
+    fn on_message(&mut self, _: Message) -> Result<()> {
+        Err(Error::new(ErrorKind::Internal, "password"))
+    }
+
+    fn on_error(&mut self, err: Error) {
+        assert_eq!(err.details, "password");
+    }
+}
+
+#[test]
+fn an_internal_error_ends_one_connection_and_tells_the_peer_no_details() {
+    guarded(|| {
+        let server = Server::start(|| |_| Blunt);
+        for _ in 0..2 {
+            let mut peer = RawPeer::upgrade(server.addr);
+            peer.write_frame(Frame::message(b"x".to_vec(), OpCode::Text, true));
+            let close = peer.frame().unwrap();
+            assert_eq!(close.payload()[..2], 1011_u16.to_be_bytes());
+            assert!(!String::from_utf8_lossy(close.payload()).contains("password"));
+        }
+        let mut peer = RawPeer::connect(server.addr);
+        peer.write(upgrade_request(server.addr, "GET").replace("GET / ", "GET /x ").as_bytes());
+        let answer = peer.rest();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("password"), "{answer}");
+        drop(peer);
+        server.stop();
+    });
+}
