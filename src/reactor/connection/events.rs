@@ -124,9 +124,7 @@ impl<H: Handler> Connection<H> {
     fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
         self.stage = Stage::Opened;
         self.redirect = None;
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
-            gauge.set_phase(Phase::Open);
-        }
+        self.show(Phase::Open, cx);
         let (peer_addr, local_addr) = self.socket.addresses();
         let trusted_proxies = cx.settings.trusted_proxies;
         let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies };

@@ -229,6 +229,7 @@ impl<H: Handler> Connection<H> {
     fn end(&mut self, code: CloseCode, reason: &str, cx: &mut Context) {
         if self.stage == Stage::Opened {
             self.stage = Stage::Ended;
+            self.show(Phase::Closing, cx);
             self.call(cx, |handler| handler.on_close(code, reason));
         }
     }
@@ -255,6 +256,13 @@ impl<H: Handler> Connection<H> {
             self.mark_dirty(cx);
         }
         self.set_alarm(cx);
+    }
+
+    /// Shows senders where the connection stands.
+    fn show(&self, phase: Phase, cx: &Context) {
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.set_phase(phase);
+        }
     }
 
     fn mark_dirty(&mut self, cx: &mut Context) {
