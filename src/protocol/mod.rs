@@ -71,6 +71,7 @@
 //! | `out` is empty | [`flushed`](Connection::flushed) | shuts down writing if it returns true |
 //! | the clock reaches [`deadline`](Connection::deadline) | [`tick`](Connection::tick) | an error tells which time-out it was |
 //! | the system takes no more of `out` | [`hold_pongs`](Connection::hold_pongs), later [`release_pongs`](Connection::release_pongs) | sends the Pong that it gets back |
+//! | bytes can be read | [`wants_input`](Connection::wants_input) | leaves them to TCP if it returns false |
 //! | much of a payload is [`missing`](Connection::missing) | | may read more at once |
 //! | the socket failed | [`abandon`](Connection::abandon) | closes it |
 //!

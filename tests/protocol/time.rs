@@ -115,14 +115,17 @@ fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
 }
 
 #[test]
-fn l4_s7_1_1_after_our_last_word_the_peer_has_a_mebibyte() {
+fn l4_s7_1_1_beyond_a_mebibyte_the_peer_is_not_heard_but_may_still_read() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&wire::frame(Role::Client, 0x83, b""));
     server.flush();
     server.feed(&vec![0; 1024 * 1024 - 100]);
-    assert_eq!(server.state(), State::Closing);
+    assert!(server.core.wants_input());
     server.feed(&[0; 100]);
-    assert_eq!((server.state(), server.core.deadline()), (State::Closed, None));
+    assert!(!server.core.wants_input());
+    assert_eq!((server.state(), due(&server)), (State::Closing, Some(SECOND)), "TCP is not reset yet");
+    assert_eq!(server.tick(), Ok(()));
+    assert_eq!(server.state(), State::Closed);
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub(super) struct Drain {
     is_flushed: bool,
     /// Whether the peer has ended its side.
     has_ended: bool,
-    /// How much is still read and thrown away, in bytes: were it left unread, TCP would reset the connection, and our
-    /// last words with it.
+    /// How much is still read and thrown away, in bytes: were the socket closed before that, TCP would reset the
+    /// connection, and our last words with it.
     left: usize,
 }
 
@@ -111,6 +111,15 @@ impl Connection {
         }
     }
 
+    /// Returns whether a front end is to go on reading.
+    ///
+    /// Not so once a peer has said too much after the end. TCP then holds it back until [`tick`](Self::tick) gives up,
+    /// and meanwhile it can read our last words. To close the socket at once would reset the connection, and a peer that
+    /// is busy sending would hear of that before it hears of our Close.
+    pub fn wants_input(&self) -> bool {
+        !matches!(&self.phase, Phase::Draining(drain) if drain.left == 0)
+    }
+
     /// Makes the Close frame that answers the peer's, if that is owed: it has the same code (§5.5.1).
     pub fn close_reply(&self, code: CloseCode) -> Option<Frame> {
         matches!(self.phase, Phase::CloseReceived).then(|| Frame::close(code, ""))
@@ -185,9 +194,6 @@ impl Connection {
         let len = std::mem::take(input).len();
         if let Phase::Draining(drain) = &mut self.phase {
             drain.left = drain.left.saturating_sub(len);
-            if drain.left == 0 {
-                self.phase = Phase::Closed;
-            }
         }
     }
 

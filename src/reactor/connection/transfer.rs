@@ -16,7 +16,7 @@ impl<H: Handler> Connection<H> {
     /// The socket may have something to read.
     pub(in crate::reactor) fn on_readable(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
         self.flags.is_ready = false;
-        if self.flags.is_dead {
+        if self.flags.is_dead || !self.protocol.wants_input() {
             return;
         }
         if self.flags.is_paused && self.protocol.state() == State::Open {
