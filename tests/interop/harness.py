@@ -1,0 +1,124 @@
+"""What the conversations in Python stand on: the Sockeye side as a process, payloads, and a score."""
+
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import time
+import traceback
+
+# Seconds for anything that is waited for. Both sides give up on the other's Close after ten: who needs that has failed.
+LIMIT = 8
+TIME_FOR_ALL = 300
+
+
+class Sockeye:
+    """A process that takes orders and tells what happens; peer.rs says which.
+
+    Its events are kept by connection and kind, so that nobody misses one by coming late.
+    """
+
+    running_now = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, **settings):
+        self = cls()
+        self.events = collections.defaultdict(asyncio.Queue)
+        # A line has to fit into the reader's buffer, and the longest ones carry text that we have sent.
+        self.process = await asyncio.create_subprocess_exec(
+            os.environ["SOCKEYE_PEER"], json.dumps(settings), limit=2**20,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        self.reading = asyncio.create_task(self.read())
+        self.running_now.add(self)
+        try:
+            self.port = (await self.event(None, "listening"))["port"]
+            yield self
+            await self.end()
+        finally:
+            if self.is_running():
+                self.process.kill()
+                await self.process.wait()
+            self.reading.cancel()
+            self.running_now.discard(self)
+
+    async def read(self):
+        async for line in self.process.stdout:
+            event = json.loads(line)
+            self.events[event.get("name"), event["event"]].put_nowait(event)
+
+    def say(self, **order):
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def event(self, name, kind):
+        """Waits for the next event of this kind on this connection."""
+        try:
+            return await asyncio.wait_for(self.events[name, kind].get(), LIMIT)
+        except TimeoutError:
+            heard = {key: queue.qsize() for key, queue in self.events.items() if key[0] == name}
+            raise AssertionError(f"Sockeye does not report {kind!r} of {name}; not yet looked at: {heard}") from None
+
+    def count(self, name, kind):
+        """Returns how many events have come that nobody has waited for."""
+        return self.events[name, kind].qsize()
+
+    def is_running(self):
+        return self.process.returncode is None
+
+    async def end(self):
+        """Asks Sockeye to shut down, and waits until it has."""
+        self.process.stdin.close()
+        code = await asyncio.wait_for(self.process.wait(), LIMIT)
+        assert code == 0, f"Sockeye has ended with exit code {code}"
+
+
+def text_of(size):
+    """Returns text of this many bytes, with characters of one to four bytes."""
+    return "aé€🐟" * (size // 10) + "x" * (size % 10)
+
+
+def bytes_of(size):
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
+
+
+def pieces_of(data, size):
+    return [data[at:at + size] for at in range(0, len(data), size)]
+
+
+def run(title, world, checks):
+    """Holds all conversations in a world, says how they went, and returns the exit status.
+
+    A check is the role of Sockeye, a function, and what else that takes.
+    """
+    score = Score()
+    with score.counting("to the end, with every Sockeye still there"):
+        asyncio.run(converse(world, checks, score))
+    print(f"{title}: {score.passed} passed, {score.failed} failed", flush=True)
+    return 1 if score.failed else 0
+
+
+async def converse(world, checks, score):
+    deadline = time.monotonic() + TIME_FOR_ALL
+    async with world as world:
+        for role, function, *more in checks:
+            assert time.monotonic() < deadline, "the time is up"
+            assert all(sockeye.is_running() for sockeye in Sockeye.running_now), "a Sockeye has ended"
+            with score.counting(" ".join(map(str, [role, function.__name__.replace("_", " "), *more]))):
+                await asyncio.wait_for(function(world, role, *more), 3 * LIMIT)
+
+
+class Score:
+    """How many conversations went well, and how many did not."""
+
+    passed = failed = 0
+
+    @contextlib.contextmanager
+    def counting(self, name):
+        try:
+            yield
+        except Exception:
+            self.failed += 1
+            print(f"FAILED: {name}", traceback.format_exc(), sep="\n", flush=True)
+        else:
+            self.passed += 1

@@ -1,0 +1,218 @@
+//! The Sockeye side of the conversations in `tests/interop`: it does what the lines on its standard input ask for, and
+//! writes to its standard output what its handlers hear. All lines are JSON.
+//!
+//! It listens on a free port, `{"event": "listening", "port": 4000}`, echoes what it receives in either role, and shuts
+//! down when its input ends. Connections are named by the resource of their URL, so that both ends know the name.
+//!
+//! | an order | and what it does |
+//! |---|---|
+//! | `{"connect": "ws://127.0.0.1:4001/7"}` | connects, as a client |
+//! | `{"to": "/7", "text": "hello"}` | sends a text message |
+//! | `{"to": "/7", "bytes": 1000}` | sends a binary message of this length |
+//! | `{"to": "/7", "count": 1000}` | sends this many text messages: `0`, `1`, ... |
+//! | `{"to": "/7", "ping": "hello"}`, `{"to": "/7", "pong": "hello"}` | sends this control frame |
+//! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; the code 0 stands for no code |
+//!
+//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`.
+
+#![expect(clippy::print_stdout, reason = "standard output is how the test hears of events")]
+
+use std::collections::HashMap;
+use std::io::{self, BufRead};
+use std::sync::mpsc;
+use std::{env, thread};
+
+use serde_json::{Value, json};
+use sockeye::{
+    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, OpCode, Origins,
+    Request, Response, Result, Sender, Settings,
+};
+use url::Url;
+
+fn main() -> Result<()> {
+    let (names, named) = mpsc::channel();
+    let settings = env::args().nth(1).unwrap_or_else(|| "{}".to_owned());
+    let settings = settings_of(&serde_json::from_str(&settings).map_err(internal)?);
+    let socket = Builder::new().with_settings(settings).build(Reporters { names })?.bind("127.0.0.1:0")?;
+    println!("{}", json!({ "event": "listening", "port": socket.local_addr()?.port() }));
+    let all = socket.broadcaster();
+    let orders = thread::spawn(move || obey_all(&all, &named));
+    socket.run()?;
+    orders.join().unwrap_or_else(|_| Err(internal("the thread that reads the orders has panicked")))
+}
+
+fn settings_of(wanted: &Value) -> Settings {
+    let defaults = Settings::default();
+    let fragment_size = wanted["fragment_size"].as_u64().and_then(|size| usize::try_from(size).ok());
+    Settings {
+        fragment_size: fragment_size.unwrap_or(defaults.fragment_size),
+        subprotocols: leak(&wanted["subprotocols"]),
+        origins: if wanted["origins"].is_array() {
+            Origins::Only(leak(&wanted["origins"]))
+        } else {
+            Origins::Any
+        },
+        ..defaults
+    }
+}
+
+/// Settings are constants in most programs; here they come from outside, once.
+fn leak(list: &Value) -> &'static [&'static str] {
+    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let words: Vec<&'static str> = words.map(|word| &*word.to_owned().leak()).collect();
+    words.leak()
+}
+
+/// Reads orders until there are no more, and then ends the loop.
+fn obey_all(all: &Sender, named: &mpsc::Receiver<(String, Sender)>) -> Result<()> {
+    let mut connections = HashMap::new();
+    for line in io::stdin().lock().lines() {
+        let order: Value = serde_json::from_str(&line?).map_err(internal)?;
+        // Whoever gives an order has heard of the connection, and its name was sent before that.
+        connections.extend(named.try_iter());
+        if let Some(url) = order["connect"].as_str() {
+            all.connect(url.parse().map_err(internal)?)?;
+        } else if let Some((name, out)) =
+            order["to"].as_str().and_then(|name| connections.get_key_value(name))
+        {
+            if let Err(err) = obey(&order, out) {
+                report(name, "refused", json!({ "why": err.to_string() }));
+            }
+        } else {
+            return Err(internal(format!("nobody can obey {order}")));
+        }
+    }
+    all.shutdown()
+}
+
+fn obey(order: &Value, out: &Sender) -> Result<()> {
+    let bytes_of = |name: &str| order[name].as_str().map(|text| text.as_bytes().to_vec());
+    if let Some(text) = order["text"].as_str() {
+        out.send(text)
+    } else if let Some(len) = order["bytes"].as_u64() {
+        out.send((0..=u8::MAX).cycle().zip(0..len).map(|(byte, _)| byte).collect::<Vec<u8>>())
+    } else if let Some(count) = order["count"].as_u64() {
+        (0..count).try_for_each(|number| out.send(number.to_string()))
+    } else if let Some(payload) = bytes_of("ping") {
+        out.ping(payload)
+    } else if let Some(payload) = bytes_of("pong") {
+        out.pong(payload)
+    } else if let Some(code) = order["close"].as_u64().and_then(|code| u16::try_from(code).ok()) {
+        out.close_with_reason(CloseCode::from(code), order["reason"].as_str().unwrap_or_default().to_owned())
+    } else {
+        Err(internal("no such order"))
+    }
+}
+
+struct Reporters {
+    names: mpsc::Sender<(String, Sender)>,
+}
+
+impl Factory for Reporters {
+    type Handler = Reporter;
+
+    fn connection_made(&mut self, out: Sender) -> Reporter {
+        Reporter { out, names: self.names.clone(), name: String::new(), role: "server", frames: 0 }
+    }
+
+    fn client_connected(&mut self, out: Sender) -> Reporter {
+        Reporter { role: "client", ..self.connection_made(out) }
+    }
+
+    fn connection_lost(&mut self, reporter: Reporter) {
+        reporter.report("lost", json!({}));
+    }
+}
+
+/// Echoes messages, and reports what it hears.
+struct Reporter {
+    out: Sender,
+    names: mpsc::Sender<(String, Sender)>,
+    name: String,
+    role: &'static str,
+    /// How many frames of the message in hand have come.
+    frames: usize,
+}
+
+impl Reporter {
+    fn report(&self, event: &str, details: Value) {
+        report(&self.name, event, details);
+    }
+
+    fn is_called(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        // At the very end nobody takes orders any more, nor asks for names.
+        let _ = self.names.send((name.to_owned(), self.out.clone()));
+    }
+}
+
+impl Handler for Reporter {
+    fn build_request(&mut self, url: &Url) -> Result<Request> {
+        let request = Request::from_url(url)?;
+        self.is_called(request.resource());
+        Ok(request)
+    }
+
+    fn on_request(&mut self, req: &Request) -> Result<Response> {
+        self.is_called(req.resource());
+        if req.resource().starts_with("/refuse") {
+            return Ok(Response::new(403, "Forbidden", b"not today".to_vec()));
+        }
+        Response::from_request(req)
+    }
+
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        let details = json!({
+            "role": self.role,
+            "subprotocol": shake.response.protocol()?,
+            "offered_extensions": shake.request.extensions()?,
+            "extensions": shake.response.extensions()?,
+        });
+        self.report("open", details);
+        Ok(())
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        match frame.opcode() {
+            OpCode::Ping => {
+                self.report("ping", json!({ "payload": String::from_utf8_lossy(frame.payload()) }))
+            }
+            OpCode::Pong => {
+                self.report("pong", json!({ "payload": String::from_utf8_lossy(frame.payload()) }))
+            }
+            OpCode::Text | OpCode::Binary | OpCode::Continue => self.frames += 1,
+            _ => {}
+        }
+        Ok(Some(frame))
+    }
+
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        let frames = std::mem::take(&mut self.frames);
+        let kind = if msg.is_text() { "text" } else { "binary" };
+        self.report("message", json!({ "kind": kind, "len": msg.len(), "frames": frames }));
+        self.out.send(msg)
+    }
+
+    fn on_rejected(&mut self, res: &Response) {
+        self.report("rejected", json!({ "status": res.status() }));
+    }
+
+    fn on_error(&mut self, err: Error) {
+        let kind = format!("{:?}", err.kind);
+        self.report("error", json!({ "kind": kind, "text": err.to_string() }));
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        self.report("close", json!({ "code": u16::from(code), "reason": reason }));
+    }
+}
+
+fn report(name: &str, event: &str, mut details: Value) {
+    details["name"] = name.into();
+    details["event"] = event.into();
+    println!("{details}");
+}
+
+fn internal(err: impl ToString) -> Error {
+    Error::new(ErrorKind::Internal, err.to_string())
+}

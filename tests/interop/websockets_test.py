@@ -1,0 +1,370 @@
+"""Conversations between Sockeye and Python's `websockets`, in both roles. tests/interop/run starts this."""
+
+import asyncio
+import contextlib
+import itertools
+import sys
+from types import SimpleNamespace
+
+import websockets
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import basic_auth, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from harness import LIMIT, Sockeye, bytes_of, pieces_of, run, text_of
+
+MAX_MESSAGE = 16 * 2**20  # Sockeye's default, and what the other side is set to
+SIZES = [0, 1, 125, 126, 65535, 65536, 2**20, MAX_MESSAGE]
+LONGEST_REASON = "🐟" * 30 + "end"
+CLOSES = [(0, ""), (1000, ""), (1000, "bye"), (1001, "gone"), (1002, ""), (1003, ""), (1007, ""), (1008, "no"),
+          (1009, ""), (1010, ""), (1011, "größer"), (1012, ""), (1013, ""), (1014, ""), (3000, ""), (3999, "x"),
+          (4000, ""), (4999, LONGEST_REASON)]
+PROTOCOLS = ["chat.v2", "chat.v1"]
+numbers = itertools.count()
+assert len(LONGEST_REASON.encode()) == 123
+
+
+class World:
+    """What all conversations share: Sockeyes with different settings, and servers for Sockeye's clients."""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls):
+        self = cls()
+        self.arrivals = {}
+        choosy = {"subprotocols": PROTOCOLS, "origins": ["http://good.example"]}
+        async with (Sockeye.running() as self.plain, Sockeye.running(**choosy) as self.choosy,
+                    Sockeye.running(fragment_size=2**30) as self.whole,
+                    Sockeye.running(fragment_size=100) as self.pieces,
+                    self.server() as self.url,
+                    self.server(subprotocols=["other", "chat.v1"]) as self.chat_url,
+                    self.server(select_subprotocol=lambda *_: "surprise") as self.surprise_url,
+                    self.server(process_request=basic_auth(credentials=("fish", "s3cr:t"))) as self.private_url):
+            yield self
+
+    @contextlib.asynccontextmanager
+    async def server(self, **options):
+        def refuse(connection, request):
+            if request.path.startswith("/refuse"):
+                return connection.respond(403, "not today")
+
+        async def keep(connection):
+            self.arrival(connection.request.path).set_result(connection)
+            await connection.wait_closed()
+
+        options = {"process_request": refuse, "max_size": MAX_MESSAGE, **options}
+        async with serve(keep, "127.0.0.1", 0, **options) as server:
+            yield "ws://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+
+    def arrival(self, name):
+        return self.arrivals.setdefault(name, asyncio.get_running_loop().create_future())
+
+    @contextlib.asynccontextmanager
+    async def link(self, role, sockeye=None, url=None, **options):
+        """An open connection with Sockeye in this role; it is closed at the end, and both sides must be done then."""
+        sockeye, name = sockeye or self.plain, f"/{next(numbers)}"
+        if role == "server":
+            theirs = await connect(f"ws://127.0.0.1:{sockeye.port}{name}", max_size=MAX_MESSAGE, proxy=None, **options)
+        else:
+            sockeye.say(connect=(url or self.url) + name)
+            theirs = await asyncio.wait_for(self.arrival(name), LIMIT)
+        opened = await sockeye.event(name, "open")
+        assert opened["role"] == role, opened
+        yield SimpleNamespace(
+            theirs=theirs, opened=opened,
+            say=lambda **order: sockeye.say(to=name, **order), event=lambda kind: sockeye.event(name, kind),
+            count=lambda kind: sockeye.count(name, kind))
+        await closed(theirs)
+        await sockeye.event(name, "lost")
+
+
+async def closed(theirs, code=1000, reason=""):
+    """Closes, and does not wait for it longer than a peer with manners needs."""
+    await asyncio.wait_for(theirs.close(code, reason), LIMIT)
+
+
+async def compression_is_declined(world, role):
+    async with world.link(role) as link:
+        # Their client offers permessage-deflate unless told otherwise.
+        offer = [extension.split(";")[0] for extension in link.opened["offered_extensions"]]
+        assert offer == (["permessage-deflate"] if role == "server" else []), offer
+        assert link.theirs.protocol.extensions == [] == link.opened["extensions"]
+        await echo(link, text_of(1000), "text", 1000)
+
+
+async def echoes(world, role, kind, size):
+    async with world.link(role, sockeye=world.whole) as link:
+        await echo(link, text_of(size) if kind == "text" else bytes_of(size), kind, size)
+
+
+async def echo(link, message, kind, size, frames=1):
+    await link.theirs.send(message)
+    heard = await link.event("message")
+    assert (heard["kind"], heard["len"], heard["frames"]) == (kind, size, frames), heard
+    answer = await link.theirs.recv()
+    # An assertion on the messages themselves would print them.
+    is_same = answer == message
+    assert is_same, f"{len(message)} sent, {len(answer)} of {type(answer)} received"
+
+
+async def their_fragments(world, role, kind):
+    """Fragments of seven bytes cut characters in two; some are empty, and a Ping stands between others."""
+    async with world.link(role) as link:
+        message = text_of(1003).encode() if kind == "text" else bytes_of(1003)
+        pieces = [b"", *pieces_of(message, 7), b""]
+        pongs = []
+
+        async def spoken():
+            for number, piece in enumerate(pieces):
+                if number % 50 == 3:
+                    pongs.append(await link.theirs.ping(f"between {number}"))
+                yield piece
+
+        await link.theirs.send(spoken(), text=kind == "text")
+        await asyncio.gather(*pongs)
+        heard = await link.event("message")
+        # Theirs ends each message with an empty frame.
+        assert (heard["kind"], heard["len"], heard["frames"]) == (kind, 1003, len(pieces) + 1), heard
+        assert len(pongs) == link.count("ping") == 3
+        answer = await link.theirs.recv(decode=False)
+        assert answer == message, answer
+
+
+async def our_fragments(world, role, kind, size):
+    async with world.link(role, sockeye=world.pieces) as link:
+        message = text_of(size) if kind == "text" else bytes_of(size)
+        await link.theirs.send(message)
+        pieces = [piece async for piece in link.theirs.recv_streaming(decode=False)]
+        assert pieces == (pieces_of(message.encode() if kind == "text" else message, 100) or [b""]), pieces
+
+
+async def their_pings(world, role):
+    async with world.link(role) as link:
+        for payload in ["", "hello", "p" * 125]:
+            await asyncio.wait_for(await link.theirs.ping(payload), LIMIT)
+            assert (await link.event("ping"))["payload"] == payload
+        await link.theirs.pong("nobody asked")
+        assert (await link.event("pong"))["payload"] == "nobody asked"
+        await echo(link, "still there", "text", 11)
+
+
+async def our_pings(world, role):
+    async with world.link(role) as link:
+        for payload in ["", "hello", "p" * 125]:
+            link.say(ping=payload)
+            assert (await link.event("pong"))["payload"] == payload
+        link.say(pong="nobody asked")
+        link.say(ping="p" * 126)
+        await link.event("refused")
+        await echo(link, "still there", "text", 11)
+
+
+async def their_close(world, role, code, reason):
+    async with world.link(role) as link:
+        await closed(link.theirs, code or None, reason)
+        heard = await link.event("close")
+        assert (heard["code"], heard["reason"]) == (code or 1005, reason), heard
+        # §5.5.1: the answer has the same code.
+        assert link.theirs.close_code == (code or 1005), link.theirs.close_code
+        assert link.count("error") == 0
+
+
+async def our_close(world, role, code, reason):
+    async with world.link(role) as link:
+        link.say(close=code, reason=reason)
+        await asyncio.wait_for(link.theirs.wait_closed(), LIMIT)
+        heard = link.theirs.close_code, link.theirs.close_reason
+        assert heard == (code or 1005, reason), heard
+        assert (await link.event("close"))["code"] == (code or 1005)
+        assert link.count("error") == 0
+
+
+async def both_close(world, role):
+    async with world.link(role) as link:
+        link.say(close=3001, reason="ours")
+        await closed(link.theirs, 3002, "theirs")
+        heard, reported = link.theirs.close_code, (await link.event("close"))["code"]
+        assert (heard, reported) in [(3001, 3002), (3001, 3001), (3002, 3002)], (heard, reported)
+
+
+async def they_vanish(world, role):
+    async with world.link(role) as link:
+        link.theirs.transport.abort()
+        assert (await link.event("close"))["code"] == 1006
+
+
+async def unsendable_closes(world, role):
+    async with world.link(role) as link:
+        for code, reason in [(1004, ""), (1006, ""), (999, ""), (5000, ""), (1000, "x" * 124)]:
+            link.say(close=code, reason=reason)
+            await link.event("refused")
+        await echo(link, "still there", "text", 11)
+
+
+async def words_before_their_close(world, role):
+    async with world.link(role) as link:
+        hearing = asyncio.create_task(everything(link.theirs))
+        for number in range(1000):
+            await link.theirs.send(str(number))
+        await closed(link.theirs)
+        heard = await hearing
+        assert heard == [str(number) for number in range(1000)], heard[-3:]
+        assert (await link.event("close"))["code"] == 1000
+
+
+async def everything(theirs):
+    return [message async for message in theirs]
+
+
+async def words_before_our_close(world, role):
+    async with world.link(role) as link:
+        link.say(count=1000)
+        link.say(close=1000)
+        heard = await everything(link.theirs)
+        assert heard == [str(number) for number in range(1000)], heard[-3:]
+        assert link.theirs.close_code == 1000
+
+
+async def they_say_too_much(world, role, size):
+    """Theirs sends one byte too many, in frames of this size: 1009, and it arrives although theirs is still talking."""
+    async with world.link(role) as link:
+        with contextlib.suppress(ConnectionClosed):
+            await link.theirs.send(pieces_of(bytes(MAX_MESSAGE + 1), size))
+        await asyncio.wait_for(link.theirs.wait_closed(), LIMIT)
+        assert link.theirs.close_code == 1009, link.theirs.close_code
+        assert (await link.event("error"))["kind"] == "Capacity"
+        assert (await link.event("close"))["code"] == 1006
+
+
+async def we_say_too_much(world, role, frames):
+    async with world.link(role, sockeye=world.whole if frames == "one frame" else world.plain) as link:
+        link.say(bytes=MAX_MESSAGE + 1)
+        # They notice only while somebody receives.
+        with contextlib.suppress(ConnectionClosed):
+            await link.theirs.recv()
+        assert link.theirs.protocol.close_sent.code == 1009
+        assert (await link.event("close"))["code"] == 1009
+
+
+async def many_in_flight(world, role):
+    async with world.link(role) as link:
+        async def talk():
+            for number in range(10_000):
+                await link.theirs.send(str(number))
+
+        talking = asyncio.create_task(talk())
+        heard = [await link.theirs.recv() for _ in range(10_000)]
+        await talking
+        assert heard == [str(number) for number in range(10_000)]
+
+
+async def fifty_at_once(world, role):
+    async def one(number):
+        async with world.link(role) as link:
+            for size in range(number, 40_000, 2000):
+                await echo(link, text_of(size), "text", size)
+
+    await asyncio.gather(*(one(number) for number in range(50)))
+
+
+async def subprotocols(world, role):
+    if role == "server":
+        # Sockeye's order decides; it takes none that it does not know.
+        for offered, expected in [(["chat.v1", "chat.v2"], "chat.v2"), (["x", "chat.v1"], "chat.v1"), (["x"], None)]:
+            async with world.link(role, sockeye=world.choosy, subprotocols=offered) as link:
+                assert link.theirs.subprotocol == link.opened["subprotocol"] == expected, link.opened
+    else:
+        for url, expected in [(world.chat_url, "chat.v1"), (world.url, None)]:
+            async with world.link(role, sockeye=world.choosy, url=url) as link:
+                assert link.theirs.subprotocol == link.opened["subprotocol"] == expected, link.opened
+
+
+async def refused(world, role):
+    name = f"/refuse/{next(numbers)}"
+    if role == "server":
+        await is_refused(f"ws://127.0.0.1:{world.plain.port}{name}")
+    else:
+        await rejects(world.plain, world.url + name, name, 403)
+
+
+async def wrong_origin(world, role):
+    url = f"ws://127.0.0.1:{world.choosy.port}/{next(numbers)}"
+    await is_refused(url, origin="http://evil.example", body=None)
+    async with connect(url, origin="http://good.example", proxy=None) as theirs:
+        await theirs.send("hello")
+        assert await theirs.recv() == "hello"
+
+
+async def is_refused(url, body=b"not today", **options):
+    try:
+        async with connect(url, proxy=None, **options):
+            raise AssertionError("it was not refused")
+    except InvalidStatus as refusal:
+        assert refusal.response.status_code == 403, refusal.response
+        assert body is None or refusal.response.body == body, refusal.response
+
+
+async def rejects(sockeye, url, name, status):
+    """Sockeye, a client, is answered with this status: no connection opens, so that none closes."""
+    sockeye.say(connect=url)
+    rejected = await sockeye.event(name, "rejected")
+    assert rejected["status"] == status, rejected
+    assert (await sockeye.event(name, "error"))["kind"] == "Protocol"
+    await sockeye.event(name, "lost")
+    assert sockeye.count(name, "open") == sockeye.count(name, "close") == 0
+
+
+async def credentials(world, role):
+    name = f"/{next(numbers)}"
+    await rejects(world.plain, world.private_url.replace("//", "//fish:wrong@") + name, name, 401)
+    async with world.link(role, url=world.private_url.replace("//", "//fish:s3cr%3At@")) as link:
+        assert link.theirs.username == "fish"
+
+
+async def a_subprotocol_nobody_offered(world, role):
+    name = f"/{next(numbers)}"
+    world.plain.say(connect=world.surprise_url + name)
+    assert (await world.plain.event(name, "error"))["kind"] == "Protocol"
+    await world.plain.event(name, "lost")
+    assert world.plain.count(name, "open") == 0
+
+
+async def shutdown(world, role):
+    """All hear what was said before, and 1001."""
+    async with contextlib.AsyncExitStack() as stack:
+        sockeye = await stack.enter_async_context(Sockeye.running())
+        links = [await stack.enter_async_context(world.link(role, sockeye=sockeye)) for _ in range(10)]
+        hearing = asyncio.gather(*(everything(link.theirs) for link in links))
+        for link in links:
+            link.say(count=1000)
+        await sockeye.end()
+        assert [len(heard) for heard in await hearing] == [1000] * 10
+        for link in links:
+            assert link.theirs.close_code == 1001, link.theirs.close_code
+
+
+def checks():
+    """Returns all conversations: the role of Sockeye, the function, what else it takes."""
+    for role in ("server", "client"):
+        for kind, size in itertools.product(("text", "binary"), SIZES):
+            yield role, echoes, kind, size
+        for kind, size in itertools.product(("text", "binary"), (0, 100, 101, 12345)):
+            yield role, our_fragments, kind, size
+        for kind in ("text", "binary"):
+            yield role, their_fragments, kind
+        for close, function in itertools.product(CLOSES, (their_close, our_close)):
+            yield role, function, *close
+        for size in (MAX_MESSAGE + 1, 2**20, 1000):
+            yield role, they_say_too_much, size
+        for frames in ("one frame", "many frames"):
+            yield role, we_say_too_much, frames
+        for function in (compression_is_declined, their_pings, our_pings, both_close, they_vanish, unsendable_closes,
+                         words_before_their_close, words_before_our_close, many_in_flight, fifty_at_once, subprotocols,
+                         refused, shutdown):
+            yield role, function
+    yield "server", wrong_origin
+    yield "client", credentials
+    yield "client", a_subprotocol_nobody_offered
+
+
+sys.exit(run(f"websockets {websockets.__version__}", World.running(), checks()))
