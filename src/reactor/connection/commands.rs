@@ -15,10 +15,11 @@ use crate::util::Token;
 impl<H: Handler> Connection<H> {
     /// Does what a sender of this connection, or of all, has asked for.
     pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
-        match self.protocol.state() {
-            // Order is kept: what comes before the connection is open waits together.
-            State::Connecting if waits_for_open(&signal) => self.early.push(signal),
-            _ => self.obey(signal, cx),
+        // Order is kept: what comes before the connection is open waits together.
+        if self.is_opening() && waits_for_open(&signal) {
+            self.early.push(signal);
+        } else {
+            self.obey(signal, cx);
         }
         self.settle(cx);
     }
@@ -30,7 +31,7 @@ impl<H: Handler> Connection<H> {
             if cx.hub.overflow() == Overflow::Fail {
                 self.overflow(cx);
             }
-        } else if self.protocol.state() == State::Connecting {
+        } else if self.is_opening() {
             if let Some(gauge) = cx.hub.gauge(self.name.slot) {
                 gauge.add_local(len);
             }

@@ -242,7 +242,7 @@ impl<H: Handler> Connection<H> {
         if let Some(gauge) = cx.hub.gauge(self.name.slot) {
             gauge.add_local(queued);
             gauge.sub_local(self.gauged);
-            if state.is_ending() {
+            if state.is_ending() && !self.has_moved() {
                 gauge.set_phase(Phase::Closing);
             }
         }
