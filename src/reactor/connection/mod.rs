@@ -247,6 +247,10 @@ impl<H: Handler> Connection<H> {
             }
         }
         self.gauged = queued;
+        if state.is_ending() && self.flags.is_paused {
+            // Only messages are held back, and there are none any more; the peer's Close may be what was not read.
+            self.resume(cx);
+        }
         if let Some(output) = self.output.take_if(|_| queued == 0) {
             cx.keep_output(output);
         }
