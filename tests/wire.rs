@@ -9,6 +9,8 @@
 mod support;
 
 mod wire {
+    mod client_dialing;
+    mod client_opening;
     mod on_request;
     mod opening_answers;
     mod opening_checks;
