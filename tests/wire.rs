@@ -11,6 +11,10 @@ mod support;
 mod wire {
     mod client_dialing;
     mod client_opening;
+    mod frame_close;
+    mod frame_headers;
+    mod frame_masks;
+    mod frame_messages;
     mod on_request;
     mod opening_answers;
     mod opening_checks;
