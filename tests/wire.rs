@@ -11,6 +11,7 @@ mod support;
 mod wire {
     mod client_dialing;
     mod client_opening;
+    mod closing;
     mod frame_close;
     mod frame_headers;
     mod frame_masks;
@@ -20,4 +21,6 @@ mod wire {
     mod opening_checks;
     mod opening_limits;
     mod opening_noise;
+    mod shutdown;
+    mod timers;
 }
