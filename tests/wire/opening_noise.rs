@@ -115,6 +115,21 @@ fn a_client_beyond_max_connections_receives_503() {
 }
 
 #[test]
+fn those_who_are_turned_away_take_nobodys_place() {
+    let server = Script::echo().settings(|it| it.max_connections = 1).serve();
+    let first = server.open();
+    // Told that there is no room, and in no hurry to go.
+    let mut crowd: Vec<Peer> = (0..10).map(|_| server.peer()).collect();
+    for peer in &mut crowd {
+        assert_eq!(peer.head().status(), 503);
+    }
+    drop(first);
+    server.journal.story_of_lost(0);
+    server.assert_serves();
+    assert_eq!(server.journal.count("made"), 2);
+}
+
+#[test]
 fn a_crowd_beyond_max_connections_does_not_harm_those_who_are_in() {
     let server = Script::echo().settings(|it| it.max_connections = 1).serve();
     let mut inside = server.open();

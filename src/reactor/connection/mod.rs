@@ -120,6 +120,11 @@ impl<H: Handler> Connection<H> {
         self.name
     }
 
+    /// Whether the client is only told that there is no room: it never had a handler.
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.handler.is_none() && self.stage == Stage::Opening
+    }
+
     /// Calls a method of the handler, unless it has panicked before.
     ///
     /// One that panics, and is let, is not called again: nobody knows what state it is in.
