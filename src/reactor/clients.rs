@@ -26,7 +26,7 @@ impl<F: Factory> Reactor<F> {
         if self.life != Life::Running {
             return;
         }
-        if self.entries.len() >= self.cx.settings.max_connections {
+        if !self.has_room() {
             return self.no_room(&url, from);
         }
         let name = self.take_name(self.entries.vacant_key());

@@ -264,6 +264,9 @@ fn refused(why: &str, url: &Url) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
 
     fn place_of(url: &str) -> Option<Place> {
@@ -277,6 +280,84 @@ mod tests {
         assert_eq!(place_of("ws://example.com"), Some(Place::Name("example.com".to_owned(), 80)));
         assert_eq!(place_of("http://example.com"), None);
         assert_eq!(place_of("wss://example.com"), None);
+    }
+
+    /// Lets a dial go through addresses that a name has brought, until it is connected or has failed.
+    fn dial_through(addresses: Vec<SocketAddr>) -> Next {
+        let mut poll = mio::Poll::new().unwrap();
+        let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
+        let hub = crate::sender::Hub::new(&settings, Box::new(|| {}));
+        let mut cx = Context::new(settings, Arc::new(hub), poll.registry().try_clone().unwrap());
+        let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
+        let handler = |_: crate::Message| Ok(());
+        let mut dial = Dial::new(Name { slot: 0, id: 0 }, handler, redirect, Vec::new(), Owned::default());
+        assert!(matches!(dial.start(None, &mut cx), Next::LookUp(..)));
+        let mut events = mio::Events::with_capacity(8);
+        let mut next = dial.on_found(Ok(addresses), &mut cx);
+        while matches!(next, Next::Wait) {
+            poll.poll(&mut events, cx.until_next_alarm()).unwrap();
+            cx.now = Instant::now();
+            next = match cx.pop_due() {
+                Some(_) => dial.on_alarm(&mut cx),
+                None if events.is_empty() => Next::Wait,
+                None => dial.on_event(&mut cx),
+            };
+        }
+        next
+    }
+
+    /// An address where nobody listens, and nobody will as long as the socket lives.
+    fn nobody() -> (socket2::Socket, SocketAddr) {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    #[test]
+    fn k7_addresses_are_tried_one_after_the_other() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (somebody, (_socket, nobody)) = (listener.local_addr().unwrap(), nobody());
+        for addresses in [vec![somebody], vec![nobody, somebody], vec![nobody, nobody, somebody, nobody]] {
+            match dial_through(addresses) {
+                Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(somebody)),
+                next => panic!("{next:?}"),
+            }
+        }
+    }
+
+    /// A listener whose queue is full does not answer at all, on Linux.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn k7_an_address_that_does_not_answer_costs_its_time_only() {
+        let (full, address) = nobody();
+        full.listen(0).unwrap();
+        let _first_in_the_queue = std::net::TcpStream::connect(address).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let somebody = listener.local_addr().unwrap();
+        match dial_through(vec![address, somebody]) {
+            Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(somebody)),
+            next => panic!("{next:?}"),
+        }
+        match dial_through(vec![address]) {
+            Next::Failed(Error { kind: ErrorKind::Io(err), .. }) => {
+                assert_eq!(err.kind(), io::ErrorKind::TimedOut);
+            }
+            next => panic!("{next:?}"),
+        }
+    }
+
+    #[test]
+    fn k8_when_no_address_answers_the_last_failure_is_the_reason() {
+        let (_socket, nobody) = nobody();
+        for addresses in [vec![nobody], vec![nobody, nobody], vec![]] {
+            let expected =
+                if addresses.is_empty() { io::ErrorKind::NotFound } else { io::ErrorKind::ConnectionRefused };
+            match dial_through(addresses) {
+                Next::Failed(Error { kind: ErrorKind::Io(err), .. }) => assert_eq!(err.kind(), expected),
+                next => panic!("{next:?}"),
+            }
+        }
     }
 
     #[cfg(unix)]

@@ -64,6 +64,8 @@ pub(crate) struct Reactor<F: Factory> {
     events: Events,
     buffer: Vec<u8>,
     entries: Slab<Entry<F::Handler>>,
+    /// How many of the entries are clients that are only told that there is no room.
+    turned_away: usize,
     cx: Context,
     listeners: Vec<Listener>,
     /// The alarms of listeners that are out of descriptors.
@@ -125,6 +127,7 @@ impl<F: Factory> Reactor<F> {
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BUFFER],
             entries: Slab::new(),
+            turned_away: 0,
             cx,
             listeners: Vec::new(),
             listener_alarms: Owned::default(),
@@ -279,6 +282,7 @@ impl<F: Factory> Reactor<F> {
             }
             match self.entries.try_remove(index(slot)) {
                 Some(Entry::Connected(connection)) => {
+                    self.turned_away -= usize::from(connection.is_turned_away());
                     let handler = connection.bury(&mut self.cx);
                     self.lose(handler);
                 }
@@ -296,6 +300,12 @@ impl<F: Factory> Reactor<F> {
         if let Some(handler) = handler {
             self.factory.connection_lost(handler);
         }
+    }
+
+    /// Whether there is room for one more connection. Who is turned away takes nobody's place, or a crowd at the door
+    /// could keep an empty house closed.
+    fn has_room(&self) -> bool {
+        self.entries.len() - self.turned_away < self.cx.settings.max_connections
     }
 
     fn has_work(&self) -> bool {

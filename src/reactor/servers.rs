@@ -77,9 +77,8 @@ impl<F: Factory> Reactor<F> {
 
     /// A new connection: it gets a slot and a handler, or is told that there is no room.
     fn welcome(&mut self, mut socket: Socket) {
-        let has_room = self.entries.len() < self.cx.settings.max_connections;
-        if !has_room && self.entries.len() >= self.cx.settings.max_connections.saturating_add(MAX_TURNED_AWAY)
-        {
+        let has_room = self.has_room();
+        if !has_room && self.turned_away >= MAX_TURNED_AWAY {
             return debug!("a connection is dropped: there is no room, not even to say so");
         }
         if self.cx.settings.tcp_nodelay
@@ -102,6 +101,7 @@ impl<F: Factory> Reactor<F> {
         if !has_room {
             warn!("a connection is turned away: there are {} already", self.cx.settings.max_connections);
             connection.turn_away(&mut self.cx);
+            self.turned_away += 1;
         }
         self.entries.insert(Entry::Connected(connection));
     }

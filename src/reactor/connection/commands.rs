@@ -15,10 +15,11 @@ use crate::util::Token;
 impl<H: Handler> Connection<H> {
     /// Does what a sender of this connection, or of all, has asked for.
     pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
-        match self.protocol.state() {
-            // Order is kept: what comes before the connection is open waits together.
-            State::Connecting if waits_for_open(&signal) => self.early.push(signal),
-            _ => self.obey(signal, cx),
+        // Order is kept: what comes before the connection is open waits together.
+        if self.is_opening() && waits_for_open(&signal) {
+            self.early.push(signal);
+        } else {
+            self.obey(signal, cx);
         }
         self.settle(cx);
     }
@@ -30,7 +31,7 @@ impl<H: Handler> Connection<H> {
             if cx.hub.overflow() == Overflow::Fail {
                 self.overflow(cx);
             }
-        } else if self.protocol.state() == State::Connecting {
+        } else if self.is_opening() {
             if let Some(gauge) = cx.hub.gauge(self.name.slot) {
                 gauge.add_local(len);
             }
@@ -78,10 +79,13 @@ impl<H: Handler> Connection<H> {
 
     /// The loop shuts down: the peer is told.
     pub(in crate::reactor) fn shut_down(&mut self, cx: &mut Context) {
-        self.flags.is_paused = false;
         match self.protocol.state() {
             State::Connecting => self.turn_away(cx),
             _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),
+        }
+        // A handler that does not let the Close out does not hold the loop back.
+        if self.protocol.state() == State::Open {
+            self.protocol.abandon();
         }
         self.settle(cx);
     }

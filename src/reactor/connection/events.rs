@@ -2,7 +2,7 @@
 
 use log::trace;
 
-use super::{Connection, Stage, output_of};
+use super::{Connection, Consequence, Stage, output_of};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
@@ -142,6 +142,7 @@ impl<H: Handler> Connection<H> {
             return trace!("a {} frame comes too late", frame.opcode());
         }
         let allowed = match self.handler {
+            Some(_) if is_close => self.show_close(frame, cx),
             Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)),
             None => Some(Some(frame)),
         };
@@ -157,5 +158,22 @@ impl<H: Handler> Connection<H> {
             // If it was owed, and has not been sent, it never will be.
             self.protocol.skip_close(cx.now);
         }
+    }
+
+    /// Shows the handler a Close frame. An error that is to close the connection drops it: another Close would meet with
+    /// the same.
+    fn show_close(&mut self, frame: Frame, cx: &mut Context) -> Option<Option<Frame>> {
+        let err = match self.call(cx, |handler| handler.on_send_frame(frame))? {
+            Ok(frame) => return Some(frame),
+            Err(err) => err,
+        };
+        let consequence = Consequence::of(&err.kind);
+        self.report(err, cx);
+        match consequence {
+            Consequence::None => {}
+            Consequence::Close(_) if self.protocol.state().is_ending() => {}
+            Consequence::Close(_) | Consequence::Drop => self.protocol.abandon(),
+        }
+        None
     }
 }

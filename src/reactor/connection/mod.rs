@@ -120,6 +120,11 @@ impl<H: Handler> Connection<H> {
         self.name
     }
 
+    /// Whether the client is only told that there is no room: it never had a handler.
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.handler.is_none() && self.stage == Stage::Opening
+    }
+
     /// Calls a method of the handler, unless it has panicked before.
     ///
     /// One that panics, and is let, is not called again: nobody knows what state it is in.
@@ -242,11 +247,15 @@ impl<H: Handler> Connection<H> {
         if let Some(gauge) = cx.hub.gauge(self.name.slot) {
             gauge.add_local(queued);
             gauge.sub_local(self.gauged);
-            if state.is_ending() {
+            if state.is_ending() && !self.has_moved() {
                 gauge.set_phase(Phase::Closing);
             }
         }
         self.gauged = queued;
+        if state.is_ending() && self.flags.is_paused {
+            // Only messages are held back, and there are none any more; the peer's Close may be what was not read.
+            self.resume(cx);
+        }
         if let Some(output) = self.output.take_if(|_| queued == 0) {
             cx.keep_output(output);
         }

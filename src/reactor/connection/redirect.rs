@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{Connection, Stage};
 use crate::handler::Handler;
+use crate::protocol::State;
 use crate::protocol::handshake::Response;
 use crate::reactor::context::Context;
 use crate::reactor::timers::Owned;
@@ -52,6 +53,11 @@ impl<H: Handler> Connection<H> {
         is_same_origin
     }
 
+    /// Whether the connection is about to open, here or where a redirect leads.
+    pub(super) fn is_opening(&self) -> bool {
+        self.protocol.state() == State::Connecting || self.has_moved()
+    }
+
     /// Whether the connection, which has ended, begins again elsewhere.
     pub(in crate::reactor) fn has_moved(&self) -> bool {
         self.stage == Stage::Opening && self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
@@ -61,6 +67,9 @@ impl<H: Handler> Connection<H> {
     pub(in crate::reactor) fn into_moved(mut self, cx: &mut Context) -> Option<Moved<H>> {
         if let Some((_, key)) = self.alarm.take() {
             cx.timers.cancel(key);
+        }
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.sub_local(self.gauged);
         }
         let redirect = *self.redirect?;
         Some(Moved { handler: self.handler?, redirect, early: self.early, timers: self.timers })

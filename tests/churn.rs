@@ -1,0 +1,13 @@
+//! L6, M14: thousands of connections that begin, and end, in every way that there is.
+//!
+//! The descriptors and the memory of the whole process are counted here, so that these tests have it to themselves.
+#![cfg(feature = "reactor")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod churn {
+    mod books;
+    mod clients;
+    mod servers;
+}

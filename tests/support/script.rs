@@ -1,0 +1,192 @@
+//! What the handlers of a loop do, and the handler that does it and keeps the journal.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye::util::{Timeout, Token};
+use sockeye::{
+    CloseCode, Error, Factory, Frame, Handler, Handshake, Message, Request, Response, Result, Sender,
+    Settings,
+};
+use url::Url;
+
+use super::journal::{Hook, Journal};
+
+type Act = dyn Fn(&Sender, &Hook) -> Result<()> + Send + Sync;
+type Answer = dyn Fn(&Request) -> Result<Response> + Send + Sync;
+type Build = dyn Fn(&Url) -> Result<Request> + Send + Sync;
+
+/// What the handlers of a loop do.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(super) settings: Settings,
+    act: Arc<Act>,
+    answer: Arc<Answer>,
+    build: Arc<Build>,
+}
+
+impl Script {
+    /// Handlers that do nothing but accept.
+    pub(crate) fn new() -> Self {
+        Self {
+            // A test that ends while its peers are still there is not to wait for them long.
+            settings: Settings { close_timeout: Duration::from_millis(500), ..Settings::default() },
+            act: Arc::new(|_, _| Ok(())),
+            answer: Arc::new(Response::from_request),
+            build: Arc::new(Request::from_url),
+        }
+    }
+
+    /// Handlers that send every message back.
+    pub(crate) fn echo() -> Self {
+        Self::new().on(|out, hook| match hook {
+            Hook::Message(message) => out.send(message.clone()),
+            _ => Ok(()),
+        })
+    }
+
+    pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// What handlers do in every hook, after it has been noted; an error counts where the hook may return one.
+    pub(crate) fn on(mut self, act: impl Fn(&Sender, &Hook) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.act = Arc::new(act);
+        self
+    }
+
+    pub(crate) fn on_request(
+        mut self,
+        answer: impl Fn(&Request) -> Result<Response> + Send + Sync + 'static,
+    ) -> Self {
+        self.answer = Arc::new(answer);
+        self
+    }
+
+    pub(crate) fn on_build(
+        mut self,
+        build: impl Fn(&Url) -> Result<Request> + Send + Sync + 'static,
+    ) -> Self {
+        self.build = Arc::new(build);
+        self
+    }
+
+    pub(crate) fn factory(&self, journal: &Journal) -> Recorders {
+        Recorders { script: self.clone(), journal: journal.clone() }
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Makes recorders.
+#[derive(Debug)]
+pub(crate) struct Recorders {
+    script: Script,
+    journal: Journal,
+}
+
+impl Factory for Recorders {
+    type Handler = Recorder;
+
+    fn connection_made(&mut self, out: Sender) -> Recorder {
+        let recorder = Recorder { script: self.script.clone(), journal: self.journal.clone(), out };
+        recorder.tell(Hook::Made);
+        recorder
+    }
+
+    fn connection_lost(&mut self, handler: Recorder) {
+        handler.tell(Hook::Lost);
+    }
+}
+
+/// Notes every call, then does what the script says.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    script: Script,
+    journal: Journal,
+    out: Sender,
+}
+
+impl Recorder {
+    fn note(&self, hook: Hook) -> Result<()> {
+        self.journal.note(self.out.connection_id(), hook.clone());
+        (self.script.act)(&self.out, &hook)
+    }
+
+    /// Where no error can be returned.
+    fn tell(&self, hook: Hook) {
+        self.note(hook).expect("this hook returns no error");
+    }
+}
+
+impl Handler for Recorder {
+    fn on_shutdown(&mut self) {
+        self.tell(Hook::Shutdown);
+    }
+
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        self.note(Hook::Open(shake.remote_addr()?))
+    }
+
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.note(Hook::Message(msg))
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        self.tell(Hook::Close(code, reason.to_owned()));
+    }
+
+    fn on_error(&mut self, err: Error) {
+        let kind = format!("{:?}", err.kind);
+        let end = kind.find(['(', ' ']).unwrap_or(kind.len());
+        self.tell(Hook::Error(kind[..end].to_owned()));
+    }
+
+    fn on_request(&mut self, req: &Request) -> Result<Response> {
+        self.note(Hook::Request(format!("{} {}", req.method(), req.resource())))?;
+        (self.script.answer)(req)
+    }
+
+    fn on_response(&mut self, res: &Response) -> Result<()> {
+        self.note(Hook::Response(res.status()))
+    }
+
+    fn on_rejected(&mut self, res: &Response) {
+        self.tell(Hook::Rejected(res.status()));
+    }
+
+    fn on_timeout(&mut self, event: Token) -> Result<()> {
+        self.note(Hook::Timeout(event.0))
+    }
+
+    fn on_new_timeout(&mut self, event: Token, timeout: Timeout) -> Result<()> {
+        self.note(Hook::NewTimeout(event.0, timeout))
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        assert!(!frame.is_masked(), "what a handler sees is not masked");
+        self.note(Hook::Frame(frame.opcode()))?;
+        Ok(Some(frame))
+    }
+
+    fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        assert!(!frame.is_masked(), "what a handler sees is not masked");
+        self.note(Hook::SendFrame(frame.opcode()))?;
+        Ok(Some(frame))
+    }
+
+    fn on_drain(&mut self) -> Result<()> {
+        self.note(Hook::Drain)
+    }
+
+    fn build_request(&mut self, url: &Url) -> Result<Request> {
+        self.note(Hook::Build(url.path().to_owned()))?;
+        (self.script.build)(url)
+    }
+}

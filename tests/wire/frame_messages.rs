@@ -1,0 +1,186 @@
+//! F4 to F6, F12: fragments, control frames between them, text, and how all of it is cut.
+
+use crate::support::bytes::{
+    BINARY_BEGIN, CLOSE, END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN, close_payload, masked, masked_close,
+};
+use crate::support::peer::Peer;
+use crate::support::running::Running;
+use crate::support::script::Script;
+
+const OPENED: &str = "made, request GET /chat, open";
+
+/// Sends frames that fail the connection, and checks that they do, with this code, and what the handler has heard.
+fn fails(server: &Running, id: u32, frames: &[Vec<u8>], code: u16, heard: &str) {
+    let mut peer = server.open();
+    peer.send(&frames.concat());
+    peer.expect_failure(code);
+    assert_eq!(server.journal.story_of_lost(id), format!("{OPENED}, {heard}, lost"), "{frames:?}");
+}
+
+#[test]
+fn f4_control_frames_are_short_and_whole() {
+    let server = Script::new().serve();
+    let broken = [
+        vec![masked(PING, &[0; 126])],
+        vec![masked(PONG, &[0; 126])],
+        vec![masked(CLOSE, &close_payload(1000, &"x".repeat(124)))],
+        vec![masked(0x09, b"")],
+        vec![masked(0x0a, b"")],
+        vec![masked(0x08, b"")],
+    ];
+    for (id, frames) in (0..).zip(broken) {
+        fails(&server, id, &frames, 1002, "error Protocol, close 1006");
+    }
+}
+
+#[test]
+fn f4_control_frames_between_fragments_do_not_disturb_the_message() {
+    let server = Script::echo().serve();
+    let mut peer = server.open();
+    let longest = [9; 125];
+    peer.send(
+        &[
+            masked(TEXT_BEGIN, "w\u{fc}".as_bytes()),
+            masked(PING, &longest),
+            masked(GO_ON, b"r"),
+            masked(PONG, b"nobody asked"),
+            masked(PING, b""),
+            masked(END, b"ste"),
+        ]
+        .concat(),
+    );
+    assert_eq!(peer.frame(), (PONG, longest.to_vec()));
+    assert_eq!(peer.frame(), (PONG, Vec::new()));
+    assert_eq!(peer.frame(), (TEXT, "w\u{fc}rste".as_bytes().to_vec()));
+    peer.send(&[masked(TEXT_BEGIN, b"never finished"), masked_close(1000, "")].concat());
+    peer.expect_failure(1000);
+    assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, message w\u{fc}rste, close 1000, lost"));
+}
+
+#[test]
+fn f5_fragments_out_of_order_fail() {
+    let server = Script::new().serve();
+    let broken = [
+        vec![masked(END, b"x")],
+        vec![masked(GO_ON, b"x")],
+        vec![masked(TEXT_BEGIN, b"x"), masked(TEXT, b"y")],
+        vec![masked(TEXT_BEGIN, b"x"), masked(BINARY_BEGIN, b"y")],
+        vec![masked(BINARY_BEGIN, b"x"), masked(GO_ON, b"y"), masked(TEXT_BEGIN, b"z")],
+        vec![masked(TEXT_BEGIN, b"x"), masked(END, b"y"), masked(END, b"z")],
+    ];
+    for (id, frames) in (0..).zip(broken) {
+        let is_whole_before = frames.len() == 3 && frames[1] == masked(END, b"y");
+        let message = if is_whole_before { "message xy, " } else { "" };
+        fails(&server, id, &frames, 1002, &format!("{message}error Protocol, close 1006"));
+    }
+}
+
+#[test]
+fn f6_bad_text_fails_in_the_read_that_holds_it() {
+    let server = Script::new().serve();
+    let not_all_there = |first, payload: &[u8]| {
+        let whole = masked(first, &[payload, &[b'x'; 100]].concat());
+        whole[..whole.len() - 100].to_vec()
+    };
+    let broken = [
+        vec![masked(TEXT, b"\xff")],
+        vec![masked(TEXT, b"cut \xe2\x82")],
+        vec![masked(TEXT, b"surrogate \xed\xa0\x80")],
+        vec![masked(TEXT, b"overlong \xc0\x80")],
+        vec![not_all_there(TEXT, b"hello \xff")],
+        vec![not_all_there(TEXT_BEGIN, b"\xf4\x90")],
+        vec![masked(TEXT_BEGIN, b"\xe2\x82"), not_all_there(GO_ON, b"\x41")],
+        vec![masked(TEXT_BEGIN, b"\xe2"), masked(PING, b""), masked(GO_ON, b""), masked(END, b"\x82")],
+        vec![masked(CLOSE, &[0x03, 0xe8, 0xff])],
+        vec![masked(CLOSE, &[0x03, 0xe8, 0xe2, 0x82])],
+    ];
+    for (id, frames) in (0..).zip(broken) {
+        let mut peer = server.open();
+        peer.send(&frames.concat());
+        if frames.contains(&masked(PING, b"")) {
+            assert_eq!(peer.frame().0, PONG);
+        }
+        peer.expect_failure(1007);
+        let story = format!("{OPENED}, error Encoding, close 1006, lost");
+        assert_eq!(server.journal.story_of_lost(id), story, "{frames:?}");
+    }
+}
+
+#[test]
+fn f6_characters_may_be_cut_anywhere() {
+    let text = "a\u{e9}\u{20ac}\u{1f41f}\u{10ffff}z";
+    let server = Script::echo().serve();
+    let mut peer = server.open();
+    for at in 0..=text.len() {
+        let (first, second) = text.as_bytes().split_at(at);
+        peer.send(&[masked(TEXT_BEGIN, first), masked(END, second)].concat());
+        assert_eq!(peer.frame(), (TEXT, text.as_bytes().to_vec()));
+        // The same cut, of the frame and not of the message.
+        let whole = masked(TEXT, text.as_bytes());
+        let (first, second) = whole.split_at(at + 6);
+        peer.send(first);
+        peer.send(second);
+        assert_eq!(peer.frame(), (TEXT, text.as_bytes().to_vec()));
+    }
+    peer.close(1000);
+}
+
+#[test]
+fn m4_fragments_without_end_are_limited() {
+    let server = Script::new().settings(|it| it.max_message_size = 1024).serve();
+    let empty = masked(GO_ON, b"");
+    let begin = masked(TEXT_BEGIN, b"");
+    fails(&server, 0, &[begin, empty.repeat(2000)], 1008, "error Capacity, close 1006");
+}
+
+/// One of everything, and an end; what comes after that is never looked at.
+fn conversation() -> Vec<u8> {
+    [
+        masked(TEXT, "caf\u{e9}".as_bytes()),
+        masked(PING, b"1"),
+        masked(BINARY_BEGIN, &[1; 200]),
+        masked(PING, b"2"),
+        masked(GO_ON, &[2; 300]),
+        masked(PONG, b"3"),
+        masked(END, b""),
+        masked(TEXT_BEGIN, b"\xe2"),
+        masked(END, b"\x82\xac"),
+        masked_close(4000, "enough"),
+        masked(TEXT, b"too late"),
+    ]
+    .concat()
+}
+
+fn say(server: &Running, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut peer: Peer = server.open();
+    for piece in pieces {
+        peer.send(piece);
+    }
+    peer.rest().0
+}
+
+#[test]
+fn f12_any_split_gives_the_same_events_and_the_same_output() {
+    let server = Script::new().serve();
+    let all = conversation();
+    let output = say(&server, &[&all]);
+    let story = server.journal.story_of_lost(0);
+    let frames = server.journal.full_story(0).matches("frame").count();
+    assert!(story.ends_with("close 4000 enough, lost"), "{story}");
+    let mut state = 0x1234_5678_u32;
+    for id in 1..=40 {
+        let mut rest = all.as_slice();
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // One byte at a time, then larger and larger pieces.
+            let most = if id == 1 { 1 } else { id as usize * 4 };
+            let (piece, others) = rest.split_at((1 + state as usize / 65_536 % most).min(rest.len()));
+            pieces.push(piece);
+            rest = others;
+        }
+        assert_eq!(say(&server, &pieces), output, "{id}");
+        assert_eq!(server.journal.story_of_lost(id), story, "{id}");
+        assert_eq!(server.journal.full_story(id).matches("frame").count(), frames);
+    }
+}
