@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
+use sockeye::util::Token;
 use sockeye::{CloseCode, Frame, OpCode, Sender, Settings, WebSocket};
 
 use crate::support::loops::{Ear, Heard, Hook, Loop, Probes};
@@ -17,26 +18,44 @@ fn text(text: &str) -> Vec<u8> {
 
 /// Has the loop do one more round for this connection, in which it would deliver what it has.
 fn go_round(peer_of: &Sender, ear: &Ear) {
-    peer_of.timeout(20, 99.into()).unwrap();
+    peer_of.timeout(20, Token(99)).unwrap();
     ear.find(|_, heard| match heard {
         Heard::Message(message) => panic!("{message} came during a pause"),
-        Heard::Timeout(token) => (token == 99.into()).then_some(()),
+        Heard::Timeout(token) => (token == Token(99)).then_some(()),
         _ => None,
     });
 }
 
 #[test]
-fn a_pause_begins_after_the_message_in_hand() {
+fn a_pause_ends_what_is_read_and_nothing_is_lost() {
+    const COUNT: usize = 60;
     let (server, ear) =
         Probes::listen(Settings::default(), |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) });
     let mut peer = Wire::open(server.addr);
     let out = ear.opened();
-    let all: Vec<u8> = (0..20).flat_map(|number| text(&number.to_string())).collect();
+    peer.text("pause");
+    assert_eq!(ear.message(), "pause");
+    // Three messages make a share of one turn, so that each pause leaves most of them unread.
+    let filling = "x".repeat(24 * 1024);
+    let all: Vec<u8> = (0..COUNT).flat_map(|number| text(&format!("{number} {filling}"))).collect();
     peer.stream.write_all(&all).unwrap();
-    for number in 0..20 {
-        assert_eq!(ear.message(), number.to_string());
+    let mut next = 0;
+    while next < COUNT {
         go_round(&out, &ear);
         out.resume().unwrap();
+        // What comes in one turn comes together.
+        out.timeout(20, Token(1)).unwrap();
+        let start = next;
+        ear.find(|_, heard| match heard {
+            Heard::Message(message) => {
+                assert!(message.to_string().starts_with(&format!("{next} ")));
+                next += 1;
+                None
+            }
+            Heard::Timeout(token) => (token == Token(1)).then_some(()),
+            _ => None,
+        });
+        assert!(next - start <= 12, "{start} to {next} came in one turn");
     }
     peer.close();
     server.stop();
