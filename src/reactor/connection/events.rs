@@ -2,7 +2,7 @@
 
 use log::trace;
 
-use super::{Connection, Stage, output_of};
+use super::{Connection, Consequence, Stage, output_of};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
@@ -142,10 +142,11 @@ impl<H: Handler> Connection<H> {
             return trace!("a {} frame comes too late", frame.opcode());
         }
         let allowed = match self.handler {
-            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)),
-            None => Some(Some(frame)),
+            Some(_) if is_close => self.allow_close(frame, cx),
+            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)).flatten(),
+            None => Some(frame),
         };
-        if let Some(Some(frame)) = allowed {
+        if let Some(frame) = allowed {
             let out = output_of(&mut self.output, cx);
             match self.protocol.send_frame(frame, cx.now, out) {
                 // The handler may have closed the connection meanwhile.
@@ -156,6 +157,25 @@ impl<H: Handler> Connection<H> {
         if is_close {
             // If it was owed, and has not been sent, it never will be.
             self.protocol.skip_close(cx.now);
+        }
+    }
+
+    /// Asks the handler for a Close frame. The Close by which an error of its own is answered is not shown to it again:
+    /// it would only fail once more.
+    fn allow_close(&mut self, frame: Frame, cx: &mut Context) -> Option<Frame> {
+        let err = match self.call(cx, |handler| handler.on_send_frame(frame))? {
+            Ok(allowed) => return allowed,
+            Err(err) => err,
+        };
+        let consequence = Consequence::of(&err.kind);
+        self.report(err, cx);
+        match consequence {
+            Consequence::None => None,
+            Consequence::Close(code) => Some(Frame::close(code, "")),
+            Consequence::Drop => {
+                self.protocol.abandon();
+                None
+            }
         }
     }
 }
