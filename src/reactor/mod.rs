@@ -202,10 +202,10 @@ impl<F: Factory> Reactor<F> {
                     hear(connection, event, &mut self.buffer, &mut self.cx);
                 }
                 Some(Entry::Dialing(dial)) => self.dialing.push(dial.name.slot),
+                // It has woken the loop, and that was all.
+                Some(Entry::Changing) | None if event.token() == WAKER => {}
                 Some(Entry::Changing) | None => {
-                    if let Some(listener) =
-                        self.listeners.get_mut(WAKER.0 - 1 - event.token().0.min(WAKER.0 - 1))
-                    {
+                    if let Some(listener) = self.listeners.get_mut(WAKER.0 - 1 - event.token().0) {
                         listener.is_ready = true;
                     }
                 }
