@@ -78,7 +78,6 @@ impl<H: Handler> Connection<H> {
 
     /// The loop shuts down: the peer is told.
     pub(in crate::reactor) fn shut_down(&mut self, cx: &mut Context) {
-        self.flags.is_paused = false;
         match self.protocol.state() {
             State::Connecting => self.turn_away(cx),
             _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),

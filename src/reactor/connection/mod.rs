@@ -250,6 +250,10 @@ impl<H: Handler> Connection<H> {
         if let Some(output) = self.output.take_if(|_| queued == 0) {
             cx.keep_output(output);
         }
+        if state == State::Closing {
+            // What a pause has left unread may be the Close that is awaited.
+            self.resume(cx);
+        }
         if state == State::Closed {
             self.die(cx);
         } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
