@@ -354,6 +354,12 @@ impl<F: Factory> Drop for Reactor<F> {
     fn drop(&mut self) {
         self.cx.hub.close();
         self.cx.hub.clear();
+        // After a panic they are still there.
+        for (_, entry) in &self.entries {
+            if let Some(name) = entry.name() {
+                self.cx.hub.vacate(name.slot);
+            }
+        }
     }
 }
 
