@@ -238,15 +238,10 @@ impl<H: Handler> Connection<H> {
     /// the loop, the alarm.
     pub(super) fn settle(&mut self, cx: &mut Context) {
         let state = self.protocol.state();
-        let queued = self.output.as_ref().map_or(0, |output| output.len());
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
-            gauge.add_local(queued);
-            gauge.sub_local(self.gauged);
-            if state.is_ending() {
-                gauge.set_phase(Phase::Closing);
-            }
+        let queued = self.measure(cx);
+        if state.is_ending() {
+            self.show(Phase::Closing, cx);
         }
-        self.gauged = queued;
         if let Some(output) = self.output.take_if(|_| queued == 0) {
             cx.keep_output(output);
         }
@@ -260,6 +255,17 @@ impl<H: Handler> Connection<H> {
             self.mark_dirty(cx);
         }
         self.set_alarm(cx);
+    }
+
+    /// Shows senders how much output there is, and returns it.
+    fn measure(&mut self, cx: &Context) -> usize {
+        let queued = self.output.as_ref().map_or(0, |output| output.len());
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.add_local(queued);
+            gauge.sub_local(self.gauged);
+        }
+        self.gauged = queued;
+        queued
     }
 
     /// Shows senders where the connection stands.
