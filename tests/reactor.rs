@@ -3,10 +3,10 @@
 #![cfg(all(feature = "reactor", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
 
-mod support {
-    pub(crate) mod loops;
-    pub(crate) mod wire;
-}
+#[path = "support/loops.rs"]
+mod loops;
+#[path = "support/raw.rs"]
+mod raw;
 
 mod reactor {
     mod backpressure;

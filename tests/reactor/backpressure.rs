@@ -6,8 +6,10 @@ use std::thread;
 
 use sockeye::{CloseCode, ErrorKind, Overflow, QueueError, Sender, Settings};
 
-use crate::support::loops::{Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked};
-use crate::support::wire::{Ending, Wire};
+use crate::loops::{
+    Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked,
+};
+use crate::raw::{Ending, Wire};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * 1024;
@@ -41,7 +43,10 @@ fn count_messages(peer: &mut Wire, size: usize) -> (usize, Ending) {
     let (mut count, mut len) = (0, 0);
     while let Some(frame) = peer.frame() {
         if frame.opcode() == sockeye::OpCode::Close {
-            return (count, Ending::Close(u16::from_be_bytes([frame.payload()[0], frame.payload()[1]]).into()));
+            return (
+                count,
+                Ending::Close(u16::from_be_bytes([frame.payload()[0], frame.payload()[1]]).into()),
+            );
         }
         len += frame.payload().len();
         if frame.is_final() {

@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Factory, Request, Response, Result, Sender, Settings, WebSocket};
 
-use crate::support::loops::{
-    Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked,
-};
-use crate::support::wire::{Ending, Wire};
+use crate::loops::{Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked};
+use crate::raw::{Ending, Wire};
 
 type Deed = fn(&Sender) -> Result<()>;
 

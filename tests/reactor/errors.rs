@@ -5,8 +5,8 @@ use std::io;
 use httparse::Error as HttpError;
 use sockeye::{CloseCode, Error, ErrorKind, QueueError, Settings};
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::support::wire::{Ending, Wire};
+use crate::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
+use crate::raw::{Ending, Wire};
 
 const KINDS: [&str; 8] = ["internal", "capacity", "protocol", "encoding", "io", "http", "queue", "custom"];
 
@@ -145,7 +145,8 @@ fn a3_every_kind_of_error_from_a_client_that_connects() {
     let server = Loop::start(Settings::default(), |_| |_| Ok(()));
     for hook in [Hook::BuildRequest, Hook::Response] {
         for kind in KINDS {
-            let (probes, ear) = Probes::new(move |called, _| if called == hook { Err(error(kind)) } else { Ok(()) });
+            let (probes, ear) =
+                Probes::new(move |called, _| if called == hook { Err(error(kind)) } else { Ok(()) });
             let mut socket = sockeye::WebSocket::new(probes).unwrap();
             socket.connect(server.url()).unwrap();
             socket.run().unwrap();

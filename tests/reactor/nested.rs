@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 
 use sockeye::{CloseCode, Sender, Settings, connect};
 
-use crate::support::loops::{Hook, Loop, Probes};
-use crate::support::wire::Wire;
+use crate::loops::{Hook, Loop, Probes};
+use crate::raw::Wire;
 
 fn echo_server() -> Loop {
     Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg))

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::support::wire::{Ending, Wire};
+use crate::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
+use crate::raw::{Ending, Wire};
 
 /// What is thrown; nothing is printed for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn check_client(hook: Hook, url: &str, bystander_url: &str) {
     assert_eq!(opened, 1, "{hook:?}");
     all.send("hello").unwrap();
     assert_eq!(ear.message(), "hello");
-    crate::support::loops::join(runner).unwrap().unwrap();
+    crate::loops::join(runner).unwrap().unwrap();
 }
 
 #[test]
@@ -186,7 +186,8 @@ impl sockeye::Handler for Refusing {
 
 #[test]
 fn a1_a_run_that_has_panicked_leaves_the_thread_to_other_loops() {
-    let (probes, _ear) = Probes::new(|called, _| if called == Hook::BuildRequest { panic_quietly() } else { Ok(()) });
+    let (probes, _ear) =
+        Probes::new(|called, _| if called == Hook::BuildRequest { panic_quietly() } else { Ok(()) });
     let mut socket = WebSocket::new(probes).unwrap();
     socket.connect("ws://127.0.0.1:1".parse().unwrap()).unwrap();
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| socket.run().map(drop)));

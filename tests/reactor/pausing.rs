@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Frame, OpCode, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probes};
-use crate::support::wire::{Ending, Wire, masked};
+use crate::loops::{Ear, Heard, Hook, Loop, Probes};
+use crate::raw::{Ending, Wire, masked};
 
 /// Far less than the time that a peer has for its part of a closing handshake.
 const SOON: Duration = Duration::from_secs(5);
@@ -30,7 +30,10 @@ fn go_round(peer_of: &Sender, ear: &Ear) {
 fn a_pause_ends_what_is_read_and_nothing_is_lost() {
     const COUNT: usize = 60;
     let (server, ear) =
-        Probes::listen(Settings::default(), |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) });
+        Probes::listen(
+            Settings::default(),
+            |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) },
+        );
     let mut peer = Wire::open(server.addr);
     let out = ear.opened();
     peer.text("pause");
@@ -79,7 +82,9 @@ fn a_pause_of_one_connection_is_none_of_another() {
     for round in 0..20 {
         for number in 0..20 {
             ear.find(|id, heard| match heard {
-                Heard::Message(message) if id == 1 => Some(assert_eq!(message.to_string(), format!("{round} {number}"))),
+                Heard::Message(message) if id == 1 => {
+                    Some(assert_eq!(message.to_string(), format!("{round} {number}")))
+                }
                 _ => None,
             });
         }
@@ -110,7 +115,7 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
     assert!(sent < 32 << 20, "{sent} bytes were taken");
     go_round(&out, &ear);
     out.resume().unwrap();
-    peer.stream.set_write_timeout(Some(crate::support::loops::LIMIT)).unwrap();
+    peer.stream.set_write_timeout(Some(crate::loops::LIMIT)).unwrap();
     peer.stream.write_all(&all[sent..]).unwrap();
     for number in 0..1000 {
         let message = ear.find(|_, heard| match heard {
@@ -185,5 +190,5 @@ fn a_pause_can_begin_before_the_connection_does() {
     go_round(&out, &ear);
     out.resume().unwrap();
     assert_eq!(ear.message(), "greeting");
-    crate::support::loops::join(client).unwrap().unwrap();
+    crate::loops::join(client).unwrap().unwrap();
 }

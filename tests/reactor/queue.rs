@@ -7,8 +7,8 @@ use std::thread;
 use sockeye::util::Token;
 use sockeye::{Builder, CloseCode, ErrorKind, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
-use crate::support::wire::{Ending, Wire};
+use crate::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
+use crate::raw::{Ending, Wire};
 
 fn is_refused(result: &Result<()>, reason: QueueError) -> bool {
     matches!(result, Err(err) if matches!(err.kind, ErrorKind::Queue(why) if why == reason))
@@ -59,7 +59,8 @@ fn t3_a_sender_is_told_at_once_that_the_loop_is_gone() {
 fn t3_a_queue_is_full_exactly_at_its_size() {
     let settings = Settings { queue_size: 3, max_connections: 2, ..Settings::default() };
     let (probes, ear) = Probes::new(|hook, out| if hook == Hook::Message { out.shutdown() } else { Ok(()) });
-    let mut socket = Builder::new().with_settings(settings).build(probes).unwrap().bind("127.0.0.1:0").unwrap();
+    let mut socket =
+        Builder::new().with_settings(settings).build(probes).unwrap().bind("127.0.0.1:0").unwrap();
     let all = socket.broadcaster();
     let url = format!("ws://{}", socket.local_addr().unwrap());
     // What is asked of the loop itself takes no place in the queue.

@@ -1,4 +1,5 @@
 //! Loops on threads of their own, and a handler that tells what it hears.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use sockeye::util::{Timeout, Token};
 use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Request, Response, Result,
-    Sender, Settings,
+    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Request, Response,
+    Result, Sender, Settings,
 };
 use url::Url;
 

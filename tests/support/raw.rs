@@ -1,11 +1,12 @@
 //! A client that is nothing but a socket: it does what a test says, and no more.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::io::{Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use sockeye::{CloseCode, Frame, OpCode, Request};
 
-use super::loops::LIMIT;
+use crate::loops::LIMIT;
 
 /// One end of a connection, spoken by hand.
 pub(crate) struct Wire<S = TcpStream> {
