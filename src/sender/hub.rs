@@ -160,7 +160,10 @@ impl Hub {
         if !self.is_here() {
             return self.push_remote(command);
         }
-        self.count_local(&command);
+        if let Some((gauge, charge)) = self.charged(&command) {
+            gauge.add_local(charge);
+        }
+        self.close_if_full(&command);
         LOCAL.with(|local| local.commands.borrow_mut().push(command));
         Ok(())
     }
@@ -187,7 +190,6 @@ impl Hub {
         if self.overflow == Overflow::Drop {
             return Ok(());
         }
-        gauge.set_phase(Phase::Closing);
         Ok(self.push(Command { target, signal: Signal::Overflow })?)
     }
 
@@ -312,6 +314,7 @@ impl Hub {
         if let Some((gauge, charge)) = self.charged(&command) {
             gauge.add_remote(charge);
         }
+        self.close_if_full(&command);
         queue.commands.push_back(command);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
         drop(queue);
@@ -321,9 +324,13 @@ impl Hub {
         Ok(())
     }
 
-    fn count_local(&self, command: &Command) {
-        if let Some((gauge, charge)) = self.charged(command) {
-            gauge.add_local(charge);
+    /// Once it is queued that a connection fails, nothing more is taken for it. This thread is the loop's own, or holds
+    /// the lock, so that the slot keeps its connection meanwhile.
+    fn close_if_full(&self, command: &Command) {
+        if let (Target::One { slot, id }, Signal::Overflow) = (command.target, &command.signal)
+            && let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
+        {
+            gauge.set_phase(Phase::Closing);
         }
     }
 
