@@ -51,6 +51,7 @@ impl<F: Factory> Reactor<F> {
     fn tell_all(&mut self, signal: Signal) {
         match signal {
             Signal::Message(message) => self.broadcast(&Frame::shared(message)),
+            Signal::Control(frame) => self.broadcast(&frame),
             signal => {
                 let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
                 for name in names {

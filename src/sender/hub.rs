@@ -65,12 +65,12 @@ impl Signal {
     /// The same signal for one more connection, of those that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
-            Self::Control(frame) => Some(Self::Control(frame.clone())),
             Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
             Self::Message(_)
+            | Self::Control(_)
             | Self::Overflow
             | Self::Connect(..)
             | Self::Accept(_)
@@ -173,10 +173,10 @@ impl Hub {
         LOCAL.with(|local| local.hub.get() == self.number)
     }
 
-    /// Queues a message, within the limit of what may be queued for its connection.
-    pub(super) fn send(&self, target: Target, message: Message) -> Result<()> {
+    /// Queues a message or a control frame, within the limit of what may be queued for its connection.
+    pub(super) fn send(&self, target: Target, signal: Signal) -> Result<()> {
         let Target::One { slot, id } = target else {
-            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+            return Ok(self.push(Command { target, signal })?);
         };
         let gauge = self.gauges.find(slot);
         let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open))
@@ -184,8 +184,8 @@ impl Hub {
             // Nobody would read it; whether the loop itself is gone is another question.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };
-        if self.fits(Some(gauge), message.len()) {
-            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+        if self.fits(Some(gauge), signal.charge()) {
+            return Ok(self.push(Command { target, signal })?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());
