@@ -115,11 +115,15 @@ struct Queue {
 struct Local {
     /// The number of the loop; 0 if there is none.
     hub: Cell<u64>,
-    commands: RefCell<Vec<Command>>,
+    commands: RefCell<Batch>,
+    /// The same of the loops within whose callbacks this one runs.
+    outer: RefCell<Vec<(u64, Batch)>>,
 }
 
 thread_local! {
-    static LOCAL: Local = const { Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()) } };
+    static LOCAL: Local = const {
+        Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()), outer: RefCell::new(Vec::new()) }
+    };
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -129,10 +133,7 @@ pub(crate) type Batch = Vec<Command>;
 
 /// Marks the thread as that of a loop, until it is dropped; loops may be nested.
 #[derive(Debug)]
-pub(crate) struct Entered {
-    outer: u64,
-    outer_commands: Batch,
-}
+pub(crate) struct Entered(());
 
 impl Hub {
     pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
@@ -149,10 +150,11 @@ impl Hub {
 
     /// Makes this thread the loop's own.
     pub(crate) fn enter(&self) -> Entered {
-        LOCAL.with(|local| Entered {
-            outer: local.hub.replace(self.number),
-            outer_commands: local.commands.take(),
-        })
+        LOCAL.with(|local| {
+            let outer = (local.hub.replace(self.number), local.commands.take());
+            local.outer.borrow_mut().push(outer);
+        });
+        Entered(())
     }
 
     /// Queues a command.
@@ -164,13 +166,24 @@ impl Hub {
             gauge.add_local(charge);
         }
         self.close_if_full(&command);
-        LOCAL.with(|local| local.commands.borrow_mut().push(command));
+        LOCAL.with(|local| {
+            if local.hub.get() == self.number {
+                local.commands.borrow_mut().push(command);
+            } else if let Some((_, commands)) =
+                local.outer.borrow_mut().iter_mut().find(|(number, _)| *number == self.number)
+            {
+                commands.push(command);
+            }
+        });
         Ok(())
     }
 
-    /// Whether this thread is the loop's own.
+    /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
     fn is_here(&self) -> bool {
-        LOCAL.with(|local| local.hub.get() == self.number)
+        LOCAL.with(|local| {
+            local.hub.get() == self.number
+                || local.outer.borrow().iter().any(|(number, _)| *number == self.number)
+        })
     }
 
     /// Queues a message or a control frame, within the limit of what may be queued for its connection.
@@ -351,8 +364,9 @@ impl Hub {
 impl Drop for Entered {
     fn drop(&mut self) {
         LOCAL.with(|local| {
-            local.hub.set(self.outer);
-            local.commands.replace(std::mem::take(&mut self.outer_commands));
+            let (number, commands) = local.outer.borrow_mut().pop().unwrap_or_default();
+            local.hub.set(number);
+            local.commands.replace(commands);
         });
     }
 }
