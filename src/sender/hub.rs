@@ -208,7 +208,7 @@ impl Hub {
 
     /// Queues a message if its connection is open and has room.
     pub(super) fn try_send(&self, target: Target, message: Message) -> Result<()> {
-        if self.is_closed() {
+        if !self.is_here() && self.is_closed() {
             return Err(disconnected());
         }
         if let Target::One { slot, id } = target {
