@@ -205,10 +205,10 @@ impl<F: Factory> Reactor<F> {
                     hear(connection, event, &mut self.buffer, &mut self.cx);
                 }
                 Some(Entry::Dialing(dial)) => self.dialing.push(dial.name.slot),
+                // It has woken the loop, and that was all.
+                Some(Entry::Changing) | None if event.token() == WAKER => {}
                 Some(Entry::Changing) | None => {
-                    if let Some(listener) =
-                        self.listeners.get_mut(WAKER.0 - 1 - event.token().0.min(WAKER.0 - 1))
-                    {
+                    if let Some(listener) = self.listeners.get_mut(WAKER.0 - 1 - event.token().0) {
                         listener.is_ready = true;
                     }
                 }
@@ -364,6 +364,12 @@ impl<F: Factory> Drop for Reactor<F> {
     fn drop(&mut self) {
         self.cx.hub.close();
         self.cx.hub.clear();
+        // After a panic they are still there.
+        for (_, entry) in &self.entries {
+            if let Some(name) = entry.name() {
+                self.cx.hub.vacate(name.slot);
+            }
+        }
     }
 }
 

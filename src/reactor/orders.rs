@@ -5,7 +5,8 @@ use crate::error::{Error, ErrorKind};
 use crate::factory::Factory;
 use crate::handler::Handler;
 use crate::protocol::Frame;
-use crate::sender::{Batch, Signal, Target};
+use crate::sender::{Batch, Command, Signal, Target};
+use crate::settings::Overflow;
 use crate::util::Token;
 
 use super::context::Name;
@@ -51,6 +52,7 @@ impl<F: Factory> Reactor<F> {
     fn tell_all(&mut self, signal: Signal) {
         match signal {
             Signal::Message(message) => self.broadcast(&Frame::shared(message)),
+            Signal::Control(frame) => self.broadcast(&frame),
             signal => {
                 let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
                 for name in names {
@@ -73,6 +75,10 @@ impl<F: Factory> Reactor<F> {
                             gauge.add_local(len);
                         }
                         dial.early.push(Signal::Control(frame.clone()));
+                    } else if self.cx.hub.overflow() == Overflow::Fail {
+                        let target = Target::One { slot: dial.name.slot, id: dial.name.id };
+                        // On the loop's own thread the queue takes everything.
+                        let _ = self.cx.hub.push(Command { target, signal: Signal::Overflow });
                     }
                 }
                 Entry::Changing => {}

@@ -25,8 +25,8 @@ pub(crate) enum Phase {
 
 /// What can be seen of the connection in one slot.
 ///
-/// The loop alone changes `id`, `phase` and `local`; `remote` grows under the lock of the queue between threads, in which
-/// the slot also changes hands, so that no charge outlives its connection.
+/// The loop alone changes `id`, `phase` and `local`; `remote` grows, and an overflow changes `phase`, under the lock of the
+/// queue between threads, in which the slot also changes hands, so that neither reaches another connection.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     id: AtomicU32,

@@ -65,12 +65,12 @@ impl Signal {
     /// The same signal for one more connection, of those that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
-            Self::Control(frame) => Some(Self::Control(frame.clone())),
             Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
             Self::Message(_)
+            | Self::Control(_)
             | Self::Overflow
             | Self::Connect(..)
             | Self::Accept(_)
@@ -115,11 +115,15 @@ struct Queue {
 struct Local {
     /// The number of the loop; 0 if there is none.
     hub: Cell<u64>,
-    commands: RefCell<Vec<Command>>,
+    commands: RefCell<Batch>,
+    /// The same of the loops within whose callbacks this one runs.
+    outer: RefCell<Vec<(u64, Batch)>>,
 }
 
 thread_local! {
-    static LOCAL: Local = const { Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()) } };
+    static LOCAL: Local = const {
+        Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()), outer: RefCell::new(Vec::new()) }
+    };
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -129,10 +133,7 @@ pub(crate) type Batch = Vec<Command>;
 
 /// Marks the thread as that of a loop, until it is dropped; loops may be nested.
 #[derive(Debug)]
-pub(crate) struct Entered {
-    outer: u64,
-    outer_commands: Batch,
-}
+pub(crate) struct Entered(());
 
 impl Hub {
     pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
@@ -149,10 +150,11 @@ impl Hub {
 
     /// Makes this thread the loop's own.
     pub(crate) fn enter(&self) -> Entered {
-        LOCAL.with(|local| Entered {
-            outer: local.hub.replace(self.number),
-            outer_commands: local.commands.take(),
-        })
+        LOCAL.with(|local| {
+            let outer = (local.hub.replace(self.number), local.commands.take());
+            local.outer.borrow_mut().push(outer);
+        });
+        Entered(())
     }
 
     /// Queues a command.
@@ -160,20 +162,34 @@ impl Hub {
         if !self.is_here() {
             return self.push_remote(command);
         }
-        self.count_local(&command);
-        LOCAL.with(|local| local.commands.borrow_mut().push(command));
+        if let Some((gauge, charge)) = self.charged(&command) {
+            gauge.add_local(charge);
+        }
+        self.close_if_full(&command);
+        LOCAL.with(|local| {
+            if local.hub.get() == self.number {
+                local.commands.borrow_mut().push(command);
+            } else if let Some((_, commands)) =
+                local.outer.borrow_mut().iter_mut().find(|(number, _)| *number == self.number)
+            {
+                commands.push(command);
+            }
+        });
         Ok(())
     }
 
-    /// Whether this thread is the loop's own.
+    /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
     fn is_here(&self) -> bool {
-        LOCAL.with(|local| local.hub.get() == self.number)
+        LOCAL.with(|local| {
+            local.hub.get() == self.number
+                || local.outer.borrow().iter().any(|(number, _)| *number == self.number)
+        })
     }
 
-    /// Queues a message, within the limit of what may be queued for its connection.
-    pub(super) fn send(&self, target: Target, message: Message) -> Result<()> {
+    /// Queues a message or a control frame, within the limit of what may be queued for its connection.
+    pub(super) fn send(&self, target: Target, signal: Signal) -> Result<()> {
         let Target::One { slot, id } = target else {
-            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+            return Ok(self.push(Command { target, signal })?);
         };
         let gauge = self.gauges.find(slot);
         let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open))
@@ -181,19 +197,18 @@ impl Hub {
             // Nobody would read it; whether the loop itself is gone is another question.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };
-        if self.fits(Some(gauge), message.len()) {
-            return Ok(self.push(Command { target, signal: Signal::Message(message) })?);
+        if self.fits(Some(gauge), signal.charge()) {
+            return Ok(self.push(Command { target, signal })?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());
         }
-        gauge.set_phase(Phase::Closing);
         Ok(self.push(Command { target, signal: Signal::Overflow })?)
     }
 
     /// Queues a message if its connection is open and has room.
     pub(super) fn try_send(&self, target: Target, message: Message) -> Result<()> {
-        if self.is_closed() {
+        if !self.is_here() && self.is_closed() {
             return Err(disconnected());
         }
         if let Target::One { slot, id } = target {
@@ -312,6 +327,7 @@ impl Hub {
         if let Some((gauge, charge)) = self.charged(&command) {
             gauge.add_remote(charge);
         }
+        self.close_if_full(&command);
         queue.commands.push_back(command);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
         drop(queue);
@@ -321,9 +337,13 @@ impl Hub {
         Ok(())
     }
 
-    fn count_local(&self, command: &Command) {
-        if let Some((gauge, charge)) = self.charged(command) {
-            gauge.add_local(charge);
+    /// Once it is queued that a connection fails, nothing more is taken for it. This thread is the loop's own, or holds
+    /// the lock, so that the slot keeps its connection meanwhile.
+    fn close_if_full(&self, command: &Command) {
+        if let (Target::One { slot, id }, Signal::Overflow) = (command.target, &command.signal)
+            && let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
+        {
+            gauge.set_phase(Phase::Closing);
         }
     }
 
@@ -344,8 +364,9 @@ impl Hub {
 impl Drop for Entered {
     fn drop(&mut self) {
         LOCAL.with(|local| {
-            local.hub.set(self.outer);
-            local.commands.replace(std::mem::take(&mut self.outer_commands));
+            let (number, commands) = local.outer.borrow_mut().pop().unwrap_or_default();
+            local.hub.set(number);
+            local.commands.replace(commands);
         });
     }
 }

@@ -105,7 +105,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.hub.send(self.target(), msg.into())
+        self.hub.send(self.target(), Signal::Message(msg.into()))
     }
 
     /// Sends a message to the connection if it is open and has room for it, and says so if not.
@@ -130,7 +130,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.hub.send(Target::All, msg.into())
+        self.hub.send(Target::All, Signal::Message(msg.into()))
     }
 
     /// Closes the connection with a code, after what is queued for it.
@@ -156,7 +156,7 @@ impl Sender {
         self.push(Signal::Close(code, reason))
     }
 
-    /// Sends a Ping with up to 125 bytes, which the peer returns (§5.5.2).
+    /// Sends a Ping with up to 125 bytes, which the peer returns (§5.5.2). It counts as what [`send`](Self::send) sends.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Sender {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame.into());
         }
-        self.push(Signal::Control(frame))
+        self.hub.send(self.target(), Signal::Control(frame))
     }
 }
 

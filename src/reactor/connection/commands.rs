@@ -83,7 +83,7 @@ impl<H: Handler> Connection<H> {
             State::Connecting => self.turn_away(cx),
             _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),
         }
-        // A handler that does not let the Close out does not hold the loop back.
+        // A handler that keeps the Close back does not keep the loop back.
         if self.protocol.state() == State::Open {
             self.protocol.abandon();
         }

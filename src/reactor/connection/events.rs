@@ -142,11 +142,11 @@ impl<H: Handler> Connection<H> {
             return trace!("a {} frame comes too late", frame.opcode());
         }
         let allowed = match self.handler {
-            Some(_) if is_close => self.show_close(frame, cx),
-            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)),
-            None => Some(Some(frame)),
+            Some(_) if is_close => self.allow_close(frame, cx),
+            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)).flatten(),
+            None => Some(frame),
         };
-        if let Some(Some(frame)) = allowed {
+        if let Some(frame) = allowed {
             let out = output_of(&mut self.output, cx);
             match self.protocol.send_frame(frame, cx.now, out) {
                 // The handler may have closed the connection meanwhile.
@@ -160,20 +160,22 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Shows the handler a Close frame. An error that is to close the connection drops it: another Close would meet with
-    /// the same.
-    fn show_close(&mut self, frame: Frame, cx: &mut Context) -> Option<Option<Frame>> {
+    /// Asks the handler for a Close frame. The Close by which an error of its own is answered is not shown to it again:
+    /// it would only fail once more.
+    fn allow_close(&mut self, frame: Frame, cx: &mut Context) -> Option<Frame> {
         let err = match self.call(cx, |handler| handler.on_send_frame(frame))? {
-            Ok(frame) => return Some(frame),
+            Ok(allowed) => return allowed,
             Err(err) => err,
         };
         let consequence = Consequence::of(&err.kind);
         self.report(err, cx);
         match consequence {
-            Consequence::None => {}
-            Consequence::Close(_) if self.protocol.state().is_ending() => {}
-            Consequence::Close(_) | Consequence::Drop => self.protocol.abandon(),
+            Consequence::None => None,
+            Consequence::Close(code) => Some(Frame::close(code, "")),
+            Consequence::Drop => {
+                self.protocol.abandon();
+                None
+            }
         }
-        None
     }
 }

@@ -243,21 +243,16 @@ impl<H: Handler> Connection<H> {
     /// the loop, the alarm.
     pub(super) fn settle(&mut self, cx: &mut Context) {
         let state = self.protocol.state();
-        let queued = self.output.as_ref().map_or(0, |output| output.len());
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
-            gauge.add_local(queued);
-            gauge.sub_local(self.gauged);
-            if state.is_ending() && !self.has_moved() {
-                gauge.set_phase(Phase::Closing);
-            }
-        }
-        self.gauged = queued;
-        if state.is_ending() && self.flags.is_paused {
-            // Only messages are held back, and there are none any more; the peer's Close may be what was not read.
-            self.resume(cx);
+        let queued = self.measure(cx);
+        if state.is_ending() && !self.has_moved() {
+            self.show(Phase::Closing, cx);
         }
         if let Some(output) = self.output.take_if(|_| queued == 0) {
             cx.keep_output(output);
+        }
+        if state == State::Closing {
+            // What a pause has left unread may be the Close that is awaited.
+            self.resume(cx);
         }
         if state == State::Closed {
             self.die(cx);
@@ -265,6 +260,17 @@ impl<H: Handler> Connection<H> {
             self.mark_dirty(cx);
         }
         self.set_alarm(cx);
+    }
+
+    /// Shows senders how much output there is, and returns it.
+    fn measure(&mut self, cx: &Context) -> usize {
+        let queued = self.output.as_ref().map_or(0, |output| output.len());
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.add_local(queued);
+            gauge.sub_local(self.gauged);
+        }
+        self.gauged = queued;
+        queued
     }
 
     /// Shows senders where the connection stands.

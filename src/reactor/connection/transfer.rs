@@ -125,6 +125,7 @@ impl<H: Handler> Connection<H> {
                 self.send_frame(pong, cx);
             }
             if self.stage == Stage::Opened {
+                self.measure(cx);
                 self.call_fallible(cx, Handler::on_drain);
             }
         }

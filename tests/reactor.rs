@@ -1,0 +1,19 @@
+//! Loops over real loopback sockets: what handlers, senders and peers may do to them, row by row of what a WebSocket
+//! library must stand up to (the ids in the names).
+#![cfg(all(feature = "reactor", unix))]
+#![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
+
+#[path = "support/loops.rs"]
+mod loops;
+#[path = "support/raw.rs"]
+mod raw;
+
+mod reactor {
+    mod backpressure;
+    mod callbacks;
+    mod errors;
+    mod nested;
+    mod panics;
+    mod pausing;
+    mod queue;
+}

@@ -1,0 +1,316 @@
+//! M1, T2: what is queued for one connection is counted, limited, and told of.
+
+use std::sync::mpsc::{Sender as Channel, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use sockeye::{CloseCode, ErrorKind, Overflow, QueueError, Sender, Settings};
+
+use crate::loops::{
+    Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked,
+};
+use crate::raw::{Ending, Wire};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * 1024;
+
+fn limited(max_buffered: usize, overflow: Overflow) -> Settings {
+    Settings { max_buffered, overflow, ..Settings::default() }
+}
+
+/// A server that answers every message of its first client with many, and those of others with one.
+fn generous(settings: Settings, count: usize, size: usize) -> (Loop, Ear) {
+    Probes::listen(settings, move |hook, out| {
+        if hook != Hook::Message {
+            return Ok(());
+        }
+        if out.connection_id() > 0 {
+            return out.send("echo");
+        }
+        (0..count).try_for_each(|_| out.send(vec![7; size]))
+    })
+}
+
+fn check_echo(server: &Loop) {
+    let mut bystander = Wire::open(server.addr);
+    bystander.text("hello");
+    assert_eq!(bystander.message(), "echo");
+    bystander.close();
+}
+
+/// Reads whole messages of one size, and returns how many came before the end.
+fn count_messages(peer: &mut Wire, size: usize) -> (usize, Ending) {
+    let (mut count, mut len) = (0, 0);
+    while let Some(frame) = peer.frame() {
+        if frame.opcode() == sockeye::OpCode::Close {
+            return (
+                count,
+                Ending::Close(u16::from_be_bytes([frame.payload()[0], frame.payload()[1]]).into()),
+            );
+        }
+        len += frame.payload().len();
+        if frame.is_final() {
+            assert_eq!(len, size);
+            (count, len) = (count + 1, 0);
+        }
+    }
+    (count, Ending::Cut)
+}
+
+#[test]
+fn m1_who_does_not_read_fails_and_nobody_else() {
+    let (server, ear) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
+    let mut slow = Wire::open(server.addr);
+    slow.text("more");
+    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    check_echo(&server);
+    // What was within the limit is delivered, if the peer reads after all.
+    assert_eq!(count_messages(&mut slow, 64 * KIB), (16, Ending::Close(CloseCode::Size)));
+    drop(slow);
+    server.stop();
+    let errors = ear.rest().into_iter().filter(|(_, heard)| matches!(heard, Heard::Error(_))).count();
+    assert_eq!(errors, 0, "one error is enough");
+}
+
+#[test]
+fn m1_the_excess_is_dropped_where_that_is_wanted() {
+    let (server, ear) = generous(limited(MIB, Overflow::Drop), 1000, 64 * KIB);
+    let mut slow = Wire::open(server.addr);
+    let out = ear.opened();
+    slow.text("more");
+    // One piece for every frame that may be as long as the setting says, and one for what is left.
+    (0..16 * 2).for_each(|_| drop(slow.frame().unwrap()));
+    wait_until("all is sent", || out.buffered_amount() == 0);
+    out.send(vec![7; 64 * KIB]).unwrap();
+    out.close(CloseCode::Normal).unwrap();
+    assert_eq!(count_messages(&mut slow, 64 * KIB), (1, Ending::Close(CloseCode::Normal)));
+    drop(slow);
+    server.stop();
+    assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Error(_))));
+}
+
+#[test]
+fn m1_a_single_message_may_be_longer_than_the_limit() {
+    let (server, ear) = generous(limited(KIB, Overflow::Fail), 1, MIB);
+    let mut peer = Wire::open(server.addr);
+    peer.text("one, please");
+    ear.message();
+    peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
+    assert_eq!(count_messages(&mut peer, MIB), (1, Ending::Close(CloseCode::Normal)));
+    server.stop();
+}
+
+#[test]
+fn m1_control_frames_count_as_well() {
+    for is_for_all in [false, true] {
+        let (server, ear) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
+        let _slow = Wire::open(server.addr);
+        let out = ear.opened();
+        let out = if is_for_all { server.all.clone() } else { out };
+        let pinging = thread::spawn(move || {
+            // As many as fill every buffer of the system, and ours many times.
+            for _ in 0..200_000 {
+                match out.ping(vec![7; 125]) {
+                    Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => thread::yield_now(),
+                    sent => sent.unwrap(),
+                }
+            }
+        });
+        assert!(matches!(ear.error(), ErrorKind::Capacity), "for all: {is_for_all}");
+        join(pinging).unwrap();
+        drop(_slow);
+        server.stop();
+    }
+}
+
+#[test]
+fn m1_broadcasts_count_for_each_receiver() {
+    let (server, ear) = Probes::listen(limited(MIB, Overflow::Fail), |_, _| Ok(()));
+    let slow = Wire::open(server.addr);
+    let out = ear.opened();
+    let mut fast = Wire::open(server.addr);
+    let mut sent = 0;
+    while out.is_open() {
+        assert!(sent < 10_000, "{sent} messages fit");
+        server.all.send(vec![7; 64 * KIB]).unwrap();
+        sent += 1;
+        while !fast.frame().unwrap().is_final() {}
+    }
+    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    fast.close();
+    drop(slow);
+    server.stop();
+}
+
+#[test]
+fn buffered_amount_is_exact() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Message {
+            let before = out.buffered_amount();
+            out.send(vec![7; 1000])?;
+            out.ping(vec![7; 10])?;
+            out.send("seven b")?;
+            tell.lock().unwrap().send((before, out.buffered_amount())).ok();
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    for _ in 0..10 {
+        peer.text("hello");
+        assert_eq!(told.recv_timeout(LIMIT).unwrap(), (0, 1017));
+        while peer.frame().unwrap().payload() != b"seven b" {}
+        wait_until("all is sent", || out.buffered_amount() == 0);
+    }
+    out.send(vec![7; 8 * MIB]).unwrap();
+    assert!(out.buffered_amount() > 0);
+    let mut len = 0;
+    while len < 8 * MIB {
+        len += peer.frame().unwrap().payload().len();
+    }
+    wait_until("all is sent", || out.buffered_amount() == 0);
+    out.send(vec![7; 8 * MIB]).unwrap();
+    drop(peer);
+    ear.lost();
+    assert_eq!(out.buffered_amount(), 0);
+    assert_eq!(server.all.buffered_amount(), 0);
+    server.stop();
+}
+
+#[test]
+fn try_send_tells_what_send_does_not() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let report = move |out: &Sender, message: Vec<u8>| {
+        let result = out.try_send(message).map_err(|err| err.kind);
+        tell.lock().unwrap().send((out.is_open(), result)).ok();
+    };
+    let (server, ear) = Probes::listen(limited(KIB, Overflow::Fail), move |hook, out| {
+        match hook {
+            Hook::Request | Hook::Close => report(out, Vec::new()),
+            Hook::Message => {
+                report(out, vec![7; KIB]);
+                report(out, vec![7; 1]);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    let told = || told.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "not yet open");
+    peer.text("hello");
+    assert!(matches!(told(), (true, Ok(()))), "fits exactly");
+    assert!(matches!(told(), (true, Err(ErrorKind::Capacity))), "one byte too many");
+    assert_eq!(peer.frame().unwrap().payload().len(), KIB);
+    // What was refused has done no harm.
+    peer.close();
+    assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "closed");
+    ear.lost();
+    assert!(matches!(out.try_send("gone").unwrap_err().kind, ErrorKind::Protocol));
+    server.stop();
+    assert!(matches!(out.try_send("end").unwrap_err().kind, ErrorKind::Queue(QueueError::Disconnected)));
+}
+
+#[test]
+fn on_drain_once_for_every_time_that_the_peer_was_slow() {
+    let buffered: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let seen = Arc::clone(&buffered);
+    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Drain {
+            seen.lock().unwrap().push(out.buffered_amount());
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    for round in 1..=3 {
+        out.send("small").unwrap();
+        assert_eq!(peer.message(), "small");
+        send_too_much(&out).unwrap();
+        wait_until_blocked(&out);
+        while !peer.frame().unwrap().is_final() {}
+        ear.find(|_, heard| matches!(heard, Heard::Drain).then_some(()));
+        assert_eq!(buffered.lock().unwrap().as_slice(), vec![0; round]);
+    }
+    peer.close();
+    server.stop();
+    assert_eq!(buffered.lock().unwrap().len(), 3);
+}
+
+/// Keeps the loop in a callback until the channel that comes out of `held` is dropped.
+fn holding() -> (impl Fn(Hook, &Sender) -> sockeye::Result<()>, std::sync::mpsc::Receiver<Channel<()>>) {
+    let (tell, held) = channel();
+    let tell = Mutex::new(tell);
+    let hold = move |hook, _: &Sender| {
+        if hook == Hook::Message {
+            let (release, released) = channel::<()>();
+            tell.lock().unwrap().send(release).ok();
+            released.recv_timeout(LIMIT).ok();
+        }
+        Ok(())
+    };
+    (hold, held)
+}
+
+#[test]
+fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
+    let (hold, held) = holding();
+    let settings = Settings { queue_size: 1, max_connections: 2, ..limited(10, Overflow::Fail) };
+    let (server, ear) = Probes::listen(settings, hold);
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    peer.text("hold");
+    let release = held.recv_timeout(LIMIT).unwrap();
+    out.send("12345").unwrap();
+    out.timeout(0, 1.into()).unwrap();
+    let refused = out.send("1234567890").unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::Queue(QueueError::Full)));
+    drop(release);
+    // The sender has been told, so that the connection need not fail.
+    assert_eq!(peer.message(), "12345");
+    assert!(out.is_open());
+    wait_until("room", || out.send("later").is_ok());
+    assert_eq!(peer.message(), "later");
+    server.stop();
+}
+
+#[test]
+fn m1_an_overflow_from_another_thread() {
+    let (hold, held) = holding();
+    let (server, ear) = Probes::listen(limited(10, Overflow::Fail), hold);
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    peer.text("hold");
+    let release = held.recv_timeout(LIMIT).unwrap();
+    out.send("12345").unwrap();
+    out.send("123456").unwrap();
+    assert!(!out.is_open(), "no more can be sent");
+    out.send("dropped").unwrap();
+    drop(release);
+    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    assert_eq!(peer.message(), "12345");
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Size));
+    server.stop();
+}
+
+#[test]
+fn t2_a_million_messages_from_one_callback() {
+    const MILLION: usize = 1_000_000;
+    let (server, _ear) = generous(Settings::default(), MILLION, 1);
+    let mut peer = Wire::open(server.addr);
+    peer.text("go");
+    let (mut buffer, mut len) = (vec![0; MIB], 0);
+    while len < MILLION * 3 {
+        let read = std::io::Read::read(&mut peer.stream, &mut buffer).unwrap();
+        for (at, byte) in buffer[..read].iter().enumerate() {
+            assert_eq!(*byte, [0x82, 1, 7][(len + at) % 3]);
+        }
+        len += read;
+    }
+    peer.close();
+    server.stop();
+}

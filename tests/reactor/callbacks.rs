@@ -1,0 +1,247 @@
+//! A2: every method of a sender, called from every method of a handler and of a factory.
+
+use std::collections::HashMap;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sockeye::util::Token;
+use sockeye::{CloseCode, Error, ErrorKind, Factory, Request, Response, Result, Sender, Settings, WebSocket};
+
+use crate::loops::{Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked};
+use crate::raw::{Ending, Wire};
+
+type Deed = fn(&Sender) -> Result<()>;
+
+/// The methods of a server's handler, in the order in which they are first called.
+const OF_A_SERVER: [Hook; 11] = [
+    Hook::Request,
+    Hook::Open,
+    Hook::NewTimeout,
+    Hook::Timeout,
+    Hook::SendFrame,
+    Hook::Drain,
+    Hook::Frame,
+    Hook::Message,
+    Hook::Error,
+    Hook::Close,
+    Hook::Shutdown,
+];
+
+/// Calls every method that ends nothing. The new connections that this makes go at once.
+fn everything(out: &Sender) -> Result<()> {
+    out.send("sent")?;
+    out.try_send("tried").ok();
+    out.broadcast("broadcast")?;
+    out.ping(b"ping".to_vec())?;
+    out.pong(b"pong".to_vec())?;
+    out.timeout(1, Token(7))?;
+    out.pause()?;
+    out.resume()?;
+    out.connect("ws://127.0.0.1:1/refused".parse().unwrap())?;
+    out.accept(stream_without_client())?;
+    assert_eq!((out.connection_id(), out.token()), (0, Token(0)));
+    assert!(out.is_open() || out.buffered_amount() < usize::MAX);
+    Ok(())
+}
+
+fn stream_without_client() -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    drop(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    listener.accept().unwrap().0
+}
+
+/// Does the deed within the first call of a method of the first handler, and sees to it that every method is called.
+fn act(hook: Hook, deed: Deed) -> impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static {
+    let is_done = AtomicBool::new(false);
+    move |called, out| {
+        if called == hook && out.connection_id() == 0 && !is_done.swap(true, Ordering::Relaxed) {
+            deed(out)?;
+        }
+        match called {
+            Hook::Open if hook == Hook::Drain => send_too_much(out),
+            Hook::Open => {
+                out.timeout(0, Token(1))?;
+                out.send("hello")
+            }
+            Hook::Message => Err(Error::new(ErrorKind::Custom("to be told of".into()), "")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A server whose first handler does the deed, and its client, which has said what makes the handler do so.
+fn provoke(hook: Hook, deed: Deed) -> (Loop, Ear, Wire) {
+    let (server, ear) = Probes::listen(Settings::default(), act(hook, deed));
+    let mut peer = Wire::dial(server.addr);
+    peer.say_hello();
+    match hook {
+        Hook::Message | Hook::Frame | Hook::Error => peer.text("hello"),
+        Hook::Close => peer.send(sockeye::Frame::close(CloseCode::Normal, "")),
+        Hook::Shutdown => {
+            peer.head();
+            server.all.shutdown().unwrap();
+        }
+        _ => {}
+    }
+    if hook == Hook::Drain {
+        wait_until_blocked(ear.first());
+    }
+    if hook != Hook::Shutdown {
+        peer.head();
+    }
+    (server, ear, peer)
+}
+
+/// Every handler has come back to the factory, and has heard of its end exactly if it heard of its beginning.
+fn check_books(events: &[(u32, Heard)]) {
+    let mut books: HashMap<u32, [u32; 4]> = HashMap::new();
+    for (id, heard) in events {
+        let entry = books.entry(*id).or_default();
+        match heard {
+            Heard::Made(_) => entry[0] += 1,
+            Heard::Lost => entry[1] += 1,
+            Heard::Open => entry[2] += 1,
+            Heard::Close(..) => entry[3] += 1,
+            _ => {}
+        }
+    }
+    for (id, [made, lost, opened, closed]) in books {
+        assert_eq!((made, lost, opened), (1, 1, closed), "connection {id}: {events:?}");
+    }
+}
+
+#[test]
+fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
+    for hook in OF_A_SERVER {
+        let (server, ear, mut peer) = provoke(hook, everything);
+        if hook != Hook::Close {
+            for text in ["sent", "broadcast"] {
+                while peer.frame().unwrap().payload() != text.as_bytes() {}
+            }
+        }
+        if !matches!(hook, Hook::Close | Hook::Shutdown) {
+            peer.text("still there?");
+            peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
+        }
+        assert!(matches!(peer.ending(), Ending::Close(_)), "{hook:?}");
+        drop(peer);
+        let mut events = Vec::new();
+        while !matches!(events.last(), Some((0, Heard::Lost))) {
+            events.push(ear.next());
+        }
+        if hook != Hook::Shutdown {
+            server.all.shutdown().unwrap();
+        }
+        server.join().unwrap().unwrap();
+        events.extend(ear.rest());
+        check_books(&events);
+        let made = events.iter().filter(|(_, heard)| matches!(heard, Heard::Made(_))).count();
+        // A loop that ends makes no more connections.
+        assert_eq!(made, if hook == Hook::Shutdown { 1 } else { 3 }, "{hook:?}");
+    }
+}
+
+#[test]
+fn a2_close_from_every_callback_of_a_server() {
+    for hook in OF_A_SERVER {
+        let (server, ear, mut peer) = provoke(hook, |out| out.close_with_reason(CloseCode::Again, "enough"));
+        assert_eq!(peer.ending(), Ending::Close(CloseCode::Again), "{hook:?}");
+        drop(peer);
+        if hook != Hook::Shutdown {
+            server.all.shutdown().unwrap();
+        }
+        server.join().unwrap().unwrap();
+        check_books(&ear.rest());
+    }
+}
+
+#[test]
+fn a2_shutdown_from_every_callback_of_a_server() {
+    for hook in OF_A_SERVER {
+        let (server, ear, mut peer) = provoke_shutdown(hook);
+        let expected = match hook {
+            Hook::Close => Ending::Close(CloseCode::Normal),
+            _ => Ending::Close(CloseCode::Away),
+        };
+        assert_eq!(peer.ending(), expected, "{hook:?}");
+        drop(peer);
+        server.join().unwrap().unwrap();
+        let events = ear.rest();
+        check_books(&events);
+        assert_eq!(events.iter().filter(|(_, heard)| matches!(heard, Heard::End)).count(), 1);
+    }
+}
+
+fn provoke_shutdown(hook: Hook) -> (Loop, Ear, Wire) {
+    provoke(hook, Sender::shutdown)
+}
+
+/// Runs a client whose handler does the deed, to a server that lets it in or does not.
+fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
+    struct Doorman(bool);
+    impl sockeye::Handler for Doorman {
+        fn on_request(&mut self, req: &Request) -> Result<Response> {
+            if self.0 { Response::from_request(req) } else { Ok(Response::new(404, "Not Found", Vec::new())) }
+        }
+    }
+    let server = Loop::start(Settings::default(), move |_| Doorman(hook != Hook::Rejected));
+    let (probes, ear) = Probes::new(move |called, out| {
+        if called == hook && out.connection_id() == 0 {
+            deed(out)?;
+        }
+        if called == Hook::Open { out.close(CloseCode::Normal) } else { Ok(()) }
+    });
+    let mut socket = WebSocket::new(probes).unwrap();
+    socket.connect(server.url()).unwrap();
+    socket.run().unwrap();
+    ear.rest()
+}
+
+#[test]
+fn a2_every_call_from_every_callback_of_a_client() {
+    for hook in [Hook::BuildRequest, Hook::Response, Hook::Rejected] {
+        for deed in [everything, |out: &Sender| out.close(CloseCode::Again), Sender::shutdown] {
+            check_books(&run_client(hook, deed));
+        }
+    }
+}
+
+/// A factory that does everything in each of its methods.
+struct Busy(Probes);
+
+impl Factory for Busy {
+    type Handler = Probe;
+
+    fn connection_made(&mut self, out: Sender) -> Probe {
+        if out.connection_id() == 0 {
+            everything(&out).unwrap();
+        }
+        self.0.connection_made(out)
+    }
+
+    fn connection_lost(&mut self, probe: Probe) {
+        if probe.out.connection_id() == 0 {
+            everything(&probe.out).unwrap();
+        }
+        self.0.connection_lost(probe);
+    }
+
+    fn on_shutdown(&mut self) {
+        self.0.on_shutdown();
+    }
+}
+
+#[test]
+fn a2_every_call_from_every_callback_of_a_factory() {
+    let (probes, ear) = Probes::quiet();
+    let server = Loop::start(Settings::default(), Busy(probes));
+    let mut peer = Wire::open(server.addr);
+    assert_eq!([peer.message(), peer.message()], ["sent", "broadcast"]);
+    peer.close();
+    let mut lost = [false; 5];
+    while lost.contains(&false) {
+        let (id, heard) = ear.next();
+        lost[id as usize] |= matches!(heard, Heard::Lost);
+    }
+    server.stop();
+}

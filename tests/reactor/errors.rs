@@ -1,0 +1,158 @@
+//! A3: an error of every kind, returned from every method of a handler.
+
+use std::io;
+
+use httparse::Error as HttpError;
+use sockeye::{CloseCode, Error, ErrorKind, QueueError, Settings};
+
+use crate::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
+use crate::raw::{Ending, Wire};
+
+const KINDS: [&str; 8] = ["internal", "capacity", "protocol", "encoding", "io", "http", "queue", "custom"];
+
+#[expect(invalid_from_utf8, reason = "an error is wanted")]
+fn error(kind: &str) -> Error {
+    let kind = match kind {
+        "internal" => ErrorKind::Internal,
+        "capacity" => ErrorKind::Capacity,
+        "protocol" => ErrorKind::Protocol,
+        "encoding" => ErrorKind::Encoding(std::str::from_utf8(&[0xff]).unwrap_err()),
+        "io" => ErrorKind::Io(io::ErrorKind::Other.into()),
+        "http" => ErrorKind::Http(HttpError::Token),
+        "queue" => ErrorKind::Queue(QueueError::Full),
+        _ => ErrorKind::Custom("custom".into()),
+    };
+    Error::new(kind, "a detail that nobody else is to see")
+}
+
+fn is_same(a: &ErrorKind, b: &ErrorKind) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+/// What the table in the documentation of `Handler` says; `None` where the connection goes on.
+fn documented(kind: &str) -> Option<Ending> {
+    match kind {
+        "internal" => Some(Ending::Close(CloseCode::Error)),
+        "capacity" => Some(Ending::Close(CloseCode::Size)),
+        "protocol" => Some(Ending::Close(CloseCode::Protocol)),
+        "encoding" => Some(Ending::Close(CloseCode::Invalid)),
+        "io" | "http" => Some(Ending::Cut),
+        _ => None,
+    }
+}
+
+/// A server whose handlers return an error from one method; from `Open` on they see to it that the method is called.
+fn failing(hook: Hook, kind: &'static str) -> (Loop, Ear) {
+    Probes::listen(Settings::default(), move |called, out| {
+        match (hook, called) {
+            (Hook::Timeout | Hook::NewTimeout, Hook::Open) => out.timeout(0, 1.into())?,
+            (_, Hook::Message) => out.send("answer")?,
+            _ => {}
+        }
+        if called == hook { Err(error(kind)) } else { Ok(()) }
+    })
+}
+
+fn check(hook: Hook, kind: &'static str) {
+    let (server, ear) = failing(hook, kind);
+    let mut peer = Wire::dial(server.addr);
+    peer.say_hello();
+    if matches!(hook, Hook::Message | Hook::Frame | Hook::SendFrame) || documented(kind).is_none() {
+        peer.text("question");
+    }
+    match documented(kind) {
+        Some(Ending::Cut) => {
+            // Whoever is dropped early is not even told that the connection was open.
+            let received = peer.to_end();
+            assert!(received.is_empty() || received.ends_with(b"\r\n\r\n"), "{hook:?} {kind}");
+        }
+        expected => {
+            assert!(peer.head().starts_with("HTTP/1.1 101 "));
+            match expected {
+                Some(expected) => assert_eq!(peer.ending(), expected, "{hook:?} {kind}"),
+                None if matches!(hook, Hook::Frame | Hook::SendFrame) => {}
+                None => assert_eq!(peer.message(), "answer", "{hook:?} {kind}"),
+            }
+        }
+    }
+    let heard = ear.error();
+    assert!(is_same(&heard, &error(kind).kind), "{hook:?} {kind}: {heard:?}");
+    drop(peer);
+    assert_eq!(ear.close(), CloseCode::Abnormal, "{hook:?} {kind}");
+    ear.lost();
+    server.stop();
+}
+
+#[test]
+fn a3_every_kind_of_error_from_an_open_connection() {
+    for hook in [Hook::Open, Hook::Message, Hook::Frame, Hook::SendFrame, Hook::Timeout, Hook::NewTimeout] {
+        for kind in KINDS {
+            check(hook, kind);
+        }
+    }
+}
+
+#[test]
+fn a3_every_kind_of_error_from_on_drain() {
+    for kind in KINDS {
+        let (server, ear) = Probes::listen(Settings::default(), move |called, out| match called {
+            Hook::Open => send_too_much(out),
+            Hook::Message => out.send("answer"),
+            Hook::Drain => Err(error(kind)),
+            _ => Ok(()),
+        });
+        let mut peer = Wire::open(server.addr);
+        wait_until_blocked(ear.first());
+        match documented(kind) {
+            Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
+            None => {
+                while !peer.frame().unwrap().is_final() {}
+                assert!(is_same(&ear.error(), &error(kind).kind));
+                peer.text("question");
+                assert_eq!(peer.message(), "answer");
+            }
+        }
+        drop(peer);
+        server.stop();
+    }
+}
+
+#[test]
+fn a3_every_kind_of_error_from_on_request() {
+    for kind in KINDS {
+        let (server, ear) = failing(Hook::Request, kind);
+        let mut peer = Wire::dial(server.addr);
+        peer.say_hello();
+        let status = match kind {
+            "protocol" => Some("HTTP/1.1 400 "),
+            "io" => None,
+            _ => Some("HTTP/1.1 500 "),
+        };
+        let response = String::from_utf8(peer.to_end()).unwrap();
+        assert!(response.starts_with(status.unwrap_or_default()), "{kind}: {response}");
+        assert_eq!(response.is_empty(), status.is_none(), "{kind}: {response}");
+        assert!(!response.contains("detail"), "{kind}: {response}");
+        drop(peer);
+        assert!(is_same(&ear.error(), &error(kind).kind));
+        ear.lost();
+        server.stop();
+        assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Open | Heard::Close(..))));
+    }
+}
+
+#[test]
+fn a3_every_kind_of_error_from_a_client_that_connects() {
+    let server = Loop::start(Settings::default(), |_| |_| Ok(()));
+    for hook in [Hook::BuildRequest, Hook::Response] {
+        for kind in KINDS {
+            let (probes, ear) =
+                Probes::new(move |called, _| if called == hook { Err(error(kind)) } else { Ok(()) });
+            let mut socket = sockeye::WebSocket::new(probes).unwrap();
+            socket.connect(server.url()).unwrap();
+            socket.run().unwrap();
+            assert!(is_same(&ear.error(), &error(kind).kind), "{hook:?} {kind}");
+            ear.lost();
+            assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Open | Heard::Close(..))));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A loop that runs within a callback of another one.
+
+use std::cell::RefCell;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use sockeye::{CloseCode, Sender, Settings, connect};
+
+use crate::loops::{Hook, Loop, Probes};
+use crate::raw::Wire;
+
+fn echo_server() -> Loop {
+    Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg))
+}
+
+/// Runs a client that says something, and does something else when it comes back.
+fn ask(url: &str, then: impl Fn(&Sender) -> sockeye::Result<()>) -> sockeye::Result<()> {
+    connect(url, |out: Sender| {
+        out.send("inner").unwrap();
+        let then = &then;
+        move |_| {
+            then(&out)?;
+            out.close(CloseCode::Normal)
+        }
+    })
+}
+
+#[test]
+fn t6_senders_of_the_outer_loop_keep_their_order_within_the_inner_one() {
+    let inner = echo_server();
+    let url = inner.url().to_string();
+    let (outer, _ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Message {
+            out.send("1")?;
+            ask(&url, |_| out.send("2"))?;
+            out.send("3")?;
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(outer.addr);
+    for _ in 0..3 {
+        peer.text("go");
+        assert_eq!([peer.message(), peer.message(), peer.message()], ["1", "2", "3"]);
+    }
+    outer.stop();
+    inner.stop();
+}
+
+#[test]
+fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
+    let inner = echo_server();
+    let url = inner.url().to_string();
+    let settings = Settings { queue_size: 1, max_connections: 10, ..Settings::default() };
+    let (outer, _ear) = Probes::listen(settings, move |hook, out| {
+        if hook == Hook::Message {
+            ask(&url, |_| (0..1000).try_for_each(|number| out.send(number.to_string())))?;
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(outer.addr);
+    peer.text("go");
+    (0..1000).for_each(|number| assert_eq!(peer.message(), number.to_string()));
+    outer.stop();
+    inner.stop();
+}
+
+#[test]
+fn a_sender_of_the_inner_loop_is_told_that_it_has_ended() {
+    let inner = echo_server();
+    let url = inner.url().to_string();
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let (outer, _ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Message {
+            let kept = RefCell::new(None);
+            ask(&url, |sender| {
+                kept.replace(Some(sender.clone()));
+                Ok(())
+            })?;
+            tell.lock().unwrap().send(kept.take().unwrap().send("too late").is_err()).ok();
+            out.send("done")?;
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(outer.addr);
+    peer.text("go");
+    assert_eq!(peer.message(), "done");
+    assert!(told.recv().unwrap());
+    outer.stop();
+    inner.stop();
+}
+
+#[test]
+fn a_message_from_one_loop_to_another_within_a_callback() {
+    let (tell, told) = channel();
+    let (far, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut far_peer = Wire::open(far.addr);
+    tell.send(ear.opened()).unwrap();
+    let far_out = Mutex::new(told);
+    let (near, _ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Message {
+            let far_out = far_out.lock().unwrap().recv().unwrap();
+            for number in 0..100 {
+                far_out.send(number.to_string())?;
+                out.send(number.to_string())?;
+            }
+        }
+        Ok(())
+    });
+    let mut near_peer = Wire::open(near.addr);
+    near_peer.text("go");
+    for number in 0..100 {
+        assert_eq!(near_peer.message(), number.to_string());
+        assert_eq!(far_peer.message(), number.to_string());
+    }
+    near.stop();
+    far.stop();
+}

@@ -1,0 +1,194 @@
+//! Pausing: nothing more comes, nothing is lost.
+
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use sockeye::util::Token;
+use sockeye::{CloseCode, Frame, OpCode, Sender, Settings, WebSocket};
+
+use crate::loops::{Ear, Heard, Hook, Loop, Probes};
+use crate::raw::{Ending, Wire, masked};
+
+/// Far less than the time that a peer has for its part of a closing handshake.
+const SOON: Duration = Duration::from_secs(5);
+
+fn text(text: &str) -> Vec<u8> {
+    masked(Frame::message(text.into(), OpCode::Text, true))
+}
+
+/// Has the loop do one more round for this connection, in which it would deliver what it has.
+fn go_round(peer_of: &Sender, ear: &Ear) {
+    peer_of.timeout(20, Token(99)).unwrap();
+    ear.find(|_, heard| match heard {
+        Heard::Message(message) => panic!("{message} came during a pause"),
+        Heard::Timeout(token) => (token == Token(99)).then_some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_pause_ends_what_is_read_and_nothing_is_lost() {
+    const COUNT: usize = 60;
+    let (server, ear) =
+        Probes::listen(
+            Settings::default(),
+            |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) },
+        );
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    peer.text("pause");
+    assert_eq!(ear.message(), "pause");
+    // Three messages make a share of one turn, so that each pause leaves most of them unread.
+    let filling = "x".repeat(24 * 1024);
+    let all: Vec<u8> = (0..COUNT).flat_map(|number| text(&format!("{number} {filling}"))).collect();
+    peer.stream.write_all(&all).unwrap();
+    let mut next = 0;
+    while next < COUNT {
+        go_round(&out, &ear);
+        out.resume().unwrap();
+        // What comes in one turn comes together.
+        out.timeout(20, Token(1)).unwrap();
+        let start = next;
+        ear.find(|_, heard| match heard {
+            Heard::Message(message) => {
+                assert!(message.to_string().starts_with(&format!("{next} ")));
+                next += 1;
+                None
+            }
+            Heard::Timeout(token) => (token == Token(1)).then_some(()),
+            _ => None,
+        });
+        assert!(next - start <= 12, "{start} to {next} came in one turn");
+    }
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn a_pause_of_one_connection_is_none_of_another() {
+    let (server, ear) = Probes::listen(Settings::default(), |hook, out| match hook {
+        Hook::Message if out.connection_id() == 0 => out.pause(),
+        _ => Ok(()),
+    });
+    let mut paused = Wire::open(server.addr);
+    ear.opened();
+    let mut other = Wire::open(server.addr);
+    ear.opened();
+    for round in 0..20 {
+        paused.text("now and then");
+        let all: Vec<u8> = (0..20).flat_map(|number| text(&format!("{round} {number}"))).collect();
+        other.stream.write_all(&all).unwrap();
+    }
+    for round in 0..20 {
+        for number in 0..20 {
+            ear.find(|id, heard| match heard {
+                Heard::Message(message) if id == 1 => {
+                    Some(assert_eq!(message.to_string(), format!("{round} {number}")))
+                }
+                _ => None,
+            });
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn the_peer_has_to_wait_and_nothing_is_lost() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    out.pause().unwrap();
+    go_round(&out, &ear);
+    peer.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut all: Vec<u8> = Vec::new();
+    for number in 0..1000 {
+        all.extend(masked(Frame::message(vec![(number % 251) as u8; 64 * 1024], OpCode::Binary, true)));
+    }
+    let mut sent = 0;
+    let blocked = loop {
+        match peer.stream.write(&all[sent..]) {
+            Ok(len) => sent += len,
+            Err(err) => break err,
+        }
+    };
+    assert_eq!(blocked.kind(), ErrorKind::WouldBlock);
+    assert!(sent < 32 << 20, "{sent} bytes were taken");
+    go_round(&out, &ear);
+    out.resume().unwrap();
+    peer.stream.set_write_timeout(Some(crate::loops::LIMIT)).unwrap();
+    peer.stream.write_all(&all[sent..]).unwrap();
+    for number in 0..1000 {
+        let message = ear.find(|_, heard| match heard {
+            Heard::Message(message) => Some(message.into_data()),
+            _ => None,
+        });
+        assert_eq!(message, vec![(number % 251) as u8; 64 * 1024]);
+    }
+    server.stop();
+}
+
+/// A paused connection, whose peer has said something, and goodbye, since.
+fn paused_with_goodbye() -> (Loop, Ear, Sender, Wire) {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    out.pause().unwrap();
+    go_round(&out, &ear);
+    peer.text("last words");
+    peer.send(Frame::close(CloseCode::Normal, ""));
+    peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    go_round(&out, &ear);
+    (server, ear, out, peer)
+}
+
+#[test]
+fn what_the_peer_said_before_it_went_is_heard_after_the_pause() {
+    let (server, ear, out, mut peer) = paused_with_goodbye();
+    out.resume().unwrap();
+    assert_eq!(ear.message(), "last words");
+    assert_eq!(ear.close(), CloseCode::Normal);
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Normal));
+    server.stop();
+}
+
+#[test]
+fn a_paused_connection_can_be_closed() {
+    let (server, ear, out, mut peer) = paused_with_goodbye();
+    let start = Instant::now();
+    out.close(CloseCode::Again).unwrap();
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Again));
+    assert_eq!(ear.close(), CloseCode::Normal);
+    ear.lost();
+    assert!(start.elapsed() < SOON);
+    server.stop();
+}
+
+#[test]
+fn a_loop_with_a_paused_connection_can_be_shut_down() {
+    let (server, ear, _out, _peer) = paused_with_goodbye();
+    let start = Instant::now();
+    server.stop();
+    assert!(start.elapsed() < SOON);
+    assert_eq!(ear.close(), CloseCode::Normal);
+}
+
+#[test]
+fn a_pause_can_begin_before_the_connection_does() {
+    let server = Loop::start(Settings::default(), |out: Sender| {
+        out.send("greeting").unwrap();
+        move |_| Ok(())
+    });
+    let (probes, ear) = Probes::new(|hook, out| match hook {
+        Hook::BuildRequest => out.pause(),
+        Hook::Message => out.close(CloseCode::Normal),
+        _ => Ok(()),
+    });
+    let mut socket = WebSocket::new(probes).unwrap();
+    socket.connect(server.url()).unwrap();
+    let client = std::thread::spawn(move || socket.run().map(drop));
+    let out = ear.opened();
+    go_round(&out, &ear);
+    out.resume().unwrap();
+    assert_eq!(ear.message(), "greeting");
+    crate::loops::join(client).unwrap().unwrap();
+}

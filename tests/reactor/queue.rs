@@ -1,0 +1,246 @@
+//! T3, T4, T6, O5: between threads and their loop.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use sockeye::util::Token;
+use sockeye::{Builder, CloseCode, ErrorKind, QueueError, Result, Sender, Settings, WebSocket};
+
+use crate::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
+use crate::raw::{Ending, Wire};
+
+fn is_refused(result: &Result<()>, reason: QueueError) -> bool {
+    matches!(result, Err(err) if matches!(err.kind, ErrorKind::Queue(why) if why == reason))
+}
+
+/// Every method of a sender that asks something of the loop.
+fn ask_everything(out: &Sender) -> Vec<Result<()>> {
+    vec![
+        out.send("text"),
+        out.try_send("text"),
+        out.broadcast("text"),
+        out.close(CloseCode::Normal),
+        out.ping(Vec::new()),
+        out.pong(Vec::new()),
+        out.connect("ws://127.0.0.1:1".parse().unwrap()),
+        out.timeout(1, Token(1)),
+        out.pause(),
+        out.resume(),
+        out.shutdown(),
+    ]
+}
+
+fn check_disconnected(out: &Sender) {
+    assert!(!out.is_open());
+    assert_eq!(out.buffered_amount(), 0);
+    for (number, answer) in ask_everything(out).iter().enumerate() {
+        assert!(is_refused(answer, QueueError::Disconnected), "call {number}: {answer:?}");
+    }
+}
+
+#[test]
+fn t3_a_sender_is_told_at_once_that_the_loop_is_gone() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let _peer = Wire::open(server.addr);
+    let (one, all) = (ear.opened(), server.all.clone());
+    drop(_peer);
+    server.stop();
+    check_disconnected(&one);
+    check_disconnected(&all);
+
+    let socket = WebSocket::new(|_| |_| Ok(())).unwrap();
+    let all = socket.broadcaster();
+    drop(socket);
+    check_disconnected(&all);
+}
+
+#[test]
+fn t3_a_queue_is_full_exactly_at_its_size() {
+    let settings = Settings { queue_size: 3, max_connections: 2, ..Settings::default() };
+    let (probes, ear) = Probes::new(|hook, out| if hook == Hook::Message { out.shutdown() } else { Ok(()) });
+    let mut socket =
+        Builder::new().with_settings(settings).build(probes).unwrap().bind("127.0.0.1:0").unwrap();
+    let all = socket.broadcaster();
+    let url = format!("ws://{}", socket.local_addr().unwrap());
+    // What is asked of the loop itself takes no place in the queue.
+    socket.connect(url.parse().unwrap()).unwrap();
+    for number in 0..6 {
+        all.send(number.to_string()).unwrap();
+    }
+    assert!(is_refused(&all.send("6"), QueueError::Full));
+    assert!(is_refused(&all.shutdown(), QueueError::Full));
+    socket.run().unwrap();
+    assert_eq!(ear.message(), "0");
+}
+
+#[test]
+fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
+    socket.connect(server.url()).unwrap();
+    let all = socket.broadcaster();
+    (0..100).for_each(|number| all.send(number.to_string()).unwrap());
+    all.close(CloseCode::Normal).unwrap();
+    all.send("too late").unwrap();
+    socket.run().unwrap();
+    (0..100).for_each(|number| assert_eq!(ear.message(), number.to_string()));
+    assert_eq!(ear.close(), CloseCode::Normal);
+}
+
+#[test]
+fn t6_first_in_first_out_for_each_thread() {
+    const EACH: usize = 10_000;
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    let threads: Vec<_> = (0..4)
+        .map(|number| {
+            let out = out.clone();
+            thread::spawn(move || (0..EACH).for_each(|count| out.send(format!("{number} {count}")).unwrap()))
+        })
+        .collect();
+    let mut next = [0; 4];
+    while next != [EACH; 4] {
+        let message = peer.message();
+        let (number, count) = message.split_once(' ').unwrap();
+        let expected = &mut next[number.parse::<usize>().unwrap()];
+        assert_eq!(count, expected.to_string());
+        *expected += 1;
+    }
+    threads.into_iter().for_each(|thread| join(thread).unwrap());
+    server.stop();
+}
+
+#[test]
+fn t6_nothing_overtakes_a_close() {
+    const EACH: usize = 2000;
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    for _ in 0..5 {
+        let mut peer = Wire::open(server.addr);
+        let out = ear.opened();
+        let thread = thread::spawn(move || {
+            (0..EACH).for_each(|count| out.send(count.to_string()).unwrap());
+            out.close(CloseCode::Again).unwrap();
+            out.send("too late").unwrap();
+        });
+        for count in 0..EACH {
+            assert_eq!(peer.message(), count.to_string());
+        }
+        assert_eq!(peer.frame().map(|frame| frame.into_data()), Some(vec![0x03, 0xf5]));
+        assert_eq!(peer.ending(), Ending::Cut);
+        join(thread).unwrap();
+    }
+    server.stop();
+}
+
+/// A server that hands what it hears to a channel.
+fn telling() -> (Loop, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>) {
+    let (tell, told) = channel();
+    let out = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&out);
+    let server = Loop::start(Settings::default(), move |out: Sender| {
+        *place.lock().unwrap() = Some(out);
+        let tell = tell.clone();
+        move |_| {
+            tell.send(()).ok();
+            Ok(())
+        }
+    });
+    (server, told, out)
+}
+
+#[test]
+fn t4_no_wake_up_is_lost() {
+    let (server, told, out) = telling();
+    let peer = Wire::open(server.addr);
+    let out = out.lock().unwrap().take().unwrap();
+    let mut echoing = peer.stream.try_clone().unwrap();
+    let echo = thread::spawn(move || {
+        let mut peer = Wire::on(&mut echoing);
+        while let Some(frame) = peer.frame() {
+            if frame.opcode() == sockeye::OpCode::Text {
+                peer.send(frame);
+            }
+        }
+    });
+    for round in 0..5000u32 {
+        out.send("ping").unwrap();
+        told.recv_timeout(LIMIT).unwrap();
+        // The loop is on its way to sleep: meet it at different points of that way.
+        (0..round % 64 * 16).for_each(|_| std::hint::spin_loop());
+    }
+    server.stop();
+    join(echo).unwrap();
+}
+
+#[test]
+fn o5_no_wake_up_is_lost_after_a_budget_stop() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    for round in 0..60 {
+        // Around one, two and three times what is done in one turn.
+        let count = 256 * (round % 3 + 1) + round / 3 - 10;
+        (0..count).for_each(|number| out.send(number.to_string()).unwrap());
+        (0..count).for_each(|number| assert_eq!(peer.message(), number.to_string()));
+    }
+    server.stop();
+}
+
+#[test]
+fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
+    const COUNT: usize = 2000;
+    let (entered, in_callback) = channel();
+    let (release, released) = channel::<()>();
+    let parts = Mutex::new((entered, released));
+    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+        if hook == Hook::Message {
+            let parts = parts.lock().unwrap();
+            parts.0.send(()).ok();
+            parts.1.recv_timeout(LIMIT).ok();
+            return out.shutdown();
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(server.addr);
+    let out = ear.opened();
+    peer.text("shut down");
+    in_callback.recv_timeout(LIMIT).unwrap();
+    (0..COUNT).for_each(|count| out.send(count.to_string()).unwrap());
+    drop(release);
+    (0..COUNT).for_each(|count| assert_eq!(peer.message(), count.to_string()));
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Away));
+    drop(peer);
+    server.join().unwrap().unwrap();
+    check_disconnected(&out);
+}
+
+#[test]
+fn a_loop_can_run_again() {
+    let server = Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
+    let (probes, ear) =
+        Probes::new(|hook, out| if hook == Hook::Message { out.close(CloseCode::Normal) } else { Ok(()) });
+    let mut socket = WebSocket::new(probes).unwrap();
+    let all = socket.broadcaster();
+    for _ in 0..3 {
+        socket.connect(server.url()).unwrap();
+        let helper = thread::spawn({
+            let all = all.clone();
+            move || wait_until("the loop runs", || all.send("hello").is_ok())
+        });
+        socket = socket.run().unwrap();
+        join(helper).unwrap();
+        assert_eq!(ear.message(), "hello");
+        assert_eq!(ear.close(), CloseCode::Normal);
+        check_disconnected(&all);
+    }
+    // As a server, after having been a client.
+    let socket = socket.bind("127.0.0.1:0").unwrap();
+    let addr = socket.local_addr().unwrap();
+    let runner = thread::spawn(move || socket.run().map(drop));
+    let peer = Wire::open(addr);
+    all.shutdown().unwrap();
+    drop(peer);
+    join(runner).unwrap().unwrap();
+}

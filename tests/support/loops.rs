@@ -1,0 +1,351 @@
+//! Loops on threads of their own, and a handler that tells what it hears.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender as Channel, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sockeye::util::{Timeout, Token};
+use sockeye::{
+    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Request, Response,
+    Result, Sender, Settings,
+};
+use url::Url;
+
+/// How long anything may take before a test gives up on it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A message of this length is more than the system takes for a peer that does not read, in bytes.
+pub(crate) const TOO_MUCH: usize = 16 << 20;
+
+/// Waits until something has come true.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < end, "still waiting: {what}");
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Sends more than the system takes, whose peer does not read.
+pub(crate) fn send_too_much(out: &Sender) -> Result<()> {
+    out.send(vec![7; TOO_MUCH])
+}
+
+/// Waits until the system has taken of that what it does.
+pub(crate) fn wait_until_blocked(out: &Sender) {
+    wait_until("the output stands", || (1..TOO_MUCH).contains(&out.buffered_amount()));
+}
+
+/// A loop that listens, on a thread of its own; dropping it shuts it down.
+pub(crate) struct Loop {
+    pub(crate) addr: SocketAddr,
+    /// Speaks to all connections.
+    pub(crate) all: Sender,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Loop {
+    /// Starts a loop that listens on a port of the system's choice.
+    pub(crate) fn start<F: Factory + Send + 'static>(settings: Settings, factory: F) -> Self {
+        let (tell, told) = channel();
+        let thread = thread::spawn(move || {
+            let socket = Builder::new().with_settings(settings).build(factory)?.bind("127.0.0.1:0")?;
+            tell.send((socket.local_addr()?, socket.broadcaster())).ok();
+            socket.run().map(drop)
+        });
+        let (addr, all) = told.recv_timeout(LIMIT).unwrap();
+        Self { addr, all, thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        format!("ws://{}/", self.addr).parse().unwrap()
+    }
+
+    /// Waits for the end of the thread, and tells how `run` ended.
+    pub(crate) fn join(mut self) -> thread::Result<Result<()>> {
+        join(self.thread.take().unwrap())
+    }
+
+    /// Shuts the loop down, and sees that it ends well.
+    pub(crate) fn stop(self) {
+        self.all.shutdown().unwrap();
+        self.join().unwrap().unwrap();
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.all.shutdown().ok();
+            if !thread::panicking() {
+                join(thread).unwrap().unwrap();
+            }
+        }
+    }
+}
+
+/// Joins a thread that is expected to end.
+pub(crate) fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
+    wait_until("the end of a thread", || thread.is_finished());
+    thread.join()
+}
+
+/// The methods of a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Hook {
+    Shutdown,
+    Open,
+    Message,
+    Close,
+    Error,
+    Request,
+    Response,
+    Rejected,
+    Timeout,
+    NewTimeout,
+    Frame,
+    SendFrame,
+    Drain,
+    BuildRequest,
+}
+
+/// What a [`Probe`] has heard.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Made(Sender),
+    Open,
+    Message(Message),
+    Close(CloseCode, String),
+    Error(ErrorKind),
+    Rejected(u16),
+    Timeout(Token),
+    NewTimeout(Timeout),
+    Drain,
+    Shutdown,
+    /// The factory has the handler back.
+    Lost,
+    /// The factory has heard of the end of the loop.
+    End,
+}
+
+/// What is done within every method of a [`Probe`]; the error is what the method returns, if it can.
+pub(crate) type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
+
+/// A handler that tells what it hears, each time with the id of its connection, and then acts.
+pub(crate) struct Probe {
+    pub(crate) out: Sender,
+    tell: Channel<(u32, Heard)>,
+    act: Act,
+}
+
+/// The factory of [`Probe`]s.
+pub(crate) struct Probes {
+    tell: Channel<(u32, Heard)>,
+    act: Act,
+    first: Arc<OnceLock<Sender>>,
+}
+
+/// What the probes of one loop have heard.
+pub(crate) struct Ear {
+    told: Mutex<Receiver<(u32, Heard)>>,
+    first: Arc<OnceLock<Sender>>,
+}
+
+impl Probes {
+    pub(crate) fn new(act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static) -> (Self, Ear) {
+        let (tell, told) = channel();
+        let first = Arc::new(OnceLock::new());
+        let ear = Ear { told: Mutex::new(told), first: Arc::clone(&first) };
+        (Self { tell, act: Arc::new(act), first }, ear)
+    }
+
+    /// Probes that only listen.
+    pub(crate) fn quiet() -> (Self, Ear) {
+        Self::new(|_, _| Ok(()))
+    }
+
+    /// A loop of probes.
+    pub(crate) fn listen(
+        settings: Settings,
+        act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static,
+    ) -> (Loop, Ear) {
+        let (probes, ear) = Self::new(act);
+        (Loop::start(settings, probes), ear)
+    }
+}
+
+impl Factory for Probes {
+    type Handler = Probe;
+
+    fn connection_made(&mut self, out: Sender) -> Probe {
+        self.first.set(out.clone()).ok();
+        self.tell.send((out.connection_id(), Heard::Made(out.clone()))).ok();
+        Probe { out, tell: self.tell.clone(), act: Arc::clone(&self.act) }
+    }
+
+    fn connection_lost(&mut self, probe: Probe) {
+        probe.tell(Heard::Lost);
+    }
+
+    fn on_shutdown(&mut self) {
+        self.tell.send((0, Heard::End)).ok();
+    }
+}
+
+impl Ear {
+    /// The next thing that was heard.
+    pub(crate) fn next(&self) -> (u32, Heard) {
+        self.told.lock().unwrap().recv_timeout(LIMIT).unwrap()
+    }
+
+    /// The next thing of which `choose` makes something; others are passed over.
+    pub(crate) fn find<T>(&self, mut choose: impl FnMut(u32, Heard) -> Option<T>) -> T {
+        let end = Instant::now() + LIMIT;
+        loop {
+            assert!(Instant::now() < end, "that was never heard");
+            let (id, heard) = self.next();
+            if let Some(found) = choose(id, heard) {
+                return found;
+            }
+        }
+    }
+
+    /// The sender of the first connection, without passing anything over.
+    pub(crate) fn first(&self) -> &Sender {
+        wait_until("the first connection", || self.first.get().is_some());
+        self.first.get().unwrap()
+    }
+
+    /// The sender of the next connection that is made.
+    pub(crate) fn made(&self) -> Sender {
+        self.find(|_, heard| match heard {
+            Heard::Made(out) => Some(out),
+            _ => None,
+        })
+    }
+
+    /// The sender of the next connection that opens.
+    pub(crate) fn opened(&self) -> Sender {
+        let out = self.made();
+        self.find(|id, heard| (id == out.connection_id() && matches!(heard, Heard::Open)).then_some(()));
+        out
+    }
+
+    /// The text of the next message.
+    pub(crate) fn message(&self) -> String {
+        self.find(|_, heard| match heard {
+            Heard::Message(message) => message.into_text().ok(),
+            _ => None,
+        })
+    }
+
+    /// The code of the next `on_close`.
+    pub(crate) fn close(&self) -> CloseCode {
+        self.find(|_, heard| match heard {
+            Heard::Close(code, _) => Some(code),
+            _ => None,
+        })
+    }
+
+    /// The kind of the next error.
+    pub(crate) fn error(&self) -> ErrorKind {
+        self.find(|_, heard| match heard {
+            Heard::Error(kind) => Some(kind),
+            _ => None,
+        })
+    }
+
+    /// Waits until a connection has been given back to the factory.
+    pub(crate) fn lost(&self) -> u32 {
+        self.find(|id, heard| matches!(heard, Heard::Lost).then_some(id))
+    }
+
+    /// Everything until the end of the loop, or of the run, as far as it has been told.
+    pub(crate) fn rest(&self) -> Vec<(u32, Heard)> {
+        self.told.lock().unwrap().try_iter().collect()
+    }
+}
+
+impl Probe {
+    fn tell(&self, heard: Heard) {
+        self.tell.send((self.out.connection_id(), heard)).ok();
+    }
+
+    fn act(&self, hook: Hook) -> Result<()> {
+        (self.act)(hook, &self.out)
+    }
+}
+
+impl Handler for Probe {
+    fn on_shutdown(&mut self) {
+        self.tell(Heard::Shutdown);
+        self.act(Hook::Shutdown).ok();
+    }
+
+    fn on_open(&mut self, _: Handshake) -> Result<()> {
+        self.tell(Heard::Open);
+        self.act(Hook::Open)
+    }
+
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.tell(Heard::Message(msg));
+        self.act(Hook::Message)
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        self.tell(Heard::Close(code, reason.to_owned()));
+        self.act(Hook::Close).ok();
+    }
+
+    fn on_error(&mut self, err: Error) {
+        self.tell(Heard::Error(err.kind));
+        self.act(Hook::Error).ok();
+    }
+
+    fn on_request(&mut self, req: &Request) -> Result<Response> {
+        self.act(Hook::Request)?;
+        Response::from_request(req)
+    }
+
+    fn on_response(&mut self, _: &Response) -> Result<()> {
+        self.act(Hook::Response)
+    }
+
+    fn on_rejected(&mut self, res: &Response) {
+        self.tell(Heard::Rejected(res.status()));
+        self.act(Hook::Rejected).ok();
+    }
+
+    fn on_timeout(&mut self, event: Token) -> Result<()> {
+        self.tell(Heard::Timeout(event));
+        self.act(Hook::Timeout)
+    }
+
+    fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
+        self.tell(Heard::NewTimeout(timeout));
+        self.act(Hook::NewTimeout)
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.act(Hook::Frame)?;
+        Ok(Some(frame))
+    }
+
+    fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.act(Hook::SendFrame)?;
+        Ok(Some(frame))
+    }
+
+    fn on_drain(&mut self) -> Result<()> {
+        self.tell(Heard::Drain);
+        self.act(Hook::Drain)
+    }
+
+    fn build_request(&mut self, url: &Url) -> Result<Request> {
+        self.act(Hook::BuildRequest)?;
+        Request::from_url(url)
+    }
+}
