@@ -13,6 +13,7 @@ mod closures;
 mod differences;
 mod errors;
 mod factories;
+mod failures;
 mod frames;
 mod handlers;
 mod handshake;

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 
 use ws::{CloseCode, Error, ErrorKind, Frame, Handler, Message, OpCode, Result, Sender, Settings};
 
+use crate::failures::{Hook, is_dropped};
 use crate::support::{RawPeer, Server, guarded};
 
 /// Tells what happens to it, and does what messages ask for.
@@ -121,4 +122,10 @@ fn a_custom_error_does_not_hold_up_what_follows() {
         drop(peer);
         server.stop();
     });
+}
+
+/// `ws` waits for the peer to hang up.
+#[test]
+fn an_io_error_while_sending_drops_the_connection() {
+    guarded(|| is_dropped(Hook::SendFrame));
 }
