@@ -175,10 +175,10 @@ impl Handler for Reporter {
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         match frame.opcode() {
             OpCode::Ping => {
-                self.report("ping", json!({ "payload": String::from_utf8_lossy(frame.payload()) }))
+                self.report("ping", json!({ "payload": String::from_utf8_lossy(frame.payload()) }));
             }
             OpCode::Pong => {
-                self.report("pong", json!({ "payload": String::from_utf8_lossy(frame.payload()) }))
+                self.report("pong", json!({ "payload": String::from_utf8_lossy(frame.payload()) }));
             }
             OpCode::Text | OpCode::Binary | OpCode::Continue => self.frames += 1,
             _ => {}
