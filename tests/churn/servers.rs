@@ -74,7 +74,7 @@ fn end(mut peer: Peer, dice: &mut Dice) -> Option<Peer> {
 #[test]
 fn l6_m14_connections_that_end_in_any_way_leave_nothing_behind() {
     let _alone = alone();
-    let short = Duration::from_millis(100);
+    let short = Duration::from_millis(250);
     let settings = Settings {
         handshake_timeout: short,
         close_timeout: short,
@@ -114,8 +114,8 @@ fn l6_m14_connections_that_end_in_any_way_leave_nothing_behind() {
     // The first two rounds fill the pools; then nothing grows any more.
     let grown = memory_after[3].saturating_sub(memory_after[1]);
     assert!(grown < 2 * 1024 * 1024, "the memory grows: {memory_after:?}");
-    // Slots are used again: there are never many more than those who are there.
-    assert!(books.highest.load(SeqCst) <= 3 * SILENT, "{books:?}");
+    // Slots are used again: never more of them than a third of one round.
+    assert!(books.highest.load(SeqCst) < 200, "{books:?}");
 
     out.shutdown().unwrap();
     thread.join().unwrap().unwrap();
