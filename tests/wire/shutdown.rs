@@ -191,6 +191,7 @@ fn a3_a_handler_that_lets_no_close_out_holds_nobody_back() {
             // The Close by which the second error is answered is not shown to the handler, and goes out.
             peer.expect_close(1011);
             peer.send(&masked_close(1011, ""));
+            server.journal.wait_for("lost", 1);
         }
         server.finish();
         assert_eq!(
