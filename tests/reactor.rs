@@ -3,17 +3,21 @@
 #![cfg(all(feature = "reactor", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
 
-#[path = "support/loops.rs"]
-mod loops;
-#[path = "support/raw.rs"]
-mod raw;
+mod support;
 
 mod reactor {
     mod backpressure;
+    mod broadcast;
     mod callbacks;
     mod errors;
+    mod identity;
+    mod limits;
     mod nested;
     mod panics;
     mod pausing;
     mod queue;
+    mod readiness;
+    mod silence;
+    mod system;
+    mod transports;
 }

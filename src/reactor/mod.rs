@@ -54,6 +54,9 @@ const COMMAND_BUDGET: usize = 256;
 /// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
 const LOCAL_ROUNDS: usize = 4;
 
+/// The most commands for which room is kept.
+const MAX_KEPT_COMMANDS: usize = 1024;
+
 /// The token of the waker; those of listeners count down from it.
 const WAKER: Token = Token(usize::MAX);
 
@@ -224,6 +227,8 @@ impl<F: Factory> Reactor<F> {
         self.has_more_commands = self.cx.hub.take_remote(COMMAND_BUDGET, &mut batch);
         self.obey_all(&mut batch);
         for _ in 0..LOCAL_ROUNDS {
+            // Many commands at once are an exception, for which no room is kept.
+            batch.shrink_to(MAX_KEPT_COMMANDS);
             self.cx.hub.swap_local(&mut batch);
             if batch.is_empty() {
                 break;

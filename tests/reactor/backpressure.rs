@@ -6,10 +6,10 @@ use std::thread;
 
 use sockeye::{CloseCode, ErrorKind, Overflow, QueueError, Sender, Settings};
 
-use crate::loops::{
+use crate::support::loops::{
     Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked,
 };
-use crate::raw::{Ending, Wire};
+use crate::support::raw::{Ending, Wire};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * 1024;
@@ -97,6 +97,7 @@ fn m1_a_single_message_may_be_longer_than_the_limit() {
     ear.message();
     peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
     assert_eq!(count_messages(&mut peer, MIB), (1, Ending::Close(CloseCode::Normal)));
+    drop(peer);
     server.stop();
 }
 
@@ -104,7 +105,7 @@ fn m1_a_single_message_may_be_longer_than_the_limit() {
 fn m1_control_frames_count_as_well() {
     for is_for_all in [false, true] {
         let (server, ear) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
-        let _slow = Wire::open(server.addr);
+        let slow = Wire::open(server.addr);
         let out = ear.opened();
         let out = if is_for_all { server.all.clone() } else { out };
         let pinging = thread::spawn(move || {
@@ -118,7 +119,7 @@ fn m1_control_frames_count_as_well() {
         });
         assert!(matches!(ear.error(), ErrorKind::Capacity), "for all: {is_for_all}");
         join(pinging).unwrap();
-        drop(_slow);
+        drop(slow);
         server.stop();
     }
 }
@@ -259,7 +260,7 @@ fn holding() -> (impl Fn(Hook, &Sender) -> sockeye::Result<()>, std::sync::mpsc:
 #[test]
 fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     let (hold, held) = holding();
-    let settings = Settings { queue_size: 1, max_connections: 2, ..limited(10, Overflow::Fail) };
+    let settings = Settings { queue_size: 1, max_connections: 2, ..limited(20, Overflow::Fail) };
     let (server, ear) = Probes::listen(settings, hold);
     let mut peer = Wire::open(server.addr);
     let out = ear.opened();
@@ -267,7 +268,7 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     let release = held.recv_timeout(LIMIT).unwrap();
     out.send("12345").unwrap();
     out.timeout(0, 1.into()).unwrap();
-    let refused = out.send("1234567890").unwrap_err();
+    let refused = out.send("one more than fits").unwrap_err();
     assert!(matches!(refused.kind, ErrorKind::Queue(QueueError::Full)));
     drop(release);
     // The sender has been told, so that the connection need not fail.
@@ -275,6 +276,7 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     assert!(out.is_open());
     wait_until("room", || out.send("later").is_ok());
     assert_eq!(peer.message(), "later");
+    peer.close();
     server.stop();
 }
 
@@ -294,23 +296,6 @@ fn m1_an_overflow_from_another_thread() {
     assert!(matches!(ear.error(), ErrorKind::Capacity));
     assert_eq!(peer.message(), "12345");
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Size));
-    server.stop();
-}
-
-#[test]
-fn t2_a_million_messages_from_one_callback() {
-    const MILLION: usize = 1_000_000;
-    let (server, _ear) = generous(Settings::default(), MILLION, 1);
-    let mut peer = Wire::open(server.addr);
-    peer.text("go");
-    let (mut buffer, mut len) = (vec![0; MIB], 0);
-    while len < MILLION * 3 {
-        let read = std::io::Read::read(&mut peer.stream, &mut buffer).unwrap();
-        for (at, byte) in buffer[..read].iter().enumerate() {
-            assert_eq!(*byte, [0x82, 1, 7][(len + at) % 3]);
-        }
-        len += read;
-    }
-    peer.close();
+    drop(peer);
     server.stop();
 }

@@ -5,10 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockeye::util::Token;
-use sockeye::{CloseCode, Error, ErrorKind, Factory, Request, Response, Result, Sender, Settings, WebSocket};
+use sockeye::{
+    CloseCode, Error, ErrorKind, Factory, Frame, Handler, OpCode, Request, Response, Result, Sender,
+    Settings, WebSocket,
+};
 
-use crate::loops::{Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked};
-use crate::raw::{Ending, Wire};
+use crate::support::loops::{Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked};
+use crate::support::raw::{Ending, Wire};
 
 type Deed = fn(&Sender) -> Result<()>;
 
@@ -76,7 +79,7 @@ fn provoke(hook: Hook, deed: Deed) -> (Loop, Ear, Wire) {
     peer.say_hello();
     match hook {
         Hook::Message | Hook::Frame | Hook::Error => peer.text("hello"),
-        Hook::Close => peer.send(sockeye::Frame::close(CloseCode::Normal, "")),
+        Hook::Close => peer.send(Frame::close(CloseCode::Normal, "")),
         Hook::Shutdown => {
             peer.head();
             server.all.shutdown().unwrap();
@@ -121,7 +124,7 @@ fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
         }
         if !matches!(hook, Hook::Close | Hook::Shutdown) {
             peer.text("still there?");
-            peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
+            peer.send(Frame::close(CloseCode::Normal, ""));
         }
         assert!(matches!(peer.ending(), Ending::Close(_)), "{hook:?}");
         drop(peer);
@@ -176,10 +179,45 @@ fn provoke_shutdown(hook: Hook) -> (Loop, Ear, Wire) {
     provoke(hook, Sender::shutdown)
 }
 
+/// Lets no Close out.
+struct Stubborn;
+
+impl Handler for Stubborn {
+    fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        Ok((frame.opcode() != OpCode::Close).then_some(frame))
+    }
+}
+
+#[test]
+fn a2_a_handler_that_keeps_its_close_back_does_not_keep_the_loop_back() {
+    let server = Loop::start(Settings::default(), |_| Stubborn);
+    let mut peer = Wire::open(server.addr);
+    server.all.shutdown().unwrap();
+    assert_eq!(peer.ending(), Ending::Cut);
+    server.join().unwrap().unwrap();
+}
+
+#[test]
+fn a2_a_handler_has_the_last_word_in_on_shutdown() {
+    let (server, _ear) = Probes::listen(Settings::default(), |hook, out| {
+        if hook == Hook::Shutdown {
+            out.send("at")?;
+            out.try_send("last")?;
+        }
+        Ok(())
+    });
+    let mut peer = Wire::open(server.addr);
+    server.all.shutdown().unwrap();
+    assert_eq!([peer.message(), peer.message()], ["at", "last"]);
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Away));
+    drop(peer);
+    server.join().unwrap().unwrap();
+}
+
 /// Runs a client whose handler does the deed, to a server that lets it in or does not.
 fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
     struct Doorman(bool);
-    impl sockeye::Handler for Doorman {
+    impl Handler for Doorman {
         fn on_request(&mut self, req: &Request) -> Result<Response> {
             if self.0 { Response::from_request(req) } else { Ok(Response::new(404, "Not Found", Vec::new())) }
         }

@@ -1,12 +1,13 @@
 //! A3: an error of every kind, returned from every method of a handler.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use httparse::Error as HttpError;
 use sockeye::{CloseCode, Error, ErrorKind, QueueError, Settings};
 
-use crate::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::raw::{Ending, Wire};
+use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
+use crate::support::raw::{Ending, Wire};
 
 const KINDS: [&str; 8] = ["internal", "capacity", "protocol", "encoding", "io", "http", "queue", "custom"];
 
@@ -41,15 +42,16 @@ fn documented(kind: &str) -> Option<Ending> {
     }
 }
 
-/// A server whose handlers return an error from one method; from `Open` on they see to it that the method is called.
+/// A server whose handlers return an error from one method, once; they see to it that the method is called.
 fn failing(hook: Hook, kind: &'static str) -> (Loop, Ear) {
+    let has_failed = AtomicBool::new(false);
     Probes::listen(Settings::default(), move |called, out| {
         match (hook, called) {
             (Hook::Timeout | Hook::NewTimeout, Hook::Open) => out.timeout(0, 1.into())?,
             (_, Hook::Message) => out.send("answer")?,
             _ => {}
         }
-        if called == hook { Err(error(kind)) } else { Ok(()) }
+        if called == hook && !has_failed.swap(true, Ordering::Relaxed) { Err(error(kind)) } else { Ok(()) }
     })
 }
 
@@ -63,7 +65,7 @@ fn check(hook: Hook, kind: &'static str) {
     match documented(kind) {
         Some(Ending::Cut) => {
             // Whoever is dropped early is not even told that the connection was open.
-            let received = peer.to_end();
+            let received = peer.read_to_end();
             assert!(received.is_empty() || received.ends_with(b"\r\n\r\n"), "{hook:?} {kind}");
         }
         expected => {
@@ -89,6 +91,32 @@ fn a3_every_kind_of_error_from_an_open_connection() {
         for kind in KINDS {
             check(hook, kind);
         }
+    }
+}
+
+#[test]
+fn a3_a_handler_that_fails_for_a_close_frame() {
+    for kind in KINDS {
+        let (server, ear) = Probes::listen(Settings::default(), move |called, out| match called {
+            Hook::Message => out.close(CloseCode::Normal),
+            Hook::SendFrame => Err(error(kind)),
+            _ => Ok(()),
+        });
+        let mut peer = Wire::open(server.addr);
+        peer.text("close");
+        assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
+        match documented(kind) {
+            // The Close by which the error is answered is not shown to the handler again, and goes out.
+            Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
+            None => {
+                // The Close is not sent, and the connection goes on until it closes by itself.
+                peer.text("close");
+                assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
+            }
+        }
+        drop(peer);
+        assert_eq!(ear.close(), CloseCode::Abnormal);
+        server.stop();
     }
 }
 
@@ -128,7 +156,7 @@ fn a3_every_kind_of_error_from_on_request() {
             "io" => None,
             _ => Some("HTTP/1.1 500 "),
         };
-        let response = String::from_utf8(peer.to_end()).unwrap();
+        let response = String::from_utf8(peer.read_to_end()).unwrap();
         assert!(response.starts_with(status.unwrap_or_default()), "{kind}: {response}");
         assert_eq!(response.is_empty(), status.is_none(), "{kind}: {response}");
         assert!(!response.contains("detail"), "{kind}: {response}");

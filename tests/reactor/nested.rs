@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 
 use sockeye::{CloseCode, Sender, Settings, connect};
 
-use crate::loops::{Hook, Loop, Probes};
-use crate::raw::Wire;
+use crate::support::loops::{Hook, Loop, Probes};
+use crate::support::raw::Wire;
 
 fn echo_server() -> Loop {
     Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg))
@@ -42,6 +42,7 @@ fn t6_senders_of_the_outer_loop_keep_their_order_within_the_inner_one() {
         peer.text("go");
         assert_eq!([peer.message(), peer.message(), peer.message()], ["1", "2", "3"]);
     }
+    peer.close();
     outer.stop();
     inner.stop();
 }
@@ -60,6 +61,7 @@ fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
     let mut peer = Wire::open(outer.addr);
     peer.text("go");
     (0..1000).for_each(|number| assert_eq!(peer.message(), number.to_string()));
+    peer.close();
     outer.stop();
     inner.stop();
 }
@@ -86,6 +88,7 @@ fn a_sender_of_the_inner_loop_is_told_that_it_has_ended() {
     peer.text("go");
     assert_eq!(peer.message(), "done");
     assert!(told.recv().unwrap());
+    peer.close();
     outer.stop();
     inner.stop();
 }
@@ -113,6 +116,8 @@ fn a_message_from_one_loop_to_another_within_a_callback() {
         assert_eq!(near_peer.message(), number.to_string());
         assert_eq!(far_peer.message(), number.to_string());
     }
+    near_peer.close();
+    far_peer.close();
     near.stop();
     far.stop();
 }

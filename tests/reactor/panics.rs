@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::raw::{Ending, Wire};
+use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
+use crate::support::raw::{Ending, Wire};
 
 /// What is thrown; nothing is printed for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn check_client(hook: Hook, url: &str, bystander_url: &str) {
     assert_eq!(opened, 1, "{hook:?}");
     all.send("hello").unwrap();
     assert_eq!(ear.message(), "hello");
-    crate::loops::join(runner).unwrap().unwrap();
+    crate::support::loops::join(runner).unwrap().unwrap();
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Frame, OpCode, Sender, Settings, WebSocket};
 
-use crate::loops::{Ear, Heard, Hook, Loop, Probes};
-use crate::raw::{Ending, Wire, masked};
+use crate::support::loops::{Ear, Heard, Hook, LIMIT, Loop, Probes, join};
+use crate::support::raw::{Ending, Wire, masked};
 
 /// Far less than the time that a peer has for its part of a closing handshake.
 const SOON: Duration = Duration::from_secs(5);
@@ -60,6 +60,7 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
         });
         assert!(next - start <= 12, "{start} to {next} came in one turn");
     }
+    out.resume().unwrap();
     peer.close();
     server.stop();
 }
@@ -83,12 +84,14 @@ fn a_pause_of_one_connection_is_none_of_another() {
         for number in 0..20 {
             ear.find(|id, heard| match heard {
                 Heard::Message(message) if id == 1 => {
-                    Some(assert_eq!(message.to_string(), format!("{round} {number}")))
+                    assert_eq!(message.to_string(), format!("{round} {number}"));
+                    Some(())
                 }
                 _ => None,
             });
         }
     }
+    drop((paused, other));
     server.stop();
 }
 
@@ -102,7 +105,11 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
     peer.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut all: Vec<u8> = Vec::new();
     for number in 0..1000 {
-        all.extend(masked(Frame::message(vec![(number % 251) as u8; 64 * 1024], OpCode::Binary, true)));
+        all.extend(masked(Frame::message(
+            vec![u8::try_from(number % 251).unwrap(); 64 * 1024],
+            OpCode::Binary,
+            true,
+        )));
     }
     let mut sent = 0;
     let blocked = loop {
@@ -115,15 +122,16 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
     assert!(sent < 32 << 20, "{sent} bytes were taken");
     go_round(&out, &ear);
     out.resume().unwrap();
-    peer.stream.set_write_timeout(Some(crate::loops::LIMIT)).unwrap();
+    peer.stream.set_write_timeout(Some(LIMIT)).unwrap();
     peer.stream.write_all(&all[sent..]).unwrap();
     for number in 0..1000 {
         let message = ear.find(|_, heard| match heard {
             Heard::Message(message) => Some(message.into_data()),
             _ => None,
         });
-        assert_eq!(message, vec![(number % 251) as u8; 64 * 1024]);
+        assert_eq!(message, vec![u8::try_from(number % 251).unwrap(); 64 * 1024]);
     }
+    peer.close();
     server.stop();
 }
 
@@ -174,10 +182,7 @@ fn a_loop_with_a_paused_connection_can_be_shut_down() {
 
 #[test]
 fn a_pause_can_begin_before_the_connection_does() {
-    let server = Loop::start(Settings::default(), |out: Sender| {
-        out.send("greeting").unwrap();
-        move |_| Ok(())
-    });
+    let (server, server_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let (probes, ear) = Probes::new(|hook, out| match hook {
         Hook::BuildRequest => out.pause(),
         Hook::Message => out.close(CloseCode::Normal),
@@ -187,8 +192,10 @@ fn a_pause_can_begin_before_the_connection_does() {
     socket.connect(server.url()).unwrap();
     let client = std::thread::spawn(move || socket.run().map(drop));
     let out = ear.opened();
+    server_ear.opened().send("greeting").unwrap();
     go_round(&out, &ear);
     out.resume().unwrap();
     assert_eq!(ear.message(), "greeting");
-    crate::loops::join(client).unwrap().unwrap();
+    join(client).unwrap().unwrap();
+    server.stop();
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use sockeye::util::Token;
-use sockeye::{Builder, CloseCode, ErrorKind, QueueError, Result, Sender, Settings, WebSocket};
+use sockeye::{Builder, CloseCode, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
-use crate::raw::{Ending, Wire};
+use crate::support::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
+use crate::support::raw::{Ending, Wire};
 
 fn is_refused(result: &Result<()>, reason: QueueError) -> bool {
     matches!(result, Err(err) if matches!(err.kind, ErrorKind::Queue(why) if why == reason))
@@ -109,6 +109,7 @@ fn t6_first_in_first_out_for_each_thread() {
         *expected += 1;
     }
     threads.into_iter().for_each(|thread| join(thread).unwrap());
+    peer.close();
     server.stop();
 }
 
@@ -128,6 +129,7 @@ fn t6_nothing_overtakes_a_close() {
             assert_eq!(peer.message(), count.to_string());
         }
         assert_eq!(peer.frame().map(|frame| frame.into_data()), Some(vec![0x03, 0xf5]));
+        peer.send(Frame::close(CloseCode::Again, ""));
         assert_eq!(peer.ending(), Ending::Cut);
         join(thread).unwrap();
     }
@@ -170,8 +172,9 @@ fn t4_no_wake_up_is_lost() {
         // The loop is on its way to sleep: meet it at different points of that way.
         (0..round % 64 * 16).for_each(|_| std::hint::spin_loop());
     }
-    server.stop();
+    peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
     join(echo).unwrap();
+    server.stop();
 }
 
 #[test]
@@ -185,6 +188,7 @@ fn o5_no_wake_up_is_lost_after_a_budget_stop() {
         (0..count).for_each(|number| out.send(number.to_string()).unwrap());
         (0..count).for_each(|number| assert_eq!(peer.message(), number.to_string()));
     }
+    peer.close();
     server.stop();
 }
 

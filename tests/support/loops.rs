@@ -1,5 +1,4 @@
 //! Loops on threads of their own, and a handler that tells what it hears.
-#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
@@ -14,11 +13,11 @@ use sockeye::{
 };
 use url::Url;
 
-/// How long anything may take before a test gives up on it.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) use super::LIMIT;
 
-/// A message of this length is more than the system takes for a peer that does not read, in bytes.
-pub(crate) const TOO_MUCH: usize = 16 << 20;
+/// A message of this length is more than the system takes for a peer that does not read, and less than a connection may
+/// queue, in bytes.
+pub(crate) const TOO_MUCH: usize = 15 << 20;
 
 /// Waits until something has come true.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -5,9 +5,12 @@
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 
 pub(crate) mod bytes;
+pub(crate) mod child;
 pub(crate) mod host;
 pub(crate) mod journal;
+pub(crate) mod loops;
 pub(crate) mod peer;
+pub(crate) mod raw;
 pub(crate) mod running;
 pub(crate) mod script;
 pub(crate) mod system;

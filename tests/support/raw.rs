@@ -1,12 +1,11 @@
 //! A client that is nothing but a socket: it does what a test says, and no more.
-#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::io::{Cursor, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use sockeye::{CloseCode, Frame, OpCode, Request};
+use sockeye::{CloseCode, Frame, OpCode, Request, Response};
 
-use crate::loops::LIMIT;
+use super::LIMIT;
 
 /// One end of a connection, spoken by hand.
 pub(crate) struct Wire<S = TcpStream> {
@@ -42,6 +41,14 @@ impl Wire {
     }
 }
 
+/// Accepts the connection of a client, which may say anything.
+pub(crate) fn accept(listener: &TcpListener) -> Wire {
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    Wire::on(stream)
+}
+
 impl<S: Read + Write> Wire<S> {
     pub(crate) fn on(stream: S) -> Self {
         Self { stream, input: Cursor::default() }
@@ -53,7 +60,19 @@ impl<S: Read + Write> Wire<S> {
         Request::from_url(&url).unwrap().format(&mut self.stream).unwrap();
     }
 
-    /// Reads the head of the response.
+    /// Answers the opening handshake of a client.
+    pub(crate) fn welcome(&mut self) {
+        let head = self.head() + "\r\n\r\n";
+        let request = Request::parse(head.as_bytes()).unwrap().unwrap();
+        Response::from_request(&request).unwrap().format(&mut self.stream).unwrap();
+    }
+
+    /// Lets go of the memory for what was read.
+    pub(crate) fn forget(&mut self) {
+        self.input = Cursor::new(self.rest().to_vec());
+    }
+
+    /// Reads the head of a request or a response.
     pub(crate) fn head(&mut self) -> String {
         loop {
             let rest = self.rest();
@@ -115,7 +134,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Reads to the end of TCP, whatever comes.
-    pub(crate) fn to_end(&mut self) -> Vec<u8> {
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         while self.read_more() {}
         self.rest().to_vec()
     }

@@ -113,6 +113,8 @@ impl<H: Handler> Connection<H> {
     pub(super) fn begin_as_client(&mut self, early: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
         self.early = early;
         self.redirect = Some(Box::new(redirect));
+        // The server may have spoken first, such as one that has no room: the event for that came to the dial.
+        self.read_again(cx);
         self.settle(cx);
     }
 

@@ -59,7 +59,7 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Puts the connection on the list of those that are read from in the next turn.
-    fn read_again(&mut self, cx: &mut Context) {
+    pub(super) fn read_again(&mut self, cx: &mut Context) {
         if !self.flags.is_ready {
             self.flags.is_ready = true;
             cx.ready.push(self.name.slot);

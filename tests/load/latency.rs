@@ -1,0 +1,134 @@
+//! M8, M9, M10: whoever does no harm is served as if nobody did.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sockeye::{Frame, Message, OpCode, Overflow, Sender, Settings};
+
+use super::alone;
+use crate::support::loops::{Loop, join};
+use crate::support::raw::{Wire, masked};
+
+/// How often the time of an echo is taken.
+const ROUNDS: usize = 100;
+
+/// A thread that does harm until it is dropped.
+struct Nuisance {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl Nuisance {
+    /// Does it again and again.
+    fn start(mut harm: impl FnMut() + Send + 'static) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let must_end = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            let mut count = 0;
+            while !must_end.load(Ordering::Relaxed) {
+                harm();
+                count += 1;
+            }
+            count
+        });
+        Self { is_over, thread: Some(thread) }
+    }
+
+    /// Ends it; returns how often it has done it.
+    fn end(mut self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        join(self.thread.take().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Nuisance {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn server() -> Loop {
+    // What a flood brings back is dropped, so that the flood goes on.
+    let settings = Settings { overflow: Overflow::Drop, max_buffered: 1 << 20, ..Settings::default() };
+    Loop::start(settings, |out: Sender| move |msg: Message| out.send(msg))
+}
+
+/// The time that an echo takes, in the middle and nearly always.
+fn echo_times(peer: &mut Wire) -> (Duration, Duration) {
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|number| {
+            let start = Instant::now();
+            peer.echo(&format!("echo {number}"));
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    (times[ROUNDS / 2], times[ROUNDS * 9 / 10])
+}
+
+/// Compares the times of an echo without and with a nuisance, which has to have been one.
+fn check(least: usize, start: impl FnOnce(&Loop) -> Nuisance) {
+    let _alone = alone();
+    let server = server();
+    let mut peer = Wire::open(server.addr);
+    let (usual, usual_most) = echo_times(&mut peer);
+    let nuisance = start(&server);
+    let (disturbed, disturbed_most) = echo_times(&mut peer);
+    let count = nuisance.end();
+    // A build for debugging takes ten times as long for what a flood brings in one turn of the loop.
+    let floor = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 20 });
+    let allowed = |time: Duration| (2 * time).max(floor);
+    assert!(disturbed <= allowed(usual), "{usual:?} became {disturbed:?}");
+    assert!(disturbed_most <= allowed(2 * usual_most), "{usual_most:?} became {disturbed_most:?}");
+    assert!(count >= least, "no nuisance at all: {count}");
+    peer.close();
+    server.stop();
+}
+
+/// Floods with a frame, again and again, and reads nothing.
+fn flood(server: &Loop, frame: Frame) -> Nuisance {
+    let mut peer = Wire::open(server.addr);
+    let frame = masked(frame);
+    let many = frame.repeat(1 + 65_536 / frame.len());
+    Nuisance::start(move || peer.stream.write_all(&many).unwrap())
+}
+
+#[test]
+fn m8_a_flood_of_large_messages() {
+    check(10, |server| flood(server, Frame::message(vec![7; 1 << 20], OpCode::Binary, true)));
+}
+
+#[test]
+fn m8_a_flood_of_small_messages() {
+    check(10, |server| flood(server, Frame::message(vec![7; 10], OpCode::Binary, true)));
+}
+
+#[test]
+fn m8_a_flood_of_empty_pings() {
+    check(10, |server| flood(server, Frame::ping(Vec::new())));
+}
+
+#[test]
+fn m9_connections_that_come_and_go() {
+    check(20, |server| {
+        let addr = server.addr;
+        Nuisance::start(move || drop(TcpStream::connect(addr).unwrap()))
+    });
+}
+
+#[test]
+fn m10_commands_of_other_threads() {
+    check(1000, |server| {
+        // All that is said to a connection that has gone is queued, looked at, and dropped.
+        let all = server.all.clone();
+        Nuisance::start(move || {
+            if all.resume().is_err() {
+                thread::yield_now();
+            }
+        })
+    });
+}

@@ -1,0 +1,243 @@
+//! M1, M2, M4, M7, M11, and pauses: what is held in memory.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sockeye::{Frame, Message, OpCode, Sender, Settings, WebSocket};
+
+use super::alone;
+use crate::support::child::{self, is_child};
+use crate::support::loops::{Hook, Loop, Probes, join, wait_until};
+use crate::support::raw::{Wire, accept, masked};
+
+const MIB: usize = 1024 * 1024;
+
+/// Runs the body of a test in a process whose allocator gives back at once what is freed.
+pub(super) fn measured(test: &str, body: impl FnOnce()) {
+    if is_child(test) {
+        return body();
+    }
+    let _alone = alone();
+    let at_once =
+        [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
+    child::start(test, "", &at_once).finish();
+}
+
+/// The memory that this process occupies, in bytes.
+pub(super) fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+pub(super) fn assert_grown_by_less_than(base: usize, most: usize) {
+    let grown = resident().saturating_sub(base);
+    assert!(grown < most, "{} KiB more than before", grown / 1024);
+}
+
+/// Waits until no more is held than before, apart from a little.
+pub(super) fn assert_back_within_a_second(base: usize) {
+    let end = Instant::now() + Duration::from_secs(1);
+    while resident() > base + 2 * MIB && Instant::now() < end {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert_grown_by_less_than(base, 2 * MIB);
+}
+
+fn echo_server() -> Loop {
+    Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg))
+}
+
+/// Has the loop answer something, so that it has done with all that came before.
+fn settle(peer: &mut Wire) {
+    peer.send(Frame::ping(b"done".to_vec()));
+    while peer.frame().unwrap().payload() != b"done" {}
+}
+
+#[test]
+fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
+    measured("load::memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
+        let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+        let mut slow = Wire::open(server.addr);
+        let out = ear.opened();
+        settle(&mut slow);
+        let base = resident();
+        for number in 0..2000 {
+            // Some for it alone, some for all.
+            let sent =
+                if number % 2 == 0 { out.send(vec![7; 65_536]) } else { server.all.send(vec![7; 65_536]) };
+            sent.unwrap();
+            wait_until("its turn", || out.buffered_amount() < 17 * MIB);
+            if number % 16 == 0 {
+                assert_grown_by_less_than(base, 24 * MIB);
+            }
+        }
+        assert!(!out.is_open());
+        assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
+        drop(slow);
+        ear.lost();
+        assert_back_within_a_second(base);
+        server.stop();
+    });
+}
+
+/// Floods a loop with Pings of 125 bytes, and reads none of the answers until the end.
+fn flood_with_pings(peer: &mut Wire, encode: impl Fn(Frame) -> Vec<u8>) {
+    const COUNT: usize = 160_000;
+    let base = resident();
+    for number in 0..COUNT {
+        let mut payload = format!("{number:0125}").into_bytes();
+        payload.truncate(125);
+        peer.stream.write_all(&encode(Frame::ping(payload))).unwrap();
+        if number % 1000 == 0 {
+            assert_grown_by_less_than(base, 3 * MIB);
+        }
+    }
+    // Of the Pings that waited, the last one has to be answered; before that, not every one.
+    let last = format!("{:0125}", COUNT - 1).into_bytes();
+    let mut answers = 1;
+    while peer.frame().unwrap().payload() != &last {
+        answers += 1;
+    }
+    assert!(answers < COUNT, "nothing was ever held back");
+    assert_grown_by_less_than(base, 3 * MIB);
+}
+
+#[test]
+fn m2_pings_of_a_client_that_does_not_read() {
+    measured("load::memory::m2_pings_of_a_client_that_does_not_read", || {
+        let server = echo_server();
+        let mut peer = Wire::open(server.addr);
+        settle(&mut peer);
+        flood_with_pings(&mut peer, masked);
+        peer.echo("and it goes on");
+        peer.close();
+        server.stop();
+    });
+}
+
+#[test]
+fn m2_pings_of_a_server_that_does_not_read() {
+    measured("load::memory::m2_pings_of_a_server_that_does_not_read", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
+        socket.connect(format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap()).unwrap();
+        let client = std::thread::spawn(move || socket.run().map(drop));
+        let mut peer = accept(&listener);
+        peer.welcome();
+        flood_with_pings(&mut peer, |mut frame| {
+            let mut bytes = Vec::new();
+            frame.format(&mut bytes).unwrap();
+            bytes
+        });
+        drop(peer);
+        join(client).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn m4_a_fragment_costs_little_beyond_its_payload() {
+    measured("load::memory::m4_a_fragment_costs_little_beyond_its_payload", || {
+        const COUNT: usize = 262_144;
+        for opcode in [OpCode::Binary, OpCode::Text] {
+            let server = echo_server();
+            let mut peer = Wire::open(server.addr);
+            let continuation = masked(Frame::message(b"x".to_vec(), OpCode::Continue, false));
+            let most: Vec<u8> = continuation.repeat(COUNT - 2);
+            settle(&mut peer);
+            let base = resident();
+            peer.send(Frame::message(b"x".to_vec(), opcode, false));
+            peer.stream.write_all(&most).unwrap();
+            settle(&mut peer);
+            assert_grown_by_less_than(base, 3 * COUNT + MIB);
+            peer.send(Frame::message(b"x".to_vec(), OpCode::Continue, true));
+            let mut len = 0;
+            while len < COUNT {
+                len += peer.frame().unwrap().payload().len();
+            }
+            peer.close();
+            server.stop();
+        }
+    });
+}
+
+#[test]
+fn m7_a_large_message_leaves_nothing_behind() {
+    measured("load::memory::m7_a_large_message_leaves_nothing_behind", || {
+        const LEN: usize = 16 * MIB;
+        let server = echo_server();
+        let mut peer = Wire::open(server.addr);
+        settle(&mut peer);
+        let base = resident();
+        for round in 0..4 {
+            {
+                let opcode = if round % 2 == 0 { OpCode::Binary } else { OpCode::Text };
+                let message = masked(Frame::message(vec![b'x'; LEN], opcode, true));
+                let mut writer = peer.stream.try_clone().unwrap();
+                let writing = std::thread::spawn(move || writer.write_all(&message).unwrap());
+                let mut len = 0;
+                while len < LEN {
+                    len += peer.frame().unwrap().payload().len();
+                }
+                join(writing).unwrap();
+            }
+            peer.forget();
+            assert_back_within_a_second(base);
+        }
+        peer.close();
+        server.stop();
+    });
+}
+
+#[test]
+fn m11_a_broadcast_is_not_copied_for_each_receiver() {
+    measured("load::memory::m11_a_broadcast_is_not_copied_for_each_receiver", || {
+        let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+        let mut peers: Vec<Wire> = (0..100).map(|_| Wire::open(server.addr)).collect();
+        let outs: Vec<Sender> = (0..100).map(|_| ear.opened()).collect();
+        peers.iter_mut().for_each(settle);
+        let base = resident();
+        for round in 1..=4 {
+            server.all.send(vec![7; 4 * MIB]).unwrap();
+            // It is in everybody's output, and with the fourth, more than the system takes of it.
+            wait_until("it is queued", || outs.iter().all(|out| out.buffered_amount() > 0) || round < 4);
+        }
+        assert_grown_by_less_than(base, 24 * MIB);
+        drop(peers);
+        (0..100).for_each(|_| assert!(ear.lost() < 100));
+        assert_back_within_a_second(base);
+        server.stop();
+    });
+}
+
+#[test]
+fn a_pause_costs_nothing() {
+    measured("load::memory::a_pause_costs_nothing", || {
+        static RECEIVED: AtomicUsize = AtomicUsize::new(0);
+        let (server, ear) = Probes::listen(Settings::default(), |hook, _| {
+            RECEIVED.fetch_add(usize::from(hook == Hook::Message), Ordering::Relaxed);
+            Ok(())
+        });
+        let mut peer = Wire::open(server.addr);
+        let out = ear.opened();
+        settle(&mut peer);
+        let message = masked(Frame::message(vec![7; 65_536], OpCode::Binary, true));
+        out.pause().unwrap();
+        let base = resident();
+        peer.stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let mut sent = 0;
+        while peer.stream.write_all(&message).is_ok() {
+            sent += 1;
+            assert!(sent < 1000, "nothing holds the peer back");
+            assert_grown_by_less_than(base, MIB);
+        }
+        assert!(RECEIVED.load(Ordering::Relaxed) < 4);
+        out.resume().unwrap();
+        wait_until("all is received", || RECEIVED.load(Ordering::Relaxed) == sent);
+        drop(peer);
+        server.stop();
+    });
+}

@@ -1,0 +1,130 @@
+//! M11 and its like: what is said to all connections of a loop.
+
+use std::net::TcpListener;
+
+use sockeye::util::Token;
+use sockeye::{Builder, CloseCode, Frame, Handler, OpCode, Result, Sender, Settings};
+
+use crate::support::loops::{Heard, Loop, Probes, wait_until};
+use crate::support::raw::{Ending, Wire, accept};
+
+#[test]
+fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
+    let (far, far_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let slow_server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (near, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peers: Vec<Wire> = (0..3).map(|_| Wire::open(near.addr)).collect();
+    (0..3).for_each(|_| drop(ear.opened()));
+    near.all.connect(far.url()).unwrap();
+    ear.opened();
+    // A client of ours whose server has not answered, and a client that has not asked.
+    near.all.connect(format!("ws://{}", slow_server.local_addr().unwrap()).parse().unwrap()).unwrap();
+    let mut late_server = accept(&slow_server);
+    let mut late_peer = Wire::dial(near.addr);
+    let some = [ear.made(), ear.made()];
+
+    near.all.send("from the broadcaster").unwrap();
+    some[0].broadcast("from a connection").unwrap();
+    far.all.send("not from here").unwrap();
+
+    late_peer.say_hello();
+    assert!(late_peer.head().starts_with("HTTP/1.1 101"));
+    late_server.welcome();
+    peers.extend([late_peer, late_server]);
+    for peer in &mut peers {
+        assert_eq!([peer.message(), peer.message()], ["from the broadcaster", "from a connection"]);
+    }
+    assert_eq!([far_ear.message(), far_ear.message()], ["from the broadcaster", "from a connection"]);
+    // Each of them has had it once: what comes next is something else.
+    near.all.ping(b"next".to_vec()).unwrap();
+    for peer in &mut peers {
+        assert_eq!(peer.frame().unwrap().payload(), b"next");
+    }
+    drop(peers);
+    near.stop();
+    far.stop();
+}
+
+/// Writes its number into everything it sends, or sends nothing.
+struct Signing {
+    number: u32,
+}
+
+impl Handler for Signing {
+    fn on_send_frame(&mut self, mut frame: Frame) -> Result<Option<Frame>> {
+        if frame.opcode() != OpCode::Binary {
+            return Ok(Some(frame));
+        }
+        match self.number {
+            0 => return Ok(None),
+            1 => {}
+            number => frame.payload_mut()[0] = number.to_le_bytes()[0],
+        }
+        Ok(Some(frame))
+    }
+}
+
+#[test]
+fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
+    let server = Loop::start(Settings::default(), |out: Sender| Signing { number: out.connection_id() });
+    let mut peers: Vec<Wire> = (0..5).map(|_| Wire::open(server.addr)).collect();
+    // Small payloads are copied, large ones are sent from where they lie.
+    for len in [10, 20_000, 200_000] {
+        server.all.send(vec![0xaa; len]).unwrap();
+        server.all.send("end").unwrap();
+        for (number, peer) in peers.iter_mut().enumerate() {
+            let mut payload = Vec::new();
+            loop {
+                let frame = peer.frame().unwrap();
+                if frame.opcode() == OpCode::Text {
+                    break;
+                }
+                payload.extend(frame.into_data());
+            }
+            let first = if number > 1 { u8::try_from(number).unwrap() } else { 0xaa };
+            assert_eq!(payload.len(), if number == 0 { 0 } else { len });
+            assert_eq!(payload.first().copied().unwrap_or(first), first);
+            assert!(payload.iter().skip(1).all(|byte| *byte == 0xaa));
+        }
+    }
+    drop(peers);
+    server.stop();
+}
+
+#[test]
+fn a_close_and_a_timeout_for_all_reach_all() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut peers: Vec<Wire> = (0..5).map(|_| Wire::open(server.addr)).collect();
+    (0..5).for_each(|_| drop(ear.opened()));
+    server.all.timeout(5, Token(3)).unwrap();
+    let mut heard = [false; 5];
+    while heard.contains(&false) {
+        if let (id, Heard::Timeout(Token(3))) = ear.next() {
+            heard[id as usize] = true;
+        }
+    }
+    server.all.close_with_reason(CloseCode::Restart, "back soon").unwrap();
+    for peer in &mut peers {
+        assert_eq!(peer.ending(), Ending::Close(CloseCode::Restart));
+    }
+    drop(peers);
+    (0..5).for_each(|_| assert!(ear.lost() < 5));
+    server.stop();
+}
+
+#[test]
+fn m1_broadcasts_count_for_a_client_that_is_still_dialing() {
+    // Nobody answers there, and nobody refuses.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (probes, ear) = Probes::quiet();
+    let settings = Settings { max_buffered: 100, ..Settings::default() };
+    let mut socket = Builder::new().with_settings(settings).build(probes).unwrap();
+    socket.connect(format!("ws://{}", silent.local_addr().unwrap()).parse().unwrap()).unwrap();
+    let all = socket.broadcaster();
+    (0..3).for_each(|_| all.send("sixty bytes".repeat(6)).unwrap());
+    socket.run().unwrap();
+    let made = ear.made();
+    assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
+    assert!(!made.is_open());
+    wait_until("its end", || ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Lost)));
+}

@@ -1,0 +1,102 @@
+//! T1: what was meant for a connection that has gone never reaches the one that took its place.
+
+use sockeye::util::Token;
+use sockeye::{CloseCode, Sender, Settings};
+
+use crate::support::loops::{Ear, Heard, Loop, Probes};
+use crate::support::raw::Wire;
+
+/// A sender of a connection that has gone, and the connection that is in its place.
+fn successor(server: &Loop, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sender, Sender, Wire) {
+    let peer = Wire::open(server.addr);
+    let old = ear.opened();
+    before(&old);
+    peer.close();
+    ear.lost();
+    let peer = Wire::open(server.addr);
+    let new = ear.opened();
+    assert_eq!(old.token(), new.token(), "the place is used again");
+    assert_ne!(old, new);
+    (old, new, peer)
+}
+
+#[test]
+fn t1_a_late_command_reaches_nobody() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (old, new, mut peer) = successor(&server, &ear, |_| {});
+    assert_eq!((old.is_open(), old.buffered_amount()), (false, 0));
+    old.send("late").unwrap();
+    old.ping(b"late".to_vec()).unwrap();
+    old.pong(b"late".to_vec()).unwrap();
+    old.pause().unwrap();
+    old.timeout(0, Token(1)).unwrap();
+    old.close(CloseCode::Again).unwrap();
+    // These come after the late ones, so that anything that got through would show before.
+    new.timeout(30, Token(2)).unwrap();
+    peer.text("hello");
+    let mut messages = 0;
+    ear.find(|_, heard| match heard {
+        Heard::Message(_) => {
+            messages += 1;
+            None
+        }
+        Heard::NewTimeout(_) => None,
+        Heard::Timeout(token) => {
+            assert_eq!(token, Token(2));
+            Some(())
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(messages, 1);
+    new.send("in time").unwrap();
+    assert_eq!(peer.frame().unwrap().payload(), b"in time");
+    assert!(new.is_open());
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn t1_l8_a_late_time_out_reaches_nobody() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let mut old_timeout = None;
+    let (old, new, peer) = successor(&server, &ear, |old| {
+        (0..100).for_each(|number| old.timeout(50 + number, Token(1)).unwrap());
+        old_timeout = Some(ear.find(|_, heard| match heard {
+            Heard::NewTimeout(timeout) => Some(timeout),
+            _ => None,
+        }));
+    });
+    new.timeout(200, Token(2)).unwrap();
+    // A time-out that has gone with its connection cancels nobody else's.
+    old.cancel(old_timeout.unwrap()).unwrap();
+    ear.find(|_, heard| match heard {
+        Heard::Timeout(token) => {
+            assert_eq!(token, Token(2));
+            Some(())
+        }
+        _ => None,
+    });
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn t1_a_thread_that_sends_on_and_on_reaches_its_own_connection_only() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    for round in 0..50 {
+        let mut peer = Wire::open(server.addr);
+        let out = ear.opened();
+        let text = round.to_string();
+        let talker = std::thread::spawn({
+            let text = text.clone();
+            // Until some time after the end, when others have the place.
+            move || (0..2000).for_each(|_| drop(out.send(text.as_str())))
+        });
+        (0..5).for_each(|_| assert_eq!(peer.message(), text));
+        drop(peer);
+        if round % 10 == 9 {
+            crate::support::loops::join(talker).unwrap();
+        }
+    }
+    server.stop();
+}

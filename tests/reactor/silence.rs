@@ -1,0 +1,106 @@
+//! L2, L3 as settings: Pings by themselves, and the end of a peer that is silent for too long.
+
+use std::time::{Duration, Instant};
+
+use sockeye::{Builder, CloseCode, OpCode, Settings};
+
+use crate::support::loops::{Loop, Probes, join};
+use crate::support::raw::{Ending, Wire};
+
+const PING: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(400);
+
+fn watchful() -> Settings {
+    Settings { ping_interval: Some(PING), idle_timeout: Some(IDLE), ..Settings::default() }
+}
+
+#[test]
+fn l2_a_peer_that_does_not_answer_is_gone_in_time() {
+    let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    let start = Instant::now();
+    let mut pings = 0;
+    while let Some(frame) = peer.frame() {
+        assert_eq!(frame.opcode(), OpCode::Ping);
+        pings += 1;
+    }
+    assert!(start.elapsed() >= IDLE - PING, "too early: {:?}", start.elapsed());
+    assert!((2..=8).contains(&pings), "{pings} pings");
+    assert_eq!(ear.close(), CloseCode::Abnormal);
+    server.stop();
+}
+
+#[test]
+fn l2_without_a_setting_nothing_is_asked() {
+    let (server, _ear) =
+        Probes::listen(Settings { idle_timeout: Some(IDLE), ..Settings::default() }, |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    assert_eq!(peer.ending(), Ending::Cut);
+    server.stop();
+}
+
+#[test]
+fn l3_whoever_answers_stays() {
+    let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
+    // A client of ours answers by itself.
+    let (probes, client_ear) = Probes::quiet();
+    let mut socket = Builder::new().build(probes).unwrap();
+    socket.connect(server.url()).unwrap();
+    let client = std::thread::spawn(move || socket.run().map(drop));
+    let out = ear.opened();
+    let mut peer = Wire::open(server.addr);
+    let start = Instant::now();
+    while start.elapsed() < 2 * IDLE {
+        let frame = peer.frame().unwrap();
+        assert_eq!(frame.opcode(), OpCode::Ping);
+        peer.send(sockeye::Frame::pong(frame.into_data()));
+    }
+    assert!(out.is_open());
+    out.close(CloseCode::Normal).unwrap();
+    assert_eq!(client_ear.close(), CloseCode::Normal);
+    join(client).unwrap().unwrap();
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn l3_any_byte_is_a_sign_of_life() {
+    let settings = Settings { idle_timeout: Some(IDLE), ..Settings::default() };
+    let (server, ear) = Probes::listen(settings, |_, _| Ok(()));
+    let mut peer = Wire::open(server.addr);
+    ear.opened();
+    let message = crate::support::raw::masked(sockeye::Frame::message(vec![b'x'; 200], OpCode::Text, true));
+    let start = Instant::now();
+    let mut rest = message.as_slice();
+    while start.elapsed() < 2 * IDLE {
+        // Byte by byte, each well within the time that is allowed.
+        let [first, others @ ..] = rest else { panic!("the message is too short") };
+        std::io::Write::write_all(&mut peer.stream, &[*first]).unwrap();
+        rest = others;
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    std::io::Write::write_all(&mut peer.stream, rest).unwrap();
+    assert_eq!(ear.message().len(), 200);
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn l2_a_client_watches_its_server() {
+    let server = Loop::start(Settings::default(), |_| Mute);
+    let (probes, ear) = Probes::quiet();
+    let mut socket = Builder::new().with_settings(watchful()).build(probes).unwrap();
+    socket.connect(server.url()).unwrap();
+    socket.run().unwrap();
+    assert_eq!(ear.close(), CloseCode::Abnormal);
+    server.stop();
+}
+
+/// Answers no Ping.
+struct Mute;
+
+impl sockeye::Handler for Mute {
+    fn on_frame(&mut self, frame: sockeye::Frame) -> sockeye::Result<Option<sockeye::Frame>> {
+        Ok((frame.opcode() != OpCode::Ping).then_some(frame))
+    }
+}

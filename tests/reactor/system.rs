@@ -1,0 +1,137 @@
+//! O1, O2, O3: what the system does to a loop, in a process of its own.
+#![cfg(target_os = "linux")]
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use sockeye::{Builder, Message, Sender, Settings};
+
+use crate::support::child::{self, Child, is_child, tell};
+use crate::support::raw::{Ending, Wire};
+
+const SERVER: &str = "reactor::system::a_server_of_its_own";
+
+/// Tells the parent what would be logged.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            tell(&format!("log: {}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Not a test: an echo server for the tests below, which tells its address and runs until it is told to quit.
+#[test]
+fn a_server_of_its_own() {
+    if !is_child(SERVER) {
+        return;
+    }
+    log::set_logger(&Log).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let shutdown_on_interrupt = std::env::var_os("ON_INTERRUPT").is_some();
+    let settings = Settings { shutdown_on_interrupt, ..Settings::default() };
+    let factory = |out: Sender| {
+        move |msg: Message| match msg.as_text()? {
+            "quit" => out.shutdown(),
+            _ => out.send(msg),
+        }
+    };
+    let socket = Builder::new().with_settings(settings).build(factory).unwrap().bind("127.0.0.1:0").unwrap();
+    tell(&socket.local_addr().unwrap().to_string());
+    socket.run().unwrap();
+}
+
+fn start(limits: &str, variables: &[(&str, &str)]) -> (Child, SocketAddr) {
+    let child = child::start(SERVER, limits, variables);
+    let address = child.line().parse().unwrap();
+    (child, address)
+}
+
+fn quit(child: Child, mut peer: Wire) {
+    peer.text("quit");
+    assert!(matches!(peer.ending(), Ending::Close(_)));
+    drop(peer);
+    child.finish();
+}
+
+#[test]
+fn o1_out_of_descriptors() {
+    let (child, address) = start("ulimit -n 40", &[]);
+    let mut first = Wire::open(address);
+    let mut others: Vec<Wire> = (0..60)
+        .map(|_| {
+            let mut peer = Wire::dial(address);
+            peer.say_hello();
+            peer
+        })
+        .collect();
+    let complaint = child.line();
+    assert!(complaint.starts_with("log: no connection can be accepted"), "{complaint}");
+
+    // It does not spin, it does not repeat itself, and whoever is in is served.
+    let before = child.time();
+    thread::park_timeout(Duration::from_millis(500));
+    let spent = child.time() - before;
+    assert!(spent < Duration::from_millis(100), "{spent:?} of processor time in 500 ms");
+    assert!(!child.lines().iter().any(|line| line.contains("accepted")));
+    first.echo("still there?");
+
+    // It recovers by itself.
+    others.drain(..40);
+    for peer in &mut others {
+        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+        peer.echo("at last");
+    }
+    Wire::open(address).close();
+    drop(others);
+    assert!(!child.lines().iter().any(|line| line.contains("accepted")));
+    quit(child, first);
+}
+
+#[test]
+fn o2_an_interrupt_changes_nothing() {
+    let (child, address) = start("", &[]);
+    let mut peer = Wire::open(address);
+    for round in 0..20 {
+        child.interrupt();
+        peer.echo(&round.to_string());
+    }
+    assert_eq!(child.lines(), [""; 0]);
+    quit(child, peer);
+}
+
+#[test]
+fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
+    let (child, address) = start("", &[("ON_INTERRUPT", "1")]);
+    let mut peer = Wire::open(address);
+    peer.echo("hello");
+    child.interrupt();
+    assert_eq!(peer.ending(), Ending::Close(sockeye::CloseCode::Away));
+    drop(peer);
+    child.finish();
+}
+
+#[test]
+fn o3_writing_to_those_who_have_gone_ends_nothing() {
+    let (child, address) = start("", &[]);
+    let mut witness = Wire::open(address);
+    for round in 0..50 {
+        let mut peer = Wire::open(address);
+        // The echo of one is small, that of the other is written in several pieces; both meet with a reset.
+        (0..20).for_each(|_| peer.text("echo"));
+        peer.text(&"x".repeat(200_000));
+        socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        witness.echo(&round.to_string());
+    }
+    quit(child, witness);
+}

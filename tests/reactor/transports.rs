@@ -1,0 +1,221 @@
+//! Ways to a connection: several listeners, sockets that were made elsewhere, Unix domain sockets.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender as Channel, channel};
+use std::thread::{self, JoinHandle};
+
+use sockeye::{
+    CloseCode, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings, WebSocket,
+};
+
+use crate::support::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
+use crate::support::raw::Wire;
+
+/// A path for a socket that nobody else uses.
+fn socket_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("sockeye-{}-{name}.sock", std::process::id()))
+}
+
+fn echo(out: Sender) -> impl Handler {
+    move |msg: Message| out.send(msg)
+}
+
+fn run<F: Factory + Send + 'static>(socket: WebSocket<F>) -> (Sender, JoinHandle<Result<()>>)
+where
+    F::Handler: Send,
+{
+    let all = socket.broadcaster();
+    (all, thread::spawn(move || socket.run().map(drop)))
+}
+
+fn check_echo<S: io::Read + io::Write>(mut peer: Wire<S>) {
+    peer.text("hello");
+    assert_eq!(peer.message(), "hello");
+    peer.close();
+}
+
+fn on_unix(path: &PathBuf) -> Wire<UnixStream> {
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut wire = Wire::on(stream);
+    wire.say_hello();
+    assert!(wire.head().starts_with("HTTP/1.1 101 "));
+    wire
+}
+
+#[test]
+fn one_loop_listens_in_several_places() {
+    let path = socket_path("several");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let brought = listener.local_addr().unwrap();
+    let socket = WebSocket::new(echo).unwrap().bind("127.0.0.1:0").unwrap();
+    let first = socket.local_addr().unwrap();
+    let socket =
+        socket.bind_listener(listener).unwrap().bind("127.0.0.1:0").unwrap().bind_unix(&path).unwrap();
+    assert_eq!(socket.local_addr().unwrap(), first);
+    let (all, runner) = run(socket);
+    check_echo(Wire::open(first));
+    check_echo(Wire::open(brought));
+    check_echo(on_unix(&path));
+    all.shutdown().unwrap();
+    join(runner).unwrap().unwrap();
+    assert!(!path.exists(), "the path of the socket is removed");
+    assert!(TcpStream::connect(first).is_err());
+}
+
+#[test]
+fn a_loop_that_does_not_listen_has_no_address() {
+    let socket = WebSocket::new(echo).unwrap();
+    assert_eq!(socket.local_addr().unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn an_address_can_be_bound_again_at_once() {
+    let mut addr = "127.0.0.1:0".parse().unwrap();
+    for _ in 0..3 {
+        let socket = WebSocket::new(echo).unwrap().bind(addr).unwrap();
+        addr = socket.local_addr().unwrap();
+        let (all, runner) = run(socket);
+        // The server ends TCP first, so that its side of the address rests for a while.
+        check_echo(Wire::open(addr));
+        all.shutdown().unwrap();
+        join(runner).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = WebSocket::new(echo).unwrap().bind(taken.local_addr().unwrap()).unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::Io(_)));
+    let path = socket_path("taken");
+    let first = WebSocket::new(echo).unwrap().bind_unix(&path).unwrap();
+    assert!(matches!(WebSocket::new(echo).unwrap().bind_unix(&path).unwrap_err().kind, ErrorKind::Io(_)));
+    assert!(path.exists(), "whoever was refused takes nothing away");
+    drop(first);
+    assert!(!path.exists());
+}
+
+#[test]
+fn streams_that_were_accepted_elsewhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = || {
+        let peer = Wire::dial(listener.local_addr().unwrap());
+        (peer, listener.accept().unwrap().0)
+    };
+    let open = |mut peer: Wire| {
+        peer.say_hello();
+        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+        peer
+    };
+    // One before the loop runs, which keeps it running, and one after.
+    let (first, stream) = connect();
+    let mut socket = WebSocket::new(echo).unwrap();
+    socket.accept_stream(stream).unwrap();
+    let (all, runner) = run(socket);
+    let first = open(first);
+    let (second, stream) = connect();
+    all.accept(stream).unwrap();
+    check_echo(open(second));
+    check_echo(first);
+    // With the last connection ends a loop that does not listen.
+    join(runner).unwrap().unwrap();
+}
+
+#[test]
+fn a_client_on_a_stream_that_was_connected_elsewhere() {
+    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let stream = TcpStream::connect(server.addr).unwrap();
+    let mut socket = WebSocket::new(|out: Sender| {
+        out.send("hello").unwrap();
+        out.close(CloseCode::Normal).unwrap();
+        |_| Ok(())
+    })
+    .unwrap();
+    // The name is never looked up.
+    socket.connect_stream("ws://nobody.invalid/resource".parse().unwrap(), stream).unwrap();
+    socket.run().unwrap();
+    assert_eq!(ear.message(), "hello");
+    assert_eq!(ear.close(), CloseCode::Normal);
+    server.stop();
+}
+
+/// Tells where it is.
+struct Placed {
+    out: Sender,
+    tell: Channel<(String, bool)>,
+}
+
+impl Handler for Placed {
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        let has_address = shake.peer_addr.is_some() || shake.local_addr.is_some();
+        self.tell.send((shake.request.resource().to_owned(), has_address)).ok();
+        self.out.send("welcome")
+    }
+}
+
+#[test]
+fn a_client_of_a_unix_domain_socket() {
+    let path = socket_path("client");
+    let (tell, told) = channel();
+    let server_path = path.clone();
+    let (give, given) = channel();
+    let server = thread::spawn(move || {
+        sockeye::listen_unix(server_path, move |out: Sender| {
+            give.send(out.clone()).ok();
+            Placed { out, tell: tell.clone() }
+        })
+    });
+    wait_until("the socket", || path.exists());
+    sockeye::connect(format!("ws+unix://{}:/chat?room=1", path.display()), |out: Sender| {
+        move |msg: Message| {
+            assert_eq!(msg.as_text()?, "welcome");
+            out.close(CloseCode::Normal)
+        }
+    })
+    .unwrap();
+    assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".to_owned(), false));
+    given.recv_timeout(LIMIT).unwrap().shutdown().unwrap();
+    join(server).unwrap().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_domain_socket_that_is_not_there() {
+    let url = format!("ws+unix://{}:/", socket_path("missing").display());
+    let refused = sockeye::connect(url, |_| |_| Ok(())).unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::Io(err) if err.kind() == io::ErrorKind::NotFound));
+}
+
+#[test]
+fn much_goes_over_a_unix_domain_socket() {
+    const LEN: usize = 4 << 20;
+    let path = socket_path("much");
+    let (probes, _ear) =
+        Probes::new(|hook, out| if hook == Hook::Message { out.send(vec![7; LEN]) } else { Ok(()) });
+    let (all, runner) = run(WebSocket::new(probes).unwrap().bind_unix(&path).unwrap());
+    let mut peer = on_unix(&path);
+    peer.text("more");
+    let mut len = 0;
+    while len < LEN {
+        len += peer.frame().unwrap().payload().len();
+    }
+    peer.close();
+    all.shutdown().unwrap();
+    join(runner).unwrap().unwrap();
+}
+
+#[test]
+fn a_loop_that_is_its_own_client() {
+    let server = Loop::start(Settings::default(), |out: Sender| {
+        move |msg: Message| {
+            if msg.len() < 5 { out.send(format!("{msg}+")) } else { out.close(CloseCode::Normal) }
+        }
+    });
+    server.all.connect(server.url()).unwrap();
+    wait_until("it is open", || server.all.broadcast("+").is_ok());
+    server.stop();
+}

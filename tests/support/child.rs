@@ -1,0 +1,113 @@
+//! A process of its own: for what would disturb other tests, or must not be disturbed by them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{self, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::LIMIT;
+use super::loops::wait_until;
+
+/// Names the test that a process was started for.
+const VARIABLE: &str = "SOCKEYE_CHILD";
+
+/// A process that runs one test of this binary, as a child of another test.
+pub(crate) struct Child {
+    process: process::Child,
+    lines: Mutex<Receiver<String>>,
+}
+
+/// Whether this process was started for the test with this name.
+pub(crate) fn is_child(test: &str) -> bool {
+    env::var_os(VARIABLE).is_some_and(|name| name == OsStr::new(test))
+}
+
+/// Tells the parent something.
+#[expect(clippy::print_stderr, reason = "it is what the parent listens to")]
+pub(crate) fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Runs a test, named with its modules, in a process of its own, with the limits that a shell sets first. Its standard
+/// error is what it tells.
+pub(crate) fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
+    let mut process = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{limits}\nexec \"$0\" \"$@\""))
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(VARIABLE, test)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let errors = BufReader::new(process.stderr.take().unwrap());
+    let (tell, lines) = channel();
+    thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    Child { process, lines: Mutex::new(lines) }
+}
+
+impl Child {
+    /// What the child tells next.
+    pub(crate) fn line(&self) -> String {
+        self.lines.lock().unwrap().recv_timeout(LIMIT).expect("the child says nothing")
+    }
+
+    /// What the child has told meanwhile.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().try_iter().collect()
+    }
+
+    /// The time that all its threads have spent on a processor.
+    pub(crate) fn time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let spent = tasks.map(|task| {
+            let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+            stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+        });
+        Duration::from_nanos(spent.sum())
+    }
+
+    /// Stops it, and lets it go on: whatever it waits for is interrupted.
+    pub(crate) fn interrupt(&self) {
+        self.signal("STOP");
+        wait_until("it has stopped", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        });
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.process.id());
+        assert!(Command::new("sh").arg("-c").arg(kill).status().unwrap().success());
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub(crate) fn finish(mut self) {
+        let end = Instant::now() + 6 * LIMIT;
+        let status = loop {
+            match self.process.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < end, "the child does not end: {:#?}", self.lines()),
+            }
+            thread::park_timeout(Duration::from_millis(2));
+        };
+        assert!(status.success(), "{status}: {:#?}", self.lines());
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended, or else the test has failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
