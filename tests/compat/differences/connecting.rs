@@ -1,6 +1,7 @@
 //! A connection that does not come about: its handler hears why, and so does the caller of `connect`.
 
 use std::cell::RefCell;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::thread;
@@ -133,5 +134,28 @@ fn a_client_that_turns_the_response_down_has_not_been_open() {
         assert_eq!(err.details, "not like this");
         assert_eq!(*log.borrow(), ["error"]);
         server.stop();
+    });
+}
+
+/// A server that is full may say so as soon as it has accepted, before it has read a request.
+#[test]
+fn an_answer_that_comes_before_the_request_was_sent_is_not_missed() {
+    const ATTEMPTS: usize = 20;
+    guarded(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            for stream in listener.incoming().take(ATTEMPTS) {
+                let mut stream = stream.unwrap();
+                stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").unwrap();
+                // Until the client has gone.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        for _ in 0..ATTEMPTS {
+            let (_, log) = attempt(url.clone());
+            assert_eq!(log, ["rejected with 503", "error"]);
+        }
+        join(server);
     });
 }

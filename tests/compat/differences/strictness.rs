@@ -1,6 +1,5 @@
 //! Strict by default, no panic because of anybody's mistake, no details for the peer.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
@@ -98,12 +97,14 @@ fn a_client_checks_the_answer_to_its_key() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-            stream.write_all(head.as_bytes()).unwrap();
+            let mut peer = RawPeer::new(listener.accept().unwrap().0);
+            peer.head();
+            peer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+            );
             // Until the client has gone.
-            let _ = stream.read_to_end(&mut Vec::new());
+            peer.rest();
         });
         let mut errors = 0;
         {
