@@ -79,8 +79,8 @@ fn check(least: usize, start: impl FnOnce(&Loop) -> Nuisance) {
     let nuisance = start(&server);
     let (disturbed, disturbed_most) = echo_times(&mut peer);
     let count = nuisance.end();
-    // A build for debugging takes ten times as long for what a flood brings in one turn of the loop.
-    let floor = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 20 });
+    // A build for debugging takes many times as long for what a flood brings in one turn of the loop.
+    let floor = Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 20 });
     let allowed = |time: Duration| (2 * time).max(floor);
     assert!(disturbed <= allowed(usual), "{usual:?} became {disturbed:?}");
     assert!(disturbed_most <= allowed(2 * usual_most), "{usual_most:?} became {disturbed_most:?}");

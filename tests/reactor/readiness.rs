@@ -19,7 +19,9 @@ fn echo_server() -> Loop {
 fn payloads() -> Vec<Vec<u8>> {
     let lengths = [0, 1, 125, 126, 127, 4000, 16_383, 16_384, 65_535, 65_536, 70_000, 200_000];
     let numbered = lengths.iter().cycle().take(60).zip(0usize..);
-    numbered.map(|(len, number)| (0..*len).map(|at| ((at * 7 + number) % 251) as u8).collect()).collect()
+    numbered
+        .map(|(len, number)| (0..*len).map(|at| u8::try_from((at * 7 + number) % 251).unwrap()).collect())
+        .collect()
 }
 
 /// Reads one message, out of all its fragments.
