@@ -53,6 +53,14 @@
 //!
 //! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone.
 
+#![cfg_attr(
+    not(feature = "reactor"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "this page is about the loop, which this build does without"
+    )
+)]
+
 mod close;
 mod error;
 #[cfg(feature = "reactor")]
