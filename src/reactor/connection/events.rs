@@ -12,17 +12,23 @@ use crate::protocol::{Event, Frame, OpCode, Output as _, ProtocolError, State};
 use crate::reactor::context::Context;
 use crate::sender::Phase;
 
+/// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
+const EVENT_BUDGET: usize = 1024;
+
 impl<H: Handler> Connection<H> {
-    /// Brings bytes from the peer to the protocol, and what comes of them to the handler.
+    /// Brings bytes from the peer to the protocol, and what comes of them to the handler. What exceeds the share of one
+    /// turn is kept for the next.
     pub(super) fn take_input(&mut self, mut input: &mut [u8], cx: &mut Context) {
-        loop {
+        for _ in 0..EVENT_BUDGET {
             let out = output_of(&mut self.output, cx).buffer();
             match self.protocol.receive(&mut input, cx.now, out) {
                 Ok(Some(event)) => self.on_event(event, cx),
-                Ok(None) => break,
+                Ok(None) => return,
                 Err(err) => self.handle_violation(err, cx),
             }
         }
+        self.unread = input.to_vec();
+        self.read_again(cx);
     }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) {

@@ -34,6 +34,8 @@ pub(super) struct Connection<H> {
     output: Option<Box<Output>>,
     /// How much of the output the gauge knows of.
     gauged: usize,
+    /// What was read, and is more than the share of one turn.
+    unread: Vec<u8>,
     /// What waits for the connection to open.
     early: Vec<Signal>,
     /// Where a client may be sent by the server, until it is open.
@@ -96,6 +98,7 @@ impl<H: Handler> Connection<H> {
             stage: Stage::Opening,
             output,
             gauged: 0,
+            unread: Vec::new(),
             early: Vec::new(),
             redirect: None,
             timers,

@@ -24,7 +24,14 @@ impl<H: Handler> Connection<H> {
             self.flags.has_ended |= has_ended;
             return;
         }
-        self.read(has_ended, buffer, cx);
+        if self.unread.is_empty() {
+            self.read(has_ended, buffer, cx);
+        } else {
+            let mut unread = std::mem::take(&mut self.unread);
+            self.take_input(&mut unread, cx);
+            self.flags.has_ended |= has_ended;
+            self.read_again(cx);
+        }
         self.settle(cx);
     }
 
