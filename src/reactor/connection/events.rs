@@ -13,7 +13,7 @@ use crate::reactor::context::Context;
 use crate::sender::Phase;
 
 /// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
-const EVENT_BUDGET: usize = 1024;
+const EVENT_BUDGET: usize = 256;
 
 impl<H: Handler> Connection<H> {
     /// Brings bytes from the peer to the protocol, and what comes of them to the handler. What exceeds the share of one
