@@ -6,6 +6,16 @@ use std::fmt;
 use std::io;
 use std::str::Utf8Error;
 
+#[cfg(feature = "ssl")]
+use openssl::error::ErrorStack;
+#[cfg(feature = "ssl")]
+use openssl::ssl::{Error as SslError, HandshakeError};
+#[cfg(feature = "ssl")]
+use openssl::x509::X509VerifyResult;
+
+#[cfg(feature = "ssl")]
+use crate::tcp::TcpStream;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -26,6 +36,12 @@ pub enum ErrorKind {
     Http(httparse::Error),
     /// A command could not be handed to the event loop; the connection goes on.
     Queue(QueueError),
+    /// TLS failed; the connection is dropped.
+    #[cfg(feature = "ssl")]
+    Ssl(SslError),
+    /// The handshake of TLS failed; there is no connection.
+    #[cfg(feature = "ssl")]
+    SslHandshake(HandshakeError<TcpStream>),
     /// Any other error of an application; the connection goes on.
     Custom(Box<dyn StdError + Send + Sync>),
 }
@@ -81,7 +97,7 @@ impl Error {
             }),
             ErrorKind::Http(err) => ErrorKind::Http(*err),
             ErrorKind::Queue(err) => ErrorKind::Queue(*err),
-            ErrorKind::Custom(err) => ErrorKind::Custom(err.to_string().into()),
+            kind => return kind.duplicate_cause(self.details.clone()),
         };
         Self { kind, details: self.details.clone() }
     }
@@ -92,17 +108,71 @@ impl Error {
     }
 }
 
+impl ErrorKind {
+    /// The error beneath, if there is one.
+    fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Encoding(err) => Some(err),
+            Self::Io(err) => Some(err),
+            Self::Http(err) => Some(err),
+            Self::Queue(err) => Some(err),
+            Self::Custom(err) => Some(err.as_ref()),
+            kind => kind.tls_cause(),
+        }
+    }
+
+    #[cfg(feature = "ssl")]
+    fn tls_cause(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Ssl(err) => Some(err),
+            Self::SslHandshake(err) => Some(err),
+            _ => None,
+        }
+    }
+
+    #[cfg(not(feature = "ssl"))]
+    fn tls_cause(&self) -> Option<&(dyn StdError + 'static)> {
+        None
+    }
+
+    /// Says the same in a new error, as far as that can be done for one that cannot be copied.
+    #[cfg(feature = "ssl")]
+    fn duplicate_cause(&self, details: Cow<'static, str>) -> Error {
+        let (err, verified) = match self {
+            Self::Ssl(err) => (err, X509VerifyResult::OK),
+            Self::SslHandshake(HandshakeError::Failure(midway) | HandshakeError::WouldBlock(midway)) => {
+                (midway.error(), midway.ssl().verify_result())
+            }
+            _ => return Error::new(Self::Custom(self.to_string().into()), details),
+        };
+        let kind = match (err.ssl_error(), err.io_error()) {
+            (Some(stack), _) => Self::Ssl(stack.clone().into()),
+            (None, Some(err)) => Self::Io(io::Error::new(err.kind(), err.to_string())),
+            (None, None) => Self::Io(io::ErrorKind::UnexpectedEof.into()),
+        };
+        // What the copy of a failed handshake no longer knows.
+        let details = match verified {
+            X509VerifyResult::OK => details,
+            refusal => Cow::Owned(refusal.to_string()),
+        };
+        Error::new(kind, details)
+    }
+
+    /// Says the same in a new error, as far as that can be done for one that cannot be copied.
+    #[cfg(all(feature = "reactor", not(feature = "ssl")))]
+    fn duplicate_cause(&self, details: Cow<'static, str>) -> Error {
+        Error::new(Self::Custom(self.to_string().into()), details)
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Internal => f.write_str("internal application error"),
             Self::Capacity => f.write_str("a limit was reached"),
             Self::Protocol => f.write_str("the WebSocket protocol was broken"),
-            Self::Encoding(err) => err.fmt(f),
-            Self::Io(err) => err.fmt(f),
             Self::Http(err) => write!(f, "HTTP could not be parsed: {err}"),
-            Self::Queue(err) => err.fmt(f),
-            Self::Custom(err) => err.fmt(f),
+            kind => kind.cause().map_or(Ok(()), |err| write!(f, "{err}")),
         }
     }
 }
@@ -125,14 +195,7 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.kind {
-            ErrorKind::Internal | ErrorKind::Capacity | ErrorKind::Protocol => None,
-            ErrorKind::Encoding(err) => Some(err),
-            ErrorKind::Io(err) => Some(err),
-            ErrorKind::Http(err) => Some(err),
-            ErrorKind::Queue(err) => Some(err),
-            ErrorKind::Custom(err) => Some(err.as_ref()),
-        }
+        self.kind.cause()
     }
 }
 
@@ -157,6 +220,27 @@ impl From<QueueError> for Error {
 impl From<Utf8Error> for Error {
     fn from(err: Utf8Error) -> Self {
         Self::new(ErrorKind::Encoding(err), "")
+    }
+}
+
+#[cfg(feature = "ssl")]
+impl From<SslError> for Error {
+    fn from(err: SslError) -> Self {
+        Self::new(ErrorKind::Ssl(err), "")
+    }
+}
+
+#[cfg(feature = "ssl")]
+impl From<ErrorStack> for Error {
+    fn from(err: ErrorStack) -> Self {
+        Self::new(ErrorKind::Ssl(err.into()), "")
+    }
+}
+
+#[cfg(feature = "ssl")]
+impl From<HandshakeError<TcpStream>> for Error {
+    fn from(err: HandshakeError<TcpStream>) -> Self {
+        Self::new(ErrorKind::SslHandshake(err), "")
     }
 }
 

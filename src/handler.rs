@@ -1,14 +1,20 @@
 //! What a program does with a connection.
 
 use log::{debug, error};
+#[cfg(feature = "ssl")]
+use openssl::ssl::SslStream;
 use url::Url;
 
 use crate::close::CloseCode;
+#[cfg(feature = "ssl")]
+use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Frame, ProtocolError};
+#[cfg(feature = "ssl")]
+use crate::util::TcpStream;
 use crate::util::{Timeout, Token};
 
 /// Handles one connection: the loop calls it, one method at a time, on the thread that runs the loop.
@@ -33,7 +39,7 @@ use crate::util::{Timeout, Token};
 /// | `Capacity` | closes with 1009 |
 /// | `Protocol` | closes with 1002 |
 /// | `Encoding` | closes with 1007 |
-/// | `Io`, `Http` | is dropped |
+/// | `Io`, `Http`, and with TLS `Ssl`, `SslHandshake` | is dropped |
 /// | `Queue`, `Custom` | goes on |
 ///
 /// [`on_error`](Self::on_error) is called first in every case. The peer gets the code, and no details.
@@ -192,6 +198,42 @@ pub trait Handler {
     fn build_request(&mut self, url: &Url) -> Result<Request> {
         Request::from_url(url)
     }
+
+    /// Called when a client has connected to a `wss://` URL, to encrypt the stream. Not called if the loop was given a
+    /// connector ([`WebSocket::with_client_tls`](crate::WebSocket::with_client_tls)).
+    ///
+    /// The stream does not block. A handshake that comes back unfinished, as [`HandshakeError::WouldBlock`], is returned
+    /// as the error that it is: the loop goes on with it.
+    ///
+    /// The default trusts the roots of the system, and verifies that the certificate is valid for the host of the URL.
+    ///
+    /// [`HandshakeError::WouldBlock`]: openssl::ssl::HandshakeError::WouldBlock
+    ///
+    /// # Errors
+    ///
+    /// Any other error than that ends the attempt.
+    #[cfg(feature = "ssl")]
+    fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
+        crate::tls::connect(&crate::tls::default_connector()?, stream, url)
+    }
+
+    /// Called when a server has accepted a connection that is to be encrypted
+    /// ([`Settings::encrypt_server`](crate::Settings::encrypt_server)). Not called if the loop was given a certificate
+    /// ([`WebSocket::with_server_tls`](crate::WebSocket::with_server_tls)).
+    ///
+    /// The stream does not block. A handshake that comes back unfinished, as [`HandshakeError::WouldBlock`], is returned
+    /// as the error that it is: the loop goes on with it.
+    ///
+    /// [`HandshakeError::WouldBlock`]: openssl::ssl::HandshakeError::WouldBlock
+    ///
+    /// # Errors
+    ///
+    /// Any other error than that ends the connection. The default is `Internal`: a handler that is to encrypt needs a
+    /// certificate.
+    #[cfg(feature = "ssl")]
+    fn upgrade_ssl_server(&mut self, _stream: TcpStream) -> Result<SslStream<TcpStream>> {
+        Err(Error::new(ErrorKind::Internal, "the server is to encrypt, and has no certificate"))
+    }
 }
 
 fn without_reserved_bits(frame: Frame) -> Result<Option<Frame>> {
@@ -268,6 +310,16 @@ macro_rules! handler_in_a_box {
 
             fn build_request(&mut self, url: &Url) -> Result<Request> {
                 (**self).build_request(url)
+            }
+
+            #[cfg(feature = "ssl")]
+            fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
+                (**self).upgrade_ssl_client(stream, url)
+            }
+
+            #[cfg(feature = "ssl")]
+            fn upgrade_ssl_server(&mut self, stream: TcpStream) -> Result<SslStream<TcpStream>> {
+                (**self).upgrade_ssl_server(stream)
             }
         }
     };

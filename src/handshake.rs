@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(feature = "ssl")]
+use openssl::x509::{X509, X509Ref};
+
 use crate::error::Result;
 use crate::protocol::handshake::{Request, Response};
 use crate::settings::TrustedProxies;
@@ -18,6 +21,17 @@ pub struct Handshake {
     /// The address of this end; none on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) encryption: Encryption,
+}
+
+/// What TLS has agreed on; nothing for a connection that is not encrypted.
+#[derive(Debug, Default)]
+pub(crate) struct Encryption {
+    pub(crate) version: Option<&'static str>,
+    #[cfg(feature = "ssl")]
+    pub(crate) peer_certificate: Option<X509>,
+    #[cfg(feature = "ssl")]
+    pub(crate) server_name: Option<String>,
 }
 
 impl Handshake {
@@ -47,6 +61,11 @@ impl Handshake {
         Ok(Some(client))
     }
 
+    /// Returns the version of TLS, such as `TLSv1.3`; `None` if the connection is not encrypted.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.encryption.version
+    }
+
     /// The addresses that proxies have noted, the nearest last.
     fn hops(&self) -> Result<Vec<&str>> {
         let forwarded_for = self.values("X-Forwarded-For")?;
@@ -68,6 +87,20 @@ impl Handshake {
             );
         }
         Ok(values)
+    }
+}
+
+#[cfg(feature = "ssl")]
+impl Handshake {
+    /// Returns the certificate of the other end: of a server always, of a client if it was asked for one, and has
+    /// sent one. It has been verified as far as the loop, or the hook of the handler, demands it.
+    pub fn peer_certificate(&self) -> Option<&X509Ref> {
+        self.encryption.peer_certificate.as_deref()
+    }
+
+    /// Returns the name that the client has asked for (SNI, RFC 6066 §3); no client sends an IP address.
+    pub fn server_name(&self) -> Option<&str> {
+        self.encryption.server_name.as_deref()
     }
 }
 
@@ -99,7 +132,8 @@ mod tests {
         let request = Request::parse(head.as_bytes()).unwrap().unwrap();
         let response = Response::from_request(&request).unwrap();
         let peer_addr = Some("127.0.0.1:4000".parse().unwrap());
-        Handshake { request, response, peer_addr, local_addr: None, trusted_proxies }
+        let encryption = Encryption::default();
+        Handshake { request, response, peer_addr, local_addr: None, trusted_proxies, encryption }
     }
 
     fn remote(headers: &str, trusted: TrustedProxies) -> String {

@@ -78,6 +78,10 @@ mod reactor;
 mod sender;
 #[cfg(feature = "reactor")]
 mod settings;
+#[cfg(feature = "ssl")]
+mod tcp;
+#[cfg(feature = "ssl")]
+mod tls;
 #[cfg(feature = "reactor")]
 pub mod util;
 
@@ -105,6 +109,8 @@ pub use reactor::{Builder, WebSocket};
 pub use sender::Sender;
 #[cfg(feature = "reactor")]
 pub use settings::{Overflow, Settings, TrustedProxies};
+#[cfg(feature = "ssl")]
+pub use tls::{ClientTls, ServerTls};
 
 /// Runs a server on an address, with the default [`Settings`], until it is shut down.
 ///

@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::Origins;
 use crate::protocol::{Answers, Config};
 
+/// Whether this build can encrypt.
+const HAS_TLS: bool = cfg!(feature = "ssl");
+
 /// The settings of an event loop.
 ///
 /// All sizes are in bytes. The defaults are those of a server that faces the open Internet: strict, and bounded. Build a
@@ -85,7 +88,9 @@ pub struct Settings {
     pub key_strict: bool,
     /// Whether an upgrade must be a GET (§4.2.1). Default true.
     pub method_strict: bool,
-    /// Whether accepted connections are encrypted. Default false; true is refused in a build without TLS.
+    /// Whether accepted TCP connections are encrypted, by the handler's `upgrade_ssl_server`. A loop that was given a
+    /// certificate by `with_server_tls` does it without this setting. Default false; true is refused in a build without
+    /// the feature `ssl`.
     pub encrypt_server: bool,
     /// Whether small packets are sent at once (`TCP_NODELAY`). All output of a turn is joined before it is sent, so that
     /// waiting for more would only delay it. Default true.
@@ -263,8 +268,8 @@ impl Settings {
         if u32::try_from(self.max_connections).is_err() {
             return Err(refused("Settings::max_connections must fit into 32 bits".to_owned()));
         }
-        if self.encrypt_server {
-            return Err(refused("Settings::encrypt_server needs a build with TLS".to_owned()));
+        if self.encrypt_server && !HAS_TLS {
+            return Err(refused("Settings::encrypt_server needs the feature `ssl`".to_owned()));
         }
         Ok(())
     }

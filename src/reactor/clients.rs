@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use log::error;
+use mio::Token;
 use url::Url;
 
 use super::connection::{Connection, Moved, Redirect};
@@ -102,8 +103,13 @@ impl<F: Factory> Reactor<F> {
         }
     }
 
-    /// TCP is made: the opening handshake begins.
+    /// TCP is made: the opening handshake begins, that of TLS first if the URL asks for it.
     fn connected(&mut self, name: Name, socket: Socket, request: Request) {
+        let socket = match self.encrypt_client(name, socket) {
+            Some(Ok(socket)) => socket,
+            Some(Err(err)) => return self.fail_dial(name, err),
+            None => return,
+        };
         let mut output = self.cx.take_output();
         let out = protocol::Output::buffer(&mut *output);
         let config = Arc::clone(&self.cx.config);
@@ -118,6 +124,27 @@ impl<F: Factory> Reactor<F> {
         connection.hears_writable();
         connection.begin_as_client(dial.early, dial.redirect, &mut self.cx);
         *entry = Entry::Connected(connection);
+    }
+
+    /// Encrypts a socket if the URL asks for that; `None` if the handler has panicked meanwhile.
+    ///
+    /// While the handler has the stream the loop does not watch it: it may give back another one.
+    fn encrypt_client(&mut self, name: Name, mut socket: Socket) -> Option<Result<Socket>> {
+        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return None };
+        if dial.redirect.url.scheme() != "wss" {
+            return Some(Ok(socket));
+        }
+        if let Err(err) = socket.deregister(&self.cx.registry) {
+            return Some(Err(err.into()));
+        }
+        let Socket::Tcp(stream) = socket else { return Some(Ok(socket)) };
+        let (url, keys) = (dial.redirect.url.clone(), self.cx.keys.clone());
+        let begun = dial.call(&mut self.cx, |handler| keys.connect(stream, handler, &url))?;
+        Some(begun.and_then(|tls| {
+            let mut socket = Socket::Tls(Box::new(tls));
+            socket.register(&self.cx.registry, Token(index(name.slot)), socket.interest())?;
+            Ok(socket)
+        }))
     }
 
     /// The attempt has come to nothing: the handler hears why, and goes back to the factory.

@@ -9,6 +9,7 @@ use mio::Registry;
 
 use super::output::Output;
 use super::timers::{Key, Owned, Timers};
+use super::tls::Keys;
 use crate::error::Error;
 use crate::protocol::Config;
 use crate::sender::Hub;
@@ -45,6 +46,8 @@ pub(super) enum AlarmKind {
 /// What all connections share.
 pub(super) struct Context {
     pub(super) settings: Settings,
+    /// With what connections are encrypted, beside what their handlers do.
+    pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
     pub(super) hub: Arc<Hub>,
     pub(super) registry: Registry,
@@ -69,6 +72,7 @@ impl Context {
         let now = Instant::now();
         Self {
             settings,
+            keys: Keys::default(),
             config: Arc::new(settings.protocol()),
             hub,
             registry,

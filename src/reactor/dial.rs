@@ -13,6 +13,7 @@ use super::connection::Redirect;
 use super::context::{Alarm, AlarmKind, Context, Name};
 use super::socket::Socket;
 use super::timers::{Key, Owned};
+use super::tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Handler;
 use crate::protocol::handshake::Request;
@@ -241,6 +242,7 @@ fn place(url: &Url) -> Result<Place> {
         "ws" => url.port().unwrap_or(80),
         #[cfg(unix)]
         "ws+unix" => return unix_place(url),
+        "wss" if tls::IS_SUPPORTED => url.port().unwrap_or(443),
         "wss" => return Err(refused("this build has no TLS", url)),
         _ => return Err(refused("the scheme is none of WebSocket's", url)),
     };
@@ -279,7 +281,8 @@ mod tests {
         assert_eq!(place_of("ws://[::1]:3012/x"), Some(Place::Address("[::1]:3012".parse().unwrap())));
         assert_eq!(place_of("ws://example.com"), Some(Place::Name("example.com".to_owned(), 80)));
         assert_eq!(place_of("http://example.com"), None);
-        assert_eq!(place_of("wss://example.com"), None);
+        let encrypted = place_of("wss://example.com");
+        assert_eq!(encrypted, tls::IS_SUPPORTED.then(|| Place::Name("example.com".to_owned(), 443)));
     }
 
     /// Lets a dial go through addresses that a name has brought, until it is connected or has failed.

@@ -18,6 +18,11 @@ mod resolver;
 mod servers;
 mod socket;
 mod timers;
+#[cfg(feature = "ssl")]
+mod tls;
+#[cfg(not(feature = "ssl"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod websocket;
 
 use std::io;

@@ -1,7 +1,7 @@
 //! What is queued for one connection: small frames joined, large payloads kept as they are.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -77,10 +77,10 @@ impl Output {
     }
 
     /// Hands what is queued to `write`, once; returns how much it took.
-    pub(super) fn write_with(
+    pub(super) fn write_with<E>(
         &mut self,
-        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+        write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
         let mut slices = [IoSlice::new(&[]); MAX_PIECES];
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
@@ -135,7 +135,7 @@ mod tests {
                         let room = most - (taken.len() - before);
                         taken.extend_from_slice(&slice[..room.min(slice.len())]);
                     }
-                    Ok(taken.len() - before)
+                    std::io::Result::Ok(taken.len() - before)
                 })
                 .unwrap();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, error, warn};
-use mio::{Interest, Token};
+use mio::Token;
 
 use super::connection::Connection;
 use super::context::{Alarm, AlarmKind, Name};
@@ -13,7 +13,9 @@ use super::listener::{ACCEPT_BUDGET, Accepted};
 use super::socket::Socket;
 use super::timers::Owned;
 use super::{Entry, Life, Reactor, index};
+use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Factory;
+use crate::handler::Handler as _;
 use crate::protocol;
 use crate::sender::Sender;
 
@@ -86,15 +88,24 @@ impl<F: Factory> Reactor<F> {
         {
             debug!("TCP_NODELAY could not be set: {err}");
         }
+        let is_encrypted =
+            matches!(socket, Socket::Tcp(_)) && self.cx.keys.encrypt_servers(&self.cx.settings);
         let slot = self.entries.vacant_key();
-        if let Err(err) = socket.register(&self.cx.registry, Token(slot), Interest::READABLE) {
+        if !is_encrypted && let Err(err) = socket.register(&self.cx.registry, Token(slot), socket.interest())
+        {
             return self.not_welcome(&err);
         }
         let name = self.take_name(slot);
-        let handler = has_room.then(|| {
+        let mut handler = has_room.then(|| {
             let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
             self.factory.server_connected(sender)
         });
+        if is_encrypted {
+            socket = match self.encrypt_server(name, socket, &mut handler) {
+                Ok(socket) => socket,
+                Err(err) => return self.not_encrypted(name, handler, err),
+            };
+        }
         let protocol = protocol::Connection::server(Arc::clone(&self.cx.config), self.cx.now);
         let mut connection = Connection::new(name, socket, protocol, handler, None, Owned::default());
         connection.settle(&mut self.cx);
@@ -104,6 +115,34 @@ impl<F: Factory> Reactor<F> {
             self.turned_away += 1;
         }
         self.entries.insert(Entry::Connected(connection));
+    }
+
+    /// Begins TLS. The loop watches the stream only from then on: the handler may give back another one.
+    fn encrypt_server(&self, name: Name, socket: Socket, handler: &mut Option<F::Handler>) -> Result<Socket> {
+        let Socket::Tcp(stream) = socket else { return Ok(socket) };
+        let begun = self.cx.guard(|| self.cx.keys.accept(stream, handler.as_mut()));
+        let Some(begun) = begun else {
+            *handler = None;
+            return Err(Error::new(ErrorKind::Internal, "the handler has panicked"));
+        };
+        let mut socket = Socket::Tls(Box::new(begun?));
+        socket.register(&self.cx.registry, Token(index(name.slot)), socket.interest())?;
+        Ok(socket)
+    }
+
+    /// TLS could not even begin: the handler hears why, and goes back to the factory.
+    fn not_encrypted(&mut self, name: Name, handler: Option<F::Handler>, err: Error) {
+        self.cx.hub.vacate(name.slot);
+        let Some(mut handler) = handler else { return debug!("a connection was not encrypted: {err}") };
+        if matches!(err.kind, ErrorKind::Io(_)) {
+            debug!("a client has gone within the handshake of TLS: {err}");
+        } else {
+            assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be made: {err}");
+            if self.cx.guard(|| handler.on_error(err)).is_none() {
+                return self.lose(None);
+            }
+        }
+        self.lose(Some(handler));
     }
 
     /// Names the connection that moves into a slot.

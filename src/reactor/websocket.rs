@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mio::Token;
+#[cfg(feature = "ssl")]
+use openssl::ssl::SslConnector;
 use url::Url;
 
 use super::listener::Listener;
@@ -16,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::factory::Factory;
 use crate::sender::{Sender, Signal};
 use crate::settings::Settings;
+#[cfg(feature = "ssl")]
+use crate::tls::ServerTls;
 
 /// An event loop with its connections: servers, clients, or both.
 ///
@@ -60,6 +64,48 @@ where
     /// `Io` if the system gives no event queue.
     pub fn new(factory: F) -> Result<Self> {
         Builder::new().build(factory)
+    }
+
+    /// Encrypts every connection that is accepted over TCP: with a certificate, as [`ServerTls`] reads it from files, or
+    /// with an [`SslAcceptor`](openssl::ssl::SslAcceptor). Unix domain sockets are not encrypted.
+    ///
+    /// It is asked of the loop, and not of the [`Builder`], as that is `Copy`, and a key must not be.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{ServerTls, WebSocket};
+    ///
+    /// WebSocket::new(|out: sockeye::Sender| move |msg| out.send(msg))?
+    ///     .with_server_tls(ServerTls::from_pem_files("chain.pem", "key.pem")?)
+    ///     .listen("0.0.0.0:443")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
+    #[cfg(feature = "ssl")]
+    #[must_use]
+    pub fn with_server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
+        self.reactor.cx.keys.server = Some(tls.into());
+        self
+    }
+
+    /// Encrypts connections to `wss://` URLs with a [`ClientTls`](crate::ClientTls), or an [`SslConnector`]. Without it,
+    /// they are encrypted as [`Handler::upgrade_ssl_client`](crate::Handler::upgrade_ssl_client) does it, which verifies
+    /// the server by the trust roots of the system.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{ClientTls, WebSocket};
+    ///
+    /// let tls = ClientTls::new()?.trust_only("our-roots.pem")?;
+    /// let mut socket = WebSocket::new(|_| |_| Ok(()))?.with_client_tls(tls);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    #[cfg(feature = "ssl")]
+    #[must_use]
+    pub fn with_client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
+        self.reactor.cx.keys.client = Some(tls.into());
+        self
     }
 
     /// Listens on an address; the first that works of those that the name stands for. Port 0 lets the system choose:
@@ -135,7 +181,7 @@ where
 
     /// Asks for a connection to a server, which is made when the loop runs. May be called any number of times.
     ///
-    /// The URL is `ws://host[:port]/path`, or on Unix `ws+unix:///path/of/socket:/path`.
+    /// The URL is `ws://host[:port]/path`, with the feature `ssl` `wss://host[:port]/path`, or on Unix `ws+unix:///path/of/socket:/path`.
     ///
     /// # Errors
     ///

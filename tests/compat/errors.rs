@@ -20,6 +20,10 @@ fn name(kind: &ErrorKind) -> &'static str {
         ErrorKind::Http(_) => "http",
         ErrorKind::Queue(_) => "queue",
         ErrorKind::Custom(_) => "custom",
+        #[cfg(feature = "ssl")]
+        ErrorKind::Ssl(_) => "ssl",
+        #[cfg(feature = "ssl")]
+        ErrorKind::SslHandshake(_) => "ssl handshake",
     }
 }
 

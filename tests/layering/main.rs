@@ -14,9 +14,9 @@ use source::Token;
 
 /// The modules of each layer; each may use those of its own and of the ones before. A new module must be put into one.
 const LAYERS: [&[&str]; 4] = [
-    &["message", "close", "error"],
+    &["message", "close", "error", "tcp"],
     &["protocol"],
-    &["settings", "handler", "factory", "sender", "handshake", "util", "io", "deflate"],
+    &["settings", "handler", "factory", "sender", "handshake", "util", "io", "deflate", "tls"],
     FRONT_ENDS,
 ];
 

@@ -80,6 +80,8 @@ impl<H: Handler> Connection<H> {
     /// The loop shuts down: the peer is told.
     pub(in crate::reactor) fn shut_down(&mut self, cx: &mut Context) {
         match self.protocol.state() {
+            // No answer can be sent, and the handshake is not waited for.
+            State::Connecting if self.socket.is_handshaking() => self.protocol.abandon(),
             State::Connecting => self.turn_away(cx),
             _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),
         }

@@ -133,7 +133,8 @@ impl<H: Handler> Connection<H> {
         self.show(Phase::Open, cx);
         let (peer_addr, local_addr) = self.socket.addresses();
         let trusted_proxies = cx.settings.trusted_proxies;
-        let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies };
+        let encryption = self.socket.encryption();
+        let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
         self.call_fallible(cx, |handler| handler.on_open(shake));
         // What was sent before goes out first; what `on_open` has sent is in the queue of the loop.
         for signal in std::mem::take(&mut self.early) {

@@ -78,6 +78,8 @@ struct Flags {
     is_blocked: bool,
     /// The loop hears when the socket becomes writable.
     hears_writable: bool,
+    /// All is said, and our side of the socket is to be ended.
+    ends_writing: bool,
 }
 
 impl<H: Handler> Connection<H> {
@@ -90,6 +92,7 @@ impl<H: Handler> Connection<H> {
         output: Option<Box<Output>>,
         timers: Owned,
     ) -> Self {
+        let flags = Flags { hears_writable: socket.interest().is_writable(), ..Flags::default() };
         Self {
             name,
             socket,
@@ -103,7 +106,7 @@ impl<H: Handler> Connection<H> {
             redirect: None,
             timers,
             alarm: None,
-            flags: Flags::default(),
+            flags,
         }
     }
 
@@ -204,12 +207,13 @@ impl<H: Handler> Connection<H> {
         let _ = cx.hub.push(Command { target, signal: Signal::Control(close) });
     }
 
-    /// The socket has failed.
-    fn handle_io_error(&mut self, err: std::io::Error, cx: &mut Context) {
+    /// The socket has failed. A server is not told of clients that go before they have said anything.
+    fn handle_socket_error(&mut self, err: Error, cx: &mut Context) {
         let is_over = matches!(self.protocol.state(), State::Closing | State::Closed);
+        let is_gone = self.protocol.role() == Role::Server && matches!(err.kind, ErrorKind::Io(_));
         self.protocol.abandon();
-        if self.stage == Stage::Opened || (!is_over && self.protocol.role() == Role::Client) {
-            self.report(err.into(), cx);
+        if self.stage == Stage::Opened || !(is_over || is_gone) {
+            self.report(err, cx);
         } else {
             debug!("socket failed before or after its connection: {err}");
         }
@@ -224,8 +228,9 @@ impl<H: Handler> Connection<H> {
             ErrorKind::Protocol => settings.panic_on_protocol,
             ErrorKind::Encoding(_) => settings.panic_on_encoding,
             ErrorKind::Queue(_) => settings.panic_on_queue,
-            ErrorKind::Io(_) => settings.panic_on_io,
             ErrorKind::Http(_) | ErrorKind::Custom(_) => false,
+            // Those of the socket, TLS included.
+            _ => settings.panic_on_io,
         };
         if self.stage == Stage::Opening && self.protocol.role() == Role::Client {
             cx.note_failure(self.name, &err);
@@ -264,12 +269,15 @@ impl<H: Handler> Connection<H> {
         } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
             self.mark_dirty(cx);
         }
+        if self.socket.has_more() {
+            self.read_again(cx);
+        }
         self.set_alarm(cx);
     }
 
     /// Shows senders how much output there is, and returns it.
     fn measure(&mut self, cx: &Context) -> usize {
-        let queued = self.output.as_ref().map_or(0, |output| output.len());
+        let queued = self.output.as_ref().map_or(0, |output| output.len()) + self.socket.unsent();
         if let Some(gauge) = cx.hub.gauge(self.name.slot) {
             gauge.add_local(queued);
             gauge.sub_local(self.gauged);
@@ -324,7 +332,13 @@ impl<H: Handler> Connection<H> {
         match self.protocol.tick(cx.now, out) {
             Ok(Some(ping)) => self.send_frame(ping, cx),
             Ok(None) => {}
-            Err(err) => self.handle_violation(err, cx),
+            Err(err) => {
+                self.handle_violation(err, cx);
+                if self.socket.is_handshaking() {
+                    // No answer can be sent.
+                    self.protocol.abandon();
+                }
+            }
         }
         self.settle(cx);
     }
@@ -332,6 +346,10 @@ impl<H: Handler> Connection<H> {
     /// The loop removes the connection: the handler hears the end if it has not, and goes back to the factory.
     pub(super) fn bury(mut self, cx: &mut Context) -> Option<H> {
         self.end(CloseCode::Abnormal, "", cx);
+        // What has not been sent must not look as if it were all.
+        if self.output.is_none() {
+            self.socket.say_goodbye();
+        }
         cx.timers.cancel_all(&mut self.timers);
         cx.hub.vacate(self.name.slot);
         self.handler
@@ -357,8 +375,9 @@ impl Consequence {
             ErrorKind::Capacity => Self::Close(CloseCode::Size),
             ErrorKind::Protocol => Self::Close(CloseCode::Protocol),
             ErrorKind::Encoding(_) => Self::Close(CloseCode::Invalid),
-            ErrorKind::Io(_) | ErrorKind::Http(_) => Self::Drop,
             ErrorKind::Queue(_) | ErrorKind::Custom(_) => Self::None,
+            // Of the socket, TLS included, or of HTTP: there is nothing left to talk through.
+            _ => Self::Drop,
         }
     }
 }

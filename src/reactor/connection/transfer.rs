@@ -8,6 +8,7 @@ use super::{Connection, Stage, output_of};
 use crate::handler::Handler;
 use crate::protocol::{Output as _, State};
 use crate::reactor::context::Context;
+use crate::reactor::socket::Stop;
 
 /// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
 const READ_BUDGET: usize = 64 * 1024;
@@ -18,6 +19,9 @@ impl<H: Handler> Connection<H> {
         self.flags.is_ready = false;
         if self.flags.is_dead || !self.protocol.wants_input() {
             return;
+        }
+        if self.flags.is_blocked && self.socket.writes_on_readable() {
+            self.mark_dirty(cx);
         }
         if self.flags.is_paused && self.protocol.state() == State::Open {
             self.flags.is_readable = true;
@@ -53,8 +57,8 @@ impl<H: Handler> Connection<H> {
                     self.read_again(cx);
                 }
             }
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-            Err(err) => self.handle_io_error(err, cx),
+            Err(Stop::Blocked) => {}
+            Err(Stop::Failed(err)) => self.handle_socket_error(err, cx),
         }
     }
 
@@ -91,6 +95,9 @@ impl<H: Handler> Connection<H> {
         if self.flags.is_blocked {
             self.mark_dirty(cx);
         }
+        if self.socket.reads_on_writable() {
+            self.read_again(cx);
+        }
     }
 
     /// Hands the system all that is queued, and sees to the end of TCP when that is next.
@@ -101,25 +108,21 @@ impl<H: Handler> Connection<H> {
         }
         let was_blocked = self.flags.is_blocked;
         match self.write() {
-            Ok(true) => self.on_flushed(was_blocked, cx),
-            Ok(false) => self.on_blocked(cx),
-            Err(err) => self.handle_io_error(err, cx),
+            Ok(()) => self.on_flushed(was_blocked, cx),
+            Err(Stop::Blocked) => self.on_blocked(cx),
+            Err(Stop::Failed(err)) => self.handle_socket_error(err, cx),
         }
         self.settle(cx);
     }
 
-    /// Writes until all is written, or the system takes no more; returns whether all is.
-    fn write(&mut self) -> io::Result<bool> {
-        let Some(output) = &mut self.output else { return Ok(true) };
-        while !output.is_empty() {
-            match output.write_with(|slices| self.socket.write(slices)) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(err) => return Err(err),
+    /// Writes until all is written, or the system takes no more.
+    fn write(&mut self) -> Result<(), Stop> {
+        while let Some(output) = self.output.as_mut().filter(|output| !output.is_empty()) {
+            if output.write_with(|slices| self.socket.write(slices))? == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
         }
-        Ok(true)
+        self.socket.flush()
     }
 
     fn on_flushed(&mut self, was_blocked: bool, cx: &mut Context) {
@@ -137,7 +140,19 @@ impl<H: Handler> Connection<H> {
             }
         }
         if self.output.is_none() && self.protocol.flushed(cx.now) {
-            self.socket.shut_down_writing();
+            self.flags.ends_writing = true;
+        }
+        if self.flags.ends_writing {
+            self.end_writing(cx);
+        }
+    }
+
+    /// Ends our side, at once or when the system takes what belongs to that.
+    fn end_writing(&mut self, cx: &mut Context) {
+        match self.socket.shut_down_writing() {
+            Ok(()) => self.flags.ends_writing = false,
+            Err(Stop::Blocked) => self.on_blocked(cx),
+            Err(Stop::Failed(err)) => self.handle_socket_error(err, cx),
         }
     }
 
@@ -150,7 +165,7 @@ impl<H: Handler> Connection<H> {
         let token = Token(usize::try_from(self.name.slot).unwrap_or(usize::MAX));
         match self.socket.reregister(&cx.registry, token, Interest::READABLE | Interest::WRITABLE) {
             Ok(()) => self.flags.hears_writable = true,
-            Err(err) => self.handle_io_error(err, cx),
+            Err(err) => self.handle_socket_error(err.into(), cx),
         }
     }
 

@@ -1,0 +1,106 @@
+//! What a build without TLS has in the place of encrypted sockets: a type that nothing is of.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+use mio::event::Source;
+use url::Url;
+
+use super::socket::Stop;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler::Handler;
+use crate::handshake::Encryption;
+use crate::settings::Settings;
+
+/// Whether `wss` URLs can be connected to.
+pub(super) const IS_SUPPORTED: bool = false;
+
+/// With what a loop encrypts: nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {}
+
+impl Keys {
+    /// Whether connections that come in over TCP are encrypted.
+    pub(super) fn encrypt_servers(&self, _settings: &Settings) -> bool {
+        false
+    }
+
+    pub(super) fn accept<H: Handler>(
+        &self,
+        _stream: mio::net::TcpStream,
+        _handler: Option<&mut H>,
+    ) -> Result<Tls> {
+        Err(unsupported())
+    }
+
+    pub(super) fn connect<H: Handler>(
+        &self,
+        _stream: mio::net::TcpStream,
+        _handler: &mut H,
+        _url: &Url,
+    ) -> Result<Tls> {
+        Err(unsupported())
+    }
+}
+
+fn unsupported() -> Error {
+    Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`")
+}
+
+/// A socket that is encrypted: there is none.
+#[derive(Debug)]
+pub(super) enum Tls {}
+
+impl Tls {
+    pub(super) fn read(&mut self, _buffer: &mut [u8]) -> std::result::Result<usize, Stop> {
+        match *self {}
+    }
+
+    pub(super) fn write(&mut self, _slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop> {
+        match *self {}
+    }
+
+    pub(super) fn flush(&mut self) -> std::result::Result<(), Stop> {
+        match *self {}
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        match *self {}
+    }
+
+    pub(super) fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
+        match *self {}
+    }
+
+    pub(super) fn say_goodbye(&mut self) {
+        match *self {}
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn reads_on_writable(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn writes_on_readable(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        match *self {}
+    }
+
+    pub(super) fn encryption(&self) -> Encryption {
+        match *self {}
+    }
+
+    pub(super) fn source(&mut self) -> io::Result<&mut dyn Source> {
+        match *self {}
+    }
+}
