@@ -1,0 +1,172 @@
+//! Certificates of servers and clients: by name, on demand, and replaced while the server runs.
+
+use openssl::ssl::{SslMethod, SslVersion};
+use sockeye::{ClientTls, ServerTls, Settings};
+
+use crate::authority::{Authority, Folder, Identity, Use, Wish, common_name};
+use crate::loops::{Heard, Server, echo, polite, visit};
+use crate::raw::{Raw, acceptor, anyone, tcp, trusting};
+
+fn server_tls(identity: &Identity, folder: &Folder) -> ServerTls {
+    let (chain, key) = identity.write(folder);
+    ServerTls::from_pem_files(chain, key).unwrap()
+}
+
+fn serve(tls: ServerTls) -> Server {
+    Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(tls))
+}
+
+fn url(server: &Server) -> String {
+    format!("wss://localhost:{}/", server.address.port())
+}
+
+/// The name in the certificate that a server shows to who asks for a host.
+fn shown(server: &Server, host: &str) -> String {
+    let mut connector = anyone().configure().unwrap();
+    connector.set_verify_hostname(false);
+    let stream = connector.connect(host, tcp(server.address)).unwrap();
+    common_name(&stream.ssl().peer_certificate().unwrap())
+}
+
+#[test]
+fn a_server_takes_its_certificate_from_files() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let intermediate = root.intermediate("intermediate");
+    let server = serve(server_tls(&intermediate.issue(&Wish::default()), &folder));
+    let tls = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
+    let heard = visit(&url(&server), polite(), Some(tls.into()));
+    let expected =
+        Heard::Open { version: "TLSv1.3", peer: Some("localhost".into()), name: Some("localhost".into()) };
+    assert_eq!(heard[0], expected);
+    assert_eq!(server.next(), Heard::Open { version: "TLSv1.3", peer: None, name: Some("localhost".into()) });
+}
+
+#[test]
+fn a_certificate_is_chosen_by_the_name_that_the_client_asks_for() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() }).write(&folder);
+    let ((chain, key), (other_chain, other_key)) = (issue("first.example"), issue("other.example"));
+    let tls = ServerTls::from_pem_files(chain, key).unwrap();
+    let server = serve(tls.clone());
+    assert_eq!(shown(&server, "other.example"), "first.example");
+    tls.add_name("Other.Example", &other_chain, &other_key).unwrap();
+    assert_eq!(shown(&server, "other.example"), "other.example");
+    assert_eq!(shown(&server, "OTHER.example"), "other.example");
+    assert_eq!(shown(&server, "unknown.example"), "first.example");
+    assert_eq!(shown(&server, "127.0.0.1"), "first.example");
+    let ready = ServerTls::from(acceptor(&root.issue(&Wish::default())));
+    assert!(ready.add_name("x", &other_chain, &other_key).is_err());
+}
+
+#[test]
+fn a_certificate_is_replaced_without_dropping_a_connection() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() });
+    let tls = server_tls(&issue("old.example"), &folder);
+    let server = serve(tls.clone());
+    let mut before = Raw::connect(server.address, &anyone());
+    tls.replace(server_tls(&issue("new.example"), &folder));
+    assert_eq!(shown(&server, "localhost"), "new.example");
+    before.send_text("still here");
+    assert_eq!(before.receive_text(), "still here");
+    tls.replace(acceptor(&issue("newest.example")));
+    assert_eq!(shown(&server, "localhost"), "newest.example");
+    // What cannot be read replaces nothing.
+    assert!(ServerTls::from_pem_files("missing", "missing").is_err());
+    before.send_text("and still");
+    assert_eq!(before.receive_text(), "and still");
+    before.close();
+}
+
+#[test]
+fn a_server_may_demand_certificates_of_its_clients() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let clients = Authority::root("root of clients");
+    let (chain, key) = root.issue(&Wish::default()).write(&folder);
+    let client_roots = folder.write("clients.pem", &clients.certificate().to_pem().unwrap());
+    let tls = ServerTls::mutual_from_pem_files(&chain, &key, &client_roots).unwrap();
+    tls.add_name("localhost", &chain, &key).unwrap();
+    let server = serve(tls);
+    let wish = Wish { names: &["alice"], usage: Use::Client, ..Wish::default() };
+    let as_who = |identity: &Identity| {
+        let (chain, key) = identity.write(&folder);
+        let tls =
+            ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().show(chain, key).unwrap();
+        visit(&url(&server), polite(), Some(tls.into()))
+    };
+    // By its address, and by a name with a context of its own.
+    for host in ["localhost", "127.0.0.1"] {
+        let (chain, key) = clients.intermediate("some").issue(&wish).write(&folder);
+        let tls =
+            ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().show(chain, key).unwrap();
+        let heard = visit(&format!("wss://{host}:{}", server.address.port()), polite(), Some(tls.into()));
+        assert!(heard[0].is_open(), "{heard:?}");
+        let Heard::Open { peer, .. } = server.next() else { panic!("the server opens") };
+        assert_eq!(peer.as_deref(), Some("alice"));
+        server.wait_for(&Heard::Lost);
+    }
+    for stranger in [root.issue(&wish), clients.issue(&Wish { valid: -5..-1, ..wish })] {
+        let heard = as_who(&stranger);
+        assert!(!heard.iter().any(Heard::is_open), "{heard:?}");
+        assert!(matches!(heard[0], Heard::Error("Ssl" | "SslHandshake" | "Io", _)), "{heard:?}");
+        assert_eq!((heard.len(), &heard[1]), (2, &Heard::Lost));
+        assert!(matches!(server.next(), Heard::Error("SslHandshake", _)));
+        assert_eq!(server.next(), Heard::Lost);
+    }
+    let nobody = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
+    let heard = visit(&url(&server), polite(), Some(nobody.into()));
+    assert!(!heard.iter().any(Heard::is_open), "{heard:?}");
+    let Heard::Error("SslHandshake", text) = server.next() else { panic!("the server hears it") };
+    assert!(text.contains("peer did not return a certificate"), "{text}");
+}
+
+#[test]
+fn alpn_agrees_on_http_1_1_or_on_nothing() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let server = serve(server_tls(&root.issue(&Wish::default()), &folder));
+    let offer = |protocols: &[u8]| {
+        let mut connector = trusting(&root);
+        if !protocols.is_empty() {
+            connector.set_alpn_protos(protocols).unwrap();
+        }
+        let stream = connector.build().connect("localhost", tcp(server.address)).ok()?;
+        Some(stream.ssl().selected_alpn_protocol().map(<[u8]>::to_vec))
+    };
+    assert_eq!(offer(b"\x02h2\x08http/1.1"), Some(Some(b"http/1.1".to_vec())));
+    assert_eq!(offer(b""), Some(None));
+    assert_eq!(offer(b"\x02h2"), None);
+
+    // Our client offers it.
+    let mut listener = openssl::ssl::SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    let identity = root.issue(&Wish::default());
+    listener.set_certificate(&identity.certificate).unwrap();
+    listener.set_private_key(&identity.key).unwrap();
+    listener.set_alpn_select_callback(|_, offered| {
+        assert_eq!(offered, b"\x08http/1.1");
+        Err(openssl::ssl::AlpnError::NOACK)
+    });
+    let server = serve(listener.build().into());
+    let tls = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
+    assert!(visit(&url(&server), polite(), Some(tls.into()))[0].is_open());
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let server = serve(server_tls(&root.issue(&Wish::default()), &folder));
+    let speak = |version: SslVersion| {
+        let mut connector = trusting(&root);
+        connector.set_min_proto_version(None).unwrap();
+        connector.set_max_proto_version(Some(version)).unwrap();
+        // OpenSSL itself would not offer the old versions else.
+        connector.set_cipher_list("DEFAULT:@SECLEVEL=0").unwrap();
+        let mut stream = Raw::new(connector.build().connect("localhost", tcp(server.address)).ok()?);
+        stream.open();
+        stream.send_text("hello");
+        assert_eq!(stream.receive_text(), "hello");
+        Some(stream.stream.ssl().version_str())
+    };
+    assert_eq!(speak(SslVersion::TLS1_3), Some("TLSv1.3"));
+    assert_eq!(speak(SslVersion::TLS1_2), Some("TLSv1.2"));
+    assert_eq!(speak(SslVersion::TLS1_1), None);
+}

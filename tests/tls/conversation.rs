@@ -1,0 +1,136 @@
+//! Ordinary conversations over TLS: large, many, and from everyone to everyone.
+
+use std::thread;
+
+use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
+
+use crate::authority::{Authority, Wish};
+use crate::loops::{Heard, Manners, PATIENCE, Server, build, echo, visit};
+use crate::raw::{End, Raw, acceptor, anyone, tcp};
+
+fn serve(settings: Settings) -> Server {
+    let identity = Authority::root("root").issue(&Wish::default());
+    Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)))
+}
+
+fn url(server: &Server) -> String {
+    format!("wss://127.0.0.1:{}/", server.address.port())
+}
+
+/// Has a client of ours send messages, and compares what comes back.
+fn exchange(settings: Settings, messages: Vec<Message>) {
+    let server = serve(settings);
+    let manners =
+        Manners { greetings: messages.clone(), closes_after: Some(messages.len()), ..Manners::default() };
+    let (mut socket, heard) = build(manners, settings);
+    socket = socket.with_client_tls(anyone());
+    socket.connect(url(&server).parse().unwrap()).unwrap();
+    drop(socket.run().unwrap());
+    let heard: Vec<Heard> = heard.iter().collect();
+    assert!(heard[0].is_open(), "{:?}", heard[0]);
+    assert_eq!(heard.len(), messages.len() + 3);
+    assert!(heard[1..].iter().zip(&messages).all(|(heard, sent)| *heard == Heard::Message(sent.clone())));
+    assert_eq!(heard[messages.len() + 1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+}
+
+#[test]
+fn messages_of_16_mib_come_back() {
+    let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
+    let data: Vec<u8> =
+        (0..16 << 20).map(|at: u32| at.to_le_bytes()[usize::from(at.is_multiple_of(3))]).collect();
+    exchange(settings, vec![Message::binary(data.clone()), Message::binary(data)]);
+    exchange(Settings { fragment_size: 16 << 20, ..settings }, vec![Message::binary(vec![9; 16 << 20])]);
+}
+
+#[test]
+fn many_small_messages_come_back_in_order() {
+    exchange(
+        Settings::default(),
+        (0..5_000).map(|number| Message::text(format!("number {number}"))).collect(),
+    );
+    let fragments = Settings { fragment_size: 3, ..Settings::default() };
+    exchange(fragments, (0..500).map(|number| Message::text(format!("number {number}"))).collect());
+}
+
+#[test]
+fn everyone_hears_what_is_said_to_all() {
+    let server = serve(Settings::default());
+    let mut clients: Vec<Raw> = (0..20).map(|_| Raw::connect(server.address, &anyone())).collect();
+    let large = "x".repeat(100_000);
+    for text in ["hello", &large] {
+        server.everyone().send(text).unwrap();
+        for client in &mut clients {
+            let mut whole = Vec::new();
+            while whole.len() < text.len() {
+                whole.extend(client.receive().into_data());
+            }
+            assert_eq!(whole, text.as_bytes());
+        }
+    }
+    for client in &mut clients {
+        client.send(Frame::ping(b"are you there".to_vec()));
+        assert_eq!(client.receive().opcode(), OpCode::Pong);
+        assert_eq!(client.close(), End::Clean);
+    }
+}
+
+#[test]
+fn who_finds_no_room_is_told_so_over_tls() {
+    let server = serve(Settings { max_connections: 1, ..Settings::default() });
+    let _first = Raw::connect(server.address, &anyone());
+    let mut second = Raw::new(anyone().connect("localhost", tcp(server.address)).unwrap());
+    assert_eq!(second.request_status(), 503);
+}
+
+#[test]
+fn a_plain_client_and_an_encrypted_one_share_a_loop() {
+    let plain = Server::start(echo(), Settings::default(), |socket| socket);
+    let encrypted = serve(Settings::default());
+    let (mut socket, heard) =
+        build(Manners { closes_after: Some(0), ..Manners::default() }, Settings::default());
+    socket = socket.with_client_tls(anyone());
+    socket.connect(format!("ws://127.0.0.1:{}", plain.address.port()).parse().unwrap()).unwrap();
+    socket.connect(url(&encrypted).parse().unwrap()).unwrap();
+    drop(socket.run().unwrap());
+    let mut versions: Vec<&str> = heard
+        .iter()
+        .filter_map(|heard| match heard {
+            Heard::Open { version, .. } => Some(version),
+            _ => None,
+        })
+        .collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ["TLSv1.3", "none"]);
+}
+
+#[test]
+fn connections_come_and_go_without_leaving_anything() {
+    let server = serve(Settings { max_connections: 8, ..Settings::default() });
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url(&server);
+            thread::spawn(move || {
+                for _ in 0..25 {
+                    let manners = Manners { closes_after: Some(0), ..Manners::default() };
+                    let heard = visit(&url, manners, Some(anyone()));
+                    assert!(heard[0].is_open() && heard.len() == 3, "{heard:?}");
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    let mut counts = [0; 3];
+    while counts[2] < 100 {
+        match server.heard.recv_timeout(PATIENCE).unwrap() {
+            Heard::Open { .. } => counts[0] += 1,
+            Heard::Close(code) => {
+                assert_eq!(code, CloseCode::Normal);
+                counts[1] += 1;
+            }
+            Heard::Lost => counts[2] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(counts, [100, 100, 100]);
+    server.assert_idle();
+}

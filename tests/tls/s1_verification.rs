@@ -1,0 +1,138 @@
+//! S1: whom a client believes.
+
+use std::process::Command;
+
+use openssl::ssl::SslConnector;
+use sockeye::{ClientTls, ServerTls, Settings};
+
+use crate::authority::{Authority, Folder, Identity, Use, Wish};
+use crate::loops::{Heard, Server, build, echo, polite, visit};
+use crate::raw::acceptor;
+
+fn serve(identity: &Identity) -> Server {
+    Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(identity)))
+}
+
+fn trusting(root: &Authority) -> SslConnector {
+    let folder = Folder::new();
+    ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().into()
+}
+
+/// What a client hears that trusts the root, of a server with this certificate, at this host.
+fn meet(root: &Authority, identity: &Identity, host: &str) -> Vec<Heard> {
+    let server = serve(identity);
+    visit(&format!("wss://{host}:{}/", server.address.port()), polite(), Some(trusting(root)))
+}
+
+fn assert_refused(heard: &[Heard], reason: &str) {
+    let [Heard::Error("SslHandshake", text), Heard::Lost] = heard else {
+        panic!("{reason}: exactly one error of the handshake must be told: {heard:?}");
+    };
+    assert!(text.contains(reason), "{reason}: {text}");
+}
+
+#[test]
+fn s1_a_valid_certificate_is_accepted_for_its_names_and_addresses() {
+    let root = Authority::root("root");
+    let identity = root.issue(&Wish::default());
+    for host in ["localhost", "127.0.0.1"] {
+        let heard = meet(&root, &identity, host);
+        assert!(heard[0].is_open() && heard.len() == 3, "{host}: {heard:?}");
+    }
+    let wild = root.issue(&Wish { names: &["*.localhost"], ..Wish::default() });
+    assert_refused(&meet(&root, &wild, "localhost"), "hostname mismatch");
+}
+
+#[test]
+fn s1_an_absolute_name_is_the_same_name() {
+    let root = Authority::root("root");
+    let server = serve(&root.issue(&Wish::default()));
+    let (socket, heard) = build(polite(), Settings::default());
+    let mut socket = socket.with_client_tls(trusting(&root));
+    let stream = std::net::TcpStream::connect(server.address).unwrap();
+    socket.connect_stream("wss://localhost./".parse().unwrap(), stream).unwrap();
+    drop(socket.run().unwrap());
+    let heard: Vec<Heard> = heard.iter().collect();
+    assert!(heard[0].is_open() && heard.len() == 3, "{heard:?}");
+}
+
+#[test]
+fn s1_what_is_not_valid_is_refused_and_told_once() {
+    let root = Authority::root("root");
+    let issue = |wish: &Wish<'_>| root.issue(wish);
+    let expired = issue(&Wish { valid: -10..-1, ..Wish::default() });
+    assert_refused(&meet(&root, &expired, "localhost"), "certificate has expired");
+    let early = issue(&Wish { valid: 1..2, ..Wish::default() });
+    assert_refused(&meet(&root, &early, "localhost"), "certificate is not yet valid");
+    let other = issue(&Wish { names: &["example.com"], ..Wish::default() });
+    assert_refused(&meet(&root, &other, "localhost"), "hostname mismatch");
+    let elsewhere = issue(&Wish { addresses: &["192.0.2.1"], ..Wish::default() });
+    assert_refused(&meet(&root, &elsewhere, "127.0.0.1"), "IP address mismatch");
+    let only_name = issue(&Wish { addresses: &[], ..Wish::default() });
+    assert_refused(&meet(&root, &only_name, "127.0.0.1"), "IP address mismatch");
+    let for_clients = issue(&Wish { usage: Use::Client, ..Wish::default() });
+    // The wording of OpenSSL 1.1 and 3 differs.
+    assert_refused(&meet(&root, &for_clients, "localhost"), "certificate purpose");
+}
+
+#[test]
+fn s1_a_chain_must_lead_to_a_trusted_root() {
+    let root = Authority::root("root");
+    let intermediate = root.intermediate("intermediate");
+    let identity = intermediate.issue(&Wish::default());
+    let heard = meet(&root, &identity, "localhost");
+    assert!(heard[0].is_open(), "{heard:?}");
+
+    let incomplete = Identity { chain: Vec::new(), ..intermediate.issue(&Wish::default()) };
+    assert_refused(&meet(&root, &incomplete, "localhost"), "unable to get local issuer certificate");
+    assert_refused(&meet(&Authority::root("root of others"), &identity, "localhost"), "certificate");
+    let own = Authority::root("localhost").into_identity();
+    assert_refused(&meet(&root, &own, "localhost"), "self");
+}
+
+#[test]
+fn s1_wss_urls_work_without_any_configuration() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let server = serve(&root.issue(&Wish::default()));
+    let url = format!("wss://localhost:{}/", server.address.port());
+    let connects = |roots: &std::path::Path| {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "s1_verification::s1_the_default_client", "--ignored"]);
+        child.env("SSL_CERT_FILE", roots).env("TLS_TEST_URL", &url).output().unwrap().status.success()
+    };
+    assert!(connects(&root.write(&folder)));
+    assert!(!connects(&Authority::root("root of others").write(&folder)));
+}
+
+#[test]
+#[ignore = "the test above runs it, with other trust roots in the environment"]
+fn s1_the_default_client() {
+    let url = std::env::var("TLS_TEST_URL").unwrap();
+    let connected = sockeye::connect(url, |out: sockeye::Sender| {
+        out.send("hello").unwrap();
+        move |_| out.close(sockeye::CloseCode::Normal)
+    });
+    assert!(connected.is_ok(), "{connected:?}");
+}
+
+#[test]
+fn s1_connect_returns_why_the_server_is_not_believed() {
+    let server = serve(&Authority::root("root").issue(&Wish::default()));
+    let url = format!("wss://localhost:{}/", server.address.port());
+    let err = sockeye::connect(url, |_| |_| Ok(())).unwrap_err();
+    assert!(matches!(err.kind, sockeye::ErrorKind::Ssl(_)), "{err:?}");
+    assert!(err.to_string().contains("unable to get local issuer certificate"), "{err}");
+}
+
+#[test]
+fn s1_files_that_cannot_be_used_are_named() {
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let (chain, key) = root.issue(&Wish::default()).write(&folder);
+    let (_, foreign) = root.issue(&Wish::default()).write(&folder);
+    let err = ServerTls::from_pem_files(&chain, &foreign).unwrap_err();
+    assert!(err.to_string().contains(foreign.to_str().unwrap()), "{err}");
+    let err = ServerTls::from_pem_files(&key, &key).unwrap_err();
+    assert!(err.to_string().contains("certificate chain"), "{err}");
+    let err = ClientTls::new().unwrap().trust("missing.pem").unwrap_err();
+    assert!(err.to_string().contains("missing.pem"), "{err}");
+}

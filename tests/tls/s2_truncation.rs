@@ -1,0 +1,142 @@
+//! S2: what is cut off is not complete, and what is complete says so.
+
+use std::net::{Shutdown, TcpListener};
+use std::thread;
+
+use openssl::ssl::SslConnector;
+use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
+
+use crate::authority::{Authority, Identity, Wish};
+use crate::loops::{Heard, Manners, Server, echo, polite, visit};
+use crate::raw::{End, Raw, acceptor, anyone, tcp, trusting};
+
+fn certificate() -> (Authority, Identity) {
+    let root = Authority::root("root");
+    let identity = root.issue(&Wish::default());
+    (root, identity)
+}
+
+fn serve() -> (Server, SslConnector) {
+    let (root, identity) = certificate();
+    let server =
+        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity)));
+    (server, trusting(&root).build())
+}
+
+/// Lets a client of ours talk to a server by hand.
+fn with_client(manners: Manners, serve: impl FnOnce(Raw) + Send + 'static) -> Vec<Heard> {
+    let (root, identity) = certificate();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = thread::spawn(move || serve(Raw::accept(&listener, &acceptor(&identity))));
+    let heard = visit(&format!("wss://localhost:{port}"), manners, Some(trusting(&root).build()));
+    serving.join().unwrap();
+    heard
+}
+
+#[test]
+fn s2_a_client_that_cuts_tcp_off_is_lost() {
+    let (server, connector) = serve();
+    let mut client = Raw::connect(server.address, &connector);
+    client.send_text("hello");
+    assert_eq!(client.receive_text(), "hello");
+    client.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    client.end();
+    assert!(server.next().is_open());
+    assert_eq!(server.next(), Heard::Message("hello".into()));
+    assert_eq!(server.next(), Heard::Close(CloseCode::Abnormal));
+    assert_eq!(server.next(), Heard::Lost);
+}
+
+#[test]
+fn s2_a_client_that_ends_tls_without_a_close_frame_is_lost() {
+    let (server, connector) = serve();
+    let mut client = Raw::connect(server.address, &connector);
+    client.stream.shutdown().unwrap();
+    client.end();
+    assert!(server.next().is_open());
+    assert_eq!(server.next(), Heard::Close(CloseCode::Abnormal));
+    assert_eq!(server.next(), Heard::Lost);
+}
+
+#[test]
+fn s2_a_server_ends_tls_after_a_clean_close() {
+    let (server, connector) = serve();
+    let mut client = Raw::connect(server.address, &connector);
+    assert_eq!(client.close(), End::Clean);
+    assert!(server.next().is_open());
+    assert_eq!(server.next(), Heard::Close(CloseCode::Normal));
+    client.stream.shutdown().unwrap();
+    drop(client);
+    assert_eq!(server.next(), Heard::Lost);
+}
+
+#[test]
+fn s2_a_server_ends_tls_after_a_page() {
+    use std::io::{Read, Write};
+    let (server, connector) = serve();
+    let mut stream = connector.connect("localhost", tcp(server.address)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // The crate reports the end of TCP alone as one, too: the state tells the difference.
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+    assert!(stream.get_shutdown().contains(openssl::ssl::ShutdownState::RECEIVED));
+}
+
+#[test]
+fn s2_a_server_that_cuts_tcp_off_is_lost() {
+    let heard = with_client(Manners::default(), |mut server| {
+        server.send_text("hello");
+        server.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+        server.end();
+    });
+    assert!(heard[0].is_open());
+    let rest = [Heard::Message("hello".into()), Heard::Close(CloseCode::Abnormal), Heard::Lost];
+    assert_eq!(heard[1..], rest);
+}
+
+#[test]
+fn s2_a_message_that_is_cut_off_is_not_delivered() {
+    let heard = with_client(Manners::default(), |mut server| {
+        server.send(Frame::message(b"beginning".to_vec(), OpCode::Text, false));
+        server.stream.get_ref().shutdown(Shutdown::Both).unwrap();
+    });
+    assert!(heard[0].is_open());
+    assert_eq!(heard[1..], [Heard::Close(CloseCode::Abnormal), Heard::Lost]);
+}
+
+#[test]
+fn s2_a_client_ends_tls_after_a_clean_close() {
+    let heard = with_client(polite(), |mut server| {
+        assert_eq!(server.receive().opcode(), OpCode::Close);
+        server.send(Frame::close(CloseCode::Normal, ""));
+        server.stream.shutdown().unwrap();
+        assert_eq!(server.end(), End::Clean);
+    });
+    assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+}
+
+#[test]
+fn s2_after_the_close_frames_a_server_need_not_end_tls() {
+    let heard = with_client(polite(), |mut server| {
+        assert_eq!(server.receive().opcode(), OpCode::Close);
+        server.send(Frame::close(CloseCode::Normal, ""));
+    });
+    assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+}
+
+#[test]
+fn s2_a_shutdown_says_goodbye_to_everyone() {
+    let (server, _) = serve();
+    let mut clients: Vec<Raw> = (0..5).map(|_| Raw::connect(server.address, &anyone())).collect();
+    server.everyone().send(Message::text("last words")).unwrap();
+    server.everyone().shutdown().unwrap();
+    for client in &mut clients {
+        assert_eq!(client.receive_text(), "last words");
+        let close = client.receive();
+        assert_eq!((close.opcode(), &close.payload()[..2]), (OpCode::Close, &1001_u16.to_be_bytes()[..]));
+        client.send(Frame::close(CloseCode::Away, ""));
+        assert_eq!(client.end(), End::Clean);
+    }
+}

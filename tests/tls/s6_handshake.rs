@@ -1,0 +1,224 @@
+//! S6, and H18: handshakes that come in pieces, as nonsense, or not at all.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye::Settings;
+
+use crate::authority::{Authority, Identity, Wish};
+use crate::loops::{Heard, Server, echo, polite, visit};
+use crate::raw::{Raw, acceptor, anyone, read_to_end, tcp};
+
+fn identity() -> Identity {
+    Authority::root("root").issue(&Wish::default())
+}
+
+/// A server with two slots, and little patience.
+fn serve() -> Server {
+    let settings =
+        Settings { max_connections: 2, handshake_timeout: Duration::from_millis(600), ..Settings::default() };
+    Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity())))
+}
+
+fn assert_serves(server: &Server) {
+    let mut client = Raw::connect(server.address, &anyone());
+    client.send_text("hello");
+    assert_eq!(client.receive_text(), "hello");
+    client.close();
+    drop(client);
+    server.wait_for(&Heard::Lost);
+}
+
+/// Writes in pieces.
+#[derive(Debug)]
+struct Pieces {
+    stream: TcpStream,
+    cut: Cut,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// A segment of TCP for each byte.
+    Segments,
+    /// A record of TLS for each byte of the first message.
+    Records,
+    None,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::mem::replace(&mut self.cut, Cut::None) {
+            Cut::Segments => {
+                for byte in bytes {
+                    self.stream.write_all(&[*byte])?;
+                    thread::yield_now();
+                }
+            }
+            Cut::Records => {
+                for byte in &bytes[5..] {
+                    self.stream.write_all(&[bytes[0], bytes[1], bytes[2], 0, 1, *byte])?;
+                }
+            }
+            Cut::None => self.stream.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn s6_a_client_hello_in_pieces_is_understood() {
+    let server =
+        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity())));
+    for cut in [Cut::Segments, Cut::Records] {
+        let stream = Pieces { stream: tcp(server.address), cut };
+        let stream = anyone().connect("localhost", stream).expect("the handshake succeeds");
+        drop(stream);
+    }
+    assert_serves(&server);
+}
+
+#[test]
+fn s6_nonsense_is_told_once_and_frees_its_slot() {
+    let server = serve();
+    let nonsense: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"\x16\x03\x01\xff\xff\x01",
+        b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
+        &[0xff; 5000],
+    ];
+    for bytes in nonsense.iter().cycle().take(30) {
+        let mut stream = tcp(server.address);
+        stream.write_all(bytes).unwrap();
+        let answer = read_to_end(&mut stream);
+        assert!(answer.len() < 100, "{answer:?}");
+        let heard = server.next();
+        assert!(matches!(heard, Heard::Error("SslHandshake", _)), "{bytes:?}: {heard:?}");
+        assert_eq!(server.next(), Heard::Lost);
+    }
+    server.assert_idle();
+    assert_serves(&server);
+}
+
+#[test]
+fn s6_who_goes_within_the_handshake_is_no_error() {
+    let server = serve();
+    for bytes in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        let mut stream = tcp(server.address);
+        stream.write_all(bytes).unwrap();
+        drop(stream);
+        assert_eq!(server.next(), Heard::Lost);
+    }
+    server.assert_idle();
+    assert_serves(&server);
+}
+
+#[test]
+fn s6_silence_ends_at_the_time_limit_and_others_are_served_meanwhile() {
+    let server = serve();
+    for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut silent = tcp(server.address);
+        silent.write_all(bytes).unwrap();
+        let began = Instant::now();
+        assert_serves(&server);
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        assert_eq!(read_to_end(&mut silent), b"");
+        assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_millis(3000), "{:?}", began.elapsed());
+        assert_eq!(server.next(), Heard::Lost);
+    }
+    server.assert_idle();
+}
+
+#[test]
+fn s6_the_time_limit_covers_both_handshakes() {
+    let server = serve();
+    let began = Instant::now();
+    let mut stream = anyone().connect("localhost", tcp(server.address)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_millis(500) && waited < Duration::from_millis(3000), "{waited:?}");
+}
+
+#[test]
+fn s6_a_server_without_tls_answers_a_client_hello_and_closes() {
+    let server = Server::start(echo(), Settings::default(), |socket| socket);
+    for _ in 0..5 {
+        assert!(anyone().connect("localhost", tcp(server.address)).is_err());
+    }
+    let heard = visit(&format!("wss://127.0.0.1:{}", server.address.port()), polite(), Some(anyone()));
+    assert!(matches!(heard[0], Heard::Error("SslHandshake", _)), "{heard:?}");
+    assert_eq!(heard[1..], [Heard::Lost]);
+    server.assert_idle();
+}
+
+/// What a client hears whose server does as it is told here.
+fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<Heard> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
+    let serving = thread::spawn(move || serves(listener.accept().unwrap().0));
+    let (mut socket, heard) = crate::loops::build(
+        polite(),
+        Settings { handshake_timeout: Duration::from_millis(600), ..Settings::default() },
+    );
+    socket = socket.with_client_tls(anyone());
+    socket.connect(url.parse().unwrap()).unwrap();
+    drop(socket.run().unwrap());
+    serving.join().unwrap();
+    heard.iter().collect()
+}
+
+#[test]
+fn s6_a_client_hears_once_that_its_server_does_not_speak_tls() {
+    let heard = visit_a_server_that(|mut stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        read_to_end(&mut stream);
+    });
+    assert!(matches!(heard[..], [Heard::Error("SslHandshake", _), Heard::Lost]), "{heard:?}");
+}
+
+#[test]
+fn s6_a_client_hears_once_that_its_server_has_gone() {
+    let heard = visit_a_server_that(drop);
+    assert!(matches!(heard[..], [Heard::Error("SslHandshake" | "Io", _), Heard::Lost]), "{heard:?}");
+    let heard = visit_a_server_that(|mut stream| {
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    assert!(matches!(heard[..], [Heard::Error("SslHandshake", _), Heard::Lost]), "{heard:?}");
+}
+
+#[test]
+fn s6_a_client_does_not_wait_for_ever_for_its_server() {
+    let began = Instant::now();
+    let heard = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
+    assert!(matches!(heard[..], [Heard::Error("Protocol", _), Heard::Lost]), "{heard:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn s6_a_shutdown_does_not_wait_for_handshakes() {
+    let server = serve();
+    let _silent = tcp(server.address);
+    let mut open = Raw::connect(server.address, &anyone());
+    open.close();
+    drop(open);
+    let began = Instant::now();
+    drop(server);
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
