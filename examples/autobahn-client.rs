@@ -3,10 +3,15 @@
 //!
 //! ```text
 //! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
-//! cargo run --release --example autobahn-client [URL] [FIRST] [LAST]
+//! cargo run --release --example autobahn-client [URL] [FIRST] [LAST] [--insecure]
 //! ```
+//!
+//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+#[path = "tls/client.rs"]
+mod tls;
 
 use std::cell::Cell;
 use std::env;
@@ -15,7 +20,7 @@ use sockeye::{Builder, Error, ErrorKind, Handler, Message, Result, Sender, Setti
 use url::Url;
 
 fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1);
+    let mut arguments = env::args().skip(1).filter(|argument| argument != "--insecure");
     let suite = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let suite = suite.trim_end_matches('/');
     let mut number = || arguments.next().map(|argument| argument.parse::<u32>()).transpose();
@@ -51,6 +56,9 @@ where
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
     let settings = Settings { max_message_size: 32 << 20, max_buffered: 64 << 20, ..Settings::default() };
     let mut socket = Builder::new().with_settings(settings).build(factory)?;
+    if env::args().any(|argument| argument == "--insecure") {
+        socket = tls::trust_anyone(socket)?;
+    }
     socket.connect(Url::parse(url).map_err(internal)?)?;
     socket.run()?;
     Ok(())

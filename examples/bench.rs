@@ -3,12 +3,16 @@
 //!
 //! ```text
 //! cargo run --release --example bench-server
-//! cargo run --release --example bench [URL] [CONNECTIONS] [MESSAGES] [BYTES]
+//! cargo run --release --example bench [URL] [CONNECTIONS] [MESSAGES] [BYTES] [--insecure]
 //! ```
 //!
 //! Default: 100 connections, 1000 messages each, of 20 bytes. The clock starts when all connections are open.
+//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+#[path = "tls/client.rs"]
+mod tls;
 
 use std::cell::RefCell;
 use std::env;
@@ -128,6 +132,9 @@ fn main() -> Result<()> {
     let settings = Settings { max_connections: plan.connections, ..Settings::default() };
     let racers = Racers { race: Rc::clone(&race), messages: plan.messages };
     let mut socket = Builder::new().with_settings(settings).build(racers)?;
+    if env::args().any(|argument| argument == "--insecure") {
+        socket = tls::trust_anyone(socket)?;
+    }
     for _ in 0..plan.connections {
         socket.connect(url.clone())?;
     }
@@ -159,7 +166,7 @@ fn report(race: &mut Race) -> Result<()> {
 }
 
 fn arguments() -> Result<(Url, Plan)> {
-    let mut arguments = env::args().skip(1);
+    let mut arguments = env::args().skip(1).filter(|argument| argument != "--insecure");
     let url = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let url = Url::parse(&url).map_err(|err| Error::new(ErrorKind::Internal, format!("{url}: {err}")))?;
     let mut number =

@@ -3,7 +3,10 @@
 //! ```sh
 //! cargo run --release --example chat                  # http://127.0.0.1:3012
 //! cargo run --release --example chat 0.0.0.0:8080     # for everyone in your network
+//! cargo run --release --features ssl --example chat -- --tls     # https://127.0.0.1:3012
 //! ```
+//!
+//! With `--tls` it makes a certificate itself, which your browser warns of.
 //!
 //! Open the page in two tabs and talk to yourself. Ctrl-C says goodbye to everyone (close code 1001) and ends.
 //!
@@ -22,6 +25,8 @@ mod guest;
 mod hall;
 mod limits;
 mod page;
+#[path = "../tls/server.rs"]
+mod tls;
 mod wire;
 mod words;
 
@@ -37,14 +42,15 @@ use crate::hall::Hall;
 
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".to_owned());
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scheme = if arguments.iter().any(|argument| argument == "--tls") { "https" } else { "http" };
 
     // Every callback comes on the thread that runs the loop, so the connections can share plain `Rc` state.
     let hall = Rc::new(RefCell::new(Hall::new()));
-    let server = Builder::new()
-        .with_settings(limits::settings())
-        .build(|out| Guest::new(out, Rc::clone(&hall)))?
-        .bind(address.as_str())?;
+    let server =
+        Builder::new().with_settings(limits::settings()).build(|out| Guest::new(out, Rc::clone(&hall)))?;
+    let server = tls::encrypt_if_asked(server, &mut arguments)?
+        .bind(arguments.first().map_or("127.0.0.1:3012", String::as_str))?;
 
     let everyone = server.broadcaster();
     ctrlc::set_handler(move || {
@@ -53,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
 
-    writeln!(io::stdout(), "Chat on http://{} (Ctrl-C ends it)", server.local_addr()?)?;
+    writeln!(io::stdout(), "Chat on {scheme}://{} (Ctrl-C ends it)", server.local_addr()?)?;
     server.run()?;
     writeln!(io::stdout(), "Goodbye.")?;
     Ok(())

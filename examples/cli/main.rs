@@ -1,7 +1,7 @@
 //! A WebSocket client for the terminal and for pipes: what is typed is sent, what arrives is shown.
 //!
 //! ```text
-//! cargo run --example cli -- [URL] [--protocol NAME]... [--header 'NAME: VALUE']... [--ping SECS] [--linger SECS] [--quiet]
+//! cargo run --example cli -- [URL] [--protocol NAME]... [--header 'NAME: VALUE']... [--ping SECS] [--linger SECS] [--insecure] [--quiet]
 //! printf 'one\ntwo\n' | cargo run --example cli -- ws://127.0.0.1:3012
 //! ```
 //!
@@ -13,6 +13,8 @@
 mod input;
 mod options;
 mod session;
+#[path = "../tls/client.rs"]
+mod tls;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -55,6 +57,9 @@ fn main() -> Result<(), Failure> {
     let mut socket = WebSocket::new(|out: Sender| {
         Session::new(out, Rc::clone(&options), Rc::clone(&ending), Arc::clone(&connection))
     })?;
+    if options.insecure {
+        socket = tls::trust_anyone(socket)?;
+    }
     socket.connect(url)?;
     socket.run()?;
     ending.borrow().judge().map_err(Failure)

@@ -12,6 +12,7 @@ URL                      where to connect to [ws://127.0.0.1:3012]
 --header 'NAME: VALUE'   sends a header with the request; may be given several times
 --ping SECS              pings the server that often
 --linger SECS            when the input has ended, waits that long for answers [2]
+--insecure               does not verify the certificate of a wss server
 --quiet                  shows messages and errors only
 --help                   shows this";
 
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) ping: Option<Duration>,
     pub(crate) linger: Duration,
     pub(crate) quiet: bool,
+    pub(crate) insecure: bool,
 }
 
 impl Options {
@@ -39,7 +41,7 @@ impl Options {
         let mut url = None;
         let mut protocols = Vec::new();
         let mut headers = Vec::new();
-        let (mut ping, mut linger, mut quiet) = (None, Duration::from_secs(2), false);
+        let (mut ping, mut linger, mut quiet, mut insecure) = (None, Duration::from_secs(2), false, false);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
@@ -48,6 +50,7 @@ impl Options {
                 "--ping" => ping = Some(seconds(&value()?)?),
                 "--linger" => linger = seconds(&value()?)?,
                 "--quiet" => quiet = true,
+                "--insecure" => insecure = true,
                 "--help" | "-h" => return Ok(None),
                 _ if argument.starts_with('-') => return Err(format!("{argument} is not known\n\n{USAGE}")),
                 _ if url.is_some() => return Err(format!("one URL is enough, and {argument} is the second")),
@@ -55,7 +58,7 @@ impl Options {
             }
         }
         let url = address(url.as_deref().unwrap_or("ws://127.0.0.1:3012"))?;
-        Ok(Some(Self { url, protocols, headers, ping, linger, quiet }))
+        Ok(Some(Self { url, protocols, headers, ping, linger, quiet, insecure }))
     }
 }
 
