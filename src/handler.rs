@@ -104,7 +104,7 @@ pub trait Handler {
     /// Called for every error: one that a method of this handler returned, one that the peer caused, and a connection
     /// that could not be made.
     fn on_error(&mut self, err: Error) {
-        error!("{err:?}");
+        error!("{err}");
     }
 
     /// Called when a server has received a request; the response decides what becomes of it.
