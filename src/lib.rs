@@ -40,9 +40,22 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
+//! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
+//! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
-//! their own. Neither build needs a C compiler or a library of the system.
+//! their own. Only the two features of TLS need a C library, or a C compiler.
+//!
+//! # TLS
+//!
+//! With the feature `ssl` a client connects to `wss://` URLs as to others; the certificate of the server is verified, by
+//! the trust roots of the system, for the host of the URL, be that a name or an IP address.
+//! [`WebSocket::with_client_tls`] is for other roots, and for clients that have a certificate themselves. A server gets
+//! its certificate by [`WebSocket::with_server_tls`], and another one while it runs by [`ServerTls::replace`].
+//!
+//! TLS 1.2 and 1.3, ALPN `http/1.1`, no renegotiation. The handshake belongs to the opening: it does not block the loop,
+//! and [`Settings::handshake_timeout`] covers both. Where TLS is not ended properly, the connection is lost
+//! ([`CloseCode::Abnormal`]), unless both Close frames were exchanged before.
 //!
 //! # Conformance
 //!
@@ -54,11 +67,8 @@
 //! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone.
 
 #![cfg_attr(
-    not(feature = "reactor"),
-    allow(
-        rustdoc::broken_intra_doc_links,
-        reason = "this page is about the loop, which this build does without"
-    )
+    not(all(feature = "reactor", feature = "ssl")),
+    allow(rustdoc::broken_intra_doc_links, reason = "this page is also about what this build does without")
 )]
 
 mod close;
