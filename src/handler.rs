@@ -160,17 +160,20 @@ pub trait Handler {
     /// Called for every frame that comes, control frames included, its payload unmasked. The frame that is returned is
     /// acted on; `None` hides it, also from the protocol: a Ping is not answered then, a Close not either.
     ///
-    /// Reserved bits reach a handler only if it has negotiated an extension.
+    /// The frame is as it came over the wire: with compression, the first frame of a compressed message has RSV1, and the
+    /// payloads of all its frames are compressed; they are inflated after this call. Who hides or changes such a frame has
+    /// to see to it that what follows can still be inflated. Other reserved bits reach a handler only if it has
+    /// negotiated an extension of its own.
     ///
     /// # Errors
     ///
-    /// As in the table above. The default refuses reserved bits with `Protocol`.
+    /// As in the table above. The default refuses reserved bits with `Protocol`, except the RSV1 of compression.
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         without_reserved_bits(frame)
     }
 
-    /// Called for every frame that is to be sent, control frames included, before it is cut into fragments and masked.
-    /// The frame that is returned is sent; `None` drops it.
+    /// Called for every frame that is to be sent, control frames included, before it is compressed, cut into fragments,
+    /// and masked. The frame that is returned is sent; `None` drops it.
     ///
     /// # Errors
     ///
@@ -237,7 +240,7 @@ pub trait Handler {
 }
 
 fn without_reserved_bits(frame: Frame) -> Result<Option<Frame>> {
-    if frame.has_rsv1() || frame.has_rsv2() || frame.has_rsv3() {
+    if frame.has_foreign_bits() {
         return Err(ProtocolError::ReservedBits.into());
     }
     Ok(Some(frame))

@@ -2,6 +2,7 @@
 //!
 //! ```no_run
 //! // An echo server. Any browser, and any other client, can talk to it.
+//! # #[cfg(feature = "reactor")]
 //! sockeye::listen("127.0.0.1:3012", |out| {
 //!     move |msg| {
 //!         println!("received {msg}");
@@ -42,6 +43,7 @@
 //! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
 //! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
 //! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
+//! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`] |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
 //! their own. Only the two features of TLS need a C library, or a C compiler.
@@ -59,8 +61,8 @@
 //!
 //! # Conformance
 //!
-//! The whole of RFC 6455, in both roles, strictly: the Autobahn test suite passes without an exception list. Where the
-//! code obeys a MUST, it names the section.
+//! The whole of RFC 6455, and of RFC 7692 with compression, in both roles, strictly: the Autobahn test suite passes without
+//! an exception list. Where the code obeys a MUST, it names the section.
 //!
 //! # Portability
 //!
@@ -112,7 +114,7 @@ pub use handler::Handler;
 pub use handshake::Handshake;
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response};
-pub use protocol::{Frame, OpCode};
+pub use protocol::{Deflate, Frame, OpCode};
 #[cfg(feature = "reactor")]
 pub use reactor::{Builder, WebSocket};
 #[cfg(feature = "reactor")]

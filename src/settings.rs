@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::Origins;
-use crate::protocol::{Answers, Config};
+use crate::protocol::{Answers, Config, Deflate};
 
 /// Whether this build can encrypt.
 const HAS_TLS: bool = cfg!(feature = "ssl");
@@ -96,7 +96,7 @@ pub struct Settings {
     /// waiting for more would only delay it. Default true.
     pub tcp_nodelay: bool,
 
-    /// Longest message, its fragments joined; beyond it 1009, before the excess is stored. Default 16 MiB.
+    /// Longest message, its fragments joined and inflated; beyond it 1009, before the excess is stored. Default 16 MiB.
     pub max_message_size: usize,
     /// Longest head of a request or response; beyond it a server answers 431. Default 16 KiB.
     pub max_head_size: usize,
@@ -125,6 +125,9 @@ pub struct Settings {
     /// The subprotocols that a server supports, the best first: the first that the client offers is chosen. Those that a
     /// client offers. A handler that sets its own is left alone. Default none.
     pub subprotocols: &'static [&'static str],
+    /// Compression of messages, permessage-deflate (RFC 7692): servers accept it, clients offer it. It needs the feature
+    /// `permessage-deflate`. Default none.
+    pub deflate: Option<Deflate>,
     /// Whose word about a client's address is believed, by [`Handshake::remote_addr`](crate::Handshake::remote_addr).
     /// Default nobody's.
     pub trusted_proxies: TrustedProxies,
@@ -222,6 +225,7 @@ impl Default for Settings {
             ping_interval: None,
             origins: Origins::Any,
             subprotocols: &[],
+            deflate: None,
             trusted_proxies: TrustedProxies::None,
             max_redirects: 0,
             catch_panics: false,
@@ -268,6 +272,9 @@ impl Settings {
         if u32::try_from(self.max_connections).is_err() {
             return Err(refused("Settings::max_connections must fit into 32 bits".to_owned()));
         }
+        if let Some(name) = self.deflate.and_then(|deflate| deflate.nonsense()) {
+            return Err(refused(format!("Settings::deflate is out of range: {name}")));
+        }
         if self.encrypt_server && !HAS_TLS {
             return Err(refused("Settings::encrypt_server needs the feature `ssl`".to_owned()));
         }
@@ -293,6 +300,7 @@ impl Settings {
             method_strict: self.method_strict,
             origins: self.origins,
             subprotocols: self.subprotocols,
+            deflate: self.deflate,
             handshake_timeout: self.handshake_timeout,
             close_timeout: self.close_timeout,
             idle_timeout: self.idle_timeout,

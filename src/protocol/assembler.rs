@@ -1,5 +1,6 @@
 //! Frames to messages (§5.4), within the limits.
 
+use super::deflate::Codec;
 use super::frame::{Frame, Payload, len64};
 use super::header::{OpCode, Room};
 use super::utf8::Utf8;
@@ -13,7 +14,9 @@ const MAX_EMPTY_FRAGMENTS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Assembler {
     content: Content,
-    /// Bytes of payload that have come.
+    /// Whether the fragments are compressed (RFC 7692 §6.2).
+    is_compressed: bool,
+    /// Bytes of the message that have come, inflated.
     received: usize,
     fragments: usize,
     empty: usize,
@@ -44,12 +47,14 @@ fn checked_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
     simdutf8::basic::from_utf8(&bytes).map(str::to_owned).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
-/// What the message in progress, or the next one if there is none, may still take.
-pub(crate) fn room(message: Option<&Assembler>, config: &Config) -> Room {
+/// What the message in progress, or the next one if there is none, may still take on the wire; `slack` more if it is
+/// compressed.
+pub(crate) fn room(message: Option<&Assembler>, config: &Config, slack: u64) -> Room {
+    let slack = if message.is_some_and(|message| message.is_compressed) { slack } else { 0 };
     let (received, fragments, empty) =
         message.map_or((0, 0, 0), |message| (message.received, message.fragments, message.empty));
     Room {
-        bytes: len64(config.max_message_size.saturating_sub(received)),
+        bytes: len64(config.max_message_size.saturating_sub(received)).saturating_add(slack),
         fragments: max_fragments(config).saturating_sub(fragments),
         empty_fragments: MAX_EMPTY_FRAGMENTS.saturating_sub(empty),
     }
@@ -61,50 +66,105 @@ fn max_fragments(config: &Config) -> usize {
 }
 
 impl Assembler {
-    /// Begins a message with its first fragment.
-    pub(crate) fn begin(frame: Frame, config: &Config) -> Result<Self, ProtocolError> {
+    /// Begins a message with its first fragment, which says whether it is compressed.
+    pub(crate) fn begin(
+        frame: Frame,
+        mut codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<Self, ProtocolError> {
         let content = match frame.opcode() {
             OpCode::Text => Content::Text(String::new(), Utf8::default()),
             _ => Content::Binary(Vec::new()),
         };
-        let mut assembler = Self { content, received: 0, fragments: 0, empty: 0 };
-        assembler.push(frame, config)?;
+        let mut is_compressed = false;
+        if let Some(codec) = codec.as_mut().filter(|_| frame.has_rsv1()) {
+            codec.begin();
+            is_compressed = true;
+        }
+        let mut assembler = Self { content, is_compressed, received: 0, fragments: 0, empty: 0 };
+        assembler.push(frame, codec, config)?;
         Ok(assembler)
     }
 
     /// Adds a fragment, the first one included.
-    pub(crate) fn push(&mut self, frame: Frame, config: &Config) -> Result<(), ProtocolError> {
+    pub(crate) fn push(
+        &mut self,
+        frame: Frame,
+        codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<(), ProtocolError> {
         self.count(frame.as_slice().is_empty(), config)?;
-        self.received = self.received.saturating_add(frame.as_slice().len());
-        if self.received > config.max_message_size {
-            return Err(ProtocolError::MessageTooLong);
+        let most = config.max_message_size;
+        if let Some(codec) = codec.filter(|_| self.is_compressed) {
+            // It will be that long at least, if it was worth compressing.
+            self.reserve(frame.as_slice().len(), most);
+            let room = most.saturating_sub(self.received);
+            return codec.inflate(frame.as_slice(), room, &mut |part| self.take(part, most));
         }
         match &mut self.content {
-            Content::Text(text, utf8) => utf8.feed(frame.as_slice(), |part| text.push_str(part)),
-            Content::Binary(bytes) if bytes.is_empty() => {
+            Content::Binary(bytes) if bytes.is_empty() && frame.as_slice().len() <= most => {
+                self.received = frame.as_slice().len();
                 *bytes = frame.into_data();
                 Ok(())
             }
+            _ => self.take(frame.as_slice(), most),
+        }
+    }
+
+    /// Adds a part of the message, up to the longest that it may be.
+    fn take(&mut self, part: &[u8], most: usize) -> Result<(), ProtocolError> {
+        let received = self.received.saturating_add(part.len());
+        if received > most {
+            return Err(ProtocolError::MessageTooLong);
+        }
+        self.reserve(part.len(), most);
+        self.received = received;
+        match &mut self.content {
+            Content::Text(text, utf8) => utf8.feed(part, |part| text.push_str(part)),
             Content::Binary(bytes) => {
-                bytes.extend_from_slice(frame.as_slice());
+                bytes.extend_from_slice(part);
                 Ok(())
+            }
+        }
+    }
+
+    /// Makes room for more bytes that have come: twice what there was, but no more than for the longest message.
+    fn reserve(&mut self, more: usize, most: usize) {
+        let needed = self.received.saturating_add(more).min(most);
+        let grown = |capacity: usize| {
+            if needed <= capacity { capacity } else { capacity.saturating_mul(2).clamp(needed, most) }
+        };
+        match &mut self.content {
+            Content::Text(text, _) => {
+                text.reserve_exact(grown(text.capacity()).saturating_sub(text.len()));
+            }
+            Content::Binary(bytes) => {
+                bytes.reserve_exact(grown(bytes.capacity()).saturating_sub(bytes.len()));
             }
         }
     }
 
     /// Ends the message.
-    pub(crate) fn finish(self) -> Result<Message, ProtocolError> {
+    pub(crate) fn finish(
+        mut self,
+        codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<Message, ProtocolError> {
+        if let Some(codec) = codec.filter(|_| self.is_compressed) {
+            codec.finish(&mut |part| self.take(part, config.max_message_size))?;
+        }
         match self.content {
             Content::Text(text, utf8) => utf8.finish().map(|()| Message::Text(text)),
             Content::Binary(bytes) => Ok(Message::Binary(bytes)),
         }
     }
 
-    /// Where the text stands, for who checks the next fragment while it is arriving; `None` for bytes.
+    /// Where the text stands, for who checks the next fragment while it is arriving; `None` for bytes, and for what is
+    /// text only when it is inflated.
     pub(crate) fn utf8(&self) -> Option<Utf8> {
         match &self.content {
-            Content::Text(_, utf8) => Some(*utf8),
-            Content::Binary(_) => None,
+            Content::Text(_, utf8) if !self.is_compressed => Some(*utf8),
+            Content::Text(..) | Content::Binary(_) => None,
         }
     }
 
@@ -126,7 +186,7 @@ mod tests {
         (1..)
             .find(|_| {
                 let frame = Frame::message(payload.to_vec(), OpCode::Continue, false);
-                assembler.push(frame, config) == Err(ProtocolError::TooManyFragments)
+                assembler.push(frame, None, config) == Err(ProtocolError::TooManyFragments)
             })
             .unwrap_or(0)
     }
@@ -135,7 +195,7 @@ mod tests {
     fn m4_fragments_are_counted() {
         let config = Config::default();
         let first = Frame::message(b"x".to_vec(), OpCode::Binary, false);
-        let mut assembler = Assembler::begin(first, &config).unwrap();
+        let mut assembler = Assembler::begin(first, None, &config).unwrap();
         assert_eq!(push_many(&mut assembler, b"x", &config), config.max_message_size / 64);
     }
 
@@ -143,7 +203,7 @@ mod tests {
     fn m5_empty_fragments_are_counted() {
         let config = Config::default();
         let first = Frame::message(Vec::new(), OpCode::Text, false);
-        let mut assembler = Assembler::begin(first, &config).unwrap();
+        let mut assembler = Assembler::begin(first, None, &config).unwrap();
         assert_eq!(push_many(&mut assembler, b"", &config), MAX_EMPTY_FRAGMENTS);
     }
 
@@ -151,9 +211,9 @@ mod tests {
     fn m5_a_fragment_costs_nothing_beside_its_payload() {
         let config = Config::default();
         let first = Frame::message(vec![0; 1000], OpCode::Binary, false);
-        let mut assembler = Assembler::begin(first, &config).unwrap();
+        let mut assembler = Assembler::begin(first, None, &config).unwrap();
         for _ in 0..60_000 {
-            assembler.push(Frame::message(b"x".to_vec(), OpCode::Continue, false), &config).unwrap();
+            assembler.push(Frame::message(b"x".to_vec(), OpCode::Continue, false), None, &config).unwrap();
         }
         let Content::Binary(bytes) = &assembler.content else { unreachable!("it began as binary") };
         assert!(bytes.capacity() <= 2 * bytes.len() + 64, "{} for {}", bytes.capacity(), bytes.len());
@@ -163,9 +223,9 @@ mod tests {
     fn m3_the_limit_is_inclusive() {
         let config = Config { max_message_size: 10, ..Config::default() };
         let first = Frame::message(vec![0; 6], OpCode::Binary, false);
-        let mut assembler = Assembler::begin(first, &config).unwrap();
-        assert!(assembler.push(Frame::message(vec![0; 4], OpCode::Continue, false), &config).is_ok());
-        let more = assembler.push(Frame::message(vec![0; 1], OpCode::Continue, false), &config);
+        let mut assembler = Assembler::begin(first, None, &config).unwrap();
+        assert!(assembler.push(Frame::message(vec![0; 4], OpCode::Continue, false), None, &config).is_ok());
+        let more = assembler.push(Frame::message(vec![0; 1], OpCode::Continue, false), None, &config);
         assert_eq!(more, Err(ProtocolError::MessageTooLong));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Deflate;
 use super::handshake::Origins;
 
 /// The limits and rules of a [`Connection`](super::Connection); one value serves any number of them.
@@ -35,6 +36,8 @@ pub struct Config {
     pub origins: Origins,
     /// The subprotocols that a server supports, best first; those that a client offers. Default none.
     pub subprotocols: &'static [&'static str],
+    /// Compression of messages, permessage-deflate (RFC 7692): a client offers it, a server accepts it. Default none.
+    pub deflate: Option<Deflate>,
     /// How long the opening handshake may take. Default 10 s.
     pub handshake_timeout: Duration,
     /// How long the peer may take to answer a Close frame, and the server to close TCP after it (§7.1.1). Default 10 s.
@@ -73,6 +76,7 @@ impl Default for Config {
             method_strict: true,
             origins: Origins::Any,
             subprotocols: &[],
+            deflate: None,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
             idle_timeout: None,

@@ -51,6 +51,8 @@ pub enum ProtocolError {
     ProtocolNotOffered,
     /// The program answered with an extension that the client had not offered (§9.1).
     ExtensionNotOffered,
+    /// The parameters with which an extension was accepted do not fit any offer, or cannot be kept to (§9.1, RFC 7692 §7.1).
+    ExtensionMismatch,
     /// The program built a head that cannot be sent, such as one with a line break in a header.
     UnsendableHead,
 
@@ -95,6 +97,10 @@ pub enum ProtocolError {
     MessageTooLong,
     /// A message has more fragments than the limit.
     TooManyFragments,
+    /// A message that is said to be compressed is not (RFC 7692 §7.2.2).
+    MalformedDeflate,
+    /// A compressed message takes far more bytes than it would without compression.
+    WastefulDeflate,
     /// Text, or the reason of a Close frame, is not UTF-8 (§8.1).
     InvalidUtf8,
     /// A Close frame carries a single byte (§5.5.1).
@@ -144,6 +150,8 @@ impl ProtocolError {
             | Self::AcceptMismatch
             | Self::UnsolicitedExtension
             | Self::UnsolicitedProtocol
+            | Self::ExtensionMismatch
+            | Self::MalformedDeflate
             | Self::ReservedBits
             | Self::ReservedOpCode
             | Self::NonMinimalLength
@@ -157,7 +165,7 @@ impl ProtocolError {
             | Self::TruncatedCloseCode
             | Self::InvalidCloseCode => CloseCode::Protocol,
             Self::FrameTooLong | Self::MessageTooLong => CloseCode::Size,
-            Self::TooManyFragments => CloseCode::Policy,
+            Self::TooManyFragments | Self::WastefulDeflate => CloseCode::Policy,
             Self::InvalidUtf8 => CloseCode::Invalid,
             Self::IdleTimeout | Self::ConnectionLost => CloseCode::Abnormal,
             Self::ProtocolNotOffered
@@ -210,6 +218,7 @@ impl ProtocolError {
             Self::OriginRefused => "the Origin is not accepted",
             Self::ProtocolNotOffered => "the chosen subprotocol was not offered",
             Self::ExtensionNotOffered => "the chosen extension was not offered",
+            Self::ExtensionMismatch => "the parameters of an extension do not fit the offer",
             Self::UnsendableHead => "the HTTP head contains what must not be sent",
             Self::UnexpectedStatus(_) => "the server refused the opening handshake",
             Self::MissingUpgrade => "the response does not say `Upgrade: websocket`",
@@ -230,6 +239,8 @@ impl ProtocolError {
             Self::FrameTooLong => "a frame is too long",
             Self::MessageTooLong => "a message is too long",
             Self::TooManyFragments => "a message has too many fragments",
+            Self::MalformedDeflate => "a compressed message is malformed",
+            Self::WastefulDeflate => "a compressed message is larger than it has to be",
             Self::InvalidUtf8 => "text is not UTF-8",
             Self::TruncatedCloseCode => "a Close frame has half a code",
             Self::InvalidCloseCode => "a Close frame has a code that may not be sent",

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::ProtocolError;
-use super::header::{Header, MAX_CONTROL, OpCode};
+use super::deflate::Cache;
+use super::header::{Header, MAX_CONTROL, OpCode, RSV1};
 use super::mask::{self, Key};
 use crate::close::{self, CloseCode};
 use crate::message::Message;
@@ -28,6 +29,9 @@ pub struct Frame {
     opcode: OpCode,
     key: Option<Key>,
     payload: Payload,
+    /// The reserved bits that the core itself understands.
+    understood: u8,
+    is_compressible: bool,
 }
 
 /// The bytes of a frame, in the form that costs least.
@@ -36,8 +40,8 @@ pub(crate) enum Payload {
     Bytes(Vec<u8>),
     /// Text that is known to be UTF-8; the copy is made only for who asks for the bytes by reference.
     Text(String, OnceLock<Vec<u8>>),
-    /// One payload for many receivers; who changes it gets a copy.
-    Shared(Arc<Vec<u8>>),
+    /// One payload for many receivers; who changes it gets a copy. Beside it, what it is when compressed.
+    Shared(Arc<Vec<u8>>, Cache),
 }
 
 impl Payload {
@@ -49,7 +53,7 @@ impl Payload {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Text(text, _) => text.as_bytes(),
-            Self::Shared(bytes) => bytes,
+            Self::Shared(bytes, _) => bytes,
         }
     }
 
@@ -57,7 +61,7 @@ impl Payload {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Text(text, _) => text.into_bytes(),
-            Self::Shared(bytes) => Arc::unwrap_or_clone(bytes),
+            Self::Shared(bytes, _) => Arc::unwrap_or_clone(bytes),
         }
     }
 }
@@ -90,11 +94,11 @@ impl Frame {
     }
 
     pub(crate) fn new(fin: bool, opcode: OpCode, payload: Payload) -> Self {
-        Self { fin, rsv: 0, opcode, key: None, payload }
+        Self { fin, rsv: 0, opcode, key: None, payload, understood: 0, is_compressible: true }
     }
 
     pub(crate) fn with_header(header: &Header, payload: Payload) -> Self {
-        Self { fin: header.fin, rsv: header.rsv, opcode: header.opcode, key: None, payload }
+        Self { rsv: header.rsv, ..Self::new(header.fin, header.opcode, payload) }
     }
 
     /// Returns the length of the encoded frame in bytes, header included.
@@ -142,7 +146,7 @@ impl Frame {
         match &self.payload {
             Payload::Bytes(bytes) => bytes,
             Payload::Text(text, bytes) => bytes.get_or_init(|| text.as_bytes().to_vec()),
-            Payload::Shared(bytes) => bytes,
+            Payload::Shared(bytes, _) => bytes,
         }
     }
 
@@ -182,6 +186,34 @@ impl Frame {
     fn set_rsv(&mut self, bit: u8, value: bool) -> &mut Self {
         self.rsv = if value { self.rsv | bit } else { self.rsv & !bit };
         self
+    }
+
+    /// Returns whether a reserved bit is set that only an extension of the program can give a meaning: any but the RSV1 of
+    /// a message that came compressed, as was agreed on (RFC 7692 §6).
+    pub fn has_foreign_bits(&self) -> bool {
+        self.rsv & !self.understood != 0
+    }
+
+    /// Marks RSV1, where it may say that the message is compressed (RFC 7692 §6), as understood.
+    pub(crate) fn understand_compression(&mut self) {
+        if matches!(self.opcode, OpCode::Text | OpCode::Binary) {
+            self.understood = RSV1;
+        }
+    }
+
+    /// Sets whether the frame may be compressed when it is sent; true unless it is set to false. It matters only where
+    /// permessage-deflate has been agreed on, and for whole messages.
+    ///
+    /// To be cleared for what is compressed already, and for secrets that are sent together with what somebody else can
+    /// choose: the length of the compressed message would tell of them (RFC 7692 §8).
+    pub fn set_compressible(&mut self, is_compressible: bool) -> &mut Self {
+        self.is_compressible = is_compressible;
+        self
+    }
+
+    /// Returns whether the frame may be compressed when it is sent.
+    pub fn is_compressible(&self) -> bool {
+        self.is_compressible
     }
 
     /// Sets the kind of the frame.
@@ -224,6 +256,11 @@ impl Frame {
         self.payload
     }
 
+    #[cfg(feature = "permessage-deflate")]
+    pub(crate) fn as_payload(&self) -> &Payload {
+        &self.payload
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.payload.as_slice()
     }
@@ -231,7 +268,7 @@ impl Frame {
     /// Makes a frame of a message for many receivers: clones of it share the payload, until one is changed.
     pub fn shared(message: Message) -> Self {
         let opcode = message.opcode();
-        Self::new(true, opcode, Payload::Shared(Arc::new(message.into_data())))
+        Self::new(true, opcode, Payload::Shared(Arc::new(message.into_data()), Cache::new()))
     }
 
     /// Reads a frame from the front of `bytes`, and returns it with its length; `None` when it is not all there.

@@ -113,6 +113,8 @@ pub(crate) struct Rules {
     pub(crate) max_frame: u64,
     /// What the message in progress, or the next one, may still take.
     pub(crate) room: Room,
+    /// How many bytes more the beginning of a compressed message may have.
+    pub(crate) slack: u64,
 }
 
 /// What a message may still take until it is over a limit.
@@ -146,7 +148,7 @@ impl Header {
         check_start(fin, rsv, opcode, masked, second & LENGTH, rules)?;
 
         let Some((len, rest, extended)) = parse_length(second & LENGTH, rest)? else { return Ok(None) };
-        check_limits(fin, opcode, len, rules)?;
+        check_limits(fin, rsv, opcode, len, rules)?;
 
         let (key, key_len) = match (masked, rest) {
             (false, _) => (None, 0),
@@ -168,6 +170,7 @@ impl Header {
             in_message: continues,
             max_frame,
             room: Room { bytes: u64::MAX, fragments: usize::MAX, empty_fragments: usize::MAX },
+            slack: 0,
         };
         Self::parse(input, &rules)
     }
@@ -266,14 +269,15 @@ fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, Pr
 }
 
 /// The limits, enforced on what the header announces: nothing of the payload is awaited, or stored.
-fn check_limits(fin: bool, opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
+fn check_limits(fin: bool, rsv: u8, opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
     if opcode.is_control() {
         return Ok(());
     }
     if len > rules.max_frame {
         return Err(ProtocolError::FrameTooLong);
     }
-    if len > rules.room.bytes {
+    let slack = if rsv & RSV1 != 0 { rules.slack } else { 0 };
+    if len > rules.room.bytes.saturating_add(slack) {
         return Err(ProtocolError::MessageTooLong);
     }
     let is_fragment = !fin || opcode == OpCode::Continue;

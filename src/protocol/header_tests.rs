@@ -33,6 +33,7 @@ fn lax() -> Rules {
         in_message: false,
         max_frame: u64::MAX,
         room: room(u64::MAX),
+        slack: 0,
     }
 }
 

@@ -81,6 +81,13 @@
 //! [`close_reply`](Connection::close_reply) and [`failure`](Connection::failure) return, by
 //! [`send_frame`](Connection::send_frame).
 //!
+//! # Compression
+//!
+//! With the feature `permessage-deflate` and [`Config::deflate`] the two ends agree on it in the opening handshake (RFC 7692),
+//! and a front end sees messages as ever. A front end that looks at frames itself sees compressed ones, with RSV1, as they
+//! came; what it sends is compressed after it has been handed over. Compressors and inflaters that keep no context belong
+//! to the thread, and connections borrow them.
+//!
 //! # Examples
 //!
 //! A client and a server in memory: the handshake, a text, a Ping, and the end.
@@ -150,6 +157,11 @@
 mod assembler;
 mod config;
 mod connection;
+#[cfg(feature = "permessage-deflate")]
+mod deflate;
+#[cfg(not(feature = "permessage-deflate"))]
+#[path = "deflate_off.rs"]
+mod deflate;
 mod error;
 mod frame;
 pub mod handshake;
@@ -164,6 +176,7 @@ pub use config::{Answers, Config};
 #[cfg(feature = "reactor")]
 pub(crate) use connection::check_close;
 pub use connection::{Connection, Event, State};
+pub use deflate::Deflate;
 pub use error::ProtocolError;
 pub use frame::Frame;
 pub use header::{OpCode, Reserved};

@@ -94,7 +94,7 @@ fn write_kept<O: Output>(whole: &Header, payload: Payload, role: Role, pieces: P
     // becomes a copy first, so that nobody sees it masked.
     let headers: Vec<_> = pieces.iter().map(|piece| (pieces.header(whole, &piece, role), piece)).collect();
     let payload = match (role, payload) {
-        (Role::Server, Payload::Shared(shared)) => shared,
+        (Role::Server, Payload::Shared(shared, _)) => shared,
         (_, payload) => {
             let mut bytes = payload.into_vec();
             for (header, piece) in &headers {
@@ -114,6 +114,7 @@ fn write_kept<O: Output>(whole: &Header, payload: Payload, role: Role, pieces: P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::deflate::Cache;
 
     fn written(len: usize, size: usize, role: Role) -> Vec<u8> {
         let mut out = Vec::new();
@@ -160,7 +161,7 @@ mod tests {
     fn f10_masking_leaves_a_shared_payload_as_it_is() {
         let shared = Arc::new(b"shared by many".to_vec());
         for role in [Role::Client, Role::Server] {
-            let frame = Frame::new(true, OpCode::Binary, Payload::Shared(Arc::clone(&shared)));
+            let frame = Frame::new(true, OpCode::Binary, Payload::Shared(Arc::clone(&shared), Cache::new()));
             let mut out = Keeping::default();
             write_frame(frame, role, 5, &mut out);
             assert_eq!(**shared, *b"shared by many");

@@ -151,7 +151,7 @@ impl Connection {
 
     /// §7.1.7, *Fail the WebSocket Connection*.
     pub(super) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        self.message = None;
+        self.drop_message();
         match self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => self.fail_opening(err, now, out),
             Phase::Open => {
@@ -169,11 +169,14 @@ impl Connection {
     }
 
     pub(super) fn close_is_sent(&mut self, now: Instant) {
+        if let Some(codec) = &mut self.codec {
+            codec.stop_sending();
+        }
         match self.phase {
             Phase::Open => {
                 self.phase = Phase::CloseSent;
                 self.mark = now.checked_add(self.config.close_timeout);
-                self.message = None;
+                self.drop_message();
             }
             Phase::Failed => self.drain(true, now),
             _ => self.drain(false, now),

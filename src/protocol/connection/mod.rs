@@ -17,6 +17,7 @@ use std::time::Instant;
 use self::closing::Drain;
 use self::opening::Opening;
 use super::assembler::{self, Assembler, whole_message};
+use super::deflate::Codec;
 use super::frame::{Frame, len64};
 use super::handshake::{Request, Response};
 use super::header::{OpCode, Reserved, Rules};
@@ -33,6 +34,8 @@ pub struct Connection {
     role: Role,
     phase: Phase,
     reserved: Reserved,
+    /// Compression, if that was agreed on.
+    codec: Option<Box<Codec>>,
     /// Whether a message is in progress on the wire, which a front end may have hidden from the assembler.
     in_message: bool,
     incoming: Incoming,
@@ -123,6 +126,7 @@ impl Connection {
             role,
             phase: Phase::Opening(Box::new(opening)),
             reserved: Reserved::None,
+            codec: None,
             in_message: false,
             incoming: Incoming::default(),
             message: None,
@@ -226,21 +230,26 @@ impl Connection {
 
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Control } else { Keep::All };
-        let frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
-        if let Some(frame) = frame.as_ref().filter(|frame| !frame.is_control()) {
+        let mut frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
+        if let Some(frame) = frame.as_mut().filter(|frame| !frame.is_control()) {
             self.in_message = !frame.is_final();
+            if self.codec.is_some() {
+                frame.understand_compression();
+            }
         }
         Ok(frame)
     }
 
     fn rules(&self) -> Rules {
+        let slack = self.codec.as_ref().map_or(0, |codec| len64(codec.slack(self.config.max_message_size)));
         Rules {
             role: self.role,
             masking_strict: self.config.masking_strict,
             reserved: self.reserved,
             in_message: self.in_message,
             max_frame: len64(self.config.max_frame_size),
-            room: assembler::room(self.message.as_deref(), &self.config),
+            room: assembler::room(self.message.as_deref(), &self.config, slack),
+            slack,
         }
     }
 
@@ -264,22 +273,40 @@ impl Connection {
         if self.message.is_some() {
             return Err(ProtocolError::InterruptedMessage);
         }
-        if frame.is_final() {
+        let (is_final, is_compressed) = (frame.is_final(), frame.has_rsv1() && self.codec.is_some());
+        if is_final && !is_compressed {
             return whole_message(frame).map(|message| Some(Event::Message(message)));
         }
-        self.message = Some(Box::new(Assembler::begin(frame, &self.config)?));
+        let message = Assembler::begin(frame, self.codec.as_deref_mut(), &self.config)?;
+        if is_final {
+            return self.end_message(message);
+        }
+        self.message = Some(Box::new(message));
         Ok(None)
     }
 
     fn continue_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
         let is_final = frame.is_final();
         let message = self.message.as_mut().ok_or(ProtocolError::LoneContinuation)?;
-        message.push(frame, &self.config)?;
+        message.push(frame, self.codec.as_deref_mut(), &self.config)?;
         if !is_final {
             return Ok(None);
         }
         let message = self.message.take().ok_or(ProtocolError::LoneContinuation)?;
-        message.finish().map(|message| Some(Event::Message(message)))
+        self.end_message(*message)
+    }
+
+    fn end_message(&mut self, message: Assembler) -> Result<Option<Event>, ProtocolError> {
+        let message = message.finish(self.codec.as_deref_mut(), &self.config)?;
+        Ok(Some(Event::Message(message)))
+    }
+
+    /// No message is taken any more.
+    fn drop_message(&mut self) {
+        self.message = None;
+        if let Some(codec) = &mut self.codec {
+            codec.stop_receiving();
+        }
     }
 
     /// §5.5.2: a Ping MUST be answered with a Pong, as soon as is practical.
@@ -305,7 +332,7 @@ impl Connection {
     ) -> Result<Option<Event>, ProtocolError> {
         let (code, reason) = close::parse_payload(frame.as_slice())?;
         let event = Event::Close(code, reason.to_owned());
-        self.message = None;
+        self.drop_message();
         if matches!(self.phase, Phase::CloseSent) {
             self.drain(false, now);
             return Ok(Some(event));

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Connection, Event, Phase, State};
+use crate::protocol::deflate::{self, Codec};
 use crate::protocol::handshake::head::HeadBuffer;
-use crate::protocol::handshake::{Request, Response, client, server};
+use crate::protocol::handshake::{Extension, Request, Response, client, server};
 use crate::protocol::header::Reserved;
 use crate::protocol::{Config, ProtocolError, Role};
 
@@ -39,6 +40,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Self, ProtocolError> {
         client::complete(&mut request, &config);
+        deflate::offer(&mut request, &config);
         client::check_request(&request)?;
         let start = out.len();
         request.encode(out).inspect_err(|_| out.truncate(start))?;
@@ -48,8 +50,8 @@ impl Connection {
     /// Answers the request that came as [`Event::Request`].
     ///
     /// A response with status 101 opens the connection, if the request and the response keep the rules of §4.2; with
-    /// [`Config::subprotocols`] a subprotocol is chosen first. Any other response is sent with its body, and the
-    /// connection closes after it.
+    /// [`Config::subprotocols`] a subprotocol is chosen first, and with [`Config::deflate`] compression is. Any other
+    /// response is sent with its body, and the connection closes after it.
     ///
     /// # Errors
     ///
@@ -63,14 +65,11 @@ impl Connection {
     ) -> Result<(), ProtocolError> {
         let Phase::Answering { head_only } = self.phase else { return Err(ProtocolError::NotOpen) };
         let is_upgrade = response.status() == SWITCHING_PROTOCOLS;
-        let checked = if is_upgrade { self.check_upgrade(request, response) } else { Ok(()) };
-        let written = checked.and_then(|()| response.encode_for(head_only, out));
-        if let Err(err) = written {
-            self.refuse(err, now, out);
-            return Err(err);
-        }
+        let checked = if is_upgrade { self.check_upgrade(request, response) } else { Ok(None) };
+        let written = checked.and_then(|codec| response.encode_for(head_only, out).map(|()| codec));
+        let codec = written.inspect_err(|err| self.refuse(*err, now, out))?;
         if is_upgrade {
-            self.open(response);
+            self.open(response, codec);
         } else {
             self.drain(true, now);
         }
@@ -117,10 +116,12 @@ impl Connection {
                 opening.head.restart();
                 continue;
             }
-            return match client::check_response(request, &response, &self.config) {
-                Ok(()) => {
+            let checked = client::check_response(request, &response, &self.config)
+                .and_then(|()| deflate::agree(Role::Client, request, &response, &self.config));
+            return match checked {
+                Ok(codec) => {
                     let request = request.clone();
-                    self.open(&response);
+                    self.open(&response, codec);
                     Ok(Some(Event::Response { request, response }))
                 }
                 Err(ProtocolError::UnexpectedStatus(_)) => {
@@ -143,19 +144,29 @@ impl Connection {
         }
     }
 
-    fn check_upgrade(&self, request: &Request, response: &mut Response) -> Result<(), ProtocolError> {
+    fn check_upgrade(
+        &self,
+        request: &Request,
+        response: &mut Response,
+    ) -> Result<Option<Box<Codec>>, ProtocolError> {
         if !request.is_upgrade() {
             return Err(ProtocolError::NotAnUpgrade);
         }
         server::complete(response, request, &self.config);
-        server::check_response(request, response)
+        deflate::answer(response, request, &self.config);
+        server::check_response(request, response)?;
+        deflate::agree(Role::Server, request, response, &self.config)
     }
 
-    fn open(&mut self, response: &Response) {
-        // The core has no extension of its own; one that is agreed on belongs to the program, which sees every frame.
-        if response.headers().iter().any(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Extensions")) {
-            self.reserved = Reserved::Any;
-        }
+    fn open(&mut self, response: &Response, codec: Option<Box<Codec>>) {
+        // Compression is the core's own extension; any other one belongs to the program, which sees every frame.
+        let agreed = Extension::parse_all(response.headers()).map_or(0, |extensions| extensions.len());
+        self.reserved = match (agreed, &codec) {
+            (0, _) => Reserved::None,
+            (1, Some(_)) => Reserved::Deflate,
+            _ => Reserved::Any,
+        };
+        self.codec = codec;
         self.phase = Phase::Open;
         self.mark = None;
     }

@@ -75,6 +75,9 @@ impl Connection {
     /// Sends a frame as it is, except that it is masked as the role wants, and cut if it is longer than
     /// [`Config::fragment_size`](crate::protocol::Config::fragment_size). Who sends fragments sees to their order.
     ///
+    /// A frame that is a whole message is compressed first, if permessage-deflate has been agreed on, and the frame
+    /// [may be](Frame::is_compressible).
+    ///
     /// A Close frame starts the closing handshake, or answers the peer's.
     ///
     /// # Errors
@@ -94,6 +97,10 @@ impl Connection {
             return Err(ProtocolError::NotOpen);
         }
         let is_close = frame.opcode() == OpCode::Close;
+        let frame = match &mut self.codec {
+            Some(codec) => codec.compress(frame),
+            None => frame,
+        };
         write_frame(frame, self.role, self.config.fragment_size, out);
         if is_close {
             self.close_is_sent(now);
