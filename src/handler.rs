@@ -255,78 +255,114 @@ where
     }
 }
 
-/// Writes a `Handler` that hands every call on to what a box holds.
-macro_rules! handler_in_a_box {
-    ($boxed:ty) => {
-        impl Handler for $boxed {
+/// Writes a `Handler` that hands every call on to another one, which it owns. Braces hold what it does itself of the two
+/// methods that make the heads of the opening handshake.
+macro_rules! forward_handler {
+    ([$($generics:tt)*] $wrapper:ty, |$this:ident| $inner:expr) => {
+        forward_handler!([$($generics)*] $wrapper, |$this| $inner, {
+            fn on_request(&mut self, req: &$crate::Request) -> $crate::Result<$crate::Response> {
+                let $this = self;
+                $inner.on_request(req)
+            }
+
+            fn build_request(&mut self, url: &url::Url) -> $crate::Result<$crate::Request> {
+                let $this = self;
+                $inner.build_request(url)
+            }
+        });
+    };
+    ([$($generics:tt)*] $wrapper:ty, |$this:ident| $inner:expr, { $($own:item)* }) => {
+        impl<$($generics)*> $crate::Handler for $wrapper {
+            $($own)*
+
             fn on_shutdown(&mut self) {
-                (**self).on_shutdown();
+                let $this = self;
+                $inner.on_shutdown();
             }
 
-            fn on_open(&mut self, shake: Handshake) -> Result<()> {
-                (**self).on_open(shake)
+            fn on_open(&mut self, shake: $crate::Handshake) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_open(shake)
             }
 
-            fn on_message(&mut self, msg: Message) -> Result<()> {
-                (**self).on_message(msg)
+            fn on_message(&mut self, msg: $crate::Message) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_message(msg)
             }
 
-            fn on_close(&mut self, code: CloseCode, reason: &str) {
-                (**self).on_close(code, reason);
+            fn on_close(&mut self, code: $crate::CloseCode, reason: &str) {
+                let $this = self;
+                $inner.on_close(code, reason);
             }
 
-            fn on_error(&mut self, err: Error) {
-                (**self).on_error(err);
+            fn on_error(&mut self, err: $crate::Error) {
+                let $this = self;
+                $inner.on_error(err);
             }
 
-            fn on_request(&mut self, req: &Request) -> Result<Response> {
-                (**self).on_request(req)
+            fn on_response(&mut self, res: &$crate::Response) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_response(res)
             }
 
-            fn on_response(&mut self, res: &Response) -> Result<()> {
-                (**self).on_response(res)
+            fn on_rejected(&mut self, res: &$crate::Response) {
+                let $this = self;
+                $inner.on_rejected(res);
             }
 
-            fn on_rejected(&mut self, res: &Response) {
-                (**self).on_rejected(res);
+            fn on_timeout(&mut self, event: $crate::util::Token) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_timeout(event)
             }
 
-            fn on_timeout(&mut self, event: Token) -> Result<()> {
-                (**self).on_timeout(event)
+            fn on_new_timeout(
+                &mut self,
+                event: $crate::util::Token,
+                timeout: $crate::util::Timeout,
+            ) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_new_timeout(event, timeout)
             }
 
-            fn on_new_timeout(&mut self, event: Token, timeout: Timeout) -> Result<()> {
-                (**self).on_new_timeout(event, timeout)
+            fn on_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
+                let $this = self;
+                $inner.on_frame(frame)
             }
 
-            fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
-                (**self).on_frame(frame)
+            fn on_send_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
+                let $this = self;
+                $inner.on_send_frame(frame)
             }
 
-            fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
-                (**self).on_send_frame(frame)
-            }
-
-            fn on_drain(&mut self) -> Result<()> {
-                (**self).on_drain()
-            }
-
-            fn build_request(&mut self, url: &Url) -> Result<Request> {
-                (**self).build_request(url)
+            fn on_drain(&mut self) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_drain()
             }
 
             #[cfg(feature = "ssl")]
-            fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
-                (**self).upgrade_ssl_client(stream, url)
+            fn upgrade_ssl_client(
+                &mut self,
+                stream: $crate::util::TcpStream,
+                url: &url::Url,
+            ) -> $crate::Result<openssl::ssl::SslStream<$crate::util::TcpStream>> {
+                let $this = self;
+                $inner.upgrade_ssl_client(stream, url)
             }
 
             #[cfg(feature = "ssl")]
-            fn upgrade_ssl_server(&mut self, stream: TcpStream) -> Result<SslStream<TcpStream>> {
-                (**self).upgrade_ssl_server(stream)
+            fn upgrade_ssl_server(
+                &mut self,
+                stream: $crate::util::TcpStream,
+            ) -> $crate::Result<openssl::ssl::SslStream<$crate::util::TcpStream>> {
+                let $this = self;
+                $inner.upgrade_ssl_server(stream)
             }
         }
     };
 }
 
-handler_in_a_box!(Box<dyn Handler + '_>);
-handler_in_a_box!(Box<dyn Handler + Send + '_>);
+#[cfg(feature = "permessage-deflate")]
+pub(crate) use forward_handler;
+
+forward_handler!([] Box<dyn Handler + '_>, |this| (**this));
+forward_handler!([] Box<dyn Handler + Send + '_>, |this| (**this));

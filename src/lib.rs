@@ -43,7 +43,7 @@
 //! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
 //! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
 //! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
-//! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`] |
+//! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
 //! their own. Only the two features of TLS need a C library, or a C compiler.
@@ -74,6 +74,8 @@
 )]
 
 mod close;
+#[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
+pub mod deflate;
 mod error;
 #[cfg(feature = "reactor")]
 mod factory;

@@ -1,5 +1,6 @@
 //! What an endpoint allows and demands: the limits of the protocol core.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Deflate;
@@ -84,4 +85,27 @@ impl Default for Config {
             answers: Answers::Automatic,
         }
     }
+}
+
+impl Config {
+    /// What holds for a connection whose head brings wishes along.
+    pub(crate) fn with(self: Arc<Self>, wishes: &Wishes) -> Arc<Self> {
+        if wishes.deflate.is_none() && wishes.max_fragments.is_none() {
+            return self;
+        }
+        let max_fragments = match (self.max_fragments, wishes.max_fragments) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Arc::new(Self { deflate: wishes.deflate.or(self.deflate), max_fragments, ..(*self).clone() })
+    }
+}
+
+/// What a handler wants for its own connection. It travels with the head that the handler makes, the request of a client
+/// or the response of a server, and so through whatever hands that head on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes {
+    pub(crate) deflate: Option<Deflate>,
+    /// The most fragments of a message, if that is less than for all connections.
+    pub(crate) max_fragments: Option<usize>,
 }

@@ -172,6 +172,7 @@ mod output;
 mod role;
 mod utf8;
 
+pub(crate) use config::Wishes;
 pub use config::{Answers, Config};
 #[cfg(feature = "reactor")]
 pub(crate) use connection::check_close;

@@ -108,6 +108,33 @@ impl Sender {
         self.hub.send(self.target(), Signal::Message(msg.into()))
     }
 
+    /// Sends a message that is not to be compressed, whatever the settings; without compression it is the same as
+    /// [`send`](Self::send). It is for what is compressed already, such as images, and for secrets that are sent together
+    /// with what somebody else can choose: the length of a compressed message would tell whether the two have something
+    /// in common (the attacks CRIME and BREACH; RFC 7692 §8).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::{Result, Sender};
+    /// # fn doc(out: Sender, token: &str) -> Result<()> {
+    /// out.send_uncompressed(token)
+    /// # }
+    /// ```
+    pub fn send_uncompressed<M>(&self, msg: M) -> Result<()>
+    where
+        M: Into<Message>,
+    {
+        let message = msg.into();
+        let mut frame = if self.slot.is_some() { Frame::from(message) } else { Frame::shared(message) };
+        frame.set_compressible(false);
+        self.hub.send(self.target(), Signal::Control(frame))
+    }
+
     /// Sends a message to the connection if it is open and has room for it, and says so if not.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Self, ProtocolError> {
+        let config = config.with(request.wishes());
         client::complete(&mut request, &config);
         deflate::offer(&mut request, &config);
         client::check_request(&request)?;
@@ -145,13 +146,14 @@ impl Connection {
     }
 
     fn check_upgrade(
-        &self,
+        &mut self,
         request: &Request,
         response: &mut Response,
     ) -> Result<Option<Box<Codec>>, ProtocolError> {
         if !request.is_upgrade() {
             return Err(ProtocolError::NotAnUpgrade);
         }
+        self.config = Arc::clone(&self.config).with(response.wishes());
         server::complete(response, request, &self.config);
         deflate::answer(response, request, &self.config);
         server::check_response(request, response)?;

@@ -22,7 +22,8 @@ pub(super) const MIN_WINDOW_BITS: u8 = 9;
 ///   whether the two have something in common, and can guess the secret piece by piece, encryption or not (the attacks
 ///   CRIME and BREACH; RFC 7692 §8). With a context that is kept, "together" means within the same connection.
 ///
-/// Clear [`Frame::set_compressible`](crate::Frame::set_compressible) for these.
+/// Send these by `Sender::send_uncompressed`, or clear
+/// [`Frame::set_compressible`](crate::Frame::set_compressible).
 ///
 /// # Examples
 ///

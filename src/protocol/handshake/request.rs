@@ -10,7 +10,7 @@ use super::http::{self, Version};
 use super::target::Target;
 use super::{accept_value, generate_key};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Config, ProtocolError};
+use crate::protocol::{Config, ProtocolError, Wishes};
 
 /// An HTTP request: what a client sends to open a WebSocket, and what a server is asked.
 ///
@@ -38,6 +38,7 @@ pub struct Request {
     resource: String,
     version: Version,
     headers: Headers,
+    wishes: Wishes,
 }
 
 impl Request {
@@ -62,7 +63,13 @@ impl Request {
         .map(|(name, value)| (name.to_owned(), value.into_bytes()))
         .to_vec();
         headers.extend(target.authorization.map(|value| ("Authorization".to_owned(), value.into_bytes())));
-        Ok(Self { method: "GET".to_owned(), resource: target.resource, version: Version::Http11, headers })
+        Ok(Self {
+            method: "GET".to_owned(),
+            resource: target.resource,
+            version: Version::Http11,
+            headers,
+            wishes: Wishes::default(),
+        })
     }
 
     /// Reads the head of a request from the front of a buffer; `None` if it is not complete yet.
@@ -94,6 +101,7 @@ impl Request {
             resource: line.target.to_owned(),
             version: line.version,
             headers,
+            wishes: Wishes::default(),
         })
     }
 
@@ -250,6 +258,15 @@ impl Request {
     /// Offers one more extension, written with its parameters, such as `name; parameter=value` (§9.1).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
+    }
+
+    pub(crate) fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
+    #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
+    pub(crate) fn set_wishes(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
     }
 
     /// Takes back every offer of an extension, by its name or by its full text.

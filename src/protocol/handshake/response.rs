@@ -7,7 +7,7 @@ use super::head::HeadBuffer;
 use super::http::{self, Version};
 use super::{Request, extensions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Config, ProtocolError};
+use crate::protocol::{Config, ProtocolError, Wishes};
 
 /// An HTTP response: what a server answers to a [`Request`].
 ///
@@ -40,13 +40,21 @@ pub struct Response {
     reason: String,
     headers: Headers,
     body: Vec<u8>,
+    wishes: Wishes,
 }
 
 impl Response {
     /// Makes a response with a body, and a `Content-Length` that fits it.
     pub fn new<R: Into<String>>(status: u16, reason: R, body: Vec<u8>) -> Self {
         let length = (fields::CONTENT_LENGTH.to_owned(), body.len().to_string().into_bytes());
-        Self { version: Version::Http11, status, reason: reason.into(), headers: vec![length], body }
+        Self {
+            version: Version::Http11,
+            status,
+            reason: reason.into(),
+            headers: vec![length],
+            body,
+            wishes: Wishes::default(),
+        }
     }
 
     /// Accepts a request: status 101 with what §4.2.2, item 5, asks for. No subprotocol and no extension is chosen yet.
@@ -67,6 +75,7 @@ impl Response {
             reason: http::default_reason(101).to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
             body: Vec::new(),
+            wishes: Wishes::default(),
         })
     }
 
@@ -92,7 +101,14 @@ impl Response {
         let (line, headers) = http::parse_head(head, config.max_headers)?;
         let line = http::parse_status_line(line)?;
         let reason = String::from_utf8_lossy(line.reason).into_owned();
-        Ok(Self { version: line.version, status: line.status, reason, headers, body: Vec::new() })
+        Ok(Self {
+            version: line.version,
+            status: line.status,
+            reason,
+            headers,
+            body: Vec::new(),
+            wishes: Wishes::default(),
+        })
     }
 
     /// Returns the body; that of a response which was received is empty, as only its head is read.
@@ -215,6 +231,15 @@ impl Response {
     /// Accepts one more extension, written with its parameters, such as `name; parameter=value` (§9.1).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
+    }
+
+    pub(crate) fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
+    #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
+    pub(crate) fn set_wishes(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
     }
 
     /// Takes back an extension, by its name or by its full text.
