@@ -10,6 +10,8 @@ extern crate sockeye as ws;
 
 mod close_codes;
 mod closures;
+#[cfg(feature = "permessage-deflate")]
+mod deflate;
 mod differences;
 mod errors;
 mod factories;

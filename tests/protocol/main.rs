@@ -10,6 +10,8 @@ mod limits;
 mod manual;
 mod pair;
 mod properties;
+#[cfg(feature = "permessage-deflate")]
+mod rfc7692;
 mod s4_1_client;
 mod s4_2_server;
 mod s5_1_masking;
