@@ -6,6 +6,8 @@
 //! cargo run --release --example autobahn-client [URL] [FIRST] [LAST] [--insecure]
 //! ```
 //!
+//! With `--features permessage-deflate` it compresses.
+//!
 //! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
@@ -54,7 +56,7 @@ where
     H: Handler,
 {
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let settings = Settings { max_message_size: 32 << 20, max_buffered: 64 << 20, ..Settings::default() };
+    let settings = Settings { max_message_size: 32 << 20, max_buffered: 64 << 20, ..compressing() };
     let mut socket = Builder::new().with_settings(settings).build(factory)?;
     if env::args().any(|argument| argument == "--insecure") {
         socket = tls::trust_anyone(socket)?;
@@ -66,4 +68,21 @@ where
 
 fn internal(err: impl std::error::Error) -> Error {
     Error::new(ErrorKind::Internal, err.to_string())
+}
+
+/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
+#[cfg(feature = "permessage-deflate")]
+fn compressing() -> Settings {
+    let deflate = sockeye::Deflate {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        threshold: 0,
+        ..sockeye::Deflate::default()
+    };
+    Settings { deflate: Some(deflate), ..Settings::default() }
+}
+
+#[cfg(not(feature = "permessage-deflate"))]
+fn compressing() -> Settings {
+    Settings::default()
 }

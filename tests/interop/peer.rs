@@ -13,7 +13,8 @@
 //! | `{"to": "/7", "ping": "hello"}`, `{"to": "/7", "pong": "hello"}` | sends this control frame |
 //! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; the code 0 stands for no code |
 //!
-//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`.
+//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`, and `deflate`, which is whether
+//! contexts are kept; without it nothing is compressed.
 
 #![expect(clippy::print_stdout, reason = "standard output is how the test hears of events")]
 
@@ -24,8 +25,8 @@ use std::{env, thread};
 
 use serde_json::{Value, json};
 use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, OpCode, Origins,
-    Request, Response, Result, Sender, Settings,
+    Builder, CloseCode, Deflate, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, OpCode,
+    Origins, Request, Response, Result, Sender, Settings,
 };
 use url::Url;
 
@@ -52,7 +53,17 @@ fn settings_of(wanted: &Value) -> Settings {
         } else {
             Origins::Any
         },
+        deflate: wanted["deflate"].as_bool().map(compression),
         ..defaults
+    }
+}
+
+fn compression(keeps_contexts: bool) -> Deflate {
+    Deflate {
+        server_no_context_takeover: !keeps_contexts,
+        client_no_context_takeover: !keeps_contexts,
+        threshold: 1,
+        ..Deflate::default()
     }
 }
 
@@ -112,7 +123,14 @@ impl Factory for Reporters {
     type Handler = Reporter;
 
     fn connection_made(&mut self, out: Sender) -> Reporter {
-        Reporter { out, names: self.names.clone(), name: String::new(), role: "server", frames: 0 }
+        Reporter {
+            out,
+            names: self.names.clone(),
+            name: String::new(),
+            role: "server",
+            frames: 0,
+            is_compressed: false,
+        }
     }
 
     fn client_connected(&mut self, out: Sender) -> Reporter {
@@ -130,8 +148,9 @@ struct Reporter {
     names: mpsc::Sender<(String, Sender)>,
     name: String,
     role: &'static str,
-    /// How many frames of the message in hand have come.
+    /// How many frames of the message in hand have come, and whether it is compressed.
     frames: usize,
+    is_compressed: bool,
 }
 
 impl Reporter {
@@ -180,7 +199,10 @@ impl Handler for Reporter {
             OpCode::Pong => {
                 self.report("pong", json!({ "payload": String::from_utf8_lossy(frame.payload()) }));
             }
-            OpCode::Text | OpCode::Binary | OpCode::Continue => self.frames += 1,
+            OpCode::Text | OpCode::Binary | OpCode::Continue => {
+                self.frames += 1;
+                self.is_compressed |= frame.has_rsv1();
+            }
             _ => {}
         }
         Ok(Some(frame))
@@ -188,8 +210,11 @@ impl Handler for Reporter {
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
         let frames = std::mem::take(&mut self.frames);
+        let is_compressed = std::mem::take(&mut self.is_compressed);
         let kind = if msg.is_text() { "text" } else { "binary" };
-        self.report("message", json!({ "kind": kind, "len": msg.len(), "frames": frames }));
+        let details =
+            json!({ "kind": kind, "len": msg.len(), "frames": frames, "compressed": is_compressed });
+        self.report("message", details);
         self.out.send(msg)
     }
 

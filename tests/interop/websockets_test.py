@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
+import random
 import sys
 from types import SimpleNamespace
 
 import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import basic_auth, serve
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from harness import LIMIT, Sockeye, bytes_of, pieces_of, run, text_of
@@ -30,16 +33,26 @@ class World:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls):
-        self = cls()
-        self.arrivals = {}
         choosy = {"subprotocols": PROTOCOLS, "origins": ["http://good.example"]}
-        async with (Sockeye.running() as self.plain, Sockeye.running(**choosy) as self.choosy,
-                    Sockeye.running(fragment_size=2**30) as self.whole,
-                    Sockeye.running(fragment_size=100) as self.pieces,
-                    self.server() as self.url,
+        async with (cls.of_one_mind() as self, Sockeye.running(**choosy) as self.choosy,
+                    cls.of_one_mind(deflate=True) as keeping, cls.of_one_mind(deflate=False) as resetting,
                     self.server(subprotocols=["other", "chat.v1"]) as self.chat_url,
                     self.server(select_subprotocol=lambda *_: "surprise") as self.surprise_url,
                     self.server(process_request=basic_auth(credentials=("fish", "s3cr:t"))) as self.private_url):
+            self.compressing = {"keeping contexts": keeping, "without contexts": resetting}
+            yield self
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of_one_mind(cls, **settings):
+        """The part of it in which all have the same opinion of compression."""
+        self = cls()
+        self.arrivals = {}
+        self.compresses = "deflate" in settings
+        async with (Sockeye.running(**settings) as self.plain,
+                    Sockeye.running(fragment_size=2**30, **settings) as self.whole,
+                    Sockeye.running(fragment_size=100, **settings) as self.pieces,
+                    self.server() as self.url):
             yield self
 
     @contextlib.asynccontextmanager
@@ -70,8 +83,9 @@ class World:
             theirs = await asyncio.wait_for(self.arrival(name), LIMIT)
         opened = await sockeye.event(name, "open")
         assert opened["role"] == role, opened
+        assert len(theirs.protocol.extensions) == len(opened["extensions"]) == int(self.compresses), opened
         yield SimpleNamespace(
-            theirs=theirs, opened=opened,
+            theirs=theirs, opened=opened, compresses=self.compresses,
             say=lambda **order: sockeye.say(to=name, **order), event=lambda kind: sockeye.event(name, kind),
             count=lambda kind: sockeye.count(name, kind))
         await closed(theirs)
@@ -83,13 +97,62 @@ async def closed(theirs, code=1000, reason=""):
     await asyncio.wait_for(theirs.close(code, reason), LIMIT)
 
 
+def compressing(function):
+    """The conversation in a part of the world where messages are compressed."""
+    @functools.wraps(function)
+    async def conversation(world, role, contexts, *more):
+        await function(world.compressing[contexts], role, *more)
+    return conversation
+
+
 async def compression_is_declined(world, role):
     async with world.link(role) as link:
         # Their client offers permessage-deflate unless told otherwise.
         offer = [extension.split(";")[0] for extension in link.opened["offered_extensions"]]
         assert offer == (["permessage-deflate"] if role == "server" else []), offer
-        assert link.theirs.protocol.extensions == [] == link.opened["extensions"]
         await echo(link, text_of(1000), "text", 1000)
+
+
+async def noise_in_pieces(world, role):
+    """What cannot be compressed is not sent compressed, or comes in many fragments."""
+    async with world.link(role, sockeye=world.pieces) as link:
+        for _ in range(3):
+            await echo(link, random.randbytes(12345), "binary", 12345)
+            await echo(link, text_of(12345), "text", 12345)
+
+
+async def messages_that_resemble_each_other(world, role):
+    async with world.link(role) as link:
+        for number in range(100):
+            message = f"the quick brown fish {number} " * number
+            await echo(link, message, "text", len(message))
+
+
+async def parameters(world, role, theirs):
+    """What theirs wants of the extension: an offer to our server, or an answer to our client."""
+    options = {"extensions": [theirs.factory], "compression": None}
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(world.server(**options)) if role == "client" else None
+        link = await stack.enter_async_context(world.link(role, url=url, **(options if role == "server" else {})))
+        for _ in range(3):
+            await echo(link, text_of(100_000), "text", 100_000)
+
+
+class Parameters:
+    """One set of parameters of theirs."""
+
+    def __init__(self, role, **wanted):
+        self.wanted = wanted
+        self.factory = (ClientPerMessageDeflateFactory if role == "server" else ServerPerMessageDeflateFactory)(**wanted)
+
+    def __str__(self):
+        return str(self.wanted)
+
+
+def all_parameters(role):
+    for server, client, bits in itertools.product((False, True), (False, True), (None, 9, 12, 15)):
+        yield Parameters(role, server_no_context_takeover=server, client_no_context_takeover=client,
+                         server_max_window_bits=bits, client_max_window_bits=bits)
 
 
 async def echoes(world, role, kind, size):
@@ -101,6 +164,7 @@ async def echo(link, message, kind, size, frames=1):
     await link.theirs.send(message)
     heard = await link.event("message")
     assert (heard["kind"], heard["len"], heard["frames"]) == (kind, size, frames), heard
+    assert heard["compressed"] == link.compresses, heard
     answer = await link.theirs.recv()
     # An assertion on the messages themselves would print them.
     is_same = answer == message
@@ -362,9 +426,30 @@ def checks():
                          words_before_their_close, words_before_our_close, many_in_flight, fifty_at_once, subprotocols,
                          refused, shutdown):
             yield role, function
+        for contexts in ("keeping contexts", "without contexts"):
+            yield from compressed(role, contexts)
+        for theirs in all_parameters(role):
+            yield role, compressing(parameters), "keeping contexts", theirs
     yield "server", wrong_origin
     yield "client", credentials
     yield "client", a_subprotocol_nobody_offered
+
+
+def compressed(role, contexts):
+    """Returns the conversations in which messages are compressed."""
+    for kind, size in itertools.product(("text", "binary"), SIZES):
+        yield role, compressing(echoes), contexts, kind, size
+    for kind in ("text", "binary"):
+        yield role, compressing(their_fragments), contexts, kind
+    for close, function in itertools.product(CLOSES, (their_close, our_close)):
+        yield role, compressing(function), contexts, *close
+    for size in (MAX_MESSAGE + 1, 2**20):
+        yield role, compressing(they_say_too_much), contexts, size
+    for frames in ("one frame", "many frames"):
+        yield role, compressing(we_say_too_much), contexts, frames
+    for function in (noise_in_pieces, messages_that_resemble_each_other, their_pings, our_pings, they_vanish,
+                     words_before_their_close, words_before_our_close, many_in_flight, fifty_at_once):
+        yield role, compressing(function), contexts
 
 
 sys.exit(run(f"websockets {websockets.__version__}", World.running(), checks()))

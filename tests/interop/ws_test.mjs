@@ -1,6 +1,7 @@
 // Conversations between Sockeye and Node's `ws`, in both roles. tests/interop/run starts this.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 
 import { Queue, Sockeye, bytesOf, numbersUpTo, piecesOf, run, textOf, within } from "./harness.mjs";
@@ -19,7 +20,10 @@ const CLOSES = [[0, ""], [1000, ""], [1000, "bye"], [1001, "gone"], [1002, ""], 
 assert.equal(Buffer.byteLength(LONGEST_REASON), 123);
 
 let number = 0;
-const world = { arrivals: new Map() };
+/** What all conversations share; `world` is its part that a conversation is held in. */
+const worlds = { plain: { compresses: false }, keeping: { compresses: true }, resetting: { compresses: true } };
+const arrivals = new Map();
+let world = worlds.plain;
 
 /** One end of a connection that is theirs, with queues of what it hears. */
 class Theirs {
@@ -63,19 +67,22 @@ async function serve(options = {}) {
 }
 
 function arrival(name) {
-  if (!world.arrivals.has(name)) world.arrivals.set(name, new Queue());
-  return world.arrivals.get(name);
+  if (!arrivals.has(name)) arrivals.set(name, new Queue());
+  return arrivals.get(name);
 }
 
 /** Opens a connection with Sockeye in this role. */
-async function open(role, { sockeye = world.plain, url = world.url, protocols = [] } = {}) {
+async function open(role, options = {}) {
+  const { sockeye = world.plain, url = world.url, protocols = [], perMessageDeflate = { threshold: 0 } } = options;
   const name = `/${number++}`;
   if (role === "client") sockeye.say({ connect: url + name });
   const theirs = role === "server"
-    ? await dial(`ws://127.0.0.1:${sockeye.port}${name}`, protocols, { maxPayload: MAX_MESSAGE })
+    ? await dial(`ws://127.0.0.1:${sockeye.port}${name}`, protocols, { maxPayload: MAX_MESSAGE, perMessageDeflate })
     : await arrival(name).next(`Sockeye connects to ${name}`);
   const opened = await sockeye.event(name, "open");
   assert.equal(opened.role, role);
+  assert.deepEqual([theirs.socket.extensions, opened.extensions.length],
+    world.compresses ? ["permessage-deflate", 1] : ["", 0]);
   return {
     theirs,
     opened,
@@ -97,9 +104,10 @@ async function link(role, conversation, options) {
 
 async function echo({ theirs, event }, message, frames = 1) {
   theirs.socket.send(message);
-  const { kind, len, frames: arrived } = await event("message");
+  const { kind, len, frames: arrived, compressed } = await event("message");
   const expected = { kind: typeof message === "string" ? "text" : "binary", len: Buffer.byteLength(message), frames };
   assert.deepEqual({ kind, len, frames: arrived }, expected);
+  assert.equal(compressed, theirs.socket.extensions !== "");
   const answer = await theirs.messages.next("an echo");
   // An assertion on the messages themselves would print them.
   const isSame = typeof message === "string" ? answer === message : message.equals(answer);
@@ -111,9 +119,30 @@ const conversations = {
     // Their client offers permessage-deflate unless told otherwise.
     const offer = its.opened.offered_extensions.map(extension => extension.split(";")[0]);
     assert.deepEqual(offer, role === "server" ? ["permessage-deflate"] : []);
-    assert.equal(its.socket.extensions, "");
     await echo(its, textOf(1000));
   }),
+
+  /** What cannot be compressed comes in many fragments. */
+  noiseInPieces: role => link(role, async its => {
+    for (let round = 0; round < 3; round++) {
+      await echo(its, randomBytes(12345));
+      await echo(its, textOf(12345));
+    }
+  }, { sockeye: world.pieces }),
+
+  messagesThatResembleEachOther: role => link(role, async its => {
+    for (const word of numbersUpTo(100)) await echo(its, `the quick brown fish ${word} `.repeat(Number(word) + 1));
+  }),
+
+  /** What theirs wants of the extension: an offer to our server, or an answer to our client. */
+  async parameters(role, serverNoContextTakeover, clientNoContextTakeover, bits) {
+    const window = bits && { serverMaxWindowBits: bits, clientMaxWindowBits: bits };
+    const perMessageDeflate = { threshold: 0, serverNoContextTakeover, clientNoContextTakeover, ...window };
+    const url = role === "client" ? await serve({ perMessageDeflate }) : undefined;
+    await link(role, async its => {
+      for (let round = 0; round < 3; round++) await echo(its, textOf(100_000));
+    }, { url, perMessageDeflate });
+  },
 
   echoes: (role, kind, size) => link(role, its => echo(its, kind === "text" ? textOf(size) : bytesOf(size)),
     { sockeye: world.whole }),
@@ -314,6 +343,43 @@ function responseTo(url) {
   }));
 }
 
+/** The conversation, held where messages are compressed. */
+function compressing(contexts, conversation) {
+  const held = async (...how) => {
+    world = worlds[contexts];
+    try {
+      await conversation(...how);
+    } finally {
+      world = worlds.plain;
+    }
+  };
+  Object.defineProperty(held, "name", { value: `${contexts} contexts, ${conversation.name}` });
+  return held;
+}
+
+/** Yields the conversations in which messages are compressed. */
+function* compressed(role, contexts) {
+  const c = conversations;
+  const all = [];
+  for (const kind of ["text", "binary"]) {
+    for (const size of SIZES) all.push([c.echoes, kind, size]);
+    all.push([c.theirFragments, kind]);
+  }
+  for (const close of CLOSES) all.push([c.theirClose, ...close], [c.ourClose, ...close]);
+  for (const size of [MAX_MESSAGE + 1, 2 ** 20]) all.push([c.theySayTooMuch, size]);
+  for (const frames of ["one frame", "many frames"]) all.push([c.weSayTooMuch, frames]);
+  for (const conversation of [c.noiseInPieces, c.messagesThatResembleEachOther, c.theirPings, c.ourPings, c.theyVanish,
+    c.wordsBeforeTheirClose, c.wordsBeforeOurClose, c.manyInFlight, c.fiftyAtOnce]) all.push([conversation]);
+  if (contexts === "keeping") {
+    for (const server of [false, true]) {
+      for (const client of [false, true]) {
+        for (const bits of [undefined, 9, 12, 15]) all.push([c.parameters, server, client, bits]);
+      }
+    }
+  }
+  for (const [conversation, ...more] of all) yield [role, compressing(contexts, conversation), ...more];
+}
+
 /** Yields all conversations: the role of Sockeye, the function, what else it takes. */
 function* checks() {
   const c = conversations;
@@ -332,6 +398,7 @@ function* checks() {
     for (const conversation of [c.compressionIsDeclined, c.theirPings, c.ourPings, c.bothClose, c.theyVanish,
       c.unsendableCloses, c.wordsBeforeTheirClose, c.wordsBeforeOurClose, c.manyInFlight, c.fiftyAtOnce, c.subprotocols,
       c.refused, c.shutdown]) yield [role, conversation];
+    for (const contexts of ["keeping", "resetting"]) yield* compressed(role, contexts);
   }
   yield ["server", c.noCommonSubprotocol];
   yield ["server", c.wrongOrigin];
@@ -339,11 +406,15 @@ function* checks() {
 }
 
 async function prepare() {
-  world.plain = await Sockeye.start();
-  world.whole = await Sockeye.start({ fragment_size: 2 ** 30 });
-  world.pieces = await Sockeye.start({ fragment_size: 100 });
+  const opinions = { plain: {}, keeping: { deflate: true }, resetting: { deflate: false } };
+  for (const [name, settings] of Object.entries(opinions)) {
+    const part = worlds[name];
+    part.plain = await Sockeye.start(settings);
+    part.whole = await Sockeye.start({ fragment_size: 2 ** 30, ...settings });
+    part.pieces = await Sockeye.start({ fragment_size: 100, ...settings });
+    part.url = await serve({ perMessageDeflate: { threshold: 0 } });
+  }
   world.choosy = await Sockeye.start({ subprotocols: ["chat.v2", "chat.v1"], origins: ["http://good.example"] });
-  world.url = await serve();
   world.surpriseUrl = await serve({ handleProtocols: () => "surprise" });
 }
 
