@@ -2,12 +2,25 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 // Milliseconds for anything that is waited for. Both sides give up on the other's Close after ten seconds or more: who
 // needs that has failed.
 const LIMIT = 8_000;
 const TIME_FOR_ALL = 300_000;
+
+/** The folder of a certificate for 127.0.0.1, if all is to be encrypted. */
+const TLS = process.env.TLS_FOLDER;
+export const SCHEME = TLS ? "wss" : "ws";
+
+/** What their client, and their server, need to encrypt; nothing if they need not. */
+export const [OF_CLIENTS, OF_SERVERS] = TLS ? encryption() : [{}, undefined];
+
+function encryption() {
+  const [cert, key] = ["certificate.pem", "key.pem"].map(name => readFileSync(`${TLS}/${name}`));
+  return [{ ca: cert }, { cert, key }];
+}
 
 /** Fails unless `promise` settles in time; `what` may be a function, for what is known only then. */
 export function within(what, promise, limit = LIMIT) {
@@ -46,6 +59,7 @@ export class Sockeye {
 
   static async start(settings = {}) {
     const sockeye = new Sockeye();
+    if (TLS) settings = { tls: TLS, ...settings };
     const stdio = ["pipe", "pipe", "inherit"];
     sockeye.process = spawn(process.env.SOCKEYE_PEER, [JSON.stringify(settings)], { stdio });
     // An order to one that has gone: what was to come of it does not come, and that is said there.
@@ -112,7 +126,7 @@ export async function run(title, prepare, checks) {
     await prepare();
     await converse(score, checks);
   });
-  console.log(`${title}: ${score.passed} passed, ${score.failed} failed`);
+  console.log(`${title}${TLS ? " over TLS" : ""}: ${score.passed} passed, ${score.failed} failed`);
   return score.failed === 0 ? 0 : 1;
 }
 

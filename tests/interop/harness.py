@@ -5,12 +5,27 @@ import collections
 import contextlib
 import json
 import os
+import ssl
 import time
 import traceback
 
 # Seconds for anything that is waited for. Both sides give up on the other's Close after ten: who needs that has failed.
 LIMIT = 8
 TIME_FOR_ALL = 300
+
+# The folder of a certificate for 127.0.0.1, if all is to be encrypted.
+TLS = os.environ.get("TLS_FOLDER")
+SCHEME = "wss" if TLS else "ws"
+
+
+def encryption():
+    """Returns what their client, and their server, need to encrypt; nothing if they need not."""
+    if not TLS:
+        return {}, {}
+    certificate = os.path.join(TLS, "certificate.pem")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, os.path.join(TLS, "key.pem"))
+    return {"ssl": ssl.create_default_context(cafile=certificate)}, {"ssl": server}
 
 
 class Sockeye:
@@ -25,6 +40,8 @@ class Sockeye:
     @contextlib.asynccontextmanager
     async def running(cls, **settings):
         self = cls()
+        if TLS:
+            settings["tls"] = TLS
         self.events = collections.defaultdict(asyncio.Queue)
         # A line has to fit into the reader's buffer, and the longest ones carry text that we have sent.
         self.process = await asyncio.create_subprocess_exec(
@@ -94,6 +111,7 @@ def run(title, world, checks):
     score = Score()
     with score.counting("to the end, with every Sockeye still there"):
         asyncio.run(converse(world, checks, score))
+    title += " over TLS" if TLS else ""
     print(f"{title}: {score.passed} passed, {score.failed} failed", flush=True)
     return 1 if score.failed else 0
 

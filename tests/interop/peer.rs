@@ -13,8 +13,8 @@
 //! | `{"to": "/7", "ping": "hello"}`, `{"to": "/7", "pong": "hello"}` | sends this control frame |
 //! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; the code 0 stands for no code |
 //!
-//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`, and `deflate`, which is whether
-//! contexts are kept; without it nothing is compressed.
+//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`; `deflate`, which is whether contexts
+//! are kept, and without which nothing is compressed; `tls`, the folder of the certificate that everyone shows and trusts.
 
 #![expect(clippy::print_stdout, reason = "standard output is how the test hears of events")]
 
@@ -26,15 +26,16 @@ use std::{env, thread};
 use serde_json::{Value, json};
 use sockeye::{
     Builder, CloseCode, Deflate, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, OpCode,
-    Origins, Request, Response, Result, Sender, Settings,
+    Origins, Request, Response, Result, Sender, Settings, WebSocket,
 };
 use url::Url;
 
 fn main() -> Result<()> {
     let (names, named) = mpsc::channel();
-    let settings = env::args().nth(1).unwrap_or_else(|| "{}".to_owned());
-    let settings = settings_of(&serde_json::from_str(&settings).map_err(internal)?);
-    let socket = Builder::new().with_settings(settings).build(Reporters { names })?.bind("127.0.0.1:0")?;
+    let wanted = env::args().nth(1).unwrap_or_else(|| "{}".to_owned());
+    let wanted = serde_json::from_str(&wanted).map_err(internal)?;
+    let socket = Builder::new().with_settings(settings_of(&wanted)).build(Reporters { names })?;
+    let socket = encrypt(socket, wanted["tls"].as_str())?.bind("127.0.0.1:0")?;
     println!("{}", json!({ "event": "listening", "port": socket.local_addr()?.port() }));
     let all = socket.broadcaster();
     let orders = thread::spawn(move || obey_all(&all, &named));
@@ -56,6 +57,19 @@ fn settings_of(wanted: &Value) -> Settings {
         deflate: wanted["deflate"].as_bool().map(compression),
         ..defaults
     }
+}
+
+#[cfg(feature = "ssl")]
+fn encrypt<F: Factory>(socket: WebSocket<F>, folder: Option<&str>) -> Result<WebSocket<F>> {
+    let Some(folder) = folder else { return Ok(socket) };
+    let (certificate, key) = (format!("{folder}/certificate.pem"), format!("{folder}/key.pem"));
+    let client = sockeye::ClientTls::new()?.trust_only(&certificate)?;
+    Ok(socket.with_server_tls(sockeye::ServerTls::from_pem_files(&certificate, key)?).with_client_tls(client))
+}
+
+#[cfg(not(feature = "ssl"))]
+fn encrypt<F: Factory>(socket: WebSocket<F>, folder: Option<&str>) -> Result<WebSocket<F>> {
+    folder.map_or(Ok(socket), |_| Err(internal("this was built without TLS")))
 }
 
 fn compression(keeps_contexts: bool) -> Deflate {

@@ -14,7 +14,7 @@ from websockets.asyncio.server import basic_auth, serve
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from harness import LIMIT, Sockeye, bytes_of, pieces_of, run, text_of
+from harness import LIMIT, SCHEME, Sockeye, bytes_of, encryption, pieces_of, run, text_of
 
 MAX_MESSAGE = 16 * 2**20  # Sockeye's default, and what the other side is set to
 SIZES = [0, 1, 125, 126, 65535, 65536, 2**20, MAX_MESSAGE]
@@ -24,6 +24,7 @@ CLOSES = [(0, ""), (1000, ""), (1000, "bye"), (1001, "gone"), (1002, ""), (1003,
           (4000, ""), (4999, LONGEST_REASON)]
 PROTOCOLS = ["chat.v2", "chat.v1"]
 numbers = itertools.count()
+OF_CLIENTS, OF_SERVERS = encryption()
 assert len(LONGEST_REASON.encode()) == 123
 
 
@@ -65,9 +66,9 @@ class World:
             self.arrival(connection.request.path).set_result(connection)
             await connection.wait_closed()
 
-        options = {"process_request": refuse, "max_size": MAX_MESSAGE, **options}
+        options = {"process_request": refuse, "max_size": MAX_MESSAGE, **OF_SERVERS, **options}
         async with serve(keep, "127.0.0.1", 0, **options) as server:
-            yield "ws://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+            yield "{}://127.0.0.1:{}".format(SCHEME, server.sockets[0].getsockname()[1])
 
     def arrival(self, name):
         return self.arrivals.setdefault(name, asyncio.get_running_loop().create_future())
@@ -77,7 +78,8 @@ class World:
         """An open connection with Sockeye in this role; it is closed at the end, and both sides must be done then."""
         sockeye, name = sockeye or self.plain, f"/{next(numbers)}"
         if role == "server":
-            theirs = await connect(f"ws://127.0.0.1:{sockeye.port}{name}", max_size=MAX_MESSAGE, proxy=None, **options)
+            url = f"{SCHEME}://127.0.0.1:{sockeye.port}{name}"
+            theirs = await connect(url, max_size=MAX_MESSAGE, proxy=None, **OF_CLIENTS, **options)
         else:
             sockeye.say(connect=(url or self.url) + name)
             theirs = await asyncio.wait_for(self.arrival(name), LIMIT)
@@ -346,22 +348,22 @@ async def subprotocols(world, role):
 async def refused(world, role):
     name = f"/refuse/{next(numbers)}"
     if role == "server":
-        await is_refused(f"ws://127.0.0.1:{world.plain.port}{name}")
+        await is_refused(f"{SCHEME}://127.0.0.1:{world.plain.port}{name}")
     else:
         await rejects(world.plain, world.url + name, name, 403)
 
 
 async def wrong_origin(world, role):
-    url = f"ws://127.0.0.1:{world.choosy.port}/{next(numbers)}"
+    url = f"{SCHEME}://127.0.0.1:{world.choosy.port}/{next(numbers)}"
     await is_refused(url, origin="http://evil.example", body=None)
-    async with connect(url, origin="http://good.example", proxy=None) as theirs:
+    async with connect(url, origin="http://good.example", proxy=None, **OF_CLIENTS) as theirs:
         await theirs.send("hello")
         assert await theirs.recv() == "hello"
 
 
 async def is_refused(url, body=b"not today", **options):
     try:
-        async with connect(url, proxy=None, **options):
+        async with connect(url, proxy=None, **OF_CLIENTS, **options):
             raise AssertionError("it was not refused")
     except InvalidStatus as refusal:
         assert refusal.response.status_code == 403, refusal.response

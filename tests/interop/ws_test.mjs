@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import https from "node:https";
 import { createRequire } from "node:module";
 
-import { Queue, Sockeye, bytesOf, numbersUpTo, piecesOf, run, textOf, within } from "./harness.mjs";
+import { OF_CLIENTS, OF_SERVERS, Queue, SCHEME, Sockeye, bytesOf, numbersUpTo, piecesOf, run, textOf, within } from "./harness.mjs";
 
 // A module of this folder, but installed elsewhere: only `require` looks into NODE_PATH.
 const require = createRequire(import.meta.url);
@@ -47,8 +48,8 @@ class Theirs {
 }
 
 /** Their client, once it is open; rejects with what stands in the way. */
-function dial(url, ...options) {
-  const socket = new WebSocket(url, ...options);
+function dial(url, protocols = [], options = {}) {
+  const socket = new WebSocket(url, protocols, { ...OF_CLIENTS, ...options });
   const theirs = new Theirs(socket);
   return within(`a connection to ${url}`, new Promise((resolve, reject) => {
     socket.once("open", () => resolve(theirs));
@@ -59,11 +60,13 @@ function dial(url, ...options) {
 /** Their server, for Sockeye's clients. */
 async function serve(options = {}) {
   const refuse = ({ req }, answer) => (req.url.startsWith("/refuse") ? answer(false, 403, "not today") : answer(true));
-  const usual = { host: "127.0.0.1", port: 0, maxPayload: MAX_MESSAGE, verifyClient: refuse };
-  const server = new WebSocketServer({ ...usual, ...options });
+  const encrypted = OF_SERVERS && https.createServer(OF_SERVERS);
+  const where = encrypted ? { server: encrypted } : { host: "127.0.0.1", port: 0 };
+  const server = new WebSocketServer({ ...where, maxPayload: MAX_MESSAGE, verifyClient: refuse, ...options });
+  encrypted?.listen(0, "127.0.0.1");
   server.on("connection", (socket, request) => arrival(request.url).push(new Theirs(socket)));
   await within("their server listens", new Promise(resolve => server.once("listening", resolve)));
-  return `ws://127.0.0.1:${server.address().port}`;
+  return `${SCHEME}://127.0.0.1:${server.address().port}`;
 }
 
 function arrival(name) {
@@ -77,7 +80,7 @@ async function open(role, options = {}) {
   const name = `/${number++}`;
   if (role === "client") sockeye.say({ connect: url + name });
   const theirs = role === "server"
-    ? await dial(`ws://127.0.0.1:${sockeye.port}${name}`, protocols, { maxPayload: MAX_MESSAGE, perMessageDeflate })
+    ? await dial(`${SCHEME}://127.0.0.1:${sockeye.port}${name}`, protocols, { maxPayload: MAX_MESSAGE, perMessageDeflate })
     : await arrival(name).next(`Sockeye connects to ${name}`);
   const opened = await sockeye.event(name, "open");
   assert.equal(opened.role, role);
@@ -281,7 +284,7 @@ const conversations = {
 
   /** Sockeye chooses none, and theirs does not accept that. */
   async noCommonSubprotocol() {
-    const attempt = dial(`ws://127.0.0.1:${world.choosy.port}/${number++}`, ["x"]);
+    const attempt = dial(`${SCHEME}://127.0.0.1:${world.choosy.port}/${number++}`, ["x"]);
     await assert.rejects(attempt, { message: "Server sent no subprotocol" });
   },
 
@@ -297,7 +300,7 @@ const conversations = {
   async refused(role) {
     const name = `/refuse/${number++}`;
     if (role === "server") {
-      const url = `ws://127.0.0.1:${world.plain.port}${name}`;
+      const url = `${SCHEME}://127.0.0.1:${world.plain.port}${name}`;
       await assert.rejects(dial(url), { message: "Unexpected server response: 403" });
       assert.deepEqual(await responseTo(url), [403, "not today"]);
     } else {
@@ -310,9 +313,9 @@ const conversations = {
   },
 
   async wrongOrigin() {
-    const url = `ws://127.0.0.1:${world.choosy.port}/${number++}`;
-    await assert.rejects(dial(url, { origin: "http://evil.example" }), { message: "Unexpected server response: 403" });
-    const theirs = await dial(url, { origin: "http://good.example" });
+    const url = `${SCHEME}://127.0.0.1:${world.choosy.port}/${number++}`;
+    await assert.rejects(dial(url, [], { origin: "http://evil.example" }), { message: "Unexpected server response: 403" });
+    const theirs = await dial(url, [], { origin: "http://good.example" });
     theirs.socket.close();
     await theirs.end();
   },
@@ -332,7 +335,7 @@ const conversations = {
 
 /** What their client is told of a refusal, by one who asks: status and body. */
 function responseTo(url) {
-  const socket = new WebSocket(url);
+  const socket = new WebSocket(url, OF_CLIENTS);
   return within(`an answer from ${url}`, new Promise((resolve, reject) => {
     socket.once("error", reject);
     socket.once("unexpected-response", async (_, response) => {
