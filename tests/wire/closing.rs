@@ -1,5 +1,6 @@
 //! L1 to L4: peers that do not answer, that are not there any more, that are slow, and that talk on.
 
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use sockeye::{CloseCode, Response};
@@ -233,4 +234,26 @@ fn l6_every_way_to_end_is_told_once() {
     peer.expect_close(1001);
     let story = fail_of(&server, peer, 4);
     assert_eq!(story, format!("{OPENED}, message close, error Io, close 1006, lost"));
+}
+
+#[test]
+fn l6_a_close_before_a_reset_is_heard_although_writing_fails_first() {
+    let (go_on, stop) = mpsc::channel();
+    let stop = Mutex::new(stop);
+    let server = Script::new().on(move |out, hook| match hook {
+        Hook::Message(_) => {
+            // The peer says its last words meanwhile, and goes.
+            stop.lock().unwrap().recv().unwrap();
+            out.send("too late")
+        }
+        _ => Ok(()),
+    });
+    let server = server.serve();
+    let mut peer = server.open();
+    peer.send(&masked(TEXT, b"wait"));
+    server.journal.wait_for("message wait", 1);
+    peer.send(&masked_close(1009, "too much"));
+    peer.reset();
+    go_on.send(()).unwrap();
+    assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, message wait, close 1009 too much, lost"));
 }

@@ -13,6 +13,9 @@ use crate::reactor::socket::Stop;
 /// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
 const READ_BUDGET: usize = 64 * 1024;
 
+/// How often a connection is read from that is lost.
+const MAX_LAST_READS: usize = 16;
+
 impl<H: Handler> Connection<H> {
     /// The socket may have something to read.
     pub(in crate::reactor) fn on_readable(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
@@ -110,9 +113,30 @@ impl<H: Handler> Connection<H> {
         match self.write() {
             Ok(()) => self.on_flushed(was_blocked, cx),
             Err(Stop::Blocked) => self.on_blocked(cx),
-            Err(Stop::Failed(err)) => self.handle_socket_error(err, cx),
+            Err(Stop::Failed(err)) => {
+                self.hear_last_words(cx);
+                self.handle_socket_error(err, cx);
+            }
         }
         self.settle(cx);
+    }
+
+    /// The peer takes nothing more. What it has said before may still be there to read, such as the Close that tells why.
+    fn hear_last_words(&mut self, cx: &mut Context) {
+        if self.flags.is_paused || !self.protocol.wants_input() {
+            return;
+        }
+        let mut buffer = vec![0; READ_BUDGET];
+        for _ in 0..MAX_LAST_READS {
+            // What the last turn has left comes before, and there is no next one.
+            if !self.unread.is_empty() {
+                return;
+            }
+            let Ok(len @ 1..) = self.socket.read(&mut buffer) else { return };
+            if let Some(input) = buffer.get_mut(..len) {
+                self.take_input(input, cx);
+            }
+        }
     }
 
     /// Writes until all is written, or the system takes no more.
