@@ -59,6 +59,11 @@ const COMMAND_BUDGET: usize = 256;
 /// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
 const LOCAL_ROUNDS: usize = 4;
 
+/// How many connections may wait to be flushed while events are dispatched, and how many commands of this thread may
+/// wait to be obeyed.
+const MAX_DIRTY: usize = 64;
+const MAX_LOCAL: usize = 64;
+
 /// The most commands for which room is kept.
 const MAX_KEPT_COMMANDS: usize = 1024;
 
@@ -207,7 +212,9 @@ impl<F: Factory> Reactor<F> {
                 connection.go_on_reading(&mut self.buffer, &mut self.cx);
             }
         }
-        for event in &self.events {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            self.make_room();
             match self.entries.get_mut(event.token().0) {
                 Some(Entry::Connected(connection)) => {
                     hear(connection, event, &mut self.buffer, &mut self.cx);
@@ -222,8 +229,18 @@ impl<F: Factory> Reactor<F> {
                 }
             }
         }
+        self.events = events;
         self.go_on_dialing();
         self.accept_all();
+    }
+
+    /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a
+    /// buffer each, and be cold when their turn comes.
+    fn make_room(&mut self) {
+        if self.cx.dirty.len() >= MAX_DIRTY || self.cx.hub.local_len() >= MAX_LOCAL {
+            self.commands();
+            self.flush();
+        }
     }
 
     /// Does what senders have asked for: everything of this thread, and a share of other threads'.

@@ -295,6 +295,11 @@ impl Hub {
         LOCAL.with(|local| !local.commands.borrow().is_empty())
     }
 
+    /// How many commands the callbacks have given that are not yet taken.
+    pub(crate) fn local_len(&self) -> usize {
+        LOCAL.with(|local| local.commands.borrow().len())
+    }
+
     /// Takes up to `most` commands of other threads; returns whether there are more.
     pub(crate) fn take_remote(&self, most: usize, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
