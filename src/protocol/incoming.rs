@@ -7,11 +7,15 @@ use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
 use super::mask;
 use super::utf8::Utf8;
 
-/// The part of a frame that has come so far, when the rest has not.
+/// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Incoming {
-    stub: Stub,
-    partial: Option<Box<Partial>>,
+pub(crate) struct Incoming(Option<Box<Part>>);
+
+/// How far a frame has come.
+#[derive(Debug)]
+enum Part {
+    Stub(Stub),
+    Partial(Partial),
 }
 
 /// The beginning of a header.
@@ -59,52 +63,68 @@ impl Incoming {
         message: Option<&Assembler>,
         keep: Keep,
     ) -> Result<Option<Frame>, ProtocolError> {
-        if let Some(mut partial) = self.partial.take() {
-            if keep == Keep::Control && !partial.header.opcode.is_control() {
-                partial.content = Content::Skipped;
-            }
-            return self.go_on(partial, input);
-        }
-        let Some(header) = self.header(input, rules)? else { return Ok(None) };
+        let header = match self.0.take() {
+            None => self.header(input, rules)?,
+            Some(part) => match *part {
+                Part::Stub(stub) => self.rest_of_header(stub, input, rules)?,
+                Part::Partial(mut partial) => {
+                    if keep == Keep::Control && !partial.header.opcode.is_control() {
+                        partial.content = Content::Skipped;
+                    }
+                    return self.go_on(partial, input);
+                }
+            },
+        };
+        let Some(header) = header else { return Ok(None) };
         let is_kept = keep == Keep::All || header.opcode.is_control();
         let content = if is_kept { Content::begin(&header, rules, message) } else { Content::Skipped };
         if is_kept && len64(input.len()) >= header.len {
             return whole_frame(&header, content, input).map(Some);
         }
-        self.go_on(Box::new(Partial { header, received: 0, content }), input)
+        self.go_on(Partial { header, received: 0, content }, input)
     }
 
     /// How much of the payload in progress is still to come, in bytes.
     pub(crate) fn missing(&self) -> u64 {
-        self.partial.as_ref().map_or(0, |partial| partial.missing())
+        match self.0.as_deref() {
+            Some(Part::Partial(partial)) => partial.missing(),
+            Some(Part::Stub(_)) | None => 0,
+        }
+    }
+
+    /// Reads a header from the input.
+    fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
+        match Header::parse(input, rules)? {
+            Some((header, len)) => {
+                take_front(input, len);
+                Ok(Some(header))
+            }
+            None if input.is_empty() => Ok(None),
+            None => self.rest_of_header(Stub::default(), input, rules),
+        }
     }
 
     /// Reads a header, from what is stashed of it and from the input.
-    fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
-        if self.stub.len == 0
-            && let Some((header, len)) = Header::parse(input, rules)?
-        {
-            take_front(input, len);
-            return Ok(Some(header));
-        }
+    fn rest_of_header(
+        &mut self,
+        mut stub: Stub,
+        input: &mut &mut [u8],
+        rules: &Rules,
+    ) -> Result<Option<Header>, ProtocolError> {
         while let Some(byte) = take_front(input, 1).first() {
-            self.stub.push(*byte);
-            if let Some((header, _)) = Header::parse(self.stub.as_slice(), rules)? {
-                self.stub.len = 0;
+            stub.push(*byte);
+            if let Some((header, _)) = Header::parse(stub.as_slice(), rules)? {
                 return Ok(Some(header));
             }
         }
+        self.0 = Some(Box::new(Part::Stub(stub)));
         Ok(None)
     }
 
-    fn go_on(
-        &mut self,
-        mut partial: Box<Partial>,
-        input: &mut &mut [u8],
-    ) -> Result<Option<Frame>, ProtocolError> {
+    fn go_on(&mut self, mut partial: Partial, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         partial.push(take_front(input, usize::try_from(partial.missing()).unwrap_or(usize::MAX)))?;
         if partial.missing() > 0 {
-            self.partial = Some(partial);
+            self.0 = Some(Box::new(Part::Partial(partial)));
             return Ok(None);
         }
         partial.finish().map(Some)

@@ -117,6 +117,11 @@ impl Context {
         self.timers.schedule(tick, owner, alarm)
     }
 
+    /// Whether an alarm goes off before the one that would be set at a time, or with it.
+    pub(super) fn is_not_after(&self, alarm: Key, at: Instant) -> bool {
+        self.timers.deadline(alarm).is_some_and(|tick| tick <= self.tick_after(at))
+    }
+
     /// Sets an alarm after a while; never early.
     pub(super) fn alarm_in(&mut self, after: Duration, owner: &mut Owned, alarm: Alarm) -> Option<Key> {
         let at = Instant::now().checked_add(after)?;

@@ -79,6 +79,11 @@ impl<T> Timers<T> {
         self.take(index)
     }
 
+    /// The tick at which a timer is due; `None` if it fired or was cancelled before.
+    pub(crate) fn deadline(&self, key: Key) -> Option<u64> {
+        self.nodes.deadline(self.nodes.find(key)?)
+    }
+
     /// Disarms every timer of `owner`, in time proportional to their number. `owner` can be used again.
     pub(crate) fn cancel_all(&mut self, owner: &mut Owned) {
         let Some(key) = owner.0.take() else { return };

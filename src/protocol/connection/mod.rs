@@ -73,8 +73,9 @@ enum Phase {
 #[derive(Debug)]
 enum Pongs {
     Sent,
-    /// Output does not move: the answer to the latest Ping waits (§5.5.3).
-    Held(Option<Vec<u8>>),
+    /// Output does not move: the answer to the latest Ping waits (§5.5.3). Few connections are here at a time, and each
+    /// would have room for it.
+    Held(Box<Option<Vec<u8>>>),
 }
 
 /// The states of a connection (§4.1, §7.1).

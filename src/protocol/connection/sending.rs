@@ -124,7 +124,7 @@ impl Connection {
             Pongs::Sent => Some(Frame::pong(payload)),
             // §5.5.3: of several Pings that wait for their answer, the latest may be answered alone.
             Pongs::Held(owed) => {
-                *owed = Some(payload);
+                **owed = Some(payload);
                 None
             }
         }
@@ -133,16 +133,14 @@ impl Connection {
     /// Holds back the answers to Pings, because output does not move; only the latest is kept.
     pub fn hold_pongs(&mut self) {
         if matches!(self.pongs, Pongs::Sent) {
-            self.pongs = Pongs::Held(None);
+            self.pongs = Pongs::Held(Box::default());
         }
     }
 
     /// Ends [`hold_pongs`](Self::hold_pongs); returns the Pong that is owed, and now to be sent.
     pub fn release_pongs(&mut self) -> Option<Frame> {
-        match std::mem::replace(&mut self.pongs, Pongs::Sent) {
-            Pongs::Held(Some(payload)) if self.can_send(OpCode::Pong) => Some(Frame::pong(payload)),
-            _ => None,
-        }
+        let Pongs::Held(owed) = std::mem::replace(&mut self.pongs, Pongs::Sent) else { return None };
+        owed.filter(|_| self.can_send(OpCode::Pong)).map(Frame::pong)
     }
 }
 

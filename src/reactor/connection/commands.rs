@@ -17,7 +17,7 @@ impl<H: Handler> Connection<H> {
     pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
         // Order is kept: what comes before the connection is open waits together.
         if self.is_opening() && waits_for_open(&signal) {
-            self.early.push(signal);
+            self.early.get_or_insert_default().signals.push(signal);
         } else {
             self.obey(signal, cx);
         }
@@ -35,7 +35,7 @@ impl<H: Handler> Connection<H> {
             if let Some(gauge) = cx.hub.gauge(self.name.slot) {
                 gauge.add_local(len);
             }
-            self.early.push(Signal::Control(frame.clone()));
+            self.early.get_or_insert_default().signals.push(Signal::Control(frame.clone()));
         } else {
             self.send_frame(frame.clone(), cx);
         }

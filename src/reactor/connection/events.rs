@@ -27,7 +27,7 @@ impl<H: Handler> Connection<H> {
                 Err(err) => self.handle_violation(err, cx),
             }
         }
-        self.unread = input.to_vec();
+        self.unread = Box::from(&*input);
         self.read_again(cx);
     }
 
@@ -129,7 +129,6 @@ impl<H: Handler> Connection<H> {
 
     fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
         self.stage = Stage::Opened;
-        self.redirect = None;
         self.show(Phase::Open, cx);
         let (peer_addr, local_addr) = self.socket.addresses();
         let trusted_proxies = cx.settings.trusted_proxies;
@@ -137,7 +136,7 @@ impl<H: Handler> Connection<H> {
         let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
         self.call_fallible(cx, |handler| handler.on_open(shake));
         // What was sent before goes out first; what `on_open` has sent is in the queue of the loop.
-        for signal in std::mem::take(&mut self.early) {
+        for signal in self.early.take().map(|early| early.signals).unwrap_or_default() {
             self.obey(signal, cx);
         }
     }

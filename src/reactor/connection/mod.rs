@@ -35,15 +35,22 @@ pub(super) struct Connection<H> {
     /// How much of the output the gauge knows of.
     gauged: usize,
     /// What was read, and is more than the share of one turn.
-    unread: Vec<u8>,
-    /// What waits for the connection to open.
-    early: Vec<Signal>,
-    /// Where a client may be sent by the server, until it is open.
-    redirect: Option<Box<Redirect>>,
+    unread: Box<[u8]>,
+    /// What matters only until the connection is open.
+    early: Option<Box<Early>>,
     timers: Owned,
-    /// The alarm of the connection's own deadline, and its time.
-    alarm: Option<(std::time::Instant, Key)>,
+    /// The alarm of the connection's own deadline.
+    alarm: Option<Key>,
     flags: Flags,
+}
+
+/// What a connection has until it is open.
+#[derive(Debug, Default)]
+struct Early {
+    /// What waits for that.
+    signals: Vec<Signal>,
+    /// Where a client may be sent by the server.
+    redirect: Option<Redirect>,
 }
 
 /// How far the handler has been told.
@@ -101,9 +108,8 @@ impl<H: Handler> Connection<H> {
             stage: Stage::Opening,
             output,
             gauged: 0,
-            unread: Vec::new(),
-            early: Vec::new(),
-            redirect: None,
+            unread: Box::default(),
+            early: None,
             timers,
             alarm: None,
             flags,
@@ -116,9 +122,8 @@ impl<H: Handler> Connection<H> {
     }
 
     /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
-    pub(super) fn begin_as_client(&mut self, early: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
-        self.early = early;
-        self.redirect = Some(Box::new(redirect));
+    pub(super) fn begin_as_client(&mut self, signals: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
+        self.early = Some(Box::new(Early { signals, redirect: Some(redirect) }));
         // The server may have spoken first, such as one that has no room: the event for that came to the dial.
         self.read_again(cx);
         self.settle(cx);
@@ -311,17 +316,17 @@ impl<H: Handler> Connection<H> {
     /// sign of life would cost more than looking again when it goes off.
     fn set_alarm(&mut self, cx: &mut Context) {
         let deadline = self.protocol.deadline();
-        match (deadline, &self.alarm) {
-            (Some(deadline), Some((at, _))) if *at <= deadline => return,
+        match (deadline, self.alarm) {
+            (Some(deadline), Some(alarm)) if cx.is_not_after(alarm, deadline) => return,
             (None, None) => return,
             _ => {}
         }
-        if let Some((_, key)) = self.alarm.take() {
+        if let Some(key) = self.alarm.take() {
             cx.timers.cancel(key);
         }
         if let Some(deadline) = deadline {
             let alarm = Alarm { name: self.name, kind: AlarmKind::Connection };
-            self.alarm = cx.alarm_at(deadline, &mut self.timers, alarm).map(|key| (deadline, key));
+            self.alarm = cx.alarm_at(deadline, &mut self.timers, alarm);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Connection, Stage};
+use super::{Connection, Early, Stage};
 use crate::handler::Handler;
 use crate::protocol::State;
 use crate::protocol::handshake::Response;
@@ -34,9 +34,10 @@ impl<H: Handler> Connection<H> {
     /// Follows a redirect if that is allowed: to the same scheme, host and port only, so that neither credentials nor
     /// encryption can be lured away (K5).
     pub(super) fn begin_redirect(&mut self, response: &Response) -> bool {
-        let Some(redirect) = self.redirect.as_mut().filter(|redirect| redirect.left > 0) else {
+        let Some(Early { redirect: Some(redirect), .. }) = self.early.as_deref_mut() else { return false };
+        if redirect.left == 0 {
             return false;
-        };
+        }
         if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
             return false;
         }
@@ -60,18 +61,24 @@ impl<H: Handler> Connection<H> {
 
     /// Whether the connection, which has ended, begins again elsewhere.
     pub(in crate::reactor) fn has_moved(&self) -> bool {
-        self.stage == Stage::Opening && self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
+        let redirect = self.early.as_ref().and_then(|early| early.redirect.as_ref());
+        self.stage == Stage::Opening && redirect.is_some_and(|redirect| redirect.is_due)
     }
 
     /// Ends this connection for one to another place.
     pub(in crate::reactor) fn into_moved(mut self, cx: &mut Context) -> Option<Moved<H>> {
-        if let Some((_, key)) = self.alarm.take() {
+        if let Some(key) = self.alarm.take() {
             cx.timers.cancel(key);
         }
         if let Some(gauge) = cx.hub.gauge(self.name.slot) {
             gauge.sub_local(self.gauged);
         }
-        let redirect = *self.redirect?;
-        Some(Moved { handler: self.handler?, redirect, early: self.early, timers: self.timers })
+        let early = self.early?;
+        Some(Moved {
+            handler: self.handler?,
+            redirect: early.redirect?,
+            early: early.signals,
+            timers: self.timers,
+        })
     }
 }
