@@ -5,11 +5,15 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-/// The slots of the first chunk; each further chunk has twice as many.
+/// The slots of the first four chunks each; then four chunks of twice as many follow, and so on, so that a fifth of the
+/// table is empty at most.
 const FIRST_CHUNK: usize = 64;
 
+/// How many chunks have the same size, as a power of two.
+const STEPS: u32 = 2;
+
 /// Enough chunks for every slot that 32 bits can name.
-const CHUNKS: usize = 27;
+const CHUNKS: usize = 100;
 
 /// Where a connection stands, as far as a sender cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,16 +120,24 @@ impl Gauges {
         let gauges = self
             .chunks
             .get(chunk)?
-            .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| Gauge::default()).collect());
+            .get_or_init(|| (0..chunk_len(chunk)).map(|_| Gauge::default()).collect());
         gauges.get(at)
     }
 }
 
 /// The chunk of a slot, and the place within it.
 fn place(slot: u32) -> (usize, usize) {
-    let number = slot as usize / FIRST_CHUNK + 1;
-    let chunk = number.ilog2() as usize;
-    (chunk, slot as usize - FIRST_CHUNK * ((1 << chunk) - 1))
+    // Counted from the slots that four chunks of half the size would have: then the highest bit tells the size of the
+    // chunk, the next ones which of that size it is, and the rest the place in it.
+    let number = slot as usize + (FIRST_CHUNK << STEPS);
+    let doublings = (number / (FIRST_CHUNK << STEPS)).ilog2();
+    let bits = FIRST_CHUNK.ilog2() + doublings;
+    let step = (number >> bits) - (1 << STEPS);
+    (((doublings as usize) << STEPS) + step, number % (1 << bits))
+}
+
+fn chunk_len(chunk: usize) -> usize {
+    FIRST_CHUNK << (chunk >> STEPS)
 }
 
 #[cfg(test)]
@@ -135,8 +147,8 @@ mod tests {
     #[test]
     fn every_slot_has_its_own_place() {
         let mut expected = 0;
-        for chunk in 0..8 {
-            for at in 0..FIRST_CHUNK << chunk {
+        for chunk in 0..32 {
+            for at in 0..chunk_len(chunk) {
                 assert_eq!(place(expected), (chunk, at));
                 expected += 1;
             }
