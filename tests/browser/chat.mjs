@@ -439,6 +439,23 @@ async function checkLooks({ check }, browser) {
   await mobile.close();
 }
 
+async function checkEncrypted({ check }, servers, browser) {
+  if (!process.env.HAS_TLS) return console.log("SKIPPED: the chat over TLS, which needs OpenSSL");
+  const server = await Server.start("127.0.0.1:0", ["--tls"]);
+  servers.push(server);
+  const context = await newContext(browser);
+  const [ada, bo] = [await context.newPage(), await context.newPage()];
+  await check("the chat over TLS", async () => {
+    assert(server.url.startsWith("https://"), server.url);
+    await enter(ada, server.url, "Ada");
+    await enter(bo, server.url, "Bo");
+    await Promise.all([isInside(ada), isInside(bo)]);
+    await say(ada, "Nobody else can read this.");
+    await sees(messageIn(bo, "Nobody else can read this."));
+  });
+  await context.close();
+}
+
 async function main() {
   const checks = new Checks();
   const tools = { check: checks.check.bind(checks) };
@@ -455,6 +472,7 @@ async function main() {
     await checkOneself(tools, servers[0], context);
     await checkComingBack(tools, servers, ada, bo);
     await checkGoodbye(tools, servers.at(-1), [ada, bo]);
+    await checkEncrypted(tools, servers, browser);
     await tools.check("no page complained", async () => assertEqual(complaints, [], "complaints"));
   } finally {
     await browser.close();

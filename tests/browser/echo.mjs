@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import http from "node:http";
 
-import { Sockeye, textOf } from "../interop/harness.mjs";
+import { SCHEME, Sockeye, textOf } from "../interop/harness.mjs";
 import { assert, assertEqual, Checks, launch } from "./harness.mjs";
 
 const SIZES = [0, 1, 125, 126, 65535, 65536, 2 ** 20, 16 * 2 ** 20];
@@ -51,7 +51,7 @@ async function echo({ url, kind, texts }) {
 
 async function checkEchoes(check, page, name, settings) {
   const sockeye = await Sockeye.start({ ...settings });
-  const url = () => `ws://127.0.0.1:${sockeye.port}/${number++}`;
+  const url = () => `${SCHEME}://127.0.0.1:${sockeye.port}/${number++}`;
   const isCompressed = settings.deflate !== undefined;
   for (const kind of ["text", "binary"]) {
     await check(`${kind}, ${name}`, async () => {
