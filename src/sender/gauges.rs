@@ -117,10 +117,8 @@ impl Gauges {
     /// The gauge of a slot, made if needed.
     pub(super) fn ensure(&self, slot: u32) -> Option<&Gauge> {
         let (chunk, at) = place(slot);
-        let gauges = self
-            .chunks
-            .get(chunk)?
-            .get_or_init(|| (0..chunk_len(chunk)).map(|_| Gauge::default()).collect());
+        let gauges =
+            self.chunks.get(chunk)?.get_or_init(|| (0..chunk_len(chunk)).map(|_| Gauge::default()).collect());
         gauges.get(at)
     }
 }
