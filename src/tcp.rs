@@ -16,7 +16,8 @@ const UNCOUNTED: u32 = u32::MAX;
 ///   nothing (key updates, for one) would keep the whole loop waiting. So reads are counted, and one too many gets
 ///   [`WouldBlock`](io::ErrorKind::WouldBlock).
 /// - OpenSSL cannot answer a key update while one of its writes is blocked: it fails the connection. So no write is ever
-///   blocked: what the system does not take waits in here.
+///   blocked: what the system does not take waits in here. And none ever fails, since OpenSSL would not read any more then:
+///   what the peer has said before it went could not be heard.
 #[derive(Debug)]
 pub struct TcpStream {
     stream: net::TcpStream,
@@ -29,6 +30,8 @@ pub struct TcpStream {
     /// Whether writes are kept that would block.
     keeps_writes: bool,
     unsent: Vec<u8>,
+    /// Why the last write has failed, until that is asked for.
+    failure: Option<io::Error>,
 }
 
 impl TcpStream {
@@ -58,13 +61,22 @@ impl TcpStream {
         self.keeps_writes = true;
     }
 
+    /// Whether the last write has failed, and nobody has asked why.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// How many bytes the system has not taken.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.len()
     }
 
-    /// Sends what the system has not taken; `WouldBlock` if it still does not take all of it.
+    /// Sends what the system has not taken; `WouldBlock` if it still does not take all of it, and the error of an earlier
+    /// write if that has failed.
     pub(crate) fn send_unsent(&mut self) -> io::Result<()> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         while !self.unsent.is_empty() {
             let sent = uninterrupted(|| self.stream.write(&self.unsent))?;
             if sent == 0 {
@@ -87,6 +99,7 @@ impl From<net::TcpStream> for TcpStream {
             has_ended: false,
             keeps_writes: false,
             unsent: Vec::new(),
+            failure: None,
         }
     }
 }
@@ -127,8 +140,12 @@ impl Write for TcpStream {
         }
         let sent = if self.unsent.is_empty() {
             match uninterrupted(|| self.stream.write(bytes)) {
+                Ok(sent) => sent,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => 0,
-                sent => sent?,
+                Err(err) => {
+                    self.failure = Some(err);
+                    return Ok(bytes.len());
+                }
             }
         } else {
             0

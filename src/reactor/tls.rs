@@ -150,6 +150,7 @@ impl Tls {
         self.flush()?;
         self.writes_on_readable = false;
         let halt = match self.write_record(&gather(slices)) {
+            Ok(len) if self.tcp().is_some_and(TcpStream::has_failed) => return self.flush().map(|()| len),
             Ok(len) => return Ok(len),
             Err(halt) => halt,
         };

@@ -140,3 +140,14 @@ fn s2_a_shutdown_says_goodbye_to_everyone() {
         assert_eq!(client.end(), End::Clean);
     }
 }
+
+#[test]
+fn s2_a_close_is_heard_although_the_server_takes_nothing_more() {
+    for _ in 0..10 {
+        // More than the server reads: our writing meets with a reset.
+        let manners = Manners { greetings: vec![vec![0; 8 << 20].into()], ..Manners::default() };
+        let heard = with_client(manners, |mut server| server.send(Frame::close(CloseCode::Size, "too much")));
+        assert!(heard.first().is_some_and(Heard::is_open), "{heard:?}");
+        assert_eq!(heard.get(1..), Some(&[Heard::Close(CloseCode::Size), Heard::Lost][..]));
+    }
+}
