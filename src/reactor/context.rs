@@ -16,8 +16,8 @@ use crate::sender::Hub;
 use crate::settings::Settings;
 use crate::util::{Timeout, Token};
 
-/// The most output buffers that are kept for later.
-const MAX_POOLED: usize = 1024;
+/// The most output buffers that are kept for later: as many as are in use at a time, but for broadcasts.
+const MAX_POOLED: usize = 64;
 
 /// Names a connection for good: its slot, and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

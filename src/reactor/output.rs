@@ -14,64 +14,65 @@ const KEEP_FROM: usize = 16 * 1024;
 /// The most pieces that are handed to the system at once.
 const MAX_PIECES: usize = 64;
 
-/// A buffer that has grown beyond this, in bytes, is not kept for later.
-const MAX_KEPT_CAPACITY: usize = 16 * 1024;
+/// A buffer that has grown beyond this, in bytes, is not kept for later. The echo of all that is read in a turn fits.
+const MAX_KEPT_CAPACITY: usize = 128 * 1024;
 
 /// Bytes in order, not yet taken by the system.
+///
+/// Small frames, and the headers of large ones, stand one after the other in `joined`. As long as that is all there is,
+/// nothing else is kept; only payloads that stay where they are make `pieces` of it, which say what comes when.
 #[derive(Debug, Default)]
 pub(super) struct Output {
+    joined: Vec<u8>,
+    /// How much of `joined` is sent.
+    taken: usize,
+    /// How much of `joined` is sent, or belongs to a piece; what is behind that comes after all pieces.
+    covered: usize,
     pieces: VecDeque<Piece>,
-    /// The length of all pieces but the last, which may still grow.
-    settled: usize,
-    /// How much of the first piece is sent.
+    /// How much of the first piece is sent, if that is a payload.
     sent: usize,
+    /// The length of all payloads among the pieces.
+    kept: usize,
 }
 
 #[derive(Debug)]
 enum Piece {
-    Joined(Vec<u8>),
+    /// So many bytes of `joined`.
+    Joined(usize),
     Payload(Arc<Vec<u8>>, Range<usize>),
-}
-
-impl Piece {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Joined(bytes) => bytes,
-            Self::Payload(bytes, range) => bytes.get(range.clone()).unwrap_or_default(),
-        }
-    }
 }
 
 impl protocol::Output for Output {
     const KEEPS_FROM: usize = KEEP_FROM;
 
+    #[inline]
     fn buffer(&mut self) -> &mut Vec<u8> {
-        if !matches!(self.pieces.back(), Some(Piece::Joined(_))) {
-            self.push(Piece::Joined(Vec::new()));
-        }
-        match self.pieces.back_mut() {
-            Some(Piece::Joined(bytes)) => bytes,
-            _ => unreachable!("a joined piece was put there just above"),
-        }
+        &mut self.joined
     }
 
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
-        self.push(Piece::Payload(Arc::clone(payload), piece));
+        if self.covered < self.joined.len() {
+            self.pieces.push_back(Piece::Joined(self.joined.len() - self.covered));
+            self.covered = self.joined.len();
+        }
+        self.kept += piece.len();
+        self.pieces.push_back(Piece::Payload(Arc::clone(payload), piece));
     }
 }
 
 impl Output {
-    /// Makes an output whose first buffer has a capacity, in bytes.
+    /// Makes an output whose buffer has a capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let pieces = VecDeque::from([Piece::Joined(Vec::with_capacity(capacity))]);
-        Self { pieces, settled: 0, sent: 0 }
+        Self { joined: Vec::with_capacity(capacity), ..Self::default() }
     }
 
     /// How many bytes are not sent.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.settled + self.pieces.back().map_or(0, |last| last.as_slice().len()) - self.sent
+        self.joined.len() - self.taken + self.kept - self.sent
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -81,41 +82,86 @@ impl Output {
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let mut slices = [IoSlice::new(&[]); MAX_PIECES];
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            let sent = if count == 0 { self.sent } else { 0 };
-            *slice = IoSlice::new(piece.as_slice().get(sent..).unwrap_or_default());
-            count += 1;
-        }
-        let written = write(slices.get(..count).unwrap_or_default())?;
+        let written = if self.pieces.is_empty() {
+            write(&[IoSlice::new(self.joined.get(self.taken..).unwrap_or_default())])?
+        } else {
+            self.write_pieces(write)?
+        };
         self.advance(written);
         Ok(written)
     }
 
-    fn push(&mut self, piece: Piece) {
-        self.settled += self.pieces.back().map_or(0, |last| last.as_slice().len());
-        self.pieces.push_back(piece);
+    fn write_pieces<E>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>) -> Result<usize, E> {
+        let mut joined = self.joined.get(self.taken..).unwrap_or_default();
+        let mut sent = self.sent;
+        let mut slices = [IoSlice::new(&[]); MAX_PIECES];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(match piece {
+                Piece::Joined(len) => joined.split_off(..*len).unwrap_or_default(),
+                Piece::Payload(bytes, range) => {
+                    let from = range.start + std::mem::take(&mut sent);
+                    bytes.get(from..range.end).unwrap_or_default()
+                }
+            });
+            count += 1;
+        }
+        // What comes after the last piece.
+        if let (true, Some(slice)) = (count == self.pieces.len(), slices.get_mut(count)) {
+            *slice = IoSlice::new(joined);
+            count += 1;
+        }
+        write(slices.get(..count).unwrap_or_default())
     }
 
     fn advance(&mut self, written: usize) {
-        self.sent += written;
-        loop {
-            let count = self.pieces.len();
-            let Some(first) = self.pieces.front_mut() else { return };
-            let len = first.as_slice().len();
-            if self.sent < len {
-                return;
+        let beyond = self.advance_pieces(written);
+        self.taken += beyond;
+        self.covered = self.covered.max(self.taken);
+        self.forget();
+    }
+
+    /// Returns how much was written that belongs to no piece.
+    fn advance_pieces(&mut self, mut written: usize) -> usize {
+        while let Some(first) = self.pieces.front_mut() {
+            let left = match first {
+                Piece::Joined(len) => *len,
+                Piece::Payload(_, range) => range.len() - self.sent,
+            };
+            let is_all = written >= left;
+            let part = written.min(left);
+            match first {
+                Piece::Joined(len) => {
+                    *len -= part;
+                    self.taken += part;
+                }
+                Piece::Payload(_, range) if is_all => {
+                    self.kept -= range.len();
+                    self.sent = 0;
+                }
+                Piece::Payload(..) => self.sent += part,
             }
-            self.sent -= len;
-            match (first, count) {
-                // The last buffer stays, empty, for the next frames.
-                (Piece::Joined(bytes), 1) if bytes.capacity() <= MAX_KEPT_CAPACITY => return bytes.clear(),
-                (_, 1) => {}
-                _ => self.settled -= len,
+            written -= part;
+            if !is_all {
+                break;
             }
             self.pieces.pop_front();
         }
+        written
+    }
+
+    /// Makes room of what is sent, where that costs little.
+    fn forget(&mut self) {
+        if self.taken == self.joined.len() {
+            self.joined.clear();
+            self.joined.shrink_to(MAX_KEPT_CAPACITY);
+        } else if self.taken > MAX_KEPT_CAPACITY && self.taken > self.joined.len() / 2 {
+            self.joined.drain(..self.taken);
+        } else {
+            return;
+        }
+        self.covered -= self.taken;
+        self.taken = 0;
     }
 }
 
@@ -159,6 +205,24 @@ mod tests {
             output.buffer().extend_from_slice(b"again");
             assert_eq!(drain(&mut output, most), b"again");
         }
+    }
+
+    #[test]
+    fn m7_what_is_sent_is_forgotten_although_more_always_waits() {
+        let payload = Arc::new(vec![7; 20_000]);
+        let mut output = Output::with_capacity(16);
+        for round in 0..10_000 {
+            output.buffer().extend_from_slice(&[1; 1000]);
+            output.append(&payload, 0..20_000);
+            if round > 0 {
+                let taken = output.write_with(|slices| {
+                    Ok::<_, ()>(slices.iter().map(|it| it.len()).sum::<usize>().min(21_000))
+                });
+                assert_eq!(taken, Ok(21_000));
+            }
+            assert!(output.joined.capacity() <= 4 * MAX_KEPT_CAPACITY, "{}", output.joined.capacity());
+        }
+        assert_eq!(output.len(), 21_000);
     }
 
     #[test]
