@@ -41,6 +41,7 @@ impl Message {
     }
 
     /// Returns whether this is a text message.
+    #[inline]
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
     }
@@ -51,6 +52,7 @@ impl Message {
     }
 
     /// Returns the length of the payload in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }

@@ -30,6 +30,7 @@ enum Content {
 }
 
 /// A message out of a single frame: nothing is copied, and text that is known to be text is not checked again.
+#[inline]
 pub(crate) fn whole_message(frame: Frame) -> Result<Message, ProtocolError> {
     match (frame.opcode(), frame.into_payload()) {
         (OpCode::Text, Payload::Text(text, _)) => Ok(Message::Text(text)),
@@ -49,6 +50,7 @@ fn checked_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
 
 /// What the message in progress, or the next one if there is none, may still take on the wire; `slack` more if it is
 /// compressed.
+#[inline]
 pub(crate) fn room(message: Option<&Assembler>, config: &Config, slack: u64) -> Room {
     let slack = if message.is_some_and(|message| message.is_compressed) { slack } else { 0 };
     let (received, fragments, empty) =
@@ -61,6 +63,7 @@ pub(crate) fn room(message: Option<&Assembler>, config: &Config, slack: u64) -> 
 }
 
 /// Fragments of less than 64 bytes each are slow to no purpose, but a small message may be cut as one likes.
+#[inline]
 fn max_fragments(config: &Config) -> usize {
     config.max_fragments.unwrap_or((config.max_message_size / 64).max(65_536))
 }

@@ -49,6 +49,7 @@ impl Payload {
         Self::Text(text, OnceLock::new())
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -93,10 +94,12 @@ impl Frame {
         Self::new(true, OpCode::Close, Payload::Bytes(close::encode_payload(code, reason)))
     }
 
+    #[inline]
     pub(crate) fn new(fin: bool, opcode: OpCode, payload: Payload) -> Self {
         Self { fin, rsv: 0, opcode, key: None, payload, understood: 0, is_compressible: true }
     }
 
+    #[inline]
     pub(crate) fn with_header(header: &Header, payload: Payload) -> Self {
         Self { rsv: header.rsv, ..Self::new(header.fin, header.opcode, payload) }
     }
@@ -112,11 +115,13 @@ impl Frame {
     }
 
     /// Returns whether this is the last frame of its message.
+    #[inline]
     pub fn is_final(&self) -> bool {
         self.fin
     }
 
     /// Returns the first reserved bit.
+    #[inline]
     pub fn has_rsv1(&self) -> bool {
         self.rsv & 0x40 != 0
     }
@@ -132,11 +137,13 @@ impl Frame {
     }
 
     /// Returns the kind of the frame.
+    #[inline]
     pub fn opcode(&self) -> OpCode {
         self.opcode
     }
 
     /// Returns whether this is a control frame (§5.5).
+    #[inline]
     pub fn is_control(&self) -> bool {
         self.opcode.is_control()
     }
@@ -190,11 +197,13 @@ impl Frame {
 
     /// Returns whether a reserved bit is set that only an extension of the program can give a meaning: any but the RSV1 of
     /// a message that came compressed, as was agreed on (RFC 7692 §6).
+    #[inline]
     pub fn has_foreign_bits(&self) -> bool {
         self.rsv & !self.understood != 0
     }
 
     /// Marks RSV1, where it may say that the message is compressed (RFC 7692 §6), as understood.
+    #[inline]
     pub(crate) fn understand_compression(&mut self) {
         if matches!(self.opcode, OpCode::Text | OpCode::Binary) {
             self.understood = RSV1;
@@ -212,6 +221,7 @@ impl Frame {
     }
 
     /// Returns whether the frame may be compressed when it is sent.
+    #[inline]
     pub fn is_compressible(&self) -> bool {
         self.is_compressible
     }
@@ -248,10 +258,12 @@ impl Frame {
     }
 
     /// Takes the payload out.
+    #[inline]
     pub fn into_data(self) -> Vec<u8> {
         self.payload.into_vec()
     }
 
+    #[inline]
     pub(crate) fn into_payload(self) -> Payload {
         self.payload
     }
@@ -261,6 +273,7 @@ impl Frame {
         &self.payload
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.payload.as_slice()
     }
@@ -303,6 +316,7 @@ impl Frame {
     }
 
     /// The header by which the frame would be sent whole.
+    #[inline]
     pub(crate) fn header(&self) -> Header {
         Header {
             fin: self.fin,
@@ -315,6 +329,7 @@ impl Frame {
 
     /// Whether the frame may be sent at all: no reserved opcode (§5.2), no control frame that is long or fragmented
     /// (§5.5), no Close with a payload that the peer would have to refuse (§5.5.1).
+    #[inline]
     pub(crate) fn is_sendable(&self) -> bool {
         let fits = self.fin && len64(self.as_slice().len()) <= MAX_CONTROL;
         match self.opcode {
@@ -334,6 +349,7 @@ impl Default for Frame {
 }
 
 impl From<Message> for Frame {
+    #[inline]
     fn from(message: Message) -> Self {
         match message {
             Message::Text(text) => Self::new(true, OpCode::Text, Payload::text(text)),
@@ -369,6 +385,7 @@ pub(crate) fn len64(len: usize) -> u64 {
 impl Message {
     /// Returns the opcode of the frame that begins this message.
     #[doc(hidden)]
+    #[inline]
     pub fn opcode(&self) -> OpCode {
         match self {
             Self::Text(_) => OpCode::Text,

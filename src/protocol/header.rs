@@ -25,12 +25,14 @@ pub enum OpCode {
 
 impl OpCode {
     /// Returns whether this is the kind of a control frame (§5.5). Reserved codes count as such.
+    #[inline]
     pub fn is_control(&self) -> bool {
         !matches!(self, Self::Continue | Self::Text | Self::Binary)
     }
 }
 
 impl From<u8> for OpCode {
+    #[inline]
     fn from(bits: u8) -> Self {
         match bits {
             0 => Self::Continue,
@@ -45,6 +47,7 @@ impl From<u8> for OpCode {
 }
 
 impl From<OpCode> for u8 {
+    #[inline]
     fn from(opcode: OpCode) -> Self {
         match opcode {
             OpCode::Continue => 0,
@@ -141,6 +144,7 @@ impl Header {
     /// Reads a header from the front of `input` and checks it; returns it with its own length.
     ///
     /// `None` means that it is not all there. A rule is enforced as soon as the bytes that break it are there.
+    #[inline]
     pub(crate) fn parse(input: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = input else { return Ok(None) };
         let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, OpCode::from(first & OPCODE));
@@ -176,6 +180,7 @@ impl Header {
     }
 
     /// Appends the header to `out`, its length in the shortest form (§5.2).
+    #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.key.is_some() { MASKED } else { 0 };
@@ -204,6 +209,7 @@ impl Header {
 }
 
 /// Every rule that the first two bytes can break.
+#[inline]
 fn check_start(
     fin: bool,
     rsv: u8,
@@ -247,6 +253,7 @@ fn check_start(
 
 /// Reads the length; returns it with what follows and how many bytes the long forms took.
 #[expect(clippy::type_complexity, reason = "three values of one place, used there only")]
+#[inline]
 fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, ProtocolError> {
     match len7 {
         126 => {
@@ -269,6 +276,7 @@ fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, Pr
 }
 
 /// The limits, enforced on what the header announces: nothing of the payload is awaited, or stored.
+#[inline]
 fn check_limits(fin: bool, rsv: u8, opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
     if opcode.is_control() {
         return Ok(());

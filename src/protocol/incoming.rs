@@ -56,6 +56,7 @@ pub(crate) enum Keep {
 
 impl Incoming {
     /// Takes the next frame out of `input`; `None` when all of it is used up and the frame is not complete.
+    #[inline]
     pub(crate) fn next(
         &mut self,
         input: &mut &mut [u8],
@@ -85,6 +86,7 @@ impl Incoming {
     }
 
     /// How much of the payload in progress is still to come, in bytes.
+    #[inline]
     pub(crate) fn missing(&self) -> u64 {
         match self.0.as_deref() {
             Some(Part::Partial(partial)) => partial.missing(),
@@ -93,6 +95,7 @@ impl Incoming {
     }
 
     /// Reads a header from the input.
+    #[inline]
     fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
         match Header::parse(input, rules)? {
             Some((header, len)) => {
@@ -132,6 +135,7 @@ impl Incoming {
 }
 
 /// A frame that lies in the input as a whole: unmasked there, and taken out with one copy.
+#[inline]
 fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
     if let Some(key) = header.key {
@@ -154,11 +158,13 @@ fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Resu
 
 /// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the
 /// program need not mark what it has changed: it alone knows.
+#[inline]
 fn is_plain(header: &Header, rules: &Rules) -> bool {
     header.rsv == 0 && rules.reserved != Reserved::Any
 }
 
 impl Content {
+    #[inline]
     fn begin(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
         match header.opcode {
             _ if !is_plain(header, rules) => Self::Bytes(Vec::new()),
@@ -174,6 +180,7 @@ impl Content {
 }
 
 impl Partial {
+    #[inline]
     fn missing(&self) -> u64 {
         self.header.len.saturating_sub(self.received)
     }
@@ -225,6 +232,7 @@ impl Stub {
 }
 
 /// Splits up to `len` bytes off the front of the input.
+#[inline]
 fn take_front<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     let all = std::mem::take(input);
     let (front, rest) = all.split_at_mut(len.min(all.len()));

@@ -19,6 +19,7 @@ pub type Key = [u8; 4];
 /// mask::apply([1, 2, 3, 4], 0, &mut payload);
 /// assert_eq!(&payload, b"roe and milt");
 /// ```
+#[inline]
 pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
     let key = rotated(key, offset);
     // Sixteen bytes at once, which compilers turn into vector instructions.
@@ -39,6 +40,7 @@ pub(crate) fn fresh_key() -> Key {
     rand::rng().next_u32().to_ne_bytes()
 }
 
+#[inline]
 fn rotated(key: Key, offset: u64) -> Key {
     let [a, b, c, d] = key;
     match offset % 4 {
@@ -49,6 +51,7 @@ fn rotated(key: Key, offset: u64) -> Key {
     }
 }
 
+#[inline]
 fn repeated([a, b, c, d]: Key) -> [u8; 16] {
     [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]
 }

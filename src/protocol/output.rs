@@ -33,6 +33,7 @@ impl Output for Vec<u8> {
 
 /// Writes a frame as an endpoint of the given role sends it: masked by a client (§5.1), data that is longer than
 /// `fragment_size` in fragments (§5.4).
+#[inline]
 pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: &mut O) {
     let len = frame.as_slice().len();
     let pieces = Pieces { len, size: if frame.is_control() { usize::MAX } else { fragment_size.max(1) } };
@@ -52,6 +53,7 @@ struct Pieces {
 }
 
 impl Pieces {
+    #[inline]
     fn iter(self) -> impl Iterator<Item = Range<usize>> {
         let mut next = Some(0usize);
         std::iter::from_fn(move || {
@@ -63,6 +65,7 @@ impl Pieces {
     }
 
     /// The header of one piece: the first has the opcode and the reserved bits, the last has FIN if the frame has it.
+    #[inline]
     fn header(self, whole: &Header, piece: &Range<usize>, role: Role) -> Header {
         let is_first = piece.start == 0;
         Header {
@@ -76,6 +79,7 @@ impl Pieces {
     }
 }
 
+#[inline]
 fn write_copied<O: Output>(whole: &Header, payload: &[u8], role: Role, pieces: Pieces, out: &mut O) {
     let out = out.buffer();
     for piece in pieces.iter() {

@@ -14,10 +14,16 @@ use super::context::Name;
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
     pub(super) fn obey_all(&mut self, batch: &mut Batch) {
-        for command in batch.drain(..) {
-            match command.target {
-                Target::One { slot, id } => self.obey(command.signal, Some(Name { slot, id })),
-                Target::All => self.obey(command.signal, None),
+        let mut commands = batch.drain(..).peekable();
+        while let Some(Command { target, signal }) = commands.next() {
+            let name = match target {
+                Target::One { slot, id } => Some(Name { slot, id }),
+                Target::All => None,
+            };
+            self.obey(signal, name);
+            // Who is told several things in a row is settled once.
+            if commands.peek().is_none_or(|next| next.target != target) {
+                name.into_iter().for_each(|name| self.settle(name));
             }
         }
     }
@@ -49,15 +55,24 @@ impl<F: Factory> Reactor<F> {
         }
     }
 
+    fn settle(&mut self, name: Name) {
+        if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(name.slot))
+            && connection.name() == name
+        {
+            connection.settle(&mut self.cx);
+        }
+    }
+
     fn tell_all(&mut self, signal: Signal) {
         match signal {
             Signal::Message(message) => self.broadcast(&Frame::shared(message)),
-            Signal::Control(frame) => self.broadcast(&frame),
+            Signal::Frame(frame) => self.broadcast(&frame),
             signal => {
                 let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
                 for name in names {
                     if let Some(signal) = signal.for_another() {
                         self.tell(signal, name);
+                        self.settle(name);
                     }
                 }
             }
@@ -74,7 +89,7 @@ impl<F: Factory> Reactor<F> {
                         if let Some(gauge) = self.cx.hub.gauge(dial.name.slot) {
                             gauge.add_local(len);
                         }
-                        dial.early.push(Signal::Control(frame.clone()));
+                        dial.early.push(Signal::Frame(Box::new(frame.clone())));
                     } else if self.cx.hub.overflow() == Overflow::Fail {
                         let target = Target::One { slot: dial.name.slot, id: dial.name.id };
                         // On the loop's own thread the queue takes everything.

@@ -61,6 +61,7 @@ impl Gauge {
     }
 
     /// The phase of the connection with this id; `Free` if it has gone.
+    #[inline]
     pub(crate) fn phase(&self, id: u32) -> Phase {
         if self.id.load(Relaxed) != id {
             return Phase::Free;
@@ -73,15 +74,18 @@ impl Gauge {
         }
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.local.load(Relaxed).saturating_add(self.remote.load(Relaxed))
     }
 
     /// Adds to the loop's count. Only the loop's thread writes it, so that no read-modify-write is needed.
+    #[inline]
     pub(crate) fn add_local(&self, bytes: usize) {
         self.local.store(self.local.load(Relaxed).saturating_add(bytes), Relaxed);
     }
 
+    #[inline]
     pub(crate) fn sub_local(&self, bytes: usize) {
         self.local.store(self.local.load(Relaxed).saturating_sub(bytes), Relaxed);
     }
@@ -109,6 +113,7 @@ impl Gauges {
     }
 
     /// The gauge of a slot; `None` if no connection has ever been there.
+    #[inline]
     pub(super) fn find(&self, slot: u32) -> Option<&Gauge> {
         let (chunk, at) = place(slot);
         self.chunks.get(chunk)?.get()?.get(at)
@@ -124,6 +129,7 @@ impl Gauges {
 }
 
 /// The chunk of a slot, and the place within it.
+#[inline]
 fn place(slot: u32) -> (usize, usize) {
     // Counted from the slots that four chunks of half the size would have: then the highest bit tells the size of the
     // chunk, the next ones which of that size it is, and the rest the place in it.

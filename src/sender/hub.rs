@@ -46,7 +46,8 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) enum Signal {
     Message(Message),
-    Control(Frame),
+    /// Anything else than a message that its handler is to see as such; boxed, since most commands are messages.
+    Frame(Box<Frame>),
     Close(CloseCode, Cow<'static, str>),
     /// More was to be sent than may be queued: the connection fails.
     Overflow,
@@ -70,7 +71,7 @@ impl Signal {
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
             Self::Message(_)
-            | Self::Control(_)
+            | Self::Frame(_)
             | Self::Overflow
             | Self::Connect(..)
             | Self::Accept(_)
@@ -80,10 +81,11 @@ impl Signal {
     }
 
     /// How many bytes a queued signal counts for the connection it is sent to.
+    #[inline]
     pub(crate) fn charge(&self) -> usize {
         match self {
             Self::Message(message) => message.len(),
-            Self::Control(frame) => frame.as_slice().len(),
+            Self::Frame(frame) => frame.as_slice().len(),
             _ => 0,
         }
     }
@@ -159,23 +161,50 @@ impl Hub {
 
     /// Queues a command.
     pub(crate) fn push(&self, command: Command) -> std::result::Result<(), QueueError> {
-        if !self.is_here() {
-            return self.push_remote(command);
+        let charged = self.charged(&command);
+        self.push_charged(command, charged)
+    }
+
+    /// Queues a command that counts so much on this gauge.
+    #[inline]
+    fn push_charged(
+        &self,
+        command: Command,
+        charged: Option<(&Gauge, usize)>,
+    ) -> std::result::Result<(), QueueError> {
+        match self.push_local(command, charged) {
+            Ok(()) => Ok(()),
+            Err(command) => self.push_remote(command),
         }
-        if let Some((gauge, charge)) = self.charged(&command) {
-            gauge.add_local(charge);
-        }
-        self.close_if_full(&command);
+    }
+
+    /// Queues a command if this thread is the loop's own, and gives it back if not.
+    #[inline]
+    fn push_local(
+        &self,
+        command: Command,
+        charged: Option<(&Gauge, usize)>,
+    ) -> std::result::Result<(), Command> {
+        let count = |command: &Command| {
+            if let Some((gauge, charge)) = charged {
+                gauge.add_local(charge);
+            }
+            self.close_if_full(command);
+        };
         LOCAL.with(|local| {
             if local.hub.get() == self.number {
+                count(&command);
                 local.commands.borrow_mut().push(command);
-            } else if let Some((_, commands)) =
-                local.outer.borrow_mut().iter_mut().find(|(number, _)| *number == self.number)
-            {
-                commands.push(command);
+                return Ok(());
             }
-        });
-        Ok(())
+            let mut outer = local.outer.borrow_mut();
+            let Some((_, commands)) = outer.iter_mut().find(|(number, _)| *number == self.number) else {
+                return Err(command);
+            };
+            count(&command);
+            commands.push(command);
+            Ok(())
+        })
     }
 
     /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
@@ -197,8 +226,9 @@ impl Hub {
             // Nobody would read it; whether the loop itself is gone is another question.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };
-        if self.fits(Some(gauge), signal.charge()) {
-            return Ok(self.push(Command { target, signal })?);
+        let charge = signal.charge();
+        if self.fits(Some(gauge), charge) {
+            return Ok(self.push_charged(Command { target, signal }, Some((gauge, charge)))?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());
@@ -224,12 +254,14 @@ impl Hub {
     }
 
     /// Whether a message may be added to what is queued; a single one always may.
+    #[inline]
     fn fits(&self, gauge: Option<&Gauge>, len: usize) -> bool {
         let buffered = gauge.map_or(0, Gauge::buffered);
         buffered == 0 || buffered.saturating_add(len) <= self.limit
     }
 
     /// Whether a broadcast may be added to what is queued for one of its receivers.
+    #[inline]
     pub(crate) fn has_room(&self, slot: u32, len: usize) -> bool {
         self.fits(self.gauges.find(slot), len)
     }
@@ -252,6 +284,7 @@ impl Hub {
     }
 
     /// The gauge of a slot that has a connection.
+    #[inline]
     pub(crate) fn gauge(&self, slot: u32) -> Option<&Gauge> {
         self.gauges.find(slot)
     }
@@ -291,11 +324,13 @@ impl Hub {
         LOCAL.with(|local| std::mem::swap(&mut *local.commands.borrow_mut(), batch));
     }
 
+    #[inline]
     pub(crate) fn has_local(&self) -> bool {
         LOCAL.with(|local| !local.commands.borrow().is_empty())
     }
 
     /// How many commands the callbacks have given that are not yet taken.
+    #[inline]
     pub(crate) fn local_len(&self) -> usize {
         LOCAL.with(|local| local.commands.borrow().len())
     }
@@ -344,6 +379,7 @@ impl Hub {
 
     /// Once it is queued that a connection fails, nothing more is taken for it. This thread is the loop's own, or holds
     /// the lock, so that the slot keeps its connection meanwhile.
+    #[inline]
     fn close_if_full(&self, command: &Command) {
         if let (Target::One { slot, id }, Signal::Overflow) = (command.target, &command.signal)
             && let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
@@ -353,6 +389,7 @@ impl Hub {
     }
 
     /// The gauge on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
+    #[inline]
     fn charged(&self, command: &Command) -> Option<(&Gauge, usize)> {
         let Target::One { slot, id } = command.target else { return None };
         let charge = command.signal.charge();

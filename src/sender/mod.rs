@@ -132,7 +132,7 @@ impl Sender {
         let message = msg.into();
         let mut frame = if self.slot.is_some() { Frame::from(message) } else { Frame::shared(message) };
         frame.set_compressible(false);
-        self.hub.send(self.target(), Signal::Control(frame))
+        self.hub.send(self.target(), Signal::Frame(Box::new(frame)))
     }
 
     /// Sends a message to the connection if it is open and has room for it, and says so if not.
@@ -297,7 +297,7 @@ impl Sender {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame.into());
         }
-        self.hub.send(self.target(), Signal::Control(frame))
+        self.hub.send(self.target(), Signal::Frame(Box::new(frame)))
     }
 }
 

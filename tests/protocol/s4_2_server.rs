@@ -31,7 +31,7 @@ fn asked(lines: &str) -> (End, Request) {
     let event = server.core.receive(&mut bytes.as_mut_slice(), server.now, &mut server.out);
     let Ok(Some(Event::Request(request))) = event else { panic!("it is a request: {event:?}") };
     assert_eq!((server.state(), server.out.len()), (State::Connecting, 0));
-    (server, request)
+    (server, *request)
 }
 
 fn respond(server: &mut End, request: &Request, mut response: Response) -> Result<(), ProtocolError> {

@@ -31,6 +31,7 @@ pub(super) struct Drain {
 impl Connection {
     /// Tells that everything in `out` has been handed to the system; returns whether the writing side of the socket is
     /// to be shut down now.
+    #[inline]
     pub fn flushed(&mut self, now: Instant) -> bool {
         let Phase::Draining(drain) = &mut self.phase else { return false };
         if drain.is_flushed {
@@ -70,6 +71,7 @@ impl Connection {
     }
 
     /// Returns when [`tick`](Self::tick) is next to be called, if anything waits for time.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Open => earliest(self.idle_deadline(), self.ping_deadline()),
@@ -116,6 +118,7 @@ impl Connection {
     /// Not so once a peer has said too much after the end. TCP then holds it back until [`tick`](Self::tick) gives up,
     /// and meanwhile it can read our last words. To close the socket at once would reset the connection, and a peer that
     /// is busy sending would hear of that before it hears of our Close.
+    #[inline]
     pub fn wants_input(&self) -> bool {
         !matches!(&self.phase, Phase::Draining(drain) if drain.left == 0)
     }

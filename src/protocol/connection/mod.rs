@@ -91,21 +91,21 @@ pub enum State {
     Closed,
 }
 
-/// What a connection has received.
+/// What a connection has received. Heads, which come once, are boxed; frames and messages come by the million.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A server got a request, and owes an answer: [`Connection::respond`] or [`Connection::refuse`].
-    Request(Request),
+    Request(Box<Request>),
     /// A client got the response that opens the connection; it has been checked.
     Response {
         /// The request, as it was sent.
-        request: Request,
+        request: Box<Request>,
         /// The response.
-        response: Response,
+        response: Box<Response>,
     },
     /// A client got a response that does not open the connection, such as a redirect; the connection is closed.
-    Rejected(Response),
+    Rejected(Box<Response>),
     /// A frame came, and is to be handed back to [`Connection::accept`]; with [`Answers::Manual`] only.
     Frame(Frame),
     /// A whole message came.
@@ -143,6 +143,7 @@ impl Connection {
     }
 
     /// Returns the state of the connection.
+    #[inline]
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => State::Connecting,
@@ -154,6 +155,7 @@ impl Connection {
 
     /// Returns how much of the payload in progress has not come yet, in bytes, so that a front end can read more at
     /// once.
+    #[inline]
     pub fn missing(&self) -> u64 {
         self.incoming.missing()
     }
@@ -208,6 +210,7 @@ impl Connection {
         accepted.inspect_err(|err| self.fail(*err, now, out))
     }
 
+    #[inline]
     fn receive_frames(
         &mut self,
         input: &mut &mut [u8],
@@ -229,6 +232,7 @@ impl Connection {
         Ok(None)
     }
 
+    #[inline]
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Control } else { Keep::All };
         let mut frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
@@ -241,6 +245,7 @@ impl Connection {
         Ok(frame)
     }
 
+    #[inline]
     fn rules(&self) -> Rules {
         let slack = self.codec.as_ref().map_or(0, |codec| len64(codec.slack(self.config.max_message_size)));
         Rules {
@@ -254,6 +259,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn take_frame(
         &mut self,
         frame: Frame,
@@ -270,6 +276,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn begin_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
         if self.message.is_some() {
             return Err(ProtocolError::InterruptedMessage);

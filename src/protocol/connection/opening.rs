@@ -110,7 +110,7 @@ impl Connection {
                 if request.is_upgrade() {
                     server::check_upgrade(&request, &self.config)?;
                 }
-                return Ok(Some(Event::Request(request)));
+                return Ok(Some(Event::Request(Box::new(request))));
             };
             let response = client::parse_response(opening.head.bytes(), &self.config)?;
             if client::is_interim(&response) {
@@ -121,13 +121,13 @@ impl Connection {
                 .and_then(|()| deflate::agree(Role::Client, request, &response, &self.config));
             return match checked {
                 Ok(codec) => {
-                    let request = request.clone();
+                    let request = Box::new(request.clone());
                     self.open(&response, codec);
-                    Ok(Some(Event::Response { request, response }))
+                    Ok(Some(Event::Response { request, response: Box::new(response) }))
                 }
                 Err(ProtocolError::UnexpectedStatus(_)) => {
                     self.phase = Phase::Closed;
-                    Ok(Some(Event::Rejected(response)))
+                    Ok(Some(Event::Rejected(Box::new(response))))
                 }
                 Err(err) => Err(err),
             };

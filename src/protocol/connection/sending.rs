@@ -110,6 +110,7 @@ impl Connection {
 
     /// Returns whether a frame of this kind may be sent now: any until our Close is out, also by who owes that Close, so
     /// that what was meant for the peer goes before it; then only the answers to Pings (§5.5.1, §5.5.2).
+    #[inline]
     pub fn can_send(&self, opcode: OpCode) -> bool {
         match self.phase {
             Phase::Open | Phase::CloseReceived | Phase::Failed => true,

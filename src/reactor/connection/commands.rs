@@ -13,7 +13,7 @@ use crate::settings::Overflow;
 use crate::util::Token;
 
 impl<H: Handler> Connection<H> {
-    /// Does what a sender of this connection, or of all, has asked for.
+    /// Does what a sender of this connection, or of all, has asked for. It is settled after it, or after several.
     pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
         // Order is kept: what comes before the connection is open waits together.
         if self.is_opening() && waits_for_open(&signal) {
@@ -21,7 +21,6 @@ impl<H: Handler> Connection<H> {
         } else {
             self.obey(signal, cx);
         }
-        self.settle(cx);
     }
 
     /// Sends a frame that all connections get, if there is room for it.
@@ -35,7 +34,7 @@ impl<H: Handler> Connection<H> {
             if let Some(gauge) = cx.hub.gauge(self.name.slot) {
                 gauge.add_local(len);
             }
-            self.early.get_or_insert_default().signals.push(Signal::Control(frame.clone()));
+            self.early.get_or_insert_default().signals.push(Signal::Frame(Box::new(frame.clone())));
         } else {
             self.send_frame(frame.clone(), cx);
         }
@@ -43,13 +42,11 @@ impl<H: Handler> Connection<H> {
     }
 
     pub(super) fn obey(&mut self, signal: Signal, cx: &mut Context) {
-        let charge = signal.charge();
-        if let (1.., Some(gauge)) = (charge, cx.hub.gauge(self.name.slot)) {
-            gauge.sub_local(charge);
-        }
+        // It goes off the gauge when the output is next measured that it becomes.
+        self.gauged += signal.charge();
         match signal {
             Signal::Message(message) => self.send_frame(Frame::from(message), cx),
-            Signal::Control(frame) => self.send_frame(frame, cx),
+            Signal::Frame(frame) => self.send_frame(*frame, cx),
             Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), cx),
             Signal::Overflow => self.overflow(cx),
             Signal::Timeout(at, token) => self.set_timeout(at, token, cx),
@@ -115,5 +112,5 @@ impl<H: Handler> Connection<H> {
 
 /// Time-outs and reading do not depend on the peer; everything else is said to it.
 fn waits_for_open(signal: &Signal) -> bool {
-    matches!(signal, Signal::Message(_) | Signal::Control(_) | Signal::Close(..))
+    matches!(signal, Signal::Message(_) | Signal::Frame(_) | Signal::Close(..))
 }

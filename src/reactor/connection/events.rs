@@ -43,8 +43,8 @@ impl<H: Handler> Connection<H> {
                 }
             }
             Event::Close(code, reason) => self.on_close(code, &reason, cx),
-            Event::Request(request) => self.on_request(request, cx),
-            Event::Response { request, response } => self.on_response(request, response, cx),
+            Event::Request(request) => self.on_request(*request, cx),
+            Event::Response { request, response } => self.on_response(*request, *response, cx),
             Event::Rejected(response) => self.on_rejected(&response, cx),
             Event::Pong(_) => {}
         }

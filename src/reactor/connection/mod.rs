@@ -32,7 +32,7 @@ pub(super) struct Connection<H> {
     stage: Stage,
     /// What is queued for the peer, while there is any.
     output: Option<Box<Output>>,
-    /// How much of the output the gauge knows of.
+    /// How much of what the gauge says is output, or was when it was last measured.
     gauged: usize,
     /// What was read, and is more than the share of one turn.
     unread: Box<[u8]>,
@@ -209,7 +209,7 @@ impl<H: Handler> Connection<H> {
     fn send_last(&self, close: Frame, cx: &Context) {
         let target = Target::One { slot: self.name.slot, id: self.name.id };
         // On the loop's own thread the queue takes everything.
-        let _ = cx.hub.push(Command { target, signal: Signal::Control(close) });
+        let _ = cx.hub.push(Command { target, signal: Signal::Frame(Box::new(close)) });
     }
 
     /// The socket has failed. A server is not told of clients that go before they have said anything.
@@ -256,7 +256,7 @@ impl<H: Handler> Connection<H> {
 
     /// Brings what others see of the connection up to date, after anything has happened to it: the gauge, the lists of
     /// the loop, the alarm.
-    pub(super) fn settle(&mut self, cx: &mut Context) {
+    pub(in crate::reactor) fn settle(&mut self, cx: &mut Context) {
         let state = self.protocol.state();
         let queued = self.measure(cx);
         if state.is_ending() && !self.has_moved() {
