@@ -71,11 +71,10 @@ fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
                 if number % 2 == 0 { out.send(vec![7; 65_536]) } else { server.all.send(vec![7; 65_536]) };
             sent.unwrap();
             wait_until("its turn", || out.buffered_amount() < 17 * MIB);
-            if number % 16 == 0 {
-                assert_grown_by_less_than(base, 24 * MIB);
-            }
+            // On a busy machine the loop has its turn late, and what is for all waits in the queue till then.
+            wait_until("no more is held than the limit", || resident() < base + 24 * MIB);
         }
-        assert!(!out.is_open());
+        wait_until("the connection has failed", || !out.is_open());
         assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
         drop(slow);
         ear.lost();

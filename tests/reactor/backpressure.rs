@@ -235,6 +235,7 @@ fn on_drain_once_for_every_time_that_the_peer_was_slow() {
         wait_until_blocked(&out);
         while !peer.frame().unwrap().is_final() {}
         ear.find(|_, heard| matches!(heard, Heard::Drain).then_some(()));
+        wait_until("it has looked", || buffered.lock().unwrap().len() == round);
         assert_eq!(buffered.lock().unwrap().as_slice(), vec![0; round]);
     }
     peer.close();
