@@ -60,9 +60,10 @@ const COMMAND_BUDGET: usize = 256;
 const LOCAL_ROUNDS: usize = 4;
 
 /// How many connections may wait to be flushed while events are dispatched, and how many commands of this thread may
-/// wait to be obeyed.
+/// wait to be obeyed, with how many bytes to send: what the processor's cache holds.
 const MAX_DIRTY: usize = 64;
 const MAX_LOCAL: usize = 64;
+const MAX_LOCAL_BYTES: usize = 128 * 1024;
 
 /// The most commands for which room is kept.
 const MAX_KEPT_COMMANDS: usize = 1024;
@@ -237,7 +238,8 @@ impl<F: Factory> Reactor<F> {
     /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a
     /// buffer each, and be cold when their turn comes.
     fn make_room(&mut self) {
-        if self.cx.dirty.len() >= MAX_DIRTY || self.cx.hub.local_len() >= MAX_LOCAL {
+        let (commands, bytes) = self.cx.hub.local_load();
+        if self.cx.dirty.len() >= MAX_DIRTY || commands >= MAX_LOCAL || bytes >= MAX_LOCAL_BYTES {
             self.commands();
             self.flush();
         }

@@ -118,13 +118,20 @@ struct Local {
     /// The number of the loop; 0 if there is none.
     hub: Cell<u64>,
     commands: RefCell<Batch>,
+    /// About how many bytes the commands have to send.
+    weight: Cell<usize>,
     /// The same of the loops within whose callbacks this one runs.
     outer: RefCell<Vec<(u64, Batch)>>,
 }
 
 thread_local! {
     static LOCAL: Local = const {
-        Local { hub: Cell::new(0), commands: RefCell::new(Vec::new()), outer: RefCell::new(Vec::new()) }
+        Local {
+            hub: Cell::new(0),
+            commands: RefCell::new(Vec::new()),
+            weight: Cell::new(0),
+            outer: RefCell::new(Vec::new()),
+        }
     };
 }
 
@@ -194,6 +201,7 @@ impl Hub {
         LOCAL.with(|local| {
             if local.hub.get() == self.number {
                 count(&command);
+                local.weight.set(local.weight.get() + charged.map_or(0, |(_, charge)| charge));
                 local.commands.borrow_mut().push(command);
                 return Ok(());
             }
@@ -321,7 +329,10 @@ impl Hub {
 
     /// Exchanges what the callbacks have asked for with an empty batch.
     pub(crate) fn swap_local(&self, batch: &mut Batch) {
-        LOCAL.with(|local| std::mem::swap(&mut *local.commands.borrow_mut(), batch));
+        LOCAL.with(|local| {
+            local.weight.set(0);
+            std::mem::swap(&mut *local.commands.borrow_mut(), batch);
+        });
     }
 
     #[inline]
@@ -329,10 +340,10 @@ impl Hub {
         LOCAL.with(|local| !local.commands.borrow().is_empty())
     }
 
-    /// How many commands the callbacks have given that are not yet taken.
+    /// How many commands the callbacks have given that are not yet taken, and how many bytes they have to send.
     #[inline]
-    pub(crate) fn local_len(&self) -> usize {
-        LOCAL.with(|local| local.commands.borrow().len())
+    pub(crate) fn local_load(&self) -> (usize, usize) {
+        LOCAL.with(|local| (local.commands.borrow().len(), local.weight.get()))
     }
 
     /// Takes up to `most` commands of other threads; returns whether there are more.
