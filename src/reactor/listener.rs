@@ -25,7 +25,7 @@ pub(super) struct Listener {
     kind: Kind,
     /// Whether connections may be waiting.
     pub(super) is_ready: bool,
-    /// Whether it has been said that no more can be accepted.
+    /// Whether it has been said that no more can be accepted, since everyone was who waited.
     has_complained: bool,
 }
 
@@ -83,17 +83,18 @@ impl Listener {
             Kind::Unix(listener, _) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
         };
         match accepted {
-            Ok(socket) => {
-                self.has_complained = false;
-                Accepted::Socket(socket)
-            }
+            Ok(socket) => Accepted::Socket(socket),
             Err(err) => self.not_accepted(&err),
         }
     }
 
     fn not_accepted(&mut self, err: &io::Error) -> Accepted {
         match err.kind() {
-            io::ErrorKind::WouldBlock => Accepted::Nobody,
+            io::ErrorKind::WouldBlock => {
+                // Not before: every descriptor that is freed lets one in, and the next one not.
+                self.has_complained = false;
+                Accepted::Nobody
+            }
             io::ErrorKind::Interrupted
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset => Accepted::Gone,
