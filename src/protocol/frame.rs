@@ -273,6 +273,15 @@ impl Frame {
         &self.payload
     }
 
+    /// The buffer of the payload, if nobody else has it.
+    pub(crate) fn into_buffer(self) -> Option<Vec<u8>> {
+        match self.payload {
+            Payload::Bytes(bytes) => Some(bytes),
+            Payload::Text(text, _) => Some(text.into_bytes()),
+            Payload::Shared(..) => None,
+        }
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.payload.as_slice()

@@ -5,6 +5,7 @@ use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
 use super::mask;
+use super::spare;
 use super::utf8::Utf8;
 
 /// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
@@ -144,14 +145,14 @@ fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Resu
     let payload = match content {
         Content::Text(..) => {
             let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-            Payload::text(text.to_owned())
+            Payload::text(spare::copy_text(text))
         }
         // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
         Content::Fragment(_, mut utf8) => {
             utf8.feed(bytes, |_| {})?;
-            Payload::Bytes(bytes.to_vec())
+            Payload::Bytes(spare::copy(bytes))
         }
-        Content::Bytes(_) | Content::Skipped => Payload::Bytes(bytes.to_vec()),
+        Content::Bytes(_) | Content::Skipped => Payload::Bytes(spare::copy(bytes)),
     };
     Ok(Frame::with_header(header, payload))
 }
@@ -190,6 +191,7 @@ impl Partial {
             mask::apply(key, self.received, piece);
         }
         self.received = self.received.saturating_add(len64(piece.len()));
+        self.make_room(piece.len());
         match &mut self.content {
             Content::Text(text, utf8) => utf8.feed(piece, |part| text.push_str(part)),
             Content::Fragment(bytes, utf8) => {
@@ -201,6 +203,23 @@ impl Partial {
                 Ok(())
             }
             Content::Skipped => Ok(()),
+        }
+    }
+
+    /// Grows with what has come, by half at least, and never beyond the length of the payload.
+    fn make_room(&mut self, piece: usize) {
+        let total = usize::try_from(self.header.len).unwrap_or(usize::MAX);
+        let more = |len: usize, capacity: usize| {
+            let needed = len.saturating_add(piece);
+            let wanted = needed.max(capacity.saturating_mul(2)).min(total);
+            if capacity < needed { wanted.saturating_sub(len) } else { 0 }
+        };
+        match &mut self.content {
+            Content::Text(text, _) => text.reserve_exact(more(text.len(), text.capacity())),
+            Content::Fragment(bytes, _) | Content::Bytes(bytes) => {
+                bytes.reserve_exact(more(bytes.len(), bytes.capacity()));
+            }
+            Content::Skipped => {}
         }
     }
 

@@ -170,6 +170,7 @@ mod incoming;
 pub mod mask;
 mod output;
 mod role;
+pub(crate) mod spare;
 mod utf8;
 
 pub(crate) use config::Wishes;

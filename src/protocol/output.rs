@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, OpCode};
-use super::{Role, mask};
+use super::{Role, mask, spare};
 
 /// Takes the bytes that are to be sent, in order.
 ///
@@ -42,6 +42,9 @@ pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: us
         write_kept(&first, frame.into_payload(), role, pieces, out);
     } else {
         write_copied(&first, frame.as_slice(), role, pieces, out);
+        if let Some(buffer) = frame.into_buffer() {
+            spare::give(buffer);
+        }
     }
 }
 

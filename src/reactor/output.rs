@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::protocol;
+use crate::protocol::{self, spare};
 
 /// Payloads from this length on, in bytes, are sent from where they lie; copying less than this is cheaper than keeping
 /// it.
@@ -145,7 +145,11 @@ impl Output {
             if !is_all {
                 break;
             }
-            self.pieces.pop_front();
+            if let Some(Piece::Payload(payload, _)) = self.pieces.pop_front()
+                && let Some(buffer) = Arc::into_inner(payload)
+            {
+                spare::give(buffer);
+            }
         }
         written
     }

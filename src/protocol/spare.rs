@@ -1,0 +1,113 @@
+//! Buffers of payloads that have been sent, for those that come next.
+//!
+//! A server that answers needs for each message a buffer of about the size that it has just done with. Allocators are
+//! slow with large ones, and some give them back to the system each time, only to fetch them again.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+/// The shortest buffer that is kept, in bytes; allocators are fast with shorter ones.
+const MIN: usize = 512;
+
+/// How much a thread keeps: so many buffers, and so many bytes in all.
+const MAX_COUNT: usize = 64;
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// How many buffers are looked at for one that fits.
+const MAX_LOOKS: usize = 8;
+
+thread_local! {
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { buffers: VecDeque::new(), bytes: 0 }) };
+}
+
+struct Spare {
+    /// The newest last.
+    buffers: VecDeque<Vec<u8>>,
+    /// The capacity of all of them.
+    bytes: usize,
+}
+
+/// Returns a copy of `bytes`, in a buffer that is at most a quarter too large.
+pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
+    let Some(mut buffer) = take(bytes.len()) else { return bytes.to_vec() };
+    buffer.extend_from_slice(bytes);
+    buffer
+}
+
+/// Returns a copy of `text`, as [`copy`] does it.
+pub(crate) fn copy_text(text: &str) -> String {
+    // An empty buffer is text.
+    let buffer = take(text.len()).and_then(|buffer| String::from_utf8(buffer).ok());
+    let Some(mut copy) = buffer else { return text.to_owned() };
+    copy.push_str(text);
+    copy
+}
+
+/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large.
+pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
+    if !(MIN..=MAX_BYTES).contains(&len) {
+        return None;
+    }
+    with(|spare| {
+        let most = len.saturating_add(len / 4);
+        let mut newest = spare.buffers.iter().enumerate().rev().take(MAX_LOOKS);
+        let (at, _) = newest.find(|(_, buffer)| (len..=most).contains(&buffer.capacity()))?;
+        let buffer = spare.buffers.swap_remove_back(at)?;
+        spare.bytes = spare.bytes.saturating_sub(buffer.capacity());
+        Some(buffer)
+    })
+    .flatten()
+}
+
+/// Keeps a buffer that is not needed any more, rather than the oldest ones where there is no room for all.
+pub(crate) fn give(mut buffer: Vec<u8>) {
+    let capacity = buffer.capacity();
+    if !(MIN..=MAX_BYTES).contains(&capacity) {
+        return;
+    }
+    with(|spare| {
+        while spare.buffers.len() >= MAX_COUNT || spare.bytes.saturating_add(capacity) > MAX_BYTES {
+            let Some(oldest) = spare.buffers.pop_front() else { break };
+            spare.bytes = spare.bytes.saturating_sub(oldest.capacity());
+        }
+        buffer.clear();
+        spare.bytes = spare.bytes.saturating_add(capacity);
+        spare.buffers.push_back(buffer);
+    });
+}
+
+/// Does something with what the thread keeps; `None` when the thread is about to end.
+fn with<R>(act: impl FnOnce(&mut Spare) -> R) -> Option<R> {
+    SPARE.try_with(|spare| spare.try_borrow_mut().ok().map(|mut spare| act(&mut spare))).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept() -> (usize, usize) {
+        with(|spare| (spare.buffers.len(), spare.bytes)).unwrap()
+    }
+
+    #[test]
+    fn a_buffer_that_fits_is_used_again() {
+        give(Vec::with_capacity(10_000));
+        assert_eq!(take(20_000), None, "too small");
+        assert_eq!(take(5000), None, "too large");
+        let copied = copy(&[7; 9000]);
+        assert_eq!((copied.as_slice(), copied.capacity()), (&[7; 9000][..], 10_000));
+        assert_eq!(kept(), (0, 0));
+        assert_eq!(copy(b"short").capacity(), 5);
+    }
+
+    #[test]
+    fn m7_no_more_is_kept_than_a_megabyte() {
+        for _ in 0..1000 {
+            give(Vec::with_capacity(100_000));
+            give(Vec::with_capacity(600));
+            give(vec![0; 100]);
+        }
+        let (count, bytes) = kept();
+        assert!(count <= MAX_COUNT && (MAX_BYTES / 2..=MAX_BYTES).contains(&bytes), "{count}, {bytes}");
+    }
+}
