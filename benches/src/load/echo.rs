@@ -1,0 +1,88 @@
+//! Echo: every connection keeps its messages in flight; whenever some come back, as many are sent again.
+
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::latency::Times;
+use super::link::{BUFFER, Link, wait};
+use super::ring::Ring;
+use super::{connect, stream::Stream};
+use crate::Result;
+use crate::process::{Meter, memory};
+use crate::spec::{Compression, Outcome, Spec};
+
+pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
+    let memory_before = memory(spec.pid, "VmRSS")?;
+    let idle = connect::open::<S>(spec, spec.idle)?;
+    let opened = connect::open::<S>(spec, spec.connections)?;
+    let extensions = opened.first().map(|one| one.extensions.clone()).unwrap_or_default();
+    let mut echo = Echo::new(spec, opened, &extensions)?;
+
+    echo.turn_until(Instant::now() + Duration::from_secs_f64(spec.warm_up))?;
+    echo.operations = 0;
+    echo.times.clear();
+    let (meter, payload) = (Meter::start(spec.pid)?, echo.payload());
+    echo.turn_until(Instant::now() + Duration::from_secs_f64(spec.seconds))?;
+    let usage = meter.stop()?;
+    drop(idle);
+
+    let plain = echo.operations as f64 * spec.size as f64;
+    let packed = (echo.payload() - payload) as f64;
+    let ratio = if spec.compression == Compression::Off { 0.0 } else { plain / packed };
+    let (operations, latency) = (echo.operations, echo.times.summary());
+    let memory_after = memory(spec.pid, "VmRSS")?;
+    Ok(Outcome { operations, usage, latency, memory_before, memory_after, ratio, extensions })
+}
+
+struct Echo<S> {
+    links: Vec<Link<S>>,
+    ring: Ring,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    times: Times,
+    operations: u64,
+}
+
+impl<S: Stream> Echo<S> {
+    fn new(spec: &Spec, opened: Vec<connect::Opened<S>>, extensions: &str) -> Result<Self> {
+        let poll = Poll::new()?;
+        let mut links: Vec<_> = opened.into_iter().map(|one| Link::new(one.stream, spec)).collect();
+        for (token, link) in links.iter_mut().enumerate() {
+            link.register(&poll, token)?;
+            link.owe(spec.in_flight, Instant::now());
+        }
+        Ok(Self {
+            links,
+            ring: Ring::new(spec, extensions)?,
+            poll,
+            events: Events::with_capacity(1024),
+            buffer: vec![0; BUFFER],
+            times: Times::new()?,
+            operations: 0,
+        })
+    }
+
+    fn turn_until(&mut self, end: Instant) -> Result<()> {
+        while Instant::now() < end {
+            wait(&mut self.poll, &mut self.events)?;
+            for event in &self.events {
+                let link = &mut self.links[event.token().0];
+                if event.is_readable() {
+                    let count = link.receive(&mut self.buffer, &self.ring)?;
+                    let now = Instant::now();
+                    link.arrived(count, now, &mut self.times)?;
+                    link.owe(count, now);
+                    self.operations += count as u64;
+                }
+                link.send(&self.ring)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn payload(&self) -> u64 {
+        self.links.iter().map(Link::payload).sum()
+    }
+}

@@ -1,0 +1,101 @@
+//! One connection of the load generator: what it has still to send, and what it waits for.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use super::latency::Times;
+use super::replies::Replies;
+use super::ring::Ring;
+use super::stream::Stream;
+use crate::Result;
+use crate::spec::Spec;
+
+/// One buffer for the reads of all connections.
+pub(super) const BUFFER: usize = 1 << 20;
+
+/// A connection and its place in the ring.
+pub(super) struct Link<S> {
+    stream: S,
+    replies: Replies,
+    /// The frame to be sent next, how much of it has been, and how many are to be sent.
+    next: usize,
+    sent: usize,
+    owed: usize,
+    /// When each message that is under way was handed over.
+    under_way: VecDeque<Instant>,
+}
+
+impl<S: Stream> Link<S> {
+    pub(super) fn new(stream: S, spec: &Spec) -> Self {
+        Self { stream, replies: Replies::new(spec), next: 0, sent: 0, owed: 0, under_way: VecDeque::new() }
+    }
+
+    pub(super) fn register(&mut self, poll: &mio::Poll, token: usize) -> Result<()> {
+        Ok(self.stream.register(poll, token)?)
+    }
+
+    /// Adds frames to what is to be sent.
+    pub(super) fn owe(&mut self, count: usize, now: Instant) {
+        self.owed += count;
+        self.under_way.extend(std::iter::repeat_n(now, count));
+    }
+
+    /// Sends what is owed, as far as the system takes it.
+    pub(super) fn send(&mut self, ring: &Ring) -> Result<()> {
+        while self.owed > 0 {
+            match self.stream.write(ring.frames(self.next, self.owed, self.sent)) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            while self.owed > 0 && self.sent >= ring.length(self.next) {
+                self.sent -= ring.length(self.next);
+                self.next = (self.next + 1) % ring.len();
+                self.owed -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all that has come, and returns how many messages are complete with it.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], ring: &Ring) -> Result<usize> {
+        let mut complete = 0;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err("the server ended a connection".into()),
+                Ok(count) => {
+                    complete += self.replies.take(&buffer[..count], ring)?;
+                    if S::SHORT_READ_IS_ALL && count < buffer.len() {
+                        return Ok(complete);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(complete),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Notes how long the oldest messages under way took.
+    pub(super) fn arrived(&mut self, count: usize, now: Instant, times: &mut Times) -> Result<()> {
+        for _ in 0..count {
+            times.note(self.under_way.pop_front().ok_or("a reply to nothing came")?, now);
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes of payload came, as they were on the wire.
+    pub(super) fn payload(&self) -> u64 {
+        self.replies.payload
+    }
+}
+
+/// Gives up after ten seconds in which nothing at all happened.
+pub(super) fn wait(poll: &mut mio::Poll, events: &mut mio::Events) -> Result<()> {
+    match poll.poll(events, Some(std::time::Duration::from_secs(10))) {
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) if events.is_empty() => Err("the server has been silent for ten seconds".into()),
+        Ok(()) => Ok(()),
+    }
+}
