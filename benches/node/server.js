@@ -1,0 +1,26 @@
+// Node's `ws`, as its README shows an echo server and a broadcast: `node server.js ADDRESS MODE`.
+'use strict';
+
+const { WebSocketServer, WebSocket } = require('ws');
+
+const [address, mode] = process.argv.slice(2);
+const [host, port] = address.split(':');
+
+const behaviours = {
+  echo: (server, socket) => (data, isBinary) => socket.send(data, { binary: isBinary }),
+  broadcast: (server) => (data, isBinary) => {
+    for (const client of server.clients) {
+      if (client.readyState === WebSocket.OPEN) client.send(data, { binary: isBinary });
+    }
+  },
+};
+behaviours.deflate = behaviours.echo;
+
+const behaviour = behaviours[mode];
+if (behaviour === undefined) throw new Error('no such mode');
+
+const server = new WebSocketServer({ host, port: Number(port), perMessageDeflate: mode === 'deflate' });
+server.on('connection', (socket) => {
+  socket.on('error', () => {});
+  socket.on('message', behaviour(server, socket));
+});

@@ -1,0 +1,63 @@
+//! Handlers that are structs.
+
+use sockeye::util::{Timeout, Token};
+use sockeye::{Frame, Handler, Message, Result, Sender};
+
+/// An echo.
+pub(crate) struct Echo {
+    out: Sender,
+}
+
+impl Echo {
+    pub(crate) fn new(out: Sender) -> Self {
+        Self { out }
+    }
+}
+
+impl Handler for Echo {
+    fn on_message(&mut self, message: Message) -> Result<()> {
+        self.out.send(message)
+    }
+}
+
+/// After this long without a frame a connection would be closed.
+const EXPIRY: u64 = 30_000;
+const EXPIRE: Token = Token(1);
+
+/// An echo that re-arms its expiry on every frame, as the example `pong` does.
+pub(crate) struct Expiring {
+    out: Sender,
+    expiry: Option<Timeout>,
+}
+
+impl Expiring {
+    pub(crate) fn new(out: Sender) -> Self {
+        Self { out, expiry: None }
+    }
+}
+
+impl Handler for Expiring {
+    fn on_open(&mut self, _: sockeye::Handshake) -> Result<()> {
+        self.out.timeout(EXPIRY, EXPIRE)
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<()> {
+        self.out.send(message)
+    }
+
+    fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
+        match self.expiry.replace(timeout) {
+            Some(earlier) => self.out.cancel(earlier),
+            None => Ok(()),
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.out.timeout(EXPIRY, EXPIRE)?;
+        Ok(Some(frame))
+    }
+
+    fn on_timeout(&mut self, _: Token) -> Result<()> {
+        self.out.close(sockeye::CloseCode::Away)
+    }
+}

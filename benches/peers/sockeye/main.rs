@@ -1,0 +1,37 @@
+//! Sockeye, as its README shows it: a closure for each connection, and, as `handler`, a struct.
+
+#[path = "../../shared/arguments.rs"]
+mod arguments;
+#[cfg(feature = "deflate")]
+mod deflate;
+mod handlers;
+#[cfg(feature = "tls")]
+mod tls;
+
+use arguments::{Result, arguments};
+use handlers::{Echo, Expiring};
+use sockeye::{Builder, Factory, Sender, Settings};
+
+fn main() -> Result<()> {
+    let (address, mode) = arguments()?;
+    match mode.as_str() {
+        "echo" => listen(&address, settings(), |out: Sender| move |message| out.send(message)),
+        "handler" => listen(&address, settings(), Echo::new),
+        "expiry" => listen(&address, settings(), Expiring::new),
+        "broadcast" => listen(&address, settings(), |out: Sender| move |message| out.broadcast(message)),
+        #[cfg(feature = "deflate")]
+        "deflate" => deflate::listen(&address),
+        #[cfg(feature = "tls")]
+        "tls" => tls::listen(&address),
+        _ => Err("no such mode".into()),
+    }
+}
+
+fn settings() -> Settings {
+    Settings { max_connections: 20_000, ..Settings::default() }
+}
+
+fn listen<F: Factory>(address: &str, settings: Settings, factory: F) -> Result<()> {
+    Builder::new().with_settings(settings).build(factory)?.listen(address)?;
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! What every server is started with: `ADDRESS MODE [SIZE]`.
+
+use std::error::Error;
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The address to listen at, and the mode, which names what the server is to do.
+pub(crate) fn arguments() -> Result<(String, String)> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next(), arguments.next()) {
+        (Some(address), Some(mode)) => Ok((address, mode)),
+        _ => Err("usage: ADDRESS MODE".into()),
+    }
+}

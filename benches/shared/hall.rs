@@ -1,0 +1,50 @@
+//! What the asynchronous servers broadcast with: a channel for each connection, in a map that all of them share, as in
+//! the chat example of tokio-tungstenite.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+
+/// Everyone who is connected; `M` is the message type of the library.
+pub(crate) struct Hall<M>(Arc<Mutex<Guests<M>>>);
+
+struct Guests<M> {
+    count: u64,
+    doors: HashMap<u64, UnboundedSender<M>>,
+}
+
+impl<M> Clone for Hall<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M: Clone> Hall<M> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Guests { count: 0, doors: HashMap::new() })))
+    }
+
+    /// Lets a connection in; what is said from now on comes out of the receiver.
+    pub(crate) fn enter(&self) -> (u64, UnboundedReceiver<M>) {
+        let (sender, receiver) = unbounded();
+        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.count += 1;
+        let number = guests.count;
+        guests.doors.insert(number, sender);
+        (number, receiver)
+    }
+
+    /// Gives a message to everyone, the speaker included.
+    pub(crate) fn say(&self, message: &M) {
+        let guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for door in guests.doors.values() {
+            // Who has left in this moment hears nothing.
+            let _ = door.unbounded_send(message.clone());
+        }
+    }
+
+    pub(crate) fn leave(&self, number: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).doors.remove(&number);
+    }
+}
