@@ -1,0 +1,71 @@
+//! The protocol core: headers, masking, UTF-8, echoes.
+
+use std::io::Cursor;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use sockeye::Frame;
+use sockeye::protocol::mask;
+use sockeye_inprocess::{Echo, KEY, Result, frames};
+
+/// Messages that come with one read.
+const BATCH: usize = 16;
+
+fn main() {
+    divan::main();
+}
+
+/// A client's frame without payload, by the only public way to its header.
+#[divan::bench]
+fn header(bencher: Bencher<'_, '_>) {
+    let mut cursor = Cursor::new(frames(false, 0, 1));
+    bencher.bench_local(move || {
+        cursor.set_position(0);
+        Frame::parse(black_box(&mut cursor), 1024).is_ok_and(|frame| frame.is_some())
+    });
+}
+
+#[divan::bench(args = [20, 125, 1024, 16_384, 262_144])]
+fn masking(bencher: Bencher<'_, '_>, size: usize) {
+    let mut bytes = vec![b'a'; size];
+    bencher.counter(BytesCount::new(size)).bench_local(|| mask::apply(KEY, 0, black_box(&mut bytes)));
+}
+
+/// As `masking`, at an address and with a place in the key that are not aligned.
+#[divan::bench(args = [20, 1024, 16_384])]
+fn masking_unaligned(bencher: Bencher<'_, '_>, size: usize) {
+    let mut bytes = vec![b'a'; size + 1];
+    bencher.counter(BytesCount::new(size)).bench_local(|| mask::apply(KEY, 3, black_box(&mut bytes[1..])));
+}
+
+#[divan::bench(args = [20, 1024, 16_384, 262_144])]
+fn echo_binary(bencher: Bencher<'_, '_>, size: usize) -> Result<()> {
+    echo(bencher, false, size)
+}
+
+/// Text is checked to be UTF-8: what this takes longer than `echo_binary` is the cost of that.
+#[divan::bench(args = [20, 1024, 16_384, 262_144])]
+fn echo_text(bencher: Bencher<'_, '_>, size: usize) -> Result<()> {
+    echo(bencher, true, size)
+}
+
+fn echo(bencher: Bencher<'_, '_>, text: bool, size: usize) -> Result<()> {
+    let (read, mut connection) = (frames(text, size, BATCH), Echo::open()?);
+    let bytes = BytesCount::new(size * BATCH);
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .counter(bytes)
+        .bench_local(|| connection.turn(black_box(&read)).is_ok());
+    Ok(())
+}
+
+/// A message that came in two reads, split within its payload.
+#[divan::bench(args = [1024, 16_384])]
+fn echo_split(bencher: Bencher<'_, '_>, size: usize) -> Result<()> {
+    let (read, mut connection) = (frames(false, size, 1), Echo::open()?);
+    let (first, second) = read.split_at(read.len() / 2);
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        connection.turn(black_box(first)).is_ok() && connection.turn(black_box(second)).is_ok()
+    });
+    Ok(())
+}

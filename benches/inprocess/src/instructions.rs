@@ -1,0 +1,19 @@
+//! Echoes messages in the protocol core, to be run by callgrind: `instructions binary|text SIZE COUNT`.
+
+use sockeye_inprocess::{Echo, Result, frames};
+
+/// Messages that come with one read.
+const BATCH: usize = 16;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [content, size, count] = arguments.as_slice() else {
+        return Err("usage: binary|text SIZE COUNT".into());
+    };
+    let (read, mut echo) = (frames(content == "text", size.parse()?, BATCH), Echo::open()?);
+    let (mut echoed, count) = (0, count.parse()?);
+    while echoed < count {
+        echoed += echo.turn(&read)?;
+    }
+    Ok(())
+}
