@@ -1,0 +1,23 @@
+//! Runs the divan benchmarks, and keeps what they print.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Result;
+
+/// Runs them all, and returns their output.
+///
+/// # Errors
+///
+/// If they do not build, or fail.
+pub fn run(root: &Path) -> Result<String> {
+    let output = Command::new("cargo")
+        .args(["bench", "--locked", "--quiet", "--package", "sockeye-inprocess"])
+        .current_dir(root)
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(format!("\n## In-process benchmarks\n\n```text\n{}\n```\n", text.trim()))
+}

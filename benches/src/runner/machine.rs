@@ -1,0 +1,69 @@
+//! Where and with what a run took place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::servers::SERVERS;
+
+/// Returns the output of a command, or a question mark.
+fn said(command: &str, arguments: &[&str], folder: &Path) -> String {
+    let output = Command::new(command).args(arguments).current_dir(folder).output();
+    let text = output.ok().filter(|output| output.status.success());
+    text.map_or("?".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Returns today's date.
+#[must_use]
+pub fn date() -> String {
+    said("date", &["-u", "+%F"], Path::new("."))
+}
+
+/// Returns the commit of the crate, with a plus sign if its sources differ from it.
+#[must_use]
+pub fn commit(root: &Path) -> String {
+    let commit = said("git", &["rev-parse", "--short", "HEAD"], root);
+    let changed = said("git", &["status", "--porcelain", "--", "../src", "../Cargo.toml"], root);
+    if changed.is_empty() { commit } else { commit + "+" }
+}
+
+/// Returns processor, cores and kernel.
+#[must_use]
+pub fn machine() -> String {
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = information.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = said("uname", &["-sr"], Path::new("."));
+    let kernel = kernel.split('-').next().unwrap_or_default();
+    format!("{}, {cores} cores, {kernel}", model.map_or("?", |(_, model)| model))
+}
+
+/// Returns the versions of libraries, as they are locked, and of compilers.
+#[must_use]
+pub fn versions(root: &Path) -> BTreeMap<String, String> {
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    let mut versions: BTreeMap<_, _> =
+        SERVERS.iter().map(|one| (one.library.to_owned(), locked(&lock, one.library))).collect();
+    versions.insert("tokio".into(), locked(&lock, "tokio"));
+    let node = fs::read_to_string(root.join("node/package.json")).unwrap_or_default();
+    let ws = node.split_once("\"ws\": \"").and_then(|(_, rest)| rest.split('"').next());
+    versions.insert("Node ws".into(), ws.unwrap_or("?").to_owned());
+    versions.insert("Node".into(), said("node", &["--version"], root).trim_start_matches('v').to_owned());
+    versions.insert("OpenSSL".into(), word(&said("openssl", &["version"], root), 1));
+    versions.insert("rustc".into(), word(&said("rustc", &["--version"], root), 1));
+    versions
+}
+
+fn word(text: &str, number: usize) -> String {
+    text.split(' ').nth(number).unwrap_or("?").to_owned()
+}
+
+/// Finds a version in a lock file; the highest one if there are several.
+fn locked(lock: &str, name: &str) -> String {
+    let name = format!("name = \"{name}\"");
+    let versions = lock.split("[[package]]").filter(|package| package.lines().any(|line| line == name));
+    let version =
+        versions.filter_map(|package| package.split_once("version = \"")?.1.split('"').next()).last();
+    version.unwrap_or("?").to_owned()
+}

@@ -1,0 +1,105 @@
+//! The runner: builds what is needed, lets the servers take turns, and writes down what came of it.
+
+pub mod certificate;
+pub mod inprocess;
+pub mod instructions;
+pub mod machine;
+pub mod measure;
+pub mod options;
+pub mod pages;
+pub mod picture;
+pub mod programs;
+pub mod results;
+pub mod servers;
+pub mod syscalls;
+pub mod tables;
+pub mod workloads;
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use measure::Cores;
+use options::Options;
+use pages::Pages;
+use programs::Programs;
+use results::Results;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+///
+/// If an argument is not known, or something fails that no result can be had without.
+pub fn main() -> Result<()> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut programs = Programs::new(&root)?;
+    let folder =
+        if options.is_partial() { programs.folder().with_file_name("partial-results") } else { root.clone() };
+    let pages = Pages::new(&folder)?;
+    for part in parts(&options)? {
+        run_part(part, &mut programs, &options, &pages, &root)?;
+    }
+    pages.write()
+}
+
+/// Replaces `all` by all there are, and refuses what is unknown.
+fn parts(options: &Options) -> Result<Vec<&'static str>> {
+    let others = ["syscalls", "instructions", "in-process"];
+    let known: Vec<_> = workloads::all().iter().map(|workload| workload.name).chain(others).collect();
+    if options.parts.iter().any(|part| part == "all") {
+        return Ok(known);
+    }
+    let wanted = options.parts.iter().filter(|part| *part != "pages");
+    let find = |part: &String| known.iter().copied().find(|name| name == part);
+    wanted
+        .map(|part| find(part).ok_or(format!("there is no part {part}\n{}", options::USAGE).into()))
+        .collect()
+}
+
+fn run_part(
+    part: &str,
+    programs: &mut Programs,
+    options: &Options,
+    pages: &Pages,
+    root: &Path,
+) -> Result<()> {
+    let text = match part {
+        "syscalls" => syscalls::run(programs, options, Cores::choose()?)?,
+        "instructions" => instructions::run(programs)?,
+        "in-process" => inprocess::run(root)?,
+        name => return run_workload(name, programs, options, pages, root),
+    };
+    println!("{text}");
+    pages.keep_text(part, &text)
+}
+
+fn run_workload(
+    name: &str,
+    programs: &mut Programs,
+    options: &Options,
+    pages: &Pages,
+    root: &Path,
+) -> Result<()> {
+    let Some(workload) = workloads::all().into_iter().find(|workload| workload.name == name) else {
+        return Ok(());
+    };
+    if workload.task == servers::Task::Tls {
+        certificate::make(programs.folder())?;
+    }
+    let rows = measure::run(&workload, programs, options, Cores::choose()?)?;
+    let results = Results {
+        workload: name.to_owned(),
+        command: command(),
+        date: machine::date(),
+        commit: machine::commit(root),
+        machine: machine::machine(),
+        versions: machine::versions(root),
+        rows,
+    };
+    println!("{}", pages::section(&workload, &results));
+    pages.keep(&results)
+}
+
+fn command() -> String {
+    std::iter::once("benches/run".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+}

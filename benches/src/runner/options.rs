@@ -1,0 +1,84 @@
+//! The command line.
+
+use super::servers::{Kind, Server};
+use crate::Result;
+
+/// What was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Names of workloads, or `syscalls`, `instructions`, `in-process`, `pages`.
+    pub parts: Vec<String>,
+    /// Fewer cells, shorter, three times; the pages of this folder stay as they are.
+    pub quick: bool,
+    /// How often each server runs in each cell.
+    pub repetitions: usize,
+    /// Whether the content of replies is compared too.
+    pub verify: bool,
+    /// Only servers with one of these words in their names, beside the floor and Sockeye.
+    pub servers: Vec<String>,
+    /// Only cells with this in their names.
+    pub cell: Option<String>,
+}
+
+/// What is printed for who asks.
+pub const USAGE: &str = "\
+usage: benches/run [OPTION]... PART...
+  parts: all, or any of echo scale text broadcast slow handshakes idle compressed tls expiry
+         syscalls       system calls per message, by strace
+         instructions   instructions per message of the protocol core, by valgrind
+         in-process     the divan benchmarks
+         pages          write RESULTS.md and the picture again from what was measured before
+  --quick               fewer cells, shorter, three repetitions; what is written goes to the target folder
+  --repetitions N       how often each server runs in each cell (5)
+  --servers A,B         only these peers (any part of the name), beside the floor and Sockeye
+  --cell TEXT           only cells with this text in their names
+  --verify              compare the content of replies too, not only their lengths";
+
+impl Options {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    ///
+    /// For one that is not known.
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self::default();
+        let mut repetitions = None;
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--verify" => options.verify = true,
+                "--repetitions" => repetitions = Some(value()?.parse()?),
+                "--servers" => options.servers = value()?.split(',').map(str::to_lowercase).collect(),
+                "--cell" => options.cell = Some(value()?),
+                other if other.starts_with('-') => {
+                    return Err(format!("{other} is not known\n{USAGE}").into());
+                }
+                part => options.parts.push(part.to_owned()),
+            }
+        }
+        if options.parts.is_empty() {
+            if !options.quick {
+                return Err(USAGE.into());
+            }
+            options.parts.push("all".into());
+        }
+        options.repetitions = repetitions.unwrap_or(if options.quick { 3 } else { 5 });
+        Ok(options)
+    }
+
+    /// Whether a server takes part.
+    #[must_use]
+    pub fn wants(&self, server: &Server) -> bool {
+        let name = server.name.to_lowercase();
+        server.kind != Kind::Peer
+            || self.servers.is_empty()
+            || self.servers.iter().any(|part| name.contains(part))
+    }
+
+    /// Whether this is only a part of what could be measured, which must not take the place of the whole.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.quick || self.cell.is_some() || !self.servers.is_empty()
+    }
+}

@@ -1,0 +1,137 @@
+//! Writes what was measured: JSON for each workload, the page `RESULTS.md`, and the picture.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::results::Results;
+use super::workloads::{self, Measure, Workload};
+use super::{picture, tables};
+use crate::Result;
+
+const HEAD: &str = "\
+# Results
+
+Written by `benches/run`; `benches/README.md` tells what each figure means. Lower is better, in every table. *÷ floor* and
+*÷ best peer* are Sockeye's figure (the closure) divided by the others' of the same run. An asterisk stands where more than
+half of the runs were disturbed: the server or the load generator was ready and had no core, or the host took one away,
+for more than 2 % of the time. A dash: not offered by that library, or it failed, which is told below the table.
+";
+
+/// Where results are kept.
+#[derive(Debug)]
+pub struct Pages {
+    folder: PathBuf,
+}
+
+impl Pages {
+    /// Keeps them in a folder.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be made.
+    pub fn new(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder.join("results"))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn file(&self, name: &str, extension: &str) -> PathBuf {
+        self.folder.join("results").join(format!("{name}.{extension}"))
+    }
+
+    /// Keeps the results of a workload.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn keep(&self, results: &Results) -> Result<()> {
+        Ok(fs::write(self.file(&results.workload, "json"), serde_json::to_string(results)? + "\n")?)
+    }
+
+    /// Keeps a table that is no workload's.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn keep_text(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.file(name, "md"), text)?)
+    }
+
+    /// Returns the results of a workload, if it has been measured.
+    ///
+    /// # Errors
+    ///
+    /// If what is there cannot be read.
+    pub fn find(&self, workload: &str) -> Result<Option<Results>> {
+        let file = self.file(workload, "json");
+        if !file.exists() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(&fs::read_to_string(file)?)?))
+    }
+
+    /// Writes the page and the picture.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, or written.
+    pub fn write(&self) -> Result<()> {
+        let mut page = HEAD.to_owned();
+        for workload in workloads::all() {
+            if let Some(results) = self.find(workload.name)? {
+                page += &section(&workload, &results);
+            }
+        }
+        for name in ["syscalls", "instructions", "in-process"] {
+            page += &fs::read_to_string(self.file(name, "md")).unwrap_or_default();
+        }
+        fs::write(self.folder.join("RESULTS.md"), page)?;
+        picture::write(self)?;
+        eprintln!("written: {}", self.folder.join("RESULTS.md").display());
+        Ok(())
+    }
+
+    /// Returns where the picture belongs.
+    #[must_use]
+    pub fn picture(&self) -> PathBuf {
+        self.folder.join("results").join("summary.svg")
+    }
+}
+
+/// Returns everything about one workload.
+#[must_use]
+pub fn section(workload: &Workload, results: &Results) -> String {
+    let mut text = format!(
+        "\n## {}\n\n{}\n\n{}",
+        workload.title,
+        workload.explanation,
+        tables::figures(workload, results)
+    );
+    let failures = tables::failures(results);
+    if !failures.is_empty() {
+        text += &format!("\n{failures}");
+    }
+    if workload.measure == Measure::Processor {
+        text += &format!(
+            "\n<details><summary>Throughput and latency</summary>\n\nThousands a second, and median / 99th percentile of \
+             the time in microseconds.\n\n{}\n</details>\n",
+            tables::speeds(results)
+        );
+    }
+    text + &origin(results)
+}
+
+fn origin(results: &Results) -> String {
+    let versions: Vec<_> =
+        results.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let runs = results.rows.iter().flat_map(|row| row.servers.values());
+    let (all, disturbed) =
+        runs.fold((0, 0), |sum, entry| (sum.0 + entry.runs.len(), sum.1 + entry.disturbed()));
+    format!(
+        "\n`{}`, {}, commit {}; {}; {}. Disturbed: {disturbed} of {all} runs.\n",
+        results.command,
+        results.date,
+        results.commit,
+        results.machine,
+        versions.join(", ")
+    )
+}

@@ -1,0 +1,130 @@
+//! What is kept of a run, as JSON, and the figures made from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::servers::Kind;
+use super::workloads::Measure;
+use crate::spec::Outcome;
+
+/// A run in which a process was ready and had no core for more than this part of the time is marked.
+const MARKED: f64 = 0.02;
+
+/// Everything about one workload.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Results {
+    /// The workload.
+    pub workload: String,
+    /// What was typed.
+    pub command: String,
+    /// When.
+    pub date: String,
+    /// Of Sockeye; with a plus sign if something was not committed.
+    pub commit: String,
+    /// Processor, cores, kernel.
+    pub machine: String,
+    /// Libraries, compilers.
+    pub versions: BTreeMap<String, String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// One cell of a workload, for all servers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// The cell.
+    pub name: String,
+    /// What came of it, by the name of the server.
+    pub servers: BTreeMap<String, Entry>,
+}
+
+/// All runs of one server in one cell.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Entry {
+    /// Those that ended well.
+    pub runs: Vec<Outcome>,
+    /// Why others did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A median, and whether it stands on runs that were disturbed.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// The median.
+    pub value: f64,
+    /// Whether fewer than half of the runs were undisturbed.
+    pub marked: bool,
+}
+
+impl Entry {
+    /// Returns the median of what is measured; of the runs that were not disturbed, if these are at least half.
+    #[must_use]
+    pub fn figure(&self, measure: Measure) -> Option<Figure> {
+        let clean: Vec<_> = self.runs.iter().filter(|run| !disturbed(run)).collect();
+        let marked = clean.len() * 2 < self.runs.len();
+        let runs = if marked { self.runs.iter().collect() } else { clean };
+        let value = median(runs.iter().map(|run| value(run, measure)).collect())?;
+        Some(Figure { value, marked })
+    }
+
+    /// Returns the median of anything else.
+    #[must_use]
+    pub fn median(&self, of: impl Fn(&Outcome) -> f64) -> Option<f64> {
+        median(self.runs.iter().map(of).collect())
+    }
+
+    /// Returns how many runs were disturbed.
+    #[must_use]
+    pub fn disturbed(&self) -> usize {
+        self.runs.iter().filter(|run| disturbed(run)).count()
+    }
+}
+
+fn disturbed(run: &Outcome) -> bool {
+    let usage = &run.usage;
+    let waited = usage.server_wait_ns.max(usage.client_wait_ns).max(usage.stolen_ns);
+    waited as f64 > usage.elapsed_ns as f64 * MARKED
+}
+
+fn value(run: &Outcome, measure: Measure) -> f64 {
+    let added = run.memory_after as f64 - run.memory_before as f64;
+    match measure {
+        Measure::Processor => run.usage.server_ns as f64 / 1e3 / run.operations as f64,
+        Measure::MemoryEach => added / run.operations as f64,
+        Measure::MemoryAdded => added / f64::from(1 << 20),
+    }
+}
+
+/// Returns operations a second.
+#[must_use]
+pub fn rate(run: &Outcome) -> f64 {
+    run.operations as f64 / (run.usage.elapsed_ns as f64 / 1e9)
+}
+
+/// Returns the value in the middle, or between the two in the middle.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    let lower = if values.len().is_multiple_of(2) { values[middle - 1] } else { upper };
+    Some(f64::midpoint(lower, upper))
+}
+
+impl Row {
+    /// Returns the figure of a server.
+    #[must_use]
+    pub fn figure(&self, server: &str, measure: Measure) -> Option<Figure> {
+        self.servers.get(server)?.figure(measure)
+    }
+
+    /// Returns the peer with the lowest figure.
+    #[must_use]
+    pub fn best_peer(&self, measure: Measure) -> Option<(&'static str, f64)> {
+        let peers = super::servers::SERVERS.iter().filter(|server| server.kind == Kind::Peer);
+        let figures = peers.filter_map(|peer| Some((peer.name, self.figure(peer.name, measure)?.value)));
+        figures.min_by(|one, other| one.1.total_cmp(&other.1))
+    }
+}

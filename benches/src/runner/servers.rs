@@ -1,0 +1,122 @@
+//! The servers that take part, and what each of them can do.
+
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No WebSocket at all: the system calls.
+    Floor,
+    /// Sockeye.
+    Ours,
+    /// Everyone else.
+    Peer,
+}
+
+/// What a server is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Send each message back.
+    Echo,
+    /// Send each message to everyone.
+    Broadcast,
+    /// Send each message back, with permessage-deflate.
+    Deflate,
+    /// Send each message back, over TLS.
+    Tls,
+    /// Send each message back, with an expiry that is re-armed on every frame.
+    Expiry,
+}
+
+impl Task {
+    /// The feature of the server's package that the task needs, where it needs one.
+    #[must_use]
+    pub fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Deflate => Some("deflate"),
+            Self::Tls => Some("tls"),
+            Self::Echo | Self::Broadcast | Self::Expiry => None,
+        }
+    }
+}
+
+/// A way of being built and started.
+#[derive(Debug)]
+pub struct Server {
+    /// The name in the tables.
+    pub name: &'static str,
+    /// The package in `peers/`, or `node`.
+    pub package: &'static str,
+    /// Whose it is.
+    pub kind: Kind,
+    /// The crate whose version is told.
+    pub library: &'static str,
+    /// The argument for each task that it can do.
+    pub tasks: &'static [(Task, &'static str)],
+    /// The features that its package has.
+    pub features: &'static [&'static str],
+}
+
+impl Server {
+    /// The argument with which the server does a task, if it can.
+    #[must_use]
+    pub fn argument(&self, task: Task) -> Option<&'static str> {
+        self.tasks.iter().find(|(can, _)| *can == task).map(|(_, argument)| *argument)
+    }
+}
+
+const ECHO: (Task, &str) = (Task::Echo, "echo");
+const FORWARD: (Task, &str) = (Task::Echo, "batched");
+const BROADCAST: (Task, &str) = (Task::Broadcast, "broadcast");
+const DEFLATE: (Task, &str) = (Task::Deflate, "deflate");
+const TLS: (Task, &str) = (Task::Tls, "tls");
+
+/// All servers, in the order of the tables.
+pub const SERVERS: &[Server] = &[
+    server("floor", "floor", Kind::Floor, "mio", &[ECHO, BROADCAST, TLS], &["tls"]),
+    server(
+        "Sockeye",
+        "sockeye",
+        Kind::Ours,
+        "sockeye",
+        &[ECHO, BROADCAST, DEFLATE, TLS, (Task::Expiry, "echo")],
+        &["deflate", "tls"],
+    ),
+    server(
+        "Sockeye, struct",
+        "sockeye",
+        Kind::Ours,
+        "sockeye",
+        &[(Task::Echo, "handler"), (Task::Expiry, "handler")],
+        &[],
+    ),
+    server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
+    server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS], &["deflate", "tls"]),
+    server("tungstenite", "tungstenite", Kind::Peer, "tungstenite", &[ECHO], &[]),
+    server(
+        "tokio-tungstenite",
+        "tokio-tungstenite",
+        Kind::Peer,
+        "tokio-tungstenite",
+        &[ECHO, BROADCAST],
+        &[],
+    ),
+    server("fastwebsockets", "fastwebsockets", Kind::Peer, "fastwebsockets", &[ECHO, BROADCAST], &[]),
+    server("tokio-websockets", "tokio-websockets", Kind::Peer, "tokio-websockets", &[ECHO, BROADCAST], &[]),
+    server("tokio-websockets, forward", "tokio-websockets", Kind::Peer, "tokio-websockets", &[FORWARD], &[]),
+    server("soketto", "soketto", Kind::Peer, "soketto", &[ECHO, BROADCAST, DEFLATE], &[]),
+    server("yawc", "yawc", Kind::Peer, "yawc", &[ECHO, BROADCAST, DEFLATE], &[]),
+    server("yawc, forward", "yawc", Kind::Peer, "yawc", &[FORWARD], &[]),
+    server("sockudo-ws", "sockudo-ws", Kind::Peer, "sockudo-ws", &[ECHO, BROADCAST, DEFLATE], &[]),
+    server("sockudo-ws, forward", "sockudo-ws", Kind::Peer, "sockudo-ws", &[FORWARD], &[]),
+    server("Node ws", "node", Kind::Peer, "Node ws", &[ECHO, BROADCAST, DEFLATE], &[]),
+];
+
+const fn server(
+    name: &'static str,
+    package: &'static str,
+    kind: Kind,
+    library: &'static str,
+    tasks: &'static [(Task, &'static str)],
+    features: &'static [&'static str],
+) -> Server {
+    Server { name, package, kind, library, tasks, features }
+}

@@ -1,0 +1,120 @@
+//! System calls per message, counted by `strace`.
+//!
+//! Tracing makes a server several times slower, so that more messages wait for it each time it looks: what is counted
+//! with many in flight is a little better than what happens without. With one in flight it is what happens.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::measure::{Cores, Running, load};
+use super::options::Options;
+use super::programs::{Program, Programs};
+use super::servers::{Kind, SERVERS, Task};
+use super::workloads::{self, Cell};
+use crate::Result;
+use crate::spec::Spec;
+
+/// The groups in which calls are told, by their names.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("read", &["read", "readv", "recvfrom", "recvmsg"]),
+    ("write", &["write", "writev", "sendto", "sendmsg"]),
+    ("epoll_wait", &["epoll_wait", "epoll_pwait", "epoll_pwait2"]),
+    ("epoll_ctl", &["epoll_ctl"]),
+];
+
+/// Counts for 100 connections, and returns a table.
+///
+/// # Errors
+///
+/// If there is no `strace`, or no load generator.
+pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<String> {
+    let generator = programs.cargo("sockeye-benches", "load", None)?;
+    let cells: Vec<_> = workloads::all()
+        .swap_remove(0)
+        .cells
+        .into_iter()
+        .filter(|cell| cell.spec.connections == 100)
+        .collect();
+    let cells: Vec<_> = cells.into_iter().filter(|cell| cell.spec.size <= 1024).collect();
+    let heads = GROUPS.map(|(name, _)| name).join(" | ");
+    let mut text = format!(
+        "\n## System calls\n\nCalls of the server per message, by `strace -c -f`, 100 connections, opening included \
+         (with a few hundred calls of all kinds among those of many thousand messages).\n\n\
+         | cell | server | {heads} | others | all |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
+    );
+    for cell in &cells {
+        for server in SERVERS.iter().filter(|server| options.wants(server)) {
+            let Some(argument) = server.argument(Task::Echo) else { continue };
+            let counted = programs.server(server, Task::Echo).map_err(Into::into).and_then(|program| {
+                count(&program, argument, cell, server.kind == Kind::Floor, &generator, cores)
+            });
+            let fields = counted.unwrap_or_else(|error| error.to_string());
+            text += &format!("| {} | {} | {fields} |\n", cell.name, server.name);
+        }
+    }
+    Ok(text)
+}
+
+fn count(
+    program: &Program,
+    argument: &str,
+    cell: &Cell,
+    raw: bool,
+    generator: &Program,
+    cores: Cores,
+) -> Result<String> {
+    let running = Running::start(program, argument, cell.spec.size, cores)?;
+    let file = generator.path.with_file_name("strace.txt");
+    let mut tracer = attach(running.pid()?, &file)?;
+    // Nothing may happen before the messages are counted.
+    let spec = Spec {
+        raw,
+        warm_up: 0.0,
+        seconds: 2.0,
+        address: running.address.clone(),
+        pid: running.pid()?,
+        ..cell.spec.clone()
+    };
+    let outcome = load(generator, &spec, cores);
+    kill(Pid::from_raw(i32::try_from(tracer.id())?), Signal::SIGINT)?;
+    tracer.wait()?;
+    let operations = outcome?.operations;
+    Ok(fields(&fs::read_to_string(file)?, operations))
+}
+
+fn attach(pid: i32, file: &Path) -> Result<Child> {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-c", "-f", "-p", &pid.to_string(), "-o"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let tracer = strace.spawn().map_err(|error| format!("strace: {error}"))?;
+    // It says nothing when it is ready.
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(tracer)
+}
+
+/// Reads the table of strace: the fourth column is the number of calls, the last one the name.
+fn fields(table: &str, operations: u64) -> String {
+    let calls: Vec<(String, f64)> = table.lines().filter_map(parse).collect();
+    let each = |calls: f64| format!("{:.3}", calls / operations as f64);
+    let of = |names: &[&str]| {
+        calls.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, n)| n).sum::<f64>()
+    };
+    let groups = GROUPS.map(|(_, names)| of(names));
+    let all: f64 = calls.iter().map(|(_, n)| n).sum();
+    let others = all - groups.iter().sum::<f64>();
+    groups.into_iter().chain([others, all]).map(each).collect::<Vec<_>>().join(" | ")
+}
+
+fn parse(line: &str) -> Option<(String, f64)> {
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let name = fields.last().filter(|name| **name != "total")?;
+    Some(((*name).to_owned(), fields.get(3)?.parse().ok()?))
+}

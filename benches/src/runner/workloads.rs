@@ -1,0 +1,263 @@
+//! The workloads: what is measured, in which sizes.
+
+use super::servers::Task;
+use crate::spec::{Compression, Content, Head, Mode, Spec};
+
+/// What a table is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Processor time of the server for each operation, in microseconds.
+    Processor,
+    /// Resident memory of the server for each connection, in bytes.
+    MemoryEach,
+    /// Resident memory that was added, in MiB.
+    MemoryAdded,
+}
+
+/// A set of cells, which make a table.
+#[derive(Debug)]
+pub struct Workload {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// The heading.
+    pub title: &'static str,
+    /// What the figures are.
+    pub explanation: &'static str,
+    /// What the servers do.
+    pub task: Task,
+    /// What the figures measure.
+    pub measure: Measure,
+    /// The rows.
+    pub cells: Vec<Cell>,
+}
+
+/// One row: a name, and what the load generator does; the address and the process are filled in later.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The name of the row.
+    pub name: String,
+    /// What is done.
+    pub spec: Spec,
+    /// Whether the row is part of a quick run.
+    pub quick: bool,
+}
+
+/// Returns all workloads.
+#[must_use]
+pub fn all() -> Vec<Workload> {
+    vec![echo(), scale(), text(), broadcast(), slow(), handshakes(), idle(), compressed(), tls(), expiry()]
+}
+
+fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
+    Spec {
+        mode,
+        address: String::new(),
+        pid: 0,
+        connections,
+        idle: 0,
+        size,
+        in_flight,
+        content: Content::Binary,
+        head: Head::Small,
+        compression: Compression::Off,
+        verify: false,
+        raw: false,
+        warm_up: 0.3,
+        seconds: 1.0,
+    }
+}
+
+/// `20 B`, `16 KiB`.
+fn bytes(size: usize) -> String {
+    if size >= 1 << 20 {
+        format!("{} MiB", size >> 20)
+    } else if size >= 1024 {
+        format!("{} KiB", size >> 10)
+    } else {
+        format!("{size} B")
+    }
+}
+
+fn echo_cell(size: usize, connections: usize, in_flight: usize) -> Cell {
+    let name = format!("{} × {connections} × {in_flight}", bytes(size));
+    let quick = connections == 100 && size < 1 << 18;
+    Cell { name, spec: spec(Mode::Echo, connections, size, in_flight), quick }
+}
+
+fn echo() -> Workload {
+    let mut cells = Vec::new();
+    for size in [20, 1 << 10, 16 << 10, 256 << 10] {
+        for connections in [1, 100, 1000] {
+            for in_flight in [1, 16] {
+                cells.push(echo_cell(size, connections, in_flight));
+            }
+        }
+    }
+    Workload {
+        name: "echo",
+        title: "Echo",
+        explanation: "Binary messages: size × connections × messages in flight on each. Microseconds of the server's \
+            processor time per message.",
+        task: Task::Echo,
+        measure: Measure::Processor,
+        cells,
+    }
+}
+
+fn scale() -> Workload {
+    let mut cells = vec![echo_cell(20, 1000, 1), echo_cell(20, 10_000, 1)];
+    let mut beside = echo_cell(20, 100, 1);
+    beside.spec.idle = 10_000;
+    beside.name += ", 10,000 idle";
+    cells.extend([echo_cell(20, 100, 1), beside]);
+    for cell in &mut cells {
+        cell.quick = true;
+    }
+    Workload {
+        name: "scale",
+        title: "As connections grow",
+        explanation: "The same echo with ten times the connections, and with 10,000 silent ones beside 100 that talk. \
+            Microseconds of the server's processor time per message.",
+        task: Task::Echo,
+        measure: Measure::Processor,
+        cells,
+    }
+}
+
+fn text() -> Workload {
+    let mut cells = Vec::new();
+    for (name, content) in
+        [("binary", Content::Binary), ("ASCII", Content::Ascii), ("mixed scripts", Content::Mixed)]
+    {
+        for (size, in_flight) in [(1 << 10, 16), (16 << 10, 1), (16 << 10, 16)] {
+            let mut cell = echo_cell(size, 100, in_flight);
+            cell.spec.content = content;
+            cell.name = format!("{name}, {}", cell.name);
+            cells.push(cell);
+        }
+    }
+    Workload {
+        name: "text",
+        title: "Text",
+        explanation: "The same echo with text, whose UTF-8 must be checked, beside binary. Mixed scripts have characters \
+            of one to four bytes. Microseconds of the server's processor time per message.",
+        task: Task::Echo,
+        measure: Measure::Processor,
+        cells,
+    }
+}
+
+fn broadcast() -> Workload {
+    let mut cells = Vec::new();
+    for size in [64, 1 << 10] {
+        for in_flight in [1, 16] {
+            let name = format!("{} to 1000, {in_flight} a tick", bytes(size));
+            cells.push(Cell { name, spec: spec(Mode::Broadcast, 1000, size, in_flight), quick: true });
+        }
+    }
+    Workload {
+        name: "broadcast",
+        title: "Broadcast",
+        explanation: "One connection sends some messages in one write, the server sends each to all 1000; when all have \
+            arrived, the next follow. Microseconds of the server's processor time per delivery.",
+        task: Task::Broadcast,
+        measure: Measure::Processor,
+        cells,
+    }
+}
+
+fn slow() -> Workload {
+    let cell = Cell {
+        name: "1 MiB to 1000 slow readers".into(),
+        spec: spec(Mode::SlowReaders, 1000, 1 << 20, 1),
+        quick: true,
+    };
+    Workload {
+        name: "slow",
+        title: "Broadcast to slow readers",
+        explanation: "1 MiB is sent to 1000 connections that do not read for two seconds; then all must get it. MiB of \
+            resident memory that the server had more than before, at most.",
+        task: Task::Broadcast,
+        measure: Measure::MemoryAdded,
+        cells: vec![cell],
+    }
+}
+
+fn handshakes() -> Workload {
+    let cells = [("small head", Head::Small), ("a browser's head", Head::Browser)].map(|(name, head)| Cell {
+        name: name.into(),
+        spec: Spec { head, ..spec(Mode::Handshakes, 1000, 0, 50) },
+        quick: true,
+    });
+    Workload {
+        name: "handshakes",
+        title: "Opening handshakes",
+        explanation: "Batches of 1000 connections, 50 at a time, from TCP to the response 101. Closing them is not \
+            measured. Microseconds of the server's processor time per connection.",
+        task: Task::Echo,
+        measure: Measure::Processor,
+        cells: cells.into(),
+    }
+}
+
+fn idle() -> Workload {
+    let cell = |connections: usize, quick| Cell {
+        name: format!("{connections} idle connections"),
+        spec: spec(Mode::Idle, connections, 0, 0),
+        quick,
+    };
+    Workload {
+        name: "idle",
+        title: "Idle connections",
+        explanation: "Connections that have opened and say nothing. Bytes of resident memory of the server for each \
+            (what the kernel keeps for a socket is not in it).",
+        task: Task::Echo,
+        measure: Measure::MemoryEach,
+        cells: vec![cell(1000, true), cell(10_000, false)],
+    }
+}
+
+fn compressed() -> Workload {
+    let cells = [("context not kept", Compression::NotKept), ("context kept", Compression::Kept)];
+    let cells = cells.map(|(name, compression)| Cell {
+        name: format!("2 KiB of JSON, {name}"),
+        spec: Spec { compression, content: Content::Json, warm_up: 0.5, ..spec(Mode::Echo, 100, 2 << 10, 4) },
+        quick: true,
+    });
+    Workload {
+        name: "compressed",
+        title: "Compressed echo",
+        explanation: "permessage-deflate, 100 connections × 4 in flight, each server at its own default level. \
+            Microseconds of the server's processor time per message, and how many times smaller its replies are than \
+            the messages.",
+        task: Task::Deflate,
+        measure: Measure::Processor,
+        cells: cells.into(),
+    }
+}
+
+fn tls() -> Workload {
+    let cells = [1 << 10, 16 << 10].into_iter().flat_map(|size| [1, 16].map(|n| echo_cell(size, 100, n)));
+    Workload {
+        name: "tls",
+        title: "Echo over TLS",
+        explanation: "TLS 1.3 by OpenSSL; the floor is a bare OpenSSL echo on the same kind of loop. Microseconds of the \
+            server's processor time per message.",
+        task: Task::Tls,
+        measure: Measure::Processor,
+        cells: cells.collect(),
+    }
+}
+
+fn expiry() -> Workload {
+    let cells = [1, 16].map(|in_flight| Cell { quick: true, ..echo_cell(20, 100, in_flight) });
+    Workload {
+        name: "expiry",
+        title: "An expiry re-armed on every frame",
+        explanation: "The echo of Sockeye with a time-out that is cancelled and set anew for every frame, beside the \
+            echo without. Microseconds of the server's processor time per message.",
+        task: Task::Expiry,
+        measure: Measure::Processor,
+        cells: cells.into(),
+    }
+}
