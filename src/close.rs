@@ -118,6 +118,25 @@ impl fmt::Display for CloseCode {
     }
 }
 
+/// How a connection has ended, as a front end tells it that has no handlers to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The code of the peer's Close; [`CloseCode::Status`] if it had none, [`CloseCode::Abnormal`] if none came.
+    pub code: CloseCode,
+    /// The reason in the peer's Close.
+    pub reason: String,
+    /// Whether a Close of the peer came at all (§7.1.4).
+    pub was_clean: bool,
+}
+
+impl Closed {
+    /// The end of a connection that was lost, or failed (§7.1.5).
+    #[cfg(feature = "blocking")]
+    pub(crate) fn abnormal() -> Self {
+        Self { code: CloseCode::Abnormal, reason: String::new(), was_clean: false }
+    }
+}
+
 /// The longest reason that fits beside a code into a control frame, in bytes (§5.5).
 pub(crate) const MAX_REASON: usize = 123;
 

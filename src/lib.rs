@@ -106,7 +106,7 @@ use std::fmt::Debug;
 #[cfg(feature = "reactor")]
 use std::net::ToSocketAddrs;
 
-pub use close::CloseCode;
+pub use close::{CloseCode, Closed};
 pub use error::{Error, ErrorKind, QueueError, Result};
 #[cfg(feature = "reactor")]
 pub use factory::Factory;

@@ -171,6 +171,7 @@ pub mod mask;
 mod output;
 mod role;
 pub(crate) mod spare;
+mod upgrade;
 mod utf8;
 
 pub(crate) use config::Wishes;
@@ -184,3 +185,4 @@ pub use frame::Frame;
 pub use header::{OpCode, Reserved};
 pub use output::Output;
 pub use role::Role;
+pub use upgrade::Upgrade;

@@ -123,6 +123,11 @@ impl Connection {
         !matches!(&self.phase, Phase::Draining(drain) if drain.left == 0)
     }
 
+    /// Returns whether the front end owes a Close frame, because it sends the answers itself.
+    pub fn owes_close(&self) -> bool {
+        matches!(self.phase, Phase::CloseReceived | Phase::Failed)
+    }
+
     /// Makes the Close frame that answers the peer's, if that is owed: it has the same code (§5.5.1).
     pub fn close_reply(&self, code: CloseCode) -> Option<Frame> {
         matches!(self.phase, Phase::CloseReceived).then(|| Frame::close(code, ""))
@@ -160,7 +165,7 @@ impl Connection {
             Phase::Open => {
                 self.phase = Phase::Failed;
                 self.mark = now.checked_add(self.config.close_timeout);
-                if self.config.answers == Answers::Automatic {
+                if self.answers == Answers::Automatic {
                     // It cannot fail: a Close frame of ours fits, and the phase wants one.
                     let _ = self.send_frame(Frame::close(err.close_code(), ""), now, out);
                 }
@@ -212,7 +217,7 @@ impl Connection {
     fn ping_is_due(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<Frame>, ProtocolError> {
         self.mark = Some(now);
         let ping = Frame::ping(Vec::new());
-        if self.config.answers == Answers::Manual {
+        if self.answers == Answers::Manual {
             return Ok(Some(ping));
         }
         self.send_frame(ping, now, out).map(|()| None)

@@ -45,6 +45,7 @@ pub struct Connection {
     /// While open, when the last Ping went out; in every other phase, when that phase must have ended.
     mark: Option<Instant>,
     pongs: Pongs,
+    answers: Answers,
 }
 
 /// Where a connection stands; [`State`] is what the RFC calls it.
@@ -122,6 +123,7 @@ pub enum Event {
 impl Connection {
     fn new(config: Arc<Config>, role: Role, opening: Opening, now: Instant) -> Self {
         let mark = now.checked_add(config.handshake_timeout);
+        let answers = config.answers;
         Self {
             config,
             role,
@@ -134,6 +136,7 @@ impl Connection {
             heard: now,
             mark,
             pongs: Pongs::Sent,
+            answers,
         }
     }
 
@@ -191,6 +194,40 @@ impl Connection {
         received.inspect_err(|err| self.fail(*err, now, out))
     }
 
+    /// Takes bytes as [`receive`](Self::receive) does, up to the next frame, whoever sends the answers. It is to be handed
+    /// to [`accept`](Self::accept), as one that came as [`Event::Frame`].
+    ///
+    /// For front ends whose program may want to look at frames. Only of use once the connection is open: within the
+    /// opening handshake nothing is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn receive_frame(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        if !input.is_empty() {
+            self.heard = now;
+        }
+        let received = match self.phase {
+            Phase::Open | Phase::CloseSent => self.next_counting_frame(input),
+            Phase::Opening(_) | Phase::Answering { .. } => Ok(None),
+            Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
+                self.discard(input);
+                Ok(None)
+            }
+        };
+        received.inspect_err(|err| self.fail(*err, now, out))
+    }
+
+    /// Changes who sends the frames that answer the peer; at first it is who [`Config::answers`] says.
+    pub fn set_answers(&mut self, answers: Answers) {
+        self.answers = answers;
+    }
+
     /// Takes a frame back that came as [`Event::Frame`], and acts on it; a frame that is not handed back has not been.
     ///
     /// # Errors
@@ -217,16 +254,24 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        while let Some(frame) = self.next_frame(input)? {
-            if matches!(self.phase, Phase::CloseSent) && !counts_after_close(&frame) {
-                continue;
-            }
-            if self.config.answers == Answers::Manual {
+        while let Some(frame) = self.next_counting_frame(input)? {
+            if self.answers == Answers::Manual {
                 return Ok(Some(Event::Frame(frame)));
             }
             let event = self.take_frame(frame, now, out)?;
             if event.is_some() {
                 return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame that anyone is to hear of.
+    #[inline]
+    fn next_counting_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+        while let Some(frame) = self.next_frame(input)? {
+            if !matches!(self.phase, Phase::CloseSent) || counts_after_close(&frame) {
+                return Ok(Some(frame));
             }
         }
         Ok(None)
@@ -324,7 +369,7 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        if self.config.answers == Answers::Automatic
+        if self.answers == Answers::Automatic
             && let Some(pong) = self.answer(payload.clone())
         {
             self.send_frame(pong, now, out)?;
@@ -347,7 +392,7 @@ impl Connection {
         }
         self.phase = Phase::CloseReceived;
         self.mark = now.checked_add(self.config.close_timeout);
-        if self.config.answers == Answers::Automatic {
+        if self.answers == Answers::Automatic {
             self.send_frame(Frame::close(code, ""), now, out)?;
         }
         Ok(Some(event))

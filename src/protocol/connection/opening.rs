@@ -27,6 +27,29 @@ impl Connection {
         Self::new(config, Role::Server, Opening::new(None), now)
     }
 
+    /// Makes the server's end of a connection whose opening handshake another HTTP server has made; it is open.
+    ///
+    /// The response must be what the client got: a 101 that answers the request. [`Upgrade`](super::super::Upgrade) sees
+    /// to both.
+    ///
+    /// # Errors
+    ///
+    /// The rule of §4.2 that the request, or the response, breaks.
+    pub fn upgraded(
+        config: Arc<Config>,
+        request: &Request,
+        response: &mut Response,
+        now: Instant,
+    ) -> Result<Self, ProtocolError> {
+        let mut connection = Self::new(config, Role::Server, Opening::new(None), now);
+        if response.status() != SWITCHING_PROTOCOLS {
+            return Err(ProtocolError::UnexpectedStatus(response.status()));
+        }
+        let codec = connection.check_upgrade(request, response)?;
+        connection.open(response, codec);
+        Ok(connection)
+    }
+
     /// Makes the client's end of a connection, and writes its request.
     ///
     /// # Errors

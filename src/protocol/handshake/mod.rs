@@ -17,6 +17,7 @@
 
 mod answer;
 mod authority;
+mod body;
 pub(crate) mod client;
 mod extensions;
 mod fields;
@@ -24,13 +25,16 @@ pub(crate) mod head;
 mod http;
 mod origin;
 mod protocols;
+mod rejected;
 mod request;
 mod response;
 pub(crate) mod server;
 mod target;
 
+pub use body::Body;
 pub use extensions::Extension;
 pub use origin::Origins;
+pub use rejected::Rejected;
 pub use request::Request;
 pub use response::Response;
 pub use target::unix_target;

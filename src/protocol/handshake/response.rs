@@ -111,9 +111,15 @@ impl Response {
         })
     }
 
-    /// Returns the body; that of a response which was received is empty, as only its head is read.
+    /// Returns the body. The core reads only the head of a response: what was received has a body only where a front end
+    /// has read it.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Gives a response that was received the body that came with it; its headers stay as they are.
+    pub fn set_body(&mut self, body: Vec<u8>) {
+        self.body = body;
     }
 
     /// Returns the value of the first header of a name.
@@ -237,7 +243,6 @@ impl Response {
         &self.wishes
     }
 
-    #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
     pub(crate) fn set_wishes(&mut self, wishes: Wishes) {
         self.wishes = wishes;
     }

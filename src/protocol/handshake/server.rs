@@ -1,6 +1,8 @@
 //! The server's side of the opening handshake (§4.2): every check of a request, and of what the program answers.
 
 use super::fields;
+#[cfg(feature = "upgrade")]
+use super::head::HeadBuffer;
 use super::http::{self, Version};
 use super::{Extension, Request, Response, accept_value, authority, extensions, is_valid_key, protocols};
 use crate::protocol::{Config, ProtocolError};
@@ -14,6 +16,16 @@ pub(crate) fn parse_request(head: &[u8], config: &Config) -> Result<Request, Pro
     check_host(&request)?;
     normalize_target(&mut request)?;
     Ok(request)
+}
+
+/// Reads a head that another HTTP server has read before, by the same limits as one that arrives.
+#[cfg(feature = "upgrade")]
+pub(crate) fn read_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
+    let mut collected = HeadBuffer::request();
+    match collected.feed(head, config)? {
+        (len, true) if len == head.len() => parse_request(collected.bytes(), config),
+        _ => Err(ProtocolError::MalformedHead),
+    }
 }
 
 /// RFC 9112 §3.2: a server MUST refuse a request of HTTP/1.1 without `Host`, and any with two or an invalid one.

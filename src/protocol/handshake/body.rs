@@ -1,0 +1,134 @@
+//! The body of a response that rejects an upgrade (RFC 9112 §6, §7.1): why, in the words of the server.
+
+use super::{Response, fields};
+
+/// Collects the body of a response, as far as a limit.
+///
+/// The core reads heads only: what follows the head of [`Event::Rejected`](crate::protocol::Event::Rejected) stays in
+/// the input. A front end whose program is to see the body pushes that, and what it reads from then on.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::Response;
+/// use sockeye::protocol::handshake::Body;
+///
+/// let head = b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// let response = Response::parse(head)?.expect("the head is complete");
+/// let mut body = Body::of(&response, 1024);
+/// assert!(!body.push(b"6\r\nno ent"));
+/// assert!(body.push(b"ry\r\n0\r\n\r\n"));
+/// assert_eq!(body.finish(), b"no ent");
+/// # sockeye::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Body {
+    framing: Framing,
+    limit: usize,
+    /// What has come, chunks not taken apart.
+    bytes: Vec<u8>,
+}
+
+/// How one knows where a body ends (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    Length(usize),
+    Chunked,
+    /// The connection ends with it.
+    End,
+}
+
+impl Body {
+    /// Expects the body of a response, and keeps up to `limit` bytes of it.
+    pub fn of(response: &Response, limit: usize) -> Self {
+        let headers = response.headers();
+        let length = fields::single(headers, fields::CONTENT_LENGTH).ok().flatten();
+        let length = length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        let framing = match length {
+            // §6.3, item 1: these have none, whatever their headers say.
+            _ if response.status() == 204 || response.status() == 304 => Framing::Length(0),
+            // §6.3, item 3: the encoding overrides the length.
+            _ if fields::has_token(headers, fields::TRANSFER_ENCODING, "chunked") => Framing::Chunked,
+            Some(length) => Framing::Length(length),
+            None => Framing::End,
+        };
+        Self { framing, limit, bytes: Vec::new() }
+    }
+
+    /// Takes what has come; returns whether that is all, or as much as is kept.
+    pub fn push(&mut self, input: &[u8]) -> bool {
+        let most = match self.framing {
+            Framing::Length(length) => length.min(self.limit),
+            Framing::Chunked | Framing::End => self.limit,
+        };
+        let room = most.saturating_sub(self.bytes.len());
+        self.bytes.extend(input.iter().take(room));
+        let is_whole = matches!(self.framing, Framing::Chunked) && unchunked(&self.bytes).1;
+        is_whole || self.bytes.len() >= most
+    }
+
+    /// Returns the body, or what has come of it.
+    pub fn finish(self) -> Vec<u8> {
+        match self.framing {
+            Framing::Chunked => unchunked(&self.bytes).0,
+            Framing::Length(_) | Framing::End => self.bytes,
+        }
+    }
+}
+
+/// Joins the chunks (RFC 9112 §7.1), and tells whether the last one is there.
+fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let Ok(httparse::Status::Complete((start, len))) = httparse::parse_chunk_size(bytes) else {
+            return (body, false);
+        };
+        if len == 0 {
+            return (body, true);
+        }
+        let chunk = bytes.get(start..).unwrap_or_default();
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        body.extend(chunk.iter().take(len));
+        // Behind each chunk stands a line break.
+        bytes = chunk.get(len.saturating_add(2)..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(headers: &str, pieces: &[&str], limit: usize) -> (String, bool) {
+        let head = format!("HTTP/1.1 403 x\r\n{headers}\r\n");
+        let mut body = Body::of(&Response::parse(head.as_bytes()).unwrap().unwrap(), limit);
+        let mut is_whole = body.push(b"");
+        for piece in pieces {
+            is_whole = body.push(piece.as_bytes());
+        }
+        (String::from_utf8(body.finish()).unwrap(), is_whole)
+    }
+
+    #[test]
+    fn c10_rfc9112_s6_3_the_end_of_a_body() {
+        assert_eq!(body("Content-Length: 3\r\n", &["a", "bcd"], 9), ("abc".into(), true));
+        assert_eq!(body("Content-Length: 3\r\n", &["a"], 9), ("a".into(), false));
+        assert_eq!(body("Content-Length: 0\r\n", &[], 9), ("".into(), true));
+        assert_eq!(body("", &["a", "b"], 9), ("ab".into(), false));
+        assert_eq!(body("Content-Length: 1\r\nContent-Length: 2\r\n", &["a", "b"], 9), ("ab".into(), false));
+    }
+
+    #[test]
+    fn c10_rfc9112_s7_1_chunks() {
+        let chunked = "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n";
+        assert_eq!(body(chunked, &["3\r\nabc\r", "\n2;x=y\r\nde\r\n0\r\n\r\n"], 99), ("abcde".into(), true));
+        assert_eq!(body(chunked, &["3\r\nab"], 99), ("ab".into(), false));
+        assert_eq!(body(chunked, &["ffffffffffffffff\r\nab"], 99), ("ab".into(), false));
+        assert_eq!(body(chunked, &["nonsense"], 99), ("".into(), false));
+    }
+
+    #[test]
+    fn c10_a_body_is_kept_as_far_as_the_limit_and_never_by_what_its_head_says() {
+        assert_eq!(body("Content-Length: 70368744177664\r\n", &["abcdef"], 4), ("abcd".into(), true));
+        assert_eq!(body("", &["abcdef"], 4), ("abcd".into(), true));
+    }
+}

@@ -1,0 +1,121 @@
+//! An opening handshake that another HTTP server makes (§4.2): it has read the request, and sends the response.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::config::Wishes;
+use super::deflate;
+use super::handshake::{Request, Response, server};
+use super::{Config, Connection, ProtocolError};
+
+/// A request for an upgrade that was read elsewhere, and the response to it.
+///
+/// It is made from a request, [chooses](Self::choose_protocol) a subprotocol, tells which
+/// [response](Self::response) to send, and then becomes a [`Connection`], or the connection of a front end, over the
+/// stream on which the response was sent.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Instant;
+/// use sockeye::Request;
+/// use sockeye::protocol::{Config, State, Upgrade};
+///
+/// let head = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Protocol: soap, wamp\r\n\r\n";
+/// let request = Request::parse(head)?.expect("the head is complete");
+///
+/// let mut upgrade = Upgrade::new(request, Config::default())?;
+/// assert_eq!(upgrade.protocols(), ["soap", "wamp"]);
+/// upgrade.choose_protocol("wamp")?;
+/// assert!(upgrade.choose_protocol("chat").is_err());
+/// assert_eq!(upgrade.response().header("Sec-WebSocket-Protocol"), Some(&b"wamp".to_vec()));
+///
+/// // Once the response is sent:
+/// let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
+/// assert_eq!((connection.state(), read_ahead.len()), (State::Open, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Upgrade {
+    config: Arc<Config>,
+    request: Request,
+    response: Response,
+    read_ahead: Vec<u8>,
+}
+
+impl Upgrade {
+    /// Accepts a request, if it keeps the rules of §4.2.1 and those of the configuration.
+    ///
+    /// A subprotocol is chosen by [`Config::subprotocols`], if that names any, and compression is agreed on by
+    /// [`Config::deflate`].
+    ///
+    /// # Errors
+    ///
+    /// The rule that the request breaks; its [`http_status`](ProtocolError::http_status) is to be answered.
+    pub fn new(request: Request, config: Config) -> Result<Self, ProtocolError> {
+        server::check_upgrade(&request, &config)?;
+        let mut response = Response::from_request(&request).map_err(|_| ProtocolError::InvalidKey)?;
+        server::complete(&mut response, &request, &config);
+        deflate::answer(&mut response, &request, &config);
+        // What was agreed on holds for whichever front end goes on, whatever its own configuration.
+        response.set_wishes(Wishes { deflate: config.deflate, max_fragments: config.max_fragments });
+        Ok(Self { config: Arc::new(config), request, response, read_ahead: Vec::new() })
+    }
+
+    /// Returns the subprotocols that the client offers, the one it likes best first.
+    pub fn protocols(&self) -> Vec<&str> {
+        self.request.protocols().unwrap_or_default()
+    }
+
+    /// Chooses a subprotocol, in place of one that was chosen before.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::ProtocolNotOffered`] for one that the client does not offer (§4.2.2, item 4).
+    pub fn choose_protocol(&mut self, protocol: &str) -> Result<(), ProtocolError> {
+        if !self.protocols().contains(&protocol) {
+            return Err(ProtocolError::ProtocolNotOffered);
+        }
+        self.response.set_protocol(protocol);
+        Ok(())
+    }
+
+    /// Returns the request.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Returns the response that is to be sent.
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// Returns the response, to add headers of one's own before it is sent.
+    pub fn response_mut(&mut self) -> &mut Response {
+        &mut self.response
+    }
+
+    /// Hands over what the HTTP server has read of the connection behind the request: the first frames may be there.
+    #[must_use]
+    pub fn with_read_ahead(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.read_ahead = bytes.into();
+        self
+    }
+
+    /// Makes the connection, now that the response is sent; with it come the bytes that have been read ahead.
+    ///
+    /// # Errors
+    ///
+    /// The rule of §4.2.2 that the response breaks, if it was changed.
+    pub fn into_connection(mut self, now: Instant) -> Result<(Connection, Vec<u8>), ProtocolError> {
+        let connection = Connection::upgraded(self.config, &self.request, &mut self.response, now)?;
+        Ok((connection, self.read_ahead))
+    }
+
+    /// Returns the request, the response and the bytes that have been read ahead.
+    pub fn into_parts(self) -> (Request, Response, Vec<u8>) {
+        (self.request, self.response, self.read_ahead)
+    }
+}
