@@ -43,6 +43,7 @@
 //! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
 //! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
 //! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
+//! | `blocking` | no | [`blocking::WebSocket`], a socket that blocks, for programs without a loop |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
@@ -69,10 +70,12 @@
 //! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone.
 
 #![cfg_attr(
-    not(all(feature = "reactor", feature = "ssl")),
+    not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
     allow(rustdoc::broken_intra_doc_links, reason = "this page is also about what this build does without")
 )]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod close;
 #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 pub mod deflate;

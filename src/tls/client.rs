@@ -109,12 +109,16 @@ pub(crate) fn connect(
     stream: TcpStream,
     url: &Url,
 ) -> Result<SslStream<TcpStream>> {
-    let host = match url.host() {
+    Ok(connector.connect(&server_name(url)?, stream)?)
+}
+
+/// Who the server of a URL must be.
+pub(crate) fn server_name(url: &Url) -> Result<String> {
+    match url.host() {
         // A name that is written as absolute is the same one, and certificates do not have the dot (RFC 6066 §3).
-        Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name).to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        None => return Err(Error::new(ErrorKind::Protocol, format!("the URL has no host: {url}"))),
-    };
-    Ok(connector.connect(&host, stream)?)
+        Some(Host::Domain(name)) => Ok(name.strip_suffix('.').unwrap_or(name).to_owned()),
+        Some(Host::Ipv4(address)) => Ok(address.to_string()),
+        Some(Host::Ipv6(address)) => Ok(address.to_string()),
+        None => Err(Error::new(ErrorKind::Protocol, format!("the URL has no host: {url}"))),
+    }
 }

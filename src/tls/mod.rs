@@ -16,6 +16,8 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslVersion};
 
 pub use self::client::ClientTls;
+#[cfg(feature = "blocking")]
+pub(crate) use self::client::server_name;
 pub(crate) use self::client::{connect, default_connector};
 pub use self::server::ServerTls;
 use crate::error::{Error, ErrorKind, Result};

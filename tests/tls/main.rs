@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without may end it")]
 
 mod authority;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod certificates;
 mod conversation;
 mod hooks;

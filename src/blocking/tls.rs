@@ -1,0 +1,265 @@
+//! A stream that is encrypted, for two threads at a time.
+//!
+//! OpenSSL reads from memory and writes to memory, so that nobody holds its lock while the stream blocks: one thread may
+//! wait for the peer while another sends.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
+use openssl::x509::{X509, X509VerifyResult};
+
+use super::Stream;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::ProtocolError;
+use crate::tls::ServerTls;
+
+/// How much is read at once, and encrypted at once, in bytes: a record (RFC 8446 §5.1) and what is around it.
+const RECORD: usize = 16 * 1024;
+
+/// How much OpenSSL may have to answer by itself, in bytes, before a reader waits for the writer to send that.
+const MAX_ANSWERS: usize = 4 * RECORD;
+
+/// A [`Stream`] over another one, encrypted.
+#[derive(Debug)]
+pub struct Tls<S> {
+    stream: S,
+    shared: Arc<Shared>,
+    raw: Vec<u8>,
+}
+
+struct Shared {
+    session: Mutex<SslStream<Memory>>,
+    /// What is encrypted and not yet sent; whoever sends has this lock, and takes it before the other one.
+    unsent: Mutex<Vec<u8>>,
+}
+
+/// What OpenSSL takes for its socket.
+#[derive(Debug, Default)]
+struct Memory {
+    incoming: Vec<u8>,
+    taken: usize,
+    outgoing: Vec<u8>,
+    has_ended: bool,
+}
+
+/// Which end makes the handshake.
+type Side = fn(&mut SslStream<Memory>) -> std::result::Result<(), ssl::Error>;
+
+impl<S: Stream> Tls<S> {
+    /// Makes the handshake of a server, in which each step of the client may take no longer than `timeout` altogether.
+    ///
+    /// # Errors
+    ///
+    /// `Ssl` if the handshake fails, `Io` if the stream does, `Protocol` if it takes too long.
+    pub fn accept(tls: &ServerTls, stream: S, timeout: Duration) -> Result<Self> {
+        let ssl = Ssl::new(tls.acceptor().context())?;
+        Self::handshake(ssl, stream, SslStream::accept, timeout)
+    }
+
+    /// Makes the handshake of a client, with a server that must be `host`, a name or an IP address.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn connect(connector: &SslConnector, host: &str, stream: S, timeout: Duration) -> Result<Self> {
+        let ssl = connector.configure()?.into_ssl(host)?;
+        Self::handshake(ssl, stream, SslStream::connect, timeout)
+    }
+
+    /// Returns the certificate that the peer has shown.
+    pub fn peer_certificate(&self) -> Option<X509> {
+        self.shared.session().ssl().peer_certificate()
+    }
+
+    fn handshake(ssl: Ssl, stream: S, side: Side, timeout: Duration) -> Result<Self> {
+        let session = SslStream::new(ssl, Memory::default())?;
+        let shared = Shared { session: Mutex::new(session), unsent: Mutex::default() };
+        let mut tls = Self { stream, shared: Arc::new(shared), raw: Vec::new() };
+        let end = Instant::now() + timeout;
+        loop {
+            let done = side(&mut tls.shared.session());
+            // An alert goes out as well.
+            let sent = tls.send_answers();
+            match done {
+                Ok(()) => return sent.map(|()| tls).map_err(Error::from),
+                Err(err) if err.code() == ErrorCode::WANT_READ => sent?,
+                Err(err) => return Err(tls.handshake_failed(err)),
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ProtocolError::HandshakeTimeout.into());
+            }
+            tls.stream.set_read_timeout(Some(left))?;
+            match tls.read_raw() {
+                Err(err) if matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                read => read?,
+            }
+        }
+    }
+
+    fn handshake_failed(&self, err: ssl::Error) -> Error {
+        let details = match self.shared.session().ssl().verify_result() {
+            X509VerifyResult::OK => String::new(),
+            refusal => refusal.to_string(),
+        };
+        Error::new(ErrorKind::Ssl(err), details)
+    }
+
+    /// Reads once from the stream below.
+    fn read_raw(&mut self) -> io::Result<()> {
+        self.raw.resize(RECORD, 0);
+        let len = match self.stream.read(&mut self.raw) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            read => read?,
+        };
+        let mut session = self.shared.session();
+        let memory = session.get_mut();
+        memory.has_ended |= len == 0;
+        memory.incoming.extend_from_slice(self.raw.get(..len).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Sends what OpenSSL has to say by itself, unless another thread sends and will take it along.
+    fn send_answers(&mut self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let waiting = shared.session().get_ref().outgoing.len();
+        if waiting == 0 {
+            return Ok(());
+        }
+        let unsent =
+            if waiting > MAX_ANSWERS { Some(shared.unsent()) } else { shared.unsent.try_lock().ok() };
+        let Some(mut unsent) = unsent else { return Ok(()) };
+        unsent.append(&mut shared.session().get_mut().outgoing);
+        send(&mut self.stream, &mut unsent)
+    }
+}
+
+impl<S: Stream> Read for Tls<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.shared.session().ssl_read(buffer);
+            self.send_answers()?;
+            match read {
+                Ok(len) => return Ok(len),
+                Err(err) if err.code() == ErrorCode::WANT_READ => {}
+                Err(err) if err.code() == ErrorCode::ZERO_RETURN => return Ok(0),
+                Err(err) => return Err(into_io(err)),
+            }
+            self.read_raw()?;
+        }
+    }
+}
+
+impl<S: Stream> Write for Tls<S> {
+    /// Takes up to a record. What the system does not take of it in time goes with the next one, or with a flush.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut unsent = self.shared.unsent();
+        send(&mut self.stream, &mut unsent)?;
+        let record = bytes.get(..RECORD).unwrap_or(bytes);
+        let mut session = self.shared.session();
+        let len = session.ssl_write(record).map_err(into_io)?;
+        unsent.append(&mut session.get_mut().outgoing);
+        drop(session);
+        match send(&mut self.stream, &mut unsent) {
+            Err(err) if !matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(err)
+            }
+            _ => Ok(len),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        send(&mut self.stream, &mut self.shared.unsent())?;
+        self.stream.flush()
+    }
+}
+
+impl<S: Stream> Stream for Tls<S> {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout)
+    }
+
+    /// Ends TLS first, so that the peer knows that nothing was cut off; not if both sides end, which is at once.
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        if how == Shutdown::Write {
+            // It only says that the peer has not ended its side.
+            let _ = self.shared.session().shutdown();
+            self.send_answers()?;
+        }
+        self.stream.shutdown(how)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()?, shared: Arc::clone(&self.shared), raw: Vec::new() })
+    }
+}
+
+impl Shared {
+    fn session(&self) -> MutexGuard<'_, SslStream<Memory>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.incoming.get(self.taken..).unwrap_or_default().read(buffer)?;
+        self.taken += len;
+        if self.taken == self.incoming.len() {
+            self.incoming.clear();
+            self.taken = 0;
+        }
+        if len == 0 && !self.has_ended { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(len) }
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outgoing.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sends; what is not sent stays.
+fn send(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<()> {
+    let mut sent = 0;
+    let result = loop {
+        let rest = unsent.get(sent..).unwrap_or_default();
+        if rest.is_empty() {
+            break Ok(());
+        }
+        match stream.write(rest) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => sent += len,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => break Err(err),
+        }
+    };
+    unsent.drain(..sent);
+    result
+}
+
+fn into_io(err: ssl::Error) -> io::Error {
+    err.into_io_error().unwrap_or_else(io::Error::other)
+}

@@ -1,0 +1,189 @@
+//! The opening handshake of a client.
+
+use std::net::TcpListener;
+use std::thread;
+
+use sockeye::ErrorKind;
+use sockeye::blocking::{Builder, WebSocket};
+use sockeye::protocol::Config;
+use sockeye::protocol::handshake::Rejected;
+
+use crate::bytes::{TEXT, frame};
+use crate::{ACCEPTED, answering, listen, said};
+
+#[test]
+fn c1_a_url_with_port_query_and_ipv6_address() {
+    let (address, head) = answering(format!("{ACCEPTED}\r\n"));
+    WebSocket::connect(&format!("ws://{address}/a/b?token=1&x=%20#part")).unwrap();
+    let head = head.join().unwrap();
+    assert_eq!(head.line, "GET /a/b?token=1&x=%20 HTTP/1.1");
+    assert_eq!(head.header("Host"), Some(address.to_string().as_str()));
+
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || WebSocket::accept(listener.accept().unwrap().0).unwrap());
+    let socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
+    assert_eq!(socket.request().header("Host"), Some(&address.to_string().into_bytes()));
+    server.join().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn c1_a_unix_domain_socket() {
+    let path = std::env::temp_dir().join(format!("sockeye-blocking-{}.sock", std::process::id()));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let mut socket = WebSocket::accept(listener.accept().unwrap().0).unwrap();
+        assert_eq!(socket.request().resource(), "/chat");
+        socket.send("salmon").unwrap();
+        socket.read()
+    });
+    let mut socket = WebSocket::connect(&format!("ws+unix://{}:/chat", path.display())).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(socket.read().unwrap(), Some("salmon".into()));
+    socket.close(sockeye::CloseCode::Normal, "").unwrap();
+    assert_eq!(server.join().unwrap().unwrap(), None);
+}
+
+#[test]
+fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
+    let response =
+        format!("{ACCEPTED}Sec-WebSocket-Protocol: chat.v1\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n");
+    let (address, head) = answering(response);
+    let builder = Builder::new().header("Authorization", "Bearer x").header("User-Agent", "salmon");
+    let builder = builder.protocol("chat.v2").protocol("chat.v1");
+    let socket = builder.connect(&format!("ws://{address}/")).unwrap();
+    assert_eq!(socket.protocol(), Some("chat.v1"));
+    // Neither a second handle nor a lost first one changes what is known.
+    let other = socket.try_clone().unwrap();
+    drop(socket);
+    assert_eq!(other.protocol(), Some("chat.v1"));
+    let cookies = other.response().headers().iter().filter(|(name, _)| name == "Set-Cookie");
+    assert_eq!(cookies.count(), 2);
+    drop(other);
+    let head = head.join().unwrap();
+    assert_eq!(head.header("Authorization"), Some("Bearer x"));
+    assert_eq!(head.header("User-Agent"), Some("salmon"));
+    assert_eq!(head.header("Sec-WebSocket-Protocol"), Some("chat.v2,chat.v1"));
+}
+
+#[test]
+fn c5_a_header_with_a_line_break_is_refused() {
+    for (name, value) in [("X", "a\r\nInjected: yes"), ("X: y\r\nZ", "a"), ("X", "a\0")] {
+        let err = Builder::new().header(name, value).connect("ws://127.0.0.1:1/").unwrap_err();
+        assert!(matches!(err.kind, ErrorKind::Protocol), "{err}");
+    }
+}
+
+#[test]
+fn c9_c10_a_rejection_with_status_headers_and_body() {
+    for (headers, body) in [
+        ("Content-Length: 9\r\n", "no entry!"),
+        ("Transfer-Encoding: chunked\r\n", "3\r\nno \r\n6\r\nentry!\r\n0\r\n\r\n"),
+    ] {
+        let (address, _) = answering(format!("HTTP/1.1 403 Forbidden\r\nX-Why: rain\r\n{headers}\r\n{body}"));
+        let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
+        let rejected = Rejected::of(&err).unwrap();
+        assert_eq!(rejected.response().status(), 403);
+        assert_eq!(rejected.response().header("x-why"), Some(&b"rain".to_vec()));
+        assert_eq!(rejected.response().body(), b"no entry!");
+        assert_eq!(rejected.redirect(), None);
+    }
+    // As long as the connection goes on.
+    let (address, _) = listen(|mut peer| {
+        peer.head();
+        peer.send(b"HTTP/1.1 500 x\r\n\r\nall of ");
+        peer.send(b"it");
+    });
+    let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
+    assert_eq!(Rejected::of(&err).unwrap().response().body(), b"all of it");
+}
+
+#[test]
+fn c11_a_redirect_with_its_location() {
+    for status in [301, 302, 303, 307, 308] {
+        let (address, _) = answering(format!(
+            "HTTP/1.1 {status} \r\nLocation: wss://else.where/\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
+        let rejected = Rejected::of(&err).unwrap();
+        assert_eq!((rejected.response().status(), rejected.redirect()), (status, Some("wss://else.where/")));
+    }
+}
+
+#[test]
+fn c12_c13_c14_what_a_response_must_not_say() {
+    for (headers, why) in [
+        ("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "Sec-WebSocket-Accept"),
+        ("Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n", "subprotocol"),
+        ("Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: x-salmon\r\n", "extension"),
+    ] {
+        let (address, _) = answering(format!(
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{headers}\r\n"
+        ));
+        let said = said(WebSocket::connect(&format!("ws://{address}/")));
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn c15_bytes_behind_the_response_are_kept() {
+    let (address, _) = listen(|mut peer| {
+        let head = peer.head();
+        let accept = sockeye::protocol::handshake::accept_value(head.header("Sec-WebSocket-Key").unwrap());
+        let mut bytes = format!("{}\r\n", ACCEPTED.replace("{accept}", &accept)).into_bytes();
+        bytes.extend(frame(TEXT, b"early"));
+        peer.send(&bytes);
+        peer.rest();
+    });
+    let mut socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
+    assert_eq!(socket.read().unwrap(), Some("early".into()));
+}
+
+#[test]
+fn c16_the_stream_comes_back_with_what_was_read() {
+    let (mut client, mut server) = crate::pair();
+    client.queue("one").unwrap();
+    client.queue("two").unwrap();
+    client.flush().unwrap();
+    assert_eq!(server.read().unwrap(), Some("one".into()));
+    let (stream, unread) = server.into_inner().unwrap();
+    // Two small frames of one write come in one read.
+    assert_eq!(unread.len(), 2 + 4 + 3);
+    assert!(stream.peer_addr().is_ok());
+}
+
+#[test]
+fn c2_wss_without_tls_is_an_error() {
+    if cfg!(feature = "ssl") {
+        return;
+    }
+    let (address, _) = listen(drop);
+    assert!(said(WebSocket::connect(&format!("wss://{address}/"))).contains("ssl"));
+}
+
+#[test]
+fn l7_the_opening_handshake_has_a_time_out() {
+    let (address, server) = listen(|mut peer| {
+        peer.head();
+        peer.rest();
+    });
+    let handshake_timeout = std::time::Duration::from_millis(150);
+    let builder = crate::with(Config { handshake_timeout, ..Config::default() });
+    let said = said(builder.connect(&format!("ws://{address}/")));
+    assert!(said.contains("too long"), "{said}");
+    server.join().unwrap();
+}
+
+#[test]
+fn c12_interim_responses_and_loose_heads_are_taken() {
+    // What is too strict elsewhere: several tokens, and no reason.
+    let (address, _) = answering(format!(
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}\r\n",
+        ACCEPTED
+            .replace("Connection: Upgrade", "connection: keep-alive, Upgrade")
+            .replace(" Switching Protocols", "")
+    ));
+    let socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
+    assert_eq!(socket.response().reason(), "");
+}

@@ -1,0 +1,182 @@
+//! What is known to go wrong elsewhere, and must not here. Those of the protocol itself have their tests with the core.
+
+use std::thread;
+use std::time::Duration;
+
+use sockeye::protocol::Config;
+use sockeye::{CloseCode, OpCode};
+
+use crate::bytes::{CLOSE, END, PING, PONG, TEXT, TEXT_BEGIN, close_payload, masked, masked_close};
+use crate::peer::End;
+use crate::{pair, served};
+
+/// T1: a Close that is received is answered, and then nothing can be sent.
+#[test]
+fn t1_the_close_of_the_peer_is_answered() {
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&masked_close(4321, "bye"));
+    let reading = thread::spawn(move || {
+        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Close);
+        assert!(socket.send("late").is_err());
+    });
+    assert_eq!(peer.frame(), (CLOSE, close_payload(4321, "")));
+    reading.join().unwrap();
+}
+
+/// T2, T3: `close` waits, returns what the peer said, and TCP ends.
+#[test]
+fn t2_t3_closing_is_awaited_and_ends_tcp() {
+    let (mut socket, mut peer) = served(Config::default());
+    let closing = thread::spawn(move || {
+        let closed = socket.close(CloseCode::Normal, "ours").unwrap();
+        assert!(socket.send("late").is_err());
+        (closed, socket)
+    });
+    assert_eq!(peer.frame(), (CLOSE, close_payload(1000, "ours")));
+    assert!(!peer.hears_within(Duration::from_millis(50)));
+    peer.send(&masked_close(3000, "theirs"));
+    // The socket is not dropped yet.
+    assert_eq!(peer.rest(), (Vec::new(), End::Fin));
+    let (closed, _socket) = closing.join().unwrap();
+    assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::Other(3000), "theirs"));
+}
+
+/// T4: a message beyond the limit closes the socket, and says so once.
+#[test]
+fn t4_beyond_the_limit_the_socket_is_closed() {
+    let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
+    peer.send(&masked(TEXT, b"eleven char"));
+    let reading = thread::spawn(move || {
+        assert!(socket.read().is_err());
+        assert!(socket.send("late").is_err());
+        assert!(socket.read().unwrap().is_none());
+    });
+    peer.expect_failure(1009);
+    reading.join().unwrap();
+}
+
+/// T7: a Close with and without a code comes in one shape.
+#[test]
+fn t7_a_close_without_a_code_is_a_close() {
+    for (payload, code) in [(Vec::new(), CloseCode::Status), (close_payload(1001, ""), CloseCode::Away)] {
+        let (mut socket, mut peer) = served(Config::default());
+        peer.send(&masked(CLOSE, &payload));
+        peer.end_writing();
+        assert_eq!(socket.read().unwrap(), None);
+        let closed = socket.closed().unwrap();
+        assert!(closed.was_clean && closed.code == code);
+        // A frame without a payload is what it is.
+        let (mut socket, mut peer) = served(Config::default());
+        peer.send(&[masked(PING, b""), masked(CLOSE, &payload)].concat());
+        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Ping);
+        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Close);
+    }
+}
+
+/// rouille: a message and a Close in one read, of which only the Close was seen.
+#[test]
+fn the_last_messages_are_delivered() {
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&[masked(TEXT, b"one"), masked(TEXT, b"two"), masked(CLOSE, b"")].concat());
+    peer.end_writing();
+    assert_eq!(socket.read().unwrap(), Some("one".into()));
+    assert_eq!(socket.read().unwrap(), Some("two".into()));
+    assert_eq!(socket.read().unwrap(), None);
+}
+
+/// rouille: an empty frame stalled until the next byte.
+#[test]
+fn an_empty_frame_does_not_wait_for_the_next_one() {
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&masked(TEXT, b""));
+    assert_eq!(socket.read().unwrap(), Some("".into()));
+    peer.send(&masked(CLOSE, b""));
+    let reading = thread::spawn(move || socket.read().unwrap());
+    assert_eq!(peer.frame(), (CLOSE, Vec::new()));
+    peer.end_writing();
+    assert_eq!(reading.join().unwrap(), None);
+}
+
+/// rouille: the Close of an error had text where the code belongs; and 200 bytes of a Ping came back.
+#[test]
+fn the_close_of_an_error_has_its_code() {
+    for (bytes, code) in [
+        (masked(TEXT, b"\xff"), 1007),
+        (masked(PING, &[7; 200]), 1002),
+        (masked(END, b"orphan"), 1002),
+        ([masked(TEXT_BEGIN, b""), masked(TEXT, b"x")].concat(), 1002),
+        (masked(CLOSE, b"x"), 1002),
+        (masked(CLOSE, &[3, 232, 0xff]), 1007),
+        (vec![TEXT, 1, b'x'], 1002),
+    ] {
+        let (mut socket, mut peer) = served(Config::default());
+        peer.send(&bytes);
+        let reading = thread::spawn(move || socket.read().is_err());
+        assert_eq!(peer.frame(), (CLOSE, u16::to_be_bytes(code).to_vec()));
+        peer.end_writing();
+        assert!(reading.join().unwrap());
+    }
+}
+
+/// rouille: dropping the socket cut TCP without a Close.
+#[test]
+fn a_socket_that_is_dropped_says_so() {
+    let (socket, mut peer) = served(Config::default());
+    let clone = socket.try_clone().unwrap();
+    drop(socket);
+    assert!(!peer.hears_within(Duration::from_millis(30)));
+    drop(clone);
+    peer.expect_failure(1001);
+}
+
+/// websockets: text that is cut within a character could not be received.
+#[test]
+fn text_may_be_cut_anywhere() {
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&[masked(TEXT_BEGIN, b"\xf0\x9f"), masked(END, b"\x90\x9f")].concat());
+    assert_eq!(socket.read().unwrap(), Some("\u{1f41f}".into()));
+}
+
+/// websockets, soketto: a receive that was given up lost its place.
+#[test]
+fn a_read_that_would_block_loses_nothing() {
+    let (mut socket, mut peer) = served(Config::default());
+    socket.get_ref().unwrap().set_nonblocking(true).unwrap();
+    for byte in masked(TEXT, b"salmon") {
+        let err = socket.read().unwrap_err();
+        assert!(
+            matches!(err.kind, sockeye::ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::WouldBlock)
+        );
+        peer.send(&[byte]);
+    }
+    socket.get_ref().unwrap().set_nonblocking(false).unwrap();
+    assert_eq!(socket.read().unwrap(), Some("salmon".into()));
+}
+
+/// soketto: after `close`, the Close of the peer could not be answered, nor a Ping that came before it.
+#[test]
+fn a_ping_is_answered_while_the_close_is_awaited() {
+    let (mut socket, mut peer) = served(Config::default());
+    let closing = thread::spawn(move || socket.close(CloseCode::Normal, "").unwrap());
+    assert_eq!(peer.frame().0, CLOSE);
+    peer.send(&[masked(PING, b"?"), masked_close(1000, "")].concat());
+    assert_eq!(peer.frame(), (PONG, b"?".to_vec()));
+    assert!(closing.join().unwrap().was_clean);
+}
+
+/// websocket-web: small reads of a large message took quadratic time.
+#[test]
+fn small_reads_of_a_large_message() {
+    use std::io::Read;
+
+    let (mut client, mut server) = pair();
+    let sending = thread::spawn(move || {
+        client.send(vec![7; 8 << 20]).unwrap();
+        client
+    });
+    let mut buffer = [0; 64];
+    for _ in 0..(8 << 20) / 64 {
+        server.read_exact(&mut buffer).unwrap();
+    }
+    sending.join().unwrap();
+}

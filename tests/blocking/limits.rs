@@ -1,0 +1,148 @@
+//! Limits, time-outs, compression.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye::protocol::Config;
+
+use crate::bytes::{BINARY, BINARY_BEGIN, END, PING, header, masked};
+use crate::{LIMIT, said, served};
+
+#[test]
+fn l1_a_message_that_is_too_long_gets_1009() {
+    let config = Config { max_message_size: 1000, ..Config::default() };
+    let (mut socket, mut peer) = served(config.clone());
+    peer.send(&masked(BINARY, &[7; 1001]));
+    let reading = thread::spawn(move || said(socket.read()));
+    peer.expect_failure(1009);
+    assert!(reading.join().unwrap().contains("too long"));
+    // And in fragments; what was whole before is delivered.
+    let (mut socket, mut peer) = served(config);
+    peer.send(
+        &[masked(BINARY, &[7; 1000]), masked(BINARY_BEGIN, &[7; 600]), masked(END, &[7; 600])].concat(),
+    );
+    assert_eq!(socket.read().unwrap().unwrap().len(), 1000);
+    let reading = thread::spawn(move || said(socket.read()));
+    peer.expect_failure(1009);
+    assert!(reading.join().unwrap().contains("too long"));
+}
+
+#[test]
+fn l2_a_frame_that_is_too_long_gets_1009() {
+    let (mut socket, mut peer) = served(Config { max_frame_size: 100, ..Config::default() });
+    peer.send(&masked(BINARY, &[7; 101]));
+    let reading = thread::spawn(move || said(socket.read()));
+    peer.expect_failure(1009);
+    assert!(reading.join().unwrap().contains("too long"));
+}
+
+#[test]
+fn l1_a_length_alone_takes_no_memory() {
+    let (mut socket, mut peer) = served(Config { max_message_size: usize::MAX, ..Config::default() });
+    peer.send(&[header(BINARY, 1 << 46, true), vec![0; 4]].concat());
+    peer.end_writing();
+    assert!(said(socket.read()).contains("without a closing handshake"));
+}
+
+#[test]
+fn l7_silence_has_a_time_out() {
+    let idle_timeout = Some(Duration::from_millis(150));
+    let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
+    let begun = Instant::now();
+    assert!(said(socket.read()).contains("silent"));
+    assert!((Duration::from_millis(150)..LIMIT / 2).contains(&begun.elapsed()));
+    assert!(socket.read().unwrap().is_none());
+}
+
+#[test]
+fn l7_a_peer_that_does_not_read_counts_as_silent() {
+    let idle_timeout = Some(Duration::from_millis(150));
+    let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
+    let begun = Instant::now();
+    assert!(said(socket.send(vec![7; 15 << 20])).contains("silent"));
+    assert!(begun.elapsed() < LIMIT / 2);
+}
+
+#[test]
+fn l7_pings_keep_a_connection_up() {
+    let interval = Duration::from_millis(40);
+    let config =
+        Config { ping_interval: Some(interval), idle_timeout: Some(interval * 10), ..Config::default() };
+    let (mut socket, mut peer) = served(config);
+    let reading = thread::spawn(move || socket.read());
+    for _ in 0..15 {
+        let (first, payload) = peer.frame();
+        assert_eq!(first, PING);
+        peer.send(&masked(crate::bytes::PONG, &payload));
+    }
+    peer.send(&masked(BINARY, b"x"));
+    assert_eq!(reading.join().unwrap().unwrap().unwrap().len(), 1);
+}
+
+#[test]
+fn l3_l4_neither_end_queues_without_bound() {
+    let (mut client, mut server) = crate::pair();
+    let mut clone = client.try_clone().unwrap();
+    let sending = thread::spawn(move || {
+        for _ in 0..64 {
+            clone.send(vec![7; 1 << 20]).unwrap();
+        }
+    });
+    // Nobody reads, and so nobody can have sent all.
+    thread::park_timeout(Duration::from_millis(200));
+    assert!(!sending.is_finished());
+    for _ in 0..64 {
+        assert_eq!(server.read().unwrap().unwrap().len(), 1 << 20);
+    }
+    sending.join().unwrap();
+    client.send("x").unwrap();
+    assert_eq!(server.read().unwrap(), Some("x".into()));
+}
+
+#[cfg(feature = "permessage-deflate")]
+mod compressed {
+    use std::thread;
+
+    use sockeye::Deflate;
+    use sockeye::protocol::Config;
+
+    use crate::{pair_of, said, with};
+
+    fn config(deflate: Deflate) -> Config {
+        Config { deflate: Some(Deflate { threshold: 0, ..deflate }), ..Config::default() }
+    }
+
+    #[test]
+    fn x2_x3_x4_messages_are_compressed_by_what_was_agreed_on() {
+        let keeps = Deflate {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            ..Deflate::default()
+        };
+        for (client, server) in
+            [(Deflate::default(), Deflate::default()), (keeps, keeps), (keeps, Deflate::default())]
+        {
+            let (mut client, mut server) = pair_of(&with(config(client)), &with(config(server)));
+            assert_eq!(client.response().extensions().unwrap().len(), 1);
+            for _ in 0..3 {
+                client.send("salmon ".repeat(1000)).unwrap();
+                let frame = server.read_frame().unwrap().unwrap();
+                assert!(frame.has_rsv1() && frame.payload().len() < 1000);
+                server.send("salmon ".repeat(1000)).unwrap();
+                assert_eq!(client.read().unwrap().unwrap().len(), 7000);
+            }
+        }
+    }
+
+    #[test]
+    fn l5_what_is_inflated_is_limited() {
+        let narrow = Config { max_message_size: 1_000_000, ..config(Deflate::default()) };
+        let (mut client, mut server) = pair_of(&with(config(Deflate::default())), &with(narrow));
+        let sending = thread::spawn(move || {
+            client.send(vec![0; 10_000_000]).unwrap();
+            client.read()
+        });
+        assert!(said(server.read()).contains("too long"));
+        assert!(matches!(sending.join().unwrap(), Ok(None)));
+    }
+}

@@ -1,0 +1,165 @@
+//! Two handles on two threads, an iterator, a stream of bytes.
+
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use sockeye::protocol::Config;
+use sockeye::{CloseCode, Message};
+
+use crate::bytes::{PING, PONG, masked};
+use crate::{LIMIT, pair, served};
+
+/// One thread is blocked in reading, while another sends.
+#[test]
+fn a7_a9_one_thread_reads_while_another_sends() {
+    let (client, mut server) = pair();
+    let mut reader = client.try_clone().unwrap();
+    let (tell, told) = channel();
+    let reading = thread::spawn(move || {
+        tell.send(()).unwrap();
+        (&mut reader).into_iter().map(Result::unwrap).count()
+    });
+    told.recv_timeout(LIMIT).unwrap();
+    let mut writer = client;
+    for _ in 0..100 {
+        writer.send("up").unwrap();
+        assert_eq!(server.read().unwrap(), Some("up".into()));
+        server.send("down").unwrap();
+    }
+    let served = thread::spawn(move || server.read().unwrap());
+    assert_eq!(writer.close(CloseCode::Normal, "").unwrap().code, CloseCode::Normal);
+    assert!(reading.join().unwrap() <= 100);
+    assert_eq!(served.join().unwrap(), None);
+}
+
+#[test]
+fn a9_a_writer_that_is_blocked_does_not_keep_the_reader() {
+    let (mut socket, mut peer) = served(Config::default());
+    let mut writer = socket.try_clone().unwrap();
+    // More than the system takes of it.
+    let writing = thread::spawn(move || writer.send(vec![7; 15 << 20]));
+    assert!(peer.hears_within(LIMIT));
+    for at in 0..50 {
+        peer.send(&masked(PING, format!("{at}").as_bytes()));
+        peer.send(&masked(crate::bytes::TEXT, b"x"));
+        assert_eq!(socket.read().unwrap(), Some("x".into()));
+    }
+    assert_eq!(peer.frame().1.len(), 15 << 20);
+    writing.join().unwrap().unwrap();
+    // Of the Pongs that had to wait, the last one is there at least (§5.5.3).
+    while peer.frame() != (PONG, b"49".to_vec()) {}
+}
+
+#[test]
+fn a9_close_while_another_thread_is_blocked_in_reading_and_no_answer_comes() {
+    let config = Config { close_timeout: Duration::from_millis(200), ..Config::default() };
+    let (mut socket, _peer) = served(config);
+    let mut reader = socket.try_clone().unwrap();
+    let reading = thread::spawn(move || reader.read());
+    assert!(socket.close(CloseCode::Normal, "").is_err());
+    // It does not stay there.
+    assert!(!matches!(reading.join().unwrap(), Ok(Some(_))));
+}
+
+#[test]
+fn a8_dropping_one_handle_leaves_the_other_whole() {
+    let (client, mut server) = pair();
+    let reader = client.try_clone().unwrap();
+    let mut joined = client;
+    drop(reader);
+    joined.send("up").unwrap();
+    assert_eq!(server.read().unwrap(), Some("up".into()));
+    server.send("down").unwrap();
+    assert_eq!(joined.read().unwrap(), Some("down".into()));
+}
+
+#[test]
+fn a9_bytes_that_one_handle_has_read_are_there_for_the_other() {
+    let (mut client, mut server) = pair();
+    client.queue("one").unwrap();
+    client.queue("two").unwrap();
+    client.flush().unwrap();
+    let mut other = server.try_clone().unwrap();
+    assert_eq!(server.read().unwrap(), Some("one".into()));
+    drop(server);
+    assert_eq!(other.read().unwrap(), Some("two".into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a7_halves_over_a_unix_domain_socket() {
+    use sockeye::blocking::{Builder, WebSocket};
+
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let server = thread::spawn(move || WebSocket::accept(theirs).unwrap());
+    let mut client = Builder::new().connect_stream("ws://localhost/", ours).unwrap();
+    let mut server = server.join().unwrap();
+    let mut reader = client.try_clone().unwrap();
+    let reading = thread::spawn(move || reader.read().unwrap());
+    client.send("up").unwrap();
+    assert_eq!(server.read().unwrap(), Some("up".into()));
+    server.send("down").unwrap();
+    assert_eq!(reading.join().unwrap(), Some("down".into()));
+}
+
+#[test]
+fn a5_read_and_write_over_messages() {
+    let (client, server) = pair();
+    let writing = thread::spawn(move || {
+        let mut writer = BufWriter::new(client);
+        for line in 0..5000 {
+            writeln!(writer, "line {line}").unwrap();
+        }
+        let mut client = writer.into_inner().unwrap();
+        client.send("").unwrap();
+        client.send("last").unwrap();
+        client.close(CloseCode::Normal, "").unwrap();
+    });
+    let mut lines = BufReader::with_capacity(7, server).lines();
+    for line in 0..5000 {
+        assert_eq!(lines.next().unwrap().unwrap(), format!("line {line}"));
+    }
+    assert_eq!(lines.next().unwrap().unwrap(), "last");
+    assert!(lines.next().is_none());
+    writing.join().unwrap();
+}
+
+#[test]
+fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
+    let (mut client, mut server) = pair();
+    client.write_all(b"salmon").unwrap();
+    client.flush().unwrap();
+    let mut half = [0; 3];
+    server.read_exact(&mut half).unwrap();
+    assert_eq!(&half, b"sal");
+    // The rest stays for who goes on reading bytes, a second handle as well.
+    let mut other = server.try_clone().unwrap();
+    client.send("next").unwrap();
+    other.read_exact(&mut half).unwrap();
+    assert_eq!(&half, b"mon");
+    assert_eq!(other.read().unwrap(), Some(Message::text("next")));
+    client.abort().unwrap();
+    assert!(server.read_to_end(&mut Vec::new()).is_err());
+}
+
+#[test]
+fn a6_an_iterator_that_ends_with_the_connection() {
+    let (mut client, mut server) = pair();
+    let writing = thread::spawn(move || {
+        for at in 0..10 {
+            client.send(at.to_string()).unwrap();
+        }
+        client.close(CloseCode::Normal, "").unwrap();
+    });
+    let messages: Vec<String> = server.messages().map(|message| message.unwrap().to_string()).collect();
+    assert_eq!(messages.len(), 10);
+    writing.join().unwrap();
+    // After an error nothing more comes.
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&masked(crate::bytes::TEXT, b"\xff"));
+    peer.try_end_writing();
+    assert!(socket.messages().next().unwrap().is_err());
+    assert!(socket.messages().next().is_none());
+}
