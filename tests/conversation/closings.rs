@@ -1,0 +1,212 @@
+//! How a connection ends: who starts, with what, whether it is answered, and what else is on its way.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye::protocol::Role;
+use sockeye::{CloseCode, Message};
+
+use super::bytes::{CLOSE, PING, TEXT, close_payload};
+use super::peer::End as Ended;
+use super::{End, RawPeer, Received, Terms, for_all_ends, for_all_pairs};
+
+/// The longest reason (§5.5).
+const LONG: &str = "lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs \
+                    lachs lachs lachs lachs lachs lac";
+
+/// Every payload that a Close may have (§5.5.1).
+fn payloads() -> [(CloseCode, &'static str); 5] {
+    assert_eq!(LONG.len(), 123);
+    [
+        (CloseCode::Status, ""),
+        (CloseCode::Normal, ""),
+        (CloseCode::Away, "gone fishing"),
+        (CloseCode::Other(4321), "\u{1f41f}"),
+        (CloseCode::Normal, LONG),
+    ]
+}
+
+fn payload(code: CloseCode, reason: &str) -> Vec<u8> {
+    if code == CloseCode::Status { Vec::new() } else { close_payload(code.into(), reason) }
+}
+
+/// The end of TCP, in the order of §7.1.1: the server's comes first, and ours must come where it is our turn.
+fn expect_end(peer: &mut RawPeer) {
+    if peer.role == Role::Server {
+        peer.peer.end_writing();
+    }
+    let (rest, end) = peer.peer.rest();
+    assert_eq!((rest, end), (Vec::new(), Ended::Fin));
+}
+
+/// Closes on a thread of its own, which the test waits for last.
+fn closing(
+    mut end: Box<dyn End>,
+    code: CloseCode,
+    reason: &'static str,
+    meanwhile: impl FnOnce(),
+) -> (Received, Duration) {
+    thread::scope(|scope| {
+        let ending = scope.spawn(move || {
+            let begun = Instant::now();
+            let received = end.close(code, reason);
+            (received, begun.elapsed())
+        });
+        meanwhile();
+        ending.join().unwrap()
+    })
+}
+
+#[test]
+fn s7_1_each_end_closes_the_other() {
+    for (code, reason) in payloads() {
+        // Who is closed answers with the same code (§5.5.1), and without a reason.
+        let answer = Received::close(code, "");
+        for_all_pairs(Terms::default(), |client, server| {
+            thread::scope(|scope| {
+                let other = scope.spawn(|| server.receive());
+                assert_eq!(client.close(code, reason), answer);
+                assert_eq!(other.join().unwrap(), Received::close(code, reason));
+            });
+        });
+        for_all_pairs(Terms::default(), |client, server| {
+            thread::scope(|scope| {
+                let other = scope.spawn(|| client.receive());
+                assert_eq!(server.close(code, reason), answer);
+                assert_eq!(other.join().unwrap(), Received::close(code, reason));
+            });
+        });
+    }
+}
+
+#[test]
+fn s7_1_3_both_close_at_once() {
+    for_all_pairs(Terms::default(), |client, server| {
+        thread::scope(|scope| {
+            let other = scope.spawn(|| server.close(CloseCode::Away, "server"));
+            let one = client.close(CloseCode::Normal, "client");
+            assert!(matches!(one, Received::Close(..)), "{one:?}");
+            let other = other.join().unwrap();
+            assert!(matches!(other, Received::Close(..)), "{other:?}");
+        });
+    });
+}
+
+#[test]
+fn s5_5_1_the_peer_closes_and_is_answered() {
+    for (code, reason) in payloads() {
+        for_all_ends(Terms::default(), |mut end, mut peer| {
+            peer.send(CLOSE, &payload(code, reason));
+            let received = thread::scope(|scope| {
+                let received = scope.spawn(|| end.receive());
+                assert_eq!(peer.frame(), (CLOSE, payload(code, "")));
+                expect_end(&mut peer);
+                received.join().unwrap()
+            });
+            assert_eq!(received, Received::close(code, reason));
+        });
+    }
+}
+
+#[test]
+fn s5_5_1_the_peer_closes_byte_by_byte() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        for byte in peer.encode(CLOSE, &payload(CloseCode::Away, "slowly")) {
+            peer.peer.send(&[byte]);
+        }
+        let received = thread::scope(|scope| {
+            let received = scope.spawn(|| end.receive());
+            assert_eq!(peer.frame(), (CLOSE, payload(CloseCode::Away, "")));
+            expect_end(&mut peer);
+            received.join().unwrap()
+        });
+        assert_eq!(received, Received::close(CloseCode::Away, "slowly"));
+    });
+}
+
+#[test]
+fn m23_all_that_comes_before_a_close_is_delivered() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        let last = [peer.encode(TEXT, b"one"), peer.encode(TEXT, b"two"), peer.encode(CLOSE, b"")].concat();
+        peer.peer.send(&last);
+        // And nothing that comes after it.
+        let late = peer.encode(TEXT, b"late");
+        peer.peer.try_send(&late);
+        assert_eq!(end.receive(), Received::Message("one".into()));
+        assert_eq!(end.receive(), Received::Message("two".into()));
+        let received = thread::scope(|scope| {
+            let received = scope.spawn(|| end.receive());
+            assert_eq!(peer.frame(), (CLOSE, Vec::new()));
+            expect_end(&mut peer);
+            received.join().unwrap()
+        });
+        assert_eq!(received, Received::close(CloseCode::Status, ""));
+    });
+}
+
+#[test]
+fn s7_1_2_we_close_and_are_answered() {
+    for (code, reason) in payloads() {
+        for_all_ends(Terms::default(), |end, mut peer| {
+            let (received, _) = closing(end, code, reason, || {
+                assert_eq!(peer.frame(), (CLOSE, payload(code, reason)));
+                peer.send(CLOSE, &payload(CloseCode::Away, "answer"));
+                expect_end(&mut peer);
+            });
+            assert_eq!(received, Received::close(CloseCode::Away, "answer"));
+        });
+    }
+}
+
+#[test]
+fn s5_5_1_data_that_comes_after_our_close_is_dropped_and_pings_are_not() {
+    for_all_ends(Terms::default(), |end, mut peer| {
+        let (received, _) = closing(end, CloseCode::Normal, "", || {
+            assert_eq!(peer.frame().0, CLOSE);
+            peer.send(TEXT, &vec![b'x'; 200_000]);
+            peer.send(PING, b"?");
+            assert_eq!(peer.frame(), (super::bytes::PONG, b"?".to_vec()));
+            peer.send(CLOSE, &payload(CloseCode::Normal, ""));
+            expect_end(&mut peer);
+        });
+        assert_eq!(received, Received::close(CloseCode::Normal, ""));
+    });
+}
+
+#[test]
+fn l7_our_close_is_not_answered_within_its_time() {
+    let close_timeout = Duration::from_millis(300);
+    for_all_ends(Terms { close_timeout, ..Terms::default() }, |end, mut peer| {
+        let (received, time) = closing(end, CloseCode::Normal, "", || assert_eq!(peer.frame().0, CLOSE));
+        assert_eq!(received, Received::Lost);
+        assert!((close_timeout..super::LIMIT / 2).contains(&time), "{time:?}");
+    });
+}
+
+#[test]
+fn s7_1_5_the_peer_goes_without_a_word() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        peer.send(TEXT, b"last");
+        peer.peer.end_writing();
+        assert_eq!(end.receive(), Received::Message("last".into()));
+        assert_eq!(end.receive(), Received::Lost);
+    });
+    for_all_ends(Terms::default(), |end, mut peer| {
+        let (received, _) = closing(end, CloseCode::Normal, "", || {
+            assert_eq!(peer.frame().0, CLOSE);
+            peer.peer.end_writing();
+        });
+        assert_eq!(received, Received::Lost);
+    });
+}
+
+#[test]
+fn m12_an_end_that_is_dropped_says_so() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        end.send(Message::text("last"));
+        drop(end);
+        assert_eq!(peer.frame(), (TEXT, b"last".to_vec()));
+        let (first, payload) = peer.frame();
+        assert_eq!((first, payload.get(..2)), (CLOSE, Some(&1001_u16.to_be_bytes()[..])));
+    });
+}

@@ -1,0 +1,108 @@
+//! What is said while the connection is open.
+
+use sockeye::{CloseCode, Deflate, Message};
+
+use super::bytes::{END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN};
+use super::{Received, Terms, for_all_ends, for_all_pairs};
+
+/// The lengths at which a header changes its form (§5.2), and what no buffer holds.
+const LENGTHS: [usize; 10] = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 300_000, 3 << 20];
+
+#[cfg(feature = "permessage-deflate")]
+pub(crate) fn deflate(terms: Terms) -> Option<Deflate> {
+    terms.compresses.then(|| Deflate { threshold: 0, ..Deflate::default() })
+}
+
+#[cfg(not(feature = "permessage-deflate"))]
+pub(crate) fn deflate(_: Terms) -> Option<Deflate> {
+    None
+}
+
+fn messages() -> impl Iterator<Item = Message> {
+    LENGTHS.into_iter().flat_map(|len| {
+        let text: String = "lach\u{df}e ".chars().cycle().take(len).collect();
+        let bytes: Vec<u8> = (0..=250).cycle().take(len).collect();
+        [Message::text(text), Message::binary(bytes)]
+    })
+}
+
+fn go_and_return(terms: Terms) {
+    for_all_pairs(terms, |client, server| {
+        for message in messages() {
+            client.send(message.clone());
+            assert!(server.receive() == Received::Message(message.clone()), "{} up", message.len());
+            server.send(message.clone());
+            assert!(client.receive() == Received::Message(message.clone()), "{} down", message.len());
+        }
+    });
+}
+
+#[test]
+fn s5_2_messages_of_all_sizes_go_and_return() {
+    go_and_return(Terms::default());
+}
+
+#[test]
+fn rfc7692_compressed_messages_of_all_sizes_go_and_return() {
+    go_and_return(Terms { compresses: true, ..Terms::default() });
+}
+
+#[test]
+fn s5_4_many_messages_keep_their_order() {
+    for_all_pairs(Terms::default(), |client, server| {
+        for at in 0..500 {
+            client.send(Message::text(at.to_string()));
+        }
+        for at in 0..500 {
+            assert_eq!(server.receive(), Received::Message(Message::text(at.to_string())));
+        }
+    });
+}
+
+#[test]
+fn s5_4_fragments_with_a_ping_between_them() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        // Cut within a character.
+        peer.send(TEXT_BEGIN, b"sal\xc3");
+        peer.send(PING, b"still there?");
+        peer.send(GO_ON, b"");
+        peer.send(END, b"\xb6mon");
+        assert_eq!(end.receive(), Received::Message("sal\u{f6}mon".into()));
+        assert_eq!(peer.frame(), (PONG, b"still there?".to_vec()));
+    });
+}
+
+#[test]
+fn s5_2_bytes_that_come_one_by_one() {
+    for_all_ends(Terms::default(), |mut end, mut peer| {
+        let bytes = [peer.encode(TEXT, "gr\u{fc}\u{df}e".as_bytes()), peer.encode(TEXT, b"")].concat();
+        for byte in bytes {
+            peer.peer.send(&[byte]);
+        }
+        assert_eq!(end.receive(), Received::Message("gr\u{fc}\u{df}e".into()));
+        assert_eq!(end.receive(), Received::Message("".into()));
+    });
+}
+
+#[test]
+fn s7_4_1_violations_get_their_code() {
+    let terms = Terms { max_message_size: 1000, ..Terms::default() };
+    let cases: [(u8, Vec<u8>, CloseCode); 6] = [
+        (0xc1, b"x".to_vec(), CloseCode::Protocol),
+        (0x83, b"x".to_vec(), CloseCode::Protocol),
+        (PING, vec![0; 126], CloseCode::Protocol),
+        (END, b"x".to_vec(), CloseCode::Protocol),
+        (TEXT, b"\xff".to_vec(), CloseCode::Invalid),
+        (TEXT, vec![b'x'; 1001], CloseCode::Size),
+    ];
+    for (first, payload, code) in cases {
+        for_all_ends(terms, |mut end, mut peer| {
+            peer.send(TEXT, b"good");
+            peer.send(first, &payload);
+            assert_eq!(end.receive(), Received::Message("good".into()));
+            assert_eq!(end.receive(), Received::Lost);
+            let (_, close) = peer.frame();
+            assert_eq!(close, u16::from(code).to_be_bytes(), "{first:x}");
+        });
+    }
+}

@@ -1,0 +1,106 @@
+//! The event loop, each end on a loop and a thread of its own.
+
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender as Channel, channel};
+use std::thread;
+
+use sockeye::protocol::Role;
+use sockeye::{Builder, CloseCode, Handler, Handshake, Message, Result, Sender, Settings};
+
+use super::{End, FrontEnd, LIMIT, Received, Terms};
+
+pub(crate) struct Reactor;
+
+/// What the thread of a test has of a connection.
+struct Remote {
+    out: Sender,
+    heard: Receiver<Received>,
+}
+
+/// Tells what it hears.
+struct Teller {
+    out: Sender,
+    opened: Option<Channel<Sender>>,
+    tell: Channel<Received>,
+}
+
+impl FrontEnd for Reactor {
+    fn name(&self) -> &'static str {
+        "reactor"
+    }
+
+    fn open(&self, role: Role, stream: TcpStream, terms: Terms) -> Box<dyn End> {
+        let settings = Settings {
+            close_timeout: terms.close_timeout,
+            max_message_size: terms.max_message_size,
+            deflate: super::messages::deflate(terms),
+            ..Settings::default()
+        };
+        let ((tell, heard), (opened, open)) = (channel(), channel());
+        thread::spawn(move || -> Result<()> {
+            let mut opened = Some(opened);
+            let mut socket = Builder::new().with_settings(settings).build(|out| Teller {
+                out,
+                opened: opened.take(),
+                tell: tell.clone(),
+            })?;
+            match role {
+                Role::Client => {
+                    let url = "ws://localhost/chat".parse().expect("the URL is one");
+                    socket.connect_stream(url, stream)?;
+                }
+                Role::Server => {
+                    socket.accept_stream(stream)?;
+                }
+            }
+            socket.run().map(drop)
+        });
+        Box::new(Remote { out: open.recv_timeout(LIMIT).unwrap(), heard })
+    }
+}
+
+impl Handler for Teller {
+    fn on_open(&mut self, _: Handshake) -> Result<()> {
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(self.out.clone());
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<()> {
+        let _ = self.tell.send(Received::Message(message));
+        Ok(())
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        let lost = code == CloseCode::Abnormal;
+        let _ = self.tell.send(if lost { Received::Lost } else { Received::close(code, reason) });
+    }
+}
+
+impl End for Remote {
+    fn send(&mut self, message: Message) {
+        self.out.send(message).unwrap();
+    }
+
+    fn receive(&mut self) -> Received {
+        self.heard.recv_timeout(LIMIT * 2).unwrap()
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &str) -> Received {
+        // The peer may have been faster, and the loop be gone.
+        let _ = self.out.close_with_reason(code, reason.to_owned());
+        loop {
+            match self.receive() {
+                Received::Message(_) => {}
+                end => return end,
+            }
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        let _ = self.out.shutdown();
+    }
+}
