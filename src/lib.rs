@@ -44,6 +44,7 @@
 //! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
 //! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
 //! | `blocking` | no | [`blocking::WebSocket`], a socket that blocks, for programs without a loop |
+//! | `upgrade` | no | [`upgrade`]: a request that another HTTP server has read becomes a WebSocket |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
@@ -99,6 +100,8 @@ mod settings;
 mod tcp;
 #[cfg(feature = "ssl")]
 mod tls;
+#[cfg(feature = "upgrade")]
+pub mod upgrade;
 #[cfg(feature = "reactor")]
 pub mod util;
 

@@ -97,6 +97,8 @@ pub(crate) struct Reactor<F: Factory> {
     dialing: Vec<u32>,
     /// Whether any connection has come and gone: then a loop without listeners ends with the last one.
     has_lost: bool,
+    /// It goes on without anyone, until it is shut down.
+    stays: bool,
     life: Life,
 }
 
@@ -152,6 +154,7 @@ impl<F: Factory> Reactor<F> {
             has_more_commands: false,
             dialing: Vec::new(),
             has_lost: false,
+            stays: false,
             life: Life::Running,
         })
     }
@@ -351,7 +354,8 @@ impl<F: Factory> Reactor<F> {
     fn is_finished(&self) -> bool {
         match self.life {
             Life::Running => {
-                self.has_lost
+                !self.stays
+                    && self.has_lost
                     && self.entries.is_empty()
                     && self.listeners.is_empty()
                     && !self.cx.hub.has_local()

@@ -33,6 +33,7 @@ impl<F: Factory> Reactor<F> {
         match (signal, from) {
             (Signal::Connect(url, stream), from) => self.connect(*url, stream, from),
             (Signal::Accept(stream), _) => self.adopt(stream),
+            (Signal::AcceptUpgraded(stream, upgrade), _) => self.adopt_upgraded(stream, *upgrade),
             (Signal::Shutdown, _) => self.stop(),
             (Signal::Cancel(timeout), _) => self.cx.cancel(&timeout),
             (signal, Some(name)) => self.tell(signal, name),

@@ -16,7 +16,7 @@ use super::{Entry, Life, Reactor, index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Factory;
 use crate::handler::Handler as _;
-use crate::protocol;
+use crate::protocol::{self, Upgrade};
 use crate::sender::Sender;
 
 /// How long a listener waits when the system has no room for a connection.
@@ -75,6 +75,41 @@ impl<F: Factory> Reactor<F> {
             Ok(socket) => self.welcome(socket),
             Err(err) => self.not_welcome(&err),
         }
+    }
+
+    /// Goes on with a stream whose opening handshake was made elsewhere, encrypted or not: TLS would have ended there.
+    pub(super) fn adopt_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
+        if self.life != Life::Running {
+            return;
+        }
+        if !self.has_room() {
+            // It was told that it is welcome: there is no answer left but the end.
+            return warn!("an upgraded connection is dropped: there is no room");
+        }
+        let (request, mut response, read_ahead) = upgrade.into_parts();
+        let config = Arc::clone(&self.cx.config);
+        let protocol = match protocol::Connection::upgraded(config, &request, &mut response, self.cx.now) {
+            Ok(protocol) => protocol,
+            Err(err) => return error!("an upgraded connection could not be taken over: {err}"),
+        };
+        let slot = self.entries.vacant_key();
+        let socket = Socket::from_std(stream).and_then(|mut socket| {
+            if self.cx.settings.tcp_nodelay {
+                socket.set_nodelay()?;
+            }
+            socket.register(&self.cx.registry, Token(slot), socket.interest())?;
+            Ok(socket)
+        });
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(err) => return self.not_welcome(&err),
+        };
+        let name = self.take_name(slot);
+        let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+        let handler = self.factory.server_connected(sender);
+        let mut connection = Connection::new(name, socket, protocol, Some(handler), None, Owned::default());
+        connection.begin_upgraded(request, response, read_ahead, &mut self.cx);
+        self.entries.insert(Entry::Connected(connection));
     }
 
     /// A new connection: it gets a slot and a handler, or is told that there is no room.

@@ -225,6 +225,21 @@ where
         Ok(self)
     }
 
+    /// Runs the loop until it is shut down, also while it has neither listeners nor connections: for one that is handed its
+    /// connections by [`Sender::accept`], [`Sender::accept_upgraded`] or [`Sender::connect`].
+    ///
+    /// # Errors
+    ///
+    /// `Io` if waiting for events fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_until_shutdown(mut self) -> Result<Self> {
+        self.reactor.stays = true;
+        self.run()
+    }
+
     /// Returns a sender that speaks to all connections of the loop, and can shut it down.
     pub fn broadcaster(&self) -> Sender {
         Sender::all(Arc::clone(&self.reactor.cx.hub))

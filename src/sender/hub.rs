@@ -20,7 +20,7 @@ use super::{disconnected, no_room};
 use crate::close::CloseCode;
 use crate::error::{QueueError, Result};
 use crate::message::Message;
-use crate::protocol::{Frame, ProtocolError};
+use crate::protocol::{Frame, ProtocolError, Upgrade};
 use crate::settings::{Overflow, Settings};
 use crate::util::{Timeout, Token};
 
@@ -54,6 +54,8 @@ pub(crate) enum Signal {
     /// To this URL, on this stream if there is one already.
     Connect(Box<Url>, Option<TcpStream>),
     Accept(TcpStream),
+    /// A stream whose opening handshake has been made.
+    AcceptUpgraded(TcpStream, Box<Upgrade>),
     Shutdown,
     /// At this time; `None` is beyond what the clock can say.
     Timeout(Option<Instant>, Token),
@@ -75,6 +77,7 @@ impl Signal {
             | Self::Overflow
             | Self::Connect(..)
             | Self::Accept(_)
+            | Self::AcceptUpgraded(..)
             | Self::Shutdown
             | Self::Cancel(_) => None,
         }

@@ -19,7 +19,7 @@ pub(crate) use self::hub::{Batch, Command, Hub, Signal, Target};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
-use crate::protocol::{Frame, ProtocolError, check_close};
+use crate::protocol::{Frame, ProtocolError, Upgrade, check_close};
 use crate::util::{Timeout, Token};
 
 /// The token of a sender that speaks to all connections.
@@ -219,6 +219,17 @@ impl Sender {
     /// `Queue`, as described [above](Self).
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
         self.push(Signal::Accept(stream))
+    }
+
+    /// Hands the loop a connection whose opening handshake another HTTP server has made, with what that server has read
+    /// ahead; the response must have been sent. It gets a handler, whose first call is `on_open`. The limits are those of
+    /// the loop; compression is what the handshake has agreed on.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self).
+    pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
+        self.push(Signal::AcceptUpgraded(stream, Box::new(upgrade)))
     }
 
     /// Ends the loop: every handler hears `on_shutdown`, what is queued is sent, every connection is closed with 1001,

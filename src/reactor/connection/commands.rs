@@ -56,7 +56,9 @@ impl<H: Handler> Connection<H> {
             Signal::Pause => self.flags.is_paused = true,
             Signal::Resume => self.resume(cx),
             // These concern the loop, not a connection.
-            Signal::Connect(..) | Signal::Accept(_) | Signal::Shutdown => trace!("not for a connection"),
+            Signal::Connect(..) | Signal::Accept(_) | Signal::AcceptUpgraded(..) | Signal::Shutdown => {
+                trace!("not for a connection");
+            }
         }
     }
 

@@ -127,7 +127,7 @@ impl<H: Handler> Connection<H> {
         self.report(ProtocolError::UnexpectedStatus(response.status()).into(), cx);
     }
 
-    fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
+    pub(super) fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
         self.stage = Stage::Opened;
         self.show(Phase::Open, cx);
         let (peer_addr, local_addr) = self.socket.addresses();

@@ -18,6 +18,7 @@ use super::timers::{Key, Owned};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
+use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{self, Frame, Output as _, ProtocolError, Role, State};
 use crate::sender::{Command, Phase, Signal, Target};
 
@@ -125,6 +126,20 @@ impl<H: Handler> Connection<H> {
     pub(super) fn begin_as_client(&mut self, signals: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
         self.early = Some(Box::new(Early { signals, redirect: Some(redirect) }));
         // The server may have spoken first, such as one that has no room: the event for that came to the dial.
+        self.read_again(cx);
+        self.settle(cx);
+    }
+
+    /// The opening handshake was made elsewhere, and there some of what follows it was read.
+    pub(super) fn begin_upgraded(
+        &mut self,
+        request: Request,
+        response: Response,
+        read_ahead: Vec<u8>,
+        cx: &mut Context,
+    ) {
+        self.on_open(request, response, cx);
+        self.unread = read_ahead.into();
         self.read_again(cx);
         self.settle(cx);
     }

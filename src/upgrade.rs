@@ -1,0 +1,108 @@
+//! A request that another HTTP server has read becomes a WebSocket.
+//!
+//! The server's request is an [`http::Request`], or is made into one; [`accept`] checks it, and gives an [`Upgrade`]. From
+//! then on:
+//!
+//! 1. Choose a subprotocol, if there is one to choose: [`Upgrade::choose_protocol`].
+//! 2. Have the server send the [`response`], or the [`refusal`] of a request that is no good.
+//! 3. Take the stream from the server, and the bytes that it has read of it behind the request
+//!    ([`Upgrade::with_read_ahead`]).
+//! 4. Make a socket of both: `blocking::WebSocket::upgraded` for one that blocks, or `Sender::accept_upgraded` to hand it
+//!    to a running event loop, where it gets a `Handler`. Or drive the [core](crate::protocol::Connection) itself:
+//!    [`Upgrade::into_connection`].
+//!
+//! ```
+//! use sockeye::protocol::Config;
+//! use sockeye::upgrade;
+//!
+//! # fn doc() -> Result<(), Box<dyn std::error::Error>> {
+//! # let builder = http::Request::get("/chat").header("Host", "example.com").header("Upgrade", "websocket");
+//! # let builder = builder.header("Connection", "keep-alive, Upgrade").header("Sec-WebSocket-Version", "13");
+//! # let builder = builder.header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+//! # let request = builder.header("Sec-WebSocket-Protocol", "soap, wamp").body(())?;
+//! assert!(upgrade::is_upgrade(&request));
+//! let answer = match upgrade::accept(&request, Config::default()) {
+//!     Ok(mut upgrade) => {
+//!         assert_eq!(upgrade.protocols(), ["soap", "wamp"]);
+//!         upgrade.choose_protocol("wamp")?;
+//!         upgrade::response(&upgrade)?
+//!     }
+//!     Err(reason) => upgrade::refusal(reason)?.map(drop),
+//! };
+//! assert_eq!(answer.status(), 101);
+//! assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+//! assert_eq!(answer.headers()["sec-websocket-protocol"], "wamp");
+//! # Ok(()) }
+//! # doc().unwrap();
+//! ```
+//!
+//! The directory `examples/upgrade` has complete programs for `tiny_http`, `hyper` and `axum`.
+
+use http::{HeaderName, HeaderValue, Version};
+
+pub use crate::protocol::Upgrade;
+use crate::protocol::handshake::{Request, Response, server};
+use crate::protocol::{Config, ProtocolError};
+
+/// Returns whether a request asks to become a WebSocket: `Upgrade` lists `websocket` and `Connection` lists `Upgrade`.
+/// Whether all else is right is what [`accept`] finds out.
+pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
+    let has_token = |name: &str, token: &str| {
+        let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+    };
+    has_token("upgrade", "websocket") && has_token("connection", "upgrade")
+}
+
+/// Accepts a request, if it keeps the rules of RFC 6455 §4.2.1, and those of the configuration.
+///
+/// # Errors
+///
+/// The rule that the request breaks; [`refusal`] makes the response for it.
+pub fn accept<B>(request: &http::Request<B>, config: Config) -> Result<Upgrade, ProtocolError> {
+    Upgrade::new(read(request, &config)?, config)
+}
+
+/// Makes the response that opens the connection.
+///
+/// # Errors
+///
+/// What cannot be sent, if the response was changed.
+pub fn response(upgrade: &Upgrade) -> http::Result<http::Response<()>> {
+    Ok(convert(upgrade.response())?.map(drop))
+}
+
+/// Makes the response for a request that is not accepted: its status, the headers that belong to it, and a short text.
+///
+/// # Errors
+///
+/// None that is known.
+pub fn refusal(reason: ProtocolError) -> http::Result<http::Response<Vec<u8>>> {
+    convert(&server::refusal(reason))
+}
+
+/// Reads a request as the core does, so that its limits and checks hold here as well.
+fn read<B>(request: &http::Request<B>, config: &Config) -> Result<Request, ProtocolError> {
+    // An upgrade of HTTP/2 is another one (RFC 8441), and HTTP/1.0 has none.
+    if request.version() != Version::HTTP_11 {
+        return Err(ProtocolError::HttpVersion);
+    }
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let mut head = format!("{} {target} HTTP/1.1\r\n", request.method()).into_bytes();
+    for (name, value) in request.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    server::read_request(&head, config)
+}
+
+fn convert(response: &Response) -> http::Result<http::Response<Vec<u8>>> {
+    let mut converted = http::Response::builder().status(response.status()).body(response.body().to_vec())?;
+    for (name, value) in response.headers() {
+        let (name, value) = (HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value)?);
+        converted.headers_mut().append(name, value);
+    }
+    Ok(converted)
+}
