@@ -131,7 +131,7 @@ pub struct Closed {
 
 impl Closed {
     /// The end of a connection that was lost, or failed (§7.1.5).
-    #[cfg(feature = "blocking")]
+    #[cfg(any(feature = "blocking", feature = "futures"))]
     pub(crate) fn abnormal() -> Self {
         Self { code: CloseCode::Abnormal, reason: String::new(), was_clean: false }
     }

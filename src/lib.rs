@@ -45,6 +45,8 @@
 //! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
 //! | `blocking` | no | [`blocking::WebSocket`], a socket that blocks, for programs without a loop |
 //! | `upgrade` | no | [`upgrade`]: a request that another HTTP server has read becomes a WebSocket |
+//! | `futures` | no | `futures`: an async socket, over any stream of `futures-io`, on any runtime |
+//! | `tokio` | no | the same with `connect`, `accept` and time-outs by tokio, with TLS if there is `ssl` |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
@@ -83,6 +85,8 @@ pub mod deflate;
 mod error;
 #[cfg(feature = "reactor")]
 mod factory;
+#[cfg(feature = "futures")]
+pub mod futures;
 #[cfg(feature = "reactor")]
 mod handler;
 #[cfg(feature = "reactor")]

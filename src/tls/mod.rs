@@ -16,7 +16,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslVersion};
 
 pub use self::client::ClientTls;
-#[cfg(feature = "blocking")]
+#[cfg(any(feature = "blocking", feature = "tokio"))]
 pub(crate) use self::client::server_name;
 pub(crate) use self::client::{connect, default_connector};
 pub use self::server::ServerTls;

@@ -1,0 +1,58 @@
+//! Encryption of what tokio connects and accepts.
+
+use openssl::ssl::SslConnector;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::tcp::{Socket, is_secure};
+pub(super) use super::tls::Tls;
+use super::{Builder, Compat};
+use crate::error::Result;
+use crate::tls::{ServerTls, default_connector, server_name};
+
+/// How clients and servers of a builder encrypt.
+#[derive(Clone, Default)]
+pub(super) struct Encryption {
+    client: Option<SslConnector>,
+    server: Option<ServerTls>,
+}
+
+impl Builder {
+    /// Sets whom a client trusts, and the certificate that it shows: a [`ClientTls`](crate::ClientTls) or an
+    /// [`SslConnector`]. Default: the trust roots of the system, no certificate.
+    #[must_use]
+    pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
+        self.encryption.client = Some(tls.into());
+        self
+    }
+
+    /// Sets the certificate of a server, which [`accept`](Self::accept) then encrypts with.
+    #[must_use]
+    pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
+        self.encryption.server = Some(tls.into());
+        self
+    }
+
+    pub(super) async fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
+        let Socket::Tcp(stream) = stream else { return Ok(stream) };
+        if !is_secure(url) {
+            return Ok(Socket::Tcp(stream));
+        }
+        let connector = self.encryption.client.clone().map_or_else(default_connector, Ok)?;
+        let tls = Tls::connect(&connector, &server_name(url)?, stream).await?;
+        Ok(Socket::Tls(Box::new(tls)))
+    }
+
+    pub(super) async fn encrypt_server(&self, stream: Compat<TcpStream>) -> Result<Socket> {
+        match &self.encryption.server {
+            Some(tls) => Ok(Socket::Tls(Box::new(Tls::accept(tls, stream).await?))),
+            None => Ok(Socket::Tcp(stream)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encryption").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+//! Time-outs: sleeping is the runtime's business, when to wake is the protocol's.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// A future that is ready after some time.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How a runtime sleeps; without one there are no time-outs.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::futures::{Builder, Timer};
+///
+/// // Of the runtime at hand; this one starts a thread for each sleep.
+/// let timer = Timer::new(|duration| {
+///     let (done, wake) = futures_channel::oneshot::channel();
+///     std::thread::spawn(move || {
+///         std::thread::sleep(duration);
+///         let _ = done.send(());
+///     });
+///     async { wake.await.unwrap_or_default() }
+/// });
+/// let builder = Builder::new().timer(timer);
+/// ```
+#[derive(Clone)]
+pub struct Timer(Arc<dyn Fn(Duration) -> Sleep + Send + Sync>);
+
+impl Timer {
+    /// Takes the function that sleeps.
+    pub fn new<F, S>(sleep: F) -> Self
+    where
+        F: Fn(Duration) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        Self(Arc::new(move |duration| Box::pin(sleep(duration))))
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
+
+/// Wakes a connection when its deadline has passed.
+pub(super) struct Alarm {
+    timer: Option<Timer>,
+    armed: Option<(Instant, Sleep)>,
+}
+
+impl Alarm {
+    pub(super) fn new(timer: Option<Timer>) -> Self {
+        Self { timer, armed: None }
+    }
+
+    /// Waits for the deadline, and returns once it has passed.
+    ///
+    /// A deadline that moves back, as that of an idle time-out does with every byte, leaves the sleep as it is: when that
+    /// is over, the next one begins.
+    pub(super) fn poll(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            self.armed = None;
+            return Poll::Pending;
+        };
+        loop {
+            let now = Instant::now();
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            let Some(timer) = &self.timer else { return Poll::Pending };
+            if self.armed.as_ref().is_none_or(|(at, _)| *at > deadline) {
+                self.armed = Some((deadline, (timer.0)(deadline - now)));
+            }
+            let Some((_, sleep)) = &mut self.armed else { return Poll::Pending };
+            ready!(sleep.as_mut().poll(cx));
+            self.armed = None;
+        }
+    }
+}
