@@ -2,7 +2,7 @@
 //! bytes.
 //!
 //! A front end takes part by an implementation of [`FrontEnd`] and a place in [`front_ends`].
-#![cfg(any(feature = "reactor", feature = "blocking"))]
+#![cfg(any(feature = "reactor", feature = "blocking", feature = "tokio"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[cfg(feature = "blocking")]
@@ -11,6 +11,8 @@ mod blocking;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod bytes;
 mod closings;
+#[cfg(feature = "tokio")]
+mod futures;
 mod messages;
 #[path = "../support/peer.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
@@ -88,6 +90,8 @@ pub(crate) fn front_ends() -> Vec<&'static dyn FrontEnd> {
         &reactor::Reactor,
         #[cfg(feature = "blocking")]
         &blocking::Blocking,
+        #[cfg(feature = "tokio")]
+        &futures::Futures,
     ]
 }
 
@@ -181,4 +185,5 @@ fn there_is_a_front_end_to_talk_to() {
     let names: Vec<_> = front_ends().iter().map(|front_end| front_end.name()).collect();
     assert_eq!(names.contains(&"reactor"), cfg!(feature = "reactor"));
     assert_eq!(names.contains(&"blocking"), cfg!(feature = "blocking"));
+    assert_eq!(names.contains(&"futures"), cfg!(feature = "tokio"));
 }

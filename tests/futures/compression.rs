@@ -1,0 +1,59 @@
+//! permessage-deflate through this front end: the rules are tested with the core.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use sockeye::futures::Builder;
+use sockeye::protocol::Config;
+use sockeye::{Deflate, ErrorKind};
+
+use crate::support::duplex;
+
+#[test]
+fn x2_x3_x4_agreed_on_with_windows_and_contexts() {
+    let deflate = Deflate { server_no_context_takeover: false, threshold: 0, ..Deflate::default() };
+    let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
+    let (near, far) = duplex();
+    let conversation = async {
+        let (server, client) =
+            futures_util::future::join(builder.server(far).accept(), builder.client(near, "ws://a/")?.open())
+                .await;
+        let (mut server, mut client) = (server?, client?);
+        assert!(client.response().extensions()?.iter().any(|name| name.contains("permessage-deflate")));
+        for text in ["salmon ".repeat(1000), "salmon ".repeat(1000)] {
+            client.send(text.clone()).await?;
+            assert_eq!(server.receive().await?, Some(text.clone().into()));
+            server.send(text.clone()).await?;
+            let frame = client.receive_frame().await?;
+            assert!(frame.is_some_and(|frame| frame.has_rsv1() && frame.payload().len() <= text.len() / 10));
+        }
+        sockeye::Result::Ok(())
+    };
+    let mut conversation = pin!(conversation);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let done = std::iter::repeat_with(|| conversation.as_mut().poll(cx)).take(1000).find(Poll::is_ready);
+    assert!(matches!(done, Some(Poll::Ready(Ok(())))), "{done:?}");
+}
+
+#[test]
+fn l5_limit_after_decompression() {
+    let generous = Config { deflate: Some(Deflate::default()), ..Config::default() };
+    let strict = Config { max_message_size: 1000, ..generous.clone() };
+    let (near, far) = duplex();
+    let (generous, strict) = (Builder::new().config(generous), Builder::new().config(strict));
+    let conversation = async {
+        let (server, client) =
+            futures_util::future::join(strict.server(far).accept(), generous.client(near, "ws://a/")?.open())
+                .await;
+        let (mut server, mut client) = (server?, client?);
+        client.send("a".repeat(100_000)).await?;
+        // The server tells its error when the client has gone.
+        let (received, _) = futures_util::future::join(server.receive(), client.receive()).await;
+        received
+    };
+    let mut conversation = pin!(conversation);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let done = std::iter::repeat_with(|| conversation.as_mut().poll(cx)).take(1000).find(Poll::is_ready);
+    let Some(Poll::Ready(Err(err))) = done else { panic!("{done:?}") };
+    assert!(matches!(err.kind, ErrorKind::Capacity));
+}

@@ -1,0 +1,147 @@
+//! Limits and time-outs.
+
+use std::time::Duration;
+
+use sockeye::futures::{Builder, Timer};
+use sockeye::protocol::{Config, Event};
+use sockeye::{CloseCode, ErrorKind, OpCode};
+
+use crate::support::{frame, masked, now, open_client, open_server, pipe, poll, ready, wait};
+
+fn with(config: Config) -> Builder {
+    Builder::new().config(config)
+}
+
+fn timed(config: Config) -> Builder {
+    with(config).timer(Timer::new(|duration| {
+        let (done, wake) = futures_channel::oneshot::channel();
+        std::thread::spawn(move || {
+            std::thread::sleep(duration);
+            let _ = done.send(());
+        });
+        async { wake.await.unwrap_or_default() }
+    }))
+}
+
+#[test]
+fn l1_largest_message() {
+    let (mut socket, raw) = open_client(&with(Config { max_message_size: 4, ..Config::default() }));
+    raw.say([frame(0x81, b"four"), frame(0x01, b"fi"), frame(0x80, b"ve!")].concat());
+    raw.end();
+    assert_eq!(ready(socket.receive()).unwrap(), Some("four".into()));
+    assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
+    assert_eq!(raw.hear_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
+}
+
+#[test]
+fn l1_not_aborted_by_a_length_of_64_tebibytes() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([&[0x82, 127], &(1_u64 << 46).to_be_bytes()[..], b"abc"].concat());
+    raw.end();
+    assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
+}
+
+#[test]
+fn l2_largest_frame() {
+    let (mut socket, raw) = open_client(&with(Config { max_frame_size: 2, ..Config::default() }));
+    raw.say([frame(0x01, b"a"), frame(0x80, b"bcd")].concat());
+    raw.end();
+    assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
+}
+
+#[test]
+fn l3_sending_waits_for_the_peer_and_is_limited() {
+    let (mut socket, raw) = open_server(&Builder::new().max_buffered(100));
+    raw.limit(10);
+    let mut sending = Box::pin(socket.send(vec![7; 150]));
+    assert!(poll(&mut sending).is_pending());
+    drop(sending);
+    assert!(matches!(ready(socket.send("more")).unwrap_err().kind, ErrorKind::Capacity));
+    raw.limit(usize::MAX);
+    let mut heard = raw.hear();
+    ready(socket.flush()).unwrap();
+    ready(socket.send("again")).unwrap();
+    heard.extend(raw.hear());
+    assert_eq!(heard.len(), 154 + 7, "what was accepted has all come");
+}
+
+#[test]
+fn l4_nothing_is_read_before_the_message_is_taken() {
+    let (socket, raw) = open_server(&Builder::new());
+    let (mut sender, _receiver) = socket.split();
+    for _ in 0..100 {
+        raw.say(masked(0x82, &[0; 60_000]));
+        ready(sender.send("x")).unwrap();
+    }
+    // Of the 6 MB no more than a message and a buffer was taken: what is left is seen by the end that comes too early.
+    assert!(sender.is_open());
+}
+
+#[test]
+fn l4_a_flood_of_pings_is_answered_within_bounds() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.limit(100);
+    for _ in 0..1000 {
+        raw.say(masked(0x89, &[0; 125]));
+        let _ = now(socket.receive());
+    }
+    assert!(socket.buffered_amount() < 64 * 1024, "{}", socket.buffered_amount());
+    raw.limit(usize::MAX);
+    raw.hear();
+    raw.say(masked(0x89, b"last"));
+    let _ = now(socket.receive());
+    let _ = now(socket.receive());
+    assert!(raw.hear_frames().iter().any(|pong| pong.payload() == b"last"));
+}
+
+#[test]
+fn l7_handshake_of_a_client_takes_too_long() {
+    let short = Config { handshake_timeout: Duration::from_millis(20), ..Config::default() };
+    let (end, _raw) = pipe();
+    let mut client = timed(short.clone()).client(end, "ws://a/").unwrap();
+    assert!(matches!(wait(client.handshake()).unwrap_err().kind, ErrorKind::Protocol));
+    let (end, raw) = pipe();
+    raw.say("GET ");
+    assert!(wait(timed(short).server(end).accept()).is_err());
+    assert!(raw.hear_text().starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn l7_a_peer_that_does_not_answer_a_close() {
+    let builder = timed(Config { close_timeout: Duration::from_millis(20), ..Config::default() });
+    let (mut socket, raw) = open_client(&builder);
+    let closed = wait(socket.close(CloseCode::Normal, "")).unwrap();
+    assert!(!closed.was_clean);
+    assert!(raw.hear_frames()[0].opcode() == OpCode::Close && raw.has_heard_the_end());
+}
+
+#[test]
+fn l7_silence_and_pings_against_it() {
+    let config = Config {
+        idle_timeout: Some(Duration::from_millis(50)),
+        ping_interval: Some(Duration::from_millis(20)),
+        ..Config::default()
+    };
+    let builder = timed(config);
+    let (mut socket, raw) = open_client(&builder);
+    assert!(matches!(
+        wait(async {
+            while socket.receive_event().await?.is_some() {}
+            Ok::<_, sockeye::Error>(())
+        })
+        .unwrap_err()
+        .kind,
+        ErrorKind::Protocol
+    ));
+    assert!(raw.hear_frames().iter().filter(|frame| frame.opcode() == OpCode::Ping).count() >= 1);
+    assert!(!ready(socket.closed()).was_clean);
+}
+
+#[test]
+fn l7_without_a_timer_there_are_no_timeouts() {
+    let (mut socket, raw) =
+        open_client(&with(Config { idle_timeout: Some(Duration::from_secs(60)), ..Config::default() }));
+    assert!(now(socket.receive()).is_none());
+    raw.say(frame(0x8a, b"p"));
+    assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Pong(_)))));
+}

@@ -1,0 +1,251 @@
+//! Sending, receiving and closing.
+
+use sockeye::futures::Builder;
+use sockeye::protocol::{Answers, Event};
+use sockeye::{CloseCode, Closed, ErrorKind, Frame, Message, OpCode};
+
+use crate::support::{close_payload, frame, masked, now, open_client, open_server, ready};
+
+fn clean(code: CloseCode, reason: &str) -> Closed {
+    Closed { code, reason: reason.to_owned(), was_clean: true }
+}
+
+#[test]
+fn m1_m22_text_and_binary_told_apart() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    ready(socket.send("text")).unwrap();
+    ready(socket.send(vec![1, 2])).unwrap();
+    assert_eq!(raw.hear(), b"\x81\x04text\x82\x02\x01\x02");
+    raw.say([masked(0x81, b"a"), masked(0x82, b"b")].concat());
+    assert_eq!(ready(socket.receive()).unwrap(), Some(Message::text("a")));
+    assert_eq!(ready(socket.receive()).unwrap(), Some(Message::binary(*b"b")));
+}
+
+#[test]
+fn m3_a_frame_with_fin_and_continuation() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    ready(socket.send_frame(Frame::message(b"a".to_vec(), OpCode::Text, false))).unwrap();
+    ready(socket.send_frame(Frame::message(b"b".to_vec(), OpCode::Continue, true))).unwrap();
+    assert_eq!(raw.hear(), b"\x01\x01a\x80\x01b");
+}
+
+#[test]
+fn m4_m5_ping_and_unsolicited_pong() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    ready(socket.ping("p")).unwrap();
+    ready(socket.pong("q")).unwrap();
+    assert_eq!(raw.hear(), b"\x89\x01p\x8a\x01q");
+}
+
+#[test]
+fn m6_control_payloads_are_at_most_125_bytes() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    assert!(ready(socket.ping(vec![0; 126])).is_err());
+    assert!(ready(socket.pong(vec![0; 126])).is_err());
+    assert!(ready(socket.close(CloseCode::Normal, &"x".repeat(124))).is_err());
+    assert!(ready(socket.close(CloseCode::Abnormal, "")).is_err());
+    assert!(socket.is_open() && raw.hear().is_empty());
+    ready(socket.ping(vec![0; 125])).unwrap();
+}
+
+#[test]
+fn m7_batches_and_flush() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    ready(socket.queue("a")).unwrap();
+    ready(socket.queue("b")).unwrap();
+    assert_eq!((raw.hear(), socket.buffered_amount()), (vec![], 6));
+    ready(socket.flush()).unwrap();
+    assert_eq!((raw.hear(), socket.buffered_amount()), (b"\x81\x01a\x81\x01b".to_vec(), 0));
+}
+
+#[test]
+fn m8_m10_close_with_code_and_reason_waits_for_the_echo() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    let payload = close_payload(4000, "done");
+    assert!(now(socket.close(CloseCode::Other(4000), "done")).is_none());
+    assert_eq!(raw.hear(), frame(0x88, &payload));
+    raw.say(masked(0x88, &payload));
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none(), "TCP has not ended");
+    assert!(raw.has_heard_the_end());
+    raw.end();
+    let closed = ready(socket.close(CloseCode::Normal, "")).unwrap();
+    assert_eq!(closed, clean(CloseCode::Other(4000), "done"));
+}
+
+#[test]
+fn m9_close_without_a_code() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    assert!(now(socket.close(CloseCode::Status, "")).is_none());
+    assert_eq!(raw.hear(), [0x88, 0]);
+}
+
+#[test]
+fn m11_abrupt_end_without_a_close() {
+    let (socket, raw) = open_server(&Builder::new());
+    let closed = socket.closed();
+    socket.abort();
+    assert!(raw.hear().is_empty() && raw.has_heard_the_end());
+    assert!(!ready(closed).was_clean);
+}
+
+#[test]
+fn m12_dropped_while_open_it_says_1001() {
+    let (socket, raw) = open_server(&Builder::new());
+    let closed = socket.closed();
+    let (sender, receiver) = socket.split();
+    drop(sender);
+    assert_eq!(raw.hear(), b"", "the other half lives");
+    drop(receiver);
+    assert_eq!(raw.hear(), frame(0x88, &close_payload(1001, "")));
+    assert!(raw.has_heard_the_end());
+    assert_eq!(ready(closed).code, CloseCode::Abnormal);
+}
+
+#[test]
+fn m13_to_send_after_a_close_is_an_error() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none());
+    assert!(ready(socket.send("late")).is_err());
+
+    let (mut other, peer) = open_client(&Builder::new());
+    peer.say(frame(0x88, b""));
+    assert!(now(other.receive()).is_none(), "TCP has not ended");
+    assert!(ready(other.send("late")).is_err());
+    drop(raw);
+}
+
+#[test]
+fn m14_p6_whole_messages_also_cut_within_a_character() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x01, b"\xe2\x82"), frame(0x89, b""), frame(0x00, b""), frame(0x80, b"\xac")].concat());
+    assert_eq!(ready(socket.receive()).unwrap(), Some("\u{20ac}".into()));
+}
+
+#[test]
+fn m15_single_frames() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x01, b"a"), frame(0x89, b"p"), frame(0x80, b"b"), frame(0x81, b"c")].concat());
+    let mut seen = Vec::new();
+    while let Some(next) = now(socket.receive_frame()) {
+        let next = next.unwrap().unwrap();
+        seen.push((next.opcode(), next.is_final(), next.into_data()));
+    }
+    let expected = [
+        (OpCode::Text, false, b"a".to_vec()),
+        (OpCode::Ping, true, b"p".to_vec()),
+        (OpCode::Continue, true, b"b".to_vec()),
+        (OpCode::Text, true, b"c".to_vec()),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(raw.hear_frames().len(), 1, "the Ping is answered");
+}
+
+#[test]
+fn m15_after_some_of_its_frames_the_message_is_still_whole() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x01, b"a"), frame(0x80, b"b")].concat());
+    assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().payload(), b"a");
+    assert_eq!(ready(socket.receive()).unwrap(), Some("ab".into()));
+}
+
+#[test]
+fn m16_receiving_without_automatic_answers() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    socket.set_answers(Answers::Manual);
+    raw.say([masked(0x89, b"p"), masked(0x88, &close_payload(1000, ""))].concat());
+    assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), OpCode::Ping);
+    assert_eq!(raw.hear(), b"");
+    ready(socket.pong("p")).unwrap();
+    assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), OpCode::Close);
+    assert_eq!(raw.hear(), b"\x8a\x01p");
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none());
+    assert_eq!(raw.hear(), frame(0x88, &close_payload(1000, "")));
+}
+
+#[test]
+fn m17_m19_pings_are_answered_and_pongs_are_visible() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.say([masked(0x89, b"p"), masked(0x8a, b"q")].concat());
+    assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Ping(p))) if p == b"p"));
+    assert_eq!(raw.hear(), b"\x8a\x01p");
+    assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Pong(q))) if q == b"q"));
+}
+
+#[test]
+fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
+    for (payload, code, reason) in [
+        (close_payload(4321, "why"), CloseCode::Other(4321), "why"),
+        (close_payload(1000, ""), CloseCode::Normal, ""),
+        (Vec::new(), CloseCode::Status, ""),
+    ] {
+        let (mut socket, raw) = open_server(&Builder::new());
+        raw.say(masked(0x88, &payload));
+        let event = ready(socket.receive_event()).unwrap();
+        assert!(matches!(&event, Some(Event::Close(c, r)) if *c == code && r == reason), "{event:?}");
+        assert_eq!(raw.hear_frames()[0].opcode(), OpCode::Close);
+        assert!(raw.has_heard_the_end(), "a server ends TCP first");
+        raw.end();
+        assert_eq!(ready(socket.closed()), clean(code, reason));
+        assert_eq!(ready(socket.receive()).unwrap(), None);
+    }
+}
+
+#[test]
+fn m21_into_the_buffer_of_the_caller() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x81, b"cd"), frame(0x82, b""), frame(0x88, b"")].concat());
+    raw.end();
+    let mut buffer = b"ab".to_vec();
+    assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Text));
+    assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Binary));
+    assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), None);
+    assert_eq!(buffer, b"abcd");
+}
+
+#[test]
+fn m23_all_data_before_a_close_is_delivered() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x81, b"a"), frame(0x81, b"b"), frame(0x88, &close_payload(1000, ""))].concat());
+    raw.reset();
+    assert_eq!(ready(socket.receive()).unwrap(), Some("a".into()));
+    // What is sent now fails, and does not take the rest along.
+    let _ = now(socket.send("x"));
+    assert_eq!(ready(socket.receive()).unwrap(), Some("b".into()));
+    assert_eq!(ready(socket.receive()).unwrap(), None);
+    assert_eq!(ready(socket.closed()).code, CloseCode::Normal);
+}
+
+#[test]
+fn m24_m25_closed_tells_how_whoever_waits() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    let (mut one, mut other) = (socket.closed(), socket.closed());
+    assert!(now(&mut one).is_none() && now(&mut other).is_none());
+    raw.end();
+    assert_eq!(ready(one), Closed { code: CloseCode::Abnormal, reason: String::new(), was_clean: false });
+    assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Protocol));
+    assert_eq!(ready(socket.receive()).unwrap(), None, "an error is told once");
+    assert!(!ready(other).was_clean);
+}
+
+#[test]
+fn m26_close_codes_with_others_and_their_validity() {
+    assert_eq!(CloseCode::from(4999), CloseCode::Other(4999));
+    assert!(CloseCode::Other(4999).is_sendable() && !CloseCode::Status.is_sendable());
+}
+
+#[test]
+fn m27_is_open_tells() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    assert!(socket.is_open());
+    raw.say(frame(0x88, b""));
+    assert!(now(socket.receive()).is_none());
+    assert!(!socket.is_open());
+}
+
+#[test]
+fn m2_owned_messages() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    ready(socket.send(String::from("a"))).unwrap();
+    ready(socket.send(Message::binary(vec![1]))).unwrap();
+    assert_eq!(raw.hear(), b"\x81\x01a\x82\x01\x01");
+}

@@ -1,0 +1,206 @@
+//! Streams, sinks, bytes, halves.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use futures_util::{AsyncReadExt, AsyncWriteExt, Sink, SinkExt, Stream, StreamExt};
+use sockeye::futures::{Builder, Ended, Receiver, Sender, WebSocket};
+use sockeye::{CloseCode, Message, OpCode};
+
+use crate::support::{End, Woken, close_payload, frame, masked, now, open_client, open_server, poll, ready};
+
+fn assert_send_sync<T: Send + Sync>() {}
+
+#[test]
+fn a1_a9_halves_go_to_any_thread() {
+    assert_send_sync::<WebSocket<End>>();
+    assert_send_sync::<Sender<End>>();
+    assert_send_sync::<Receiver<End>>();
+    assert_send_sync::<Ended<End>>();
+}
+
+#[test]
+fn a2_stream_of_messages() {
+    fn is_stream<T: Stream<Item = sockeye::Result<Message>>>(stream: T) -> T {
+        stream
+    }
+    let (socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x81, b"a"), frame(0x82, b"b"), frame(0x88, b"")].concat());
+    raw.end();
+    let mut socket = is_stream(socket);
+    assert_eq!(ready(socket.next()).unwrap().unwrap(), "a".into());
+    assert_eq!(ready(socket.next()).unwrap().unwrap(), b"b".to_vec().into());
+    assert!(ready(socket.next()).is_none() && ready(socket.next()).is_none());
+}
+
+#[test]
+fn a2_a_stream_tells_its_error_once() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.end();
+    assert!(ready(socket.next()).unwrap().is_err());
+    assert!(ready(socket.next()).is_none());
+}
+
+#[test]
+fn a3_sink_of_everything_that_is_a_message() {
+    fn is_sink<T: Sink<&'static str> + Sink<String> + Sink<&'static [u8]> + Sink<Vec<u8>> + Sink<Message>>(
+        _: &T,
+    ) {
+    }
+    let (mut socket, raw) = open_server(&Builder::new());
+    is_sink(&socket);
+    ready(SinkExt::send(&mut socket, "a")).unwrap();
+    ready(SinkExt::feed(&mut socket, String::from("b"))).unwrap();
+    ready(SinkExt::send(&mut socket, &b"c"[..])).unwrap();
+    assert_eq!(raw.hear(), b"\x81\x01a\x81\x01b\x82\x01c");
+    assert!(now(SinkExt::<Message>::close(&mut socket)).is_none());
+    assert_eq!(raw.hear(), frame(0x88, &close_payload(1000, "")));
+    raw.say(masked(0x88, &close_payload(1000, "")));
+    raw.end();
+    ready(SinkExt::<Message>::close(&mut socket)).unwrap();
+}
+
+#[test]
+fn a4_bytes_over_messages() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.say([masked(0x82, b"abc"), masked(0x82, b""), masked(0x81, b"def")].concat());
+    let mut bytes = [0; 5];
+    ready(socket.read_exact(&mut bytes)).unwrap();
+    assert_eq!(&bytes, b"abcde");
+    ready(socket.write_all(b"xyz")).unwrap();
+    ready(AsyncWriteExt::flush(&mut socket)).unwrap();
+    assert_eq!(raw.hear(), b"\x82\x03xyz");
+    raw.say(masked(0x88, b""));
+    raw.end();
+    let mut rest = Vec::new();
+    ready(socket.read_to_end(&mut rest)).unwrap();
+    assert_eq!(rest, b"f");
+}
+
+#[test]
+fn a4_an_end_without_a_close_is_no_end_of_file() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.end();
+    assert!(ready(socket.read(&mut [0; 1])).is_err());
+}
+
+#[test]
+fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.say(masked(0x82, b"abcdef"));
+    ready(socket.read_exact(&mut [0; 2])).unwrap();
+    let (sender, mut receiver) = socket.split();
+    ready(receiver.read_exact(&mut [0; 1])).unwrap();
+    let mut socket = WebSocket::join(sender, receiver).unwrap();
+    assert_eq!(ready(socket.receive()).unwrap(), Some(b"def".to_vec().into()));
+}
+
+#[test]
+fn a4_not_quadratic_a_large_message_in_small_reads() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    raw.say(masked(0x82, &vec![7; 4 << 20]));
+    let started = std::time::Instant::now();
+    let mut piece = [0; 16];
+    for _ in 0..(4 << 20) / 16 {
+        ready(socket.read_exact(&mut piece)).unwrap();
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a7_the_receiver_answers_without_the_sender() {
+    let (socket, raw) = open_server(&Builder::new());
+    let (sender, mut receiver) = socket.split();
+    raw.say([masked(0x89, b"p"), masked(0x88, b"")].concat());
+    assert!(now(receiver.receive()).is_none());
+    let heard: Vec<OpCode> = raw.hear_frames().iter().map(sockeye::Frame::opcode).collect();
+    assert_eq!(heard, [OpCode::Pong, OpCode::Close]);
+    drop(sender);
+}
+
+#[test]
+fn a7_the_sender_answers_without_the_receiver() {
+    let (socket, raw) = open_server(&Builder::new());
+    let (mut sender, mut receiver) = socket.split();
+    raw.say([masked(0x89, b"p"), masked(0x81, b"kept"), masked(0x88, b"")].concat());
+    ready(sender.send("x")).unwrap();
+    assert_eq!(raw.hear_frames().len(), 2, "the Pong goes along");
+    assert!(sender.is_open(), "behind the message that nobody has taken lies the Close");
+    assert_eq!(ready(receiver.receive()).unwrap(), Some("kept".into()));
+    ready(sender.flush()).unwrap();
+    assert_eq!(raw.hear_frames()[0].opcode(), OpCode::Close);
+    assert!(ready(sender.send("late")).is_err());
+}
+
+#[test]
+fn a7_a_sender_that_cannot_write_keeps_no_receiver_waiting() {
+    let (socket, raw) = open_server(&Builder::new());
+    let (mut sender, mut receiver) = socket.split();
+    raw.limit(10);
+    let mut sending = Box::pin(sender.send(vec![0; 100]));
+    assert!(poll(&mut sending).is_pending());
+    raw.say(masked(0x81, b"through"));
+    assert_eq!(ready(receiver.receive()).unwrap(), Some("through".into()));
+    raw.limit(usize::MAX);
+    raw.hear();
+    assert!(poll(&mut sending).is_ready());
+}
+
+#[test]
+fn a7_each_half_is_woken_by_what_the_other_does() {
+    let (socket, raw) = open_client(&Builder::new());
+    let (mut sender, mut receiver) = socket.split();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut receiving = Box::pin(receiver.receive());
+    assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    // The sender comes first, and finds what is for the receiver.
+    raw.say(frame(0x81, b"a"));
+    let before = woken.count();
+    ready(sender.send("x")).unwrap();
+    assert!(woken.count() > before || before > 0);
+    assert_eq!(ready(receiving).unwrap(), Some("a".into()));
+}
+
+#[test]
+fn a8_join_keeps_everything_and_tells_strangers() {
+    let builder = Builder::new();
+    let ((one, raw), (other, _raw)) = (open_client(&builder), open_client(&builder));
+    let (sender, receiver) = one.split();
+    let (strange, stranger) = other.split();
+    let err = WebSocket::join(sender, stranger).unwrap_err();
+    let mut socket = WebSocket::join(err.0, receiver).unwrap();
+    assert_eq!(socket.request().resource(), "/chat");
+    assert_eq!(socket.response().status(), 101);
+    raw.say(frame(0x81, b"a"));
+    assert_eq!(ready(socket.receive()).unwrap(), Some("a".into()));
+    drop((strange, err.1));
+}
+
+#[test]
+fn a10_frames_say_what_they_are_also_empty_ones() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say([frame(0x89, b""), frame(0x8a, b""), frame(0x88, b"")].concat());
+    for opcode in [OpCode::Ping, OpCode::Pong, OpCode::Close] {
+        assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), opcode);
+    }
+}
+
+#[test]
+fn a11_getters_on_halves_too() {
+    let (socket, _raw) = open_client(&Builder::new());
+    let (sender, receiver) = socket.split();
+    assert_eq!((sender.request().resource(), receiver.request().resource()), ("/chat", "/chat"));
+    assert_eq!((sender.protocol(), receiver.protocol()), (None, None));
+    assert!(sender.is_open() && receiver.is_open());
+}
+
+#[test]
+fn a16_closed_of_a_half_drives_the_close_that_the_other_has_begun() {
+    let (socket, raw) = open_client(&Builder::new());
+    let (mut sender, receiver) = socket.split();
+    assert!(now(sender.close(CloseCode::Normal, "")).is_none());
+    raw.say(frame(0x88, &close_payload(1000, "")));
+    raw.end();
+    assert!(ready(receiver.closed()).was_clean);
+}

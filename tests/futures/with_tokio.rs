@@ -1,0 +1,240 @@
+//! Connecting and accepting by tokio.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sockeye::futures::{Builder, Compat, Socket, Timer, WebSocket};
+use sockeye::protocol::Config;
+use sockeye::protocol::handshake::Rejected;
+use sockeye::{CloseCode, ErrorKind, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Accepts one client, echoes what it says, and returns the request.
+async fn echo_once(listener: TcpListener, builder: Builder) -> sockeye::Result<String> {
+    let (stream, _) = listener.accept().await?;
+    let mut socket = builder.accept(stream).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(socket.request().to_string())
+}
+
+async fn serve(at: &str, builder: Builder) -> (SocketAddr, JoinHandle<sockeye::Result<String>>) {
+    let listener = TcpListener::bind(at).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, tokio::spawn(echo_once(listener, builder)))
+}
+
+async fn converse(mut socket: WebSocket<Socket>) {
+    for size in [0, 1, 125, 126, 65_536, 1 << 20] {
+        socket.send(vec![7; size]).await.unwrap();
+        assert_eq!(socket.receive().await.unwrap(), Some(vec![7; size].into()));
+    }
+    let closed = socket.close(CloseCode::Normal, "done").await.unwrap();
+    assert_eq!((closed.code, closed.was_clean), (CloseCode::Normal, true));
+}
+
+#[tokio::test]
+async fn c1_url_with_query_and_port() {
+    let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
+    converse(WebSocket::connect(&format!("ws://{address}/a?token=1")).await.unwrap()).await;
+    let request = server.await.unwrap().unwrap();
+    assert!(request.contains("/a?token=1") && request.contains(&format!("Host: {address}")), "{request}");
+}
+
+#[tokio::test]
+async fn c1_not_without_ipv6() {
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(echo_once(listener, Builder::new()));
+    converse(WebSocket::connect(&format!("ws://{address}/")).await.unwrap()).await;
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn c1_every_address_of_a_name_is_tried() {
+    let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
+    converse(WebSocket::connect(&format!("ws://localhost:{}/", address.port())).await.unwrap()).await;
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn c9_connect_tells_of_a_rejection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        let mut server = Builder::new().timer(Timer::tokio()).server(Compat(stream));
+        server.receive_request().await?;
+        server.respond(Response::new(401, "Unauthorized", b"who?".to_vec())).await
+    });
+    let err = WebSocket::connect(&format!("ws://{address}/")).await.unwrap_err();
+    let response = Rejected::of(&err).unwrap().response();
+    assert_eq!((response.status(), response.body()), (401, &b"who?"[..]));
+}
+
+#[tokio::test]
+async fn c2_wss_without_tls_in_the_build_or_a_server_that_has_none_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}/", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
+    });
+    assert!(WebSocket::connect(&url).await.is_err());
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn l7_handshake_that_takes_too_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let config = Config { handshake_timeout: Duration::from_millis(50), ..Config::default() };
+    let builder = Builder::new().config(config);
+    assert!(matches!(builder.connect(&url).await.unwrap_err().kind, ErrorKind::Protocol));
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_of_io() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    assert!(matches!(WebSocket::connect(&url).await.unwrap_err().kind, ErrorKind::Io(_)));
+}
+
+#[tokio::test]
+async fn a4_bytes_over_messages_by_the_traits_of_tokio() {
+    let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
+    let mut socket = WebSocket::connect(&format!("ws://{address}/")).await.unwrap();
+    AsyncWriteExt::write_all(&mut socket, b"abcdef").await.unwrap();
+    AsyncWriteExt::flush(&mut socket).await.unwrap();
+    let mut read = [0; 6];
+    AsyncReadExt::read_exact(&mut socket, &mut read).await.unwrap();
+    assert_eq!(&read, b"abcdef");
+    socket.shutdown().await.unwrap();
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a7_a9_halves_in_two_tasks_with_floods_both_ways() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let far = tokio::spawn(async move { flood(WebSocket::accept(listener.accept().await?.0).await?).await });
+    flood(WebSocket::connect(&url).await.unwrap()).await.unwrap();
+    far.await.unwrap().unwrap();
+}
+
+/// Sends and receives a great deal at once, each in a task of its own.
+async fn flood(socket: WebSocket<Socket>) -> sockeye::Result<()> {
+    const COUNT: u32 = 2000;
+    let (mut sender, mut receiver) = socket.split();
+    let sending = tokio::spawn(async move {
+        for number in 0..COUNT {
+            sender.send(vec![number.to_be_bytes()[3]; 10_000]).await?;
+        }
+        sockeye::Result::Ok(sender)
+    });
+    for number in 0..COUNT {
+        let message = receiver.receive().await?.expect("there is more");
+        assert_eq!(message.as_bytes()[..1], [number.to_be_bytes()[3]]);
+    }
+    let sender = sending.await.map_err(std::io::Error::other)??;
+    let mut socket = WebSocket::join(sender, receiver).expect("they belong together");
+    socket.close(CloseCode::Normal, "").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a12_select_loses_nothing() {
+    let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
+    let (mut sender, mut receiver) = WebSocket::connect(&format!("ws://{address}/")).await.unwrap().split();
+    let mut came = Vec::new();
+    let mut sent = 0_u32;
+    while came.len() < 500 {
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now(), if sent.is_multiple_of(3) => {}
+            message = receiver.receive() => came.push(message.unwrap().unwrap().into_text().unwrap()),
+            () = std::future::ready(()), if sent < 500 => {}
+        }
+        if sent < 500 {
+            sender.send(sent.to_string()).await.unwrap();
+            sent += 1;
+        }
+    }
+    assert!(came.iter().enumerate().all(|(number, text)| *text == number.to_string()), "{came:?}");
+    sender.close(CloseCode::Normal, "").await.unwrap();
+    server.await.unwrap().unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn c1_unix_domain_socket() {
+    let path = std::env::temp_dir().join(format!("sockeye-futures-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        let builder = Builder::new().timer(Timer::tokio());
+        let mut socket = builder.server(Compat(stream)).accept().await?;
+        while let Some(message) = socket.receive().await? {
+            socket.send(message).await?;
+        }
+        sockeye::Result::Ok(())
+    });
+    converse(WebSocket::connect(&format!("ws+unix://{}", path.display())).await.unwrap()).await;
+    server.await.unwrap().unwrap();
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[cfg(feature = "ssl")]
+mod encrypted {
+    use super::*;
+    use sockeye::{ClientTls, ServerTls};
+
+    /// A certificate for `localhost` and 127.0.0.1 that signs itself, and its key, in files.
+    fn certificate(name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
+        let folder = std::env::temp_dir().join(format!("sockeye-futures-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&chain)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        (chain, key)
+    }
+
+    #[tokio::test]
+    async fn c2_c3_s15_wss_with_a_root_of_ones_own() {
+        let (chain, key) = certificate("c2");
+        let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
+        let (address, served) = serve("127.0.0.1:0", server).await;
+        let tls = ClientTls::new().unwrap().trust_only(&chain).unwrap();
+        let builder = Builder::new().client_tls(tls);
+        let socket = builder.connect(&format!("wss://localhost:{}/", address.port())).await.unwrap();
+        let shown = socket.with_stream(|stream| match stream {
+            Socket::Tls(tls) => tls.peer_certificate().is_some(),
+            _ => false,
+        });
+        assert_eq!(shown, Some(true));
+        converse(socket).await;
+        served.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn c3_a_certificate_that_nobody_vouches_for_is_refused() {
+        let (chain, key) = certificate("c3");
+        let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
+        let (address, served) = serve("127.0.0.1:0", server).await;
+        let refused = WebSocket::connect(&format!("wss://{address}/")).await.unwrap_err();
+        assert!(matches!(refused.kind, ErrorKind::Ssl(_)), "{refused}");
+        assert!(served.await.unwrap().is_err());
+    }
+}
