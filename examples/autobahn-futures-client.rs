@@ -1,0 +1,63 @@
+//! The echo client that the Autobahn test suite examines, on async sockets.
+//!
+//! ```text
+//! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
+//! cargo run --release --features tokio --example autobahn-futures-client [URL]
+//! ```
+//!
+//! With `--features permessage-deflate` it compresses.
+
+#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::env;
+
+use sockeye::futures::Builder;
+use sockeye::protocol::Config;
+use sockeye::{Error, ErrorKind, Result};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let suite = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
+    let suite = suite.trim_end_matches('/');
+    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
+    let config = Config { max_message_size: 32 << 20, ..compressing() };
+    let builder = Builder::new().config(config).max_buffered(64 << 20);
+
+    let answer = builder.connect(&format!("{suite}/getCaseCount")).await?.receive().await?;
+    let count: Option<u32> = answer.and_then(|answer| answer.as_text().ok()?.parse().ok());
+    let count =
+        count.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{suite} is not the suite's server")))?;
+    for case in 1..=count {
+        println!("case {case} of {count}");
+        // Most cases end with an error, as they are to.
+        if let Err(err) = echo(&builder, &format!("{suite}/runCase?case={case}&agent=Sockeye")).await {
+            println!("{err}");
+        }
+    }
+    echo(&builder, &format!("{suite}/updateReports?agent=Sockeye")).await
+}
+
+async fn echo(builder: &Builder, url: &str) -> Result<()> {
+    let mut socket = builder.connect(url).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
+#[cfg(feature = "permessage-deflate")]
+fn compressing() -> Config {
+    let deflate = sockeye::Deflate {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        threshold: 0,
+        ..sockeye::Deflate::default()
+    };
+    Config { deflate: Some(deflate), ..Config::default() }
+}
+
+#[cfg(not(feature = "permessage-deflate"))]
+fn compressing() -> Config {
+    Config::default()
+}

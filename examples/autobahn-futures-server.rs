@@ -1,0 +1,53 @@
+//! The echo server that the Autobahn test suite examines, on async sockets.
+//!
+//! ```text
+//! cargo run --release --features tokio --example autobahn-futures-server [ADDRESS]
+//! wstest -m fuzzingclient -s autobahn/fuzzingclient.json
+//! ```
+//!
+//! With `--features permessage-deflate` it compresses.
+
+use std::env;
+
+use sockeye::futures::Builder;
+use sockeye::protocol::Config;
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::main]
+async fn main() -> sockeye::Result<()> {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
+    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
+    let config = Config { max_message_size: 32 << 20, ..compressing() };
+    let builder = Builder::new().config(config).max_buffered(64 << 20);
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        // Most cases end with an error, as they are to.
+        tokio::spawn(echo(builder.clone(), stream));
+    }
+}
+
+async fn echo(builder: Builder, stream: TcpStream) -> sockeye::Result<()> {
+    let mut socket = builder.accept(stream).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
+#[cfg(feature = "permessage-deflate")]
+fn compressing() -> Config {
+    let deflate = sockeye::Deflate {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        threshold: 0,
+        ..sockeye::Deflate::default()
+    };
+    Config { deflate: Some(deflate), ..Config::default() }
+}
+
+#[cfg(not(feature = "permessage-deflate"))]
+fn compressing() -> Config {
+    Config::default()
+}

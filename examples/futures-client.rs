@@ -1,0 +1,31 @@
+//! An async client on tokio: sends in one task, and receives in another.
+//!
+//! ```text
+//! cargo run --features tokio --example futures-server
+//! cargo run --features tokio --example futures-client [URL]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::env;
+
+use sockeye::CloseCode;
+use sockeye::futures::WebSocket;
+
+#[tokio::main]
+async fn main() -> sockeye::Result<()> {
+    let url = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
+    let (mut sender, mut receiver) = WebSocket::connect(&url).await?.split();
+    let receiving = tokio::spawn(async move {
+        while let Some(message) = receiver.receive().await? {
+            println!("received {message}");
+        }
+        sockeye::Result::Ok(())
+    });
+    for number in 1..=3 {
+        sender.send(format!("salmon {number}")).await?;
+    }
+    let closed = sender.close(CloseCode::Normal, "spawned").await?;
+    println!("closed with {}", closed.code);
+    receiving.await.map_err(std::io::Error::other)?
+}
