@@ -27,6 +27,7 @@ use crate::protocol::{Connection, Event, ProtocolError};
 ///     Answer::Accepted { protocol } => println!("it speaks {protocol:?}"),
 ///     Answer::Redirect { status, location } => println!("{status}: go to {location}"),
 ///     Answer::Rejected { status } => println!("{status}: {:?}", client.response()),
+///     answer => println!("{answer:?}"),
 /// }
 /// let mut socket = client.into_socket()?;
 /// # Ok(()) }
