@@ -9,17 +9,26 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+#[path = "autobahn/compression.rs"]
+mod compression;
+
 use std::env;
 
 use sockeye::blocking::Builder;
 use sockeye::protocol::Config;
 use sockeye::{Error, ErrorKind, Result};
 
+use crate::compression::compression;
+
 fn main() -> Result<()> {
     let suite = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let suite = suite.trim_end_matches('/');
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let builder = Builder::new().config(Config { max_message_size: 32 << 20, ..compressing() });
+    let builder = Builder::new().config(Config {
+        max_message_size: 32 << 20,
+        deflate: compression(),
+        ..Config::default()
+    });
 
     let answer = builder.connect(&format!("{suite}/getCaseCount"))?.read()?;
     let count: Option<u32> = answer.and_then(|answer| answer.as_text().ok()?.parse().ok());
@@ -41,21 +50,4 @@ fn echo(builder: &Builder, url: &str) -> Result<()> {
         socket.send(message)?;
     }
     Ok(())
-}
-
-/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
-#[cfg(feature = "permessage-deflate")]
-fn compressing() -> Config {
-    let deflate = sockeye::Deflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        threshold: 0,
-        ..sockeye::Deflate::default()
-    };
-    Config { deflate: Some(deflate), ..Config::default() }
-}
-
-#[cfg(not(feature = "permessage-deflate"))]
-fn compressing() -> Config {
-    Config::default()
 }

@@ -7,6 +7,9 @@
 //!
 //! With `--features permessage-deflate` it compresses.
 
+#[path = "autobahn/compression.rs"]
+mod compression;
+
 use std::env;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -14,10 +17,16 @@ use std::thread;
 use sockeye::blocking::Builder;
 use sockeye::protocol::Config;
 
+use crate::compression::compression;
+
 fn main() -> sockeye::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let builder = Builder::new().config(Config { max_message_size: 32 << 20, ..compressing() });
+    let builder = Builder::new().config(Config {
+        max_message_size: 32 << 20,
+        deflate: compression(),
+        ..Config::default()
+    });
     for stream in TcpListener::bind(address)?.incoming() {
         let (stream, builder) = (stream?, builder.clone());
         // Most cases end with an error, as they are to.
@@ -33,21 +42,4 @@ fn echo(builder: &Builder, stream: TcpStream) -> sockeye::Result<()> {
         socket.send(message)?;
     }
     Ok(())
-}
-
-/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
-#[cfg(feature = "permessage-deflate")]
-fn compressing() -> Config {
-    let deflate = sockeye::Deflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        threshold: 0,
-        ..sockeye::Deflate::default()
-    };
-    Config { deflate: Some(deflate), ..Config::default() }
-}
-
-#[cfg(not(feature = "permessage-deflate"))]
-fn compressing() -> Config {
-    Config::default()
 }

@@ -12,6 +12,8 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+#[path = "autobahn/compression.rs"]
+mod compression;
 #[path = "tls/client.rs"]
 mod tls;
 
@@ -20,6 +22,8 @@ use std::env;
 
 use sockeye::{Builder, Error, ErrorKind, Handler, Message, Result, Sender, Settings};
 use url::Url;
+
+use crate::compression::compression;
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1).filter(|argument| argument != "--insecure");
@@ -56,7 +60,12 @@ where
     H: Handler,
 {
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let settings = Settings { max_message_size: 32 << 20, max_buffered: 64 << 20, ..compressing() };
+    let settings = Settings {
+        max_message_size: 32 << 20,
+        max_buffered: 64 << 20,
+        deflate: compression(),
+        ..Settings::default()
+    };
     let mut socket = Builder::new().with_settings(settings).build(factory)?;
     if env::args().any(|argument| argument == "--insecure") {
         socket = tls::trust_anyone(socket)?;
@@ -68,21 +77,4 @@ where
 
 fn internal(err: impl std::error::Error) -> Error {
     Error::new(ErrorKind::Internal, err.to_string())
-}
-
-/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
-#[cfg(feature = "permessage-deflate")]
-fn compressing() -> Settings {
-    let deflate = sockeye::Deflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        threshold: 0,
-        ..sockeye::Deflate::default()
-    };
-    Settings { deflate: Some(deflate), ..Settings::default() }
-}
-
-#[cfg(not(feature = "permessage-deflate"))]
-fn compressing() -> Settings {
-    Settings::default()
 }

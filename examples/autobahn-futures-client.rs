@@ -9,18 +9,23 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+#[path = "autobahn/compression.rs"]
+mod compression;
+
 use std::env;
 
 use sockeye::futures::Builder;
 use sockeye::protocol::Config;
 use sockeye::{Error, ErrorKind, Result};
 
+use crate::compression::compression;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let suite = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let suite = suite.trim_end_matches('/');
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let config = Config { max_message_size: 32 << 20, ..compressing() };
+    let config = Config { max_message_size: 32 << 20, deflate: compression(), ..Config::default() };
     let builder = Builder::new().config(config).max_buffered(64 << 20);
 
     let answer = builder.connect(&format!("{suite}/getCaseCount")).await?.receive().await?;
@@ -43,21 +48,4 @@ async fn echo(builder: &Builder, url: &str) -> Result<()> {
         socket.send(message).await?;
     }
     Ok(())
-}
-
-/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
-#[cfg(feature = "permessage-deflate")]
-fn compressing() -> Config {
-    let deflate = sockeye::Deflate {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        threshold: 0,
-        ..sockeye::Deflate::default()
-    };
-    Config { deflate: Some(deflate), ..Config::default() }
-}
-
-#[cfg(not(feature = "permessage-deflate"))]
-fn compressing() -> Config {
-    Config::default()
 }
