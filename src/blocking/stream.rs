@@ -98,42 +98,32 @@ impl<T: Write> Write for Bare<T> {
     }
 }
 
-impl Stream for TcpStream {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Self::set_read_timeout(self, timeout)
-    }
+/// Writes a `Stream` that does what the type itself does under the same names.
+macro_rules! stream_of_the_system {
+    ($stream:ty) => {
+        impl Stream for $stream {
+            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                Self::set_read_timeout(self, timeout)
+            }
 
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Self::set_write_timeout(self, timeout)
-    }
+            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                Self::set_write_timeout(self, timeout)
+            }
 
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        Self::shutdown(self, how)
-    }
+            fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+                Self::shutdown(self, how)
+            }
 
-    fn try_clone(&self) -> io::Result<Self> {
-        Self::try_clone(self)
-    }
+            fn try_clone(&self) -> io::Result<Self> {
+                Self::try_clone(self)
+            }
+        }
+    };
 }
 
+stream_of_the_system!(TcpStream);
 #[cfg(unix)]
-impl Stream for UnixStream {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Self::set_read_timeout(self, timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Self::set_write_timeout(self, timeout)
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        Self::shutdown(self, how)
-    }
-
-    fn try_clone(&self) -> io::Result<Self> {
-        Self::try_clone(self)
-    }
-}
+stream_of_the_system!(UnixStream);
 
 /// The stream of a client that has connected to a URL: its scheme says which.
 #[derive(Debug)]
