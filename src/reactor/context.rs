@@ -88,15 +88,9 @@ impl Context {
     }
 
     /// Calls a handler. With [`Settings::catch_panics`] a panic ends here, as `None`, and costs one connection only.
+    #[inline(always)]
     pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
-        if !self.settings.catch_panics {
-            return Some(call());
-        }
-        let called = catch_unwind(AssertUnwindSafe(call));
-        if called.is_err() {
-            error!("a handler has panicked; its connection is closed");
-        }
-        called.ok()
+        if self.settings.catch_panics { catch(call) } else { Some(call()) }
     }
 
     /// Takes an empty output buffer.
@@ -175,6 +169,15 @@ impl Context {
     fn millis(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+#[cold]
+fn catch<R>(call: impl FnOnce() -> R) -> Option<R> {
+    let called = catch_unwind(AssertUnwindSafe(call));
+    if called.is_err() {
+        error!("a handler has panicked; its connection is closed");
+    }
+    called.ok()
 }
 
 impl std::fmt::Debug for Context {

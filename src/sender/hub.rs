@@ -5,7 +5,6 @@
 //! wakes it.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::TcpStream;
@@ -16,6 +15,7 @@ use std::time::Instant;
 use url::Url;
 
 use super::gauges::{Gauge, Gauges, Phase};
+use super::local::{self, Entered};
 use super::{disconnected, no_room};
 use crate::close::CloseCode;
 use crate::error::{QueueError, Result};
@@ -116,36 +116,10 @@ struct Queue {
     is_closed: bool,
 }
 
-/// The loop that runs on this thread, and the commands that its callbacks have given.
-struct Local {
-    /// The number of the loop; 0 if there is none.
-    hub: Cell<u64>,
-    commands: RefCell<Batch>,
-    /// About how many bytes the commands have to send.
-    weight: Cell<usize>,
-    /// The same of the loops within whose callbacks this one runs.
-    outer: RefCell<Vec<(u64, Batch)>>,
-}
-
-thread_local! {
-    static LOCAL: Local = const {
-        Local {
-            hub: Cell::new(0),
-            commands: RefCell::new(Vec::new()),
-            weight: Cell::new(0),
-            outer: RefCell::new(Vec::new()),
-        }
-    };
-}
-
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Commands that the loop has taken out of a queue.
 pub(crate) type Batch = Vec<Command>;
-
-/// Marks the thread as that of a loop, until it is dropped; loops may be nested.
-#[derive(Debug)]
-pub(crate) struct Entered(());
 
 impl Hub {
     pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
@@ -162,11 +136,7 @@ impl Hub {
 
     /// Makes this thread the loop's own.
     pub(crate) fn enter(&self) -> Entered {
-        LOCAL.with(|local| {
-            let outer = (local.hub.replace(self.number), local.commands.take());
-            local.outer.borrow_mut().push(outer);
-        });
-        Entered(())
+        local::enter(self.number)
     }
 
     /// Queues a command.
@@ -182,48 +152,39 @@ impl Hub {
         command: Command,
         charged: Option<(&Gauge, usize)>,
     ) -> std::result::Result<(), QueueError> {
-        match self.push_local(command, charged) {
-            Ok(()) => Ok(()),
-            Err(command) => self.push_remote(command),
+        if local::is_current(self.number) {
+            self.count_local(&command, charged);
+            local::push(command, charged.map_or(0, |(_, charge)| charge));
+            return Ok(());
         }
+        self.push_elsewhere(command, charged)
     }
 
-    /// Queues a command if this thread is the loop's own, and gives it back if not.
-    #[inline]
-    fn push_local(
+    #[cold]
+    fn push_elsewhere(
         &self,
         command: Command,
         charged: Option<(&Gauge, usize)>,
-    ) -> std::result::Result<(), Command> {
-        let count = |command: &Command| {
-            if let Some((gauge, charge)) = charged {
-                gauge.add_local(charge);
-            }
-            self.close_if_full(command);
-        };
-        LOCAL.with(|local| {
-            if local.hub.get() == self.number {
-                count(&command);
-                local.weight.set(local.weight.get() + charged.map_or(0, |(_, charge)| charge));
-                local.commands.borrow_mut().push(command);
-                return Ok(());
-            }
-            let mut outer = local.outer.borrow_mut();
-            let Some((_, commands)) = outer.iter_mut().find(|(number, _)| *number == self.number) else {
-                return Err(command);
-            };
-            count(&command);
-            commands.push(command);
-            Ok(())
-        })
+    ) -> std::result::Result<(), QueueError> {
+        if !local::is_outer(self.number) {
+            return self.push_remote(command);
+        }
+        self.count_local(&command, charged);
+        local::push_outer(self.number, command);
+        Ok(())
+    }
+
+    #[inline]
+    fn count_local(&self, command: &Command, charged: Option<(&Gauge, usize)>) {
+        if let Some((gauge, charge)) = charged {
+            gauge.add_local(charge);
+        }
+        self.close_if_full(command);
     }
 
     /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
     fn is_here(&self) -> bool {
-        LOCAL.with(|local| {
-            local.hub.get() == self.number
-                || local.outer.borrow().iter().any(|(number, _)| *number == self.number)
-        })
+        local::is_current(self.number) || local::is_outer(self.number)
     }
 
     /// Queues a message or a control frame, within the limit of what may be queued for its connection.
@@ -332,21 +293,24 @@ impl Hub {
 
     /// Exchanges what the callbacks have asked for with an empty batch.
     pub(crate) fn swap_local(&self, batch: &mut Batch) {
-        LOCAL.with(|local| {
-            local.weight.set(0);
-            std::mem::swap(&mut *local.commands.borrow_mut(), batch);
-        });
+        local::swap(batch);
+    }
+
+    /// Takes what the callbacks have asked for if that is one message, and to this target.
+    #[inline]
+    pub(crate) fn pop_only_message(&self, target: Target) -> Option<Message> {
+        local::pop_only_message(target)
     }
 
     #[inline]
     pub(crate) fn has_local(&self) -> bool {
-        LOCAL.with(|local| !local.commands.borrow().is_empty())
+        !local::is_empty()
     }
 
     /// How many commands the callbacks have given that are not yet taken, and how many bytes they have to send.
     #[inline]
     pub(crate) fn local_load(&self) -> (usize, usize) {
-        LOCAL.with(|local| (local.commands.borrow().len(), local.weight.get()))
+        local::load()
     }
 
     /// Takes up to `most` commands of other threads; returns whether there are more.
@@ -414,16 +378,6 @@ impl Hub {
     /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        LOCAL.with(|local| {
-            let (number, commands) = local.outer.borrow_mut().pop().unwrap_or_default();
-            local.hub.set(number);
-            local.commands.replace(commands);
-        });
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a program may ask of an event loop, from any thread.
 //!
-//! `hub` holds the queues between senders and the loop, `gauges` what a sender can see of a connection.
+//! `hub` holds the queues between senders and the loop, `local` the one of the loop's own thread, `gauges` what a sender
+//! can see of a connection.
 
 mod gauges;
 mod hub;
+mod local;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -296,6 +298,7 @@ impl Sender {
         }
     }
 
+    #[inline]
     fn target(&self) -> Target {
         self.slot.map_or(Target::All, |slot| Target::One { slot, id: self.id })
     }

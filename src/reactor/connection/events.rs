@@ -7,6 +7,7 @@ use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
 use crate::handshake::Handshake;
+use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Event, Frame, OpCode, Output as _, ProtocolError, State};
 use crate::reactor::context::Context;
@@ -22,21 +23,33 @@ impl<H: Handler> Connection<H> {
         for _ in 0..EVENT_BUDGET {
             let out = output_of(&mut self.output, cx).buffer();
             match self.protocol.receive(&mut input, cx.now, out) {
+                Ok(Some(Event::Frame(frame))) => self.on_frame(frame, cx),
                 Ok(Some(event)) => self.on_event(event, cx),
                 Ok(None) => return,
                 Err(err) => self.handle_violation(err, cx),
             }
+            self.obey_own(cx);
         }
         self.unread = Box::from(&*input);
         self.read_again(cx);
     }
 
+    /// Sends at once what the handler has just sent to its own peer, if that is all that anyone has asked for: its payload
+    /// is still in the processor's cache, and its memory serves for the next message.
+    #[inline]
+    fn obey_own(&mut self, cx: &mut Context) {
+        if self.stage == Stage::Opened
+            && let Some(message) = cx.hub.pop_only_message(self.target())
+        {
+            self.gauged += message.len();
+            self.send_frame(Frame::from(message), cx);
+        }
+    }
+
     fn on_event(&mut self, event: Event, cx: &mut Context) {
         match event {
             Event::Frame(frame) => self.on_frame(frame, cx),
-            Event::Message(message) => {
-                self.call_fallible(cx, |handler| handler.on_message(message));
-            }
+            Event::Message(message) => self.on_message(message, cx),
             Event::Ping(payload) => {
                 if let Some(pong) = self.protocol.answer(payload) {
                     self.send_frame(pong, cx);
@@ -50,6 +63,12 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    #[inline]
+    fn on_message(&mut self, message: Message, cx: &mut Context) {
+        self.call_fallible(cx, |handler| handler.on_message(message));
+    }
+
+    #[inline]
     fn on_frame(&mut self, frame: Frame, cx: &mut Context) {
         if self.flags.is_condemned && !frame.is_control() {
             return;
@@ -62,6 +81,7 @@ impl<H: Handler> Connection<H> {
         let Some(Some(frame)) = allowed else { return };
         let out = output_of(&mut self.output, cx).buffer();
         match self.protocol.accept(frame, cx.now, out) {
+            Ok(Some(Event::Message(message))) => self.on_message(message, cx),
             Ok(Some(event)) => self.on_event(event, cx),
             Ok(None) => {}
             Err(err) => self.handle_violation(err, cx),
@@ -142,6 +162,7 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Sends a frame, as the handler lets it.
+    #[inline]
     pub(super) fn send_frame(&mut self, frame: Frame, cx: &mut Context) {
         let is_close = frame.opcode() == OpCode::Close;
         if !self.protocol.can_send(frame.opcode()) {

@@ -148,6 +148,11 @@ impl<H: Handler> Connection<H> {
         self.name
     }
 
+    /// What senders call this connection.
+    fn target(&self) -> Target {
+        Target::One { slot: self.name.slot, id: self.name.id }
+    }
+
     /// Whether the client is only told that there is no room: it never had a handler.
     pub(super) fn is_turned_away(&self) -> bool {
         self.handler.is_none() && self.stage == Stage::Opening
@@ -156,22 +161,30 @@ impl<H: Handler> Connection<H> {
     /// Calls a method of the handler, unless it has panicked before.
     ///
     /// One that panics, and is let, is not called again: nobody knows what state it is in.
+    #[inline]
     pub(super) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
         let handler = self.handler.as_mut()?;
         let called = cx.guard(|| method(handler));
         if called.is_none() {
-            self.handler = None;
-            self.stage = Stage::Ended;
-            let out = output_of(&mut self.output, cx).buffer();
-            let closing = self.protocol.close(CloseCode::Error, "", cx.now, out);
-            if closing.is_err() {
-                self.protocol.abandon();
-            }
+            self.dismiss_handler(cx);
         }
         called
     }
 
+    /// The handler has panicked.
+    #[cold]
+    fn dismiss_handler(&mut self, cx: &mut Context) {
+        self.handler = None;
+        self.stage = Stage::Ended;
+        let out = output_of(&mut self.output, cx).buffer();
+        let closing = self.protocol.close(CloseCode::Error, "", cx.now, out);
+        if closing.is_err() {
+            self.protocol.abandon();
+        }
+    }
+
     /// Calls a method of the handler that may fail, and acts on the error.
+    #[inline]
     fn call_fallible<R>(
         &mut self,
         cx: &mut Context,
@@ -188,6 +201,7 @@ impl<H: Handler> Connection<H> {
 
     /// An error that a method of the handler has returned: the handler is told, and the kind decides what becomes of the
     /// connection.
+    #[cold]
     fn handle_error(&mut self, err: Error, cx: &mut Context) {
         let consequence = Consequence::of(&err.kind);
         self.report(err, cx);
@@ -222,9 +236,8 @@ impl<H: Handler> Connection<H> {
     /// Queues a Close frame behind all that the handler has sent so far: what it has answered to good messages goes out
     /// before the connection ends.
     fn send_last(&self, close: Frame, cx: &Context) {
-        let target = Target::One { slot: self.name.slot, id: self.name.id };
         // On the loop's own thread the queue takes everything.
-        let _ = cx.hub.push(Command { target, signal: Signal::Frame(Box::new(close)) });
+        let _ = cx.hub.push(Command { target: self.target(), signal: Signal::Frame(Box::new(close)) });
     }
 
     /// The socket has failed. A server is not told of clients that go before they have said anything.
@@ -377,6 +390,7 @@ impl<H: Handler> Connection<H> {
 }
 
 /// The output of a connection, made if there is none; a function of the field, so that others stay free to be used.
+#[inline]
 fn output_of<'a>(output: &'a mut Option<Box<Output>>, cx: &mut Context) -> &'a mut Output {
     output.get_or_insert_with(|| cx.take_output())
 }
