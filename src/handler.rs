@@ -239,6 +239,7 @@ pub trait Handler {
     }
 }
 
+#[inline]
 fn without_reserved_bits(frame: Frame) -> Result<Option<Frame>> {
     if frame.has_foreign_bits() {
         return Err(ProtocolError::ReservedBits.into());

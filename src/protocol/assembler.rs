@@ -33,6 +33,7 @@ enum Content {
 #[inline]
 pub(crate) fn whole_message(frame: Frame) -> Result<Message, ProtocolError> {
     match (frame.opcode(), frame.into_payload()) {
+        (OpCode::Binary, Payload::Bytes(bytes)) => Ok(Message::Binary(bytes)),
         (OpCode::Text, Payload::Text(text, _)) => Ok(Message::Text(text)),
         (OpCode::Text, payload) => checked_text(payload.into_vec()).map(Message::Text),
         (_, payload) => Ok(Message::Binary(payload.into_vec())),

@@ -39,12 +39,13 @@ pub struct Frame {
 pub(crate) enum Payload {
     Bytes(Vec<u8>),
     /// Text that is known to be UTF-8; the copy is made only for who asks for the bytes by reference.
-    Text(String, OnceLock<Vec<u8>>),
+    Text(String, OnceLock<Box<Vec<u8>>>),
     /// One payload for many receivers; who changes it gets a copy. Beside it, what it is when compressed.
     Shared(Arc<Vec<u8>>, Cache),
 }
 
 impl Payload {
+    #[inline]
     pub(crate) fn text(text: String) -> Self {
         Self::Text(text, OnceLock::new())
     }
@@ -58,6 +59,7 @@ impl Payload {
         }
     }
 
+    #[inline]
     pub(crate) fn into_vec(self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes,
@@ -152,7 +154,7 @@ impl Frame {
     pub fn payload(&self) -> &Vec<u8> {
         match &self.payload {
             Payload::Bytes(bytes) => bytes,
-            Payload::Text(text, bytes) => bytes.get_or_init(|| text.as_bytes().to_vec()),
+            Payload::Text(text, bytes) => bytes.get_or_init(|| Box::new(text.as_bytes().to_vec())),
             Payload::Shared(bytes, _) => bytes,
         }
     }
@@ -274,6 +276,7 @@ impl Frame {
     }
 
     /// The buffer of the payload, if nobody else has it.
+    #[inline]
     pub(crate) fn into_buffer(self) -> Option<Vec<u8>> {
         match self.payload {
             Payload::Bytes(bytes) => Some(bytes),
@@ -340,12 +343,15 @@ impl Frame {
     /// (§5.5), no Close with a payload that the peer would have to refuse (§5.5.1).
     #[inline]
     pub(crate) fn is_sendable(&self) -> bool {
+        !self.is_control() || self.is_sendable_control()
+    }
+
+    fn is_sendable_control(&self) -> bool {
         let fits = self.fin && len64(self.as_slice().len()) <= MAX_CONTROL;
         match self.opcode {
-            OpCode::Bad => false,
             OpCode::Close => fits && close::parse_payload(self.as_slice()).is_ok(),
             OpCode::Ping | OpCode::Pong => fits,
-            OpCode::Continue | OpCode::Text | OpCode::Binary => true,
+            _ => false,
         }
     }
 }

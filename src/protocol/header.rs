@@ -184,17 +184,21 @@ impl Header {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.key.is_some() { MASKED } else { 0 };
-        out.push(fin | self.rsv | u8::from(self.opcode));
-        if let Some(len) = u8::try_from(self.len).ok().filter(|len| *len <= 125) {
-            out.push(masked | len);
-        } else if let Ok(len) = u16::try_from(self.len) {
-            out.push(masked | 126);
-            out.extend_from_slice(&len.to_be_bytes());
-        } else {
-            out.push(masked | 127);
-            out.extend_from_slice(&self.len.to_be_bytes());
+        let first = fin | self.rsv | u8::from(self.opcode);
+        match (u8::try_from(self.len), u16::try_from(self.len)) {
+            (Ok(len @ 0..=125), _) => out.extend_from_slice(&[first, masked | len]),
+            (_, Ok(len)) => {
+                let [high, low] = len.to_be_bytes();
+                out.extend_from_slice(&[first, masked | 126, high, low]);
+            }
+            _ => {
+                out.extend_from_slice(&[first, masked | 127]);
+                out.extend_from_slice(&self.len.to_be_bytes());
+            }
         }
-        out.extend_from_slice(self.key.as_ref().map_or(&[], |key| key.as_slice()));
+        if let Some(key) = self.key {
+            out.extend_from_slice(&key);
+        }
     }
 
     /// Returns how many bytes [`encode`](Self::encode) appends.
@@ -205,6 +209,46 @@ impl Header {
             _ => 10,
         };
         if self.key.is_some() { length.saturating_add(4) } else { length }
+    }
+}
+
+/// The header of a frame as nearly all are: a whole message of at most 65,535 bytes, no reserved bit set, and masked as
+/// §5.1 wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plain {
+    pub(crate) is_text: bool,
+    pub(crate) key: Option<Key>,
+    /// Length of the header in bytes.
+    pub(crate) start: usize,
+    /// Length of the payload in bytes.
+    pub(crate) len: usize,
+}
+
+impl Plain {
+    /// Reads such a header from the front of `input`. `None` says only that [`Header::parse`] is to be asked, which knows
+    /// all kinds of frames, and what is wrong with them.
+    #[inline]
+    pub(crate) fn parse(input: &[u8], role: Role) -> Option<Self> {
+        let (is_text, second, rest) = match input {
+            [0x81, second, rest @ ..] => (true, *second, rest),
+            [0x82, second, rest @ ..] => (false, *second, rest),
+            _ => return None,
+        };
+        let (len, start, rest) = match (second & LENGTH, rest) {
+            (len @ 0..=125, rest) => (usize::from(len), 2usize, rest),
+            (126, [high, low, rest @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 4, rest),
+            _ => return None,
+        };
+        if start == 4 && len <= 125 {
+            return None;
+        }
+        match (role, second & MASKED != 0, rest) {
+            (Role::Server, true, [a, b, c, d, ..]) => {
+                Some(Self { is_text, key: Some([*a, *b, *c, *d]), start: start.saturating_add(4), len })
+            }
+            (Role::Client, false, _) => Some(Self { is_text, key: None, start, len }),
+            _ => None,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Bytes to frames, however they are cut (§5.2).
 
-use super::ProtocolError;
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
-use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
+use super::header::{Header, MAX_HEADER, OpCode, Plain, Reserved, Rules};
 use super::mask;
 use super::spare;
 use super::utf8::Utf8;
+use super::{ProtocolError, Role};
 
 /// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
 #[derive(Debug, Default)]
@@ -86,6 +86,30 @@ impl Incoming {
         self.go_on(Partial { header, received: 0, content }, input)
     }
 
+    /// Takes the next frame out of `input` if it is a [plain](Plain) one of up to `most` bytes, and all there; `None` says
+    /// only that [`next`](Self::next) is to be asked.
+    #[inline]
+    pub(crate) fn next_plain(
+        &self,
+        input: &mut &mut [u8],
+        role: Role,
+        most: usize,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        let Some(plain) = Plain::parse(input, role).filter(|plain| {
+            self.0.is_none() && plain.len <= most && plain.len <= input.len().saturating_sub(plain.start)
+        }) else {
+            return Ok(None);
+        };
+        take_front(input, plain.start);
+        let bytes = take_front(input, plain.len);
+        if let Some(key) = plain.key {
+            mask::apply(key, 0, bytes);
+        }
+        let (opcode, payload) =
+            if plain.is_text { (OpCode::Text, text(bytes)?) } else { (OpCode::Binary, binary(bytes)) };
+        Ok(Some(Frame::new(true, opcode, payload)))
+    }
+
     /// How much of the payload in progress is still to come, in bytes.
     #[inline]
     pub(crate) fn missing(&self) -> u64 {
@@ -143,18 +167,27 @@ fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Resu
         mask::apply(key, 0, bytes);
     }
     let payload = match content {
-        Content::Text(..) => {
-            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-            Payload::text(spare::copy_text(text))
-        }
+        Content::Text(..) => text(bytes)?,
         // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
         Content::Fragment(_, mut utf8) => {
             utf8.feed(bytes, |_| {})?;
-            Payload::Bytes(spare::copy(bytes))
+            binary(bytes)
         }
-        Content::Bytes(_) | Content::Skipped => Payload::Bytes(spare::copy(bytes)),
+        Content::Bytes(_) | Content::Skipped => binary(bytes),
     };
     Ok(Frame::with_header(header, payload))
+}
+
+/// The payload of a whole text message: §8.1: one that is not UTF-8 fails the connection.
+#[inline]
+fn text(bytes: &[u8]) -> Result<Payload, ProtocolError> {
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
+    Ok(Payload::text(spare::copy_text(text)))
+}
+
+#[inline]
+fn binary(bytes: &[u8]) -> Payload {
+    Payload::Bytes(spare::copy(bytes))
 }
 
 /// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the

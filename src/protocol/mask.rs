@@ -28,7 +28,12 @@ pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
     for chunk in chunks {
         *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(repeated(key)) {
+    let word = u32::from_ne_bytes(key);
+    let (chunks, rest) = rest.as_chunks_mut::<4>();
+    for chunk in chunks {
+        *chunk = (u32::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }

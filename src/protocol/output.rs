@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::frame::{Frame, Payload, len64};
-use super::header::{Header, OpCode};
+use super::header::{Header, MAX_HEADER, OpCode};
 use super::{Role, mask, spare};
 
 /// Takes the bytes that are to be sent, in order.
@@ -36,15 +36,39 @@ impl Output for Vec<u8> {
 #[inline]
 pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: &mut O) {
     let len = frame.as_slice().len();
+    if len < O::KEEPS_FROM && (len <= fragment_size || frame.is_control()) {
+        return write_whole(frame, role, out);
+    }
     let pieces = Pieces { len, size: if frame.is_control() { usize::MAX } else { fragment_size.max(1) } };
     let first = Header { key: None, ..frame.header() };
     if len >= O::KEEPS_FROM {
         write_kept(&first, frame.into_payload(), role, pieces, out);
     } else {
         write_copied(&first, frame.as_slice(), role, pieces, out);
-        if let Some(buffer) = frame.into_buffer() {
-            spare::give(buffer);
-        }
+        recycle(frame);
+    }
+}
+
+/// Writes a frame that is copied, and not cut, as nearly all are.
+#[inline]
+fn write_whole<O: Output>(frame: Frame, role: Role, out: &mut O) {
+    let key = (role == Role::Client).then(mask::fresh_key);
+    let header = Header { key, ..frame.header() };
+    let out = out.buffer();
+    out.reserve(frame.as_slice().len().saturating_add(MAX_HEADER));
+    header.encode(out);
+    let start = out.len();
+    out.extend_from_slice(frame.as_slice());
+    if let (Some(key), Some(copy)) = (key, out.get_mut(start..)) {
+        mask::apply(key, 0, copy);
+    }
+    recycle(frame);
+}
+
+#[inline]
+fn recycle(frame: Frame) {
+    if let Some(buffer) = frame.into_buffer() {
+        spare::give(buffer);
     }
 }
 

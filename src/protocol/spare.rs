@@ -28,6 +28,7 @@ struct Spare {
 }
 
 /// Returns a copy of `bytes`, in a buffer that is at most a quarter too large.
+#[inline]
 pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
     let Some(mut buffer) = take(bytes.len()) else { return bytes.to_vec() };
     buffer.extend_from_slice(bytes);
@@ -35,6 +36,7 @@ pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a copy of `text`, as [`copy`] does it.
+#[inline]
 pub(crate) fn copy_text(text: &str) -> String {
     // An empty buffer is text.
     let buffer = take(text.len()).and_then(|buffer| String::from_utf8(buffer).ok());
@@ -44,10 +46,12 @@ pub(crate) fn copy_text(text: &str) -> String {
 }
 
 /// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large.
+#[inline]
 pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
-    if !(MIN..=MAX_BYTES).contains(&len) {
-        return None;
-    }
+    if (MIN..=MAX_BYTES).contains(&len) { take_kept(len) } else { None }
+}
+
+fn take_kept(len: usize) -> Option<Vec<u8>> {
     with(|spare| {
         let most = len.saturating_add(len / 4);
         let mut newest = spare.buffers.iter().enumerate().rev().take(MAX_LOOKS);
@@ -60,11 +64,15 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
 }
 
 /// Keeps a buffer that is not needed any more, rather than the oldest ones where there is no room for all.
-pub(crate) fn give(mut buffer: Vec<u8>) {
-    let capacity = buffer.capacity();
-    if !(MIN..=MAX_BYTES).contains(&capacity) {
-        return;
+#[inline]
+pub(crate) fn give(buffer: Vec<u8>) {
+    if (MIN..=MAX_BYTES).contains(&buffer.capacity()) {
+        keep(buffer);
     }
+}
+
+fn keep(mut buffer: Vec<u8>) {
+    let capacity = buffer.capacity();
     with(|spare| {
         while spare.buffers.len() >= MAX_COUNT || spare.bytes.saturating_add(capacity) > MAX_BYTES {
             let Some(oldest) = spare.buffers.pop_front() else { break };

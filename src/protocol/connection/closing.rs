@@ -158,6 +158,12 @@ impl Connection {
     }
 
     /// §7.1.7, *Fail the WebSocket Connection*.
+    #[cold]
+    pub(super) fn failed(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
+        self.fail(err, now, out);
+        err
+    }
+
     pub(super) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.drop_message();
         match self.phase {

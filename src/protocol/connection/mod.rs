@@ -173,7 +173,25 @@ impl Connection {
     /// The rule that the peer broke. The connection is failed by then (§7.1.7): what is to be sent is in `out`, and
     /// everything that still comes is discarded. With [`Answers::Manual`] the front end owes the Close frame, which
     /// [`Connection::failure`] makes.
+    #[inline]
     pub fn receive(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        if self.answers == Answers::Manual
+            && self.is_between_messages()
+            && let Some(frame) = self.next_plain(input).map_err(|err| self.failed(err, now, out))?
+        {
+            self.heard = now;
+            return Ok(Some(Event::Frame(frame)));
+        }
+        self.receive_any(input, now, out)
+    }
+
+    /// Does what [`receive`](Self::receive) does, whatever comes.
+    fn receive_any(
         &mut self,
         input: &mut &mut [u8],
         now: Instant,
@@ -191,7 +209,7 @@ impl Connection {
                 Ok(None)
             }
         };
-        received.inspect_err(|err| self.fail(*err, now, out))
+        received.map_err(|err| self.failed(err, now, out))
     }
 
     /// Takes bytes as [`receive`](Self::receive) does, up to the next frame, whoever sends the answers. It is to be handed
@@ -220,7 +238,7 @@ impl Connection {
                 Ok(None)
             }
         };
-        received.inspect_err(|err| self.fail(*err, now, out))
+        received.map_err(|err| self.failed(err, now, out))
     }
 
     /// Changes who sends the frames that answer the peer; at first it is who [`Config::answers`] says.
@@ -233,7 +251,22 @@ impl Connection {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    #[inline]
     pub fn accept(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let is_message = matches!(frame.opcode(), OpCode::Text | OpCode::Binary) && frame.is_final();
+        if is_message && self.is_between_messages() {
+            let message = whole_message(frame).map_err(|err| self.failed(err, now, out))?;
+            return Ok(Some(Event::Message(message)));
+        }
+        self.accept_any(frame, now, out)
+    }
+
+    fn accept_any(
         &mut self,
         frame: Frame,
         now: Instant,
@@ -244,7 +277,7 @@ impl Connection {
             Phase::CloseSent if counts_after_close(&frame) => self.take_frame(frame, now, out),
             _ => Ok(None),
         };
-        accepted.inspect_err(|err| self.fail(*err, now, out))
+        accepted.map_err(|err| self.failed(err, now, out))
     }
 
     #[inline]
@@ -269,12 +302,35 @@ impl Connection {
     /// The next frame that anyone is to hear of.
     #[inline]
     fn next_counting_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+        if self.is_between_messages()
+            && let Some(frame) = self.next_plain(input)?
+        {
+            return Ok(Some(frame));
+        }
         while let Some(frame) = self.next_frame(input)? {
             if !matches!(self.phase, Phase::CloseSent) || counts_after_close(&frame) {
                 return Ok(Some(frame));
             }
         }
         Ok(None)
+    }
+
+    /// The next frame, if it is a message as most are; `None` says nothing.
+    #[inline]
+    fn next_plain(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+        let most = self.config.max_frame_size.min(self.config.max_message_size);
+        self.incoming.next_plain(input, self.role, most)
+    }
+
+    /// Whether the connection is open, no extension has been agreed on, and no message is in progress, so that a message
+    /// in a single frame is complete in itself.
+    #[inline]
+    fn is_between_messages(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+            && self.reserved == Reserved::None
+            && self.codec.is_none()
+            && !self.in_message
+            && self.message.is_none()
     }
 
     #[inline]

@@ -84,6 +84,7 @@ impl Connection {
     ///
     /// [`ProtocolError::NotOpen`] unless [`can_send`](Self::can_send) says that the frame may be sent,
     /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids. Nothing is written then.
+    #[inline]
     pub fn send_frame<O: Output>(
         &mut self,
         frame: Frame,
