@@ -9,13 +9,26 @@ use crate::sender::{Batch, Command, Signal, Target};
 use crate::settings::Overflow;
 use crate::util::Token;
 
-use super::context::Name;
+use super::context::{Context, Name};
+use super::dial::Dial;
 
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
     pub(super) fn obey_all(&mut self, batch: &mut Batch) {
+        let mut broadcasts = batch.iter().filter(|command| command.is_broadcast()).count();
         let mut commands = batch.drain(..).peekable();
-        while let Some(Command { target, signal }) = commands.next() {
+        while let Some(command) = commands.next() {
+            let Command { target, signal } = match into_broadcast(command) {
+                Ok(frame) => {
+                    let more = std::iter::from_fn(|| commands.next_if(Command::is_broadcast));
+                    let more = more.filter_map(|command| into_broadcast(command).ok());
+                    let frames: Vec<Frame> = std::iter::once(frame).chain(more).collect();
+                    broadcasts -= frames.len();
+                    self.broadcast(&frames, broadcasts == 0);
+                    continue;
+                }
+                Err(command) => command,
+            };
             let name = match target {
                 Target::One { slot, id } => Some(Name { slot, id }),
                 Target::All => None,
@@ -65,37 +78,23 @@ impl<F: Factory> Reactor<F> {
     }
 
     fn tell_all(&mut self, signal: Signal) {
-        match signal {
-            Signal::Message(message) => self.broadcast(&Frame::shared(message)),
-            Signal::Frame(frame) => self.broadcast(&frame),
-            signal => {
-                let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
-                for name in names {
-                    if let Some(signal) = signal.for_another() {
-                        self.tell(signal, name);
-                        self.settle(name);
-                    }
-                }
+        let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
+        for name in names {
+            if let Some(signal) = signal.for_another() {
+                self.tell(signal, name);
+                self.settle(name);
             }
         }
     }
 
-    fn broadcast(&mut self, frame: &Frame) {
+    /// Sends frames to everyone, all of them to one after the other. The last ones of a turn go out at once, so that the
+    /// memory in which they are joined serves for the next connection while the processor has it at hand.
+    fn broadcast(&mut self, frames: &[Frame], are_last: bool) {
         for (_, entry) in &mut self.entries {
             match entry {
-                Entry::Connected(connection) => connection.on_broadcast(frame, &mut self.cx),
+                Entry::Connected(connection) => connection.on_broadcast(frames, are_last, &mut self.cx),
                 Entry::Dialing(dial) => {
-                    let len = frame.as_slice().len();
-                    if self.cx.hub.has_room(dial.name.slot, len) {
-                        if let Some(gauge) = self.cx.hub.gauge(dial.name.slot) {
-                            gauge.add_local(len);
-                        }
-                        dial.early.push(Signal::Frame(Box::new(frame.clone())));
-                    } else if self.cx.hub.overflow() == Overflow::Fail {
-                        let target = Target::One { slot: dial.name.slot, id: dial.name.id };
-                        // On the loop's own thread the queue takes everything.
-                        let _ = self.cx.hub.push(Command { target, signal: Signal::Overflow });
-                    }
+                    frames.iter().for_each(|frame| send_early(dial, frame, &self.cx));
                 }
                 Entry::Changing => {}
             }
@@ -147,5 +146,29 @@ impl<F: Factory> Reactor<F> {
         let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
         let result = dial.call(&mut self.cx, |handler| handler.on_timeout(token));
         self.after_dial_callback(name, result.unwrap_or(Ok(())));
+    }
+}
+
+/// What a command sends to everyone, if it does.
+fn into_broadcast(command: Command) -> Result<Frame, Command> {
+    match command {
+        Command { target: Target::All, signal: Signal::Message(message) } => Ok(Frame::shared(message)),
+        Command { target: Target::All, signal: Signal::Frame(frame) } => Ok(*frame),
+        command => Err(command),
+    }
+}
+
+/// Keeps a frame that everyone gets for a connection that is yet to be made, if there is room for it.
+fn send_early<H>(dial: &mut Dial<H>, frame: &Frame, cx: &Context) {
+    let len = frame.as_slice().len();
+    if cx.hub.has_room(dial.name.slot, len) {
+        if let Some(gauge) = cx.hub.gauge(dial.name.slot) {
+            gauge.add_local(len);
+        }
+        dial.early.push(Signal::Frame(Box::new(frame.clone())));
+    } else if cx.hub.overflow() == Overflow::Fail {
+        let target = Target::One { slot: dial.name.slot, id: dial.name.id };
+        // On the loop's own thread the queue takes everything.
+        let _ = cx.hub.push(Command { target, signal: Signal::Overflow });
     }
 }

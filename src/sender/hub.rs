@@ -64,6 +64,13 @@ pub(crate) enum Signal {
     Resume,
 }
 
+impl Command {
+    /// Whether it sends something to everyone.
+    pub(crate) fn is_broadcast(&self) -> bool {
+        self.target == Target::All && matches!(self.signal, Signal::Message(_) | Signal::Frame(_))
+    }
+}
+
 impl Signal {
     /// The same signal for one more connection, of those that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {

@@ -23,22 +23,36 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Sends a frame that all connections get, if there is room for it.
-    pub(in crate::reactor) fn on_broadcast(&mut self, frame: &Frame, cx: &mut Context) {
+    /// Sends frames that all connections get, as far as there is room for them, and hands them to the system if asked to.
+    pub(in crate::reactor) fn on_broadcast(&mut self, frames: &[Frame], flushes: bool, cx: &mut Context) {
+        for frame in frames {
+            self.send_shared(frame, cx);
+        }
+        let has_output = self.output.as_ref().is_some_and(|output| !output.is_empty());
+        if flushes && has_output && !self.flags.is_blocked {
+            self.flush(cx);
+        } else {
+            self.settle(cx);
+        }
+    }
+
+    fn send_shared(&mut self, frame: &Frame, cx: &mut Context) {
         let len = frame.as_slice().len();
         if !cx.hub.has_room(self.name.slot, len) {
             if cx.hub.overflow() == Overflow::Fail {
                 self.overflow(cx);
             }
-        } else if self.is_opening() {
-            if let Some(gauge) = cx.hub.gauge(self.name.slot) {
-                gauge.add_local(len);
-            }
+            return;
+        }
+        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+            gauge.add_local(len);
+        }
+        if self.is_opening() {
             self.early.get_or_insert_default().signals.push(Signal::Frame(Box::new(frame.clone())));
         } else {
+            self.gauged += len;
             self.send_frame(frame.clone(), cx);
         }
-        self.settle(cx);
     }
 
     pub(super) fn obey(&mut self, signal: Signal, cx: &mut Context) {
