@@ -31,16 +31,21 @@ pub(super) struct Listener {
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpListener),
+    /// With its address, if every connection has the same one.
+    Tcp(TcpListener, Option<SocketAddr>),
     /// With the path that is removed in the end, if the loop has made it.
     #[cfg(unix)]
     Unix(UnixListener, PathBuf),
 }
 
+/// The address of the other end, and that of this one.
+pub(super) type Addresses = (SocketAddr, SocketAddr);
+
 /// What an attempt to accept has brought.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Socket(Socket),
+    /// Somebody, with the addresses of the other end and of this one, if they are known already.
+    Socket(Socket, Option<Addresses>),
     /// Nobody is waiting.
     Nobody,
     /// One has gone before it was accepted.
@@ -51,7 +56,8 @@ pub(super) enum Accepted {
 
 impl Listener {
     pub(super) fn tcp(listener: TcpListener) -> Self {
-        Self { kind: Kind::Tcp(listener), is_ready: false, has_complained: false }
+        let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
+        Self { kind: Kind::Tcp(listener, address), is_ready: false, has_complained: false }
     }
 
     #[cfg(unix)]
@@ -61,7 +67,7 @@ impl Listener {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.kind {
-            Kind::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            Kind::Tcp(listener, _) => listener.register(registry, token, Interest::READABLE),
             #[cfg(unix)]
             Kind::Unix(listener, _) => listener.register(registry, token, Interest::READABLE),
         }
@@ -69,7 +75,7 @@ impl Listener {
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match &self.kind {
-            Kind::Tcp(listener) => listener.local_addr().ok(),
+            Kind::Tcp(listener, _) => listener.local_addr().ok(),
             #[cfg(unix)]
             Kind::Unix(..) => None,
         }
@@ -78,12 +84,14 @@ impl Listener {
     /// Accepts one connection.
     pub(super) fn accept(&mut self) -> Accepted {
         let accepted = match &self.kind {
-            Kind::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::Tcp(stream)),
+            Kind::Tcp(listener, local) => listener
+                .accept()
+                .map(|(stream, peer)| (Socket::Tcp(stream), local.map(|local| (peer, local)))),
             #[cfg(unix)]
-            Kind::Unix(listener, _) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
+            Kind::Unix(listener, _) => listener.accept().map(|(stream, _)| (Socket::Unix(stream), None)),
         };
         match accepted {
-            Ok(socket) => Accepted::Socket(socket),
+            Ok((socket, addresses)) => Accepted::Socket(socket, addresses),
             Err(err) => self.not_accepted(&err),
         }
     }

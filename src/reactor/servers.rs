@@ -9,7 +9,7 @@ use mio::Token;
 
 use super::connection::Connection;
 use super::context::{Alarm, AlarmKind, Name};
-use super::listener::{ACCEPT_BUDGET, Accepted};
+use super::listener::{ACCEPT_BUDGET, Accepted, Addresses};
 use super::socket::Socket;
 use super::timers::Owned;
 use super::{Entry, Life, Reactor, index};
@@ -39,7 +39,7 @@ impl<F: Factory> Reactor<F> {
         for _ in 0..ACCEPT_BUDGET {
             let Some(listener) = self.listeners.get_mut(at) else { return };
             match listener.accept() {
-                Accepted::Socket(socket) => self.welcome(socket),
+                Accepted::Socket(socket, addresses) => self.welcome(socket, addresses),
                 Accepted::Gone => {}
                 Accepted::Nobody => {
                     listener.is_ready = false;
@@ -72,7 +72,7 @@ impl<F: Factory> Reactor<F> {
             return;
         }
         match Socket::from_std(stream) {
-            Ok(socket) => self.welcome(socket),
+            Ok(socket) => self.welcome(socket, None),
             Err(err) => self.not_welcome(&err),
         }
     }
@@ -113,7 +113,7 @@ impl<F: Factory> Reactor<F> {
     }
 
     /// A new connection: it gets a slot and a handler, or is told that there is no room.
-    fn welcome(&mut self, mut socket: Socket) {
+    fn welcome(&mut self, mut socket: Socket, addresses: Option<Addresses>) {
         let has_room = self.has_room();
         if !has_room && self.turned_away >= MAX_TURNED_AWAY {
             return debug!("a connection is dropped: there is no room, not even to say so");
@@ -143,7 +143,7 @@ impl<F: Factory> Reactor<F> {
         }
         let protocol = protocol::Connection::server(Arc::clone(&self.cx.config), self.cx.now);
         let mut connection = Connection::new(name, socket, protocol, handler, None, Owned::default());
-        connection.settle(&mut self.cx);
+        connection.begin_as_server(addresses, &mut self.cx);
         if !has_room {
             warn!("a connection is turned away: there are {} already", self.cx.settings.max_connections);
             connection.turn_away(&mut self.cx);

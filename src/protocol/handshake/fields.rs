@@ -78,7 +78,9 @@ pub(super) fn elements<'h>(headers: &'h Headers, name: &str) -> impl Iterator<It
 
 /// Returns whether a list contains a token, without regard to case.
 pub(super) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
-    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    let is_it = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
+    // Nearly always it stands alone.
+    all(headers, name).any(|list| is_it(list) || split(list).any(is_it))
 }
 
 /// Adds an element to the end of a list, in a new field if there is none yet.
@@ -160,8 +162,9 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
+#[inline]
 pub(super) fn is_text_byte(byte: u8) -> bool {
-    byte == b'\t' || !byte.is_ascii_control()
+    matches!(byte, b' '..=b'~' | 0x80.. | b'\t')
 }
 
 #[cfg(test)]

@@ -66,19 +66,25 @@ impl HeadBuffer {
 
     /// Takes bytes, and returns how many of them belong to the head and whether it is complete.
     pub(super) fn feed(&mut self, input: &[u8], config: &Config) -> Result<(usize, bool), ProtocolError> {
-        let mut rest = input;
+        let room = config.max_head_size.saturating_sub(self.seen);
+        let (mut rest, beyond) = input.split_at(room.min(input.len()));
+        self.bytes.reserve(rest.len());
         loop {
             let (length, ended) = self.scan_line(rest, config)?;
+            self.seen = self.seen.saturating_add(length);
             let Some((line, others)) = rest.split_at_checked(length) else { break };
             self.bytes.extend_from_slice(line);
             rest = others;
             match ended {
                 None => break,
-                Some(Ended::Head) => return Ok((input.len().saturating_sub(rest.len()), true)),
+                Some(Ended::Head) => {
+                    let left = rest.len().saturating_add(beyond.len());
+                    return Ok((input.len().saturating_sub(left), true));
+                }
                 Some(Ended::Line) => self.end_line(config)?,
             }
         }
-        Ok((input.len(), false))
+        if beyond.is_empty() { Ok((input.len(), false)) } else { Err(ProtocolError::HeadTooLarge) }
     }
 
     /// Returns the bytes collected so far: the head with its empty line, once it is complete.
@@ -94,31 +100,29 @@ impl HeadBuffer {
 
     /// Looks at bytes up to the end of the line, and returns how many it has seen and what ended there.
     fn scan_line(&mut self, bytes: &[u8], config: &Config) -> Result<(usize, Option<Ended>), ProtocolError> {
-        for (at, byte) in bytes.iter().enumerate() {
-            if let Some(ended) = self.step(*byte, config)? {
-                return Ok((at.saturating_add(1), Some(ended)));
+        let mut rest = bytes;
+        loop {
+            if !self.after_cr {
+                let length = rest.iter().position(|byte| !fields::is_text_byte(*byte)).unwrap_or(rest.len());
+                let (text, others) = rest.split_at(length);
+                self.text(text, config)?;
+                rest = others;
             }
+            rest = match (self.after_cr, rest) {
+                (_, []) => return Ok((bytes.len(), None)),
+                (false, [b'\r', others @ ..]) => {
+                    self.after_cr = true;
+                    others
+                }
+                (true, [b'\n', others @ ..]) => {
+                    if let Some(ended) = self.line_break()? {
+                        return Ok((bytes.len().saturating_sub(others.len()), Some(ended)));
+                    }
+                    others
+                }
+                _ => return Err(ProtocolError::MalformedHead),
+            };
         }
-        Ok((bytes.len(), None))
-    }
-
-    fn step(&mut self, byte: u8, config: &Config) -> Result<Option<Ended>, ProtocolError> {
-        self.seen = self.seen.saturating_add(1);
-        if self.seen > config.max_head_size {
-            return Err(ProtocolError::HeadTooLarge);
-        }
-        if self.after_cr != (byte == b'\n') {
-            return Err(ProtocolError::MalformedHead);
-        }
-        match byte {
-            b'\r' => self.after_cr = true,
-            b'\n' => return self.line_break(),
-            // Neither a name nor a method nor a version begins with anything else: no folded line, no TLS hello.
-            _ if self.line == 0 && !fields::is_token_byte(byte) => return Err(ProtocolError::MalformedHead),
-            _ if !fields::is_text_byte(byte) => return Err(ProtocolError::MalformedHead),
-            _ => self.text(byte, config)?,
-        }
-        Ok(None)
     }
 
     fn line_break(&mut self) -> Result<Option<Ended>, ProtocolError> {
@@ -132,15 +136,22 @@ impl HeadBuffer {
         }
     }
 
-    fn text(&mut self, byte: u8, config: &Config) -> Result<(), ProtocolError> {
-        self.line = self.line.saturating_add(1);
-        if self.lines > 0 || self.kind == Kind::Response {
-            return Ok(());
+    /// Takes bytes of a line.
+    fn text(&mut self, text: &[u8], config: &Config) -> Result<(), ProtocolError> {
+        let Some(first) = text.first() else { return Ok(()) };
+        // Neither a name nor a method nor a version begins with anything else: no folded line, no TLS hello.
+        if self.line == 0 && !fields::is_token_byte(*first) {
+            return Err(ProtocolError::MalformedHead);
         }
-        if byte == b' ' {
-            self.spaces = self.spaces.saturating_add(1);
-        } else if self.spaces == 1 {
-            self.target = self.target.saturating_add(1);
+        self.line = self.line.saturating_add(text.len());
+        if self.lines == 0 && self.kind == Kind::Request {
+            for byte in text {
+                if *byte == b' ' {
+                    self.spaces = self.spaces.saturating_add(1);
+                } else if self.spaces == 1 {
+                    self.target = self.target.saturating_add(1);
+                }
+            }
         }
         if self.target > config.max_target_size { Err(ProtocolError::TargetTooLong) } else { Ok(()) }
     }
@@ -194,7 +205,7 @@ mod tests {
         for (at, byte) in bytes.iter().enumerate() {
             let (complete, _) = push(&mut head, &[*byte], &Config::default()).unwrap();
             assert_eq!(complete, at + 1 == bytes.len());
-            // `seen` counts the steps of the scanner.
+            // `seen` counts the bytes that the scanner has looked at.
             assert_eq!(head.seen, at + 1);
         }
         assert_eq!(head.bytes(), bytes);

@@ -33,13 +33,17 @@ pub(super) struct StatusLine<'h> {
 
 /// Splits a complete head, its empty line included, into the first line and the fields.
 pub(super) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
+    let line_feeds = head.iter().filter(|byte| **byte == b'\n').count();
+    let is_line_break = |(first, second): (&u8, &u8)| (*first == b'\r') & (*second == b'\n');
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    let line_breaks: usize = pairs.map(|pair| usize::from(is_line_break(pair))).sum();
     // httparse takes a lone LF for a line break; RFC 9112 §2.2 allows that, H8 does not.
-    if head.windows(2).any(|pair| matches!(pair, [before, b'\n'] if *before != b'\r')) {
+    if line_feeds != line_breaks {
         return Err(ProtocolError::MalformedHead);
     }
     let (line, fields) = split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
-    // One line feed for each field, and one for the empty line.
-    let count = fields.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
+    // One line break for the first line, one for each field, and one for the empty line.
+    let count = line_breaks.saturating_sub(2);
     if count > max_headers {
         return Err(ProtocolError::TooManyHeaders);
     }

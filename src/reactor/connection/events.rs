@@ -150,13 +150,17 @@ impl<H: Handler> Connection<H> {
     pub(super) fn on_open(&mut self, request: Request, response: Response, cx: &mut Context) {
         self.stage = Stage::Opened;
         self.show(Phase::Open, cx);
-        let (peer_addr, local_addr) = self.socket.addresses();
+        let early = self.early.take().map(|early| *early).unwrap_or_default();
+        let (peer_addr, local_addr) = match early.addresses {
+            Some((peer, local)) => (Some(peer), Some(local)),
+            None => self.socket.addresses(),
+        };
         let trusted_proxies = cx.settings.trusted_proxies;
         let encryption = self.socket.encryption();
         let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
         self.call_fallible(cx, |handler| handler.on_open(shake));
         // What was sent before goes out first; what `on_open` has sent is in the queue of the loop.
-        for signal in self.early.take().map(|early| early.signals).unwrap_or_default() {
+        for signal in early.signals {
             self.obey(signal, cx);
         }
     }

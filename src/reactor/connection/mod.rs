@@ -12,6 +12,7 @@ pub(super) use self::redirect::{Moved, Redirect};
 use log::debug;
 
 use super::context::{Alarm, AlarmKind, Context, Name};
+use super::listener::Addresses;
 use super::output::Output;
 use super::socket::Socket;
 use super::timers::{Key, Owned};
@@ -52,6 +53,8 @@ struct Early {
     signals: Vec<Signal>,
     /// Where a client may be sent by the server.
     redirect: Option<Redirect>,
+    /// What is known of a server's addresses.
+    addresses: Option<Addresses>,
 }
 
 /// How far the handler has been told.
@@ -122,9 +125,17 @@ impl<H: Handler> Connection<H> {
         self.flags.hears_writable = true;
     }
 
+    /// A client has come, from and to these addresses, if they are known already.
+    pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, cx: &mut Context) {
+        if addresses.is_some() {
+            self.early = Some(Box::new(Early { addresses, ..Early::default() }));
+        }
+        self.settle(cx);
+    }
+
     /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
     pub(super) fn begin_as_client(&mut self, signals: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
-        self.early = Some(Box::new(Early { signals, redirect: Some(redirect) }));
+        self.early = Some(Box::new(Early { signals, redirect: Some(redirect), addresses: None }));
         // The server may have spoken first, such as one that has no room: the event for that came to the dial.
         self.read_again(cx);
         self.settle(cx);
