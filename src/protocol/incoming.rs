@@ -3,7 +3,7 @@
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode, Plain, Reserved, Rules};
-use super::mask;
+use super::mask::{self, Key};
 use super::spare;
 use super::utf8::Utf8;
 use super::{ProtocolError, Role};
@@ -102,11 +102,10 @@ impl Incoming {
         };
         take_front(input, plain.start);
         let bytes = take_front(input, plain.len);
-        if let Some(key) = plain.key {
-            mask::apply(key, 0, bytes);
-        }
-        let (opcode, payload) =
-            if plain.is_text { (OpCode::Text, text(bytes)?) } else { (OpCode::Binary, binary(bytes)) };
+        let (opcode, payload) = match plain.is_text {
+            true => (OpCode::Text, text(bytes, plain.key)?),
+            false => (OpCode::Binary, Payload::Bytes(unmasked_copy(bytes, plain.key))),
+        };
         Ok(Some(Frame::new(true, opcode, payload)))
     }
 
@@ -159,35 +158,46 @@ impl Incoming {
     }
 }
 
-/// A frame that lies in the input as a whole: unmasked there, and taken out with one copy.
+/// A frame that lies in the input as a whole: unmasked and taken out.
 #[inline]
 fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
-    if let Some(key) = header.key {
-        mask::apply(key, 0, bytes);
-    }
     let payload = match content {
-        Content::Text(..) => text(bytes)?,
+        Content::Text(..) => text(bytes, header.key)?,
         // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
         Content::Fragment(_, mut utf8) => {
-            utf8.feed(bytes, |_| {})?;
-            binary(bytes)
+            let payload = unmasked_copy(bytes, header.key);
+            utf8.feed(&payload, |_| {})?;
+            Payload::Bytes(payload)
         }
-        Content::Bytes(_) | Content::Skipped => binary(bytes),
+        Content::Bytes(_) | Content::Skipped => Payload::Bytes(unmasked_copy(bytes, header.key)),
     };
     Ok(Frame::with_header(header, payload))
 }
 
-/// The payload of a whole text message: §8.1: one that is not UTF-8 fails the connection.
+/// The payload of a whole text message. §8.1: one that is not UTF-8 fails the connection.
 #[inline]
-fn text(bytes: &[u8]) -> Result<Payload, ProtocolError> {
+fn text(bytes: &mut [u8], key: Option<Key>) -> Result<Payload, ProtocolError> {
+    // Unmasked in place: a text may be copied as such only once it is known to be one.
+    if let Some(key) = key {
+        mask::apply(key, 0, bytes);
+    }
     let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
     Ok(Payload::text(spare::copy_text(text)))
 }
 
+/// Copies and unmasks a payload, block by block, so that each is still in the fastest cache when it is unmasked.
 #[inline]
-fn binary(bytes: &[u8]) -> Payload {
-    Payload::Bytes(spare::copy(bytes))
+fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
+    const BLOCK: usize = 4 * 1024;
+    let Some(key) = key else { return spare::copy(bytes) };
+    let mut copy = spare::take(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
+    for block in bytes.chunks(BLOCK) {
+        let start = copy.len();
+        copy.extend_from_slice(block);
+        mask::apply(key, 0, copy.get_mut(start..).unwrap_or_default());
+    }
+    copy
 }
 
 /// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the
@@ -239,9 +249,20 @@ impl Partial {
         }
     }
 
-    /// Grows with what has come, by half at least, and never beyond the length of the payload.
+    /// Grows with what has come, by half at least, and never beyond the length of the payload. A spare buffer for all of it
+    /// takes no memory that is not taken already.
     fn make_room(&mut self, piece: usize) {
         let total = usize::try_from(self.header.len).unwrap_or(usize::MAX);
+        if let Content::Fragment(bytes, _) | Content::Bytes(bytes) = &mut self.content
+            && bytes.capacity() == 0
+        {
+            *bytes = spare::take(total).unwrap_or_default();
+        }
+        if let Content::Text(text, _) = &mut self.content
+            && text.capacity() == 0
+        {
+            *text = spare::take_text(total).unwrap_or_default();
+        }
         let more = |len: usize, capacity: usize| {
             let needed = len.saturating_add(piece);
             let wanted = needed.max(capacity.saturating_mul(2)).min(total);

@@ -22,16 +22,11 @@ pub type Key = [u8; 4];
 #[inline]
 pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
     let key = rotated(key, offset);
-    // Sixteen bytes at once, which compilers turn into vector instructions.
-    let wide = u128::from_ne_bytes(repeated(key));
-    let (chunks, rest) = bytes.as_chunks_mut::<16>();
-    for chunk in chunks {
-        *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
-    }
+    // Compilers turn this into vector instructions, and have little to do for the short messages that most are.
     let word = u32::from_ne_bytes(key);
-    let (chunks, rest) = rest.as_chunks_mut::<4>();
-    for chunk in chunks {
-        *chunk = (u32::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+    let (words, rest) = bytes.as_chunks_mut::<4>();
+    for bytes in words {
+        *bytes = (u32::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
@@ -54,11 +49,6 @@ fn rotated(key: Key, offset: u64) -> Key {
         2 => [c, d, a, b],
         _ => [d, a, b, c],
     }
-}
-
-#[inline]
-fn repeated([a, b, c, d]: Key) -> [u8; 16] {
-    [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]
 }
 
 #[cfg(test)]

@@ -38,11 +38,15 @@ pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
 /// Returns a copy of `text`, as [`copy`] does it.
 #[inline]
 pub(crate) fn copy_text(text: &str) -> String {
-    // An empty buffer is text.
-    let buffer = take(text.len()).and_then(|buffer| String::from_utf8(buffer).ok());
-    let Some(mut copy) = buffer else { return text.to_owned() };
+    let Some(mut copy) = take_text(text.len()) else { return text.to_owned() };
     copy.push_str(text);
     copy
+}
+
+/// Returns an empty buffer for text, as [`take`] does it.
+pub(crate) fn take_text(len: usize) -> Option<String> {
+    // An empty buffer is text.
+    take(len).and_then(|buffer| String::from_utf8(buffer).ok())
 }
 
 /// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large.

@@ -16,18 +16,15 @@ impl Utf8 {
     /// An error comes with the first byte after which no continuation could make the text valid.
     pub(crate) fn feed(&mut self, piece: &[u8], mut sink: impl FnMut(&str)) -> Result<(), ProtocolError> {
         let rest = self.complete_pending(piece, &mut sink)?;
-        match simdutf8::compat::from_utf8(rest) {
-            Ok(text) => sink(text),
-            Err(err) if err.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
-            Err(err) => {
-                let (whole, begun) = rest.split_at_checked(err.valid_up_to()).unwrap_or((rest, &[]));
-                sink(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
-                for byte in begun {
-                    self.hold(*byte);
-                }
-            }
+        let (whole, begun) = split_begun(rest);
+        sink(simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::InvalidUtf8)?);
+        for byte in begun {
+            self.hold(*byte);
         }
-        Ok(())
+        match std::str::from_utf8(begun) {
+            Err(err) if err.error_len().is_some() => Err(ProtocolError::InvalidUtf8),
+            _ => Ok(()),
+        }
     }
 
     /// Says whether the text may end here: it may not within a character.
@@ -66,6 +63,22 @@ impl Utf8 {
 
     fn held(&self) -> &[u8] {
         self.pending.get(..usize::from(self.len)).unwrap_or(&self.pending)
+    }
+}
+
+/// Cuts before the character that is begun at the end and wants more bytes, if there is one.
+fn split_begun(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let last = bytes.iter().rev().take(3);
+    let begun = last.zip(1..).find_map(|(byte, len)| match byte {
+        0x80..=0xbf => None,
+        0xc0..=0xdf => Some((2, len)),
+        0xe0..=0xef => Some((3, len)),
+        0xf0.. => Some((4, len)),
+        _ => Some((1, len)),
+    });
+    match begun {
+        Some((width, len)) if len < width => bytes.split_at(bytes.len().saturating_sub(len)),
+        _ => (bytes, &[]),
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Context {
     pool: Vec<Box<Output>>,
     /// Connections that have output, or are about to end.
     pub(super) dirty: Vec<u32>,
+    /// About how many bytes of output they have.
+    pub(super) unflushed: usize,
     /// Connections that may have more to read than their share of one turn.
     pub(super) ready: Vec<u32>,
     /// Connections that have ended.
@@ -81,6 +83,7 @@ impl Context {
             epoch: now,
             pool: Vec::new(),
             dirty: Vec::new(),
+            unflushed: 0,
             ready: Vec::new(),
             dead: Vec::new(),
             failure: None,

@@ -59,11 +59,11 @@ const COMMAND_BUDGET: usize = 256;
 /// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
 const LOCAL_ROUNDS: usize = 4;
 
-/// How many connections may wait to be flushed while events are dispatched, and how many commands of this thread may
-/// wait to be obeyed, with how many bytes to send: what the processor's cache holds.
+/// How many connections may wait to be flushed while events are dispatched, how many commands of this thread may wait to
+/// be obeyed, and how many bytes to be sent: what the processor's cache holds.
 const MAX_DIRTY: usize = 64;
 const MAX_LOCAL: usize = 64;
-const MAX_LOCAL_BYTES: usize = 128 * 1024;
+const MAX_WAITING_BYTES: usize = 128 * 1024;
 
 /// The most commands for which room is kept.
 const MAX_KEPT_COMMANDS: usize = 1024;
@@ -242,7 +242,8 @@ impl<F: Factory> Reactor<F> {
     /// buffer each, and be cold when their turn comes.
     fn make_room(&mut self) {
         let (commands, bytes) = self.cx.hub.local_load();
-        if self.cx.dirty.len() >= MAX_DIRTY || commands >= MAX_LOCAL || bytes >= MAX_LOCAL_BYTES {
+        let is_much = bytes + self.cx.unflushed >= MAX_WAITING_BYTES;
+        if self.cx.dirty.len() >= MAX_DIRTY || commands >= MAX_LOCAL || is_much {
             self.commands();
             self.flush();
         }
@@ -294,6 +295,7 @@ impl<F: Factory> Reactor<F> {
     /// Sends what is queued, each connection's at once.
     fn flush(&mut self) {
         let mut dirty = std::mem::take(&mut self.cx.dirty);
+        self.cx.unflushed = 0;
         for slot in dirty.drain(..) {
             if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
                 connection.flush(&mut self.cx);

@@ -166,7 +166,7 @@ impl Connection {
     /// Takes bytes that came from the peer, off the front of `input`, up to the next event.
     ///
     /// To be called until it returns `None`: then all of `input` is used up, except while the front end owes the answer
-    /// to a request. Payloads are unmasked where they lie in `input`. `now` is any clock that never goes back.
+    /// to a request. Text is unmasked where it lies in `input`. `now` is any clock that never goes back.
     ///
     /// # Errors
     ///

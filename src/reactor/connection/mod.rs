@@ -311,6 +311,9 @@ impl<H: Handler> Connection<H> {
         if state == State::Closed {
             self.die(cx);
         } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
+            if !self.flags.is_dirty {
+                cx.unflushed += queued;
+            }
             self.mark_dirty(cx);
         }
         if self.socket.has_more() {
