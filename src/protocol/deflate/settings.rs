@@ -56,7 +56,8 @@ pub struct Deflate {
     /// Whether the peer may demand that we compress each message for itself. If not, a server declines such an offer,
     /// and a client fails the handshake. Default true.
     pub accept_no_context_takeover: bool,
-    /// How much trouble the compressor takes, from 1 to 9. Default 4: a third faster than 6, for two per cent more bytes.
+    /// How much trouble the compressor takes, from 1 to 9. Default 6, as in most libraries; 4 takes a tenth less time, for two
+    /// to four per cent more bytes.
     pub level: u8,
     /// Messages of less bytes are not compressed. Default 1,024: what fits into one packet anyway gains little, unless the
     /// context is kept.
@@ -71,7 +72,7 @@ impl Default for Deflate {
             server_max_window_bits: MAX_WINDOW_BITS,
             client_max_window_bits: MAX_WINDOW_BITS,
             accept_no_context_takeover: true,
-            level: 4,
+            level: 6,
             threshold: 1024,
         }
     }
