@@ -25,6 +25,8 @@ pub struct TcpStream {
     reads_left: u32,
     /// Whether a read was refused because none was left.
     is_curbed: bool,
+    /// Whether the last read has taken all that there was, so that another one would find nothing.
+    is_drained: bool,
     /// Whether the peer has ended its side.
     has_ended: bool,
     /// Whether writes are kept that would block.
@@ -44,6 +46,11 @@ impl TcpStream {
     pub(crate) fn allow_reads(&mut self, count: u32) {
         self.reads_left = count;
         self.is_curbed = false;
+    }
+
+    /// Asks the system again when something is to be read: there may be more than when it was last asked.
+    pub(crate) fn look_again(&mut self) {
+        self.is_drained = false;
     }
 
     /// Whether there may be more to read, which was not taken because no read was left.
@@ -96,6 +103,7 @@ impl From<net::TcpStream> for TcpStream {
             stream,
             reads_left: UNCOUNTED,
             is_curbed: false,
+            is_drained: false,
             has_ended: false,
             keeps_writes: false,
             unsent: Vec::new(),
@@ -124,10 +132,16 @@ impl Read for TcpStream {
             self.is_curbed = true;
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if self.reads_left != UNCOUNTED {
+        let is_counted = self.reads_left != UNCOUNTED;
+        if is_counted && self.is_drained {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if is_counted {
             self.reads_left -= 1;
         }
         let read = uninterrupted(|| self.stream.read(buffer))?;
+        // What comes from now on makes an event of its own.
+        self.is_drained = (1..buffer.len()).contains(&read);
         self.has_ended |= read == 0 && !buffer.is_empty();
         Ok(read)
     }

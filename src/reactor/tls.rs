@@ -276,6 +276,7 @@ impl Tls {
         clear_errors();
         if let Some(stream) = self.tcp_mut() {
             stream.allow_reads(READS);
+            stream.look_again();
         }
     }
 
