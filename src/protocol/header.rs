@@ -180,7 +180,7 @@ impl Header {
     }
 
     /// Appends the header to `out`, its length in the shortest form (§5.2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.key.is_some() { MASKED } else { 0 };

@@ -12,7 +12,7 @@ use super::timers::{Key, Owned, Timers};
 use super::tls::Keys;
 use crate::error::Error;
 use crate::protocol::Config;
-use crate::sender::Hub;
+use crate::sender::{Batch, Hub};
 use crate::settings::Settings;
 use crate::util::{Timeout, Token};
 
@@ -57,6 +57,8 @@ pub(super) struct Context {
     epoch: Instant,
     #[expect(clippy::vec_box, reason = "the boxes are lent: a connection without output owns a pointer")]
     pool: Vec<Box<Output>>,
+    /// Room for what a handler asks of its own connection; empty in between.
+    pub(super) own: Batch,
     /// Connections that have output, or are about to end.
     pub(super) dirty: Vec<u32>,
     /// About how many bytes of output they have.
@@ -82,6 +84,7 @@ impl Context {
             now,
             epoch: now,
             pool: Vec::new(),
+            own: Batch::new(),
             dirty: Vec::new(),
             unflushed: 0,
             ready: Vec::new(),

@@ -90,6 +90,12 @@ impl Signal {
         }
     }
 
+    /// Whether it is the connection that obeys, and not the loop.
+    #[inline]
+    pub(crate) fn is_for_connection(&self) -> bool {
+        !matches!(self, Self::Connect(..) | Self::Accept(_) | Self::AcceptUpgraded(..) | Self::Shutdown)
+    }
+
     /// How many bytes a queued signal counts for the connection it is sent to.
     #[inline]
     pub(crate) fn charge(&self) -> usize {
@@ -307,6 +313,12 @@ impl Hub {
     #[inline]
     pub(crate) fn pop_only_message(&self, target: Target) -> Option<Message> {
         local::pop_only_message(target)
+    }
+
+    /// Whether the callbacks have asked for something, and only for what concerns this connection.
+    #[inline]
+    pub(crate) fn has_only(&self, target: Target) -> bool {
+        local::has_only(target)
     }
 
     #[inline]

@@ -96,3 +96,12 @@ pub(super) fn pop_only_message(target: Target) -> Option<Message> {
         }
     })
 }
+
+/// Whether there are commands, and all of them concern this target, and not the loop.
+#[inline]
+pub(super) fn has_only(target: Target) -> bool {
+    COMMANDS.with_borrow(|commands| {
+        !commands.is_empty()
+            && commands.iter().all(|command| command.target == target && command.signal.is_for_connection())
+    })
+}

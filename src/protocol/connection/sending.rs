@@ -113,8 +113,12 @@ impl Connection {
     /// that what was meant for the peer goes before it; then only the answers to Pings (§5.5.1, §5.5.2).
     #[inline]
     pub fn can_send(&self, opcode: OpCode) -> bool {
+        matches!(self.phase, Phase::Open) || self.can_send_while_closing(opcode)
+    }
+
+    fn can_send_while_closing(&self, opcode: OpCode) -> bool {
         match self.phase {
-            Phase::Open | Phase::CloseReceived | Phase::Failed => true,
+            Phase::CloseReceived | Phase::Failed => true,
             Phase::CloseSent => opcode == OpCode::Pong,
             _ => false,
         }

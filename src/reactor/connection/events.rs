@@ -10,11 +10,15 @@ use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Event, Frame, OpCode, Output as _, ProtocolError, State};
+use crate::reactor::MAX_KEPT_COMMANDS;
 use crate::reactor::context::Context;
 use crate::sender::Phase;
 
 /// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
 const EVENT_BUDGET: usize = 256;
+
+/// How often what the handler asks for while it is obeyed is obeyed at once, too.
+const OWN_ROUNDS: usize = 4;
 
 impl<H: Handler> Connection<H> {
     /// Brings bytes from the peer to the protocol, and what comes of them to the handler. What exceeds the share of one
@@ -34,16 +38,33 @@ impl<H: Handler> Connection<H> {
         self.read_again(cx);
     }
 
-    /// Sends at once what the handler has just sent to its own peer, if that is all that anyone has asked for: its payload
-    /// is still in the processor's cache, and its memory serves for the next message.
+    /// Does at once what the handler has just asked for, if that concerns its own connection only, and nobody else has asked
+    /// for anything before: payloads are still in the processor's cache, and their memory serves for the next message.
     #[inline]
     fn obey_own(&mut self, cx: &mut Context) {
-        if self.stage == Stage::Opened
-            && let Some(message) = cx.hub.pop_only_message(self.target())
-        {
+        if self.stage != Stage::Opened {
+            return;
+        }
+        if let Some(message) = cx.hub.pop_only_message(self.target()) {
             self.gauged += message.len();
             self.send_frame(Frame::from(message), cx);
+        } else if cx.hub.has_only(self.target()) {
+            self.obey_all_own(cx);
         }
+    }
+
+    fn obey_all_own(&mut self, cx: &mut Context) {
+        let mut batch = std::mem::take(&mut cx.own);
+        // What these bring about in turn concerns the connection only, as well, or waits for the others.
+        for _ in 0..OWN_ROUNDS {
+            cx.hub.swap_local(&mut batch);
+            batch.drain(..).for_each(|command| self.on_signal(command.signal, cx));
+            if !cx.hub.has_only(self.target()) {
+                break;
+            }
+        }
+        batch.shrink_to(MAX_KEPT_COMMANDS);
+        cx.own = batch;
     }
 
     fn on_event(&mut self, event: Event, cx: &mut Context) {
