@@ -249,8 +249,8 @@ impl Partial {
         }
     }
 
-    /// Grows with what has come, by half at least, and never beyond the length of the payload. A spare buffer for all of it
-    /// takes no memory that is not taken already.
+    /// Grows with what has come: to four times as much, which is no memory of the machine before it is written to, and
+    /// never beyond the length of the payload. A spare buffer for all of it takes no memory that is not taken already.
     fn make_room(&mut self, piece: usize) {
         let total = usize::try_from(self.header.len).unwrap_or(usize::MAX);
         if let Content::Fragment(bytes, _) | Content::Bytes(bytes) = &mut self.content
@@ -265,7 +265,7 @@ impl Partial {
         }
         let more = |len: usize, capacity: usize| {
             let needed = len.saturating_add(piece);
-            let wanted = needed.max(capacity.saturating_mul(2)).min(total);
+            let wanted = needed.saturating_mul(4).min(total);
             if capacity < needed { wanted.saturating_sub(len) } else { 0 }
         };
         match &mut self.content {

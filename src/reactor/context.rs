@@ -105,7 +105,8 @@ impl Context {
     }
 
     /// Gives an empty output buffer back.
-    pub(super) fn keep_output(&mut self, output: Box<Output>) {
+    pub(super) fn keep_output(&mut self, mut output: Box<Output>) {
+        output.held_until = None;
         if self.pool.len() < MAX_POOLED {
             self.pool.push(output);
         }

@@ -212,6 +212,7 @@ impl<F: Factory> Reactor<F> {
     fn dispatch(&mut self) {
         let ready = std::mem::take(&mut self.cx.ready);
         for slot in ready {
+            self.make_room();
             if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
                 connection.go_on_reading(&mut self.buffer, &mut self.cx);
             }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::protocol::{self, spare};
 
@@ -33,6 +34,8 @@ pub(super) struct Output {
     sent: usize,
     /// The length of all payloads among the pieces.
     kept: usize,
+    /// Until when the peer is not heard because of all this; it may be past.
+    pub(super) held_until: Option<Instant>,
 }
 
 #[derive(Debug)]

@@ -84,10 +84,12 @@ impl<H: Handler> Connection<H> {
         self.settle(cx);
     }
 
-    /// The loop shuts down: the handler may have a last word.
+    /// The loop shuts down: the handler may have a last word, unless its connection has ended already.
     pub(in crate::reactor) fn on_shutdown(&mut self, cx: &mut Context) {
-        self.call(cx, Handler::on_shutdown);
-        self.settle(cx);
+        if !self.flags.is_dead {
+            self.call(cx, Handler::on_shutdown);
+            self.settle(cx);
+        }
     }
 
     /// The loop shuts down: the peer is told.

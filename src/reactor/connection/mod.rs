@@ -81,9 +81,9 @@ struct Flags {
     is_condemned: bool,
     /// The handler wants no more messages for now.
     is_paused: bool,
-    /// The socket may have more to read, which was not taken because of the pause.
+    /// The socket may have more to read, which was not taken because of the pause, or because too much output waits.
     is_readable: bool,
-    /// The peer has ended its side, which was not acted on because of the pause.
+    /// The peer has ended its side, which was not acted on for the same reason.
     has_ended: bool,
     /// The system has not taken all output: it will tell when it takes more.
     is_blocked: bool,
@@ -357,7 +357,9 @@ impl<H: Handler> Connection<H> {
     /// Sees to it that the loop wakes at the protocol's deadline. An alarm that is early is left: moving it for every
     /// sign of life would cost more than looking again when it goes off.
     fn set_alarm(&mut self, cx: &mut Context) {
-        let deadline = self.protocol.deadline();
+        let held_until = self.output.as_ref().and_then(|output| output.held_until);
+        let held_until = held_until.filter(|until| self.flags.is_readable && *until > cx.now);
+        let deadline = self.protocol.deadline().into_iter().chain(held_until).min();
         match (deadline, self.alarm) {
             (Some(deadline), Some(alarm)) if cx.is_not_after(alarm, deadline) => return,
             (None, None) => return,
@@ -387,6 +389,7 @@ impl<H: Handler> Connection<H> {
                 }
             }
         }
+        self.read_on(cx);
         self.settle(cx);
     }
 

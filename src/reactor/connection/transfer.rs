@@ -1,6 +1,7 @@
 //! Bytes between the socket and the protocol.
 
 use std::io;
+use std::time::Duration;
 
 use mio::{Interest, Token};
 
@@ -12,6 +13,20 @@ use crate::reactor::socket::Stop;
 
 /// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
 const READ_BUDGET: usize = 64 * 1024;
+
+/// The same for large messages, which cost less if they are answered while they are in the processor's cache.
+const MESSAGE_BUDGET: usize = 1024 * 1024;
+
+/// How much output goes out before more is read within a turn, in bytes.
+const FLUSH_FROM: usize = 128 * 1024;
+
+/// How much must be missing of a payload, in bytes, for reading on within the turn.
+const LARGE: u64 = 4 * 1024;
+
+/// How much output of a connection, in bytes, that the system does not take makes its peer wait to be heard, and for how
+/// long.
+const HOLD_FROM: usize = 256 * 1024;
+const HOLD: Duration = Duration::from_millis(50);
 
 /// How often a connection is read from that is lost.
 const MAX_LAST_READS: usize = 16;
@@ -26,10 +41,11 @@ impl<H: Handler> Connection<H> {
         if self.flags.is_blocked && self.socket.writes_on_readable() {
             self.mark_dirty(cx);
         }
-        if self.flags.is_paused && self.protocol.state() == State::Open {
+        if self.protocol.state() == State::Open && (self.flags.is_paused || self.is_held(cx)) {
             self.flags.is_readable = true;
             self.flags.has_ended |= has_ended;
-            return;
+            // A wait that is not for the handler has an end.
+            return self.set_alarm(cx);
         }
         if self.unread.is_empty() {
             self.read(has_ended, buffer, cx);
@@ -42,27 +58,72 @@ impl<H: Handler> Connection<H> {
         self.settle(cx);
     }
 
-    /// Reads once. A read that does not fill the buffer has emptied the socket, so that no second one is needed to find
-    /// that out; one that does has had its share, and goes on in the next turn.
+    /// Reads what a turn allows: once, and on for the rest of a large message, so that it is answered and its memory free
+    /// again before the next connection needs as much. A read that does not fill the buffer has emptied the socket, so that
+    /// no further one is needed to find that out; who has had its share goes on in the next turn.
     fn read(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
-        let wanted = usize::try_from(self.protocol.missing()).unwrap_or(usize::MAX);
-        let budget = wanted.max(READ_BUDGET).min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..budget) else { return };
-        match self.socket.read(buffer) {
-            Ok(0) => self.on_end(cx),
-            Ok(len) => {
-                let may_have_more = len == buffer.len() || has_ended;
-                if let Some(input) = buffer.get_mut(..len) {
-                    self.take_input(input, cx);
+        let mut spent = 0;
+        loop {
+            let budget = if self.is_mid_message() { buffer.len() } else { READ_BUDGET };
+            let Some(room) = buffer.get_mut(..budget) else { return };
+            let is_full = match self.socket.read(room) {
+                Ok(0) => return self.on_end(cx),
+                Ok(len) => {
+                    spent += len;
+                    let is_full = len == room.len();
+                    self.take_input(room.get_mut(..len).unwrap_or_default(), cx);
+                    is_full
                 }
-                if may_have_more {
-                    self.flags.has_ended |= has_ended;
-                    self.read_again(cx);
-                }
+                Err(Stop::Blocked) => return,
+                Err(Stop::Failed(err)) => return self.handle_socket_error(err, cx),
+            };
+            if is_full && spent < MESSAGE_BUDGET && self.is_mid_message() && self.goes_on(cx) {
+                continue;
             }
-            Err(Stop::Blocked) => {}
-            Err(Stop::Failed(err)) => self.handle_socket_error(err, cx),
+            if is_full || has_ended {
+                self.flags.has_ended |= has_ended;
+                self.read_again(cx);
+            }
+            return;
         }
+    }
+
+    /// Whether reading waits because much output does: answers should leave before there are more of them. The wait is
+    /// short, and there is one until all output is gone, since a peer may want to be heard while it receives, or receive
+    /// nothing before it has said all.
+    fn is_held(&mut self, cx: &Context) -> bool {
+        if !self.flags.is_blocked {
+            return false;
+        }
+        let Some(output) = self.output.as_mut().filter(|output| output.len() >= HOLD_FROM) else {
+            return false;
+        };
+        cx.now < *output.held_until.get_or_insert_with(|| cx.now + HOLD)
+    }
+
+    /// Goes on with what was not read, unless the handler still wants a pause.
+    pub(super) fn read_on(&mut self, cx: &mut Context) {
+        if !self.flags.is_paused && std::mem::take(&mut self.flags.is_readable) {
+            self.read_again(cx);
+        }
+    }
+
+    /// Whether much is to come of a payload.
+    fn is_mid_message(&self) -> bool {
+        self.protocol.missing() >= LARGE
+    }
+
+    /// Whether nothing keeps the connection from reading on within its turn. What has been answered so far goes out first,
+    /// so that its memory is free for what comes.
+    fn goes_on(&mut self, cx: &mut Context) -> bool {
+        if self.output.as_ref().is_some_and(|output| output.len() >= FLUSH_FROM) && !self.flags.is_blocked {
+            self.flush(cx);
+        }
+        self.unread.is_empty()
+            && !self.flags.is_paused
+            && !self.flags.is_dead
+            && self.protocol.wants_input()
+            && !self.is_held(cx)
     }
 
     /// The peer has ended its side.
@@ -88,9 +149,7 @@ impl<H: Handler> Connection<H> {
 
     pub(super) fn resume(&mut self, cx: &mut Context) {
         self.flags.is_paused = false;
-        if std::mem::take(&mut self.flags.is_readable) {
-            self.read_again(cx);
-        }
+        self.read_on(cx);
     }
 
     /// The socket takes output again.
@@ -155,6 +214,7 @@ impl<H: Handler> Connection<H> {
         }
         if was_blocked {
             self.flags.is_blocked = false;
+            self.read_on(cx);
             if let Some(pong) = self.protocol.release_pongs() {
                 self.send_frame(pong, cx);
             }
