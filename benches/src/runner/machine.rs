@@ -51,6 +51,7 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
     versions.insert("Node ws".into(), ws.unwrap_or("?").to_owned());
     versions.insert("Node".into(), said("node", &["--version"], root).trim_start_matches('v').to_owned());
     versions.insert("OpenSSL".into(), word(&said("openssl", &["version"], root), 1));
+    versions.insert("C++ compiler".into(), said("c++", &["-dumpfullversion"], root));
     versions.insert("rustc".into(), word(&said("rustc", &["--version"], root), 1));
     versions
 }

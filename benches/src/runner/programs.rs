@@ -121,6 +121,8 @@ fn finish(command: &mut Command) -> Result<()> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    let reason = text.lines().find(|line| line.to_lowercase().contains("error"));
+    // Cargo says first that a build script failed, and then why.
+    let mut lines = text.lines().filter(|line| !line.contains("custom build command"));
+    let reason = lines.find(|line| line.to_lowercase().contains("error"));
     Err(reason.or(text.lines().last()).unwrap_or("it failed without a word").to_owned().into())
 }

@@ -89,6 +89,14 @@ pub const SERVERS: &[Server] = &[
         &[],
     ),
     server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
+    server(
+        "uWebSockets",
+        "uwebsockets",
+        Kind::Peer,
+        "libuwebsockets-sys",
+        &[ECHO, BROADCAST, DEFLATE, TLS],
+        &["tls"],
+    ),
     server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS], &["deflate", "tls"]),
     server("tungstenite", "tungstenite", Kind::Peer, "tungstenite", &[ECHO], &[]),
     server(

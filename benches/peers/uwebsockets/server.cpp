@@ -1,0 +1,106 @@
+// uWebSockets on one thread, as its examples show a server: `server ADDRESS MODE`.
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "App.h"
+
+namespace {
+
+// Nothing is kept for a connection.
+struct Guest {};
+
+constexpr const char *TOPIC = "everyone";
+constexpr unsigned int LARGEST = 64 * 1024 * 1024;
+
+struct Address {
+    std::string host;
+    int port;
+};
+
+Address parse(const std::string &text) {
+    const auto colon = text.rfind(':');
+    return {text.substr(0, colon), std::atoi(text.c_str() + colon + 1)};
+}
+
+// Nothing is cut, dropped or closed for being large or late.
+template <bool SSL>
+typename uWS::TemplatedApp<SSL>::template WebSocketBehavior<Guest> behaviour(uWS::CompressOptions compression) {
+    return {
+        .compression = compression,
+        .maxPayloadLength = LARGEST,
+        .idleTimeout = 0,
+        .maxBackpressure = 0,
+        .closeOnBackpressureLimit = false,
+        .resetIdleTimeoutOnSend = false,
+        .sendPingsAutomatically = false,
+    };
+}
+
+template <bool SSL>
+int listen(uWS::TemplatedApp<SSL> &app, const Address &address) {
+    bool listening = false;
+    app.listen(address.host, address.port, [&listening](auto *socket) { listening = socket != nullptr; });
+    if (!listening) {
+        std::cerr << "cannot listen" << std::endl;
+        return 1;
+    }
+    app.run();
+    return 0;
+}
+
+template <bool SSL>
+int echo(uWS::TemplatedApp<SSL> &&app, const Address &address, uWS::CompressOptions compression) {
+    auto settings = behaviour<SSL>(compression);
+    const bool compress = compression != uWS::DISABLED;
+    settings.message = [compress](auto *socket, std::string_view message, uWS::OpCode kind) {
+        socket->send(message, kind, compress);
+    };
+    app.template ws<Guest>("/*", std::move(settings));
+    return listen(app, address);
+}
+
+// The whole app publishes, so that the speaker hears itself, as with the other servers.
+int broadcast(uWS::App &&app, const Address &address) {
+    auto settings = behaviour<false>(uWS::DISABLED);
+    settings.open = [](auto *socket) { socket->subscribe(TOPIC); };
+    settings.message = [&app](auto *, std::string_view message, uWS::OpCode kind) {
+        app.publish(TOPIC, message, kind);
+    };
+    app.ws<Guest>("/*", std::move(settings));
+    return listen(app, address);
+}
+
+// The files of certificate and key are named by the environment.
+uWS::SSLApp secure() {
+    return uWS::SSLApp({
+        .key_file_name = std::getenv("BENCH_KEY"),
+        .cert_file_name = std::getenv("BENCH_CERTIFICATE"),
+    });
+}
+
+}  // namespace
+
+int main(int count, char **arguments) {
+    if (count < 3) {
+        std::cerr << "usage: ADDRESS MODE" << std::endl;
+        return 2;
+    }
+    const Address address = parse(arguments[1]);
+    const std::string_view mode = arguments[2];
+    // One compressor for each connection that lets its context be kept, and a shared one for all others.
+    const auto dedicated = uWS::CompressOptions(uWS::DEDICATED_COMPRESSOR | uWS::DEDICATED_DECOMPRESSOR);
+    if (mode == "echo") {
+        return echo<false>(uWS::App(), address, uWS::DISABLED);
+    } else if (mode == "deflate") {
+        return echo<false>(uWS::App(), address, dedicated);
+    } else if (mode == "broadcast") {
+        return broadcast(uWS::App(), address);
+    } else if (mode == "tls") {
+        return echo<true>(secure(), address, uWS::DISABLED);
+    }
+    std::cerr << "no such mode" << std::endl;
+    return 2;
+}
