@@ -43,7 +43,11 @@ pub(crate) fn run<W: Wrap>(address: &str, size: usize, to: To, wrap: &W) -> Resu
     let (mut connections, mut free) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; BUFFER];
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            // So it is when a tracer comes.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            other => other?,
+        }
         for event in &events {
             if event.token() == LISTENER {
                 accept(
