@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::certificate::{CERTIFICATE, KEY};
-use super::options::Options;
+use super::options::{Options, Pace};
 use super::programs::{Program, Programs};
 use super::results::{Entry, Row};
 use super::servers::{Kind, SERVERS, Server, Task};
@@ -117,15 +117,18 @@ pub fn load(program: &Program, spec: &Spec, cores: Cores) -> Result<Outcome> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The servers that take part in a workload, each with its program or the reason why there is none.
-fn participants(
-    workload: &Workload,
-    programs: &mut Programs,
-    options: &Options,
-) -> Vec<(&'static Server, &'static str, std::result::Result<Program, String>)> {
+/// A server that takes part, and its program, or the reason why there is none.
+struct Participant {
+    server: &'static Server,
+    argument: &'static str,
+    program: std::result::Result<Program, String>,
+}
+
+fn participants(workload: &Workload, programs: &mut Programs, options: &Options) -> Vec<Participant> {
     let able = SERVERS.iter().filter_map(|server| Some((server, server.argument(workload.task)?)));
     let wanted = able.filter(|(server, _)| options.wants(server));
-    wanted.map(|(server, argument)| (server, argument, programs.server(server, workload.task))).collect()
+    let mut build = |server| programs.server(server, workload.task);
+    wanted.map(|(server, argument)| Participant { server, argument, program: build(server) }).collect()
 }
 
 /// Runs a whole workload.
@@ -143,56 +146,53 @@ pub fn run(
         Task::Tls => programs.cargo("sockeye-benches", "load-tls", Some("tls"))?,
         _ => programs.cargo("sockeye-benches", "load", None)?,
     };
-    let servers = participants(workload, programs, options);
-    let cells = workload.cells.iter().filter(|cell| cell.quick || !options.quick);
+    let session =
+        Session { participants: participants(workload, programs, options), generator, options, cores };
+    let cells = workload.cells.iter().filter(|cell| cell.quick || options.pace != Pace::Quick);
     let cells = cells.filter(|cell| options.cell.as_ref().is_none_or(|part| cell.name.contains(part)));
-    let mut rows = Vec::new();
-    for cell in cells {
-        eprintln!("{}: {}", workload.name, cell.name);
-        let mut row = Row {
-            name: cell.name.clone(),
-            servers: servers.iter().map(|one| (one.0.name.into(), Entry::default())).collect(),
-        };
-        for turn in 0..options.repetitions {
-            for place in 0..servers.len() {
+    Ok(cells.map(|cell| session.row(workload, cell)).collect())
+}
+
+/// What stays the same from cell to cell.
+struct Session<'a> {
+    participants: Vec<Participant>,
+    generator: Program,
+    options: &'a Options,
+    cores: Cores,
+}
+
+impl Session<'_> {
+    /// Lets the servers take turns in one cell.
+    fn row(&self, workload: &Workload, cell: &Cell) -> Row {
+        let started = Instant::now();
+        let all = &self.participants;
+        let servers = all.iter().map(|one| (one.server.name.into(), Entry::default())).collect();
+        let mut row = Row { name: cell.name.clone(), servers };
+        for turn in 0..self.options.repetitions {
+            for place in 0..all.len() {
                 // Nobody is always first.
-                let (server, argument, program) = &servers[(place + turn) % servers.len()];
-                let entry = row.servers.entry(server.name.into()).or_default();
-                let outcome = program.as_ref().map_err(|reason| format!("not built: {reason}").into());
-                match outcome
-                    .and_then(|program| once(server, program, argument, cell, &generator, cores, options))
-                {
-                    Ok(outcome) => entry.runs.push(outcome),
-                    Err(error) => entry.failure = Some(error.to_string()),
+                let one = &all[(place + turn) % all.len()];
+                if self.options.pace != Pace::Fast || !row.leaves_out(one.server, workload.measure) {
+                    row.note(one.server, self.once(one, cell));
                 }
             }
         }
-        rows.push(row);
+        eprintln!("{}: {}, {:.0} s", workload.name, cell.name, started.elapsed().as_secs_f64());
+        row
     }
-    Ok(rows)
-}
 
-fn once(
-    server: &Server,
-    program: &Program,
-    argument: &str,
-    cell: &Cell,
-    generator: &Program,
-    cores: Cores,
-    options: &Options,
-) -> Result<Outcome> {
-    let running = Running::start(program, argument, cell.spec.size, cores)?;
-    let raw = server.kind == Kind::Floor && !matches!(cell.spec.mode, Mode::Handshakes | Mode::Idle);
-    let mut spec = Spec {
-        raw,
-        verify: options.verify,
-        address: running.address.clone(),
-        pid: running.pid()?,
-        ..cell.spec.clone()
-    };
-    if options.quick {
-        spec.seconds *= 0.4;
-        spec.warm_up *= 0.5;
+    fn once(&self, one: &Participant, cell: &Cell) -> Result<Outcome> {
+        let program = one.program.as_ref().map_err(|reason| format!("not built: {reason}"))?;
+        let running = Running::start(program, one.argument, cell.spec.size, self.cores)?;
+        let raw = one.server.kind == Kind::Floor && !matches!(cell.spec.mode, Mode::Handshakes | Mode::Idle);
+        let mut spec = Spec {
+            raw,
+            verify: self.options.verify,
+            address: running.address.clone(),
+            pid: running.pid()?,
+            ..cell.spec.clone()
+        };
+        self.options.pace.shorten(&mut spec);
+        load(&self.generator, &spec, self.cores)
     }
-    load(generator, &spec, cores)
 }

@@ -2,14 +2,40 @@
 
 use super::servers::{Kind, Server};
 use crate::Result;
+use crate::spec::Spec;
+
+/// How much time is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// All cells, five runs of a second.
+    #[default]
+    Full,
+    /// All cells, five shorter runs; peers that are far behind are not run as often.
+    Fast,
+    /// Some cells, three runs that are shorter still: for a look.
+    Quick,
+}
+
+impl Pace {
+    /// Shortens what a run takes.
+    pub fn shorten(self, spec: &mut Spec) {
+        let (warm_up, seconds) = match self {
+            Self::Full => (1.0, 1.0),
+            Self::Fast => (0.5, 0.6),
+            Self::Quick => (0.5, 0.4),
+        };
+        spec.warm_up *= warm_up;
+        spec.seconds *= seconds;
+    }
+}
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Names of workloads, or `syscalls`, `instructions`, `in-process`, `pages`.
     pub parts: Vec<String>,
-    /// Fewer cells, shorter, three times; the pages of this folder stay as they are.
-    pub quick: bool,
+    /// How much time is taken. After a quick run the pages of this folder stay as they are.
+    pub pace: Pace,
     /// How often each server runs in each cell.
     pub repetitions: usize,
     /// Whether the content of replies is compared too.
@@ -28,6 +54,7 @@ usage: benches/run [OPTION]... PART...
          instructions   instructions per message of the protocol core, by valgrind
          in-process     the divan benchmarks
          pages          write RESULTS.md and the picture again from what was measured before
+  --fast                all cells, shorter; who is far behind after a run or two is not run again
   --quick               fewer cells, shorter, three repetitions; what is written goes to the target folder
   --repetitions N       how often each server runs in each cell (5)
   --servers A,B         only these peers (any part of the name), beside the floor and Sockeye
@@ -46,7 +73,8 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
-                "--quick" => options.quick = true,
+                "--fast" => options.pace = Pace::Fast,
+                "--quick" => options.pace = Pace::Quick,
                 "--verify" => options.verify = true,
                 "--repetitions" => repetitions = Some(value()?.parse()?),
                 "--servers" => options.servers = value()?.split(',').map(str::to_lowercase).collect(),
@@ -58,12 +86,12 @@ impl Options {
             }
         }
         if options.parts.is_empty() {
-            if !options.quick {
+            if options.pace == Pace::Full {
                 return Err(USAGE.into());
             }
             options.parts.push("all".into());
         }
-        options.repetitions = repetitions.unwrap_or(if options.quick { 3 } else { 5 });
+        options.repetitions = repetitions.unwrap_or(if options.pace == Pace::Quick { 3 } else { 5 });
         Ok(options)
     }
 
@@ -79,6 +107,6 @@ impl Options {
     /// Whether this is only a part of what could be measured, which must not take the place of the whole.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.quick || self.cell.is_some() || !self.servers.is_empty()
+        self.pace == Pace::Quick || self.cell.is_some() || !self.servers.is_empty()
     }
 }

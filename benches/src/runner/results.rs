@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::servers::Kind;
+use super::servers::{Kind, SERVERS, Server};
 use super::workloads::Measure;
+use crate::Result;
 use crate::spec::Outcome;
 
 /// A run in which a process was ready and had no core for more than this part of the time is marked.
 const MARKED: f64 = 0.02;
+
+/// How many times the figure of the best peer another's may be after one run, and after more, if it is to run again.
+const BEHIND_ONCE: f64 = 2.5;
+/// As above.
+const BEHIND: f64 = 1.4;
 
 /// Everything about one workload.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +53,9 @@ pub struct Entry {
     /// Why others did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whether it was so far behind the best peer that it was not run as often as others.
+    #[serde(default)]
+    pub left_out: bool,
 }
 
 /// A median, and whether it stands on runs that were disturbed.
@@ -73,6 +82,11 @@ impl Entry {
     #[must_use]
     pub fn median(&self, of: impl Fn(&Outcome) -> f64) -> Option<f64> {
         median(self.runs.iter().map(of).collect())
+    }
+
+    /// Returns the lowest of all figures.
+    fn lowest(&self, measure: Measure) -> Option<f64> {
+        self.runs.iter().map(|run| value(run, measure)).min_by(f64::total_cmp)
     }
 
     /// Returns how many runs were disturbed.
@@ -123,8 +137,41 @@ impl Row {
     /// Returns the peer with the lowest figure.
     #[must_use]
     pub fn best_peer(&self, measure: Measure) -> Option<(&'static str, f64)> {
-        let peers = super::servers::SERVERS.iter().filter(|server| server.kind == Kind::Peer);
-        let figures = peers.filter_map(|peer| Some((peer.name, self.figure(peer.name, measure)?.value)));
+        let figures = peers().filter_map(|peer| Some((peer.name, self.figure(peer.name, measure)?.value)));
         figures.min_by(|one, other| one.1.total_cmp(&other.1))
     }
+
+    /// Keeps what came of a run.
+    pub fn note(&mut self, server: &Server, outcome: Result<Outcome>) {
+        let entry = self.servers.entry(server.name.into()).or_default();
+        match outcome {
+            Ok(outcome) => entry.runs.push(outcome),
+            Err(error) => entry.failure = Some(error.to_string()),
+        }
+    }
+
+    /// Leaves out a peer that further runs would not make the best one; returns whether it is left out.
+    pub fn leaves_out(&mut self, server: &Server, measure: Measure) -> bool {
+        let behind = server.kind == Kind::Peer && self.is_far_behind(server, measure);
+        let entry = self.servers.entry(server.name.into()).or_default();
+        entry.left_out |= behind;
+        entry.left_out
+    }
+
+    /// By the lowest figure of each, on which disturbances tell least.
+    fn is_far_behind(&self, server: &Server, measure: Measure) -> bool {
+        let Some(entry) = self.servers.get(server.name) else { return false };
+        let lowest = peers().filter_map(|peer| self.servers.get(peer.name)?.lowest(measure));
+        match (entry.lowest(measure), lowest.min_by(f64::total_cmp)) {
+            (None, _) => entry.failure.is_some(),
+            (Some(own), Some(best)) => {
+                own > best.max(0.0) * if entry.runs.len() == 1 { BEHIND_ONCE } else { BEHIND }
+            }
+            (Some(_), None) => false,
+        }
+    }
+}
+
+fn peers() -> impl Iterator<Item = &'static Server> {
+    SERVERS.iter().filter(|server| server.kind == Kind::Peer)
 }

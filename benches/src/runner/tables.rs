@@ -81,7 +81,8 @@ fn entry(row: &Row, server: &Server, measure: Measure) -> String {
         .and_then(|entry| entry.median(|run| run.ratio))
         .filter(|ratio| *ratio > 0.0);
     let packed = packed.map_or(String::new(), |ratio| format!(" ({ratio:.1}:1)"));
-    let text = format!("{}{}{packed}", number(figure.value), mark(figure));
+    let few = if row.servers.get(server.name).is_some_and(|entry| entry.left_out) { "°" } else { "" };
+    let text = format!("{}{few}{}{packed}", number(figure.value), mark(figure));
     if server.kind == Kind::Ours { format!("**{text}**") } else { text }
 }
 
