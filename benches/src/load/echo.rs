@@ -12,6 +12,9 @@ use crate::Result;
 use crate::process::{Meter, memory};
 use crate::spec::{Compression, Outcome, Spec};
 
+/// How long a server may take for a first round of messages: some take in all that is under way before they answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let memory_before = memory(spec.pid, "VmRSS")?;
     let idle = connect::open::<S>(spec, spec.idle)?;
@@ -19,13 +22,17 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let extensions = opened.first().map(|one| one.extensions.clone()).unwrap_or_default();
     let mut echo = Echo::new(spec, opened, &extensions)?;
 
-    echo.turn_until(Instant::now() + Duration::from_secs_f64(spec.warm_up))?;
+    echo.warm_up(spec)?;
     echo.operations = 0;
     echo.times.clear();
     let (meter, payload) = (Meter::start(spec.pid)?, echo.payload());
-    echo.turn_until(Instant::now() + Duration::from_secs_f64(spec.seconds))?;
+    let end = Instant::now() + Duration::from_secs_f64(spec.seconds);
+    echo.turn_while(|_| Instant::now() < end)?;
     let usage = meter.stop()?;
     drop(idle);
+    if echo.operations == 0 {
+        return Err("no message came back while it was measured".into());
+    }
 
     let plain = echo.operations as f64 * spec.size as f64;
     let packed = (echo.payload() - payload) as f64;
@@ -64,8 +71,19 @@ impl<S: Stream> Echo<S> {
         })
     }
 
-    fn turn_until(&mut self, end: Instant) -> Result<()> {
-        while Instant::now() < end {
+    /// Goes on until as many messages have come back as are under way: what is under way is a great deal with many large
+    /// ones, and what is measured while it only comes to the server is no echo.
+    fn warm_up(&mut self, spec: &Spec) -> Result<()> {
+        let started = Instant::now();
+        let round = (spec.connections * spec.in_flight) as u64;
+        self.turn_while(|echo| {
+            let passed = started.elapsed();
+            passed.as_secs_f64() < spec.warm_up || echo.operations < round && passed < PATIENCE
+        })
+    }
+
+    fn turn_while(&mut self, condition: impl Fn(&Self) -> bool) -> Result<()> {
+        while condition(self) {
             wait(&mut self.poll, &mut self.events)?;
             for event in &self.events {
                 let link = &mut self.links[event.token().0];
