@@ -148,7 +148,7 @@ pub fn run(
     };
     let session =
         Session { participants: participants(workload, programs, options), generator, options, cores };
-    let cells = workload.cells.iter().filter(|cell| cell.quick || options.pace != Pace::Quick);
+    let cells = workload.cells.iter().filter(|cell| cell.pace <= options.pace);
     let cells = cells.filter(|cell| options.cell.as_ref().is_none_or(|part| cell.name.contains(part)));
     Ok(cells.map(|cell| session.row(workload, cell)).collect())
 }

@@ -5,15 +5,15 @@ use crate::Result;
 use crate::spec::Spec;
 
 /// How much time is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pace {
+    /// Some cells, three runs that are short: for a look.
+    Quick,
+    /// Nearly all cells, five runs that are a little longer; peers that are far behind are not run as often.
+    Fast,
     /// All cells, five runs of a second.
     #[default]
     Full,
-    /// All cells, five shorter runs; peers that are far behind are not run as often.
-    Fast,
-    /// Some cells, three runs that are shorter still: for a look.
-    Quick,
 }
 
 impl Pace {
@@ -54,7 +54,7 @@ usage: benches/run [OPTION]... PART...
          instructions   instructions per message of the protocol core, by valgrind
          in-process     the divan benchmarks
          pages          write RESULTS.md and the picture again from what was measured before
-  --fast                all cells, shorter; who is far behind after a run or two is not run again
+  --fast                nearly all cells, shorter; who is far behind after a run or two is not run again
   --quick               fewer cells, shorter, three repetitions; what is written goes to the target folder
   --repetitions N       how often each server runs in each cell (5)
   --servers A,B         only these peers (any part of the name), beside the floor and Sockeye

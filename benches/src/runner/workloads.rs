@@ -1,5 +1,6 @@
 //! The workloads: what is measured, in which sizes.
 
+use super::options::Pace;
 use super::servers::Task;
 use crate::spec::{Compression, Content, Head, Mode, Spec};
 
@@ -38,8 +39,8 @@ pub struct Cell {
     pub name: String,
     /// What is done.
     pub spec: Spec,
-    /// Whether the row is part of a quick run.
-    pub quick: bool,
+    /// The quickest run that the row is part of.
+    pub pace: Pace,
 }
 
 /// Returns all workloads.
@@ -80,8 +81,15 @@ fn bytes(size: usize) -> String {
 
 fn echo_cell(size: usize, connections: usize, in_flight: usize) -> Cell {
     let name = format!("{} × {connections} × {in_flight}", bytes(size));
-    let quick = connections == 100 && size < 1 << 18;
-    Cell { name, spec: spec(Mode::Echo, connections, size, in_flight), quick }
+    let pace = if connections == 100 && size < 1 << 18 {
+        Pace::Quick
+    } else if connections * size * in_flight < 1 << 30 {
+        Pace::Fast
+    } else {
+        // Until so much has come back once, half a minute may pass.
+        Pace::Full
+    };
+    Cell { name, spec: spec(Mode::Echo, connections, size, in_flight), pace }
 }
 
 fn echo() -> Workload {
@@ -111,7 +119,7 @@ fn scale() -> Workload {
     beside.name += ", 10,000 idle";
     cells.extend([echo_cell(20, 100, 1), beside]);
     for cell in &mut cells {
-        cell.quick = true;
+        cell.pace = Pace::Quick;
     }
     Workload {
         name: "scale",
@@ -152,7 +160,7 @@ fn broadcast() -> Workload {
     for size in [64, 1 << 10] {
         for in_flight in [1, 16] {
             let name = format!("{} to 1000, {in_flight} a tick", bytes(size));
-            cells.push(Cell { name, spec: spec(Mode::Broadcast, 1000, size, in_flight), quick: true });
+            cells.push(Cell { name, spec: spec(Mode::Broadcast, 1000, size, in_flight), pace: Pace::Quick });
         }
     }
     Workload {
@@ -170,7 +178,7 @@ fn slow() -> Workload {
     let cell = Cell {
         name: "1 MiB to 1000 slow readers".into(),
         spec: spec(Mode::SlowReaders, 1000, 1 << 20, 1),
-        quick: true,
+        pace: Pace::Quick,
     };
     Workload {
         name: "slow",
@@ -187,7 +195,7 @@ fn handshakes() -> Workload {
     let cells = [("small head", Head::Small), ("a browser's head", Head::Browser)].map(|(name, head)| Cell {
         name: name.into(),
         spec: Spec { head, ..spec(Mode::Handshakes, 1000, 0, 50) },
-        quick: true,
+        pace: Pace::Quick,
     });
     Workload {
         name: "handshakes",
@@ -201,10 +209,10 @@ fn handshakes() -> Workload {
 }
 
 fn idle() -> Workload {
-    let cell = |connections: usize, quick| Cell {
+    let cell = |connections: usize, pace| Cell {
         name: format!("{connections} idle connections"),
         spec: spec(Mode::Idle, connections, 0, 0),
-        quick,
+        pace,
     };
     Workload {
         name: "idle",
@@ -213,7 +221,7 @@ fn idle() -> Workload {
             (what the kernel keeps for a socket is not in it).",
         task: Task::Echo,
         measure: Measure::MemoryEach,
-        cells: vec![cell(1000, true), cell(10_000, false)],
+        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
     }
 }
 
@@ -222,7 +230,7 @@ fn compressed() -> Workload {
     let cells = cells.map(|(name, compression)| Cell {
         name: format!("2 KiB of JSON, {name}"),
         spec: Spec { compression, content: Content::Json, warm_up: 0.5, ..spec(Mode::Echo, 100, 2 << 10, 4) },
-        quick: true,
+        pace: Pace::Quick,
     });
     Workload {
         name: "compressed",
@@ -250,7 +258,7 @@ fn tls() -> Workload {
 }
 
 fn expiry() -> Workload {
-    let cells = [1, 16].map(|in_flight| Cell { quick: true, ..echo_cell(20, 100, in_flight) });
+    let cells = [1, 16].map(|in_flight| Cell { pace: Pace::Quick, ..echo_cell(20, 100, in_flight) });
     Workload {
         name: "expiry",
         title: "An expiry re-armed on every frame",
