@@ -1,5 +1,6 @@
 //! The runner: builds what is needed, lets the servers take turns, and writes down what came of it.
 
+pub mod bars;
 pub mod certificate;
 pub mod inprocess;
 pub mod instructions;
@@ -9,6 +10,7 @@ pub mod options;
 pub mod pages;
 pub mod picture;
 pub mod programs;
+pub mod ratios;
 pub mod results;
 pub mod servers;
 pub mod syscalls;
@@ -36,15 +38,21 @@ pub fn main() -> Result<()> {
     let folder =
         if options.is_partial() { programs.folder().with_file_name("partial-results") } else { root.clone() };
     let pages = Pages::new(&folder)?;
+    let mut failed = Vec::new();
     for part in parts(&options)? {
-        run_part(part, &mut programs, &options, &pages, &root)?;
+        // What was measured before is not to be lost.
+        if let Err(error) = run_part(part, &mut programs, &options, &pages, &root) {
+            eprintln!("{part}: {error}");
+            failed.push(part);
+        }
     }
-    pages.write()
+    pages.write()?;
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
 /// Replaces `all` by all there are, and refuses what is unknown.
 fn parts(options: &Options) -> Result<Vec<&'static str>> {
-    let others = ["syscalls", "instructions", "in-process"];
+    let others = [syscalls::NAME, "instructions", "in-process"];
     let known: Vec<_> = workloads::all().iter().map(|workload| workload.name).chain(others).collect();
     if options.parts.iter().any(|part| part == "all") {
         return Ok(known);
@@ -64,7 +72,11 @@ fn run_part(
     root: &Path,
 ) -> Result<()> {
     let text = match part {
-        "syscalls" => syscalls::run(programs, options, Cores::choose()?)?,
+        syscalls::NAME => {
+            let counts = syscalls::run(programs, options, Cores::choose()?)?;
+            pages.keep_json(part, &counts)?;
+            syscalls::table(&counts)
+        }
         "instructions" => instructions::run(programs)?,
         "in-process" => inprocess::run(root)?,
         name => return run_workload(name, programs, options, pages, root),
@@ -97,7 +109,7 @@ fn run_workload(
         rows,
     };
     println!("{}", pages::section(&workload, &results));
-    pages.keep(&results)
+    pages.keep_json(name, &results)
 }
 
 fn command() -> String {

@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::results::Results;
 use super::workloads::{self, Measure, Workload};
-use super::{picture, tables};
+use super::{bars, picture, tables};
 use crate::Result;
 
 const HEAD: &str = "\
@@ -14,7 +17,9 @@ const HEAD: &str = "\
 Written by `benches/run`; `benches/README.md` tells what each figure means. Lower is better, in every table. *÷ floor* and
 *÷ best peer* are Sockeye's figure (the closure) divided by the others' of the same run. An asterisk stands where more than
 half of the runs were disturbed: the server or the load generator was ready and had no core, or the host took one away,
-for more than 2 % of the time. A dash: not offered by that library, or it failed, which is told below the table.
+for more than 2 % of the time. A circle (°) stands where a peer was far behind after one or two runs, and was not run again
+(`--fast`, which also leaves out the cell with 4 GiB under way); others are medians of five. A dash: not offered by that
+library, or it failed, which is told below the table.
 ";
 
 /// Where results are kept.
@@ -38,13 +43,13 @@ impl Pages {
         self.folder.join("results").join(format!("{name}.{extension}"))
     }
 
-    /// Keeps the results of a workload.
+    /// Keeps figures.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn keep(&self, results: &Results) -> Result<()> {
-        Ok(fs::write(self.file(&results.workload, "json"), serde_json::to_string(results)? + "\n")?)
+    pub fn keep_json(&self, name: &str, figures: &impl Serialize) -> Result<()> {
+        Ok(fs::write(self.file(name, "json"), serde_json::to_string(figures)? + "\n")?)
     }
 
     /// Keeps a table that is no workload's.
@@ -56,17 +61,23 @@ impl Pages {
         Ok(fs::write(self.file(name, "md"), text)?)
     }
 
-    /// Returns the results of a workload, if it has been measured.
+    /// Returns figures, if they have been measured.
     ///
     /// # Errors
     ///
     /// If what is there cannot be read.
-    pub fn find(&self, workload: &str) -> Result<Option<Results>> {
-        let file = self.file(workload, "json");
+    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let file = self.file(name, "json");
         if !file.exists() {
             return Ok(None);
         }
         Ok(Some(serde_json::from_str(&fs::read_to_string(file)?)?))
+    }
+
+    /// Returns a table that is no workload's, or nothing.
+    #[must_use]
+    pub fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name, "md")).unwrap_or_default()
     }
 
     /// Writes the page and the picture.
@@ -75,14 +86,14 @@ impl Pages {
     ///
     /// If a file cannot be read, or written.
     pub fn write(&self) -> Result<()> {
-        let mut page = HEAD.to_owned();
+        let mut page = HEAD.to_owned() + &bars::section(self)?;
         for workload in workloads::all() {
-            if let Some(results) = self.find(workload.name)? {
+            if let Some(results) = self.find::<Results>(workload.name)? {
                 page += &section(&workload, &results);
             }
         }
         for name in ["syscalls", "instructions", "in-process"] {
-            page += &fs::read_to_string(self.file(name, "md")).unwrap_or_default();
+            page += &self.text(name);
         }
         fs::write(self.folder.join("RESULTS.md"), page)?;
         picture::write(self)?;

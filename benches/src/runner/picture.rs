@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::pages::Pages;
-use super::results::{Row, median};
+use super::results::{Results, Row, median};
 use super::servers::{Kind, SERVERS};
 use super::tables::number;
 use super::workloads::Measure;
@@ -48,7 +48,7 @@ struct Bar {
 pub fn write(pages: &Pages) -> Result<()> {
     let mut panels = Vec::new();
     for (workload, cell, heading) in PANELS {
-        let Some(results) = pages.find(workload)? else { continue };
+        let Some(results) = pages.find::<Results>(workload)? else { continue };
         let row = results.rows.iter().find(|row| row.name == cell);
         panels.extend(row.map(|row| (heading, bars(row))));
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use serde::{Deserialize, Serialize};
+
 use super::measure::{Cores, Running, load};
 use super::options::Options;
 use super::programs::{Program, Programs};
@@ -18,6 +20,12 @@ use super::servers::{Kind, SERVERS, Task};
 use super::workloads::{self, Cell};
 use crate::Result;
 use crate::spec::Spec;
+
+/// The name under which the counts are kept.
+pub const NAME: &str = "syscalls";
+
+/// How long messages are exchanged for each count.
+const SECONDS: f64 = 1.5;
 
 /// The groups in which calls are told, by their names.
 const GROUPS: [(&str, &[&str]); 4] = [
@@ -27,37 +35,61 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("epoll_ctl", &["epoll_ctl"]),
 ];
 
-/// Counts for 100 connections, and returns a table.
+/// Calls of one server for each message in one cell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Counts {
+    /// The cell.
+    pub cell: String,
+    /// The server.
+    pub server: String,
+    /// By group, then all others, and all together.
+    pub calls: Option<[f64; GROUPS.len() + 2]>,
+    /// Why there are none.
+    pub failure: Option<String>,
+}
+
+/// Counts for 100 connections.
 ///
 /// # Errors
 ///
-/// If there is no `strace`, or no load generator.
-pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<String> {
+/// If there is no load generator.
+pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<Vec<Counts>> {
     let generator = programs.cargo("sockeye-benches", "load", None)?;
-    let cells: Vec<_> = workloads::all()
-        .swap_remove(0)
-        .cells
-        .into_iter()
-        .filter(|cell| cell.spec.connections == 100)
-        .collect();
-    let cells: Vec<_> = cells.into_iter().filter(|cell| cell.spec.size <= 1024).collect();
+    let cells = workloads::all().swap_remove(0).cells.into_iter();
+    let cells = cells.filter(|cell| cell.spec.connections == 100 && cell.spec.size <= 1024);
+    let mut all = Vec::new();
+    for cell in cells {
+        eprintln!("{NAME}: {}", cell.name);
+        for server in SERVERS.iter().filter(|server| options.wants(server)) {
+            let Some(argument) = server.argument(Task::Echo) else { continue };
+            let counted = programs.server(server, Task::Echo).map_err(Into::into).and_then(|program| {
+                count(&program, argument, &cell, server.kind == Kind::Floor, &generator, cores)
+            });
+            let failure = counted.as_ref().err().map(ToString::to_string);
+            let (cell, server) = (cell.name.clone(), server.name.into());
+            all.push(Counts { cell, server, calls: counted.ok(), failure });
+        }
+    }
+    Ok(all)
+}
+
+/// Returns the table, and below it why some have no figures.
+#[must_use]
+pub fn table(counts: &[Counts]) -> String {
     let heads = GROUPS.map(|(name, _)| name).join(" | ");
     let mut text = format!(
         "\n## System calls\n\nCalls of the server per message, by `strace -c -f`, 100 connections, opening included \
          (with a few hundred calls of all kinds among those of many thousand messages).\n\n\
          | cell | server | {heads} | others | all |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
     );
-    for cell in &cells {
-        for server in SERVERS.iter().filter(|server| options.wants(server)) {
-            let Some(argument) = server.argument(Task::Echo) else { continue };
-            let counted = programs.server(server, Task::Echo).map_err(Into::into).and_then(|program| {
-                count(&program, argument, cell, server.kind == Kind::Floor, &generator, cores)
-            });
-            let fields = counted.unwrap_or_else(|error| error.to_string());
-            text += &format!("| {} | {} | {fields} |\n", cell.name, server.name);
-        }
+    let mut failures = String::new();
+    for Counts { cell, server, calls, failure } in counts {
+        let fields = calls.map(|calls| calls.map(|each| format!("{each:.3}")).join(" | "));
+        text +=
+            &format!("| {cell} | {server} | {} |\n", fields.as_deref().unwrap_or("– | – | – | – | – | –"));
+        failures.extend(failure.as_ref().map(|reason| format!("- {server}, {cell}: {reason}\n")));
     }
-    Ok(text)
+    if failures.is_empty() { text } else { text + "\n" + &failures }
 }
 
 fn count(
@@ -67,7 +99,7 @@ fn count(
     raw: bool,
     generator: &Program,
     cores: Cores,
-) -> Result<String> {
+) -> Result<[f64; GROUPS.len() + 2]> {
     let running = Running::start(program, argument, cell.spec.size, cores)?;
     let file = generator.path.with_file_name("strace.txt");
     let mut tracer = attach(running.pid()?, &file)?;
@@ -75,7 +107,7 @@ fn count(
     let spec = Spec {
         raw,
         warm_up: 0.0,
-        seconds: 2.0,
+        seconds: SECONDS,
         address: running.address.clone(),
         pid: running.pid()?,
         ..cell.spec.clone()
@@ -84,7 +116,7 @@ fn count(
     kill(Pid::from_raw(i32::try_from(tracer.id())?), Signal::SIGINT)?;
     tracer.wait()?;
     let operations = outcome?.operations;
-    Ok(fields(&fs::read_to_string(file)?, operations))
+    Ok(calls(&fs::read_to_string(file)?, operations))
 }
 
 fn attach(pid: i32, file: &Path) -> Result<Child> {
@@ -101,16 +133,15 @@ fn attach(pid: i32, file: &Path) -> Result<Child> {
 }
 
 /// Reads the table of strace: the fourth column is the number of calls, the last one the name.
-fn fields(table: &str, operations: u64) -> String {
+fn calls(table: &str, operations: u64) -> [f64; GROUPS.len() + 2] {
     let calls: Vec<(String, f64)> = table.lines().filter_map(parse).collect();
-    let each = |calls: f64| format!("{:.3}", calls / operations as f64);
     let of = |names: &[&str]| {
         calls.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, n)| n).sum::<f64>()
     };
-    let groups = GROUPS.map(|(_, names)| of(names));
+    let [read, write, wait, control] = GROUPS.map(|(_, names)| of(names));
     let all: f64 = calls.iter().map(|(_, n)| n).sum();
-    let others = all - groups.iter().sum::<f64>();
-    groups.into_iter().chain([others, all]).map(each).collect::<Vec<_>>().join(" | ")
+    let others = all - read - write - wait - control;
+    [read, write, wait, control, others, all].map(|calls| calls / operations as f64)
 }
 
 fn parse(line: &str) -> Option<(String, f64)> {

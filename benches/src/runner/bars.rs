@@ -1,0 +1,188 @@
+//! The goals that were set: what is to hold, what was measured, and whether it holds.
+
+use super::pages::Pages;
+use super::ratios::{self, Found, OURS, Ratio, judge};
+use super::results::{Results, Row};
+use super::syscalls::{self, Counts};
+use super::tables::number;
+use super::workloads::Measure::{self, MemoryAdded, MemoryEach, Processor};
+use crate::Result;
+
+/// For what differs from run to run.
+const NOISE: f64 = 1.03;
+
+const HEAD: &str = "
+## What was to be reached
+
+Set beforehand. *Peer* is the best of all in the same cell, uWebSockets among them; a ratio is Sockeye's figure (the closure)
+divided by the other's. Where several cells count, the worst one is told. 3 % are left to noise where a peer is to be
+equalled.
+
+| goal | measured | reached |
+|---|---|---|
+";
+
+/// Returns one line for each goal.
+///
+/// # Errors
+///
+/// If what was measured cannot be read.
+pub fn section(pages: &Pages) -> Result<String> {
+    let mut text = HEAD.to_owned();
+    for (goal, found) in [echo(pages)?, calls(pages)?, loads(pages)?, rest(pages)?].concat() {
+        let (figure, holds) = match &found {
+            Some(found) => (found.figure.as_str(), if found.holds { "yes" } else { "**no**" }),
+            None => ("not measured", "–"),
+        };
+        text += &format!("| {goal} | {figure} | {holds} |\n");
+    }
+    Ok(text)
+}
+
+type Bars = Vec<(&'static str, Option<Found>)>;
+
+fn rows(pages: &Pages, workload: &str) -> Result<Vec<Row>> {
+    Ok(pages.find::<Results>(workload)?.map(|results| results.rows).unwrap_or_default())
+}
+
+fn echo(pages: &Pages) -> Result<Bars> {
+    let (echo, text) = (rows(pages, "echo")?, rows(pages, "text")?);
+    let floor = |end, limit| {
+        let rows = echo.iter().filter(|row| row.name.ends_with(end));
+        judge(rows.filter_map(|row| ratios::to_server(row, "floor", limit)).collect())
+    };
+    Ok(vec![
+        ("echo: at most the peer's time, in every cell", judge(ratios::to_peers(&echo, Processor, NOISE))),
+        ("echo, 1 in flight: at most 1.10 × the floor", floor("× 1", 1.1)),
+        ("echo, 16 in flight: at most 1.20 × the floor", floor("× 16", 1.2)),
+        ("text: at most 1.15 × the time for binary", judge(text_to_binary(&text))),
+    ])
+}
+
+fn text_to_binary(rows: &[Row]) -> Vec<Ratio> {
+    let ratio = |row: &Row| {
+        let (kind, size) = row.name.split_once(", ").filter(|(kind, _)| *kind != "binary")?;
+        let binary = rows.iter().find(|row| row.name == format!("binary, {size}"))?;
+        ratios::between(&format!("{kind}, {size}"), row, binary, Processor, 1.15)
+    };
+    rows.iter().filter_map(ratio).collect()
+}
+
+fn calls(pages: &Pages) -> Result<Bars> {
+    let counts = pages.find::<Vec<Counts>>(syscalls::NAME)?.unwrap_or_default();
+    let ours = |end: &str| {
+        let mine = counts.iter().filter(|one| one.server == OURS && one.cell.ends_with(end));
+        mine.filter_map(|one| one.calls).collect::<Vec<_>>()
+    };
+    let most = |calls: &[[f64; 6]], group: usize| calls.iter().map(|each| each[group]).fold(0.0, f64::max);
+    let (single, many) = (ours("× 1"), ours("× 16"));
+    let [read, write, wait, control] = [0, 1, 2, 3].map(|group| most(&single, group));
+    let one = Found {
+        figure: format!(
+            "{read:.2} `recv`, {write:.2} `send`, {wait:.2} `epoll_wait`, {control:.3} `epoll_ctl`"
+        ),
+        // Those of the opening are among them.
+        holds: read.max(write) <= 1.05 && wait <= 0.4 && control <= 0.02,
+    };
+    let all = most(&many, 5);
+    let sixteen = Found { figure: format!("{all:.2}"), holds: all <= 0.2 };
+    Ok(vec![
+        (
+            "system calls a message, 1 in flight: 1 `recv`, 1 `send`, 0.4 `epoll_wait`, `epoll_ctl` only in the opening",
+            Some(one).filter(|_| !single.is_empty()),
+        ),
+        (
+            "system calls a message, 16 in flight: at most 0.2 in all",
+            Some(sixteen).filter(|_| !many.is_empty()),
+        ),
+    ])
+}
+
+fn loads(pages: &Pages) -> Result<Bars> {
+    let [broadcast, slow, handshakes, idle, compressed, tls] =
+        ["broadcast", "slow", "handshakes", "idle", "compressed", "tls"].map(|name| rows(pages, name));
+    let idle = idle?.into_iter().filter(|row| row.name.starts_with("10000")).collect::<Vec<_>>();
+    Ok(vec![
+        (
+            "broadcast to 1000: at most the peer's time a delivery",
+            judge(ratios::to_peers(&broadcast?, Processor, NOISE)),
+        ),
+        ("1 MiB to 1000 slow readers: less than 8 MiB more", memory(&slow?, MemoryAdded, 8.0, "MiB")),
+        (
+            "opening handshakes: at most the peer's time",
+            judge(ratios::to_peers(&handshakes?, Processor, NOISE)),
+        ),
+        ("idle connections, 10,000: at most 256 bytes each", memory(&idle, MemoryEach, 256.0, "bytes")),
+        (
+            "compressed echo: at most 0.8 × the time of the best peer that compresses as well (5 %)",
+            judge(compressed?.iter().filter_map(ratios::to_packing_peer).collect()),
+        ),
+        (
+            "TLS: at most 1.1 × a bare OpenSSL echo",
+            judge(tls?.iter().filter_map(|row| ratios::to_server(row, "floor", 1.1)).collect()),
+        ),
+    ])
+}
+
+fn memory(rows: &[Row], measure: Measure, limit: f64, unit: &str) -> Option<Found> {
+    let value = rows.first()?.figure(OURS, measure)?.value;
+    Some(Found { figure: format!("{} {unit}", number(value)), holds: value <= limit })
+}
+
+fn rest(pages: &Pages) -> Result<Bars> {
+    let expiry = rows(pages, "expiry")?;
+    let expiry = expiry.iter().filter_map(|row| {
+        let (with, without) =
+            (row.figure("Sockeye, expiry", Processor)?, row.figure("Sockeye, struct", Processor)?);
+        Some(Ratio::new(&row.name, with, without, 1.05))
+    });
+    let text = pages.text("in-process");
+    Ok(vec![
+        (
+            "time-outs: 5 million pairs of scheduling and cancelling a second, 100,000 pending",
+            rate(&text, "schedule_and_cancel", 5e6),
+        ),
+        ("an expiry re-armed on every frame: at most 5 % of an echo", judge(expiry.collect())),
+        (
+            "`Sender::send` of another thread: 3 million a second",
+            rate(&text, "send_from_another_thread", 3e6),
+        ),
+        ("neighbours of a slow handler and of a flood", None),
+        (
+            "10,000 connections: at most 1.15 × the time with 1000; idle ones: no time, no more memory each",
+            judge(growth(pages)?),
+        ),
+    ])
+}
+
+fn growth(pages: &Pages) -> Result<Vec<Ratio>> {
+    let (scale, idle) = (rows(pages, "scale")?, rows(pages, "idle")?);
+    let pair = |rows: &[Row], name: &str, more: &str, less: &str, measure| {
+        let find = |name: &str| rows.iter().find(|row| row.name == name);
+        ratios::between(name, find(more)?, find(less)?, measure, 1.15)
+    };
+    let pairs = [
+        pair(&scale, "10,000 that talk", "20 B × 10000 × 1", "20 B × 1000 × 1", Processor),
+        pair(&scale, "10,000 idle beside", "20 B × 100 × 1, 10,000 idle", "20 B × 100 × 1", Processor),
+        pair(&idle, "memory of 10,000", "10000 idle connections", "1000 idle connections", MemoryEach),
+    ];
+    Ok(pairs.into_iter().flatten().collect())
+}
+
+/// Finds the median rate of an in-process benchmark: below its name divan writes one for each of its columns, of which
+/// the third is the median.
+fn rate(text: &str, name: &str, least: f64) -> Option<Found> {
+    let mut lines = text.lines().skip_while(|line| !line.contains(name));
+    let rates = lines.find(|line| line.contains("item/s"))?;
+    let median = rates.split('│').filter(|field| field.contains("item/s")).nth(2)?;
+    let (value, unit) = median.trim().trim_start_matches(['╰', '├', '─', ' ']).split_once(' ')?;
+    let factor = match unit.trim() {
+        "item/s" => 1.0,
+        "Kitem/s" => 1e3,
+        "Mitem/s" => 1e6,
+        "Gitem/s" => 1e9,
+        _ => return None,
+    };
+    let rate = value.parse::<f64>().ok()? * factor;
+    Some(Found { figure: format!("{} million a second", number(rate / 1e6)), holds: rate >= least })
+}

@@ -1,0 +1,83 @@
+//! Ratios of figures, and whether they are within their limits.
+
+use super::results::{Entry, Figure, Row};
+use super::servers::{Kind, SERVERS};
+use super::workloads::Measure::{self, Processor};
+
+/// The server on which the goals are measured.
+pub(super) const OURS: &str = "Sockeye";
+
+/// How much smaller the replies of one server may be than those of another that compresses as well.
+const AS_WELL: f64 = 0.95;
+
+/// What was found, and whether it is what was to be reached.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) figure: String,
+    pub(super) holds: bool,
+}
+
+/// A ratio, and what it may be at most.
+#[derive(Debug)]
+pub(super) struct Ratio {
+    name: String,
+    value: f64,
+    limit: f64,
+    /// Whether one of the figures is that of disturbed runs.
+    marked: bool,
+}
+
+impl Ratio {
+    pub(super) fn new(name: &str, ours: Figure, other: Figure, limit: f64) -> Self {
+        let marked = ours.marked || other.marked;
+        Self { name: name.to_owned(), value: ours.value / other.value, limit, marked }
+    }
+}
+
+/// Tells the worst of several ratios, and how many are within their limits.
+pub(super) fn judge(ratios: Vec<Ratio>) -> Option<Found> {
+    let worst =
+        ratios.iter().max_by(|one, other| (one.value / one.limit).total_cmp(&(other.value / other.limit)))?;
+    let good = ratios.iter().filter(|one| one.value <= one.limit).count();
+    let mark = if worst.marked { "\\*" } else { "" };
+    let of = format!("{good} of {} cells", ratios.len());
+    Some(Found {
+        figure: format!("{:.2}{mark} ({}); {of}", worst.value, worst.name),
+        holds: good == ratios.len(),
+    })
+}
+
+/// Compares one row with another.
+pub(super) fn between(name: &str, row: &Row, other: &Row, measure: Measure, limit: f64) -> Option<Ratio> {
+    Some(Ratio::new(name, row.figure(OURS, measure)?, other.figure(OURS, measure)?, limit))
+}
+
+/// Compares the processor time with that of one other server.
+pub(super) fn to_server(row: &Row, server: &str, limit: f64) -> Option<Ratio> {
+    Some(Ratio::new(&row.name, row.figure(OURS, Processor)?, row.figure(server, Processor)?, limit))
+}
+
+/// Compares each row with its best peer.
+pub(super) fn to_peers(rows: &[Row], measure: Measure, limit: f64) -> Vec<Ratio> {
+    let ratio = |row: &Row| {
+        let (peer, _) = row.best_peer(measure)?;
+        let name = format!("{}, {peer}", row.name);
+        Some(Ratio::new(&name, row.figure(OURS, measure)?, row.figure(peer, measure)?, limit))
+    };
+    rows.iter().filter_map(ratio).collect()
+}
+
+/// Compares with the fastest peer whose replies are about as small as ours, or smaller.
+pub(super) fn to_packing_peer(row: &Row) -> Option<Ratio> {
+    let packing = |name: &str| row.servers.get(name).and_then(|entry: &Entry| entry.median(|run| run.ratio));
+    let ours = packing(OURS)?;
+    let peers = SERVERS.iter().filter(|server| server.kind == Kind::Peer);
+    let able = peers.filter(|peer| packing(peer.name).is_some_and(|ratio| ratio >= ours * AS_WELL));
+    let figures = able.filter_map(|peer| Some((peer.name, row.figure(peer.name, Processor)?)));
+    let (name, figure) = figures.min_by(|one, other| one.1.value.total_cmp(&other.1.value))?;
+    let theirs = packing(name)?;
+    let told = format!("{}, {ours:.1}:1 against {theirs:.1}:1 of {name}", row.name);
+    // Who compresses much better takes longer for a reason.
+    let limit = if ours >= theirs * AS_WELL { 0.8 } else { 0.0 };
+    Some(Ratio::new(&told, row.figure(OURS, Processor)?, figure, limit))
+}
