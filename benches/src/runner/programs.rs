@@ -98,7 +98,10 @@ impl Programs {
         finish(cargo.current_dir(&self.root))?;
         let release = self.folder.parent().ok_or("the programs are in no folder")?;
         let path = self.folder.join(key);
-        fs::copy(release.join(binary), &path)?;
+        // Not into the file that is there: another run may be measuring it.
+        let fresh = path.with_extension("new");
+        fs::copy(release.join(binary), &fresh)?;
+        fs::rename(&fresh, &path)?;
         Ok(Program { path, first: Vec::new() })
     }
 
