@@ -54,7 +54,7 @@ usage: benches/run [OPTION]... PART...
          instructions   instructions per message of the protocol core, by valgrind
          in-process     the divan benchmarks
          pages          write RESULTS.md and the picture again from what was measured before
-  --fast                nearly all cells, shorter; who is far behind after a run or two is not run again
+  --fast                nearly all cells, shorter; a peer that is far behind is not run again
   --quick               fewer cells, shorter, three repetitions; what is written goes to the target folder
   --repetitions N       how often each server runs in each cell (5)
   --servers A,B         only these peers (any part of the name), beside the floor and Sockeye

@@ -17,7 +17,7 @@ const HEAD: &str = "\
 Written by `benches/run`; `benches/README.md` tells what each figure means. Lower is better, in every table. *÷ floor* and
 *÷ best peer* are Sockeye's figure (the closure) divided by the others' of the same run. An asterisk stands where more than
 half of the runs were disturbed: the server or the load generator was ready and had no core, or the host took one away,
-for more than 2 % of the time. A circle (°) stands where a peer was far behind after one or two runs, and was not run again
+for more than 2 % of the time. A circle (°) stands where a peer was behind after one to three runs, and was not run again
 (`--fast`, which also leaves out the cell with 4 GiB under way); others are medians of five. A dash: not offered by that
 library, or it failed, which is told below the table.
 ";

@@ -12,10 +12,9 @@ use crate::spec::Outcome;
 /// A run in which a process was ready and had no core for more than this part of the time is marked.
 const MARKED: f64 = 0.02;
 
-/// How many times the figure of the best peer another's may be after one run, and after more, if it is to run again.
-const BEHIND_ONCE: f64 = 2.5;
-/// As above.
-const BEHIND: f64 = 1.4;
+/// How many times the figure of the best peer another's may be after one run, after two, and after more, if it is to run
+/// again.
+const BEHIND: [f64; 3] = [2.5, 1.4, 1.2];
 
 /// Everything about one workload.
 #[derive(Debug, Serialize, Deserialize)]
@@ -164,9 +163,7 @@ impl Row {
         let lowest = peers().filter_map(|peer| self.servers.get(peer.name)?.lowest(measure));
         match (entry.lowest(measure), lowest.min_by(f64::total_cmp)) {
             (None, _) => entry.failure.is_some(),
-            (Some(own), Some(best)) => {
-                own > best.max(0.0) * if entry.runs.len() == 1 { BEHIND_ONCE } else { BEHIND }
-            }
+            (Some(own), Some(best)) => own > best.max(0.0) * BEHIND[entry.runs.len().clamp(1, 3) - 1],
             (Some(_), None) => false,
         }
     }
