@@ -2,22 +2,25 @@
 //! shutdown, with one connection to itself; the work within is large enough for the rest not to matter.
 
 use std::cell::Cell;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::thread;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use sockeye::util::{Timeout, Token};
-use sockeye::{
-    Error, ErrorKind, Factory, Handler, Handshake, Message, QueueError, Result, Sender, WebSocket,
-};
+use sockeye::{Error, ErrorKind, Factory, Handler, Handshake, QueueError, Result, Sender, WebSocket};
 
 /// Time-outs that pend while others come and go.
 const PENDING: usize = 100_000;
+/// Time-outs that are scheduled together, as by connections that speak in the same turn.
+const BATCH: usize = 100;
 /// Pairs of scheduling and cancelling in a round.
 const PAIRS: usize = 1_000_000;
 /// Messages from another thread in a round.
 const MESSAGES: usize = 1_000_000;
+const MESSAGE: &str = "some twenty bytes...";
 /// An hour, in milliseconds: nothing comes due.
 const LATER: u64 = 3_600_000;
 const ALARM: Token = Token(1);
@@ -35,7 +38,7 @@ fn run<F: Factory>(factory: F) -> Result<()> {
     socket.run().map(drop)
 }
 
-/// Schedules `PENDING` time-outs, and then, for each further one, cancels it and schedules the next.
+/// Schedules `PENDING` time-outs, and then again and again a batch, each of which is cancelled as soon as it is made.
 struct Timers {
     out: Sender,
     made: usize,
@@ -43,23 +46,27 @@ struct Timers {
     begun: Rc<Cell<bool>>,
 }
 
+impl Timers {
+    fn schedule(&self, count: usize) -> Result<()> {
+        (0..count).try_for_each(|_| self.out.timeout(LATER, ALARM))
+    }
+}
+
 impl Handler for Timers {
     fn on_open(&mut self, _: Handshake) -> Result<()> {
-        if self.begun.replace(true) {
-            return Ok(());
-        }
-        (0..=PENDING).try_for_each(|_| self.out.timeout(LATER, ALARM))
+        if self.begun.replace(true) { Ok(()) } else { self.schedule(PENDING + BATCH) }
     }
 
     fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
         self.made += 1;
         if self.made <= PENDING {
-            Ok(())
-        } else if self.made <= PENDING + PAIRS {
-            self.out.cancel(timeout)?;
-            self.out.timeout(LATER, ALARM)
-        } else {
-            self.out.shutdown()
+            return Ok(());
+        }
+        self.out.cancel(timeout)?;
+        match self.made - PENDING {
+            PAIRS => self.out.shutdown(),
+            pairs if pairs % BATCH == 0 => self.schedule(BATCH),
+            _ => Ok(()),
         }
     }
 }
@@ -73,32 +80,40 @@ fn schedule_and_cancel(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One end is sent to by another thread, the other end counts what arrives.
-struct Ends {
+/// What another thread sends to.
+struct Target {
     out: Sender,
-    heard: usize,
-    begun: Rc<Cell<bool>>,
 }
 
-impl Handler for Ends {
+impl Handler for Target {
     fn on_open(&mut self, _: Handshake) -> Result<()> {
-        if !self.begun.replace(true) {
-            let out = self.out.clone();
-            thread::spawn(move || speak(&out));
-        }
+        let out = self.out.clone();
+        thread::spawn(move || speak(&out));
         Ok(())
     }
+}
 
-    fn on_message(&mut self, _: Message) -> Result<()> {
-        self.heard += 1;
-        if self.heard == MESSAGES { self.out.shutdown() } else { Ok(()) }
+/// Connects without a library, and takes what comes, until it is all there.
+fn listen_to(address: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    )?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut left = MESSAGES * (2 + MESSAGE.len());
+    while left > 0 {
+        // The head of the response is longer than one message, and is taken for some.
+        let len = stream.read(&mut buffer)?;
+        left = if len == 0 { 0 } else { left.saturating_sub(len) };
     }
+    Ok(())
 }
 
 fn speak(out: &Sender) {
     let mut sent = 0;
     while sent < MESSAGES {
-        match out.send("twenty bytes of text") {
+        match out.send(MESSAGE) {
             Ok(()) => sent += 1,
             // The loop has to catch up.
             Err(error) if matches!(error.kind, ErrorKind::Queue(QueueError::Full)) => thread::yield_now(),
@@ -107,11 +122,15 @@ fn speak(out: &Sender) {
     }
 }
 
-/// Messages of 20 bytes are queued by another thread as fast as there is room, travel over TCP, and arrive.
+/// Messages of 20 bytes are queued by another thread as fast as there is room, and leave over TCP.
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn send_from_another_thread(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
-        let begun = Rc::default();
-        run(|out| Ends { out, heard: 0, begun: Rc::clone(&begun) }).is_ok()
+        let socket = WebSocket::new(|out| Target { out })?.bind("127.0.0.1:0")?;
+        let (address, loop_) = (socket.local_addr()?, socket.broadcaster());
+        let running = thread::spawn(move || socket.run().map(drop));
+        listen_to(address)?;
+        loop_.shutdown()?;
+        running.join().unwrap_or(Ok(()))
     });
 }
