@@ -251,6 +251,12 @@ impl Hub {
         self.fits(self.gauges.find(slot), len)
     }
 
+    /// Whether several broadcasts of this length together may be.
+    #[inline]
+    pub(crate) fn has_room_for_all(&self, slot: u32, len: usize) -> bool {
+        self.gauges.find(slot).is_some_and(|gauge| gauge.buffered().saturating_add(len) <= self.limit)
+    }
+
     pub(crate) fn overflow(&self) -> Overflow {
         self.overflow
     }

@@ -161,6 +161,26 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| is_text_byte(*byte))
 }
 
+/// Returns how many bytes at the front may stand in a field value (RFC 9110 §5.5).
+pub(super) fn text_len(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    let plain = words.iter().take_while(|word| is_visible(**word)).count().saturating_mul(8);
+    let rest = bytes.get(plain..).unwrap_or_default();
+    let more = rest.iter().position(|byte| !is_text_byte(*byte)).unwrap_or(rest.len());
+    plain.saturating_add(more)
+}
+
+/// Returns whether there is no control byte among eight; for a tab, which is one, it says no.
+fn is_visible(bytes: [u8; 8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_ne_bytes(bytes);
+    // The high bit of a byte that is less than 0x20, or 0x7f, becomes set; those of others may, behind such a one.
+    let low = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
+    let delete = word ^ 0x7f7f_7f7f_7f7f_7f7f;
+    let is_delete = delete.wrapping_sub(0x0101_0101_0101_0101) & !delete;
+    (low | is_delete) & HIGH == 0
+}
+
 /// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
 #[inline]
 pub(super) fn is_text_byte(byte: u8) -> bool {
@@ -214,6 +234,17 @@ mod tests {
             let list = headers(&[("L", &byte.repeat(size))]);
             assert_eq!(elements(&list, "L").count(), found, "{byte:?}");
             assert!(!has_token(&list, "L", "b"));
+        }
+    }
+
+    #[test]
+    fn text_ends_with_the_first_byte_that_is_none() {
+        for byte in 0..=255 {
+            for at in 0..20 {
+                let mut bytes = [b'x'; 20];
+                bytes[at] = byte;
+                assert_eq!(text_len(&bytes), if is_text_byte(byte) { 20 } else { at }, "{byte:#x} at {at}");
+            }
         }
     }
 

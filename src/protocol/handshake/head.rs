@@ -103,8 +103,7 @@ impl HeadBuffer {
         let mut rest = bytes;
         loop {
             if !self.after_cr {
-                let length = rest.iter().position(|byte| !fields::is_text_byte(*byte)).unwrap_or(rest.len());
-                let (text, others) = rest.split_at(length);
+                let (text, others) = rest.split_at(fields::text_len(rest));
                 self.text(text, config)?;
                 rest = others;
             }

@@ -33,10 +33,7 @@ pub(super) struct StatusLine<'h> {
 
 /// Splits a complete head, its empty line included, into the first line and the fields.
 pub(super) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
-    let line_feeds = head.iter().filter(|byte| **byte == b'\n').count();
-    let is_line_break = |(first, second): (&u8, &u8)| (*first == b'\r') & (*second == b'\n');
-    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
-    let line_breaks: usize = pairs.map(|pair| usize::from(is_line_break(pair))).sum();
+    let (line_feeds, line_breaks) = count_line_ends(head);
     // httparse takes a lone LF for a line break; RFC 9112 §2.2 allows that, H8 does not.
     if line_feeds != line_breaks {
         return Err(ProtocolError::MalformedHead);
@@ -48,6 +45,23 @@ pub(super) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Head
         return Err(ProtocolError::TooManyHeaders);
     }
     Ok((line, parse_fields(fields, count)?))
+}
+
+/// Counts the LFs, and those that follow a CR.
+fn count_line_ends(head: &[u8]) -> (usize, usize) {
+    // Counts that fit into a byte are what compilers turn into vector instructions.
+    const CHUNK: usize = 255;
+    let feeds = head
+        .chunks(CHUNK)
+        .map(|chunk| chunk.iter().fold(0u8, |count, byte| count.wrapping_add(u8::from(*byte == b'\n'))));
+    let seconds = head.get(1..).unwrap_or_default().chunks(CHUNK);
+    let breaks = head.chunks(CHUNK).zip(seconds).map(|(firsts, seconds)| {
+        let pairs = firsts.iter().zip(seconds);
+        pairs.fold(0u8, |count, (first, second)| {
+            count.wrapping_add(u8::from(*first == b'\r') & u8::from(*second == b'\n'))
+        })
+    });
+    (feeds.map(usize::from).sum(), breaks.map(usize::from).sum())
 }
 
 fn parse_fields(fields: &[u8], count: usize) -> Result<Headers, ProtocolError> {

@@ -25,8 +25,11 @@ impl<H: Handler> Connection<H> {
 
     /// Sends frames that all connections get, as far as there is room for them, and hands them to the system if asked to.
     pub(in crate::reactor) fn on_broadcast(&mut self, frames: &[Frame], flushes: bool, cx: &mut Context) {
-        for frame in frames {
-            self.send_shared(frame, cx);
+        let len = frames.iter().map(|frame| frame.as_slice().len()).sum();
+        if !self.is_opening() && cx.hub.has_room_for_all(self.name.slot, len) {
+            frames.iter().for_each(|frame| self.send_frame(frame.clone(), cx));
+        } else {
+            frames.iter().for_each(|frame| self.send_shared(frame, cx));
         }
         let has_output = self.output.as_ref().is_some_and(|output| !output.is_empty());
         if flushes && has_output && !self.flags.is_blocked {
