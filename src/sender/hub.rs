@@ -159,7 +159,7 @@ impl Hub {
     }
 
     /// Queues a command that counts so much on this gauge.
-    #[inline]
+    #[inline(always)]
     fn push_charged(
         &self,
         command: Command,
@@ -201,6 +201,7 @@ impl Hub {
     }
 
     /// Queues a message or a control frame, within the limit of what may be queued for its connection.
+    #[inline]
     pub(super) fn send(&self, target: Target, signal: Signal) -> Result<()> {
         let Target::One { slot, id } = target else {
             return Ok(self.push(Command { target, signal })?);

@@ -49,7 +49,7 @@ pub(super) fn is_outer(number: u64) -> bool {
 }
 
 /// Queues a command for the loop that [is current](is_current).
-#[inline]
+#[inline(always)]
 pub(super) fn push(command: Command, weight: usize) {
     WEIGHT.set(WEIGHT.get() + weight);
     COMMANDS.with_borrow_mut(|commands| commands.push(command));
