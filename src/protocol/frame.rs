@@ -301,7 +301,7 @@ impl Frame {
         bytes: &[u8],
         max_payload_length: u64,
     ) -> Result<Option<(Self, u64)>, ProtocolError> {
-        let Some((header, header_len)) = Header::parse_alone(bytes, max_payload_length)? else {
+        let Some((header, header_len)) = Header::decode(bytes, max_payload_length)? else {
             return Ok(None);
         };
         let payload = bytes.get(header_len..).unwrap_or_default();

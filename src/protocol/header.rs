@@ -128,16 +128,41 @@ pub(crate) struct Room {
     pub(crate) empty_fragments: usize,
 }
 
-/// The header of a frame.
+/// The header of a frame (§5.2), for programs that read and write frames without a [`Connection`](super::Connection).
+///
+/// # Examples
+///
+/// A client's text, from bytes and to bytes.
+///
+/// ```
+/// use sockeye::OpCode;
+/// use sockeye::protocol::{Header, mask};
+///
+/// let mut bytes = vec![0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// let (header, len) = Header::decode(&bytes, 125)?.expect("the header is all there");
+/// assert_eq!((header.fin, header.rsv, header.opcode, header.len, len), (true, 0, OpCode::Text, 5, 6));
+/// if let Some(key) = header.key {
+///     mask::apply(key, 0, &mut bytes[len..]);
+/// }
+/// assert_eq!(&bytes[len..], b"Hello");
+///
+/// let mut out = Vec::new();
+/// Header { key: None, ..header }.encode(&mut out);
+/// assert_eq!(out, [0x81, 0x05]);
+/// # Ok::<(), sockeye::protocol::ProtocolError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) fin: bool,
-    /// The reserved bits, in their places.
-    pub(crate) rsv: u8,
-    pub(crate) opcode: OpCode,
-    pub(crate) key: Option<Key>,
-    /// Length of the payload in bytes.
-    pub(crate) len: u64,
+pub struct Header {
+    /// Whether this is the last frame of its message.
+    pub fin: bool,
+    /// The reserved bits, in their places: 0x40, 0x20 and 0x10.
+    pub rsv: u8,
+    /// The kind of the frame.
+    pub opcode: OpCode,
+    /// The masking key, of a frame that is masked.
+    pub key: Option<Key>,
+    /// Length of the payload, in bytes.
+    pub len: u64,
 }
 
 impl Header {
@@ -163,9 +188,16 @@ impl Header {
         Ok(Some((header, 2usize.saturating_add(extended).saturating_add(key_len))))
     }
 
-    /// Reads a header as [`parse`](Self::parse) does, of a frame that stands for itself: nothing is known of the
-    /// connection, so that only the rules of every frame hold.
-    pub(crate) fn parse_alone(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
+    /// Reads a header from the front of `input`, of a frame with a payload of up to `max_frame` bytes; returns it with its
+    /// own length, or `None` when it is not all there.
+    ///
+    /// Nothing is known of the connection, so that only the rules of every frame hold: reserved bits may be set, the
+    /// payload may be masked or not.
+    ///
+    /// # Errors
+    ///
+    /// The rule of §5.2 or §5.5 that the header breaks, [`ProtocolError::FrameTooLong`] for a longer payload.
+    pub fn decode(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
         let continues = input.first().is_some_and(|first| first & OPCODE == u8::from(OpCode::Continue));
         let rules = Rules {
             role: Role::Server,
@@ -181,10 +213,10 @@ impl Header {
 
     /// Appends the header to `out`, its length in the shortest form (§5.2).
     #[inline(always)]
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.key.is_some() { MASKED } else { 0 };
-        let first = fin | self.rsv | u8::from(self.opcode);
+        let first = fin | (self.rsv & RSV) | u8::from(self.opcode);
         match (u8::try_from(self.len), u16::try_from(self.len)) {
             (Ok(len @ 0..=125), _) => out.extend_from_slice(&[first, masked | len]),
             (_, Ok(len)) => {
@@ -202,7 +234,7 @@ impl Header {
     }
 
     /// Returns how many bytes [`encode`](Self::encode) appends.
-    pub(crate) fn encoded_len(&self) -> usize {
+    pub fn encoded_len(&self) -> usize {
         let length: usize = match self.len {
             0..=125 => 2,
             126..=0xffff => 4,
