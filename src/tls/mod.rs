@@ -15,9 +15,11 @@ use std::path::Path;
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslVersion};
 
-pub use self::client::ClientTls;
 #[cfg(any(feature = "blocking", feature = "tokio"))]
 pub(crate) use self::client::server_name;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) use self::client::session;
+pub use self::client::{ClientTls, TlsVersion};
 pub(crate) use self::client::{connect, default_connector};
 pub use self::server::ServerTls;
 use crate::error::{Error, ErrorKind, Result};

@@ -5,6 +5,8 @@
 mod authority;
 #[cfg(feature = "blocking")]
 mod blocking;
+#[cfg(feature = "blocking")]
+mod c3_options;
 mod certificates;
 mod conversation;
 mod hooks;
