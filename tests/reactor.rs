@@ -20,4 +20,5 @@ mod reactor {
     mod silence;
     mod system;
     mod transports;
+    mod upgraded;
 }

@@ -1,5 +1,6 @@
 //! New connections of the server's role.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use super::listener::{ACCEPT_BUDGET, Accepted, Addresses};
 use super::socket::Socket;
 use super::timers::Owned;
 use super::{Entry, Life, Reactor, index};
+use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Factory;
 use crate::handler::Handler as _;
-use crate::protocol::{self, Upgrade};
+use crate::protocol::{self, Frame, Upgrade};
 use crate::sender::Sender;
 
 /// How long a listener waits when the system has no room for a connection.
@@ -83,8 +85,9 @@ impl<F: Factory> Reactor<F> {
             return;
         }
         if !self.has_room() {
-            // It was told that it is welcome: there is no answer left but the end.
-            return warn!("an upgraded connection is dropped: there is no room");
+            // It was told that it is welcome: what can still be said is that it may come back later.
+            warn!("an upgraded connection is closed: there is no room");
+            return say_goodbye(&stream);
         }
         let (request, mut response, read_ahead) = upgrade.into_parts();
         let config = Arc::clone(&self.cx.config);
@@ -192,4 +195,11 @@ impl<F: Factory> Reactor<F> {
         error!("a connection could not be taken over: {err}");
         assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be taken over: {err}");
     }
+}
+
+/// Closes what is open already, and has no place (§7.4.1), as far as the system takes that at once.
+fn say_goodbye(mut stream: &TcpStream) {
+    let mut close = Vec::new();
+    Frame::close(CloseCode::Again, "").encode(&mut close);
+    let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&close));
 }

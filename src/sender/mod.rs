@@ -225,7 +225,7 @@ impl Sender {
 
     /// Hands the loop a connection whose opening handshake another HTTP server has made, with what that server has read
     /// ahead; the response must have been sent. It gets a handler, whose first call is `on_open`. The limits are those of
-    /// the loop; compression is what the handshake has agreed on.
+    /// the loop; compression is what the handshake has agreed on. A loop that has no room for it closes it with 1013.
     ///
     /// # Errors
     ///

@@ -1,0 +1,109 @@
+//! Connections whose opening handshake another server has made (`Sender::accept_upgraded`).
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender as Channel, channel};
+
+use sockeye::protocol::{Config, Upgrade};
+use sockeye::{CloseCode, Handler, Handshake, Message, OpCode, Request, Result, Sender, Settings};
+
+use crate::support::LIMIT;
+use crate::support::loops::Loop;
+use crate::support::raw::{Ending, Wire, masked};
+
+/// Tells how it was opened, and echoes.
+struct Told {
+    out: Sender,
+    tell: Channel<(String, Option<String>)>,
+}
+
+impl Handler for Told {
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        let protocol = shake.response.protocol()?.map(str::to_owned);
+        self.tell.send((shake.request.resource().to_owned(), protocol)).ok();
+        Ok(())
+    }
+
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.out.send(msg)
+    }
+}
+
+/// A client that is welcome, and what the server knows of it.
+fn welcome(config: Config) -> (Wire, TcpStream, Upgrade) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = Wire::dial(listener.local_addr().unwrap());
+    let head = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Protocol: soap, wamp\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    let request = Request::parse(head.as_bytes()).unwrap().unwrap();
+    (peer, listener.accept().unwrap().0, Upgrade::new(request, config).unwrap())
+}
+
+fn serve(settings: Settings) -> (Loop, std::sync::mpsc::Receiver<(String, Option<String>)>) {
+    let (tell, told) = channel();
+    (Loop::start(settings, move |out| Told { out, tell: tell.clone() }), told)
+}
+
+#[test]
+fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
+    let (server, told) = serve(Settings::default());
+    let (mut peer, stream, mut upgrade) = welcome(Config::default());
+    upgrade.choose_protocol("wamp").unwrap();
+    // A whole frame and the beginning of another one.
+    let early = masked(sockeye::Frame::message(b"early".to_vec(), OpCode::Text, true));
+    let cut = masked(sockeye::Frame::message(b"cut".to_vec(), OpCode::Text, true));
+    let ahead = [&early[..], &cut[..4]].concat();
+    server.all.accept_upgraded(stream, upgrade.with_read_ahead(ahead)).unwrap();
+    assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".into(), Some("wamp".into())));
+    assert_eq!(peer.message(), "early");
+    std::io::Write::write_all(&mut peer.stream, &cut[4..]).unwrap();
+    assert_eq!(peer.message(), "cut");
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn s12_the_limits_are_those_of_the_loop() {
+    let (server, _told) = serve(Settings { max_message_size: 10, ..Settings::default() });
+    let (mut peer, stream, upgrade) = welcome(Config::default());
+    server.all.accept_upgraded(stream, upgrade).unwrap();
+    peer.text("ten bytes!");
+    assert_eq!(peer.message(), "ten bytes!");
+    peer.text("eleven char");
+    assert_eq!(peer.ending(), Ending::Close(CloseCode::Size));
+    server.stop();
+}
+
+#[test]
+fn s12_who_finds_no_room_is_told_to_come_back() {
+    let (server, told) = serve(Settings { max_connections: 1, ..Settings::default() });
+    let (mut first, stream, upgrade) = welcome(Config::default());
+    server.all.accept_upgraded(stream, upgrade).unwrap();
+    told.recv_timeout(LIMIT).unwrap();
+    let (mut second, stream, upgrade) = welcome(Config::default());
+    server.all.accept_upgraded(stream, upgrade).unwrap();
+    assert_eq!(second.ending(), Ending::Close(CloseCode::Again));
+    assert!(told.try_recv().is_err(), "it never had a handler");
+    first.echo("still there?");
+    first.close();
+    server.stop();
+}
+
+#[cfg(feature = "permessage-deflate")]
+#[test]
+fn x2_compression_is_what_the_handshake_agreed_on() {
+    use sockeye::Deflate;
+
+    // The loop itself would not compress.
+    let (server, _told) = serve(Settings::default());
+    let deflate = Some(Deflate { threshold: 0, ..Deflate::default() });
+    let (mut peer, stream, upgrade) = welcome(Config { deflate, ..Config::default() });
+    assert!(upgrade.response().header("Sec-WebSocket-Extensions").is_some());
+    server.all.accept_upgraded(stream, upgrade).unwrap();
+    peer.text(&"salmon ".repeat(100));
+    let frame = peer.frame().unwrap();
+    assert!(frame.has_rsv1() && frame.payload().len() < 100);
+    peer.close();
+    server.stop();
+}
