@@ -93,6 +93,8 @@ mod handler;
 mod handshake;
 mod io;
 mod message;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+mod options;
 pub mod protocol;
 #[cfg(feature = "reactor")]
 mod reactor;
@@ -134,7 +136,7 @@ pub use sender::Sender;
 #[cfg(feature = "reactor")]
 pub use settings::{Overflow, Settings, TrustedProxies};
 #[cfg(feature = "ssl")]
-pub use tls::{ClientTls, ServerTls};
+pub use tls::{ClientTls, ServerTls, TlsVersion};
 
 /// Runs a server on an address, with the default [`Settings`], until it is shut down.
 ///

@@ -7,9 +7,9 @@
 //! 2. Have the server send the [`response`], or the [`refusal`] of a request that is no good.
 //! 3. Take the stream from the server, and the bytes that it has read of it behind the request
 //!    ([`Upgrade::with_read_ahead`]).
-//! 4. Make a socket of both: `blocking::WebSocket::upgraded` for one that blocks, or `Sender::accept_upgraded` to hand it
-//!    to a running event loop, where it gets a `Handler`. Or drive the [core](crate::protocol::Connection) itself:
-//!    [`Upgrade::into_connection`].
+//! 4. Make a socket of both: `blocking::WebSocket::upgraded` for one that blocks, `futures::WebSocket::upgraded` for an
+//!    async one, or `Sender::accept_upgraded` to hand it to a running event loop, where it gets a `Handler`. Or drive the
+//!    [core](crate::protocol::Connection) itself: [`Upgrade::into_connection`].
 //!
 //! ```
 //! use sockeye::protocol::Config;
@@ -36,7 +36,7 @@
 //! # doc().unwrap();
 //! ```
 //!
-//! The directory `examples/upgrade` has complete programs for `tiny_http`, `hyper` and `axum`.
+//! The directory `examples/upgrade` has complete programs for `tiny_http`, `rouille`, `hyper` and `axum`.
 
 use http::{HeaderName, HeaderValue, Version};
 

@@ -41,17 +41,17 @@ impl<S: Stream> Read for WebSocket<S> {
             return Ok(0);
         }
         let (link, stream) = self.parts().map_err(into_io)?;
-        link.reading(|input| {
-            while input.given == input.message.len() {
-                let Some(message) = link.message(stream, input).map_err(into_io)? else { return Ok(0) };
-                (input.message, input.given) = (message.into_data(), 0);
+        link.reading(|reading| {
+            while reading.given == reading.message.len() {
+                let Some(message) = link.message(stream, reading).map_err(into_io)? else { return Ok(0) };
+                (reading.message, reading.given) = (message.into_data(), 0);
             }
-            let left = input.message.get(input.given..).unwrap_or_default();
+            let left = reading.message.get(reading.given..).unwrap_or_default();
             let len = left.len().min(buffer.len());
             for (to, from) in buffer.iter_mut().zip(left) {
                 *to = *from;
             }
-            input.given += len;
+            reading.given += len;
             Ok(len)
         })
     }

@@ -43,6 +43,12 @@
 //! Pings and the Close of the peer are answered by whoever reads: a program that never reads does not keep its
 //! connection up. Only [`WebSocket::close`] reads by itself, if nobody else does.
 //!
+//! # A server's life
+//!
+//! Accepting is the `TcpListener`'s: as many threads as are wanted accept from one, `set_nonblocking` looks whether somebody
+//! waits. To stop, note that it stops, connect once for each thread that accepts, [close](WebSocket::close) a second handle of each
+//! connection, and join the threads. The example `blocking-server` does that.
+//!
 //! # Time-outs
 //!
 //! | | set by | default | beyond it |
@@ -50,7 +56,7 @@
 //! | connecting, each address | [`Builder::connect_timeout`] | 10 s | `Io`, `TimedOut` |
 //! | opening handshake, TLS included | [`Config::handshake_timeout`] | 10 s | `Protocol` |
 //! | silence of the peer | [`Config::idle_timeout`] | none | `Protocol` |
-//! | closing handshake | [`Config::close_timeout`] | 10 s | `Protocol` |
+//! | closing handshake | [`Config::close_timeout`] | 10 s | it [was not clean](Closed::was_clean) |
 //!
 //! They hold while a call is blocked, which takes a [`Stream`] that can be told how long to wait. What merely reads and
 //! writes is wrapped into [`Bare`]: there the time is looked at only when a read returns.
@@ -69,6 +75,7 @@ mod tls;
 mod tls;
 
 mod stream;
+mod writing;
 
 use std::fmt;
 use std::net::Shutdown;
@@ -77,14 +84,16 @@ use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
 pub use self::bytes::Messages;
-use self::link::{Link, Patience};
+use self::link::Link;
 pub use self::stream::{Bare, Socket, Stream};
 pub use self::tls::Tls;
+use self::writing::Patience;
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Connection, Frame, OpCode, ProtocolError, Upgrade};
+use crate::protocol::session::{Item, Session, Unit};
+use crate::protocol::{Answers, Frame, OpCode, ProtocolError, Upgrade};
 
 /// How much [`WebSocket::queue`] lets wait, in bytes.
 const MAX_QUEUED: usize = 64 * 1024;
@@ -139,7 +148,8 @@ impl<S: Stream> WebSocket<S> {
     pub fn upgraded(stream: S, upgrade: Upgrade) -> Result<Self> {
         let (request, response) = (upgrade.request().clone(), upgrade.response().clone());
         let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
-        Ok(Self::open(stream, Link::new(connection, Vec::new(), read_ahead), request, response))
+        let link = Link::new(Session::new(connection), Vec::new(), read_ahead);
+        Ok(Self::open(stream, link, request, response))
     }
 
     fn open(stream: S, link: Link, request: Request, response: Response) -> Self {
@@ -165,7 +175,7 @@ impl<S: Stream> WebSocket<S> {
     /// nothing is lost by that.
     pub fn read(&mut self) -> Result<Option<Message>> {
         let (link, stream) = self.parts()?;
-        link.reading(|input| link.message(stream, input))
+        link.reading(|reading| link.message(stream, reading))
     }
 
     /// Reads the next message behind what is in a buffer, and tells its type; `None` once the connection is closed.
@@ -188,7 +198,8 @@ impl<S: Stream> WebSocket<S> {
     /// As [`read`](Self::read).
     pub fn read_frame(&mut self) -> Result<Option<Frame>> {
         let (link, stream) = self.parts()?;
-        link.reading(|input| link.next(stream, input, link::frame))
+        let item = link.reading(|reading| link.next(stream, reading, Unit::Frame))?;
+        Ok(item.and_then(Item::into_frame))
     }
 
     /// Iterates over the messages that come, until the connection is closed or fails.
@@ -202,7 +213,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// `Protocol` after a Close was sent, or the connection has ended; `Io` if the stream fails.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.speak(|connection, now, out| connection.send(message, now, out))
+        self.speak(|session, now, out| session.send(message, now, out))
     }
 
     /// Puts a message with those that wait for [`flush`](Self::flush), so that many small ones go in one piece. They also
@@ -214,7 +225,7 @@ impl<S: Stream> WebSocket<S> {
     pub fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         let (link, stream) = self.parts()?;
         let mut state = link.lock();
-        let queued = state.say(|connection, now, out| connection.send(message, now, out))?;
+        let queued = state.say(|session, now, out| session.send(message, now, out))?;
         if queued > MAX_QUEUED { link.flush(state, stream, Patience::Wait) } else { Ok(()) }
     }
 
@@ -234,7 +245,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As [`send`](Self::send), and `Protocol` for a frame that the RFC forbids.
     pub fn send_frame(&mut self, frame: Frame) -> Result<()> {
-        self.speak(|connection, now, out| connection.send_frame(frame, now, out))
+        self.speak(|session, now, out| session.send_frame(frame, now, out))
     }
 
     /// Sends a Ping with up to 125 bytes. The Pong is to be seen with [`read_frame`](Self::read_frame).
@@ -243,7 +254,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As [`send`](Self::send), and `Protocol` for more bytes.
     pub fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.speak(|connection, now, out| connection.ping(payload, now, out))
+        self.speak(|session, now, out| session.send_frame(Frame::ping(payload.into()), now, out))
     }
 
     /// Sends a Pong that nobody has asked for; Pings are answered without it.
@@ -252,18 +263,20 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.speak(|connection, now, out| connection.pong(payload, now, out))
+        self.speak(|session, now, out| session.send_frame(Frame::pong(payload.into()), now, out))
     }
 
     /// Closes with a code ([`CloseCode::Status`] for none) and a reason, waits for the answer of the peer and for the end of
     /// TCP, and returns what the peer has said.
     ///
-    /// Messages that still come are dropped. If the peer closes at the same time, or has begun to, its Close counts.
+    /// Messages that still come are dropped. If the peer closes at the same time, or has begun to, its Close counts. If no
+    /// Close comes within [`Config::close_timeout`](crate::protocol::Config::close_timeout), or the connection is lost
+    /// before, that is no error, since it has ended as it was to: [`Closed::was_clean`] is false.
     ///
     /// # Errors
     ///
-    /// `Protocol` for a code or a reason that may not be sent, and then the connection goes on; also if no answer comes
-    /// within [`Config::close_timeout`](crate::protocol::Config::close_timeout).
+    /// `Protocol` for a code or a reason that may not be sent, and then the connection goes on; `Io` if the stream cannot
+    /// be read now, as one that does not block.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         let (link, stream) = self.parts()?;
         link.close(stream, code, reason)
@@ -276,24 +289,24 @@ impl<S: Stream> WebSocket<S> {
     /// `Io` if the stream cannot be shut down.
     pub fn abort(mut self) -> Result<()> {
         let (link, stream) = self.parts()?;
-        link.lock().connection.abandon();
+        link.lock().session.connection.abandon();
         Ok(stream.shutdown(Shutdown::Both)?)
     }
 
-    /// Says who answers the Pings of the peer, its Close, and its violations: by default whoever reads does, with
-    /// [`Answers::Manual`] the program, with [`send_frame`](Self::send_frame) and [`close`](Self::close).
+    /// Says who answers the Pings of the peer and its Close: by default whoever reads does, with [`Answers::Manual`] the
+    /// program, with [`pong`](Self::pong) and [`close`](Self::close).
     pub fn set_answers(&mut self, answers: Answers) {
-        self.shared.link.lock().connection.set_answers(answers);
+        self.shared.link.lock().session.connection.set_answers(answers);
     }
 
     /// Returns how the connection has ended: `None` before that.
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.link.lock().closed()
+        self.shared.link.lock().session.closed()
     }
 
     /// Returns whether messages can be sent.
     pub fn is_open(&self) -> bool {
-        self.shared.link.lock().connection.can_send(OpCode::Text)
+        self.shared.link.lock().session.connection.can_send(OpCode::Text)
     }
 
     /// Returns the request of the opening handshake.
@@ -323,7 +336,7 @@ impl<S: Stream> WebSocket<S> {
     /// `Io` if sending what was queued fails.
     pub fn into_inner(mut self) -> Result<(S, Vec<u8>)> {
         self.flush()?;
-        let unread = self.shared.link.reading(|input| input.take_unread());
+        let unread = self.shared.link.reading(|reading| reading.take_unread());
         let stream = self.stream.take().ok_or(ProtocolError::NotOpen)?;
         Ok((stream, unread))
     }
@@ -331,7 +344,7 @@ impl<S: Stream> WebSocket<S> {
     /// Puts something into the output, and sends it.
     fn speak(
         &mut self,
-        say: impl FnOnce(&mut Connection, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
+        say: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
     ) -> Result<()> {
         let (link, stream) = self.parts()?;
         let mut state = link.lock();

@@ -2,10 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::Stream;
+use url::Url;
+
+use super::{Builder, Socket, Stream};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A stream over another one, encrypted. It is not in this build: the feature `ssl` brings it.
 #[derive(Debug)]
@@ -13,6 +16,12 @@ pub struct Tls<S>(Never, PhantomData<S>);
 
 #[derive(Debug)]
 enum Never {}
+
+impl Builder {
+    pub(super) fn encrypt(&self, _: TcpStream, _: &Url) -> Result<Socket> {
+        Err(Error::new(ErrorKind::Protocol, "wss URLs need the feature `ssl`"))
+    }
+}
 
 impl<S> Read for Tls<S> {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -5,17 +5,18 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
 use openssl::x509::{X509, X509VerifyResult};
+use url::Url;
 
-use super::Stream;
+use super::{Builder, Socket, Stream, WebSocket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ProtocolError;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, server_name, session};
 
 /// How much is read at once, and encrypted at once, in bytes: a record (RFC 8446 §5.1) and what is around it.
 const RECORD: usize = 16 * 1024;
@@ -49,6 +50,29 @@ struct Memory {
 /// Which end makes the handshake.
 type Side = fn(&mut SslStream<Memory>) -> std::result::Result<(), ssl::Error>;
 
+impl Builder {
+    /// Sets whom a client trusts, and what certificate it shows: a [`ClientTls`](crate::ClientTls), or a connector.
+    #[must_use]
+    pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
+        self.options.set_connector(tls.into());
+        self
+    }
+
+    /// Encrypts the stream of a client that has connected, and makes the opening handshake of a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::accept`], and `Ssl` if TLS fails.
+    pub fn accept_tls<S: Stream>(&self, tls: &ServerTls, stream: S) -> Result<WebSocket<Tls<S>>> {
+        self.accept(Tls::accept(tls, stream, self.options.config.handshake_timeout)?)
+    }
+
+    pub(super) fn encrypt(&self, stream: TcpStream, url: &Url) -> Result<Socket> {
+        let (connector, timeout) = (self.options.connector()?, self.options.config.handshake_timeout);
+        Ok(Socket::Tls(Tls::connect(&connector, &server_name(url)?, stream, timeout)?))
+    }
+}
+
 impl<S: Stream> Tls<S> {
     /// Makes the handshake of a server, in which each step of the client may take no longer than `timeout` altogether.
     ///
@@ -66,8 +90,7 @@ impl<S: Stream> Tls<S> {
     ///
     /// As [`accept`](Self::accept).
     pub fn connect(connector: &SslConnector, host: &str, stream: S, timeout: Duration) -> Result<Self> {
-        let ssl = connector.configure()?.into_ssl(host)?;
-        Self::handshake(ssl, stream, SslStream::connect, timeout)
+        Self::handshake(session(connector, host)?, stream, SslStream::connect, timeout)
     }
 
     /// Returns the certificate that the peer has shown.

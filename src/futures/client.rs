@@ -10,8 +10,10 @@ use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
 use crate::error::{Error, Result};
+use crate::options::parse_url;
 use crate::protocol::handshake::{Rejected, Request, Response};
-use crate::protocol::{Connection, Event, ProtocolError};
+use crate::protocol::session::Item;
+use crate::protocol::{Event, ProtocolError};
 
 /// A client that opens a connection over a stream of the program; made by [`Builder::client`].
 ///
@@ -71,11 +73,11 @@ impl Builder {
     ///
     /// `Internal` for a URL that cannot be read, `Protocol` for a request that breaks a rule of §4.1.
     pub fn client<S: Transport>(&self, stream: S, url: &str) -> Result<Client<S>> {
-        let request = self.request(&super::builder::parse(url)?)?;
+        let request = self.options.request(&parse_url(url)?)?;
         let (now, mut out) = (Instant::now(), Vec::new());
-        let core = Connection::client(Arc::clone(&self.config), request.clone(), now, &mut out)?;
-        let owner = Owner::new(Engine::new(stream, core, out, self.limits()));
-        let deadline = now.checked_add(self.config.handshake_timeout);
+        let session = self.options.client(request.clone(), now, &mut out)?;
+        let owner = Owner::new(Engine::new(stream, session, out, self.limits()));
+        let deadline = now.checked_add(self.options.config.handshake_timeout);
         Ok(Client { owner, request, response: None, body_until: None, deadline })
     }
 }
@@ -140,7 +142,7 @@ impl<S: Transport> Client<S> {
         let shared = Arc::clone(self.owner.shared());
         while self.response.is_none() {
             match ready!(shared.poll(Who::Receiver, cx, |engine, cx| engine.poll_item(cx)))?
-                .and_then(super::engine::Item::into_event)
+                .and_then(Item::into_event)
             {
                 Some(Event::Response { request, response }) => {
                     self.request = *request;

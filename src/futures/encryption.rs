@@ -8,28 +8,24 @@ use super::tcp::{Socket, is_secure};
 pub(super) use super::tls::Tls;
 use super::{Builder, Compat};
 use crate::error::Result;
-use crate::tls::{ServerTls, default_connector, server_name};
+use crate::tls::{ServerTls, server_name};
 
-/// How clients and servers of a builder encrypt.
-#[derive(Clone, Default)]
-pub(super) struct Encryption {
-    client: Option<SslConnector>,
-    server: Option<ServerTls>,
-}
+/// How the servers of a builder encrypt.
+pub(super) type Encryption = Option<ServerTls>;
 
 impl Builder {
     /// Sets whom a client trusts, and the certificate that it shows: a [`ClientTls`](crate::ClientTls) or an
     /// [`SslConnector`]. Default: the trust roots of the system, no certificate.
     #[must_use]
     pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
-        self.encryption.client = Some(tls.into());
+        self.options.set_connector(tls.into());
         self
     }
 
     /// Sets the certificate of a server, which [`accept`](Self::accept) then encrypts with.
     #[must_use]
     pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
-        self.encryption.server = Some(tls.into());
+        self.encryption = Some(tls.into());
         self
     }
 
@@ -38,21 +34,14 @@ impl Builder {
         if !is_secure(url) {
             return Ok(Socket::Tcp(stream));
         }
-        let connector = self.encryption.client.clone().map_or_else(default_connector, Ok)?;
-        let tls = Tls::connect(&connector, &server_name(url)?, stream).await?;
+        let tls = Tls::connect(&self.options.connector()?, &server_name(url)?, stream).await?;
         Ok(Socket::Tls(Box::new(tls)))
     }
 
     pub(super) async fn encrypt_server(&self, stream: Compat<TcpStream>) -> Result<Socket> {
-        match &self.encryption.server {
+        match &self.encryption {
             Some(tls) => Ok(Socket::Tls(Box::new(Tls::accept(tls, stream).await?))),
             None => Ok(Socket::Tcp(stream)),
         }
-    }
-}
-
-impl std::fmt::Debug for Encryption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encryption").finish_non_exhaustive()
     }
 }

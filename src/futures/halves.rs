@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::Transport;
-use super::engine::Item;
 use super::link::{Owner, Shared, Who};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Connection, Event, Frame, OpCode, ProtocolError};
+use crate::protocol::session::{Item, Session, Unit};
+use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError};
 
 /// How much may wait to be written before [`Sender::queue`] waits too, in bytes.
 pub(super) const HIGH_WATER: usize = 64 * 1024;
@@ -69,7 +69,7 @@ impl<S: Transport> Sender<S> {
     /// `Protocol` after a Close was sent or received, or the connection has ended; `Capacity` if more than
     /// [`Builder::max_buffered`](super::Builder::max_buffered) waits to be sent, and then the message was not accepted.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.say(|core, now, out| core.send(message, now, out))?;
+        self.say(|session, now, out| session.send(message, now, out))?;
         self.flush().await
     }
 
@@ -80,7 +80,7 @@ impl<S: Transport> Sender<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.say(|core, now, out| core.send(message, now, out))?;
+        self.say(|session, now, out| session.send(message, now, out))?;
         if self.buffered_amount() > HIGH_WATER {
             poll_fn(|cx| self.poll_until(HIGH_WATER, cx)).await?;
         }
@@ -102,7 +102,7 @@ impl<S: Transport> Sender<S> {
     ///
     /// As [`send`](Self::send), and `Protocol` for more bytes.
     pub async fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.say(|core, now, out| core.ping(payload, now, out))?;
+        self.say(|session, now, out| session.send_frame(Frame::ping(payload.into()), now, out))?;
         self.flush().await
     }
 
@@ -112,7 +112,7 @@ impl<S: Transport> Sender<S> {
     ///
     /// As [`ping`](Self::ping).
     pub async fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.say(|core, now, out| core.pong(payload, now, out))?;
+        self.say(|session, now, out| session.send_frame(Frame::pong(payload.into()), now, out))?;
         self.flush().await
     }
 
@@ -122,7 +122,7 @@ impl<S: Transport> Sender<S> {
     ///
     /// As [`send`](Self::send), and `Protocol` for a frame that the RFC forbids.
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
-        self.say(|core, now, out| core.send_frame(frame, now, out))?;
+        self.say(|session, now, out| session.send_frame(frame, now, out))?;
         self.flush().await
     }
 
@@ -147,13 +147,12 @@ impl<S: Transport> Sender<S> {
     }
 
     pub(super) fn begin_close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        let can_close = self.owner.shared().lock().core.can_send(OpCode::Close);
-        if can_close { self.say(|core, now, out| core.close(code, reason, now, out)) } else { Ok(()) }
+        self.owner.shared().change(Some(Who::Sender), |engine| engine.close(code, reason))
     }
 
     pub(super) fn say(
         &self,
-        say: impl FnOnce(&mut Connection, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
+        say: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
     ) -> Result<()> {
         self.owner.shared().change(Some(Who::Sender), |engine| engine.say(say))
     }
@@ -201,7 +200,7 @@ impl<S: Transport> Receiver<S> {
             if let Some(rest) = self.take_rest() {
                 return Poll::Ready(Ok(Some(Event::Message(rest))));
             }
-            self.poll_item(false, cx, Item::into_event)
+            self.poll_item(Unit::Event, cx, Item::into_event)
         })
         .await
     }
@@ -219,7 +218,7 @@ impl<S: Transport> Receiver<S> {
             if let Some(rest) = self.take_rest() {
                 return Poll::Ready(Ok(Some(rest.into())));
             }
-            self.poll_item(true, cx, into_frame)
+            self.poll_item(Unit::Frame, cx, Item::into_frame)
         })
         .await
     }
@@ -229,14 +228,14 @@ impl<S: Transport> Receiver<S> {
     ///
     /// It holds for what has not been read yet, so that it is best said at the beginning.
     pub fn set_answers(&mut self, answers: Answers) {
-        self.owner.shared().lock().core.set_answers(answers);
+        self.owner.shared().lock().session.connection.set_answers(answers);
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         if let Some(rest) = self.take_rest() {
             return Poll::Ready(Ok(Some(rest)));
         }
-        self.poll_item(false, cx, |item| match item.into_event() {
+        self.poll_item(Unit::Event, cx, |item| match item.into_event() {
             Some(Event::Message(message)) => Some(message),
             _ => None,
         })
@@ -245,12 +244,12 @@ impl<S: Transport> Receiver<S> {
     /// Waits for the next thing that `choose` does not pass over.
     fn poll_item<T>(
         &self,
-        by_frame: bool,
+        unit: Unit,
         cx: &mut Context<'_>,
         choose: impl Fn(Item) -> Option<T>,
     ) -> Poll<Result<Option<T>>> {
         self.owner.shared().poll(Who::Receiver, cx, |engine, cx| {
-            engine.by_frame = by_frame;
+            engine.unit = unit;
             for _ in 0..MAX_PASSED {
                 let Some(item) = ready!(engine.poll_item(cx))? else { return Poll::Ready(Ok(None)) };
                 if let Some(chosen) = choose(item) {
@@ -267,18 +266,6 @@ impl<S: Transport> Receiver<S> {
         let mut rest = std::mem::take(&mut self.rest);
         let given = std::mem::take(&mut self.given);
         (given < rest.len()).then(|| Message::Binary(rest.split_off(given)))
-    }
-}
-
-/// The frame itself; for what was received before frames were asked for, one that says the same.
-fn into_frame(item: Item) -> Option<Frame> {
-    match item {
-        Item::Frame(frame, _) => Some(frame),
-        Item::Event(Event::Message(message)) => Some(message.into()),
-        Item::Event(Event::Ping(payload)) => Some(Frame::ping(payload)),
-        Item::Event(Event::Pong(payload)) => Some(Frame::pong(payload)),
-        Item::Event(Event::Close(code, reason)) => Some(Frame::close(code, &reason)),
-        Item::Event(_) => None,
     }
 }
 
@@ -303,7 +290,7 @@ macro_rules! tell {
 
             /// Returns whether messages can be sent.
             pub fn is_open(&self) -> bool {
-                self.owner.shared().lock().core.can_send(OpCode::Text)
+                self.owner.shared().lock().session.connection.can_send(OpCode::Text)
             }
 
             /// Waits for the end of the connection, and tells how it came.

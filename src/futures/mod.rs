@@ -93,7 +93,7 @@ mod encryption;
 mod encryption;
 mod engine;
 mod halves;
-mod input;
+mod inbox;
 mod link;
 mod output;
 mod server;

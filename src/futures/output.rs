@@ -18,6 +18,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Begins with what is to be written already.
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
     /// How much waits, in bytes.
     pub(super) fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.written)

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use super::engine::{Engine, Item};
+use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
 use crate::error::Result;
+use crate::options::Options;
 use crate::protocol::handshake::{Rejected, Request, Response};
-use crate::protocol::{Connection, Event, ProtocolError, State};
+use crate::protocol::session::Item;
+use crate::protocol::{Event, ProtocolError, State};
 
 /// A server that is asked for a connection over a stream of the program; made by [`Builder::server`].
 ///
@@ -37,15 +39,15 @@ pub struct Server<S: Transport> {
     owner: Arc<Owner<S>>,
     request: Option<Request>,
     response: Option<Response>,
-    subprotocols: Vec<String>,
+    options: Options,
 }
 
 impl Builder {
     /// Begins as a server on a stream that a client has connected, encrypted if need be.
     pub fn server<S: Transport>(&self, stream: S) -> Server<S> {
-        let core = Connection::server(Arc::clone(&self.config), Instant::now());
-        let owner = Owner::new(Engine::new(stream, core, Vec::new(), self.limits()));
-        Server { owner, request: None, response: None, subprotocols: self.subprotocols.clone() }
+        let session = self.options.server(Instant::now());
+        let owner = Owner::new(Engine::new(stream, session, Vec::new(), self.limits()));
+        Server { owner, request: None, response: None, options: self.options.clone() }
     }
 }
 
@@ -72,7 +74,7 @@ impl<S: Transport> Server<S> {
         let request = self.request.as_ref().ok_or(ProtocolError::NotOpen)?;
         if self.response.is_none() {
             self.owner.shared().change(None, |engine| {
-                let said = engine.say(|core, now, out| core.respond(request, &mut response, now, out));
+                let said = engine.say(|session, now, out| session.respond(request, &mut response, now, out));
                 // The client is told first.
                 said.unwrap_or_else(|err| engine.fail(err));
             });
@@ -129,8 +131,8 @@ impl<S: Transport> Server<S> {
             // It has no key: the core refuses it, with what belongs to that.
             return Response::new(101, "", Vec::new());
         };
-        let supported: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
-        response.choose_protocol(request, &supported);
+        // A list that cannot be read is refused by the core.
+        let _ = self.options.choose_protocol(request, &mut response);
         response
     }
 
@@ -150,7 +152,7 @@ impl<S: Transport> Server<S> {
     /// Waits until the response is written, and, if it ends the connection, has ended it.
     fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.owner.shared().poll(Who::Sender, cx, |engine, cx| {
-            if engine.core.state() == State::Open {
+            if engine.state() == State::Open {
                 return engine.poll_flush(0, cx);
             }
             while ready!(engine.poll_item(cx))?.is_some() {}

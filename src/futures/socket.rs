@@ -13,6 +13,7 @@ use crate::close::{CloseCode, Closed};
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
+use crate::protocol::session::Session;
 use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError, Upgrade};
 
 /// One end of an open connection, over any stream.
@@ -227,7 +228,7 @@ impl Builder {
     pub fn upgraded<S: Transport>(&self, stream: S, upgrade: Upgrade) -> Result<WebSocket<S>> {
         let (request, response) = (upgrade.request().clone(), upgrade.response().clone());
         let (core, read_ahead) = upgrade.into_connection(Instant::now())?;
-        let mut engine = Engine::new(stream, core, Vec::new(), self.limits());
+        let mut engine = Engine::new(stream, Session::new(core), Vec::new(), self.limits());
         engine.read_ahead(read_ahead);
         Ok(WebSocket::open(Owner::new(engine), request, response))
     }

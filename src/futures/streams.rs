@@ -43,7 +43,7 @@ impl<S: Transport, M: Into<Message>> Sink<M> for Sender<S> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<()> {
-        self.say(|core, now, out| core.send(message, now, out))
+        self.say(|session, now, out| session.send(message, now, out))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -15,6 +15,7 @@ use url::{Host, Url};
 use super::encryption::Tls;
 use super::{Builder, Compat, Timer, Transport, WebSocket};
 use crate::error::{Error, Result};
+use crate::options::parse_url;
 use crate::protocol::ProtocolError;
 
 /// The stream of a socket that tokio has connected or accepted: the scheme of the URL, or the certificate of the server, says
@@ -63,11 +64,11 @@ impl Builder {
     /// [`Rejected`](crate::protocol::handshake::Rejected) if it is not 101.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
         let builder = self.with_tokio();
-        let parsed = super::builder::parse(url)?;
+        let parsed = parse_url(url)?;
         // What cannot be asked is not connected for.
-        builder.request(&parsed)?;
+        builder.options.request(&parsed)?;
         let stream = builder.dial(&parsed).await?;
-        in_time(builder.config.handshake_timeout, async {
+        in_time(builder.options.config.handshake_timeout, async {
             let stream = builder.encrypt(stream, &parsed).await?;
             builder.client(stream, url)?.open().await
         })
@@ -85,7 +86,7 @@ impl Builder {
         let builder = self.with_tokio();
         stream.set_nodelay(true)?;
         let stream =
-            in_time(builder.config.handshake_timeout, builder.encrypt_server(Compat(stream))).await?;
+            in_time(builder.options.config.handshake_timeout, builder.encrypt_server(Compat(stream))).await?;
         builder.server(stream).accept().await
     }
 
@@ -123,7 +124,9 @@ impl Builder {
 
 /// Gives a connection to an address its time.
 async fn patiently<T>(builder: &Builder, connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(builder.connect_timeout, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(builder.options.connect_timeout, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Gives a handshake its time.

@@ -12,7 +12,7 @@ use openssl::x509::{X509, X509VerifyResult};
 
 use super::Transport;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, session};
 
 /// A stream over another one, encrypted.
 ///
@@ -43,7 +43,7 @@ impl<S: Transport> Tls<S> {
     ///
     /// `Ssl` if the handshake fails, `Io` if the stream does.
     pub async fn connect(connector: &SslConnector, host: &str, stream: S) -> Result<Self> {
-        Self::handshake(connector.configure()?.into_ssl(host)?, stream, SslStream::connect).await
+        Self::handshake(session(connector, host)?, stream, SslStream::connect).await
     }
 
     /// Makes the handshake of a server.

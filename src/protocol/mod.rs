@@ -163,13 +163,18 @@ mod deflate;
 #[path = "deflate_off.rs"]
 mod deflate;
 mod error;
+mod extension;
 mod frame;
 pub mod handshake;
 mod header;
 mod incoming;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) mod input;
 pub mod mask;
 mod output;
 mod role;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) mod session;
 pub(crate) mod spare;
 mod upgrade;
 mod utf8;
@@ -181,8 +186,9 @@ pub(crate) use connection::check_close;
 pub use connection::{Connection, Event, State};
 pub use deflate::Deflate;
 pub use error::ProtocolError;
+pub use extension::FrameExtension;
 pub use frame::Frame;
-pub use header::{OpCode, Reserved};
+pub use header::{Header, OpCode, Reserved};
 pub use output::Output;
 pub use role::Role;
 pub use upgrade::Upgrade;

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use sockeye::ErrorKind;
 use sockeye::blocking::{Builder, WebSocket};
@@ -9,7 +10,7 @@ use sockeye::protocol::Config;
 use sockeye::protocol::handshake::Rejected;
 
 use crate::bytes::{TEXT, frame};
-use crate::{ACCEPTED, answering, listen, said};
+use crate::{ACCEPTED, LIMIT, answering, listen, said};
 
 #[test]
 fn c1_a_url_with_port_query_and_ipv6_address() {
@@ -50,8 +51,12 @@ fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
     let response =
         format!("{ACCEPTED}Sec-WebSocket-Protocol: chat.v1\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n");
     let (address, head) = answering(response);
-    let builder = Builder::new().header("Authorization", "Bearer x").header("User-Agent", "salmon");
-    let builder = builder.protocol("chat.v2").protocol("chat.v1");
+    let builder = Builder::new()
+        .add_header("Authorization", "Bearer x")
+        .unwrap()
+        .add_header("User-Agent", "salmon")
+        .unwrap();
+    let builder = builder.add_subprotocol("chat.v2").add_subprotocol("chat.v1");
     let socket = builder.connect(&format!("ws://{address}/")).unwrap();
     assert_eq!(socket.protocol(), Some("chat.v1"));
     // Neither a second handle nor a lost first one changes what is known.
@@ -68,9 +73,23 @@ fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
 }
 
 #[test]
+fn c4_what_was_added_is_removed_again() {
+    let (address, head) = answering(format!("{ACCEPTED}\r\n"));
+    let builder = Builder::new().add_header("X-Token", "one").unwrap().add_header("x-token", "two").unwrap();
+    let builder = builder.add_header("X-Other", "kept").unwrap().remove_header("X-TOKEN");
+    let builder = builder.add_subprotocol("soap").add_subprotocol("wamp").remove_subprotocol("soap");
+    let socket = builder.connect(&format!("ws://{address}/")).unwrap();
+    assert_eq!(socket.protocol(), None);
+    drop(socket);
+    let head = head.join().unwrap();
+    assert_eq!((head.header("X-Token"), head.header("X-Other")), (None, Some("kept")));
+    assert_eq!(head.header("Sec-WebSocket-Protocol"), Some("wamp"));
+}
+
+#[test]
 fn c5_a_header_with_a_line_break_is_refused() {
     for (name, value) in [("X", "a\r\nInjected: yes"), ("X: y\r\nZ", "a"), ("X", "a\0")] {
-        let err = Builder::new().header(name, value).connect("ws://127.0.0.1:1/").unwrap_err();
+        let err = Builder::new().add_header(name, value).unwrap_err();
         assert!(matches!(err.kind, ErrorKind::Protocol), "{err}");
     }
 }
@@ -186,4 +205,16 @@ fn c12_interim_responses_and_loose_heads_are_taken() {
     ));
     let socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
     assert_eq!(socket.response().reason(), "");
+}
+
+/// An address that does not answer at all: its backlog is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn l7_connecting_takes_too_long() {
+    let full = crate::full::Full::new();
+    let (timeout, begun) = (Duration::from_millis(150), Instant::now());
+    let err =
+        Builder::new().connect_timeout(timeout).connect(&format!("ws://{}/", full.address)).unwrap_err();
+    assert!(matches!(err.kind, ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::TimedOut));
+    assert!((timeout..LIMIT / 2).contains(&begun.elapsed()));
 }

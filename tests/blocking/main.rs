@@ -7,6 +7,13 @@
 mod bytes;
 mod client;
 mod defects;
+mod extension;
+#[path = "../support/flip.rs"]
+mod flip;
+#[cfg(target_os = "linux")]
+#[path = "../support/full.rs"]
+mod full;
+mod life_cycle;
 mod limits;
 mod messages;
 #[path = "../support/peer.rs"]

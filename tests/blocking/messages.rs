@@ -113,7 +113,9 @@ fn m10_l7_close_waits_for_the_answer_and_not_for_ever() {
     let close_timeout = Duration::from_millis(200);
     let (mut socket, mut peer) = served(Config { close_timeout, ..Config::default() });
     let begun = std::time::Instant::now();
-    assert!(socket.close(CloseCode::Normal, "").is_err());
+    // That it was not answered is no error: the connection has ended.
+    let closed = socket.close(CloseCode::Normal, "").unwrap();
+    assert_eq!((closed.code, closed.was_clean), (CloseCode::Abnormal, false));
     assert!((close_timeout..LIMIT / 2).contains(&begun.elapsed()));
     assert!(!socket.closed().unwrap().was_clean);
     peer.expect_close(1000);
@@ -179,6 +181,20 @@ fn m16_nothing_is_answered_where_the_program_does() {
     assert_eq!(peer.frame(), (PONG, b"?".to_vec()));
     assert_eq!(peer.frame(), (TEXT, b"last words".to_vec()));
     assert_eq!(peer.frame(), (CLOSE, crate::bytes::close_payload(3000, "mine")));
+}
+
+#[test]
+fn m16_messages_come_also_where_the_program_answers() {
+    let (mut socket, mut peer) = served(Config::default());
+    socket.set_answers(Answers::Manual);
+    peer.send(&[masked(TEXT_BEGIN, b"sal"), masked(PING, b"?"), masked(END, b"mon")].concat());
+    assert_eq!(socket.read().unwrap(), Some("salmon".into()));
+    // But for violations: there is only one answer to those.
+    peer.send(&masked(END, b"lone"));
+    let reading = thread::spawn(move || socket.read().is_err());
+    assert_eq!(peer.frame(), (CLOSE, crate::bytes::close_payload(1002, "")));
+    peer.end_writing();
+    assert!(reading.join().unwrap());
 }
 
 #[test]

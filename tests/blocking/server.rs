@@ -48,7 +48,8 @@ fn s5_s6_s7_subprotocols_are_listed_and_chosen() {
     let (socket, _) = serve(|stream| Builder::new().accept_with(stream, choose("wamp")), &offer);
     assert_eq!(socket.unwrap().protocol(), Some("wamp"));
     // By what the server supports, best first; and none at all.
-    let (socket, _) = serve(|stream| Builder::new().protocol("x").protocol("chat").accept(stream), &offer);
+    let (socket, _) =
+        serve(|stream| Builder::new().add_subprotocol("x").add_subprotocol("chat").accept(stream), &offer);
     assert_eq!(socket.unwrap().protocol(), Some("chat"));
     let (socket, _) = serve(WebSocket::accept, &offer);
     assert_eq!(socket.unwrap().protocol(), None);

@@ -11,8 +11,15 @@ mod cancel;
 #[cfg(feature = "permessage-deflate")]
 mod compression;
 mod defects;
+mod extension;
+#[path = "../support/flip.rs"]
+mod flip;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+#[path = "../support/full.rs"]
+mod full;
 mod limits;
 mod messages;
+mod no_runtime;
 mod opening_client;
 mod opening_server;
 mod shapes;

@@ -16,7 +16,7 @@ use source::Token;
 const LAYERS: [&[&str]; 4] = [
     &["message", "close", "error", "tcp"],
     &["protocol"],
-    &["settings", "handler", "factory", "sender", "handshake", "util", "io", "deflate", "tls"],
+    &["settings", "handler", "factory", "sender", "handshake", "util", "io", "deflate", "options", "tls"],
     FRONT_ENDS,
 ];
 

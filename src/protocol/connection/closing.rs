@@ -164,7 +164,7 @@ impl Connection {
         err
     }
 
-    pub(super) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+    pub(in crate::protocol) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.drop_message();
         match self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => self.fail_opening(err, now, out),

@@ -241,6 +241,12 @@ impl Connection {
         received.map_err(|err| self.failed(err, now, out))
     }
 
+    /// Whether an extension of the program has been agreed on, so that reserved bits are its own.
+    #[cfg(any(feature = "blocking", feature = "futures"))]
+    pub(crate) fn is_extended(&self) -> bool {
+        self.reserved == Reserved::Any
+    }
+
     /// Changes who sends the frames that answer the peer; at first it is who [`Config::answers`] says.
     pub fn set_answers(&mut self, answers: Answers) {
         self.answers = answers;

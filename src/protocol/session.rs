@@ -1,0 +1,298 @@
+//! What the front ends without handlers have in common: a connection, what the program may want to see of it, and how it
+//! has ended. They only move bytes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handshake::{Extension, Request, Response};
+use super::input::Input;
+use super::{Config, Connection, Event, Frame, FrameExtension, OpCode, ProtocolError, State};
+use crate::close::{CloseCode, Closed};
+use crate::message::Message;
+
+/// The status that opens a connection (§4.2.2).
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// What the program looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Event,
+    Frame,
+}
+
+/// What has been received.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Event(Event),
+    /// A frame that has been acted on, and what became of it.
+    Frame(Frame, Option<Event>),
+}
+
+/// A connection that the front end drives as [`Connection`] tells, by these calls where they are.
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    /// What the program does to frames, or may do once it is agreed on.
+    extension: Option<Box<dyn FrameExtension>>,
+    /// The Close of the peer.
+    closed: Option<Closed>,
+    /// A rule was broken, or the stream has failed: no Close counts after that.
+    has_failed: bool,
+}
+
+impl Session {
+    /// Goes on with a connection whose opening handshake is made, or does without an extension of the program.
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, extension: None, closed: None, has_failed: false }
+    }
+
+    pub(crate) fn server(
+        config: Arc<Config>,
+        extension: Option<Box<dyn FrameExtension>>,
+        now: Instant,
+    ) -> Self {
+        Self { extension, ..Self::new(Connection::server(config, now)) }
+    }
+
+    /// Begins as a client, and writes the request.
+    pub(crate) fn client(
+        config: Arc<Config>,
+        mut request: Request,
+        extension: Option<Box<dyn FrameExtension>>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, ProtocolError> {
+        if let Some(extension) = &extension {
+            request.add_extension(&extension.offer().to_string());
+        }
+        Ok(Self { extension, ..Self::new(Connection::client(config, request, now, out)?) })
+    }
+
+    /// Answers the request of a client, as [`Connection::respond`] does.
+    pub(crate) fn respond(
+        &mut self,
+        request: &Request,
+        response: &mut Response,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        if response.status() == SWITCHING_PROTOCOLS {
+            self.answer_offers(request, response);
+        }
+        self.connection.respond(request, response, now, out)
+    }
+
+    /// Takes what comes next off the input. An error has been answered by then; the peer need only hear it.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut Input,
+        unit: Unit,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let mut unread = input.unread();
+        let is_by_frame = unit == Unit::Frame || self.connection.is_extended();
+        let received = if is_by_frame && self.connection.state() != State::Connecting {
+            self.receive_frame(&mut unread, now, out)
+        } else {
+            self.receive_event(&mut unread, now, out)
+        };
+        let left = unread.len();
+        input.keep(left);
+        let received = received.inspect_err(|err| self.fail(*err, now, out))?;
+        if let Some(Event::Close(code, reason)) = received.as_ref().and_then(Item::event) {
+            self.closed = Some(Closed { code: *code, reason: reason.clone(), was_clean: true });
+        }
+        Ok(received)
+    }
+
+    /// Tells that the peer has ended its side, as [`Connection::receive_eof`] does.
+    pub(crate) fn receive_eof(&mut self) -> Result<(), ProtocolError> {
+        self.connection.receive_eof().inspect_err(|_| self.has_failed = true)
+    }
+
+    /// Tells that the stream has failed in reading; returns whether that is news. After the Close of the peer it does not
+    /// matter how TCP ends (§7.1.1).
+    pub(crate) fn lose(&mut self) -> bool {
+        self.connection.abandon();
+        self.has_failed |= self.closed.is_none();
+        self.closed.is_none()
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        match self.connection.tick(now, out).inspect_err(|_| self.has_failed = true)? {
+            Some(ping) => self.connection.send_frame(ping, now, out),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        message: impl Into<Message>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        self.send_frame(Frame::from(message.into()), now, out)
+    }
+
+    pub(crate) fn send_frame(
+        &mut self,
+        mut frame: Frame,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        if let Some(extension) = &mut self.extension
+            && !frame.is_control()
+            && self.connection.can_send(frame.opcode())
+        {
+            extension.encode(&mut frame)?;
+        }
+        self.connection.send_frame(frame, now, out)
+    }
+
+    /// Begins to close, or answers the Close of the peer; if ours is out already, that is all.
+    pub(crate) fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        if self.connection.can_send(OpCode::Close) {
+            self.connection.close(code, reason, now, out)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells the peer that nobody is there any more, if it does not know of an end.
+    pub(crate) fn leave(&mut self, now: Instant, out: &mut Vec<u8>) {
+        // It cannot fail: the code and the reason may be sent.
+        let _ = self.close(CloseCode::Away, "", now, out);
+    }
+
+    /// Sends the Pong that was held back while output did not move; returns whether there was one.
+    pub(crate) fn release_pongs(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let Some(pong) = self.connection.release_pongs() else { return false };
+        self.connection.send_frame(pong, now, out).is_ok()
+    }
+
+    /// Whether the Close of the peer has come.
+    #[cfg(feature = "futures")]
+    pub(crate) fn has_heard_close(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// How the connection ends, as soon as that is known: by the Close of the peer, or without.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        let is_closed = self.connection.state() == State::Closed;
+        let closed = self.closed.clone().filter(|_| !self.has_failed);
+        closed.or_else(|| is_closed.then(Closed::abnormal))
+    }
+
+    /// Where the program sends the answers, it is it that passes frames back and forth, but not the Close of a failure.
+    fn receive_event(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Item>, ProtocolError> {
+        while let Some(event) = self.connection.receive(input, now, out)? {
+            let event = match event {
+                Event::Frame(frame) => self.connection.accept(frame, now, out)?,
+                event => Some(event),
+            };
+            if let Some(Event::Response { response, .. }) = &event {
+                self.hear_answer(response).inspect_err(|err| self.connection.fail(*err, now, out))?;
+            }
+            if let Some(event) = event {
+                return Ok(Some(Item::Event(event)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn receive_frame(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let Some(mut frame) = self.connection.receive_frame(input, now, out)? else { return Ok(None) };
+        if let Some(extension) = self.extension.as_mut().filter(|_| !frame.is_control()) {
+            let decoded = extension.decode(&mut frame);
+            decoded.inspect_err(|err| self.connection.fail(*err, now, out))?;
+        }
+        let event = self.connection.accept(frame.clone(), now, out)?;
+        Ok(Some(Item::Frame(frame, event)))
+    }
+
+    fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+        self.has_failed = true;
+        if let Some(close) = self.connection.failure(err) {
+            // It cannot fail: this Close is owed.
+            let _ = self.connection.send_frame(close, now, out);
+        }
+    }
+
+    /// §9.1: of the offers that a server understands, the first is answered.
+    fn answer_offers(&mut self, request: &Request, response: &mut Response) {
+        let Some(mut extension) = self.extension.take() else { return };
+        let name = extension.offer().name;
+        let offers = Extension::parse_all(request.headers()).unwrap_or_default();
+        let mut offers = offers.iter().filter(|offer| offer.name == name);
+        if let Some(answer) = offers.find_map(|offer| extension.answer(offer)) {
+            response.add_extension(&answer.to_string());
+            self.extension = Some(extension);
+        }
+    }
+
+    fn hear_answer(&mut self, response: &Response) -> Result<(), ProtocolError> {
+        let Some(mut extension) = self.extension.take() else { return Ok(()) };
+        let name = extension.offer().name;
+        let answers = Extension::parse_all(response.headers())?;
+        if let Some(answer) = answers.iter().find(|answer| answer.name == name) {
+            extension.agree(answer)?;
+            self.extension = Some(extension);
+        }
+        Ok(())
+    }
+}
+
+impl Item {
+    /// What became of it, if that is an event.
+    pub(crate) fn into_event(self) -> Option<Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Frame(_, event) => event,
+        }
+    }
+
+    /// The frame itself; for what was received before frames were asked for, one that says the same.
+    pub(crate) fn into_frame(self) -> Option<Frame> {
+        match self {
+            Self::Frame(frame, _) => Some(frame),
+            Self::Event(Event::Message(message)) => Some(message.into()),
+            Self::Event(Event::Ping(payload)) => Some(Frame::ping(payload)),
+            Self::Event(Event::Pong(payload)) => Some(Frame::pong(payload)),
+            Self::Event(Event::Close(code, reason)) => Some(Frame::close(code, &reason)),
+            Self::Event(_) => None,
+        }
+    }
+
+    pub(crate) fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Frame(_, event) => event.as_ref(),
+        }
+    }
+
+    /// Whether it is a message, or a part of one, rather than a control frame.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_data(&self) -> bool {
+        match self {
+            Self::Event(event) => !matches!(event, Event::Ping(_) | Event::Pong(_) | Event::Close(..)),
+            Self::Frame(frame, _) => !frame.is_control(),
+        }
+    }
+}
