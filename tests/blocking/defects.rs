@@ -180,3 +180,125 @@ fn small_reads_of_a_large_message() {
     }
     sending.join().unwrap();
 }
+
+/// rouille: what breaks a rule of frames was taken; websockets: RSV bits, a Ping in fragments, a lone continuation.
+#[test]
+fn frames_that_break_a_rule_are_refused() {
+    for bytes in
+        [masked(0xc1, b"x"), masked(0x91, b"x"), masked(0x09, b"x"), masked(END, b"x"), masked(0x83, b"x")]
+    {
+        let (mut socket, mut peer) = served(Config::default());
+        // After a whole message, and before any.
+        peer.send(&[masked(TEXT, b"whole"), bytes].concat());
+        let reading = thread::spawn(move || (socket.read().unwrap(), socket.read().is_err()));
+        assert_eq!(peer.frame(), (CLOSE, close_payload(1002, "")));
+        peer.end_writing();
+        assert_eq!(reading.join().unwrap(), (Some("whole".into()), true));
+    }
+}
+
+/// soketto: what came after a message in fragments that was too long was eaten. Here the connection ends, once and for all.
+#[test]
+fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
+    let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
+    peer.send(&[masked(TEXT_BEGIN, b"eight by"), masked(END, b"eight by"), masked(TEXT, b"ok")].concat());
+    let reading = thread::spawn(move || {
+        assert!(socket.read().is_err());
+        assert_eq!(socket.read().unwrap(), None);
+    });
+    peer.expect_failure(1009);
+    reading.join().unwrap();
+}
+
+/// websockets: halves of two connections could be joined, and lost what was known of the handshake. Here a handle has it, and
+/// there is nothing to join.
+#[test]
+fn a_second_handle_knows_what_the_first_knows() {
+    let (client, _server) = pair();
+    let clone = client.try_clone().unwrap();
+    assert_eq!(clone.request().key().unwrap(), client.request().key().unwrap());
+    assert_eq!(clone.response().headers(), client.response().headers());
+}
+
+/// A bare Close, a Ping and a Pong without payload are what they are.
+#[test]
+fn an_empty_control_frame_has_its_kind() {
+    let (mut socket, mut peer) = served(Config::default());
+    peer.send(&[masked(PING, b""), masked(PONG, b""), masked(CLOSE, b"")].concat());
+    let kinds = [(); 3].map(|()| socket.read_frame().unwrap().unwrap().opcode());
+    assert_eq!(kinds, [OpCode::Ping, OpCode::Pong, OpCode::Close]);
+}
+
+/// rouille: the response had a `Content-Type`; soketto: an empty `Sec-WebSocket-Extensions`.
+#[test]
+fn the_response_has_what_belongs_there() {
+    let (socket, _peer) = served(Config::default());
+    let names: Vec<_> = socket.response().headers().iter().map(|(name, _)| name.to_lowercase()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in ["upgrade", "connection", "sec-websocket-accept"] {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+}
+
+#[cfg(feature = "permessage-deflate")]
+mod compressed {
+    use std::thread;
+
+    use sockeye::blocking::Builder;
+    use sockeye::protocol::Config;
+    use sockeye::{Deflate, OpCode};
+
+    use crate::Tcp;
+    use crate::bytes::{END, masked, upgrade_and};
+    use crate::peer::Peer;
+
+    /// A text, and the first frame of one, that are compressed.
+    const TEXT: u8 = 0xc1;
+    const TEXT_BEGIN: u8 = 0x41;
+
+    /// "Hello" (RFC 7692 §7.2.3.1), and once more with the context of the first (§7.2.3.2).
+    const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    const AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
+
+    /// A server, and a client that offers what browsers do.
+    fn served() -> (Tcp, Peer) {
+        let deflate = Deflate { client_no_context_takeover: false, ..Deflate::default() };
+        let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
+        let (ours, theirs) = crate::streams();
+        let mut peer = Peer::new(theirs);
+        let accepting = thread::spawn(move || builder.accept(ours).unwrap());
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        peer.send(upgrade_and(offer).as_bytes());
+        peer.opened();
+        (accepting.join().unwrap(), peer)
+    }
+
+    /// soketto: with a browser, the second message was corrupt.
+    #[test]
+    fn t8_the_second_message_of_a_browser() {
+        let (mut socket, mut peer) = served();
+        peer.send(&[masked(TEXT, HELLO), masked(TEXT, AGAIN), masked(TEXT, AGAIN)].concat());
+        for _ in 0..3 {
+            assert_eq!(socket.read().unwrap(), Some("Hello".into()));
+        }
+    }
+
+    /// soketto: what was in the caller's buffer was inflated as well.
+    #[test]
+    fn a_compressed_message_into_a_buffer_that_is_not_empty() {
+        let (mut socket, mut peer) = served();
+        peer.send(&masked(TEXT, HELLO));
+        let mut buffer = b"before ".to_vec();
+        assert_eq!(socket.read_into(&mut buffer).unwrap(), Some(OpCode::Text));
+        assert_eq!(buffer, b"before Hello");
+    }
+
+    /// soketto: a compressed message whose first fragment is empty went wrong.
+    #[test]
+    fn a_compressed_message_whose_first_fragment_is_empty() {
+        let (mut socket, mut peer) = served();
+        peer.send(&[masked(TEXT_BEGIN, b""), masked(END, HELLO), masked(TEXT, AGAIN)].concat());
+        assert_eq!(socket.read().unwrap(), Some("Hello".into()));
+        assert_eq!(socket.read().unwrap(), Some("Hello".into()));
+    }
+}

@@ -1,9 +1,12 @@
 //! Conformance through this front end, and what must not happen.
 
 use sockeye::futures::Builder;
+use sockeye::protocol::{Config, Event};
 use sockeye::{CloseCode, Error, ErrorKind, OpCode};
 
-use crate::support::{close_payload, frame, masked, now, open_client, open_server, pipe, ready};
+use crate::support::{
+    REQUEST, close_payload, frame, masked, now, open_client, open_server, pipe, poll, ready,
+};
 
 /// The code of the Close by which a socket fails because of what it receives.
 fn failed_by(is_server: bool, bytes: &[u8]) -> (Error, u16) {
@@ -106,5 +109,153 @@ fn not_panicking_on_any_bytes() {
         raw.say(&bytes);
         raw.end();
         let _ = now(Builder::new().server(end).accept());
+    }
+}
+
+/// T1: a Close that is received is answered, and then nothing can be sent.
+#[test]
+fn t1_not_silent_when_the_peer_closes() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    raw.say(frame(0x88, &close_payload(4321, "bye")));
+    assert!(now(socket.receive()).is_none());
+    assert_eq!(raw.hear_frames()[0].payload(), &close_payload(4321, ""));
+    assert!(ready(socket.send("late")).is_err());
+    assert!(raw.hear().is_empty());
+}
+
+/// T2, T3: `close` waits, returns what the peer said, and the stream ends; after it nothing can be sent.
+#[test]
+fn t2_t3_not_closed_before_the_peer_has_answered() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    {
+        let mut closing = Box::pin(socket.close(CloseCode::Normal, "ours"));
+        assert!(poll(&mut closing).is_pending());
+        assert_eq!(raw.hear_frames()[0].payload(), &close_payload(1000, "ours"));
+        raw.say(frame(0x88, &close_payload(3000, "theirs")));
+        assert!(poll(&mut closing).is_pending(), "the server ends its side first");
+        raw.end();
+        let closed = ready(closing).unwrap();
+        assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::Other(3000), "theirs"));
+    }
+    assert!(raw.has_heard_the_end());
+    assert!(ready(socket.send("late")).is_err());
+}
+
+/// T4: a message beyond the limit closes the socket, and says so once.
+#[test]
+fn t4_not_open_beyond_the_limit() {
+    let config = Config { max_message_size: 10, ..Config::default() };
+    let (mut socket, raw) = open_server(&Builder::new().config(config));
+    raw.say([masked(0x01, b"eight by"), masked(0x80, b"eight by"), masked(0x81, b"ok")].concat());
+    raw.end();
+    assert!(ready(socket.receive()).is_err());
+    assert_eq!(raw.hear_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
+    assert!(ready(socket.send("late")).is_err());
+    assert_eq!(ready(socket.receive()).unwrap(), None);
+}
+
+/// T7: a Close with and without a code comes in one shape.
+#[test]
+fn t7_not_an_error_a_close_without_a_code() {
+    for (payload, code) in [(Vec::new(), CloseCode::Status), (close_payload(1001, ""), CloseCode::Away)] {
+        let (mut socket, raw) = open_server(&Builder::new());
+        raw.say(masked(0x88, &payload));
+        raw.end();
+        let event = ready(socket.receive_event()).unwrap();
+        assert!(matches!(event, Some(Event::Close(came, _)) if came == code));
+        let closed = ready(socket.closed());
+        assert_eq!((closed.code, closed.was_clean), (code, true));
+    }
+}
+
+/// rouille: a payload of a Close that is no code, or no text; a Ping of 200 bytes.
+#[test]
+fn not_answered_in_kind_what_is_malformed() {
+    for (bytes, code) in [
+        (masked(0x88, b"x"), 1002),
+        (masked(0x88, &[3, 232, 0xff]), 1007),
+        (masked(0x88, &999_u16.to_be_bytes()), 1002),
+        (masked(0x89, &[7; 200]), 1002),
+    ] {
+        assert_eq!(failed_by(true, &bytes).1, code);
+    }
+}
+
+/// rouille: the response had a `Content-Type`; soketto: an empty `Sec-WebSocket-Extensions`.
+#[test]
+fn not_in_the_response_what_does_not_belong_there() {
+    let (socket, _raw) = open_server(&Builder::new());
+    assert_eq!(socket.response().headers().len(), 3, "{:?}", socket.response());
+}
+
+/// soketto: a comma list, as browsers send it, was no list.
+#[test]
+fn not_overlooked_a_list_of_subprotocols() {
+    let (socket, _raw) = open_server(&Builder::new().add_subprotocol("wamp"));
+    assert_eq!(socket.request().protocols().unwrap(), ["soap", "wamp"]);
+    assert_eq!(socket.protocol(), Some("wamp"));
+}
+
+/// rouille: headers that merely contain a word passed for it.
+#[test]
+fn not_an_upgrade_what_only_looks_like_one() {
+    for (from, to) in
+        [("Upgrade: websocket", "Upgrade: notwebsocket"), ("Connection: Upgrade", "Connection: noupgrade")]
+    {
+        let (end, raw) = pipe();
+        raw.say(REQUEST.replace(from, to));
+        raw.end();
+        assert!(ready(Builder::new().server(end).accept()).is_err());
+        assert!(raw.hear_text().starts_with("HTTP/1.1 426 "));
+    }
+}
+
+#[cfg(feature = "permessage-deflate")]
+mod compressed {
+    use sockeye::futures::{Builder, WebSocket};
+    use sockeye::protocol::Config;
+    use sockeye::{Deflate, OpCode};
+
+    use crate::support::{End, REQUEST, Raw, masked, pipe, ready};
+
+    /// "Hello" (RFC 7692 §7.2.3.1), and once more with the context of the first (§7.2.3.2).
+    const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    const AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
+
+    /// A server, and a client that offers what browsers do.
+    fn served() -> (WebSocket<End>, Raw) {
+        let deflate = Deflate { client_no_context_takeover: false, ..Deflate::default() };
+        let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
+        let (end, raw) = pipe();
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin";
+        raw.say(REQUEST.replace("Origin", offer));
+        (ready(builder.server(end).accept()).unwrap(), raw)
+    }
+
+    /// T8: with a browser, the second message was corrupt.
+    #[test]
+    fn t8_not_corrupt_the_second_message_of_a_browser() {
+        let (mut socket, raw) = served();
+        raw.say([masked(0xc1, HELLO), masked(0xc1, AGAIN), masked(0xc1, AGAIN)].concat());
+        for _ in 0..3 {
+            assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
+        }
+    }
+
+    #[test]
+    fn not_inflated_what_was_in_the_buffer_before() {
+        let (mut socket, raw) = served();
+        raw.say(masked(0xc1, HELLO));
+        let mut buffer = b"before ".to_vec();
+        assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Text));
+        assert_eq!(buffer, b"before Hello");
+    }
+
+    #[test]
+    fn not_mishandled_a_first_fragment_that_is_empty() {
+        let (mut socket, raw) = served();
+        raw.say([masked(0x41, b""), masked(0x80, HELLO), masked(0xc1, AGAIN)].concat());
+        assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
+        assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
     }
 }

@@ -65,16 +65,24 @@ fn l3_sending_waits_for_the_peer_and_is_limited() {
     assert_eq!(heard.len(), 154 + 7, "what was accepted has all come");
 }
 
+/// A receiver that takes nothing holds the peer back, whatever else is done with the socket: no more is read than the
+/// message that waits, and a buffer.
 #[test]
 fn l4_nothing_is_read_before_the_message_is_taken() {
+    const LEN: usize = 60_000;
     let (socket, raw) = open_server(&Builder::new());
-    let (mut sender, _receiver) = socket.split();
+    let (mut sender, mut receiver) = socket.split();
     for _ in 0..100 {
-        raw.say(masked(0x82, &[0; 60_000]));
+        raw.say(masked(0x82, &[0; LEN]));
         ready(sender.send("x")).unwrap();
     }
-    // Of the 6 MB no more than a message and a buffer was taken: what is left is seen by the end that comes too early.
     assert!(sender.is_open());
+    let unread = raw.unread();
+    assert!(unread > 98 * LEN, "of 6 MB, {unread} bytes are left to the stream");
+    for taken in 0..100 {
+        assert_eq!(ready(receiver.receive()).unwrap().unwrap().len(), LEN);
+        assert!(raw.unread() + (taken + 3) * LEN > 100 * LEN);
+    }
 }
 
 #[test]

@@ -191,6 +191,11 @@ impl Raw {
         end(&self.outgoing);
     }
 
+    /// How much of what was said the socket has not read, in bytes.
+    pub(crate) fn unread(&self) -> usize {
+        self.outgoing.lock().unwrap().bytes.len()
+    }
+
     /// Takes no more than so many bytes that nobody hears.
     pub(crate) fn limit(&self, room: usize) {
         self.incoming.lock().unwrap().room = room;

@@ -96,6 +96,42 @@ async fn l7_handshake_that_takes_too_long() {
     assert!(matches!(builder.connect(&url).await.unwrap_err().kind, ErrorKind::Protocol));
 }
 
+/// Over TCP: who does not receive makes the peer wait, and nobody keeps what is on its way.
+#[tokio::test]
+async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
+    const LEN: usize = 1 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let accepting = tokio::spawn(async move { WebSocket::accept(listener.accept().await?.0).await });
+    let (mut sender, client) = WebSocket::connect(&url).await.unwrap().split();
+    let mut server = accepting.await.unwrap().unwrap();
+    let mut sent = 0;
+    // The system takes some of it; then sending stands still.
+    while tokio::time::timeout(Duration::from_millis(300), sender.send(vec![7; LEN])).await.is_ok() {
+        sent += 1;
+        assert!(sent < 64, "64 MiB are on their way, and nobody reads");
+    }
+    assert!(sender.buffered_amount() <= LEN + 16);
+    // The one that waited has been accepted, and is not lost.
+    for _ in 0..=sent {
+        let (message, flushed) = tokio::join!(server.receive(), sender.flush());
+        assert_eq!(message.unwrap().unwrap().len(), LEN);
+        flushed.unwrap();
+    }
+    drop((sender, client));
+    assert_eq!(server.receive().await.unwrap(), None);
+}
+
+/// An address that does not answer at all: its backlog is full.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn l7_connecting_takes_too_long() {
+    let full = crate::full::Full::new();
+    let builder = Builder::new().connect_timeout(Duration::from_millis(150));
+    let err = builder.connect(&format!("ws://{}/", full.address)).await.unwrap_err();
+    assert!(matches!(err.kind, ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::TimedOut));
+}
+
 #[tokio::test]
 async fn nobody_there_is_an_error_of_io() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
