@@ -56,8 +56,8 @@ fn talk(program: &str) {
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
 
     let mut socket = Builder::new()
-        .protocol("other")
-        .protocol("echo")
+        .add_subprotocol("other")
+        .add_subprotocol("echo")
         .connect(&format!("ws://{}/echo", server.1))
         .unwrap();
     assert_eq!(socket.protocol(), Some("echo"));
@@ -95,4 +95,19 @@ fn s2_s4_hyper() {
 #[test]
 fn s2_s4_axum() {
     talk(env!("CARGO_BIN_EXE_upgrade-axum"));
+}
+
+#[test]
+fn s2_s4_hyper_async() {
+    talk(env!("CARGO_BIN_EXE_upgrade-hyper-async"));
+}
+
+#[test]
+fn s2_s4_axum_async() {
+    talk(env!("CARGO_BIN_EXE_upgrade-axum-async"));
+}
+
+#[test]
+fn s3_s12_s13_rouille() {
+    talk(env!("CARGO_BIN_EXE_upgrade-rouille"));
 }

@@ -9,9 +9,9 @@ use std::error::Error;
 use std::io::Cursor;
 use std::thread;
 
-use sockeye::blocking::{Bare, WebSocket};
 use sockeye::protocol::Config;
 use sockeye::upgrade;
+use sockeye_upgrade_examples::echo;
 use tiny_http::{Header, Request, Response, Server};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -43,13 +43,7 @@ fn answer(request: Request) -> Result<(), Failure> {
     let accepted = upgrade::response(&upgrade)?.map(|()| Cursor::new(Vec::new()));
     // What the client has sent along is still in this stream.
     let stream = request.upgrade("websocket", into_tiny(&accepted)?);
-    let mut socket = WebSocket::upgraded(Bare(stream), upgrade)?;
-    thread::spawn(move || -> sockeye::Result<()> {
-        while let Some(message) = socket.read()? {
-            socket.send(message)?;
-        }
-        Ok(())
-    });
+    thread::spawn(move || echo(stream, upgrade));
     Ok(())
 }
 
