@@ -206,7 +206,7 @@ macro_rules! setters {
             }
 
             /// Sets what makes the extension of each connection, which both ends then agree on in the opening handshake,
-            /// or not. It takes the place of compression.
+            /// or not. It takes the place of compression. A socket that goes on from an upgrade made elsewhere has none.
             #[must_use]
             pub fn extension<E: $crate::protocol::FrameExtension + 'static>(
                 mut self,
