@@ -48,7 +48,8 @@ impl Input {
         let needed = self.end.saturating_add(missing.clamp(self.chunk, LARGE.max(self.chunk)));
         if self.buffer.len() < needed {
             self.buffer.resize(needed, 0);
-        } else if self.buffer.len() > needed && missing == 0 {
+        } else if missing == 0 && self.buffer.len() > needed.saturating_mul(2) {
+            // Much more than is needed is given back; to do so for less would cost more than it saves.
             self.buffer.truncate(needed);
             self.buffer.shrink_to_fit();
         }
