@@ -36,6 +36,7 @@ pub struct Frame {
 
 /// The bytes of a frame, in the form that costs least.
 #[derive(Debug, Clone)]
+#[expect(clippy::box_collection, reason = "frames are smaller for it, and few programs ask for that copy")]
 pub(crate) enum Payload {
     Bytes(Vec<u8>),
     /// Text that is known to be UTF-8; the copy is made only for who asks for the bytes by reference.
