@@ -1,10 +1,11 @@
 //! M1, T2: what is queued for one connection is counted, limited, and told of.
 
+use std::io::Read;
 use std::sync::mpsc::{Sender as Channel, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sockeye::{CloseCode, ErrorKind, Overflow, QueueError, Sender, Settings};
+use sockeye::{CloseCode, ErrorKind, Frame, Message, OpCode, Overflow, QueueError, Sender, Settings};
 
 use crate::support::loops::{
     Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked,
@@ -42,7 +43,7 @@ fn check_echo(server: &Loop) {
 fn count_messages(peer: &mut Wire, size: usize) -> (usize, Ending) {
     let (mut count, mut len) = (0, 0);
     while let Some(frame) = peer.frame() {
-        if frame.opcode() == sockeye::OpCode::Close {
+        if frame.opcode() == OpCode::Close {
             return (
                 count,
                 Ending::Close(u16::from_be_bytes([frame.payload()[0], frame.payload()[1]]).into()),
@@ -177,6 +178,43 @@ fn buffered_amount_is_exact() {
     ear.lost();
     assert_eq!(out.buffered_amount(), 0);
     assert_eq!(server.all.buffered_amount(), 0);
+    server.stop();
+}
+
+#[test]
+fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
+    const COUNT: usize = 48;
+    let server = Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
+    let mut peer = Wire::open(server.addr);
+    // More than the system takes on both ways: the server would stop reading for good if it waited for this client to read.
+    for number in 0..COUNT {
+        peer.send(Frame::message(vec![number as u8; 256 * KIB], OpCode::Binary, true));
+    }
+    for number in 0..COUNT {
+        let mut len = 0;
+        while len < 256 * KIB {
+            let frame = peer.frame().unwrap();
+            assert!(frame.payload().iter().all(|byte| *byte == number as u8));
+            len += frame.payload().len();
+        }
+    }
+    peer.close();
+    server.stop();
+}
+
+#[test]
+fn m1_a_peer_that_reads_its_answers_late_is_not_heard_for_a_moment_only() {
+    let server = Loop::start(Settings::default(), |out: Sender| {
+        move |msg: Message| if msg.len() == 1 { out.broadcast("heard") } else { out.send(vec![7; 12 * MIB]) }
+    });
+    let (mut slow, mut other) = (Wire::open(server.addr), Wire::open(server.addr));
+    slow.text("much");
+    // It has begun, and now more waits than the system takes.
+    slow.stream.read_exact(&mut [0]).unwrap();
+    slow.text("x");
+    assert_eq!(other.message(), "heard");
+    other.close();
+    drop(slow);
     server.stop();
 }
 

@@ -1,12 +1,13 @@
 //! M11 and its like: what is said to all connections of a loop.
 
+use std::io::Write;
 use std::net::TcpListener;
 
 use sockeye::util::Token;
 use sockeye::{Builder, CloseCode, Frame, Handler, OpCode, Result, Sender, Settings};
 
 use crate::support::loops::{Heard, Loop, Probes, wait_until};
-use crate::support::raw::{Ending, Wire, accept};
+use crate::support::raw::{Ending, Wire, accept, masked};
 
 #[test]
 fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
@@ -88,6 +89,28 @@ fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
         }
     }
     drop(peers);
+    server.stop();
+}
+
+#[test]
+fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_sent() {
+    let server = Loop::start(Settings::default(), |out: Sender| {
+        move |_| {
+            out.send("1")?;
+            out.broadcast("2")?;
+            out.broadcast("3")?;
+            out.send("4")?;
+            out.broadcast("5")
+        }
+    });
+    let (mut speaker, mut listener) = (Wire::open(server.addr), Wire::open(server.addr));
+    // Several messages in one piece: the second comes while what answers the first is queued.
+    let said = masked(Frame::message(b"now".to_vec(), OpCode::Text, true));
+    speaker.stream.write_all(&said.repeat(3)).unwrap();
+    let heard = |wire: &mut Wire, count: usize| (0..count).map(|_| wire.message()).collect::<String>();
+    assert_eq!(heard(&mut speaker, 15), "123451234512345");
+    assert_eq!(heard(&mut listener, 9), "235235235");
+    drop((speaker, listener));
     server.stop();
 }
 
