@@ -105,7 +105,8 @@ pub struct Settings {
     /// Most header fields; beyond it a server answers 431. Default 100.
     pub max_headers: usize,
     /// Most output that is queued for one connection. What would exceed it is handled as `overflow` says; a single
-    /// message may be longer if nothing else is queued. Default 16 MiB.
+    /// message may be longer if nothing else is queued. While 256 KiB wait that the peer does not take, nothing is read from
+    /// it for 50 ms, once until it has taken all. Default 16 MiB.
     pub max_buffered: usize,
     /// What happens to a connection whose output exceeds `max_buffered`. Default [`Overflow::Fail`].
     pub overflow: Overflow,
