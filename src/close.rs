@@ -131,7 +131,11 @@ pub struct Closed {
 
 impl Closed {
     /// The end of a connection that was lost, or failed (§7.1.5).
-    #[cfg(any(feature = "blocking", feature = "futures"))]
+    #[cfg(any(
+        feature = "blocking",
+        feature = "futures",
+        all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+    ))]
     pub(crate) fn abnormal() -> Self {
         Self { code: CloseCode::Abnormal, reason: String::new(), was_clean: false }
     }

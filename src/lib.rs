@@ -47,6 +47,7 @@
 //! | `upgrade` | no | [`upgrade`]: a request that another HTTP server has read becomes a WebSocket |
 //! | `futures` | no | `futures`: an async socket, over any stream of `futures-io`, on any runtime |
 //! | `tokio` | no | the same with `connect`, `accept` and time-outs by tokio, with TLS if there is `ssl` |
+//! | `browser` | no | `browser`: the browser's own WebSocket, on the targets of WebAssembly, without the default features |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //!
 //! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
@@ -70,7 +71,8 @@
 //!
 //! # Portability
 //!
-//! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone.
+//! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone. Without the
+//! default features also WebAssembly, with `browser` in a browser.
 
 #![cfg_attr(
     not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
@@ -79,6 +81,8 @@
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(all(feature = "browser", any(target_family = "wasm", sockeye_docs)))]
+pub mod browser;
 mod close;
 #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 pub mod deflate;

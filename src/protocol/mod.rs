@@ -181,7 +181,7 @@ mod utf8;
 
 pub(crate) use config::Wishes;
 pub use config::{Answers, Config};
-#[cfg(feature = "reactor")]
+#[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
 pub(crate) use connection::check_close;
 pub use connection::{Connection, Event, State};
 pub use deflate::Deflate;

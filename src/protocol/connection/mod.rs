@@ -7,7 +7,7 @@ mod closing;
 mod opening;
 mod sending;
 
-#[cfg(feature = "reactor")]
+#[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
 pub(crate) use self::sending::check_close;
 
 use std::fmt;

@@ -1,0 +1,186 @@
+//! The interface that every browser has: `WebSocket`, which calls back with whatever comes (WHATWG WebSockets §3).
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use js_sys::{Array, Function, Uint8Array};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+use super::Interface;
+use super::alarm::{Alarm, Lap};
+use super::js;
+use super::link::Link;
+use super::state::{Opening, Who};
+use crate::close::{CloseCode, Closed};
+use crate::error::{ErrorKind, Result};
+use crate::message::Message;
+
+/// A socket of the browser, and what it calls.
+#[derive(Debug)]
+pub(super) struct Standard {
+    socket: WebSocket,
+    _on_open: Closure<dyn FnMut(Event)>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut(CloseEvent)>,
+    watch: RefCell<Option<Watch>>,
+}
+
+/// Looks again and again how much waits to be sent, as the browser does not tell when it is less.
+#[derive(Debug)]
+struct Watch {
+    most: usize,
+    /// How often it has looked.
+    looks: u32,
+    lap: Option<Lap>,
+    alarm: Option<Alarm>,
+}
+
+/// After so many laps around the event loop the network is what takes its time, and there is no hurry.
+const LAPS: u32 = 64;
+
+/// The longest time between two looks.
+const MAX_WAIT: u32 = 16;
+
+impl Standard {
+    /// Asks the browser to connect.
+    pub(super) fn connect(link: &Rc<Link>, url: &str, protocols: &[String]) -> Result<Self> {
+        let protocols: Array = protocols.iter().map(|protocol| JsValue::from_str(protocol)).collect();
+        let socket = WebSocket::new_with_str_sequence(url, &protocols)
+            .map_err(|thrown| js::into_error(ErrorKind::Internal, &thrown))?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        let on_open = on(link, {
+            let socket = socket.clone();
+            move |link, _: Event| link.opened(opening(&socket))
+        });
+        let on_message = on(link, |link, event: MessageEvent| link.received(&event.data()));
+        let on_close = on(link, |link, event: CloseEvent| {
+            link.change(|state| state.end_reading(None));
+            link.ended(closed(&event));
+        });
+        socket.set_onopen(Some(function(&on_open)));
+        socket.set_onmessage(Some(function(&on_message)));
+        socket.set_onclose(Some(function(&on_close)));
+        let watch = RefCell::new(None);
+        Ok(Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close, watch })
+    }
+
+    pub(super) fn send(&self, message: &Message) -> Result<()> {
+        let sent = match message {
+            Message::Text(text) => self.socket.send_with_str(text),
+            // A copy, as the browser does not take memory that is shared between threads.
+            Message::Binary(bytes) => {
+                self.socket.send_with_array_buffer(&Uint8Array::from(&**bytes).buffer())
+            }
+        };
+        sent.map_err(|thrown| js::into_error(ErrorKind::Internal, &thrown))
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        usize::try_from(self.socket.buffered_amount()).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.socket.ready_state() == WebSocket::OPEN
+    }
+
+    /// The browser sends first what waits to be sent.
+    pub(super) fn close(&self, code: Option<u16>, reason: &str) {
+        // It cannot fail: the code and the reason have been checked.
+        let _ = match code {
+            Some(code) => self.socket.close_with_code_and_reason(code, reason),
+            None => self.socket.close(),
+        };
+    }
+
+    /// Hears nothing any more.
+    pub(super) fn abandon(&self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        self.watch.replace(None);
+        let _ = self.socket.close();
+    }
+
+    /// Sees to it that those who wait are woken when at most `most` bytes wait to be sent.
+    pub(super) fn watch(&self, link: &Rc<Link>, most: usize) {
+        if let Some(watch) = &mut *self.watch.borrow_mut() {
+            watch.most = most;
+            return;
+        }
+        let weak = Rc::downgrade(link);
+        let lap = Lap::new(move || look(&weak));
+        self.watch.replace(Some(Watch { most, looks: 0, lap, alarm: None }));
+        self.look_later(link);
+    }
+
+    /// Looks how much waits.
+    fn look(&self, link: &Rc<Link>) {
+        let most = self.watch.borrow().as_ref().map(|watch| watch.most);
+        if most.is_some_and(|most| self.buffered() > most && self.is_open()) {
+            return self.look_later(link);
+        }
+        self.watch.replace(None);
+        link.wake(Who::Sender);
+    }
+
+    fn look_later(&self, link: &Rc<Link>) {
+        let mut watch = self.watch.borrow_mut();
+        let Some(watch) = &mut *watch else { return };
+        watch.looks += 1;
+        match &watch.lap {
+            Some(lap) if watch.looks <= LAPS => lap.go(),
+            _ => {
+                let wait = watch.looks.saturating_sub(LAPS).clamp(1, MAX_WAIT);
+                let weak = Rc::downgrade(link);
+                let alarm = Alarm::set(Duration::from_millis(wait.into()), move || look(&weak));
+                watch.alarm = Some(alarm);
+            }
+        }
+    }
+}
+
+impl Drop for Standard {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn look(link: &Weak<Link>) {
+    if let Some((link, standard)) = link.upgrade().as_ref().and_then(|link| Some((link, link.standard()?))) {
+        standard.look(link);
+    }
+}
+
+/// What the browser calls as long as there is a connection.
+fn on<E: wasm_bindgen::convert::FromWasmAbi + 'static>(
+    link: &Rc<Link>,
+    then: impl Fn(&Rc<Link>, E) + 'static,
+) -> Closure<dyn FnMut(E)> {
+    let link = Rc::downgrade(link);
+    Closure::new(move |event| {
+        if let Some(link) = link.upgrade() {
+            then(&link, event);
+        }
+    })
+}
+
+fn function<T: ?Sized>(closure: &Closure<T>) -> &Function {
+    closure.as_ref().unchecked_ref()
+}
+
+fn opening(socket: &WebSocket) -> Opening {
+    Opening {
+        url: socket.url(),
+        protocol: socket.protocol(),
+        extensions: socket.extensions(),
+        interface: Interface::Standard,
+    }
+}
+
+fn closed(event: &CloseEvent) -> Closed {
+    let code = CloseCode::from(event.code());
+    Closed { code, reason: event.reason(), was_clean: event.was_clean() }
+}

@@ -1,0 +1,156 @@
+//! Messages as a `Stream` and a `Sink`, and as the bytes of an `AsyncRead` and an `AsyncWrite`.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_sink::Sink;
+
+use super::{Receiver, Sender, WebSocket};
+use crate::close::CloseCode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
+
+/// Gives the messages; after an error, and after the end, there is nothing more.
+impl Stream for Receiver {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_message(cx).map(Result::transpose)
+    }
+}
+
+impl FusedStream for Receiver {
+    fn is_terminated(&self) -> bool {
+        self.given == self.rest.len() && self.link().with(|state| state.is_spent())
+    }
+}
+
+/// Takes whatever is a message: `&str`, `String`, `&[u8]`, `Vec<u8>`, [`Message`] and their like. To close it is to close the
+/// connection with 1000, and to wait for the answer of the peer.
+impl<M: Into<Message>> Sink<M> for Sender {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link().poll_flush(self.link().limits.high_water, cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: M) -> Result<()> {
+        self.link().send(&message.into())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link().poll_flush(0, cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link().begin_close(CloseCode::Normal, "")?;
+        ready!(self.poll_closed(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
+/// closes. An end without a Close is an error.
+impl AsyncRead for Receiver {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let receiver = self.get_mut();
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        while receiver.given == receiver.rest.len() {
+            let Some(message) = ready!(receiver.poll_message(cx)).map_err(into_io)? else {
+                return Poll::Ready(Ok(0));
+            };
+            (receiver.rest, receiver.given) = (message.into_data(), 0);
+        }
+        let left = receiver.rest.get(receiver.given..).unwrap_or_default();
+        let len = left.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(left) {
+            *to = *from;
+        }
+        receiver.given += len;
+        Poll::Ready(Ok(len))
+    }
+}
+
+/// Sends each piece that is written as one binary message.
+impl AsyncWrite for Sender {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut sink = self;
+        ready!(Sink::<&[u8]>::poll_ready(sink.as_mut(), cx)).map_err(into_io)?;
+        Sink::start_send(sink, bytes).map_err(into_io)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Sink::<Message>::poll_flush(self, cx).map_err(into_io)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Sink::<Message>::poll_close(self, cx).map_err(into_io)
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.get_mut().receiver).poll_next(cx)
+    }
+}
+
+impl FusedStream for WebSocket {
+    fn is_terminated(&self) -> bool {
+        self.receiver.is_terminated()
+    }
+}
+
+impl<M: Into<Message>> Sink<M> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Sink::<M>::poll_ready(Pin::new(&mut self.get_mut().sender), cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: M) -> Result<()> {
+        Pin::new(&mut self.get_mut().sender).start_send(message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Sink::<M>::poll_flush(Pin::new(&mut self.get_mut().sender), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Sink::<M>::poll_close(Pin::new(&mut self.get_mut().sender), cx)
+    }
+}
+
+impl AsyncRead for WebSocket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().receiver).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for WebSocket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().sender).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(&mut self.get_mut().sender), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_close(Pin::new(&mut self.get_mut().sender), cx)
+    }
+}
+
+fn into_io(err: Error) -> io::Error {
+    match err.kind {
+        ErrorKind::Io(err) => err,
+        kind => io::Error::other(Error { kind, details: err.details }),
+    }
+}
