@@ -1,0 +1,199 @@
+//! What the tests in a browser talk to. It prints the ports that it listens on, separated by spaces, and runs until its
+//! standard input ends.
+//!
+//! - The first is an event loop. It returns what it gets, and does what a text with an exclamation mark asks for:
+//!   `!close 4000 why` (the code 0 stands for none), `!flood 10 1000` for so many messages of so many bytes,
+//!   `!ping`. Whoever has opened `/watch/x` hears how connections to `/x` end.
+//! - The second is a relay. A test that connects gets a port, and is from then on whoever listens there: bytes are TCP's,
+//!   and texts are orders (`fin`, `reset`, `deaf`, `hear`), or tell of the end (`fin`, `reset`).
+//! - The third is the event loop over TLS, or 0 without the feature `ssl`, or the folder of a certificate as an argument.
+
+#![expect(clippy::print_stdout, reason = "standard output is how the test learns of the ports")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use std::{env, thread};
+
+use sockeye::{
+    Builder, CloseCode, Deflate, Error, ErrorKind, Factory, Handler, Handshake, Message, Request, Response,
+    Result, Sender, Settings, WebSocket, blocking,
+};
+
+fn main() -> Result<()> {
+    let plain = run_loop(false)?;
+    let relay = TcpListener::bind("127.0.0.1:0")?;
+    let encrypted = if env::args().len() > 1 { run_loop(true)? } else { 0 };
+    println!("{plain} {} {encrypted}", relay.local_addr()?.port());
+    thread::spawn(move || {
+        for stream in relay.incoming().flatten() {
+            thread::spawn(move || relay_for(stream));
+        }
+    });
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+/// Runs an event loop on a thread of its own; returns its port.
+fn run_loop(is_encrypted: bool) -> Result<u16> {
+    let settings = Settings {
+        subprotocols: &["two", "three"],
+        deflate: Some(Deflate::default()),
+        max_message_size: 64 << 20,
+        max_buffered: 1 << 30,
+        ..Settings::default()
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || -> Result<()> {
+        let watchers = Watchers::default();
+        let factory = |out| Echo { out, path: String::new(), watchers: Rc::clone(&watchers) };
+        let socket = Builder::new().with_settings(settings).build(factory)?;
+        let socket = if is_encrypted { encrypt(socket)? } else { socket };
+        let socket = socket.bind("127.0.0.1:0")?;
+        let _ = tell.send(socket.local_addr()?.port());
+        socket.run().map(drop)
+    });
+    told.recv().map_err(|_| internal("the loop does not run"))
+}
+
+#[cfg(feature = "ssl")]
+fn encrypt<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
+    let folder = env::args().nth(1).unwrap_or_default();
+    let (certificate, key) = (format!("{folder}/certificate.pem"), format!("{folder}/key.pem"));
+    Ok(socket.with_server_tls(sockeye::ServerTls::from_pem_files(certificate, key)?))
+}
+
+#[cfg(not(feature = "ssl"))]
+fn encrypt<F: Factory>(_: WebSocket<F>) -> Result<WebSocket<F>> {
+    Err(internal("this was built without TLS"))
+}
+
+fn internal(text: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, text)
+}
+
+/// Who wants to know how the connections to a path end.
+type Watchers = Rc<RefCell<HashMap<String, Sender>>>;
+
+struct Echo {
+    out: Sender,
+    path: String,
+    watchers: Watchers,
+}
+
+impl Handler for Echo {
+    fn on_request(&mut self, request: &Request) -> Result<Response> {
+        Response::from_request(request)
+    }
+
+    fn on_open(&mut self, handshake: Handshake) -> Result<()> {
+        self.path = handshake.request.resource().to_owned();
+        if let Some(path) = self.path.strip_prefix("/watch") {
+            self.watchers.borrow_mut().insert(path.to_owned(), self.out.clone());
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<()> {
+        let order =
+            message.is_text().then(|| message.as_text()).transpose()?.and_then(|text| text.strip_prefix('!'));
+        match order.map(str::to_owned) {
+            Some(order) => self.obey(&order),
+            None => self.out.send(message),
+        }
+    }
+
+    fn on_close(&mut self, code: CloseCode, reason: &str) {
+        if let Some(watcher) = self.watchers.borrow_mut().remove(&self.path) {
+            let _ = watcher.send(format!("{code} {reason}"));
+        }
+    }
+}
+
+impl Echo {
+    fn obey(&self, order: &str) -> Result<()> {
+        let mut words = order.splitn(3, ' ');
+        let (verb, first, rest) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        let number = |word: &str| word.parse::<u16>().map_err(|_| internal("that is no number"));
+        match verb {
+            "close" => self.out.close_with_reason(CloseCode::from(number(first)?), rest.to_owned()),
+            "flood" => {
+                let len = rest.parse().map_err(|_| internal("that is no length"))?;
+                (0..number(first)?).try_for_each(|_| self.out.send(vec![0; len]))
+            }
+            "ping" => self.out.ping(b"still there?".to_vec()),
+            _ => Err(internal("nobody can obey that")),
+        }
+    }
+}
+
+/// Lets a test be the other end of a TCP connection.
+fn relay_for(stream: TcpStream) -> Result<()> {
+    let mut test = blocking::WebSocket::accept(stream)?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    test.send(listener.local_addr()?.port().to_string())?;
+    let stream = listener.accept()?.0;
+    stream.set_nodelay(true)?;
+    let ears = Arc::<Ears>::default();
+    let (heard, tester, from) = (Arc::clone(&ears), test.try_clone()?, stream.try_clone()?);
+    let reading = thread::spawn(move || pass_on(&heard, tester, from));
+    let mut stream = Some(stream);
+    while let (Some(message), Some(to)) = (test.read()?, &mut stream) {
+        match message {
+            // Whoever is gone does not take them; the test hears of that.
+            Message::Binary(bytes) => drop(to.write_all(&bytes)),
+            Message::Text(order) if order == "fin" => drop(to.shutdown(Shutdown::Write)),
+            Message::Text(order) if order == "reset" => {
+                socket2::SockRef::from(&*to).set_linger(Some(Duration::ZERO))?;
+                // The last who has the socket lets go of it when there is nothing more to read.
+                let _ = to.shutdown(Shutdown::Read);
+                stream = None;
+            }
+            Message::Text(order) => ears.set_deaf(order == "deaf"),
+        }
+    }
+    ears.set_deaf(false);
+    let _ = stream.map(|stream| stream.shutdown(Shutdown::Both));
+    let _ = reading.join();
+    Ok(())
+}
+
+/// Tells a test what comes, as long as it wants to hear.
+fn pass_on(ears: &Ears, mut test: blocking::WebSocket<TcpStream>, mut stream: TcpStream) -> Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        ears.wait();
+        match stream.read(&mut buffer) {
+            Ok(0) => return test.send("fin"),
+            Ok(len) => test.send(buffer.get(..len).unwrap_or_default())?,
+            Err(_) => return test.send("reset"),
+        }
+    }
+}
+
+/// Whether a test wants nothing to be read.
+#[derive(Default)]
+struct Ears {
+    is_deaf: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ears {
+    fn set_deaf(&self, is_deaf: bool) {
+        *self.is_deaf.lock().unwrap_or_else(PoisonError::into_inner) = is_deaf;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let is_deaf = self.is_deaf.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_while(is_deaf, |is_deaf| *is_deaf));
+    }
+}

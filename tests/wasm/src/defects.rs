@@ -1,0 +1,171 @@
+//! What others do wrong, and is not wrong here.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::AsyncReadExt;
+use js_sys::Function;
+use sockeye::CloseCode;
+use sockeye::browser::Interface;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::peer::{CLOSE, Peer, close_payload, is_lost};
+use super::support::{
+    bytes, echo, for_all, for_all_echoes, in_time, is_browser, now, property, sleep, within,
+};
+
+/// Counts the failures that the browser reports as overlooked.
+struct Overlooked {
+    count: Rc<Cell<u32>>,
+    listener: Closure<dyn FnMut(JsValue)>,
+}
+
+impl Overlooked {
+    fn listen() -> Self {
+        let count = Rc::new(Cell::new(0));
+        let counting = Rc::clone(&count);
+        let listener = Closure::<dyn FnMut(JsValue)>::new(move |_| counting.set(counting.get() + 1));
+        let this = Self { count, listener };
+        this.tell("addEventListener");
+        this
+    }
+
+    fn tell(&self, method: &str) {
+        let Ok(method) = property(method).dyn_into::<Function>() else { return };
+        let _ = method.call2(&js_sys::global(), &"unhandledrejection".into(), self.listener.as_ref());
+    }
+}
+
+impl Drop for Overlooked {
+    fn drop(&mut self) {
+        self.tell("removeEventListener");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn d_failed_writes_are_told_and_none_is_overlooked() {
+    let overlooked = Overlooked::listen();
+    for_all(async |builder| {
+        let builder = builder.high_water(64 << 20).max_buffered(64 << 20);
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        peer.order("deaf").await;
+        // Nobody waits for these.
+        for _ in 0..100 {
+            socket.queue(bytes(100_000)).await.unwrap();
+        }
+        assert!(in_time(Duration::from_millis(200), socket.flush()).await.is_none());
+        match socket.interface() {
+            // Chromium 156 loses the whole page when TCP ends while a write waits; so that is not how it ends.
+            Interface::Stream => peer.send(CLOSE, b"").await,
+            Interface::Standard => {
+                peer.order("reset").await;
+                peer.order("hear").await;
+                assert!(is_lost(&within(socket.receive()).await.unwrap_err()));
+            }
+        }
+        assert!(is_lost(&within(socket.flush()).await.unwrap_err()));
+        assert!(within(socket.send("more")).await.is_err());
+
+        // Sockets that are dropped, or never open, leave nothing behind either.
+        drop(Peer::open(&builder).await);
+        let (socket, _peer) = Peer::open(&builder).await;
+        socket.abort();
+        assert!(within(builder.connect("ws://127.0.0.1:1/")).await.is_err());
+        assert!(in_time(Duration::ZERO, builder.connect(&echo("/"))).await.is_none());
+    })
+    .await;
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(overlooked.count.get(), 0);
+}
+
+#[wasm_bindgen_test]
+async fn d_partial_reads_do_not_move_the_rest_each_time() {
+    for_all_echoes(async |mut socket| {
+        let len = 4 << 20;
+        within(socket.send(vec![7; len])).await.unwrap();
+        let (mut some, mut heard) = ([0; 64], 0);
+        within(AsyncReadExt::read_exact(&mut socket, &mut some)).await.unwrap();
+        let begun = now();
+        heard += some.len();
+        while heard < len {
+            AsyncReadExt::read_exact(&mut socket, &mut some).await.unwrap();
+            heard += some.len();
+        }
+        // Moving the rest would be 130 GB of copies.
+        assert!(now() - begun < 5000.0, "{}", now() - begun);
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn d_waiting_to_send_is_not_waiting_for_a_timer() {
+    for_all_echoes(async |mut socket| {
+        let begun = now();
+        for _ in 0..200 {
+            within(socket.send("x")).await.unwrap();
+        }
+        let took = now() - begun;
+        // 4 ms for each would be 800.
+        assert!(took < 400.0, "200 messages took {took} ms by {:?}", socket.interface());
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn d_an_unclean_end_keeps_the_code_that_was_heard() {
+    for_all(async |builder| {
+        let (socket, mut peer) = Peer::open(&builder).await;
+        // Both have closed, and TCP does not end as it should.
+        peer.send(CLOSE, &close_payload(4321, "why")).await;
+        peer.close_frame().await;
+        peer.order("reset").await;
+        let closed = within(socket.closed()).await;
+        assert_eq!((closed.code, &*closed.reason), (CloseCode::Other(4321), "why"), "{closed:?}");
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn d_nothing_panics_whatever_the_global_object_is() {
+    let has_window = !property("window").is_undefined();
+    let is_worker = !property("WorkerGlobalScope").is_undefined();
+    assert_eq!(has_window || is_worker, is_browser());
+    // Everything that waits for time: connecting, sending, closing.
+    for_all_echoes(async |mut socket| {
+        within(socket.send(bytes(1 << 20))).await.unwrap();
+        assert_eq!(within(socket.receive()).await.unwrap(), Some(bytes(1 << 20).into()));
+        assert!(within(socket.close(CloseCode::Normal, "")).await.unwrap().was_clean);
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn d_messages_are_made_from_whatever_can_be_one() {
+    // `From<&str>`, `From<String>`, `From<Vec<u8>>`, `From<&[u8]>`.
+    for_all_echoes(async |mut socket| {
+        within(socket.send("a")).await.unwrap();
+        within(socket.send(String::from("b"))).await.unwrap();
+        within(socket.send(vec![1])).await.unwrap();
+        within(socket.send(&[2_u8][..])).await.unwrap();
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            all.push(within(socket.receive()).await.unwrap().unwrap());
+        }
+        assert_eq!(all, ["a".into(), "b".into(), vec![1].into(), vec![2].into()]);
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn d_the_state_can_be_seen() {
+    for_all_echoes(async |mut socket| {
+        assert!(socket.is_open() && !socket.is_closed());
+        assert_eq!(socket.buffered_amount(), 0);
+        within(socket.close(CloseCode::Normal, "")).await.unwrap();
+        assert!(!socket.is_open() && socket.is_closed());
+    })
+    .await;
+}

@@ -1,0 +1,164 @@
+//! What waits, how much of it, and how long.
+
+use std::time::Duration;
+
+use sockeye::ErrorKind;
+use sockeye::browser::{Builder, Interface};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::peer::{Peer, TEXT, both, frame};
+use super::support::{bytes, config, echo, for_all, in_time, is_browser, now, sleep, within};
+
+/// More than the buffers of two TCP sockets and of a browser take.
+const MUCH: usize = 64 << 20;
+
+#[wasm_bindgen_test]
+async fn l3_senders_are_held_back() {
+    for_all(async |builder| {
+        let builder = builder.high_water(100_000).max_buffered(MUCH);
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        peer.order("deaf").await;
+        let mut sent = 0;
+        let waited = loop {
+            let queued = in_time(Duration::from_millis(500), socket.queue(bytes(100_000))).await;
+            sent += 100_000;
+            match queued {
+                Some(queued) => queued.unwrap(),
+                None => break true,
+            }
+            if sent >= MUCH {
+                break false;
+            }
+        };
+        assert!(waited, "nobody holds back a program that sends {sent} bytes");
+        assert!((100_001..=300_000).contains(&socket.buffered_amount()), "{}", socket.buffered_amount());
+        // It goes on when the peer does, and nothing is lost.
+        peer.order("hear").await;
+        let hearing = async {
+            // The browser cuts messages into fragments as it likes.
+            let mut heard = Vec::new();
+            while heard.len() < sent {
+                heard.extend(peer.frame().await.1);
+            }
+            assert!(heard.chunks(100_000).all(|message| message == bytes(100_000)));
+        };
+        let (flushed, ()) = both(socket.flush(), hearing).await;
+        flushed.unwrap();
+        assert_eq!(socket.buffered_amount(), 0);
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn l3_beyond_the_limit_nothing_is_accepted() {
+    for_all(async |builder| {
+        let builder = builder.high_water(MUCH).max_buffered(1 << 20);
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        peer.order("deaf").await;
+        let err = loop {
+            if let Err(err) = within(socket.queue(bytes(1 << 20))).await {
+                break err;
+            }
+            assert!(socket.buffered_amount() < MUCH);
+            sleep(Duration::from_millis(20)).await;
+        };
+        assert!(matches!(err.kind, ErrorKind::Capacity), "{err:?}");
+        // The connection goes on.
+        assert!(socket.is_open());
+        peer.order("hear").await;
+        let (flushed, _) = both(socket.flush(), peer.frame()).await;
+        flushed.unwrap();
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn l4_the_peer_is_held_back_by_the_stream() {
+    if !is_browser() {
+        return;
+    }
+    // By its own limits it would fail at once.
+    let builder = Builder::new().interface(Interface::Stream).max_received(1000).max_received_messages(1);
+    let mut socket = within(builder.connect(&echo("/"))).await.unwrap();
+    within(socket.send("!flood 200 200000")).await.unwrap();
+    sleep(Duration::from_millis(300)).await;
+    for _ in 0..200 {
+        assert_eq!(within(socket.receive()).await.unwrap().map(|message| message.len()), Some(200_000));
+    }
+    within(socket.send("still there?")).await.unwrap();
+    assert_eq!(within(socket.receive()).await.unwrap(), Some("still there?".into()));
+}
+
+#[wasm_bindgen_test]
+async fn l4_t4_beyond_the_receive_limits_the_standard_socket_is_closed() {
+    let standard = Builder::new().interface(Interface::Standard);
+    let by_bytes = standard.clone().max_received(10_000);
+    let by_number = standard.max_received_messages(10);
+    for (builder, order) in [(by_bytes, "!flood 50 1000"), (by_number, "!flood 50 0")] {
+        let path = super::support::name();
+        let mut watch = within(builder.connect(&echo(&format!("/watch{path}")))).await.unwrap();
+        let mut socket = within(builder.connect(&echo(&path))).await.unwrap();
+        let observer = socket.closed();
+        within(socket.send(order)).await.unwrap();
+        assert!(!within(observer).await.was_clean);
+        // The socket is closed indeed, and the peer hears why, as far as a browser can say it.
+        let heard = within(watch.receive()).await.unwrap().unwrap();
+        assert_eq!(heard.as_text().unwrap().trim(), "4009");
+        assert!(within(socket.send("more")).await.is_err());
+        // What was received before is still delivered; the error is told once.
+        for _ in 0..10 {
+            assert!(within(socket.receive()).await.unwrap().is_some());
+        }
+        let err = within(socket.receive()).await.unwrap_err();
+        assert!(matches!(err.kind, ErrorKind::Capacity), "{err:?}");
+        for _ in 0..3 {
+            assert_eq!(within(socket.receive()).await.unwrap(), None);
+        }
+    }
+}
+
+#[wasm_bindgen_test]
+async fn l4_a_single_message_may_be_more_than_may_wait() {
+    for_all(async |builder| {
+        let mut socket = within(builder.max_received(10).connect(&echo("/"))).await.unwrap();
+        within(socket.send(bytes(1000))).await.unwrap();
+        assert_eq!(within(socket.receive()).await.unwrap(), Some(bytes(1000).into()));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn l7_a_peer_that_is_silent_is_given_up() {
+    for_all(async |builder| {
+        let patience = Duration::from_millis(400);
+        let builder = builder.config(config(|config| config.idle_timeout = Some(patience)));
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        let begun = now();
+        for _ in 0..4 {
+            sleep(patience / 2).await;
+            peer.send(TEXT, b"I am here").await;
+            assert!(within(socket.receive()).await.unwrap().is_some());
+        }
+        let (err, close) = both(socket.receive(), peer.close_frame()).await;
+        let (err, took) = (err.unwrap_err(), now() - begun);
+        assert!(err.to_string().contains("silent"), "{err:?}");
+        assert!((1199.0..6000.0).contains(&took), "{took}");
+        assert_eq!(close, b"");
+        assert_eq!(within(socket.receive()).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn l7_a_program_that_does_not_listen_is_no_silent_peer() {
+    for_all(async |builder| {
+        let builder = builder.config(config(|config| config.idle_timeout = Some(Duration::from_millis(200))));
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        peer.send_bytes(&[frame(TEXT, b"one"), frame(TEXT, b"two")].concat()).await;
+        sleep(Duration::from_millis(700)).await;
+        assert_eq!(within(socket.receive()).await.unwrap(), Some("one".into()));
+        assert_eq!(within(socket.receive()).await.unwrap(), Some("two".into()));
+        assert!(socket.is_open());
+    })
+    .await;
+}

@@ -1,0 +1,174 @@
+//! The shapes of a socket: streams, sinks, bytes, halves, tasks.
+
+use futures_channel::oneshot;
+use futures_util::future::join;
+use futures_util::stream::FusedStream;
+use futures_util::{AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt};
+use sockeye::browser::WebSocket;
+use sockeye::{CloseCode, Message};
+use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::peer::{Peer, both};
+use super::support::{bytes, for_all, for_all_echoes, within};
+
+#[wasm_bindgen_test]
+async fn a1_a13_async_methods_on_the_executor_of_the_browser() {
+    for_all_echoes(async |mut socket| {
+        let (tell, told) = oneshot::channel();
+        spawn_local(async move {
+            socket.send("salmon").await.unwrap();
+            tell.send(socket.receive().await.unwrap()).unwrap();
+        });
+        assert_eq!(within(told).await.unwrap(), Some("salmon".into()));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a2_stream() {
+    for_all_echoes(async |mut socket| {
+        within(socket.send("one")).await.unwrap();
+        within(socket.send(&b"two"[..])).await.unwrap();
+        within(socket.send("!close 4000 enough")).await.unwrap();
+        assert!(!socket.is_terminated());
+        let all: Vec<Message> = within(socket.by_ref().map(Result::unwrap).collect()).await;
+        assert_eq!(all, [Message::text("one"), Message::binary("two")]);
+        assert!(socket.is_terminated());
+        assert!(within(socket.next()).await.is_none());
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a2_the_stream_ends_after_an_error() {
+    for_all(async |builder| {
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        peer.order("fin").await;
+        assert!(within(socket.next()).await.unwrap().is_err());
+        assert!(within(socket.next()).await.is_none());
+        assert!(within(socket.next()).await.is_none());
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a3_sink() {
+    for_all_echoes(async |mut socket| {
+        within(SinkExt::<&str>::send(&mut socket, "a")).await.unwrap();
+        within(SinkExt::<String>::send(&mut socket, "b".into())).await.unwrap();
+        within(SinkExt::<&[u8]>::send(&mut socket, b"c")).await.unwrap();
+        within(SinkExt::<Vec<u8>>::send(&mut socket, b"d".to_vec())).await.unwrap();
+        within(SinkExt::<Message>::send(&mut socket, Message::text("e"))).await.unwrap();
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            heard.push(within(socket.receive()).await.unwrap().unwrap());
+        }
+        let sent = [Message::text("a"), "b".into(), Message::binary("c"), Message::binary("d"), "e".into()];
+        assert_eq!(heard, sent);
+        let (mut sender, receiver) = socket.split();
+        within(SinkExt::<&str>::close(&mut sender)).await.unwrap();
+        let closed = within(receiver.closed()).await;
+        assert_eq!((closed.code, closed.was_clean), (CloseCode::Normal, true));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a4_async_read_and_write() {
+    for_all_echoes(async |mut socket| {
+        AsyncWriteExt::write_all(&mut socket, b"sal").await.unwrap();
+        within(WebSocket::send(&mut socket, "")).await.unwrap();
+        AsyncWriteExt::write_all(&mut socket, b"mon!").await.unwrap();
+        AsyncWriteExt::flush(&mut socket).await.unwrap();
+        let mut buffer = [0; 5];
+        within(AsyncReadExt::read_exact(&mut socket, &mut buffer)).await.unwrap();
+        assert_eq!(&buffer, b"salmo");
+        within(WebSocket::send(&mut socket, "!close 1000")).await.unwrap();
+        let mut rest = Vec::new();
+        within(AsyncReadExt::read_to_end(&mut socket, &mut rest)).await.unwrap();
+        assert_eq!(rest, b"n!");
+        // The end stays the end.
+        assert_eq!(within(AsyncReadExt::read(&mut socket, &mut buffer)).await.unwrap(), 0);
+    })
+    .await;
+    for_all_echoes(async |mut socket| {
+        within(AsyncWriteExt::close(&mut socket)).await.unwrap();
+        assert_eq!(within(socket.closed()).await.code, CloseCode::Normal);
+        assert!(within(AsyncWriteExt::write(&mut socket, b"late")).await.is_err());
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a4_each_write_is_a_binary_message() {
+    for_all(async |builder| {
+        let (mut socket, mut peer) = Peer::open(&builder).await;
+        let (written, heard) = both(AsyncWriteExt::write(&mut socket, b"salmon"), peer.frame()).await;
+        assert_eq!((written.unwrap(), heard), (6, (0x82, b"salmon".to_vec())));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a7_a8_split_and_join_lose_nothing() {
+    for_all_echoes(async |mut socket| {
+        let mut heard = Vec::new();
+        within(socket.send(bytes(250))).await.unwrap();
+        within(socket.send("tail")).await.unwrap();
+        for _ in 0..10 {
+            let mut some = [0; 10];
+            within(AsyncReadExt::read_exact(&mut socket, &mut some)).await.unwrap();
+            heard.extend(some);
+            let (sender, mut receiver) = socket.split();
+            within(AsyncReadExt::read_exact(&mut receiver, &mut some)).await.unwrap();
+            heard.extend(some);
+            socket = WebSocket::join(sender, receiver).unwrap();
+        }
+        // What is left of a message that was read in part is a message.
+        let (mut sender, mut receiver) = socket.split();
+        heard.extend(within(receiver.receive()).await.unwrap().unwrap().into_data());
+        assert_eq!(heard, bytes(250));
+        assert_eq!(within(receiver.receive()).await.unwrap(), Some("tail".into()));
+        within(sender.send("more")).await.unwrap();
+        assert_eq!(within(receiver.receive()).await.unwrap(), Some("more".into()));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a8_halves_of_two_connections_do_not_join() {
+    for_all(async |builder| {
+        let (one, _peer) = Peer::open(&builder).await;
+        let (other, _peer) = Peer::open(&builder).await;
+        let ((sender, _receiver), (_sender, receiver)) = (one.split(), other.split());
+        let err = WebSocket::join(sender, receiver).unwrap_err();
+        assert_eq!(err.to_string(), "these are halves of two connections");
+        assert!(err.0.is_open() && err.1.is_open());
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn a9_halves_in_two_tasks() {
+    for_all_echoes(async |socket| {
+        let (mut sender, mut receiver) = socket.split();
+        let sending = async {
+            for at in 0..200_u32 {
+                sender.send(at.to_string()).await.unwrap();
+            }
+            sender.flush().await.unwrap();
+        };
+        let receiving = async {
+            for at in 0..200_u32 {
+                assert_eq!(receiver.receive().await.unwrap(), Some(at.to_string().into()));
+            }
+        };
+        within(join(sending, receiving)).await;
+        let closed = receiver.closed();
+        let (ours, theirs) = both(sender.close(CloseCode::Normal, "done"), closed).await;
+        assert_eq!(ours.unwrap(), theirs);
+        assert_eq!(within(receiver.receive()).await.unwrap(), None);
+    })
+    .await;
+}

@@ -1,0 +1,98 @@
+//! What all tests stand on: addresses, both interfaces, and an end to all waiting.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use js_sys::{Function, Promise, Reflect};
+use sockeye::browser::{Builder, Interface, WebSocket};
+use sockeye::protocol::Config;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+/// How long anything may take that is to happen at all.
+pub(crate) const LIMIT: Duration = Duration::from_secs(15);
+
+/// The ports of `peer.rs`, in its order.
+const PORTS: &str = env!("SOCKEYE_WASM_PEER");
+
+pub(crate) fn port(number: usize) -> &'static str {
+    PORTS.split(' ').nth(number).unwrap()
+}
+
+/// A URL of the event loop.
+pub(crate) fn echo(path: &str) -> String {
+    format!("ws://127.0.0.1:{}{path}", port(0))
+}
+
+/// A name that no other test has.
+pub(crate) fn name() -> String {
+    format!("/{}", js_sys::Math::random())
+}
+
+/// Whether this is Chromium, which has both interfaces, be it in a window or in a worker.
+pub(crate) fn is_browser() -> bool {
+    property("process").is_undefined()
+}
+
+pub(crate) fn interfaces() -> Vec<Interface> {
+    [Interface::Stream, Interface::Standard]
+        .into_iter()
+        .filter(|interface| interface.is_supported())
+        .collect()
+}
+
+/// Goes through the interfaces that there are.
+pub(crate) async fn for_all(script: impl AsyncFn(Builder)) {
+    for interface in interfaces() {
+        script(Builder::new().interface(interface)).await;
+    }
+}
+
+/// The same with a connection to the event loop.
+pub(crate) async fn for_all_echoes(script: impl AsyncFn(WebSocket)) {
+    for_all(async |builder| script(within(builder.connect(&echo("/"))).await.unwrap()).await).await;
+}
+
+pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config::default();
+    change(&mut config);
+    config
+}
+
+/// Fails unless something happens in time.
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    in_time(LIMIT, what).await.expect("it did not happen in time")
+}
+
+/// What comes of something that may not happen.
+pub(crate) async fn in_time<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+    match select(Box::pin(what), Box::pin(sleep(limit))).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
+}
+
+pub(crate) async fn sleep(time: Duration) {
+    let set_timeout: Function = property("setTimeout").unchecked_into();
+    let millis = JsValue::from_f64(time.as_secs_f64() * 1000.0);
+    let promise =
+        Promise::new(&mut |resolve, _| drop(set_timeout.call2(&JsValue::UNDEFINED, &resolve, &millis)));
+    let _ = JsFuture::from(promise).await;
+}
+
+pub(crate) fn property(name: &str) -> JsValue {
+    Reflect::get(&js_sys::global(), &name.into()).unwrap()
+}
+
+/// The time, in milliseconds.
+pub(crate) fn now() -> f64 {
+    let performance = property("performance");
+    let now: Function = Reflect::get(&performance, &"now".into()).unwrap().unchecked_into();
+    now.call0(&performance).unwrap().as_f64().unwrap()
+}
+
+/// Bytes that tell where they belong.
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
+    (0..=250).cycle().take(len).collect()
+}
