@@ -183,18 +183,18 @@ fn buffered_amount_is_exact() {
 
 #[test]
 fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
-    const COUNT: usize = 48;
+    const COUNT: u8 = 48;
     let server = Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
     let mut peer = Wire::open(server.addr);
     // More than the system takes on both ways: the server would stop reading for good if it waited for this client to read.
     for number in 0..COUNT {
-        peer.send(Frame::message(vec![number as u8; 256 * KIB], OpCode::Binary, true));
+        peer.send(Frame::message(vec![number; 256 * KIB], OpCode::Binary, true));
     }
     for number in 0..COUNT {
         let mut len = 0;
         while len < 256 * KIB {
             let frame = peer.frame().unwrap();
-            assert!(frame.payload().iter().all(|byte| *byte == number as u8));
+            assert!(frame.payload().iter().all(|byte| *byte == number));
             len += frame.payload().len();
         }
     }
