@@ -96,6 +96,12 @@ mod handler;
 #[cfg(feature = "reactor")]
 mod handshake;
 mod io;
+#[cfg(any(
+    feature = "blocking",
+    feature = "futures",
+    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+))]
+mod leftover;
 mod message;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 mod options;

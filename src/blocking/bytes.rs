@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 
 use super::{Stream, WebSocket};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::leftover::into_io;
 use crate::message::Message;
 
 /// The messages that come, until the connection is closed, or has failed: then the error comes last.
@@ -42,17 +43,11 @@ impl<S: Stream> Read for WebSocket<S> {
         }
         let (link, stream) = self.parts().map_err(into_io)?;
         link.reading(|reading| {
-            while reading.given == reading.message.len() {
+            while reading.rest.is_empty() {
                 let Some(message) = link.message(stream, reading).map_err(into_io)? else { return Ok(0) };
-                (reading.message, reading.given) = (message.into_data(), 0);
+                reading.rest = message.into();
             }
-            let left = reading.message.get(reading.given..).unwrap_or_default();
-            let len = left.len().min(buffer.len());
-            for (to, from) in buffer.iter_mut().zip(left) {
-                *to = *from;
-            }
-            reading.given += len;
-            Ok(len)
+            Ok(reading.rest.read(buffer))
         })
     }
 }
@@ -66,12 +61,5 @@ impl<S: Stream> Write for WebSocket<S> {
 
     fn flush(&mut self) -> io::Result<()> {
         Self::flush(self).map_err(into_io)
-    }
-}
-
-fn into_io(err: Error) -> io::Error {
-    match err.kind {
-        ErrorKind::Io(err) => err,
-        kind => io::Error::other(Error { kind, details: err.details }),
     }
 }

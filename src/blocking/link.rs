@@ -14,6 +14,7 @@ use super::Stream;
 use super::writing::{Patience, Speech};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
+use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::Body;
 use crate::protocol::input::Input;
@@ -38,9 +39,8 @@ pub(super) struct Link {
 pub(super) struct Reading {
     input: Input,
     timeout: Timeout,
-    /// The message of which [`io::Read`] has given a part, and how much.
-    pub(super) message: Vec<u8>,
-    pub(super) given: usize,
+    /// What [`io::Read`] has left of a message.
+    pub(super) rest: Leftover,
 }
 
 /// The time-out that a stream has for one direction, where it is known.
@@ -51,7 +51,7 @@ impl Link {
     /// `out` is what the connection has to say already, `unread` what was read already.
     pub(super) fn new(session: Session, out: Vec<u8>, unread: Vec<u8>) -> Self {
         let input = Input::new(unread, CHUNK);
-        let reading = Reading { input, timeout: Timeout::default(), message: Vec::new(), given: 0 };
+        let reading = Reading { input, timeout: Timeout::default(), rest: Leftover::default() };
         Self {
             state: Mutex::new(Speech::new(session, out)),
             reading: Mutex::new(reading),

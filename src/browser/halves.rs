@@ -11,6 +11,7 @@ use super::link::{Link, Owner};
 use super::state::{Opening, Who};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
+use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::{Event, OpCode};
 
@@ -24,9 +25,8 @@ pub struct Sender {
 pub struct Receiver {
     pub(super) owner: Rc<Owner>,
     pub(super) opening: Rc<Opening>,
-    /// What `AsyncRead` has left of a message, from `given` on.
-    pub(super) rest: Vec<u8>,
-    pub(super) given: usize,
+    /// What `AsyncRead` has left of a message.
+    pub(super) rest: Leftover,
     has_told_close: bool,
 }
 
@@ -110,7 +110,7 @@ impl Sender {
 
 impl Receiver {
     pub(super) fn new(owner: Rc<Owner>, opening: Rc<Opening>) -> Self {
-        Self { owner, opening, rest: Vec::new(), given: 0, has_told_close: false }
+        Self { owner, opening, rest: Leftover::default(), has_told_close: false }
     }
 
     /// Receives the next message; `None` once the connection is closed.
@@ -150,17 +150,10 @@ impl Receiver {
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        match self.take_rest() {
+        match self.rest.take() {
             Some(rest) => Poll::Ready(Ok(Some(rest))),
             None => self.link().poll_message(cx),
         }
-    }
-
-    /// What is left of a message that was read in part, as a message: no byte is lost.
-    fn take_rest(&mut self) -> Option<Message> {
-        let mut rest = std::mem::take(&mut self.rest);
-        let given = std::mem::take(&mut self.given);
-        (given < rest.len()).then(|| Message::Binary(rest.split_off(given)))
     }
 }
 

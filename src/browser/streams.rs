@@ -10,7 +10,8 @@ use futures_sink::Sink;
 
 use super::{Receiver, Sender, WebSocket};
 use crate::close::CloseCode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::leftover::into_io;
 use crate::message::Message;
 
 /// Gives the messages; after an error, and after the end, there is nothing more.
@@ -24,7 +25,7 @@ impl Stream for Receiver {
 
 impl FusedStream for Receiver {
     fn is_terminated(&self) -> bool {
-        self.given == self.rest.len() && self.link().with(|state| state.is_spent())
+        self.rest.is_empty() && self.link().with(|state| state.is_spent())
     }
 }
 
@@ -60,19 +61,13 @@ impl AsyncRead for Receiver {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        while receiver.given == receiver.rest.len() {
+        while receiver.rest.is_empty() {
             let Some(message) = ready!(receiver.poll_message(cx)).map_err(into_io)? else {
                 return Poll::Ready(Ok(0));
             };
-            (receiver.rest, receiver.given) = (message.into_data(), 0);
+            receiver.rest = message.into();
         }
-        let left = receiver.rest.get(receiver.given..).unwrap_or_default();
-        let len = left.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(left) {
-            *to = *from;
-        }
-        receiver.given += len;
-        Poll::Ready(Ok(len))
+        Poll::Ready(Ok(receiver.rest.read(buffer)))
     }
 }
 
@@ -145,12 +140,5 @@ impl AsyncWrite for WebSocket {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         AsyncWrite::poll_close(Pin::new(&mut self.get_mut().sender), cx)
-    }
-}
-
-fn into_io(err: Error) -> io::Error {
-    match err.kind {
-        ErrorKind::Io(err) => err,
-        kind => io::Error::other(Error { kind, details: err.details }),
     }
 }

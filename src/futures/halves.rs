@@ -11,6 +11,7 @@ use super::Transport;
 use super::link::{Owner, Shared, Who};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
+use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::session::{Item, Session, Unit};
@@ -43,9 +44,8 @@ pub struct Sender<S: Transport> {
 pub struct Receiver<S: Transport> {
     pub(super) owner: Arc<Owner<S>>,
     pub(super) opening: Arc<Opening>,
-    /// What `AsyncRead` has left of a message, from `given` on.
-    pub(super) rest: Vec<u8>,
-    pub(super) given: usize,
+    /// What `AsyncRead` has left of a message.
+    pub(super) rest: Leftover,
 }
 
 /// Waits for the end of a connection, and tells how it came. It does not keep the connection open.
@@ -197,7 +197,7 @@ impl<S: Transport> Receiver<S> {
     /// As [`receive`](Self::receive).
     pub async fn receive_event(&mut self) -> Result<Option<Event>> {
         poll_fn(|cx| {
-            if let Some(rest) = self.take_rest() {
+            if let Some(rest) = self.rest.take() {
                 return Poll::Ready(Ok(Some(Event::Message(rest))));
             }
             self.poll_item(Unit::Event, cx, Item::into_event)
@@ -215,7 +215,7 @@ impl<S: Transport> Receiver<S> {
     /// As [`receive`](Self::receive).
     pub async fn receive_frame(&mut self) -> Result<Option<Frame>> {
         poll_fn(|cx| {
-            if let Some(rest) = self.take_rest() {
+            if let Some(rest) = self.rest.take() {
                 return Poll::Ready(Ok(Some(rest.into())));
             }
             self.poll_item(Unit::Frame, cx, Item::into_frame)
@@ -232,7 +232,7 @@ impl<S: Transport> Receiver<S> {
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        if let Some(rest) = self.take_rest() {
+        if let Some(rest) = self.rest.take() {
             return Poll::Ready(Ok(Some(rest)));
         }
         self.poll_item(Unit::Event, cx, |item| match item.into_event() {
@@ -259,13 +259,6 @@ impl<S: Transport> Receiver<S> {
             cx.waker().wake_by_ref();
             Poll::Pending
         })
-    }
-
-    /// What is left of a message that was read in part, as a message: no byte is lost.
-    fn take_rest(&mut self) -> Option<Message> {
-        let mut rest = std::mem::take(&mut self.rest);
-        let given = std::mem::take(&mut self.given);
-        (given < rest.len()).then(|| Message::Binary(rest.split_off(given)))
     }
 }
 

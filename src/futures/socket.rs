@@ -11,6 +11,7 @@ use super::link::Owner;
 use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
+use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::session::Session;
@@ -42,7 +43,7 @@ impl<S: Transport> WebSocket<S> {
     pub(super) fn open(owner: Arc<Owner<S>>, request: Request, response: Response) -> Self {
         let opening = Arc::new(Opening { request, response });
         let sender = Sender { owner: Arc::clone(&owner), opening: Arc::clone(&opening) };
-        Self { sender, receiver: Receiver { owner, opening, rest: Vec::new(), given: 0 } }
+        Self { sender, receiver: Receiver { owner, opening, rest: Leftover::default() } }
     }
 
     /// As [`Receiver::receive`].

@@ -16,7 +16,19 @@ use source::Token;
 const LAYERS: [&[&str]; 4] = [
     &["message", "close", "error", "tcp"],
     &["protocol"],
-    &["settings", "handler", "factory", "sender", "handshake", "util", "io", "deflate", "options", "tls"],
+    &[
+        "settings",
+        "handler",
+        "factory",
+        "sender",
+        "handshake",
+        "util",
+        "io",
+        "deflate",
+        "options",
+        "leftover",
+        "tls",
+    ],
     FRONT_ENDS,
 ];
 
