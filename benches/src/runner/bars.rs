@@ -84,8 +84,7 @@ fn calls(pages: &Pages) -> Result<Bars> {
         figure: format!(
             "{read:.2} `recv`, {write:.2} `send`, {wait:.2} `epoll_wait`, {control:.3} `epoll_ctl`"
         ),
-        // Those of the opening are among them.
-        holds: read.max(write) <= 1.05 && wait <= 0.4 && control <= 0.02,
+        holds: read.max(write) <= 1.01 && wait <= 0.4 && control <= 0.001,
     };
     let all = most(&many, 5);
     let sixteen = Found { figure: format!("{all:.2}"), holds: all <= 0.2 };

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::awake::Awake;
 use super::certificate::{CERTIFICATE, KEY};
 use super::options::{Options, Pace};
 use super::programs::{Program, Programs};
@@ -150,7 +151,7 @@ pub fn run(
         Session { participants: participants(workload, programs, options), generator, options, cores };
     let cells = workload.cells.iter().filter(|cell| cell.pace <= options.pace);
     let cells = cells.filter(|cell| options.cell.as_ref().is_none_or(|part| cell.name.contains(part)));
-    Ok(cells.map(|cell| session.row(workload, cell)).collect())
+    cells.map(|cell| session.row(workload, cell)).collect()
 }
 
 /// What stays the same from cell to cell.
@@ -163,8 +164,10 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Lets the servers take turns in one cell.
-    fn row(&self, workload: &Workload, cell: &Cell) -> Row {
+    fn row(&self, workload: &Workload, cell: &Cell) -> Result<Row> {
         let started = Instant::now();
+        // With more connections the cores have something to do nearly always.
+        let _awake = (cell.spec.connections == 1).then(|| Awake::start(self.cores)).transpose()?;
         let all = &self.participants;
         let servers = all.iter().map(|one| (one.server.name.into(), Entry::default())).collect();
         let mut row = Row { name: cell.name.clone(), servers };
@@ -178,7 +181,7 @@ impl Session<'_> {
             }
         }
         eprintln!("{}: {}, {:.0} s", workload.name, cell.name, started.elapsed().as_secs_f64());
-        row
+        Ok(row)
     }
 
     fn once(&self, one: &Participant, cell: &Cell) -> Result<Outcome> {

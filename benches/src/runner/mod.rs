@@ -1,5 +1,6 @@
 //! The runner: builds what is needed, lets the servers take turns, and writes down what came of it.
 
+pub mod awake;
 pub mod bars;
 pub mod certificate;
 pub mod inprocess;
@@ -32,6 +33,10 @@ use results::Results;
 ///
 /// If an argument is not known, or something fails that no result can be had without.
 pub fn main() -> Result<()> {
+    if std::env::args().nth(1).is_some_and(|argument| argument == awake::ARGUMENT) {
+        awake::turn();
+        return Ok(());
+    }
     let options = Options::parse(std::env::args().skip(1))?;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut programs = Programs::new(&root)?;

@@ -24,8 +24,9 @@ use crate::spec::Spec;
 /// The name under which the counts are kept.
 pub const NAME: &str = "syscalls";
 
-/// How long messages are exchanged for each count.
-const SECONDS: f64 = 1.5;
+/// For how many seconds messages are exchanged: what the longer time has more calls and messages than the shorter one is
+/// what counts, so that the opening and the end do not.
+const SECONDS: [f64; 2] = [0.3, 1.8];
 
 /// The groups in which calls are told, by their names.
 const GROUPS: [(&str, &[&str]); 4] = [
@@ -35,6 +36,9 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("epoll_ctl", &["epoll_ctl"]),
 ];
 
+/// Numbers of calls: by group, then all others, and all together.
+type Calls = [f64; GROUPS.len() + 2];
+
 /// Calls of one server for each message in one cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Counts {
@@ -42,8 +46,8 @@ pub struct Counts {
     pub cell: String,
     /// The server.
     pub server: String,
-    /// By group, then all others, and all together.
-    pub calls: Option<[f64; GROUPS.len() + 2]>,
+    /// For each message.
+    pub calls: Option<Calls>,
     /// Why there are none.
     pub failure: Option<String>,
 }
@@ -78,8 +82,8 @@ pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<V
 pub fn table(counts: &[Counts]) -> String {
     let heads = GROUPS.map(|(name, _)| name).join(" | ");
     let mut text = format!(
-        "\n## System calls\n\nCalls of the server per message, by `strace -c -f`, 100 connections, opening included \
-         (with a few hundred calls of all kinds among those of many thousand messages).\n\n\
+        "\n## System calls\n\nCalls of the server per message, by `strace -c -f`, 100 connections, opening and end not \
+         included: the difference between a long and a short time.\n\n\
          | cell | server | {heads} | others | all |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
     );
     let mut failures = String::new();
@@ -92,6 +96,7 @@ pub fn table(counts: &[Counts]) -> String {
     if failures.is_empty() { text } else { text + "\n" + &failures }
 }
 
+/// The calls per message between the opening and the end.
 fn count(
     program: &Program,
     argument: &str,
@@ -99,24 +104,35 @@ fn count(
     raw: bool,
     generator: &Program,
     cores: Cores,
-) -> Result<[f64; GROUPS.len() + 2]> {
-    let running = Running::start(program, argument, cell.spec.size, cores)?;
+) -> Result<Calls> {
+    let mut counted = [([0.0; _], 0.0); 2];
+    for (counted, seconds) in counted.iter_mut().zip(SECONDS) {
+        let spec = Spec { raw, warm_up: 0.0, seconds, ..cell.spec.clone() };
+        *counted = count_once(program, argument, &spec, generator, cores)?;
+    }
+    let [(short, first), (long, last)] = counted;
+    let mut calls = long;
+    // A call more or less in one of the runs makes it less than none.
+    calls.iter_mut().zip(short).for_each(|(long, short)| *long = ((*long - short) / (last - first)).max(0.0));
+    Ok(calls)
+}
+
+/// The calls of a whole run, and the number of messages.
+fn count_once(
+    program: &Program,
+    argument: &str,
+    spec: &Spec,
+    generator: &Program,
+    cores: Cores,
+) -> Result<(Calls, f64)> {
+    let running = Running::start(program, argument, spec.size, cores)?;
     let file = generator.path.with_file_name("strace.txt");
     let mut tracer = attach(running.pid()?, &file)?;
-    // Nothing may happen before the messages are counted.
-    let spec = Spec {
-        raw,
-        warm_up: 0.0,
-        seconds: SECONDS,
-        address: running.address.clone(),
-        pid: running.pid()?,
-        ..cell.spec.clone()
-    };
+    let spec = Spec { address: running.address.clone(), pid: running.pid()?, ..spec.clone() };
     let outcome = load(generator, &spec, cores);
     kill(Pid::from_raw(i32::try_from(tracer.id())?), Signal::SIGINT)?;
     tracer.wait()?;
-    let operations = outcome?.operations;
-    Ok(calls(&fs::read_to_string(file)?, operations))
+    Ok((calls(&fs::read_to_string(file)?), outcome?.operations as f64))
 }
 
 fn attach(pid: i32, file: &Path) -> Result<Child> {
@@ -133,7 +149,7 @@ fn attach(pid: i32, file: &Path) -> Result<Child> {
 }
 
 /// Reads the table of strace: the fourth column is the number of calls, the last one the name.
-fn calls(table: &str, operations: u64) -> [f64; GROUPS.len() + 2] {
+fn calls(table: &str) -> Calls {
     let calls: Vec<(String, f64)> = table.lines().filter_map(parse).collect();
     let of = |names: &[&str]| {
         calls.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, n)| n).sum::<f64>()
@@ -141,7 +157,7 @@ fn calls(table: &str, operations: u64) -> [f64; GROUPS.len() + 2] {
     let [read, write, wait, control] = GROUPS.map(|(_, names)| of(names));
     let all: f64 = calls.iter().map(|(_, n)| n).sum();
     let others = all - read - write - wait - control;
-    [read, write, wait, control, others, all].map(|calls| calls / operations as f64)
+    [read, write, wait, control, others, all]
 }
 
 fn parse(line: &str) -> Option<(String, f64)> {
