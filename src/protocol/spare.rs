@@ -3,11 +3,15 @@
 //! A server that answers needs for each message a buffer of about the size that it has just done with. Allocators are
 //! slow with large ones, and some give them back to the system each time, only to fetch them again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-/// The shortest buffer that is kept, in bytes; allocators are fast with shorter ones.
+/// The shortest buffer that is kept among others, in bytes. Allocators are fast with shorter ones, but not as fast as the
+/// single one that is kept of them.
 const MIN: usize = 512;
+
+/// How much too large a short buffer may be, in bytes.
+const SLACK: usize = 32;
 
 /// How much a thread keeps: so many buffers, and so many bytes in all.
 const MAX_COUNT: usize = 64;
@@ -18,6 +22,8 @@ const MAX_LOOKS: usize = 8;
 
 thread_local! {
     static SPARE: RefCell<Spare> = const { RefCell::new(Spare { buffers: VecDeque::new(), bytes: 0 }) };
+    /// A short buffer.
+    static SHORT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 struct Spare {
@@ -49,10 +55,20 @@ pub(crate) fn take_text(len: usize) -> Option<String> {
     take(len).and_then(|buffer| String::from_utf8(buffer).ok())
 }
 
-/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large.
+/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large, or 32 bytes.
 #[inline]
 pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
-    if (MIN..=MAX_BYTES).contains(&len) { take_kept(len) } else { None }
+    match len {
+        1..MIN => take_short(len),
+        MIN..=MAX_BYTES => take_kept(len),
+        _ => None,
+    }
+}
+
+#[inline]
+fn take_short(len: usize) -> Option<Vec<u8>> {
+    let buffer = SHORT.try_with(Cell::take).ok()?;
+    (len..=len.saturating_add(SLACK)).contains(&buffer.capacity()).then_some(buffer)
 }
 
 fn take_kept(len: usize) -> Option<Vec<u8>> {
@@ -70,9 +86,26 @@ fn take_kept(len: usize) -> Option<Vec<u8>> {
 /// Keeps a buffer that is not needed any more, rather than the oldest ones where there is no room for all.
 #[inline]
 pub(crate) fn give(buffer: Vec<u8>) {
-    if (MIN..=MAX_BYTES).contains(&buffer.capacity()) {
-        keep(buffer);
+    match buffer.capacity() {
+        1..MIN => give_short(buffer),
+        MIN..=MAX_BYTES => keep(buffer),
+        _ => {}
     }
+}
+
+/// Keeps a short buffer if there is none. The first of many, and not the last, which an allocator may have placed behind all
+/// that it could give back to the system otherwise.
+#[inline]
+fn give_short(mut buffer: Vec<u8>) {
+    // An error is the end of the thread, and of the buffer.
+    let _ = SHORT.try_with(|short| {
+        let kept = short.take();
+        if kept.capacity() > 0 {
+            return short.set(kept);
+        }
+        buffer.clear();
+        short.set(buffer);
+    });
 }
 
 fn keep(mut buffer: Vec<u8>) {
@@ -110,6 +143,19 @@ mod tests {
         assert_eq!((copied.as_slice(), copied.capacity()), (&[7; 9000][..], 10_000));
         assert_eq!(kept(), (0, 0));
         assert_eq!(copy(b"short").capacity(), 5);
+    }
+
+    #[test]
+    fn a_short_buffer_is_used_again() {
+        give(vec![7; 40]);
+        give(vec![8; 100]);
+        assert_eq!(take(0), None, "nothing is needed");
+        let copied = copy(b"at least eight bytes");
+        assert_eq!((copied.as_slice(), copied.capacity()), (&b"at least eight bytes"[..], 40));
+        assert_eq!(take(20), None, "it is in use");
+        give(vec![9; 100]);
+        assert_eq!(take(20), None, "too large");
+        assert_eq!(kept(), (0, 0));
     }
 
     #[test]
