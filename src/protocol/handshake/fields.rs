@@ -19,22 +19,26 @@ pub(super) const TRANSFER_ENCODING: &str = "Transfer-Encoding";
 pub(super) const UPGRADE: &str = "Upgrade";
 pub(super) const VERSION: &str = "Sec-WebSocket-Version";
 
+/// Returns whether a field has a name, without regard to case (RFC 9110 §5.1).
+#[inline]
+pub(super) fn is_named(field: &str, name: &str) -> bool {
+    // Most are written alike, and those of the same length differ in the first bytes already.
+    field.len() == name.len() && (field == name || field.eq_ignore_ascii_case(name))
+}
+
 /// Finds the first field of a name; names are compared without regard to case.
 pub(super) fn find<'h>(headers: &'h Headers, name: &str) -> Option<&'h Vec<u8>> {
-    headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    headers.iter().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
 /// Finds the first field of a name, to change it.
 pub(super) fn find_mut<'h>(headers: &'h mut Headers, name: &str) -> Option<&'h mut Vec<u8>> {
-    headers.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    headers.iter_mut().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
 /// Goes through the values of all fields of a name.
 pub(super) fn all<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
-    headers
-        .iter()
-        .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_slice())
+    headers.iter().filter(move |(other, _)| is_named(other, name)).map(|(_, value)| value.as_slice())
 }
 
 /// Finds the only field of a name.
@@ -48,12 +52,12 @@ pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h 
 
 /// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
 pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
-    match headers.iter().position(|(other, _)| other.eq_ignore_ascii_case(name)) {
+    match headers.iter().position(|(other, _)| is_named(other, name)) {
         None => headers.push((name.to_owned(), value)),
         Some(first) => {
             let mut at = 0_usize;
             headers.retain(|(other, _)| {
-                let keep = at <= first || !other.eq_ignore_ascii_case(name);
+                let keep = at <= first || !is_named(other, name);
                 at = at.saturating_add(1);
                 keep
             });
@@ -99,7 +103,7 @@ pub(super) fn append_element(headers: &mut Headers, name: &str, element: &str) {
 /// Removes elements from a list, and with its last element the field.
 pub(super) fn remove_elements(headers: &mut Headers, name: &str, unwanted: impl Fn(&[u8]) -> bool) {
     headers.retain_mut(|(other, list)| {
-        if !other.eq_ignore_ascii_case(name) || !split(list).any(&unwanted) {
+        if !is_named(other, name) || !split(list).any(&unwanted) {
             return true;
         }
         *list = split(list).filter(|element| !unwanted(element)).collect::<Vec<_>>().join(&b',');
@@ -151,8 +155,9 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Returns whether a byte may stand in a token (RFC 9110 §5.6.2).
+#[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'|' | b'~')
 }
 
 /// Returns whether the bytes may stand in a field value or a reason phrase: anything but control bytes, of which only
