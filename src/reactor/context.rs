@@ -19,6 +19,9 @@ use crate::util::{Timeout, Token};
 /// The most output buffers that are kept for later: as many as are in use at a time, but for broadcasts.
 const MAX_POOLED: usize = 64;
 
+/// How long a turn of the loop may last before connections with many frames leave some of them for the next.
+const LONG_TURN: Duration = Duration::from_millis(10);
+
 /// Names a connection for good: its slot, and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
@@ -91,6 +94,11 @@ impl Context {
             dead: Vec::new(),
             failure: None,
         }
+    }
+
+    /// Whether this turn has lasted long, so that others have waited.
+    pub(super) fn is_late(&self) -> bool {
+        self.now.elapsed() > LONG_TURN
     }
 
     /// Calls a handler. With [`Settings::catch_panics`] a panic ends here, as `None`, and costs one connection only.

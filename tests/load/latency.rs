@@ -117,6 +117,31 @@ fn m8_a_flood_of_empty_pings() {
 }
 
 #[test]
+fn m8_a_slow_handler() {
+    let _alone = alone();
+    // Its end is not waited for.
+    let settings = Settings { close_timeout: Duration::from_millis(100), ..Settings::default() };
+    let server = Loop::start(settings, |out: Sender| {
+        move |msg: Message| match msg {
+            Message::Text(_) => out.send(msg),
+            Message::Binary(_) => {
+                thread::sleep(Duration::from_millis(1));
+                Ok(())
+            }
+        }
+    });
+    let mut peer = Wire::open(server.addr);
+    let mut slow = Wire::open(server.addr);
+    let frame = masked(Frame::message(vec![7; 10], OpCode::Binary, true));
+    slow.stream.write_all(&frame.repeat(4000)).unwrap();
+    // Those 256 of them that one turn may bring would leave a quarter of a second to others.
+    let (usual, most) = echo_times(&mut peer, || true);
+    assert!(most < Duration::from_millis(100), "{usual:?}, {most:?}");
+    peer.close();
+    server.stop();
+}
+
+#[test]
 fn m9_connections_that_come_and_go() {
     check(20, |server| {
         let addr = server.addr;
