@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
-//! cargo run --release --features blocking --example autobahn-blocking-client [URL]
+//! cargo run --release --features blocking --example autobahn-blocking-client [URL] [--insecure]
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
+//!
+//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 #[path = "autobahn/compression.rs"]
 mod compression;
+#[path = "autobahn/insecure.rs"]
+mod tls;
 
 use std::env;
 
@@ -21,7 +25,9 @@ use sockeye::{Error, ErrorKind, Result};
 use crate::compression::compression;
 
 fn main() -> Result<()> {
-    let suite = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
+    let (flags, mut urls): (Vec<String>, Vec<String>) =
+        env::args().skip(1).partition(|argument| argument == "--insecure");
+    let suite = urls.pop().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let suite = suite.trim_end_matches('/');
     // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
     let builder = Builder::new().config(Config {
@@ -29,6 +35,7 @@ fn main() -> Result<()> {
         deflate: compression(),
         ..Config::default()
     });
+    let builder = if flags.is_empty() { builder } else { tls::trust_anyone(builder)? };
 
     let answer = builder.connect(&format!("{suite}/getCaseCount"))?.read()?;
     let count: Option<u32> = answer.and_then(|answer| answer.as_text().ok()?.parse().ok());
