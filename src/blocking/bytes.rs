@@ -35,7 +35,8 @@ impl<'s, S: Stream> IntoIterator for &'s mut WebSocket<S> {
 }
 
 /// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
-/// closes. An end without a Close is an error.
+/// closes. An end without a Close is an error. What it leaves of a message is the next thing that is read, by whatever
+/// handle.
 impl<S: Stream> Read for WebSocket<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {

@@ -74,12 +74,15 @@ impl Link {
         result
     }
 
-    /// The next message; `None` at the end.
+    /// What is left of a message that was read in part, or the next one; `None` at the end.
     pub(super) fn message<S: Stream>(
         &self,
         stream: &mut S,
         reading: &mut Reading,
     ) -> Result<Option<Message>> {
+        if let Some(rest) = reading.rest.take() {
+            return Ok(Some(rest));
+        }
         while let Some(item) = self.next(stream, reading, Unit::Event)? {
             match item.into_event() {
                 Some(Event::Message(message)) => return Ok(Some(message)),

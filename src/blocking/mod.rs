@@ -168,6 +168,9 @@ impl<S: Stream> WebSocket<S> {
 
     /// Reads the next message; `None` once the connection is closed, and [`closed`](Self::closed) tells how.
     ///
+    /// What [`io::Read`](std::io::Read) has left of a message comes first, as a message of the same type; of a text
+    /// that it has cut in the middle of a character, as a binary one.
+    ///
     /// # Errors
     ///
     /// `Protocol`, `Capacity` or `Encoding` if the peer breaks a rule or a limit, or goes without a Close; `Io` if the
@@ -193,13 +196,17 @@ impl<S: Stream> WebSocket<S> {
     /// the Close as well. With compression, frames come as they were sent, with RSV1. `None` once the connection is
     /// closed.
     ///
+    /// What [`io::Read`](std::io::Read) has left of a message comes first, as one frame.
+    ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
     pub fn read_frame(&mut self) -> Result<Option<Frame>> {
         let (link, stream) = self.parts()?;
-        let item = link.reading(|reading| link.next(stream, reading, Unit::Frame))?;
-        Ok(item.and_then(Item::into_frame))
+        link.reading(|reading| match reading.rest.take() {
+            Some(rest) => Ok(Some(rest.into())),
+            None => Ok(link.next(stream, reading, Unit::Frame)?.and_then(Item::into_frame)),
+        })
     }
 
     /// Iterates over the messages that come, until the connection is closed or fails.

@@ -115,6 +115,9 @@ impl Receiver {
 
     /// Receives the next message; `None` once the connection is closed.
     ///
+    /// What `AsyncRead` has left of a message comes first, as a message of the same type; of a text
+    /// that it has cut in the middle of a character, as a binary one.
+    ///
     /// # Errors
     ///
     /// `Capacity` if the peer goes beyond a limit, `Protocol` if it goes without a Close. It is told once; after that there is

@@ -54,7 +54,7 @@ impl<M: Into<Message>> Sink<M> for Sender {
 }
 
 /// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
-/// closes. An end without a Close is an error.
+/// closes. An end without a Close is an error. What it leaves of a message is the next thing that is received.
 impl AsyncRead for Receiver {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let receiver = self.get_mut();

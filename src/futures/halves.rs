@@ -170,6 +170,9 @@ impl<S: Transport> Sender<S> {
 impl<S: Transport> Receiver<S> {
     /// Receives the next message; `None` once the connection is closed.
     ///
+    /// What `AsyncRead` has left of a message comes first, as a message of the same type; of a text
+    /// that it has cut in the middle of a character, as a binary one.
+    ///
     /// # Errors
     ///
     /// `Protocol`, `Capacity` or `Encoding` if the peer breaks a rule or a limit, or goes without a Close; `Io` if the stream
@@ -208,7 +211,8 @@ impl<S: Transport> Receiver<S> {
     /// Receives the next frame, of whatever kind, once it has been acted on: fragments come one by one, and Pings, Pongs and
     /// the Close as well. With compression, frames come as they were sent, with RSV1. `None` once the connection has ended.
     ///
-    /// [`receive`](Self::receive) after some of the fragments still gives the whole message.
+    /// [`receive`](Self::receive) after some of the fragments still gives the whole message. What `AsyncRead` has left
+    /// of one comes first, as one frame.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ impl<S: Transport, M: Into<Message>> Sink<M> for Sender<S> {
 }
 
 /// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
-/// closes. An end without a Close is an error.
+/// closes. An end without a Close is an error. What it leaves of a message is the next thing that is received.
 impl<S: Transport> AsyncRead for Receiver<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let receiver = self.get_mut();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use sockeye::protocol::Config;
-use sockeye::{CloseCode, Message};
+use sockeye::{CloseCode, Message, OpCode};
 
 use crate::bytes::{PING, PONG, masked};
 use crate::{LIMIT, pair, served};
@@ -142,6 +142,32 @@ fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
     assert_eq!(other.read().unwrap(), Some(Message::text("next")));
     client.abort().unwrap();
     assert!(server.read_to_end(&mut Vec::new()).is_err());
+}
+
+#[test]
+fn a5_what_is_left_of_a_message_comes_before_the_next_one() {
+    let (mut client, mut server) = pair();
+    for message in ["salmon", "lös", "trout", "char", "next"] {
+        client.queue(message).unwrap();
+    }
+    client.flush().unwrap();
+    let mut half = [0; 3];
+    server.read_exact(&mut half).unwrap();
+    assert_eq!(server.read().unwrap(), Some(Message::text("mon")));
+    // It is cut inside of the letter.
+    server.read_exact(&mut half[..2]).unwrap();
+    let mut buffer = Vec::new();
+    assert_eq!(server.read_into(&mut buffer).unwrap(), Some(OpCode::Binary));
+    assert_eq!(buffer, "ös".as_bytes()[1..]);
+    server.read_exact(&mut half).unwrap();
+    assert_eq!(server.try_clone().unwrap().messages().next().unwrap().unwrap(), Message::text("ut"));
+    server.read_exact(&mut half).unwrap();
+    let frame = server.read_frame().unwrap().unwrap();
+    assert_eq!((frame.opcode(), &frame.payload()[..]), (OpCode::Text, &b"r"[..]));
+    // A message that was read to its end leaves nothing.
+    server.read_exact(&mut [0; 4]).unwrap();
+    drop(client);
+    assert_eq!(server.read().unwrap(), None);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 
 use futures_util::{AsyncReadExt, AsyncWriteExt, Sink, SinkExt, Stream, StreamExt};
 use sockeye::futures::{Builder, Ended, Receiver, Sender, WebSocket};
+use sockeye::protocol::Event;
 use sockeye::{CloseCode, Message, OpCode};
 
 use crate::support::{End, Woken, close_payload, frame, masked, now, open_client, open_server, poll, ready};
@@ -93,6 +94,34 @@ fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
     ready(receiver.read_exact(&mut [0; 1])).unwrap();
     let mut socket = WebSocket::join(sender, receiver).unwrap();
     assert_eq!(ready(socket.receive()).unwrap(), Some(b"def".to_vec().into()));
+}
+
+#[test]
+fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    let messages = ["salmon", "lös", "trout", "char", "next", "last"];
+    raw.say(messages.map(|message| masked(0x81, message.as_bytes())).concat());
+    let mut half = [0; 3];
+    ready(socket.read_exact(&mut half)).unwrap();
+    assert_eq!(ready(socket.receive()).unwrap(), Some(Message::text("mon")));
+    // It is cut inside of the letter.
+    ready(socket.read_exact(&mut half[..2])).unwrap();
+    let mut buffer = Vec::new();
+    assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Binary));
+    assert_eq!(buffer, "ös".as_bytes()[1..]);
+    ready(socket.read_exact(&mut half)).unwrap();
+    assert_eq!(ready(socket.next()).unwrap().unwrap(), Message::text("ut"));
+    ready(socket.read_exact(&mut half)).unwrap();
+    let frame = ready(socket.receive_frame()).unwrap().unwrap();
+    assert_eq!((frame.opcode(), &frame.payload()[..]), (OpCode::Text, &b"r"[..]));
+    ready(socket.read_exact(&mut half)).unwrap();
+    let Some(Event::Message(rest)) = ready(socket.receive_event()).unwrap() else { panic!("no message") };
+    assert_eq!(rest, "t".into());
+    // A message that was read to its end leaves nothing.
+    ready(socket.read_exact(&mut [0; 4])).unwrap();
+    raw.say(masked(0x88, b""));
+    raw.end();
+    assert_eq!(ready(socket.receive()).unwrap(), None);
 }
 
 #[test]

@@ -137,6 +137,20 @@ async fn a7_a8_split_and_join_lose_nothing() {
 }
 
 #[wasm_bindgen_test]
+async fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
+    for_all_echoes(async |mut socket| {
+        within(socket.send("salmon")).await.unwrap();
+        within(socket.send("lös")).await.unwrap();
+        within(AsyncReadExt::read_exact(&mut socket, &mut [0; 3])).await.unwrap();
+        assert_eq!(within(socket.receive()).await.unwrap(), Some("mon".into()));
+        // It is cut inside of the letter.
+        within(AsyncReadExt::read_exact(&mut socket, &mut [0; 2])).await.unwrap();
+        assert_eq!(within(socket.receive()).await.unwrap(), Some("ös".as_bytes()[1..].into()));
+    })
+    .await;
+}
+
+#[wasm_bindgen_test]
 async fn a8_halves_of_two_connections_do_not_join() {
     for_all(async |builder| {
         let (one, _peer) = Peer::open(&builder).await;
