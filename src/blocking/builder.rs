@@ -96,9 +96,9 @@ impl Builder {
         self.accept_with(stream, Response::from_request)
     }
 
-    /// Makes the opening handshake of a server, with the response that `answer` gives to the request: usually one
-    /// [`of the request`](Response::from_request), to which it may add headers, or choose a subprotocol. Any other than
-    /// status 101 rejects the client, or serves it a page, if that is what it has asked for.
+    /// Makes the opening handshake of a server, with the response that `answer` gives to the request: usually that of
+    /// [`Response::from_request`], to which it may add headers, or choose a subprotocol. Any other than status 101 rejects
+    /// the client, or serves it a page, if that is what it has asked for.
     ///
     /// # Errors
     ///
@@ -106,10 +106,20 @@ impl Builder {
     /// client only gets to know as a status.
     pub fn accept_with<S: Stream>(
         &self,
+        stream: S,
+        answer: impl FnOnce(&Request) -> Result<Response>,
+    ) -> Result<WebSocket<S>> {
+        self.accept_since(Instant::now(), stream, answer)
+    }
+
+    /// Makes the opening handshake of a server, whose time has begun before if there was TLS.
+    pub(super) fn accept_since<S: Stream>(
+        &self,
+        begun: Instant,
         mut stream: S,
         answer: impl FnOnce(&Request) -> Result<Response>,
     ) -> Result<WebSocket<S>> {
-        let link = Link::new(self.options.server(Instant::now()), Vec::new(), Vec::new());
+        let link = Link::new(self.options.server(begun), Vec::new(), Vec::new());
         let Some(Event::Request(request)) = opening(&link, &mut stream)? else {
             return Err(ProtocolError::HandshakeCut.into());
         };

@@ -55,7 +55,7 @@
 //! |---|---|---|---|
 //! | connecting, each address | [`Builder::connect_timeout`] | 10 s | `Io`, `TimedOut` |
 //! | opening handshake, TLS included | [`Config::handshake_timeout`] | 10 s | `Protocol` |
-//! | silence of the peer | [`Config::idle_timeout`] | none | `Protocol` |
+//! | silence of the peer | [`Config::idle_timeout`], [`Config::ping_interval`] | none | `Protocol` |
 //! | closing handshake | [`Config::close_timeout`] | 10 s | it [was not clean](Closed::was_clean) |
 //!
 //! They hold while a call is blocked, which takes a [`Stream`] that can be told how long to wait. What merely reads and
@@ -63,6 +63,7 @@
 //!
 //! [`Config::handshake_timeout`]: crate::protocol::Config::handshake_timeout
 //! [`Config::idle_timeout`]: crate::protocol::Config::idle_timeout
+//! [`Config::ping_interval`]: crate::protocol::Config::ping_interval
 //! [`Config::close_timeout`]: crate::protocol::Config::close_timeout
 
 mod builder;
@@ -123,7 +124,8 @@ impl WebSocket<Socket> {
     ///
     /// # Errors
     ///
-    /// `Io` if there is no such host, or nobody answers; `Ssl` if TLS fails; `Protocol` if the answer to the opening
+    /// `Internal` for a URL that cannot be read, or a `wss` one in a build without TLS; `Io` if there is no such host, or
+    /// nobody answers; `Ssl` if TLS fails; `Protocol` if the answer to the opening
     /// handshake breaks a rule; `Custom` with [`Rejected`](crate::protocol::handshake::Rejected) if it is not 101.
     pub fn connect(url: &str) -> Result<Self> {
         Builder::new().connect(url)
@@ -336,7 +338,8 @@ impl<S: Stream> WebSocket<S> {
         self.stream.as_ref()
     }
 
-    /// Gives the stream back, and what was read from it and not looked at. Other handles go on as they were.
+    /// Gives the stream back, and what was read from it and not looked at. Other handles go on as they were, and what
+    /// [`io::Read`](std::io::Read) has left of a message is theirs alone.
     ///
     /// # Errors
     ///

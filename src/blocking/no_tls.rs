@@ -19,7 +19,7 @@ enum Never {}
 
 impl Builder {
     pub(super) fn encrypt(&self, _: TcpStream, _: &Url) -> Result<Socket> {
-        Err(Error::new(ErrorKind::Protocol, "wss URLs need the feature `ssl`"))
+        Err(Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`"))
     }
 }
 

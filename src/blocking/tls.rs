@@ -16,6 +16,7 @@ use url::Url;
 use super::{Builder, Socket, Stream, WebSocket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ProtocolError;
+use crate::protocol::handshake::Response;
 use crate::tls::{ServerTls, server_name, session};
 
 /// How much is read at once, and encrypted at once, in bytes: a record (RFC 8446 §5.1) and what is around it.
@@ -58,13 +59,16 @@ impl Builder {
         self
     }
 
-    /// Encrypts the stream of a client that has connected, and makes the opening handshake of a server.
+    /// Encrypts the stream of a client that has connected, and makes the opening handshake of a server;
+    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) is for both together.
     ///
     /// # Errors
     ///
     /// As [`WebSocket::accept`], and `Ssl` if TLS fails.
     pub fn accept_tls<S: Stream>(&self, tls: &ServerTls, stream: S) -> Result<WebSocket<Tls<S>>> {
-        self.accept(Tls::accept(tls, stream, self.options.config.handshake_timeout)?)
+        let begun = Instant::now();
+        let stream = Tls::accept(tls, stream, self.options.config.handshake_timeout)?;
+        self.accept_since(begun, stream, Response::from_request)
     }
 
     pub(super) fn encrypt(&self, stream: TcpStream, url: &Url) -> Result<Socket> {
@@ -74,7 +78,8 @@ impl Builder {
 }
 
 impl<S: Stream> Tls<S> {
-    /// Makes the handshake of a server, in which each step of the client may take no longer than `timeout` altogether.
+    /// Makes the handshake of a server, for which the client may take no longer than `timeout`. A read time-out of the
+    /// stream is not what it was then.
     ///
     /// # Errors
     ///

@@ -63,7 +63,7 @@ impl Link {
                 return Ok(());
             }
             state.is_writing = true;
-            let mut bytes = std::mem::take(&mut state.out);
+            let bytes = std::mem::take(&mut state.out);
             drop(state);
             let written = self.write_all(stream, &bytes);
             state = self.lock();
@@ -73,10 +73,7 @@ impl Link {
                 state.failure = Some(io_kind(&err));
                 return Err(err);
             }
-            if state.out.is_empty() && bytes.capacity() <= KEPT {
-                bytes.clear();
-                state.out = bytes;
-            }
+            state.reuse(bytes);
         }
     }
 
@@ -161,6 +158,14 @@ impl Speech {
 
     fn release_pongs(&mut self) {
         self.session.release_pongs(Instant::now(), &mut self.out);
+    }
+
+    /// Takes the memory of what was sent for what is said next, unless it is large.
+    fn reuse(&mut self, mut sent: Vec<u8>) {
+        if self.out.is_empty() && sent.capacity() <= KEPT {
+            sent.clear();
+            self.out = sent;
+        }
     }
 
     /// All is sent: ends our side of the stream, if that is next.

@@ -24,7 +24,7 @@ enum Never {}
 impl Builder {
     pub(super) async fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
         if is_secure(url) {
-            return Err(Error::new(ErrorKind::Internal, "encryption needs the feature `ssl`"));
+            return Err(Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`"));
         }
         Ok(stream)
     }

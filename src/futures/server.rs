@@ -45,7 +45,12 @@ pub struct Server<S: Transport> {
 impl Builder {
     /// Begins as a server on a stream that a client has connected, encrypted if need be.
     pub fn server<S: Transport>(&self, stream: S) -> Server<S> {
-        let session = self.options.server(Instant::now());
+        self.server_since(Instant::now(), stream)
+    }
+
+    /// Begins as a server whose time for the opening handshake has begun before, if there was TLS.
+    pub(super) fn server_since<S: Transport>(&self, begun: Instant, stream: S) -> Server<S> {
+        let session = self.options.server(begun);
         let owner = Owner::new(Engine::new(stream, session, Vec::new(), self.limits()));
         Server { owner, request: None, response: None, options: self.options.clone() }
     }
@@ -65,6 +70,7 @@ impl<S: Transport> Server<S> {
 
     /// Answers the request: a response with status 101, such as [`Response::from_request`] makes, opens the connection, and
     /// [`into_socket`](Self::into_socket) has it then. Any other one is sent with its body, and ends the connection.
+    /// The first one counts: called again, as after the future was dropped, it goes on sending that.
     ///
     /// # Errors
     ///

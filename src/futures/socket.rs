@@ -185,7 +185,8 @@ impl<S: Transport> WebSocket<S> {
         self.sender.response()
     }
 
-    /// Looks at the stream, for example for the address of the peer.
+    /// Looks at the stream, for example for the address of the peer; `None` if it is gone. Everybody else waits meanwhile:
+    /// to use the socket or a half of it in there blocks for ever.
     pub fn with_stream<T>(&self, look: impl FnOnce(&S) -> T) -> Option<T> {
         self.sender.owner.shared().lock().stream().map(look)
     }
@@ -208,7 +209,7 @@ impl<S: Transport> WebSocket<S> {
     }
 
     /// Gives the stream back, and what was read from it and not looked at. What was not [flushed](Self::flush) is not
-    /// sent.
+    /// sent, and a message that has come and was not taken, or only in part, is gone.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -59,7 +60,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `Io` if there is no such host, or nobody answers; `Ssl` if TLS fails; `Protocol` if the answer to the opening
+    /// `Internal` for a URL that cannot be read, or a `wss` one in a build without TLS; `Io` if there is no such host, or
+    /// nobody answers; `Ssl` if TLS fails; `Protocol` if the answer to the opening
     /// handshake breaks a rule, or does not come in time; `Custom` with
     /// [`Rejected`](crate::protocol::handshake::Rejected) if it is not 101.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
@@ -75,9 +77,8 @@ impl Builder {
         .await
     }
 
-    /// Accepts a client that has connected, and makes the opening handshake, within
-    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout); encrypted if there is a
-    /// [certificate](Self::server_tls).
+    /// Accepts a client that has connected, encrypted if there is a [certificate](Self::server_tls), and makes the opening
+    /// handshake; [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) is for both together.
     ///
     /// # Errors
     ///
@@ -85,9 +86,10 @@ impl Builder {
     pub async fn accept(&self, stream: TcpStream) -> Result<WebSocket<Socket>> {
         let builder = self.with_tokio();
         stream.set_nodelay(true)?;
+        let begun = Instant::now();
         let stream =
             in_time(builder.options.config.handshake_timeout, builder.encrypt_server(Compat(stream))).await?;
-        builder.server(stream).accept().await
+        builder.server_since(begun, stream).accept().await
     }
 
     fn with_tokio(&self) -> Self {

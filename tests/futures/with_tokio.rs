@@ -228,7 +228,10 @@ async fn c1_unix_domain_socket() {
 #[cfg(feature = "ssl")]
 mod encrypted {
     use super::*;
+    use sockeye::futures::Tls;
     use sockeye::{ClientTls, ServerTls};
+    use std::time::Instant;
+    use tokio::net::TcpStream;
 
     /// A certificate for `localhost` and 127.0.0.1 that signs itself, and its key, in files.
     fn certificate(name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
@@ -245,6 +248,28 @@ mod encrypted {
             .unwrap();
         assert!(made.status.success(), "{made:?}");
         (chain, key)
+    }
+
+    /// Whoever takes long for TLS has the less for the request.
+    #[tokio::test]
+    async fn l7_tls_and_the_opening_handshake_share_their_time() {
+        let (chain, key) = certificate("l7");
+        let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
+        let server =
+            Builder::new().config(config).server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let begun = Instant::now();
+            assert!(server.accept(stream).await.is_err());
+            begun.elapsed()
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let tls = ClientTls::new().unwrap().trust_only(&chain).unwrap().into();
+        let _silent = Tls::connect(&tls, "localhost", Compat(stream)).await.unwrap();
+        assert!(accepting.await.unwrap() < Duration::from_secs(3));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sockeye::blocking::{Builder, Socket, Tls, WebSocket};
 use sockeye::protocol::Config;
@@ -70,6 +70,27 @@ fn c3_whoever_is_not_trusted_is_refused() {
     let err = Builder::new().client_tls(tls).connect(&url).unwrap_err();
     assert!(matches!(err.kind, ErrorKind::Ssl(_)) && err.to_string().contains("certificate"), "{err}");
     assert!(accepting.join().unwrap());
+}
+
+/// Whoever takes long for TLS has the less for the request.
+#[test]
+fn l7_tls_and_the_opening_handshake_share_their_time() {
+    let known = files();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let builder =
+        Builder::new().config(Config { handshake_timeout: Duration::from_secs(2), ..Config::default() });
+    let accepting = thread::spawn(move || {
+        let stream = listener.accept().unwrap().0;
+        let begun = Instant::now();
+        assert!(builder.accept_tls(&known.server, stream).is_err());
+        begun.elapsed()
+    });
+    let stream = TcpStream::connect(address).unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
+    let _silent = Tls::connect(&tls, "127.0.0.1", stream, Duration::from_secs(10)).unwrap();
+    assert!(accepting.join().unwrap() < Duration::from_secs(3));
 }
 
 #[test]
