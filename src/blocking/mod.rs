@@ -81,6 +81,7 @@ mod writing;
 use std::fmt;
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
@@ -115,6 +116,8 @@ pub struct WebSocket<S: Stream> {
 /// What the handles of a connection have in common.
 struct Shared {
     link: Link,
+    /// How many handles there are. Of two that are dropped at once, this tells which is the last.
+    handles: AtomicUsize,
     request: Request,
     response: Response,
 }
@@ -155,7 +158,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     fn open(stream: S, link: Link, request: Request, response: Response) -> Self {
-        Self { stream: Some(stream), shared: Arc::new(Shared { link, request, response }) }
+        let shared = Shared { link, handles: AtomicUsize::new(1), request, response };
+        Self { stream: Some(stream), shared: Arc::new(shared) }
     }
 
     /// Makes another handle to the same connection, for another thread.
@@ -165,6 +169,7 @@ impl<S: Stream> WebSocket<S> {
     /// `Io` if the system gives no second handle to the stream, or the stream cannot have one.
     pub fn try_clone(&self) -> Result<Self> {
         let stream = self.stream.as_ref().map(S::try_clone).transpose()?;
+        self.shared.handles.fetch_add(1, Ordering::Relaxed);
         Ok(Self { stream, shared: Arc::clone(&self.shared) })
     }
 
@@ -370,7 +375,7 @@ impl<S: Stream> WebSocket<S> {
 
 impl<S: Stream> Drop for WebSocket<S> {
     fn drop(&mut self) {
-        if Arc::strong_count(&self.shared) == 1
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(stream) = &mut self.stream
         {
             self.shared.link.say_goodbye(stream, FAREWELL);

@@ -1,5 +1,6 @@
 //! What is known to go wrong elsewhere, and must not here. Those of the protocol itself have their tests with the core.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -127,6 +128,25 @@ fn a_socket_that_is_dropped_says_so() {
     assert!(!peer.hears_within(Duration::from_millis(30)));
     drop(clone);
     peer.expect_failure(1001);
+}
+
+#[test]
+fn two_handles_that_are_dropped_at_once_say_so_too() {
+    for _ in 0..200 {
+        let (mut client, server) = pair();
+        let handles = [server.try_clone().unwrap(), server];
+        let together = Barrier::new(handles.len());
+        thread::scope(|scope| {
+            for handle in handles {
+                scope.spawn(|| {
+                    together.wait();
+                    drop(handle);
+                });
+            }
+        });
+        assert_eq!(client.read().unwrap(), None);
+        assert_eq!(client.closed().unwrap().code, CloseCode::Away);
+    }
 }
 
 /// websockets: text that is cut within a character could not be received.
