@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::protocol::Event;
 use crate::protocol::session::Item;
 
 /// Most items that wait. Only control frames come to so many: there is one message at most.
@@ -20,9 +21,9 @@ impl Inbox {
         self.0.len() < MAX_WAITING && !self.0.iter().any(Item::is_data)
     }
 
-    /// Puts something behind the rest, as long as it fits.
+    /// Puts something behind the rest, as long as it fits. The Close of the peer always does: there is one.
     pub(super) fn push(&mut self, item: Item) {
-        if self.0.len() < MAX_WAITING {
+        if self.0.len() < MAX_WAITING || matches!(item.event(), Some(Event::Close(..))) {
             self.0.push_back(item);
         }
     }

@@ -191,6 +191,25 @@ fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
 }
 
 #[test]
+fn m19_many_pings_do_not_displace_the_close_behind_them() {
+    let (mut socket, raw) = open_server(&Builder::new());
+    // Nobody looks at what comes until the connection has ended.
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none());
+    raw.say([masked(0x89, b"p").repeat(100), masked(0x88, &close_payload(4321, "why"))].concat());
+    raw.end();
+    assert_eq!(ready(socket.closed()), clean(CloseCode::Other(4321), "why"));
+    let mut pings = 0;
+    let close = loop {
+        match ready(socket.receive_event()).unwrap().unwrap() {
+            Event::Ping(_) => pings += 1,
+            event => break event,
+        }
+    };
+    assert!(matches!(&close, Event::Close(CloseCode::Other(4321), reason) if reason == "why"), "{close:?}");
+    assert!((1..100).contains(&pings), "{pings} are kept");
+}
+
+#[test]
 fn m21_into_the_buffer_of_the_caller() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.say([frame(0x81, b"cd"), frame(0x82, b""), frame(0x88, b"")].concat());
