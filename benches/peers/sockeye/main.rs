@@ -8,6 +8,8 @@ mod handlers;
 #[cfg(feature = "tls")]
 mod tls;
 
+use std::time::Duration;
+
 use arguments::{Result, arguments};
 use handlers::{Echo, Expiring};
 use sockeye::{Builder, Factory, Sender, Settings};
@@ -18,6 +20,10 @@ fn main() -> Result<()> {
         "echo" => listen(&address, settings(), |out: Sender| move |message| out.send(message)),
         "handler" => listen(&address, settings(), Echo::new),
         "expiry" => listen(&address, settings(), Expiring::new),
+        "idle-timeout" => {
+            let settings = Settings { idle_timeout: Some(Duration::from_secs(30)), ..settings() };
+            listen(&address, settings, Echo::new)
+        }
         "broadcast" => listen(&address, settings(), |out: Sender| move |message| out.broadcast(message)),
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),

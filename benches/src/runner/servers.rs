@@ -89,6 +89,7 @@ pub const SERVERS: &[Server] = &[
         &[],
     ),
     server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
+    server("Sockeye, idle_timeout", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "idle-timeout")], &[]),
     server(
         "uWebSockets",
         "uwebsockets",

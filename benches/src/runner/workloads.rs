@@ -262,8 +262,8 @@ fn expiry() -> Workload {
     Workload {
         name: "expiry",
         title: "An expiry re-armed on every frame",
-        explanation: "The echo of Sockeye with a time-out that is cancelled and set anew for every frame, beside the \
-            echo without. Microseconds of the server's processor time per message.",
+        explanation: "The echo of Sockeye with a time-out that is cancelled and set anew for every frame, or with \
+            `Settings::idle_timeout`, beside the echo without. Microseconds of the server's processor time per message.",
         task: Task::Expiry,
         measure: Measure::Processor,
         cells: cells.into(),
