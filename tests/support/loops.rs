@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sockeye::util::{Timeout, Token};
 use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Request, Response,
-    Result, Sender, Settings,
+    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, QueueError, Request,
+    Response, Result, Sender, Settings,
 };
 use url::Url;
 
@@ -70,7 +70,11 @@ impl Loop {
 
     /// Shuts the loop down, and sees that it ends well.
     pub(crate) fn stop(self) {
-        self.all.shutdown().unwrap();
+        // The queue may be full of what a test has asked for.
+        wait_until("room in the queue", || match self.all.shutdown() {
+            Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => false,
+            asked => asked.is_ok() || panic!("{asked:?}"),
+        });
         self.join().unwrap().unwrap();
     }
 }
