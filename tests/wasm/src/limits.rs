@@ -130,19 +130,20 @@ async fn l4_a_single_message_may_be_more_than_may_wait() {
 #[wasm_bindgen_test]
 async fn l7_a_peer_that_is_silent_is_given_up() {
     for_all(async |builder| {
-        let patience = Duration::from_millis(400);
+        // A busy machine is late by some tenths of a second.
+        let patience = Duration::from_secs(1);
         let builder = builder.config(config(|config| config.idle_timeout = Some(patience)));
         let (mut socket, mut peer) = Peer::open(&builder).await;
         let begun = now();
-        for _ in 0..4 {
-            sleep(patience / 2).await;
+        for _ in 0..5 {
+            sleep(patience / 4).await;
             peer.send(TEXT, b"I am here").await;
             assert!(within(socket.receive()).await.unwrap().is_some());
         }
         let (err, close) = both(socket.receive(), peer.close_frame()).await;
         let (err, took) = (err.unwrap_err(), now() - begun);
         assert!(err.to_string().contains("silent"), "{err:?}");
-        assert!((1199.0..6000.0).contains(&took), "{took}");
+        assert!((2249.0..8000.0).contains(&took), "{took}");
         assert_eq!(close, b"");
         assert_eq!(within(socket.receive()).await.unwrap(), None);
     })
