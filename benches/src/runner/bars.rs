@@ -152,17 +152,15 @@ fn rest(pages: &Pages) -> Result<Bars> {
             "`Sender::send` of another thread: 3 million a second",
             rate(&text, "send_from_another_thread", 3e6),
         ),
-        ("neighbours of a slow handler and of a flood", Some(tested())),
+        (
+            "neighbours of a slow handler and of a flood (`tests/load/latency.rs` holds their times to limits)",
+            None,
+        ),
         (
             "10,000 connections: at most 1.15 × the time with 1000; idle ones: no time, no more memory each",
             judge(growth(pages)?),
         ),
     ])
-}
-
-/// What needs no figure, since it holds or does not.
-fn tested() -> Found {
-    Found { figure: "held by tests: `cargo test --release --test load latency`".into(), holds: true }
 }
 
 fn growth(pages: &Pages) -> Result<Vec<Ratio>> {
