@@ -19,8 +19,13 @@ use crate::util::{Timeout, Token};
 /// The most output buffers that are kept for later: as many as are in use at a time, but for broadcasts.
 const MAX_POOLED: usize = 64;
 
-/// How long a turn of the loop may last before connections with many frames leave some of them for the next.
-const LONG_TURN: Duration = Duration::from_millis(10);
+/// How long a turn of the loop may last before connections with many frames leave some of them for the next, and how long
+/// each may take even then.
+const LONG_TURN: Duration = Duration::from_millis(4);
+const LEAST_SHARE: Duration = Duration::from_millis(1);
+
+/// After how many frames of a connection each the clock is looked at.
+const CLOCK_EVERY: usize = 16;
 
 /// Names a connection for good: its slot, and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,9 @@ pub(super) struct Context {
     pub(super) timers: Timers<Alarm>,
     /// The time at which this turn of the loop has begun to work.
     pub(super) now: Instant,
+    /// Whether this turn has lasted long, as far as anyone has looked, and whether the last one had.
+    is_long: bool,
+    was_long: bool,
     epoch: Instant,
     #[expect(clippy::vec_box, reason = "the boxes are lent: a connection without output owns a pointer")]
     pool: Vec<Box<Output>>,
@@ -85,6 +93,8 @@ impl Context {
             registry,
             timers: Timers::new(),
             now,
+            is_long: false,
+            was_long: false,
             epoch: now,
             pool: Vec::new(),
             own: Batch::new(),
@@ -96,9 +106,29 @@ impl Context {
         }
     }
 
-    /// Whether this turn has lasted long, so that others have waited.
-    pub(super) fn is_late(&self) -> bool {
-        self.now.elapsed() > LONG_TURN
+    /// A turn of the loop begins to work.
+    pub(super) fn begin_turn(&mut self) {
+        self.now = Instant::now();
+        self.was_long = std::mem::take(&mut self.is_long);
+    }
+
+    /// The frames of a connection begin to be handled: now, if anyone has taken long of late.
+    pub(super) fn begin_share(&self) -> Option<Instant> {
+        self.was_long.then(Instant::now)
+    }
+
+    /// Whether a connection is to leave its further frames for the next turn, after a number of them: others have waited
+    /// for long, and it has had its share. The clock is looked at now and then; where handlers are slow, soon.
+    #[inline]
+    pub(super) fn ends_share(&mut self, frames: usize, begun: Option<Instant>) -> bool {
+        let looks = frames.is_multiple_of(CLOCK_EVERY) || begun.is_some() && frames.is_power_of_two();
+        looks && self.has_taken_long(begun)
+    }
+
+    fn has_taken_long(&mut self, begun: Option<Instant>) -> bool {
+        let now = Instant::now();
+        self.is_long = now - self.now > LONG_TURN;
+        self.is_long && begun.is_none_or(|begun| now - begun > LEAST_SHARE)
     }
 
     /// Calls a handler. With [`Settings::catch_panics`] a panic ends here, as `None`, and costs one connection only.

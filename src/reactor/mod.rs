@@ -204,7 +204,7 @@ impl<F: Factory> Reactor<F> {
             }
             Err(err) => return Err(err.into()),
         }
-        self.cx.now = std::time::Instant::now();
+        self.cx.begin_turn();
         Ok(())
     }
 

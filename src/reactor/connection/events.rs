@@ -17,9 +17,6 @@ use crate::sender::Phase;
 /// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
 const EVENT_BUDGET: usize = 256;
 
-/// After how many frames each it is looked at how long the turn of the loop has lasted.
-const CLOCK_EVERY: usize = 16;
-
 /// How often what the handler asks for while it is obeyed is obeyed at once, too.
 const OWN_ROUNDS: usize = 4;
 
@@ -27,7 +24,8 @@ impl<H: Handler> Connection<H> {
     /// Brings bytes from the peer to the protocol, and what comes of them to the handler. What exceeds the share of one
     /// turn is kept for the next.
     pub(super) fn take_input(&mut self, mut input: &mut [u8], cx: &mut Context) {
-        for left in (0..EVENT_BUDGET).rev() {
+        let begun = cx.begin_share();
+        for frames in 1..=EVENT_BUDGET {
             let out = output_of(&mut self.output, cx).buffer();
             match self.protocol.receive(&mut input, cx.now, out) {
                 Ok(Some(Event::Frame(frame))) => self.on_frame(frame, cx),
@@ -37,7 +35,7 @@ impl<H: Handler> Connection<H> {
             }
             self.obey_own(cx);
             // A handler that takes its time is not to take that of its neighbours, too.
-            if left % CLOCK_EVERY == 0 && !input.is_empty() && cx.is_late() {
+            if !input.is_empty() && cx.ends_share(frames, begun) {
                 break;
             }
         }
