@@ -54,6 +54,20 @@ pub enum Compression {
     Kept,
 }
 
+/// What one more connection does beside those that are measured, as fast as the server lets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nuisance {
+    /// There is no such connection.
+    None,
+    /// It sends binary messages of this length, and reads what comes back.
+    Messages(usize),
+    /// It sends empty Pings, and reads the Pongs.
+    Pings,
+    /// It sends short texts, with each of which a server of this workload is busy for a millisecond.
+    Texts,
+}
+
 /// One run of the load generator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
@@ -67,6 +81,8 @@ pub struct Spec {
     pub connections: usize,
     /// Connections that are open beside them, and silent.
     pub idle: usize,
+    /// What one more connection does.
+    pub nuisance: Nuisance,
     /// Length of a message, in bytes.
     pub size: usize,
     /// Messages of a connection that are under way at once; of a broadcast, those sent in one write.

@@ -8,17 +8,19 @@ mod handlers;
 #[cfg(feature = "tls")]
 mod tls;
 
+use std::thread;
 use std::time::Duration;
 
 use arguments::{Result, arguments};
 use handlers::{Echo, Expiring};
-use sockeye::{Builder, Factory, Sender, Settings};
+use sockeye::{Builder, Factory, Message, Sender, Settings};
 
 fn main() -> Result<()> {
     let (address, mode) = arguments()?;
     match mode.as_str() {
         "echo" => listen(&address, settings(), |out: Sender| move |message| out.send(message)),
         "handler" => listen(&address, settings(), Echo::new),
+        "neighbours" => listen(&address, settings(), neighbour),
         "expiry" => listen(&address, settings(), Expiring::new),
         "idle-timeout" => {
             let settings = Settings { idle_timeout: Some(Duration::from_secs(30)), ..settings() };
@@ -30,6 +32,17 @@ fn main() -> Result<()> {
         #[cfg(feature = "tls")]
         "tls" => tls::listen(&address),
         _ => Err("no such mode".into()),
+    }
+}
+
+/// An echo that is busy for a millisecond with each text, which it does not answer.
+fn neighbour(out: Sender) -> impl Fn(Message) -> sockeye::Result<()> {
+    move |message| match message {
+        Message::Binary(_) => out.send(message),
+        Message::Text(_) => {
+            thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 // uWebSockets on one thread, as its examples show a server: `server ADDRESS MODE`.
 
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "App.h"
 
@@ -62,6 +64,20 @@ int echo(uWS::TemplatedApp<SSL> &&app, const Address &address, uWS::CompressOpti
     return listen(app, address);
 }
 
+// It is busy for a millisecond with each text, which it does not answer.
+int neighbours(uWS::App &&app, const Address &address) {
+    auto settings = behaviour<false>(uWS::DISABLED);
+    settings.message = [](auto *socket, std::string_view message, uWS::OpCode kind) {
+        if (kind == uWS::OpCode::BINARY) {
+            socket->send(message, kind, false);
+        } else {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    };
+    app.ws<Guest>("/*", std::move(settings));
+    return listen(app, address);
+}
+
 // The whole app publishes, so that the speaker hears itself, as with the other servers.
 int broadcast(uWS::App &&app, const Address &address) {
     auto settings = behaviour<false>(uWS::DISABLED);
@@ -98,6 +114,8 @@ int main(int count, char **arguments) {
         return echo<false>(uWS::App(), address, dedicated);
     } else if (mode == "broadcast") {
         return broadcast(uWS::App(), address);
+    } else if (mode == "neighbours") {
+        return neighbours(uWS::App(), address);
     } else if (mode == "tls") {
         return echo<true>(secure(), address, uWS::DISABLED);
     }

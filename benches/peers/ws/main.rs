@@ -8,19 +8,34 @@ mod tls;
 #[path = "../../shared/arguments.rs"]
 mod arguments;
 
+use std::thread;
+use std::time::Duration;
+
 use arguments::{Result, arguments};
-use ws::{Builder, Factory, Sender, Settings};
+use ws::{Builder, Factory, Message, Sender, Settings};
 
 fn main() -> Result<()> {
     let (address, mode) = arguments()?;
     match mode.as_str() {
         "echo" => listen(&address, |out: Sender| move |message| out.send(message)),
+        "neighbours" => listen(&address, neighbour),
         "broadcast" => listen(&address, |out: Sender| move |message| out.broadcast(message)),
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),
         #[cfg(feature = "tls")]
         "tls" => tls::listen(&address),
         _ => Err("no such mode".into()),
+    }
+}
+
+/// An echo that is busy for a millisecond with each text, which it does not answer.
+fn neighbour(out: Sender) -> impl Fn(Message) -> ws::Result<()> {
+    move |message| match message {
+        Message::Binary(_) => out.send(message),
+        Message::Text(_) => {
+            thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
     }
 }
 

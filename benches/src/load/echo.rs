@@ -6,11 +6,12 @@ use mio::{Events, Poll};
 
 use super::latency::Times;
 use super::link::{BUFFER, Link, wait};
+use super::nuisance::Disturber;
 use super::ring::Ring;
 use super::{connect, stream::Stream};
 use crate::Result;
 use crate::process::{Meter, memory};
-use crate::spec::{Compression, Outcome, Spec};
+use crate::spec::{Compression, Nuisance, Outcome, Spec};
 
 /// How long a server may take for a first round of messages: some take in all that is under way before they answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +22,9 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let opened = connect::open::<S>(spec, spec.connections)?;
     let extensions = opened.first().map(|one| one.extensions.clone()).unwrap_or_default();
     let mut echo = Echo::new(spec, opened, &extensions)?;
+    if spec.nuisance != Nuisance::None {
+        echo.disturb(spec)?;
+    }
 
     echo.warm_up(spec)?;
     echo.operations = 0;
@@ -44,6 +48,8 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
 
 struct Echo<S> {
     links: Vec<Link<S>>,
+    /// Its token is that of a link after the last one.
+    disturber: Option<Disturber<S>>,
     ring: Ring,
     poll: Poll,
     events: Events,
@@ -62,6 +68,7 @@ impl<S: Stream> Echo<S> {
         }
         Ok(Self {
             links,
+            disturber: None,
             ring: Ring::new(spec, extensions)?,
             poll,
             events: Events::with_capacity(1024),
@@ -69,6 +76,15 @@ impl<S: Stream> Echo<S> {
             times: Times::new()?,
             operations: 0,
         })
+    }
+
+    /// Opens the connection of the nuisance.
+    fn disturb(&mut self, spec: &Spec) -> Result<()> {
+        for one in connect::open::<S>(spec, 1)? {
+            let disturber = self.disturber.insert(Disturber::new(spec.nuisance, one.stream));
+            disturber.register(&self.poll, self.links.len())?;
+        }
+        Ok(())
     }
 
     /// Goes on until as many messages have come back as are under way: what is under way is a great deal with many large
@@ -84,9 +100,12 @@ impl<S: Stream> Echo<S> {
 
     fn turn_while(&mut self, condition: impl Fn(&Self) -> bool) -> Result<()> {
         while condition(self) {
-            wait(&mut self.poll, &mut self.events)?;
+            self.wait()?;
             for event in &self.events {
-                let link = &mut self.links[event.token().0];
+                let Some(link) = self.links.get_mut(event.token().0) else {
+                    self.disturber.iter_mut().for_each(|disturber| disturber.hear(event));
+                    continue;
+                };
                 if event.is_readable() {
                     let count = link.receive(&mut self.buffer, &self.ring)?;
                     let now = Instant::now();
@@ -96,8 +115,19 @@ impl<S: Stream> Echo<S> {
                 }
                 link.send(&self.ring)?;
             }
+            if let Some(disturber) = &mut self.disturber {
+                disturber.go_on(&mut self.buffer)?;
+            }
         }
         Ok(())
+    }
+
+    /// Waits for events; only looks for them while the nuisance has something to do.
+    fn wait(&mut self) -> Result<()> {
+        if self.disturber.as_ref().is_some_and(Disturber::has_work) {
+            return Ok(self.poll.poll(&mut self.events, Some(Duration::ZERO))?);
+        }
+        wait(&mut self.poll, &mut self.events)
     }
 
     fn payload(&self) -> u64 {

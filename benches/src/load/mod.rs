@@ -11,6 +11,7 @@ mod handshakes;
 mod idle;
 mod latency;
 mod link;
+mod nuisance;
 mod replies;
 mod requests;
 mod ring;

@@ -72,7 +72,7 @@ pub(super) fn opcode(content: Content) -> u8 {
 }
 
 /// Appends a client's frame, with a key of its own.
-fn append(out: &mut Vec<u8>, first: u8, payload: &[u8], index: usize) {
+pub(super) fn append(out: &mut Vec<u8>, first: u8, payload: &[u8], index: usize) {
     let key =
         u32::try_from(index).unwrap_or(0).wrapping_mul(0x9E37_79B1).wrapping_add(0x85EB_CA6B).to_be_bytes();
     out.push(first);

@@ -5,7 +5,8 @@ use super::ratios::{self, Found, OURS, Ratio, judge};
 use super::results::{Results, Row};
 use super::syscalls::{self, Counts};
 use super::tables::number;
-use super::workloads::Measure::{self, MemoryAdded, MemoryEach, Processor};
+use super::workloads::ALONE;
+use super::workloads::Measure::{self, Late, MemoryAdded, MemoryEach, Processor};
 use crate::Result;
 
 /// The length of the handler in our server, in bytes: a closure that has a `Sender`.
@@ -153,14 +154,28 @@ fn rest(pages: &Pages) -> Result<Bars> {
             rate(&text, "send_from_another_thread", 3e6),
         ),
         (
-            "neighbours of a slow handler and of a flood (`tests/load/latency.rs` holds their times to limits)",
-            None,
+            "neighbours of a flood and of a slow handler: 99 of 100 echoes within 20 ms, or twice the time alone",
+            neighbours(pages)?,
         ),
         (
             "10,000 connections: at most 1.15 × the time with 1000; idle ones: no time, no more memory each",
             judge(growth(pages)?),
         ),
     ])
+}
+
+/// How long a neighbour may wait, in microseconds, however short the time is without the nuisance.
+const PATIENCE: f64 = 20_000.0;
+
+fn neighbours(pages: &Pages) -> Result<Option<Found>> {
+    let rows = rows(pages, "neighbours")?;
+    let late = |row: &Row| Some((row.name.clone(), row.figure(OURS, Late)?.value));
+    let (alone, beside): (Vec<_>, Vec<_>) = rows.iter().filter_map(late).partition(|(name, _)| name == ALONE);
+    let worst = beside.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));
+    Ok(alone.first().zip(worst).map(|((_, alone), (name, worst))| Found {
+        figure: format!("{} ms ({name}), {} alone", number(worst / 1e3), number(alone / 1e3)),
+        holds: worst <= PATIENCE.max(2.0 * alone),
+    }))
 }
 
 fn growth(pages: &Pages) -> Result<Vec<Ratio>> {

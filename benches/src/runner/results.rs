@@ -107,6 +107,7 @@ fn value(run: &Outcome, measure: Measure) -> f64 {
         Measure::Processor => run.usage.server_ns as f64 / 1e3 / run.operations as f64,
         Measure::MemoryEach => added / run.operations as f64,
         Measure::MemoryAdded => added / f64::from(1 << 20),
+        Measure::Late => run.latency.p99,
     }
 }
 

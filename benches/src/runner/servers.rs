@@ -24,6 +24,8 @@ pub enum Task {
     Tls,
     /// Send each message back, with an expiry that is re-armed on every frame.
     Expiry,
+    /// Send each binary message back, and be busy for a millisecond with each text.
+    Neighbours,
 }
 
 impl Task {
@@ -33,7 +35,7 @@ impl Task {
         match self {
             Self::Deflate => Some("deflate"),
             Self::Tls => Some("tls"),
-            Self::Echo | Self::Broadcast | Self::Expiry => None,
+            Self::Echo | Self::Broadcast | Self::Expiry | Self::Neighbours => None,
         }
     }
 }
@@ -68,6 +70,7 @@ const FORWARD: (Task, &str) = (Task::Echo, "batched");
 const BROADCAST: (Task, &str) = (Task::Broadcast, "broadcast");
 const DEFLATE: (Task, &str) = (Task::Deflate, "deflate");
 const TLS: (Task, &str) = (Task::Tls, "tls");
+const NEIGHBOURS: (Task, &str) = (Task::Neighbours, "neighbours");
 
 /// All servers, in the order of the tables.
 pub const SERVERS: &[Server] = &[
@@ -77,7 +80,7 @@ pub const SERVERS: &[Server] = &[
         "sockeye",
         Kind::Ours,
         "sockeye",
-        &[ECHO, BROADCAST, DEFLATE, TLS, (Task::Expiry, "echo")],
+        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS, (Task::Expiry, "echo")],
         &["deflate", "tls"],
     ),
     server(
@@ -95,10 +98,10 @@ pub const SERVERS: &[Server] = &[
         "uwebsockets",
         Kind::Peer,
         "libuwebsockets-sys",
-        &[ECHO, BROADCAST, DEFLATE, TLS],
+        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS],
         &["tls"],
     ),
-    server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS], &["deflate", "tls"]),
+    server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS], &["deflate", "tls"]),
     server("tungstenite", "tungstenite", Kind::Peer, "tungstenite", &[ECHO], &[]),
     server(
         "tokio-tungstenite",

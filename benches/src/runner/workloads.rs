@@ -2,7 +2,7 @@
 
 use super::options::Pace;
 use super::servers::Task;
-use crate::spec::{Compression, Content, Head, Mode, Spec};
+use crate::spec::{Compression, Content, Head, Mode, Nuisance, Spec};
 
 /// What a table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Measure {
     MemoryEach,
     /// Resident memory that was added, in MiB.
     MemoryAdded,
+    /// The 99th percentile of the time of a round trip, in microseconds.
+    Late,
 }
 
 /// A set of cells, which make a table.
@@ -43,10 +45,25 @@ pub struct Cell {
     pub pace: Pace,
 }
 
+/// The cell in which neighbours have nobody beside them.
+pub const ALONE: &str = "alone";
+
 /// Returns all workloads.
 #[must_use]
 pub fn all() -> Vec<Workload> {
-    vec![echo(), scale(), text(), broadcast(), slow(), handshakes(), idle(), compressed(), tls(), expiry()]
+    vec![
+        echo(),
+        scale(),
+        text(),
+        broadcast(),
+        slow(),
+        handshakes(),
+        idle(),
+        compressed(),
+        tls(),
+        expiry(),
+        neighbours(),
+    ]
 }
 
 fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
@@ -56,6 +73,7 @@ fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
         pid: 0,
         connections,
         idle: 0,
+        nuisance: Nuisance::None,
         size,
         in_flight,
         content: Content::Binary,
@@ -266,6 +284,31 @@ fn expiry() -> Workload {
             `Settings::idle_timeout`, beside the echo without. Microseconds of the server's processor time per message.",
         task: Task::Expiry,
         measure: Measure::Processor,
+        cells: cells.into(),
+    }
+}
+
+fn neighbours() -> Workload {
+    let cells = [
+        (ALONE, Nuisance::None),
+        ("beside a flood of 1 MiB", Nuisance::Messages(1 << 20)),
+        ("beside a flood of 10 B", Nuisance::Messages(10)),
+        ("beside a flood of empty Pings", Nuisance::Pings),
+        ("beside a slow handler", Nuisance::Texts),
+    ];
+    let cells = cells.map(|(name, nuisance)| Cell {
+        name: name.into(),
+        spec: Spec { nuisance, ..spec(Mode::Echo, 10, 20, 1) },
+        pace: Pace::Quick,
+    });
+    Workload {
+        name: "neighbours",
+        title: "Neighbours",
+        explanation: "Ten connections with an echo of 20 bytes each, one in flight, beside one that sends as much as the \
+            server takes and reads what comes back, or that sends texts with each of which its handler is busy for a \
+            millisecond. The 99th percentile of the time that an echo of the ten takes, in microseconds.",
+        task: Task::Neighbours,
+        measure: Measure::Late,
         cells: cells.into(),
     }
 }
