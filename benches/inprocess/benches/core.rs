@@ -6,7 +6,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sockeye::Frame;
 use sockeye::protocol::mask;
-use sockeye_inprocess::{Echo, KEY, frames};
+use sockeye_inprocess::{Echo, KEY, Kind, frames};
 
 /// Messages that come with one read.
 const BATCH: usize = 16;
@@ -18,7 +18,7 @@ fn main() {
 /// A client's frame without payload, by the only public way to its header.
 #[divan::bench]
 fn header(bencher: Bencher<'_, '_>) {
-    let mut cursor = Cursor::new(frames(false, 0, 1));
+    let mut cursor = Cursor::new(frames(Kind::Binary, 0, 1));
     bencher.bench_local(move || {
         cursor.set_position(0);
         Frame::parse(black_box(&mut cursor), 1024).is_ok_and(|frame| frame.is_some())
@@ -40,17 +40,23 @@ fn masking_unaligned(bencher: Bencher<'_, '_>, size: usize) {
 
 #[divan::bench(args = [20, 1024, 16_384, 262_144])]
 fn echo_binary(bencher: Bencher<'_, '_>, size: usize) {
-    echo(bencher, false, size);
+    echo(bencher, Kind::Binary, size);
 }
 
 /// Text is checked to be UTF-8: what this takes longer than `echo_binary` is the cost of that.
 #[divan::bench(args = [20, 1024, 16_384, 262_144])]
 fn echo_text(bencher: Bencher<'_, '_>, size: usize) {
-    echo(bencher, true, size);
+    echo(bencher, Kind::Ascii, size);
 }
 
-fn echo(bencher: Bencher<'_, '_>, text: bool, size: usize) {
-    let (read, mut connection) = (frames(text, size, BATCH), open());
+/// As `echo_text`, with characters of one to four bytes.
+#[divan::bench(args = [20, 1024, 16_384, 262_144])]
+fn echo_text_mixed(bencher: Bencher<'_, '_>, size: usize) {
+    echo(bencher, Kind::Mixed, size);
+}
+
+fn echo(bencher: Bencher<'_, '_>, kind: Kind, size: usize) {
+    let (read, mut connection) = (frames(kind, size, BATCH), open());
     let bytes = BytesCount::new(size * BATCH);
     bencher
         .counter(ItemsCount::new(BATCH))
@@ -66,7 +72,7 @@ fn open() -> Echo {
 /// A message that came in two reads, split within its payload.
 #[divan::bench(args = [1024, 16_384])]
 fn echo_split(bencher: Bencher<'_, '_>, size: usize) {
-    let (read, mut connection) = (frames(false, size, 1), open());
+    let (read, mut connection) = (frames(Kind::Binary, size, 1), open());
     let (first, second) = read.split_at(read.len() / 2);
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         connection.turn(black_box(first)).is_ok() && connection.turn(black_box(second)).is_ok()

@@ -1,6 +1,6 @@
 //! Echoes messages in the protocol core, to be run by callgrind: `instructions binary|text SIZE COUNT`.
 
-use sockeye_inprocess::{Echo, Result, frames};
+use sockeye_inprocess::{Echo, Kind, Result, frames};
 
 /// Messages that come with one read.
 const BATCH: usize = 16;
@@ -10,7 +10,8 @@ fn main() -> Result<()> {
     let [content, size, count] = arguments.as_slice() else {
         return Err("usage: binary|text SIZE COUNT".into());
     };
-    let (read, mut echo) = (frames(content == "text", size.parse()?, BATCH), Echo::open()?);
+    let kind = if content == "text" { Kind::Ascii } else { Kind::Binary };
+    let (read, mut echo) = (frames(kind, size.parse()?, BATCH), Echo::open()?);
     let (mut echoed, count) = (0, count.parse()?);
     while echoed < count {
         echoed += echo.turn(&read)?;

@@ -66,12 +66,38 @@ impl Echo {
     }
 }
 
+/// What messages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes.
+    Binary,
+    /// Text, one byte a character.
+    Ascii,
+    /// Text, one to four bytes a character.
+    Mixed,
+}
+
+/// Some text of several scripts.
+const MIXED: &str = "Gruß, Καλημέρα, Привет, שלום, नमस्ते, 你好，世界。안녕하세요! 🚀 ";
+
+impl Kind {
+    fn payload(self, size: usize) -> Vec<u8> {
+        let mut bytes = match self {
+            Self::Binary | Self::Ascii => vec![b'a'; size],
+            Self::Mixed => MIXED.repeat(size / MIXED.len()).into_bytes(),
+        };
+        bytes.resize(size, b' ');
+        bytes
+    }
+}
+
 /// Returns frames of a client, one after the other, with messages of `size` bytes.
 #[must_use]
-pub fn frames(text: bool, size: usize, count: usize) -> Vec<u8> {
+pub fn frames(kind: Kind, size: usize, count: usize) -> Vec<u8> {
+    let opcode = if kind == Kind::Binary { OpCode::Binary } else { OpCode::Text };
     let mut bytes = Vec::new();
     for _ in 0..count {
-        bytes.push(0x80 | u8::from(if text { OpCode::Text } else { OpCode::Binary }));
+        bytes.push(0x80 | u8::from(opcode));
         match (u8::try_from(size), u16::try_from(size)) {
             (Ok(length @ 0..=125), _) => bytes.push(0x80 | length),
             (_, Ok(length)) => {
@@ -85,7 +111,7 @@ pub fn frames(text: bool, size: usize, count: usize) -> Vec<u8> {
         }
         bytes.extend(KEY);
         let start = bytes.len();
-        bytes.resize(start + size, b'a');
+        bytes.extend(kind.payload(size));
         mask::apply(KEY, 0, &mut bytes[start..]);
     }
     bytes
