@@ -126,7 +126,7 @@ fn l7_a_peer_that_does_not_answer_a_close() {
 #[test]
 fn l7_silence_and_pings_against_it() {
     let config = Config {
-        idle_timeout: Some(Duration::from_millis(50)),
+        idle_timeout: Some(Duration::from_millis(500)),
         ping_interval: Some(Duration::from_millis(20)),
         ..Config::default()
     };
