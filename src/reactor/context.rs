@@ -125,7 +125,8 @@ impl Context {
         looks && self.has_taken_long(begun)
     }
 
-    fn has_taken_long(&mut self, begun: Option<Instant>) -> bool {
+    /// Whether others have waited for long, and a connection has had its share.
+    pub(super) fn has_taken_long(&mut self, begun: Option<Instant>) -> bool {
         let now = Instant::now();
         self.is_long = now - self.now > LONG_TURN;
         self.is_long && begun.is_none_or(|begun| now - begun > LEAST_SHARE)

@@ -265,7 +265,7 @@ impl Sender {
     }
 
     /// Stops reading from the connection, so that TCP makes the peer wait. Messages that have been read before, in the
-    /// same turn of the loop (64 KiB, or of large messages 1 MiB), still come. A time-out for silence goes on counting.
+    /// same turn of the loop (256 KiB, or of large messages 1 MiB), still come. A time-out for silence goes on counting.
     ///
     /// # Errors
     ///

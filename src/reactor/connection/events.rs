@@ -1,5 +1,7 @@
 //! What the peer sends, brought to the handler.
 
+use std::time::Instant;
+
 use log::trace;
 
 use super::{Connection, Consequence, Stage, output_of};
@@ -22,9 +24,8 @@ const OWN_ROUNDS: usize = 4;
 
 impl<H: Handler> Connection<H> {
     /// Brings bytes from the peer to the protocol, and what comes of them to the handler. What exceeds the share of one
-    /// turn is kept for the next.
-    pub(super) fn take_input(&mut self, mut input: &mut [u8], cx: &mut Context) {
-        let begun = cx.begin_share();
+    /// turn, which has begun then, is kept for the next.
+    pub(super) fn take_input(&mut self, mut input: &mut [u8], begun: Option<Instant>, cx: &mut Context) {
         for frames in 1..=EVENT_BUDGET {
             let out = output_of(&mut self.output, cx).buffer();
             match self.protocol.receive(&mut input, cx.now, out) {
