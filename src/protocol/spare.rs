@@ -7,10 +7,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 /// The shortest buffer that is kept among others, in bytes. Allocators are fast with shorter ones, but not as fast as the
-/// single one that is kept of them.
-const MIN: usize = 512;
+/// single one that is kept of them, which is all that an echo needs.
+const MIN: usize = 4096;
 
-/// How much too large a short buffer may be, in bytes.
+/// How much too large a short buffer may be, in bytes, beside a quarter.
 const SLACK: usize = 32;
 
 /// How much a thread keeps: so many buffers, and so many bytes in all.
@@ -55,7 +55,8 @@ pub(crate) fn take_text(len: usize) -> Option<String> {
     take(len).and_then(|buffer| String::from_utf8(buffer).ok())
 }
 
-/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large, or 32 bytes.
+/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large, and a short one
+/// 32 bytes more.
 #[inline]
 pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
     match len {
@@ -68,7 +69,7 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
 #[inline]
 fn take_short(len: usize) -> Option<Vec<u8>> {
     let buffer = SHORT.try_with(Cell::take).ok()?;
-    (len..=len.saturating_add(SLACK)).contains(&buffer.capacity()).then_some(buffer)
+    (len..=len.saturating_add(len / 4 + SLACK)).contains(&buffer.capacity()).then_some(buffer)
 }
 
 fn take_kept(len: usize) -> Option<Vec<u8>> {
@@ -162,7 +163,7 @@ mod tests {
     fn m7_no_more_is_kept_than_a_megabyte() {
         for _ in 0..1000 {
             give(Vec::with_capacity(100_000));
-            give(Vec::with_capacity(600));
+            give(Vec::with_capacity(5000));
             give(vec![0; 100]);
         }
         let (count, bytes) = kept();
