@@ -155,16 +155,6 @@ impl Hub {
     /// Queues a command.
     pub(crate) fn push(&self, command: Command) -> std::result::Result<(), QueueError> {
         let charged = self.charged(&command);
-        self.push_charged(command, charged)
-    }
-
-    /// Queues a command that counts so much on this gauge.
-    #[inline(always)]
-    fn push_charged(
-        &self,
-        command: Command,
-        charged: Option<(&Gauge, usize)>,
-    ) -> std::result::Result<(), QueueError> {
         if local::is_current(self.number) {
             self.count_local(&command, charged);
             local::push(command, charged.map_or(0, |(_, charge)| charge));
@@ -173,6 +163,7 @@ impl Hub {
         self.push_elsewhere(command, charged)
     }
 
+    /// Queues a command that counts so much on this gauge, when the loop is not the current one of this thread.
     #[cold]
     fn push_elsewhere(
         &self,
@@ -214,7 +205,13 @@ impl Hub {
         };
         let charge = signal.charge();
         if self.fits(Some(gauge), charge) {
-            return Ok(self.push_charged(Command { target, signal }, Some((gauge, charge)))?);
+            // As `push` does it, without a look at what else a command may be.
+            if local::is_current(self.number) {
+                gauge.add_local(charge);
+                local::push(Command { target, signal }, charge);
+                return Ok(());
+            }
+            return Ok(self.push_elsewhere(Command { target, signal }, Some((gauge, charge)))?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());

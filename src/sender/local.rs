@@ -51,7 +51,7 @@ pub(super) fn is_outer(number: u64) -> bool {
 /// Queues a command for the loop that [is current](is_current).
 #[inline(always)]
 pub(super) fn push(command: Command, weight: usize) {
-    WEIGHT.set(WEIGHT.get() + weight);
+    WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(command));
 }
 
@@ -66,7 +66,7 @@ pub(super) fn push_outer(number: u64, command: Command) {
 
 /// Exchanges the commands with an empty batch.
 pub(super) fn swap(batch: &mut Batch) {
-    WEIGHT.set(0);
+    WEIGHT.with(|sum| sum.set(0));
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
 }
 
@@ -89,7 +89,7 @@ pub(super) fn pop_only_message(target: Target) -> Option<Message> {
             [Command { target: only, signal: Signal::Message(_) }] if *only == target => {}
             _ => return None,
         }
-        WEIGHT.set(0);
+        WEIGHT.with(|sum| sum.set(0));
         match commands.pop()?.signal {
             Signal::Message(message) => Some(message),
             _ => None,
