@@ -182,6 +182,34 @@ pub trait Handler {
         without_reserved_bits(frame)
     }
 
+    /// Returns whether [`on_frame`](Self::on_frame) and [`on_send_frame`](Self::on_send_frame) are to be called for the frames
+    /// of messages; `true` unless the handler says otherwise.
+    ///
+    /// A handler that implements neither may return `false`, as that of a closure does: messages come and go at less cost
+    /// then, which counts where there are many small ones. The two methods are still called for control frames, and for
+    /// frames with reserved bits. The answer has to be the same all the time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Message, Result, Sender};
+    ///
+    /// struct Echo(Sender);
+    ///
+    /// impl Handler for Echo {
+    ///     fn on_message(&mut self, msg: Message) -> Result<()> {
+    ///         self.0.send(msg)
+    ///     }
+    ///
+    ///     fn sees_frames(&self) -> bool {
+    ///         false
+    ///     }
+    /// }
+    /// ```
+    fn sees_frames(&self) -> bool {
+        true
+    }
+
     /// Called when all output has been sent that the system had not taken at once: the peer reads again.
     ///
     /// [`Sender::buffered_amount`](crate::Sender::buffered_amount) tells how much waits.
@@ -253,6 +281,10 @@ where
 {
     fn on_message(&mut self, msg: Message) -> Result<()> {
         self(msg)
+    }
+
+    fn sees_frames(&self) -> bool {
+        false
     }
 }
 
@@ -333,6 +365,11 @@ macro_rules! forward_handler {
             fn on_send_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
                 let $this = self;
                 $inner.on_send_frame(frame)
+            }
+
+            fn sees_frames(&self) -> bool {
+                let $this = self;
+                $inner.sees_frames()
             }
 
             fn on_drain(&mut self) -> $crate::Result<()> {

@@ -10,6 +10,7 @@ mod reactor {
     mod broadcast;
     mod callbacks;
     mod errors;
+    mod frames;
     mod identity;
     mod limits;
     mod nested;

@@ -7,6 +7,7 @@ use super::mask::{self, Key};
 use super::spare;
 use super::utf8::Utf8;
 use super::{ProtocolError, Role};
+use crate::message::Message;
 
 /// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
 #[derive(Debug, Default)]
@@ -86,15 +87,15 @@ impl Incoming {
         self.go_on(Partial { header, received: 0, content }, input)
     }
 
-    /// Takes the next frame out of `input` if it is a [plain](Plain) one of up to `most` bytes, and all there; `None` says
-    /// only that [`next`](Self::next) is to be asked.
+    /// Takes the next frame out of `input`, as the message that it is, if it is a [plain](Plain) one of up to `most` bytes,
+    /// and all there; `None` says only that [`next`](Self::next) is to be asked.
     #[inline]
     pub(crate) fn next_plain(
         &self,
         input: &mut &mut [u8],
         role: Role,
         most: usize,
-    ) -> Result<Option<Frame>, ProtocolError> {
+    ) -> Result<Option<Message>, ProtocolError> {
         let Some(plain) = Plain::parse(input, role).filter(|plain| {
             self.0.is_none() && plain.len <= most && plain.len <= input.len().saturating_sub(plain.start)
         }) else {
@@ -102,11 +103,10 @@ impl Incoming {
         };
         take_front(input, plain.start);
         let bytes = take_front(input, plain.len);
-        let (opcode, payload) = match plain.is_text {
-            true => (OpCode::Text, text(bytes, plain.key)?),
-            false => (OpCode::Binary, Payload::Bytes(unmasked_copy(bytes, plain.key))),
-        };
-        Ok(Some(Frame::new(true, opcode, payload)))
+        Ok(Some(match plain.is_text {
+            true => Message::Text(text(bytes, plain.key)?),
+            false => Message::Binary(unmasked_copy(bytes, plain.key)),
+        }))
     }
 
     /// How much of the payload in progress is still to come, in bytes.
@@ -163,7 +163,7 @@ impl Incoming {
 fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
     let payload = match content {
-        Content::Text(..) => text(bytes, header.key)?,
+        Content::Text(..) => Payload::text(text(bytes, header.key)?),
         // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
         Content::Fragment(_, mut utf8) => {
             let payload = unmasked_copy(bytes, header.key);
@@ -177,13 +177,13 @@ fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Resu
 
 /// The payload of a whole text message. §8.1: one that is not UTF-8 fails the connection.
 #[inline]
-fn text(bytes: &mut [u8], key: Option<Key>) -> Result<Payload, ProtocolError> {
+fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
     // Unmasked in place: a text may be copied as such only once it is known to be one.
     if let Some(key) = key {
         mask::apply(key, 0, bytes);
     }
     let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-    Ok(Payload::text(spare::copy_text(text)))
+    Ok(spare::copy_text(text))
 }
 
 /// Copies and unmasks a payload, block by block, so that each is still in the fastest cache when it is unmasked.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode};
 use super::{Role, mask, spare};
+use crate::message::Message;
 
 /// Takes the bytes that are to be sent, in order.
 ///
@@ -37,7 +38,8 @@ impl Output for Vec<u8> {
 pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: &mut O) {
     let len = frame.as_slice().len();
     if len < O::KEEPS_FROM && (len <= fragment_size || frame.is_control()) {
-        return write_whole(frame, role, out);
+        write_whole(frame.header(), frame.as_slice(), role, out);
+        return recycle(frame);
     }
     let pieces = Pieces { len, size: if frame.is_control() { usize::MAX } else { fragment_size.max(1) } };
     let first = Header { key: None, ..frame.header() };
@@ -49,20 +51,31 @@ pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: us
     }
 }
 
+/// Writes a message as [`write_frame`] writes the frame that it would be.
+#[inline]
+pub(crate) fn write_message<O: Output>(message: Message, role: Role, fragment_size: usize, out: &mut O) {
+    let len = message.len();
+    if len >= O::KEEPS_FROM || len > fragment_size {
+        return write_frame(Frame::from(message), role, fragment_size, out);
+    }
+    let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
+    let header = Header { fin: true, rsv: 0, opcode, key: None, len: len64(len) };
+    write_whole(header, message.as_bytes(), role, out);
+    spare::give(message.into_data());
+}
+
 /// Writes a frame that is copied, and not cut, as nearly all are.
 #[inline]
-fn write_whole<O: Output>(frame: Frame, role: Role, out: &mut O) {
+fn write_whole<O: Output>(header: Header, payload: &[u8], role: Role, out: &mut O) {
     let key = (role == Role::Client).then(mask::fresh_key);
-    let header = Header { key, ..frame.header() };
     let out = out.buffer();
-    out.reserve(frame.as_slice().len().saturating_add(MAX_HEADER));
-    header.encode(out);
+    out.reserve(payload.len().saturating_add(MAX_HEADER));
+    Header { key, ..header }.encode(out);
     let start = out.len();
-    out.extend_from_slice(frame.as_slice());
+    out.extend_from_slice(payload);
     if let (Some(key), Some(copy)) = (key, out.get_mut(start..)) {
         mask::apply(key, 0, copy);
     }
-    recycle(frame);
 }
 
 #[inline]

@@ -69,7 +69,7 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
 #[inline]
 fn take_short(len: usize) -> Option<Vec<u8>> {
     let buffer = SHORT.try_with(Cell::take).ok()?;
-    (len..=len.saturating_add(len / 4 + SLACK)).contains(&buffer.capacity()).then_some(buffer)
+    (len..=len.saturating_add((len / 4).saturating_add(SLACK))).contains(&buffer.capacity()).then_some(buffer)
 }
 
 fn take_kept(len: usize) -> Option<Vec<u8>> {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Connection, Event, Phase};
 use crate::close;
+use crate::message::Message;
 use crate::protocol::assembler::{self, Assembler, whole_message};
 use crate::protocol::frame::{Frame, len64};
 use crate::protocol::header::{OpCode, Reserved, Rules};
@@ -35,14 +36,35 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        if self.answers == Answers::Manual
-            && self.is_between_messages()
-            && let Some(frame) = self.next_plain(input).map_err(|err| self.failed(err, now, out))?
-        {
-            self.heard = now;
-            return Ok(Some(Event::Frame(frame)));
+        let message = self.receive_message(input, now, out)?;
+        match (message, self.answers) {
+            (Some(message), Answers::Automatic) => Ok(Some(Event::Message(message))),
+            (Some(message), Answers::Manual) => Ok(Some(Event::Frame(Frame::from(message)))),
+            (None, _) => self.receive_any(input, now, out),
         }
-        self.receive_any(input, now, out)
+    }
+
+    /// Takes bytes as [`receive`](Self::receive) does if the next thing is a message in a single frame, and all there; `None`
+    /// says nothing. Whoever sends the answers, this is not a frame that is to be handed back.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    #[inline]
+    pub(crate) fn receive_message(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Message>, ProtocolError> {
+        if !self.is_between_messages() {
+            return Ok(None);
+        }
+        let message = self.next_plain(input).map_err(|err| self.failed(err, now, out))?;
+        if message.is_some() {
+            self.heard = now;
+        }
+        Ok(message)
     }
 
     /// Does what [`receive`](Self::receive) does, whatever comes.
@@ -153,9 +175,9 @@ impl Connection {
     #[inline]
     fn next_counting_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
         if self.is_between_messages()
-            && let Some(frame) = self.next_plain(input)?
+            && let Some(message) = self.next_plain(input)?
         {
-            return Ok(Some(frame));
+            return Ok(Some(Frame::from(message)));
         }
         while let Some(frame) = self.next_frame(input)? {
             if !matches!(self.phase, Phase::CloseSent) || counts_after_close(&frame) {
@@ -167,7 +189,7 @@ impl Connection {
 
     /// The next frame, if it is a message as most are; `None` says nothing.
     #[inline]
-    fn next_plain(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+    fn next_plain(&mut self, input: &mut &mut [u8]) -> Result<Option<Message>, ProtocolError> {
         let most = self.config.max_frame_size.min(self.config.max_message_size);
         self.incoming.next_plain(input, self.role, most)
     }

@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::protocol::ProtocolError;
 use crate::protocol::frame::Frame;
 use crate::protocol::header::OpCode;
-use crate::protocol::output::{Output, write_frame};
+use crate::protocol::output::{Output, write_frame, write_message};
 
 impl Connection {
     /// Sends a message.
@@ -16,13 +16,19 @@ impl Connection {
     /// # Errors
     ///
     /// [`ProtocolError::NotOpen`] before the connection is open, and after a Close was sent; nothing is written then.
+    #[inline]
     pub fn send<O: Output>(
         &mut self,
         message: impl Into<Message>,
         now: Instant,
         out: &mut O,
     ) -> Result<(), ProtocolError> {
-        self.send_frame(Frame::from(message.into()), now, out)
+        let message = message.into();
+        if !matches!(self.phase, Phase::Open) || self.codec.is_some() {
+            return self.send_frame(Frame::from(message), now, out);
+        }
+        write_message(message, self.role, self.config.fragment_size, out);
+        Ok(())
     }
 
     /// Sends a Ping, with up to 125 bytes that the peer will return (§5.5.2).

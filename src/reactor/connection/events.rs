@@ -27,12 +27,8 @@ impl<H: Handler> Connection<H> {
     /// turn, which has begun then, is kept for the next.
     pub(super) fn take_input(&mut self, mut input: &mut [u8], begun: Option<Instant>, cx: &mut Context) {
         for frames in 1..=EVENT_BUDGET {
-            let out = output_of(&mut self.output, cx).buffer();
-            match self.protocol.receive(&mut input, cx.now, out) {
-                Ok(Some(Event::Frame(frame))) => self.on_frame(frame, cx),
-                Ok(Some(event)) => self.on_event(event, cx),
-                Ok(None) => return,
-                Err(err) => self.handle_violation(err, cx),
+            if !self.take_message(&mut input, cx) && !self.take_event(&mut input, cx) {
+                return;
             }
             self.obey_own(cx);
             // A handler that takes its time is not to take that of its neighbours, too.
@@ -44,6 +40,48 @@ impl<H: Handler> Connection<H> {
         self.read_again(cx);
     }
 
+    /// Takes a message that need not be shown as a frame, if that comes next; returns whether it was.
+    #[inline]
+    fn take_message(&mut self, input: &mut &mut [u8], cx: &mut Context) -> bool {
+        if self.sees_frames() || self.flags.is_condemned {
+            return false;
+        }
+        let out = output_of(&mut self.output, cx).buffer();
+        match self.protocol.receive_message(input, cx.now, out) {
+            Ok(Some(message)) => self.on_message(message, cx),
+            Ok(None) => return false,
+            Err(err) => self.handle_violation(err, cx),
+        }
+        true
+    }
+
+    /// Takes whatever comes next; returns whether anything was complete.
+    #[inline]
+    fn take_event(&mut self, input: &mut &mut [u8], cx: &mut Context) -> bool {
+        let out = output_of(&mut self.output, cx).buffer();
+        match self.protocol.receive(input, cx.now, out) {
+            Ok(Some(Event::Frame(frame))) => self.on_frame(frame, cx),
+            Ok(Some(event)) => self.on_event(event, cx),
+            Ok(None) => return false,
+            Err(err) => self.handle_violation(err, cx),
+        }
+        true
+    }
+
+    /// Whether messages have to become frames, since the handler is to see them; also when it is gone, and only the end of
+    /// the connection is left.
+    #[inline]
+    pub(super) fn sees_frames(&self) -> bool {
+        self.handler.as_ref().is_none_or(Handler::sees_frames)
+    }
+
+    /// Whether the handler is there, and to see a frame; those that only an extension understands are its own affair.
+    #[inline]
+    fn shows(&self, frame: &Frame) -> bool {
+        let is_wanted = |handler: &H| handler.sees_frames() || frame.is_control() || frame.has_foreign_bits();
+        self.handler.as_ref().is_some_and(is_wanted)
+    }
+
     /// Does at once what the handler has just asked for, if that concerns its own connection only, and nobody else has asked
     /// for anything before: payloads are still in the processor's cache, and their memory serves for the next message.
     #[inline]
@@ -53,7 +91,7 @@ impl<H: Handler> Connection<H> {
         }
         if let Some(message) = cx.hub.pop_only_message(self.target()) {
             self.gauged += message.len();
-            self.send_frame(Frame::from(message), cx);
+            self.send_message(message, cx);
         } else if cx.hub.has_only(self.target()) {
             self.obey_all_own(cx);
         }
@@ -100,10 +138,9 @@ impl<H: Handler> Connection<H> {
         if self.flags.is_condemned && !frame.is_control() {
             return;
         }
-        let allowed = match self.handler {
-            Some(_) => self.call_fallible(cx, |handler| handler.on_frame(frame)),
-            // A handler that has panicked: only the closing handshake is left.
-            None => Some(Some(frame)),
+        let allowed = match self.shows(&frame) {
+            true => self.call_fallible(cx, |handler| handler.on_frame(frame)),
+            false => Some(Some(frame)),
         };
         let Some(Some(frame)) = allowed else { return };
         let out = output_of(&mut self.output, cx).buffer();
@@ -192,6 +229,19 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Sends a message, as the handler lets it.
+    #[inline]
+    pub(super) fn send_message(&mut self, message: Message, cx: &mut Context) {
+        if self.sees_frames() {
+            return self.send_frame(Frame::from(message), cx);
+        }
+        let out = output_of(&mut self.output, cx);
+        match self.protocol.send(message, cx.now, out) {
+            Ok(()) | Err(ProtocolError::NotOpen) => {}
+            Err(err) => self.report(err.into(), cx),
+        }
+    }
+
     /// Sends a frame, as the handler lets it.
     #[inline]
     pub(super) fn send_frame(&mut self, frame: Frame, cx: &mut Context) {
@@ -199,10 +249,10 @@ impl<H: Handler> Connection<H> {
         if !self.protocol.can_send(frame.opcode()) {
             return trace!("a {} frame comes too late", frame.opcode());
         }
-        let allowed = match self.handler {
-            Some(_) if is_close => self.allow_close(frame, cx),
-            Some(_) => self.call_fallible(cx, |handler| handler.on_send_frame(frame)).flatten(),
-            None => Some(frame),
+        let allowed = match self.shows(&frame) {
+            true if is_close => self.allow_close(frame, cx),
+            true => self.call_fallible(cx, |handler| handler.on_send_frame(frame)).flatten(),
+            false => Some(frame),
         };
         if let Some(frame) = allowed {
             let out = output_of(&mut self.output, cx);

@@ -1,0 +1,121 @@
+//! What handlers see of frames, and that messages are the same for those that want to see none.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use sockeye::protocol::Role;
+use sockeye::{CloseCode, Frame, Handler, Message, OpCode, Result, Sender, Settings};
+
+use crate::support::loops::Loop;
+use crate::support::raw::{Wire, accept, masked};
+
+type Seen = Arc<Mutex<Vec<OpCode>>>;
+
+/// FIN, opcode and payload of a frame.
+type Heard = (bool, OpCode, Vec<u8>);
+
+/// Sends everything back, and notes the frames it is shown.
+struct Echo {
+    out: Sender,
+    sees_frames: bool,
+    seen: Seen,
+}
+
+impl Handler for Echo {
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.out.send(msg)
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.seen.lock().unwrap().push(frame.opcode());
+        Ok(Some(frame))
+    }
+
+    fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.seen.lock().unwrap().push(frame.opcode());
+        Ok(Some(frame))
+    }
+
+    fn sees_frames(&self) -> bool {
+        self.sees_frames
+    }
+}
+
+/// Says all kinds of things to one end, and returns what comes back.
+fn talk(peer: &mut Wire, role: Role, all: &Sender) -> Vec<Heard> {
+    let large = vec![7; 60_000];
+    for frame in [
+        Frame::message(b"whole".to_vec(), OpCode::Text, true),
+        Frame::message(b"in ".to_vec(), OpCode::Text, false),
+        Frame::ping(b"between".to_vec()),
+        Frame::message(b"two".to_vec(), OpCode::Continue, true),
+        Frame::message(large, OpCode::Binary, true),
+        Frame::message(Vec::new(), OpCode::Binary, true),
+    ] {
+        say(peer, role, frame);
+    }
+    let mut heard: Vec<_> = (0..5).map(|_| next(peer)).collect();
+    for payload in [vec![1; 10], vec![2; 300], vec![3; 20_000]] {
+        all.send(payload).unwrap();
+        heard.push(next(peer));
+    }
+    say(peer, role, Frame::close(CloseCode::Normal, "enough"));
+    heard.push(next(peer));
+    heard
+}
+
+/// Sends a frame as this role sends it.
+fn say(peer: &mut Wire, role: Role, mut frame: Frame) {
+    let mut bytes = Vec::new();
+    match role {
+        Role::Client => bytes = masked(frame),
+        Role::Server => frame.format(&mut bytes).unwrap(),
+    }
+    peer.stream.write_all(&bytes).unwrap();
+}
+
+fn next(peer: &mut Wire) -> Heard {
+    let frame = peer.frame().unwrap();
+    (frame.is_final(), frame.opcode(), frame.payload().clone())
+}
+
+/// What a peer hears of a server, and of a client, and what their handlers have seen.
+fn heard_and_seen(sees_frames: bool) -> (Vec<Heard>, Vec<OpCode>) {
+    let seen = Seen::default();
+    let notes = Arc::clone(&seen);
+    let server = Loop::start(Settings::default(), move |out: Sender| Echo {
+        out,
+        sees_frames,
+        seen: Arc::clone(&notes),
+    });
+    let mut peer = Wire::open(server.addr);
+    let mut heard = talk(&mut peer, Role::Client, &server.all);
+    drop(peer);
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    server.all.connect(url.parse().unwrap()).unwrap();
+    let mut peer = accept(&listener);
+    peer.welcome();
+    heard.extend(talk(&mut peer, Role::Server, &server.all));
+    drop(peer);
+    server.stop();
+    let seen = seen.lock().unwrap().clone();
+    (heard, seen)
+}
+
+#[test]
+fn messages_are_the_same_for_a_handler_that_sees_no_frames() {
+    let (with, seen) = heard_and_seen(true);
+    assert_eq!(with.len(), 18);
+    let count = |seen: &[OpCode], opcode| seen.iter().filter(|one| **one == opcode).count();
+    // Of each end: six frames and a Close come; five answers, three broadcasts and a Close go.
+    assert_eq!(seen.len(), 2 * (7 + 9));
+    assert_eq!(count(&seen, OpCode::Ping), 2);
+
+    let (without, seen) = heard_and_seen(false);
+    assert_eq!(without, with);
+    let of_one_end = [OpCode::Ping, OpCode::Pong, OpCode::Close, OpCode::Close];
+    assert_eq!(seen, of_one_end.repeat(2), "of messages nothing is shown");
+}
