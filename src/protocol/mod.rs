@@ -190,5 +190,7 @@ pub use extension::FrameExtension;
 pub use frame::Frame;
 pub use header::{Header, OpCode, Reserved};
 pub use output::Output;
+#[cfg(feature = "reactor")]
+pub(crate) use output::write_frame;
 pub use role::Role;
 pub use upgrade::Upgrade;

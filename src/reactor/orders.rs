@@ -4,13 +4,14 @@ use super::{Entry, Life, Reactor, index};
 use crate::error::{Error, ErrorKind};
 use crate::factory::Factory;
 use crate::handler::Handler;
-use crate::protocol::Frame;
+use crate::protocol::{Frame, Output as _, Role, write_frame};
 use crate::sender::{Batch, Command, Signal, Target};
 use crate::settings::Overflow;
 use crate::util::Token;
 
 use super::context::{Context, Name};
 use super::dial::Dial;
+use super::output::Output;
 
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
@@ -24,7 +25,7 @@ impl<F: Factory> Reactor<F> {
                     let more = more.filter_map(|command| into_broadcast(command).ok());
                     let frames: Vec<Frame> = std::iter::once(frame).chain(more).collect();
                     broadcasts -= frames.len();
-                    self.broadcast(&frames, broadcasts == 0);
+                    self.broadcast(&Broadcast::new(frames, &self.cx), broadcasts == 0);
                     continue;
                 }
                 Err(command) => command,
@@ -89,12 +90,12 @@ impl<F: Factory> Reactor<F> {
 
     /// Sends frames to everyone, all of them to one after the other. The last ones of a turn go out at once, so that the
     /// memory in which they are joined serves for the next connection while the processor has it at hand.
-    fn broadcast(&mut self, frames: &[Frame], are_last: bool) {
+    fn broadcast(&mut self, broadcast: &Broadcast, are_last: bool) {
         for (_, entry) in &mut self.entries {
             match entry {
-                Entry::Connected(connection) => connection.on_broadcast(frames, are_last, &mut self.cx),
+                Entry::Connected(connection) => connection.on_broadcast(broadcast, are_last, &mut self.cx),
                 Entry::Dialing(dial) => {
-                    frames.iter().for_each(|frame| send_early(dial, frame, &self.cx));
+                    broadcast.frames.iter().for_each(|frame| send_early(dial, frame, &self.cx));
                 }
                 Entry::Changing => {}
             }
@@ -146,6 +147,30 @@ impl<F: Factory> Reactor<F> {
         let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
         let result = dial.call(&mut self.cx, |handler| handler.on_timeout(token));
         self.after_dial_callback(name, result.unwrap_or(Ok(())));
+    }
+}
+
+/// Frames that everyone gets.
+pub(super) struct Broadcast {
+    pub(super) frames: Vec<Frame>,
+    /// The length of all payloads, in bytes.
+    pub(super) len: usize,
+    /// What a server without compression sends for them; `None` if some are to be sent from where they lie.
+    pub(super) encoded: Option<Vec<u8>>,
+}
+
+impl Broadcast {
+    fn new(frames: Vec<Frame>, cx: &Context) -> Self {
+        let len = frames.iter().map(|frame| frame.as_slice().len()).sum();
+        let is_copied = |frame: &Frame| !frame.is_control() && frame.as_slice().len() < Output::KEEPS_FROM;
+        let encoded = frames.iter().all(is_copied).then(|| {
+            let mut encoded = Vec::new();
+            for frame in &frames {
+                write_frame(frame.clone(), Role::Server, cx.config.fragment_size, &mut encoded);
+            }
+            encoded
+        });
+        Self { frames, len, encoded }
     }
 }
 

@@ -31,6 +31,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether this is an open server's end whose messages are sent as they are, without masking and compression.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_plain_server(&self) -> bool {
+        self.role == crate::protocol::Role::Server
+            && matches!(self.phase, Phase::Open)
+            && self.codec.is_none()
+    }
+
     /// Sends a Ping, with up to 125 bytes that the peer will return (§5.5.2).
     ///
     /// # Errors

@@ -2,12 +2,13 @@
 
 use log::trace;
 
-use super::{Connection, Stage};
+use super::{Connection, Stage, output_of};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::handler::Handler;
-use crate::protocol::{Frame, State};
+use crate::protocol::{Frame, Output as _, State};
 use crate::reactor::context::{Alarm, AlarmKind, Context};
+use crate::reactor::orders::Broadcast;
 use crate::sender::Signal;
 use crate::settings::Overflow;
 use crate::util::Token;
@@ -24,12 +25,19 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Sends frames that all connections get, as far as there is room for them, and hands them to the system if asked to.
-    pub(in crate::reactor) fn on_broadcast(&mut self, frames: &[Frame], flushes: bool, cx: &mut Context) {
-        let len = frames.iter().map(|frame| frame.as_slice().len()).sum();
-        if !self.is_opening() && cx.hub.has_room_for_all(self.name.slot, len) {
-            frames.iter().for_each(|frame| self.send_frame(frame.clone(), cx));
-        } else {
+    pub(in crate::reactor) fn on_broadcast(
+        &mut self,
+        broadcast: &Broadcast,
+        flushes: bool,
+        cx: &mut Context,
+    ) {
+        let Broadcast { frames, len, encoded } = broadcast;
+        if self.is_opening() || !cx.hub.has_room_for_all(self.name.slot, *len) {
             frames.iter().for_each(|frame| self.send_shared(frame, cx));
+        } else if let Some(encoded) = encoded.as_ref().filter(|_| self.sends_as_encoded()) {
+            output_of(&mut self.output, cx).buffer().extend_from_slice(encoded);
+        } else {
+            frames.iter().for_each(|frame| self.send_frame(frame.clone(), cx));
         }
         let has_output = self.output.as_ref().is_some_and(|output| !output.is_empty());
         if flushes && has_output && !self.flags.is_blocked {
@@ -37,6 +45,11 @@ impl<H: Handler> Connection<H> {
         } else {
             self.settle(cx);
         }
+    }
+
+    /// Whether a message becomes the same bytes as on any other such connection.
+    fn sends_as_encoded(&self) -> bool {
+        self.protocol.is_plain_server() && !self.sees_frames()
     }
 
     fn send_shared(&mut self, frame: &Frame, cx: &mut Context) {
@@ -62,7 +75,7 @@ impl<H: Handler> Connection<H> {
         // It goes off the gauge when the output is next measured that it becomes.
         self.gauged += signal.charge();
         match signal {
-            Signal::Message(message) => self.send_frame(Frame::from(message), cx),
+            Signal::Message(message) => self.send_message(message, cx),
             Signal::Frame(frame) => self.send_frame(*frame, cx),
             Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), cx),
             Signal::Overflow => self.overflow(cx),
