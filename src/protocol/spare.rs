@@ -59,6 +59,14 @@ pub(crate) fn take_text(len: usize) -> Option<String> {
 /// 32 bytes more.
 #[inline]
 pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
+    let mut buffer = take_used(len)?;
+    buffer.clear();
+    Some(buffer)
+}
+
+/// Returns a buffer as [`take`] does, with some of the bytes in it that it was given back with.
+#[inline]
+pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
     match len {
         1..MIN => take_short(len),
         MIN..=MAX_BYTES => take_kept(len),
@@ -97,26 +105,24 @@ pub(crate) fn give(buffer: Vec<u8>) {
 /// Keeps a short buffer if there is none. The first of many, and not the last, which an allocator may have placed behind all
 /// that it could give back to the system otherwise.
 #[inline]
-fn give_short(mut buffer: Vec<u8>) {
+fn give_short(buffer: Vec<u8>) {
     // An error is the end of the thread, and of the buffer.
     let _ = SHORT.try_with(|short| {
         let kept = short.take();
         if kept.capacity() > 0 {
             return short.set(kept);
         }
-        buffer.clear();
         short.set(buffer);
     });
 }
 
-fn keep(mut buffer: Vec<u8>) {
+fn keep(buffer: Vec<u8>) {
     let capacity = buffer.capacity();
     with(|spare| {
         while spare.buffers.len() >= MAX_COUNT || spare.bytes.saturating_add(capacity) > MAX_BYTES {
             let Some(oldest) = spare.buffers.pop_front() else { break };
             spare.bytes = spare.bytes.saturating_sub(oldest.capacity());
         }
-        buffer.clear();
         spare.bytes = spare.bytes.saturating_add(capacity);
         spare.buffers.push_back(buffer);
     });

@@ -109,8 +109,11 @@ impl Output {
             });
             count += 1;
         }
-        // What comes after the last piece.
-        if let (true, Some(slice)) = (count == self.pieces.len(), slices.get_mut(count)) {
+        // What comes after the last piece, if anything does.
+        if count == self.pieces.len()
+            && !joined.is_empty()
+            && let Some(slice) = slices.get_mut(count)
+        {
             *slice = IoSlice::new(joined);
             count += 1;
         }
