@@ -13,6 +13,9 @@ use super::context::{Context, Name};
 use super::dial::Dial;
 use super::output::Output;
 
+/// How long the payloads of broadcasts in a row may be, in bytes, for being encoded once for all.
+const MAX_ENCODED: usize = 256 * 1024;
+
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
     pub(super) fn obey_all(&mut self, batch: &mut Batch) {
@@ -155,15 +158,16 @@ pub(super) struct Broadcast {
     pub(super) frames: Vec<Frame>,
     /// The length of all payloads, in bytes.
     pub(super) len: usize,
-    /// What a server without compression sends for them; `None` if some are to be sent from where they lie.
+    /// What a server without compression sends for them; `None` if that is much, or some are to be sent from where they lie.
     pub(super) encoded: Option<Vec<u8>>,
 }
 
 impl Broadcast {
     fn new(frames: Vec<Frame>, cx: &Context) -> Self {
-        let len = frames.iter().map(|frame| frame.as_slice().len()).sum();
+        let len: usize = frames.iter().map(|frame| frame.as_slice().len()).sum();
         let is_copied = |frame: &Frame| !frame.is_control() && frame.as_slice().len() < Output::KEEPS_FROM;
-        let encoded = frames.iter().all(is_copied).then(|| {
+        let is_little = len <= MAX_ENCODED && frames.iter().all(is_copied);
+        let encoded = is_little.then(|| {
             let mut encoded = Vec::new();
             for frame in &frames {
                 write_frame(frame.clone(), Role::Server, cx.config.fragment_size, &mut encoded);

@@ -130,6 +130,11 @@ impl Socket {
         matches!(self, Self::Tls(tls) if tls.is_handshaking())
     }
 
+    /// Whether what is sent and received is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// What of the socket the loop wants to hear of from the beginning.
     pub(super) fn interest(&self) -> Interest {
         match self {

@@ -17,7 +17,8 @@ const READ_BUDGET: usize = 256 * 1024;
 /// The same for large messages, which cost less if they are answered while they are in the processor's cache.
 const MESSAGE_BUDGET: usize = 1024 * 1024;
 
-/// What is read at first; only who fills that, with no more frames than a turn allows, is read from again, twice as much.
+/// What is read at first; only who fills that, with no more frames than a turn allows, is read from again, each time as much
+/// as before in all.
 const FIRST_READ: usize = 64 * 1024;
 
 /// How much output goes out before more is read within a turn, in bytes.
@@ -84,8 +85,7 @@ impl<H: Handler> Connection<H> {
                 Err(Stop::Blocked) => return,
                 Err(Stop::Failed(err)) => return self.handle_socket_error(err, cx),
             };
-            let budget = if self.is_mid_message() { MESSAGE_BUDGET } else { READ_BUDGET };
-            if is_full && spent < budget && self.goes_on(cx) && !cx.has_taken_long(begun) {
+            if is_full && spent < self.read_budget() && self.goes_on(cx) && !cx.has_taken_long(begun) {
                 continue;
             }
             if is_full || has_ended {
@@ -93,6 +93,18 @@ impl<H: Handler> Connection<H> {
                 self.read_again(cx);
             }
             return;
+        }
+    }
+
+    /// How much may be read in a turn. With TLS every piece is copied twice more, so that what comes from the socket does not
+    /// stay in the cache for long.
+    fn read_budget(&self) -> usize {
+        if self.is_mid_message() {
+            MESSAGE_BUDGET
+        } else if self.socket.is_encrypted() {
+            FIRST_READ
+        } else {
+            READ_BUDGET
         }
     }
 
