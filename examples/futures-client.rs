@@ -12,20 +12,28 @@ use std::env;
 use sockeye::CloseCode;
 use sockeye::futures::WebSocket;
 
+/// How many messages are sent, and come back.
+const COUNT: usize = 3;
+
 #[tokio::main]
 async fn main() -> sockeye::Result<()> {
     let url = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
     let (mut sender, mut receiver) = WebSocket::connect(&url).await?.split();
     let receiving = tokio::spawn(async move {
-        while let Some(message) = receiver.receive().await? {
-            println!("received {message}");
+        for _ in 0..COUNT {
+            match receiver.receive().await? {
+                Some(message) => println!("received {message}"),
+                None => break,
+            }
         }
         sockeye::Result::Ok(())
     });
-    for number in 1..=3 {
+    for number in 1..=COUNT {
         sender.send(format!("salmon {number}")).await?;
     }
+    // What is still on its way when we close would not be taken any more.
+    receiving.await.map_err(std::io::Error::other)??;
     let closed = sender.close(CloseCode::Normal, "spawned").await?;
     println!("closed with {}", closed.code);
-    receiving.await.map_err(std::io::Error::other)?
+    Ok(())
 }
