@@ -15,7 +15,7 @@ const KEEP_FROM: usize = 16 * 1024;
 /// The most pieces that are handed to the system at once.
 const MAX_PIECES: usize = 64;
 
-/// A buffer that has grown beyond this, in bytes, is not kept for later. The echo of all that is read in a turn fits.
+/// A buffer that has grown beyond this, in bytes, is not kept for later. The echo of what is read first in a turn fits.
 const MAX_KEPT_CAPACITY: usize = 128 * 1024;
 
 /// Bytes in order, not yet taken by the system.

@@ -60,14 +60,16 @@ impl Connection {
         if !self.is_between_messages() {
             return Ok(None);
         }
-        let message = self.next_plain(input).map_err(|err| self.failed(err, now, out))?;
+        let most = self.config.max_frame_size.min(self.config.max_message_size);
+        let message = self.incoming.next_plain(input, self.role, most);
+        let message = message.map_err(|err| self.failed(err, now, out))?;
         if message.is_some() {
             self.heard = now;
         }
         Ok(message)
     }
 
-    /// Does what [`receive`](Self::receive) does, whatever comes.
+    /// Does what [`receive`](Self::receive) does, when [`receive_message`](Self::receive_message) has found nothing.
     fn receive_any(
         &mut self,
         input: &mut &mut [u8],
@@ -104,6 +106,9 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Frame>, ProtocolError> {
+        if let Some(message) = self.receive_message(input, now, out)? {
+            return Ok(Some(Frame::from(message)));
+        }
         if !input.is_empty() {
             self.heard = now;
         }
@@ -174,24 +179,12 @@ impl Connection {
     /// The next frame that anyone is to hear of.
     #[inline]
     fn next_counting_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
-        if self.is_between_messages()
-            && let Some(message) = self.next_plain(input)?
-        {
-            return Ok(Some(Frame::from(message)));
-        }
         while let Some(frame) = self.next_frame(input)? {
             if !matches!(self.phase, Phase::CloseSent) || counts_after_close(&frame) {
                 return Ok(Some(frame));
             }
         }
         Ok(None)
-    }
-
-    /// The next frame, if it is a message as most are; `None` says nothing.
-    #[inline]
-    fn next_plain(&mut self, input: &mut &mut [u8]) -> Result<Option<Message>, ProtocolError> {
-        let most = self.config.max_frame_size.min(self.config.max_message_size);
-        self.incoming.next_plain(input, self.role, most)
     }
 
     /// Whether the connection is open, no extension has been agreed on, and no message is in progress, so that a message
