@@ -20,56 +20,66 @@ impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
     pub(super) fn obey_all(&mut self, batch: &mut Batch) {
         let mut broadcasts = batch.iter().filter(|command| command.is_broadcast()).count();
-        let mut commands = batch.drain(..).peekable();
-        while let Some(command) = commands.next() {
-            let Command { target, signal } = match into_broadcast(command) {
-                Ok(frame) => {
-                    let more = std::iter::from_fn(|| commands.next_if(Command::is_broadcast));
-                    let more = more.filter_map(|command| into_broadcast(command).ok());
-                    let frames: Vec<Frame> = std::iter::once(frame).chain(more).collect();
-                    broadcasts -= frames.len();
-                    self.broadcast(&Broadcast::new(frames, &self.cx), broadcasts == 0);
-                    continue;
-                }
-                Err(command) => command,
-            };
+        let mut commands = batch.drain(..);
+        while let Some(first) = commands.as_slice().first() {
+            let (target, is_broadcast) = (first.target, first.is_broadcast());
+            let is_alike = |next: &&Command| next.target == target && next.is_broadcast() == is_broadcast;
+            let alike = commands.as_slice().iter().take_while(is_alike).count();
+            let signals = commands.by_ref().take(alike).map(|command| command.signal);
+            if is_broadcast {
+                broadcasts -= alike;
+                let frames = signals.filter_map(into_frame).collect();
+                self.broadcast(&Broadcast::new(frames, &self.cx), broadcasts == 0);
+                continue;
+            }
             let name = match target {
                 Target::One { slot, id } => Some(Name { slot, id }),
                 Target::All => None,
             };
-            self.obey(signal, name);
+            signals.for_each(|signal| self.obey(signal, name));
             // Who is told several things in a row is settled once.
-            if commands.peek().is_none_or(|next| next.target != target) {
-                name.into_iter().for_each(|name| self.settle(name));
-            }
+            name.into_iter().for_each(|name| self.settle(name));
         }
     }
 
     /// Obeys one command, of one connection or for all.
     pub(super) fn obey(&mut self, signal: Signal, from: Option<Name>) {
-        match (signal, from) {
-            (Signal::Connect(url, stream), from) => self.connect(*url, stream, from),
-            (Signal::Accept(stream), _) => self.adopt(stream),
-            (Signal::AcceptUpgraded(stream, upgrade), _) => self.adopt_upgraded(stream, *upgrade),
-            (Signal::Shutdown, _) => self.stop(),
-            (Signal::Cancel(timeout), _) => self.cx.cancel(&timeout),
-            (signal, Some(name)) => self.tell(signal, name),
-            (signal, None) => self.tell_all(signal),
+        match signal {
+            Signal::Connect(url, stream) => self.connect(*url, stream, from),
+            Signal::Accept(stream) => self.adopt(stream),
+            Signal::AcceptUpgraded(stream, upgrade) => self.adopt_upgraded(stream, *upgrade),
+            Signal::Shutdown => self.stop(),
+            Signal::Cancel(timeout) => self.cx.cancel(&timeout),
+            signal => match from {
+                Some(name) => self.tell(signal, name),
+                None => self.tell_all(signal),
+            },
         }
     }
 
+    #[inline]
     fn tell(&mut self, signal: Signal, name: Name) {
         let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
-        match (entry, signal) {
-            (Some(Entry::Connected(connection)), signal) => connection.on_signal(signal, &mut self.cx),
-            (Some(Entry::Dialing(_)), Signal::Timeout(at, token)) => self.dial_new_timeout(name, at, token),
-            (Some(Entry::Dialing(_)), Signal::Overflow) => {
+        match entry {
+            Some(Entry::Connected(connection)) => connection.on_signal(signal, &mut self.cx),
+            Some(Entry::Dialing(_)) => self.tell_dial(signal, name),
+            // The connection has gone, and nobody else gets what was meant for it.
+            Some(Entry::Changing) | None => {}
+        }
+    }
+
+    fn tell_dial(&mut self, signal: Signal, name: Name) {
+        match signal {
+            Signal::Timeout(at, token) => self.dial_new_timeout(name, at, token),
+            Signal::Overflow => {
                 let details = "too much output is queued for this connection";
                 self.fail_dial(name, Error::new(ErrorKind::Capacity, details));
             }
-            (Some(Entry::Dialing(dial)), signal) => dial.early.push(signal),
-            // The connection has gone, and nobody else gets what was meant for it.
-            (Some(Entry::Changing) | None, _) => {}
+            signal => {
+                if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
+                    dial.early.push(signal);
+                }
+            }
         }
     }
 
@@ -178,12 +188,12 @@ impl Broadcast {
     }
 }
 
-/// What a command sends to everyone, if it does.
-fn into_broadcast(command: Command) -> Result<Frame, Command> {
-    match command {
-        Command { target: Target::All, signal: Signal::Message(message) } => Ok(Frame::shared(message)),
-        Command { target: Target::All, signal: Signal::Frame(frame) } => Ok(*frame),
-        command => Err(command),
+/// What a broadcast sends.
+fn into_frame(signal: Signal) -> Option<Frame> {
+    match signal {
+        Signal::Message(message) => Some(Frame::shared(message)),
+        Signal::Frame(frame) => Some(*frame),
+        _ => None,
     }
 }
 

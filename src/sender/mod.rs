@@ -303,6 +303,7 @@ impl Sender {
         self.slot.map_or(Target::All, |slot| Target::One { slot, id: self.id })
     }
 
+    #[inline]
     fn push(&self, signal: Signal) -> Result<()> {
         Ok(self.hub.push(Command { target: self.target(), signal })?)
     }
