@@ -153,6 +153,7 @@ impl Hub {
     }
 
     /// Queues a command.
+    #[inline]
     pub(crate) fn push(&self, command: Command) -> std::result::Result<(), QueueError> {
         let charged = self.charged(&command);
         if local::is_current(self.number) {
@@ -345,8 +346,11 @@ impl Hub {
         let has_more = !queue.commands.is_empty();
         queue.is_announced = has_more;
         drop(queue);
-        for command in batch.iter() {
-            if let Some((gauge, charge)) = self.charged(command) {
+        // What one connection is told in a row is taken over at once.
+        for alike in batch.chunk_by(|one, next| one.target == next.target) {
+            let Some(first) = alike.first() else { continue };
+            let charge = alike.iter().map(|command| command.signal.charge()).sum();
+            if let Some(gauge) = self.charged_gauge(first.target, charge) {
                 gauge.take_over(charge);
             }
         }
@@ -392,10 +396,18 @@ impl Hub {
     /// The gauge on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
     #[inline]
     fn charged(&self, command: &Command) -> Option<(&Gauge, usize)> {
-        let Target::One { slot, id } = command.target else { return None };
         let charge = command.signal.charge();
-        let gauge = self.gauges.find(slot).filter(|gauge| charge > 0 && gauge.phase(id) != Phase::Free)?;
-        Some((gauge, charge))
+        self.charged_gauge(command.target, charge).map(|gauge| (gauge, charge))
+    }
+
+    /// The gauge of a connection on which so much is to be counted.
+    #[inline]
+    fn charged_gauge(&self, target: Target, charge: usize) -> Option<&Gauge> {
+        let Target::One { slot, id } = target else { return None };
+        if charge == 0 {
+            return None;
+        }
+        self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
     }
 
     /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
