@@ -47,8 +47,8 @@ fn l1_a_length_alone_takes_no_memory() {
 #[test]
 fn l7_silence_has_a_time_out() {
     let idle_timeout = Some(Duration::from_millis(150));
-    let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
     let begun = Instant::now();
+    let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
     assert!(said(socket.read()).contains("silent"));
     assert!((Duration::from_millis(150)..LIMIT / 2).contains(&begun.elapsed()));
     assert!(socket.read().unwrap().is_none());

@@ -1,6 +1,6 @@
 //! What the programs share: a watchdog, a server on a thread of its own, and a peer that is nothing but a socket.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -170,9 +170,14 @@ impl RawPeer {
     /// A connection that is reset has ended, too.
     fn read_more(&mut self) -> bool {
         let mut chunk = [0; 4096];
-        let count = self.stream.read(&mut chunk).unwrap_or(0);
-        self.unread.extend_from_slice(&chunk[..count]);
-        count > 0
+        match self.stream.read(&mut chunk) {
+            Ok(count) => {
+                self.unread.extend_from_slice(&chunk[..count]);
+                count > 0
+            }
+            // A wait is broken off by whatever stops the process for a while; nothing has ended.
+            Err(err) => err.kind() == ErrorKind::Interrupted,
+        }
     }
 }
 

@@ -261,7 +261,13 @@ impl Peer {
 
     fn fill(&mut self) -> std::io::Result<usize> {
         let mut buffer = [0; 16 * 1024];
-        let len = self.stream.read(&mut buffer)?;
+        let len = loop {
+            match self.stream.read(&mut buffer) {
+                // A wait is broken off by whatever stops the process for a while.
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.unread.extend_from_slice(&buffer[..len]);
         Ok(len)
     }

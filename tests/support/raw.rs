@@ -166,6 +166,8 @@ impl<S: Read + Write> Wire<S> {
                 self.input.get_mut().extend_from_slice(&buffer[..len]);
                 len > 0
             }
+            // A wait is broken off by whatever stops the process for a while; nothing has ended.
+            Err(err) if err.kind() == ErrorKind::Interrupted => true,
             Err(err) if err.kind() == ErrorKind::ConnectionReset => false,
             Err(err) => panic!("the peer is silent: {err}"),
         }

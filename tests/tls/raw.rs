@@ -1,7 +1,8 @@
 //! The other end, by hand: OpenSSL on a blocking socket, and the few frames that tests need.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::authority::{Authority, Identity};
 
 /// One end of an encrypted connection.
 pub(crate) struct Raw {
-    pub(crate) stream: SslStream<TcpStream>,
+    pub(crate) stream: SslStream<Steady>,
     input: Cursor<Vec<u8>>,
     is_client: bool,
 }
@@ -59,12 +60,54 @@ pub(crate) fn acceptor(identity: &Identity) -> SslAcceptor {
     acceptor.build()
 }
 
-pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+/// A socket with time-outs, whose waits go on after whatever stops the process for a while; OpenSSL would not try again.
+#[derive(Debug)]
+pub(crate) struct Steady(TcpStream);
+
+pub(crate) fn tcp(address: SocketAddr) -> Steady {
+    Steady::new(TcpStream::connect(address).unwrap())
+}
+
+impl Steady {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+
+    fn again(&mut self, mut wait: impl FnMut(&mut TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match wait(&mut self.0) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Deref for Steady {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl Read for Steady {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.again(|stream| stream.read(buffer))
+    }
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.again(|stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Raw {
@@ -76,7 +119,7 @@ impl Raw {
         raw
     }
 
-    pub(crate) fn new(stream: SslStream<TcpStream>) -> Self {
+    pub(crate) fn new(stream: SslStream<Steady>) -> Self {
         Self { stream, input: Cursor::default(), is_client: true }
     }
 
@@ -110,8 +153,7 @@ impl Raw {
     /// Accepts one client, and opens a WebSocket with it.
     pub(crate) fn accept(listener: &TcpListener, acceptor: &SslAcceptor) -> Self {
         let (stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let stream = acceptor.accept(stream).expect("the handshake succeeds");
+        let stream = acceptor.accept(Steady::new(stream)).expect("the handshake succeeds");
         let mut raw = Self { stream, input: Cursor::default(), is_client: false };
         let request = loop {
             if let Some(request) = Request::parse(raw.input.get_ref()).unwrap() {
@@ -192,7 +234,7 @@ impl Raw {
 }
 
 /// Reads from a plain socket until it ends, be it well or not.
-pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(len @ 1..) = stream.read(&mut buffer) {

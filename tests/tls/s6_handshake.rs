@@ -9,7 +9,7 @@ use sockeye::Settings;
 
 use crate::authority::{Authority, Identity, Wish};
 use crate::loops::{Heard, Server, echo, polite, visit};
-use crate::raw::{Raw, acceptor, anyone, read_to_end, tcp};
+use crate::raw::{Raw, Steady, acceptor, anyone, read_to_end, tcp};
 
 fn identity() -> Identity {
     Authority::root("root").issue(&Wish::default())
@@ -34,7 +34,7 @@ fn assert_serves(server: &Server) {
 /// Writes in pieces.
 #[derive(Debug)]
 struct Pieces {
-    stream: TcpStream,
+    stream: Steady,
     cut: Cut,
 }
 
