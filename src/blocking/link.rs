@@ -39,6 +39,8 @@ pub(super) struct Link {
 pub(super) struct Reading {
     input: Input,
     timeout: Timeout,
+    /// The last deadline that passed before something was read.
+    passed: Option<Instant>,
     /// What [`io::Read`] has left of a message.
     pub(super) rest: Leftover,
 }
@@ -51,7 +53,7 @@ impl Link {
     /// `out` is what the connection has to say already, `unread` what was read already.
     pub(super) fn new(session: Session, out: Vec<u8>, unread: Vec<u8>) -> Self {
         let input = Input::new(unread, CHUNK);
-        let reading = Reading { input, timeout: Timeout::default(), rest: Leftover::default() };
+        let reading = Reading { input, timeout: Timeout::default(), passed: None, rest: Leftover::default() };
         Self {
             state: Mutex::new(Speech::new(session, out)),
             reading: Mutex::new(reading),
@@ -152,6 +154,10 @@ impl Link {
             state.tick()?;
             return Ok(true);
         }
+        if reading.is_too_late(deadline) {
+            state.tick()?;
+            return Ok(true);
+        }
         let missing = state.session.connection.missing();
         drop(state);
         if reading.timeout.changes(deadline) {
@@ -220,6 +226,13 @@ impl Link {
 }
 
 impl Reading {
+    /// Whether the deadline has passed, and what was read since then has not moved it. So a peer that always has something to
+    /// say is late as well, and one that has spoken in time is not, however late we listen.
+    fn is_too_late(&mut self, deadline: Option<Instant>) -> bool {
+        let passed = deadline.filter(|deadline| *deadline <= Instant::now());
+        passed.is_some() && std::mem::replace(&mut self.passed, passed) == passed
+    }
+
     /// What was read and not looked at; nothing is left of it.
     pub(super) fn take_unread(&mut self) -> Vec<u8> {
         self.input.take()

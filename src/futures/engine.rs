@@ -222,6 +222,8 @@ impl<S: Transport> Engine<S> {
                 return;
             }
         }
+        // Whoever always has something to read has deadlines, too.
+        self.tick(cx);
         cx.waker().wake_by_ref();
     }
 

@@ -183,6 +183,21 @@ fn l7_our_close_is_not_answered_within_its_time() {
     });
 }
 
+/// Whoever always has something to read looks at the clock nevertheless.
+#[test]
+fn l7_our_close_is_talked_over_for_longer_than_its_time() {
+    let close_timeout = Duration::from_millis(300);
+    for_all_ends(Terms { close_timeout, ..Terms::default() }, |end, mut peer| {
+        let flood = peer.encode(TEXT, &[b'x'; 100]).repeat(1000);
+        let (received, time) = closing(end, CloseCode::Normal, "", || {
+            let begun = Instant::now();
+            while peer.peer.try_send(&flood) && begun.elapsed() < super::LIMIT {}
+        });
+        assert_eq!(received, Received::Lost);
+        assert!((close_timeout..super::LIMIT / 2).contains(&time), "{time:?}");
+    });
+}
+
 #[test]
 fn s7_1_5_the_peer_goes_without_a_word() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
