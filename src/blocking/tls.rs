@@ -26,6 +26,10 @@ const RECORD: usize = 16 * 1024;
 const MAX_ANSWERS: usize = 4 * RECORD;
 
 /// A [`Stream`] over another one, encrypted.
+///
+/// A read of which only part of a record has come ends with [`Interrupted`](io::ErrorKind::Interrupted), so that whoever reads
+/// can look at the clock: a record may come in as many pieces as it has bytes, each within the time-out of one read. What
+/// reads in the standard library, such as [`read_exact`](Read::read_exact), tries again by itself.
 #[derive(Debug)]
 pub struct Tls<S> {
     stream: S,
@@ -137,6 +141,18 @@ impl<S: Stream> Tls<S> {
         Error::new(ErrorKind::Ssl(err), details)
     }
 
+    /// Takes from a record that is here; `None` if there is none.
+    fn read_record(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let read = self.shared.session().ssl_read(buffer);
+        self.send_answers()?;
+        match read {
+            Ok(len) => Ok(Some(len)),
+            Err(err) if err.code() == ErrorCode::WANT_READ => Ok(None),
+            Err(err) if err.code() == ErrorCode::ZERO_RETURN => Ok(Some(0)),
+            Err(err) => Err(into_io(err)),
+        }
+    }
+
     /// Reads once from the stream below.
     fn read_raw(&mut self) -> io::Result<()> {
         self.raw.resize(RECORD, 0);
@@ -168,17 +184,11 @@ impl<S: Stream> Tls<S> {
 
 impl<S: Stream> Read for Tls<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.shared.session().ssl_read(buffer);
-            self.send_answers()?;
-            match read {
-                Ok(len) => return Ok(len),
-                Err(err) if err.code() == ErrorCode::WANT_READ => {}
-                Err(err) if err.code() == ErrorCode::ZERO_RETURN => return Ok(0),
-                Err(err) => return Err(into_io(err)),
-            }
-            self.read_raw()?;
+        if let Some(len) = self.read_record(buffer)? {
+            return Ok(len);
         }
+        self.read_raw()?;
+        self.read_record(buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 }
 

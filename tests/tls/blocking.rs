@@ -1,12 +1,15 @@
 //! Sockets that block, over TLS.
 
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::blocking::{Builder, Socket, Tls, WebSocket};
+use sockeye::blocking::{Builder, Socket, Stream, Tls, WebSocket};
 use sockeye::protocol::Config;
-use sockeye::{ClientTls, CloseCode, ErrorKind, ServerTls};
+use sockeye::{ClientTls, CloseCode, Error, ErrorKind, ServerTls};
 
 use crate::authority::{Authority, Folder, Wish};
 
@@ -91,6 +94,92 @@ fn l7_tls_and_the_opening_handshake_share_their_time() {
     let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
     let _silent = Tls::connect(&tls, "127.0.0.1", stream, Duration::from_secs(10)).unwrap();
     assert!(accepting.join().unwrap() < Duration::from_secs(3));
+}
+
+/// A stream that lets its bytes fall one by one, from a moment on.
+struct Trickle(TcpStream, Arc<AtomicBool>);
+
+impl Read for Trickle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Trickle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.1.load(Ordering::Relaxed) {
+            return self.0.write(bytes);
+        }
+        thread::sleep(Duration::from_millis(5));
+        self.0.write(&bytes[..1])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Trickle {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_write_timeout(timeout)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?, Arc::clone(&self.1)))
+    }
+}
+
+/// A record has so many bytes that one of them within each time-out would be days.
+#[test]
+fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
+    let known = files();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let timeout = Duration::from_secs(1);
+    let builder = Builder::new().config(Config {
+        handshake_timeout: timeout,
+        idle_timeout: Some(timeout),
+        ..Config::default()
+    });
+    let trickle = |head: &str| {
+        let slowly = Arc::new(AtomicBool::new(false));
+        let stream = Trickle(TcpStream::connect(address).unwrap(), Arc::clone(&slowly));
+        let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
+        let mut client = Tls::connect(&tls, "127.0.0.1", stream, Duration::from_secs(10)).unwrap();
+        client.write_all(head.as_bytes()).unwrap();
+        slowly.store(true, Ordering::Relaxed);
+        // Until the server has had enough.
+        let _ = client.write_all(&[b'G'; 4000]).and_then(|()| client.flush());
+    };
+    let too_late = |begun: Instant, err: &Error, what: &str| {
+        assert!(err.to_string().contains(what), "{err}");
+        assert!(begun.elapsed() < 5 * timeout, "{:?}", begun.elapsed());
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| trickle(""));
+        let stream = listener.accept().unwrap().0;
+        let begun = Instant::now();
+        too_late(begun, &builder.accept_tls(&known.server, stream).unwrap_err(), "opening handshake");
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            trickle(
+                "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            );
+        });
+        let mut socket = builder.accept_tls(&known.server, listener.accept().unwrap().0).unwrap();
+        let begun = Instant::now();
+        too_late(begun, &socket.read().unwrap_err(), "silent");
+    });
 }
 
 #[test]
