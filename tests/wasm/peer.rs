@@ -5,7 +5,8 @@
 //!   `!close 4000 why` (the code 0 stands for none), `!flood 10 1000` for so many messages of so many bytes,
 //!   `!ping`. Whoever has opened `/watch/x` hears how connections to `/x` end.
 //! - The second is a relay. A test that connects gets a port, and is from then on whoever listens there: bytes are TCP's,
-//!   and texts are orders (`fin`, `reset`, `deaf`, `hear`), or tell of the end (`fin`, `reset`).
+//!   and texts are orders (`fin`, `reset`, `deaf`, `hear`), or tell of the end (`fin`, `reset`) and that no more is read
+//!   (`deaf`).
 //! - The third is the event loop over TLS, or 0 without the feature `ssl`, or the folder of a certificate as an argument.
 
 #![expect(clippy::print_stdout, reason = "standard output is how the test learns of the ports")]
@@ -157,7 +158,11 @@ fn relay_for(stream: TcpStream) -> Result<()> {
                 let _ = to.shutdown(Shutdown::Read);
                 stream = None;
             }
-            Message::Text(order) => ears.set_deaf(order == "deaf"),
+            Message::Text(order) if order == "deaf" => {
+                ears.set_deaf(true);
+                test.send(order)?;
+            }
+            Message::Text(_) => ears.set_deaf(false),
         }
     }
     ears.set_deaf(false);

@@ -17,7 +17,7 @@ async fn l3_senders_are_held_back() {
     for_all(async |builder| {
         let builder = builder.high_water(100_000).max_buffered(MUCH);
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.order("deaf").await;
+        peer.deafen().await;
         let mut sent = 0;
         let waited = loop {
             let queued = in_time(Duration::from_millis(500), socket.queue(bytes(100_000))).await;
@@ -54,7 +54,7 @@ async fn l3_beyond_the_limit_nothing_is_accepted() {
     for_all(async |builder| {
         let builder = builder.high_water(MUCH).max_buffered(1 << 20);
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.order("deaf").await;
+        peer.deafen().await;
         let err = loop {
             if let Err(err) = within(socket.queue(bytes(1 << 20))).await {
                 break err;

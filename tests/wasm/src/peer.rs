@@ -110,12 +110,18 @@ impl Peer {
         assert_eq!(self.rest().await, b"");
     }
 
-    /// Tells the relay what to do with TCP: `fin`, `reset`, `deaf`, `hear`.
+    /// Lets the relay read nothing more, and returns once that is so.
+    pub(crate) async fn deafen(&mut self) {
+        self.order("deaf").await;
+        while self.fill().await {}
+    }
+
+    /// Tells the relay what to do with TCP: `fin`, `reset`, `hear`.
     pub(crate) async fn order(&mut self, order: &str) {
         within(self.relay.send(order)).await.unwrap();
     }
 
-    /// Reads more; returns false at the end of TCP.
+    /// Reads more; returns false at the end of TCP, or of what it lets through.
     async fn fill(&mut self) -> bool {
         match within(self.relay.receive()).await.unwrap().unwrap() {
             Message::Binary(bytes) => {
