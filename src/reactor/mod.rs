@@ -208,15 +208,27 @@ impl<F: Factory> Reactor<F> {
         Ok(())
     }
 
-    /// Reads from everyone who has something to say, within the budget of each, and lets new ones in.
+    /// Reads from everyone who has something to say, within the share of each, and lets new ones in.
     fn dispatch(&mut self) {
         let ready = std::mem::take(&mut self.cx.ready);
+        self.hear_all();
+        if !ready.is_empty() {
+            // Who has said little has its answer before those go on who say much.
+            self.commands();
+            self.flush();
+        }
         for slot in ready {
             self.make_room();
             if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
                 connection.go_on_reading(&mut self.buffer, &mut self.cx);
             }
         }
+        self.go_on_dialing();
+        self.accept_all();
+    }
+
+    /// Hears what the system tells of the sockets.
+    fn hear_all(&mut self) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.make_room();
@@ -235,8 +247,6 @@ impl<F: Factory> Reactor<F> {
             }
         }
         self.events = events;
-        self.go_on_dialing();
-        self.accept_all();
     }
 
     /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a

@@ -36,9 +36,17 @@ const HOLD: Duration = Duration::from_millis(50);
 const MAX_LAST_READS: usize = 16;
 
 impl<H: Handler> Connection<H> {
-    /// The socket may have something to read.
+    /// The socket may have something to read. Who goes on reading anyhow does so when that is due: one share in a turn.
     pub(in crate::reactor) fn on_readable(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
-        self.flags.is_ready = false;
+        if self.flags.is_ready {
+            self.flags.has_ended |= has_ended;
+        } else {
+            self.take_share(has_ended, buffer, cx);
+        }
+    }
+
+    /// Reads, or goes on with what was read before, unless there is a reason to wait.
+    fn take_share(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
         if self.flags.is_dead || !self.protocol.wants_input() {
             return;
         }
@@ -63,10 +71,10 @@ impl<H: Handler> Connection<H> {
         self.settle(cx);
     }
 
-    /// Reads what a turn allows, which answers that leave together make cheaper, and the rest of a large message, so that it
-    /// is answered and its memory free again before the next connection needs as much. A read that does not fill its room
-    /// has emptied the socket, so that no further one is needed to find that out; who has had its share goes on in the
-    /// next turn.
+    /// Reads from the socket: what a turn allows, which answers that leave together make cheaper, and the rest of a large
+    /// message, so that it is answered and its memory free again before the next connection needs as much. A read that does
+    /// not fill its room has emptied the socket, so that no further one is needed to find that out; who has had its share
+    /// goes on in the next turn.
     fn read(&mut self, has_ended: bool, buffer: &mut [u8], cx: &mut Context) {
         let begun = cx.begin_share();
         let mut spent = 0;
@@ -161,10 +169,11 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Goes on where [`on_readable`](Self::on_readable) has stopped because of its budget.
+    /// Goes on where an earlier turn has stopped, because its share was used up.
     pub(in crate::reactor) fn go_on_reading(&mut self, buffer: &mut [u8], cx: &mut Context) {
+        self.flags.is_ready = false;
         let has_ended = std::mem::take(&mut self.flags.has_ended);
-        self.on_readable(has_ended, buffer, cx);
+        self.take_share(has_ended, buffer, cx);
     }
 
     pub(super) fn resume(&mut self, cx: &mut Context) {
