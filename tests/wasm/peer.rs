@@ -140,6 +140,8 @@ impl Echo {
 fn relay_for(stream: TcpStream) -> Result<()> {
     let mut test = blocking::WebSocket::accept(stream)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
+    // Else the system may take tens of megabytes for one that is deaf, and a test waits in vain for output to stand still.
+    socket2::SockRef::from(&listener).set_recv_buffer_size(64 * 1024)?;
     test.send(listener.local_addr()?.port().to_string())?;
     let stream = listener.accept()?.0;
     stream.set_nodelay(true)?;
