@@ -53,7 +53,7 @@ const READ_BUFFER: usize = 256 * 1024;
 /// The most events that are taken from the system at once.
 const EVENTS: usize = 1024;
 
-/// The most commands of other threads that are obeyed in one turn.
+/// The most commands of other threads that are obeyed before it is the turn of sockets again.
 const COMMAND_BUDGET: usize = 256;
 
 /// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
