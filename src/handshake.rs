@@ -1,4 +1,4 @@
-//! What is known of a connection when it opens.
+//! The opening handshake of a connection, as `Handler::on_open` receives it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,21 +10,24 @@ use crate::protocol::handshake::{Request, Response};
 use crate::settings::TrustedProxies;
 
 /// The opening handshake of a connection: the request, the response, and the addresses of both ends.
+///
+/// [`Handler::on_open`](crate::Handler::on_open) receives one. A program can create one with [`new`](Self::new), for
+/// example to test its handler without a connection.
 #[derive(Debug)]
 pub struct Handshake {
     /// The request of the client.
     pub request: Request,
     /// The response of the server.
     pub response: Response,
-    /// The address of the other end; none on a Unix domain socket.
+    /// The address of the peer. `None` on a Unix domain socket.
     pub peer_addr: Option<SocketAddr>,
-    /// The address of this end; none on a Unix domain socket.
+    /// The local address. `None` on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) encryption: Encryption,
 }
 
-/// What TLS has agreed on; nothing for a connection that is not encrypted.
+/// What TLS has negotiated. Every field is `None` if the connection is not encrypted.
 #[derive(Debug, Default)]
 pub(crate) struct Encryption {
     pub(crate) version: Option<&'static str>,
@@ -35,17 +38,64 @@ pub(crate) struct Encryption {
 }
 
 impl Handshake {
-    /// Returns the address of the client, as far as it can be known.
+    /// Creates a handshake from a request and a response, without addresses and without TLS.
     ///
-    /// That is the address of the peer, unless the peer is one of [`Settings::trusted_proxies`]: then it is the last
-    /// address that the proxies report in `X-Forwarded-For`, or in `Forwarded` (RFC 7239), and that is not a trusted
-    /// proxy itself. What stands before that address could have been written by the client.
+    /// Set [`peer_addr`](Self::peer_addr) and [`local_addr`](Self::local_addr) if the code under test reads them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Request, Response, Result};
+    ///
+    /// #[derive(Default)]
+    /// struct Room {
+    ///     name: String,
+    /// }
+    ///
+    /// impl Handler for Room {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         self.name = shake.request.resource().trim_start_matches('/').to_owned();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let request = Request::from_url(&url::Url::parse("ws://localhost/salmon")?)?;
+    /// let response = Response::from_request(&request)?;
+    /// let mut room = Room::default();
+    /// room.on_open(Handshake::new(request, response))?;
+    /// assert_eq!(room.name, "salmon");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(request: Request, response: Response) -> Self {
+        Self {
+            request,
+            response,
+            peer_addr: None,
+            local_addr: None,
+            trusted_proxies: TrustedProxies::None,
+            encryption: Encryption::default(),
+        }
+    }
+
+    /// Sets the proxies whose headers [`remote_addr`](Self::remote_addr) believes. The event loop sets those of
+    /// [`Settings::trusted_proxies`](crate::Settings::trusted_proxies).
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, trusted_proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = trusted_proxies;
+        self
+    }
+
+    /// Returns the IP address of the client.
+    ///
+    /// This is the address of the peer, unless the peer is one of [`Settings::trusted_proxies`]. In that case it is
+    /// the last address in `X-Forwarded-For`, or in `Forwarded` (RFC 7239), that is not a trusted proxy. The client
+    /// could have forged the addresses before it.
     ///
     /// [`Settings::trusted_proxies`]: crate::Settings::trusted_proxies
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if a trusted proxy sends a header that is not UTF-8.
+    /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if a trusted proxy sends one of these headers and its value is not UTF-8.
     pub fn remote_addr(&self) -> Result<Option<String>> {
         let Some(peer) = self.peer_addr.map(|address| address.ip()) else { return Ok(None) };
         if !self.trusted_proxies.trusts(peer) {
@@ -61,12 +111,12 @@ impl Handshake {
         Ok(Some(client))
     }
 
-    /// Returns the version of TLS, such as `TLSv1.3`; `None` if the connection is not encrypted.
+    /// Returns the TLS version, such as `TLSv1.3`, or `None` if the connection is not encrypted.
     pub fn tls_version(&self) -> Option<&'static str> {
         self.encryption.version
     }
 
-    /// The addresses that proxies have noted, the nearest last.
+    /// The addresses that the proxies added to the request, the nearest proxy last.
     fn hops(&self) -> Result<Vec<&str>> {
         let forwarded_for = self.values("X-Forwarded-For")?;
         if !forwarded_for.is_empty() {
@@ -76,7 +126,7 @@ impl Handshake {
         Ok(forwarded.iter().filter_map(|element| node(for_parameter(element)?)).collect())
     }
 
-    /// The elements of a list header, over all its fields.
+    /// The elements of a comma-separated header, from all fields of that name.
     fn values(&self, name: &str) -> Result<Vec<&str>> {
         let mut values = Vec::new();
         for (_, value) in
@@ -92,19 +142,19 @@ impl Handshake {
 
 #[cfg(feature = "ssl")]
 impl Handshake {
-    /// Returns the certificate of the other end: of a server always, of a client if it was asked for one, and has
-    /// sent one. It has been verified as far as the loop, or the hook of the handler, demands it.
+    /// Returns the certificate of the peer. A server always has one. A client has one if the server requested it and
+    /// the client sent it. How it was verified depends on the loop's TLS configuration, or on the handler's hook.
     pub fn peer_certificate(&self) -> Option<&X509Ref> {
         self.encryption.peer_certificate.as_deref()
     }
 
-    /// Returns the name that the client has asked for (SNI, RFC 6066 §3); no client sends an IP address.
+    /// Returns the server name that the client requested (SNI, RFC 6066 §3). It is never an IP address.
     pub fn server_name(&self) -> Option<&str> {
         self.encryption.server_name.as_deref()
     }
 }
 
-/// The `for` of an element of `Forwarded`, such as `for=192.0.2.60;proto=http`.
+/// The `for` parameter of an element of `Forwarded`, such as `for=192.0.2.60;proto=http`.
 fn for_parameter(element: &str) -> Option<&str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -131,9 +181,9 @@ mod tests {
         let head = format!("GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\n{headers}\r\n");
         let request = Request::parse(head.as_bytes()).unwrap().unwrap();
         let response = Response::from_request(&request).unwrap();
-        let peer_addr = Some("127.0.0.1:4000".parse().unwrap());
-        let encryption = Encryption::default();
-        Handshake { request, response, peer_addr, local_addr: None, trusted_proxies, encryption }
+        let mut handshake = Handshake::new(request, response).with_trusted_proxies(trusted_proxies);
+        handshake.peer_addr = Some("127.0.0.1:4000".parse().unwrap());
+        handshake
     }
 
     fn remote(headers: &str, trusted: TrustedProxies) -> String {

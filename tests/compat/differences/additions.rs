@@ -153,3 +153,32 @@ fn a_forwarded_address_is_believed_only_from_proxies_that_are_named() {
         }
     });
 }
+
+/// A handler that remembers what `on_open` receives.
+#[derive(Default)]
+struct Visitor {
+    path: String,
+    client: Option<String>,
+}
+
+impl Handler for Visitor {
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        self.path = shake.request.resource().to_owned();
+        self.client = shake.remote_addr()?;
+        Ok(())
+    }
+}
+
+/// In `ws`, a test creates the `Handshake` as a literal. Here it has private fields, and `Handshake::new`.
+#[test]
+fn a_handler_is_tested_without_a_connection() {
+    let mut request = Request::from_url(&"ws://localhost/salmon".parse().unwrap()).unwrap();
+    request.headers_mut().push(("X-Forwarded-For".into(), b"203.0.113.7".to_vec()));
+    let response = Response::from_request(&request).unwrap();
+    let mut shake = Handshake::new(request, response).with_trusted_proxies(TrustedProxies::Loopback);
+    assert_eq!((shake.peer_addr, shake.local_addr, shake.tls_version()), (None, None, None));
+    shake.peer_addr = Some("127.0.0.1:4000".parse().unwrap());
+    let mut visitor = Visitor::default();
+    visitor.on_open(shake).unwrap();
+    assert_eq!((visitor.path.as_str(), visitor.client.as_deref()), ("/salmon", Some("203.0.113.7")));
+}
