@@ -1,7 +1,7 @@
 //! The echo server that the Autobahn test suite examines, on async sockets.
 //!
 //! ```text
-//! cargo run --release --features tokio --example autobahn-futures-server [ADDRESS] [--tls]
+//! cargo run --release -p sockeye-async-examples --example autobahn-futures-server [ADDRESS] [--tls]
 //! wstest -m fuzzingclient -s autobahn/fuzzingclient.json
 //! ```
 //!
@@ -10,9 +10,9 @@
 //! `--tls`, in a build with `--features ssl`, encrypts, with a certificate that it makes itself.
 
 #[cfg(feature = "ssl")]
-#[path = "tls/certificate.rs"]
+#[path = "../tls/certificate.rs"]
 mod certificate;
-#[path = "autobahn/compression.rs"]
+#[path = "../autobahn/compression.rs"]
 mod compression;
 
 use std::env;

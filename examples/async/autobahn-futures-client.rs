@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
-//! cargo run --release --features tokio --example autobahn-futures-client [URL] [--insecure]
+//! cargo run --release -p sockeye-async-examples --example autobahn-futures-client [URL] [--insecure]
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
@@ -11,9 +11,9 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
-#[path = "autobahn/compression.rs"]
+#[path = "../autobahn/compression.rs"]
 mod compression;
-#[path = "autobahn/insecure.rs"]
+#[path = "../autobahn/insecure.rs"]
 mod tls;
 
 use std::env;

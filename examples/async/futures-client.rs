@@ -1,8 +1,8 @@
 //! An async client on tokio: sends in one task, and receives in another.
 //!
 //! ```text
-//! cargo run --features tokio --example futures-server
-//! cargo run --features tokio --example futures-client [URL]
+//! cargo run -p sockeye-async-examples --example futures-server
+//! cargo run -p sockeye-async-examples --example futures-client [URL]
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]

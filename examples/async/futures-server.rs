@@ -1,7 +1,7 @@
 //! An async echo server on tokio.
 //!
 //! ```text
-//! cargo run --features tokio --example futures-server [ADDRESS]
+//! cargo run -p sockeye-async-examples --example futures-server [ADDRESS]
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
