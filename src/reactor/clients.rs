@@ -30,7 +30,8 @@ impl<F: Factory> Reactor<F> {
         if !self.has_room() {
             return self.no_room(&url, from);
         }
-        let name = self.take_name(self.entries.vacant_key());
+        let slot = self.entries.vacant_entry().key();
+        let name = self.take_name(slot);
         let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
         let handler = self.factory.client_connected(sender);
         let redirect = Redirect { url, left: self.cx.settings.max_redirects, is_due: false };

@@ -325,7 +325,8 @@ impl<F: Factory> Reactor<F> {
             if self.move_on(slot) {
                 continue;
             }
-            match self.entries.try_remove(index(slot)) {
+            let slot = index(slot);
+            match self.entries.contains(slot).then(|| self.entries.remove(slot)) {
                 Some(Entry::Connected(connection)) => {
                     self.turned_away -= usize::from(connection.is_turned_away());
                     let handler = connection.bury(&mut self.cx);

@@ -95,7 +95,7 @@ impl<F: Factory> Reactor<F> {
             Ok(protocol) => protocol,
             Err(err) => return error!("an upgraded connection could not be taken over: {err}"),
         };
-        let slot = self.entries.vacant_key();
+        let slot = self.entries.vacant_entry().key();
         let socket = Socket::from_std(stream).and_then(|mut socket| {
             if self.cx.settings.tcp_nodelay {
                 socket.set_nodelay()?;
@@ -128,7 +128,7 @@ impl<F: Factory> Reactor<F> {
         }
         let is_encrypted =
             matches!(socket, Socket::Tcp(_)) && self.cx.keys.encrypt_servers(&self.cx.settings);
-        let slot = self.entries.vacant_key();
+        let slot = self.entries.vacant_entry().key();
         if !is_encrypted && let Err(err) = socket.register(&self.cx.registry, Token(slot), socket.interest())
         {
             return self.not_welcome(&err);
