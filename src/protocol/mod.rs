@@ -154,7 +154,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 
-mod assembler;
+pub(crate) mod buffer_pool;
 mod config;
 mod connection;
 #[cfg(feature = "permessage-deflate")]
@@ -164,20 +164,14 @@ mod deflate;
 mod deflate;
 mod error;
 mod extension;
-mod frame;
+mod framing;
 pub mod handshake;
-mod header;
-mod incoming;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod input;
-pub mod mask;
-mod output;
 mod role;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod session;
-pub(crate) mod spare;
 mod upgrade;
-mod utf8;
 
 pub(crate) use config::Wishes;
 pub use config::{Answers, Config};
@@ -187,10 +181,11 @@ pub use connection::{Connection, Event, State};
 pub use deflate::Deflate;
 pub use error::ProtocolError;
 pub use extension::FrameExtension;
-pub use frame::Frame;
-pub use header::{Header, OpCode, Reserved};
-pub use output::Output;
+pub use framing::encoder::Output;
 #[cfg(feature = "reactor")]
-pub(crate) use output::write_frame;
+pub(crate) use framing::encoder::write_frame;
+pub use framing::frame::Frame;
+pub use framing::header::{Header, OpCode, Reserved};
+pub use framing::mask;
 pub use role::Role;
 pub use upgrade::Upgrade;

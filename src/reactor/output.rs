@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol::{self, spare};
+use crate::protocol;
+use crate::protocol::buffer_pool;
 
 /// Payloads from this length on, in bytes, are sent from where they lie; copying less than this is cheaper than keeping
 /// it.
@@ -154,7 +155,7 @@ impl Output {
             if let Some(Piece::Payload(payload, _)) = self.pieces.pop_front()
                 && let Some(buffer) = Arc::into_inner(payload)
             {
-                spare::give(buffer);
+                buffer_pool::give(buffer);
             }
         }
         written

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Phase, State};
 use crate::close::CloseCode;
-use crate::protocol::frame::Frame;
+use crate::protocol::framing::frame::Frame;
 use crate::protocol::{Answers, ProtocolError, Role};
 
 /// How long a peer may go on talking once we have said all and shut down our side.

@@ -17,12 +17,12 @@ use std::time::Instant;
 
 use self::closing::Drain;
 use self::opening::Opening;
-use super::assembler::Assembler;
 use super::deflate::Codec;
-use super::frame::Frame;
+use super::framing::assembler::Assembler;
+use super::framing::decoder::Incoming;
+use super::framing::frame::Frame;
+use super::framing::header::Reserved;
 use super::handshake::{Request, Response};
-use super::header::Reserved;
-use super::incoming::Incoming;
 use super::{Answers, Config, Role};
 use crate::close::CloseCode;
 use crate::message::Message;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::{Connection, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
+use crate::protocol::framing::header::Reserved;
 use crate::protocol::handshake::head::HeadBuffer;
 use crate::protocol::handshake::{Extension, Request, Response, client, server};
-use crate::protocol::header::Reserved;
 use crate::protocol::{Config, ProtocolError, Role};
 
 /// The status that opens a connection (§4.2.2).

@@ -5,10 +5,11 @@ use std::time::Instant;
 use super::{Connection, Event, Phase};
 use crate::close;
 use crate::message::Message;
-use crate::protocol::assembler::{self, Assembler, whole_message};
-use crate::protocol::frame::{Frame, len64};
-use crate::protocol::header::{OpCode, Reserved, Rules};
-use crate::protocol::incoming::Keep;
+use crate::protocol::framing::assembler;
+use crate::protocol::framing::assembler::{Assembler, whole_message};
+use crate::protocol::framing::decoder::Keep;
+use crate::protocol::framing::frame::{Frame, len64};
+use crate::protocol::framing::header::{OpCode, Reserved, Rules};
 use crate::protocol::{Answers, ProtocolError};
 
 impl Connection {

@@ -6,9 +6,9 @@ use super::{Connection, Phase, Pongs};
 use crate::close::{CloseCode, MAX_REASON};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
-use crate::protocol::frame::Frame;
-use crate::protocol::header::OpCode;
-use crate::protocol::output::{Output, write_frame, write_message};
+use crate::protocol::framing::encoder::{Output, write_frame, write_message};
+use crate::protocol::framing::frame::Frame;
+use crate::protocol::framing::header::OpCode;
 
 impl Connection {
     /// Sends a message.

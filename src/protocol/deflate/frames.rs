@@ -1,7 +1,7 @@
 //! What compression has to do with frames (RFC 7692 §6.1).
 
 use crate::protocol::OpCode;
-use crate::protocol::frame::{Frame, Payload};
+use crate::protocol::framing::frame::{Frame, Payload};
 
 impl Frame {
     /// Whether the frame is a whole message that may be compressed. Fragments are sent as they are: what they belong to

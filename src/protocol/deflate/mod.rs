@@ -25,7 +25,7 @@ pub use self::settings::Deflate;
 use self::compressor::{Compressor, Key};
 use self::inflater::Inflater;
 use self::negotiation::Params;
-use super::frame::{Frame, Payload};
+use super::framing::frame::{Frame, Payload};
 use super::handshake::{Extension, Request, Response};
 use super::{Config, ProtocolError, Role};
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode};
-use super::{Role, mask, spare};
+use super::mask;
 use crate::message::Message;
+use crate::protocol::{Role, buffer_pool};
 
 /// Takes the bytes that are to be sent, in order.
 ///
@@ -61,7 +62,7 @@ pub(crate) fn write_message<O: Output>(message: Message, role: Role, fragment_si
     let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
     let header = Header { fin: true, rsv: 0, opcode, key: None, len: len64(len) };
     write_whole(header, message.as_bytes(), role, out);
-    spare::give(message.into_data());
+    buffer_pool::give(message.into_data());
 }
 
 /// Writes a frame that is copied, and not cut, as nearly all are.
@@ -81,7 +82,7 @@ fn write_whole<O: Output>(header: Header, payload: &[u8], role: Role, out: &mut 
 #[inline]
 fn recycle(frame: Frame) {
     if let Some(buffer) = frame.into_buffer() {
-        spare::give(buffer);
+        buffer_pool::give(buffer);
     }
 }
 

@@ -1,6 +1,6 @@
 //! UTF-8 checked as it arrives (§8.1), wherever the pieces are cut.
 
-use super::ProtocolError;
+use crate::protocol::ProtocolError;
 
 /// Checks text that comes in pieces; holds the beginning of a character whose end has not come yet.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,10 +4,10 @@ use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode, Plain, Reserved, Rules};
 use super::mask::{self, Key};
-use super::spare;
 use super::utf8::Utf8;
-use super::{ProtocolError, Role};
 use crate::message::Message;
+use crate::protocol::buffer_pool;
+use crate::protocol::{ProtocolError, Role};
 
 /// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
 #[derive(Debug, Default)]
@@ -183,7 +183,7 @@ fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
         mask::apply(key, 0, bytes);
     }
     let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-    Ok(spare::copy_text(text))
+    Ok(buffer_pool::copy_text(text))
 }
 
 /// Copies and unmasks a payload: at once where a buffer has bytes already, and where not, block by block, so that each is
@@ -192,8 +192,8 @@ fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
 fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     /// A multiple of the length of a key.
     const BLOCK: usize = 4 * 1024;
-    let Some(key) = key else { return spare::copy(bytes) };
-    let mut copy = spare::take_used(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
+    let Some(key) = key else { return buffer_pool::copy(bytes) };
+    let mut copy = buffer_pool::take_used(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
     if copy.len() >= bytes.len() {
         copy.truncate(bytes.len());
         mask::copy(key, bytes, &mut copy);
@@ -264,12 +264,12 @@ impl Partial {
         if let Content::Fragment(bytes, _) | Content::Bytes(bytes) = &mut self.content
             && bytes.capacity() == 0
         {
-            *bytes = spare::take(total).unwrap_or_default();
+            *bytes = buffer_pool::take(total).unwrap_or_default();
         }
         if let Content::Text(text, _) = &mut self.content
             && text.capacity() == 0
         {
-            *text = spare::take_text(total).unwrap_or_default();
+            *text = buffer_pool::take_text(total).unwrap_or_default();
         }
         let more = |len: usize, capacity: usize| {
             let needed = len.saturating_add(piece);
@@ -334,7 +334,7 @@ mod tests {
             for used in [0, len - 1, len, len + 3] {
                 let mut buffer = Vec::with_capacity(len + 4);
                 buffer.resize(used, 9);
-                spare::give(buffer);
+                buffer_pool::give(buffer);
                 let copy = unmasked_copy(&masked, Some(key));
                 assert_eq!(copy.capacity(), len + 4, "the buffer is used again");
                 assert_eq!(copy, vec![7; len], "{len} bytes, of which {used} were there");

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::ProtocolError;
-use super::deflate::Cache;
 use super::header::{Header, MAX_CONTROL, OpCode, RSV1};
 use super::mask::{self, Key};
 use crate::close::{self, CloseCode};
 use crate::message::Message;
+use crate::protocol::ProtocolError;
+use crate::protocol::deflate::Cache;
 
 /// A frame: its bits, its opcode, its payload, the payload never masked.
 ///

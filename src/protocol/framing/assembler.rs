@@ -1,11 +1,11 @@
 //! Frames to messages (§5.4), within the limits.
 
-use super::deflate::Codec;
 use super::frame::{Frame, Payload, len64};
 use super::header::{OpCode, Room};
 use super::utf8::Utf8;
-use super::{Config, ProtocolError};
 use crate::message::Message;
+use crate::protocol::deflate::Codec;
+use crate::protocol::{Config, ProtocolError};
 
 /// The most empty fragments of one message; each costs its sender as much as a byte, and us some time.
 const MAX_EMPTY_FRAGMENTS: usize = 1024;

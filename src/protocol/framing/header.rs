@@ -1,7 +1,7 @@
 //! The header of a frame (§5.2): read, check, write. Pure functions.
 
 use super::mask::Key;
-use super::{ProtocolError, Role};
+use crate::protocol::{ProtocolError, Role};
 use std::fmt;
 
 /// The kind of a frame (§5.2, §11.8).
@@ -128,7 +128,7 @@ pub(crate) struct Room {
     pub(crate) empty_fragments: usize,
 }
 
-/// The header of a frame (§5.2), for programs that read and write frames without a [`Connection`](super::Connection).
+/// The header of a frame (§5.2), for programs that read and write frames without a [`Connection`](crate::protocol::Connection).
 ///
 /// # Examples
 ///
