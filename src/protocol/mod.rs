@@ -160,7 +160,7 @@ mod connection;
 #[cfg(feature = "permessage-deflate")]
 mod deflate;
 #[cfg(not(feature = "permessage-deflate"))]
-#[path = "deflate_off.rs"]
+#[path = "deflate/disabled.rs"]
 mod deflate;
 mod error;
 mod extension;
@@ -171,7 +171,6 @@ pub(crate) mod input;
 mod role;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod session;
-mod upgrade;
 
 pub(crate) use config::Wishes;
 pub use config::{Answers, Config};
@@ -187,5 +186,5 @@ pub(crate) use framing::encoder::write_frame;
 pub use framing::frame::Frame;
 pub use framing::header::{Header, OpCode, Reserved};
 pub use framing::mask;
+pub use handshake::Upgrade;
 pub use role::Role;
-pub use upgrade::Upgrade;

@@ -186,7 +186,10 @@ fn sources() -> Result<Vec<Source>, Box<dyn Error>> {
 #[test]
 fn the_sources_keep_to_their_layers() -> Result<(), Box<dyn Error>> {
     let sources = sources()?;
-    assert!(sources.iter().any(|source| source.path == "src/protocol/framing/frame.rs"), "the sources are read");
+    assert!(
+        sources.iter().any(|source| source.path == "src/protocol/framing/frame.rs"),
+        "the sources are read"
+    );
     let violations = violations(&sources);
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     Ok(())

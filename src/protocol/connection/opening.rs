@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Connection, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
 use crate::protocol::framing::header::Reserved;
-use crate::protocol::handshake::head::HeadBuffer;
+use crate::protocol::handshake::http::head_buffer::HeadBuffer;
 use crate::protocol::handshake::{Extension, Request, Response, client, server};
 use crate::protocol::{Config, ProtocolError, Role};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use zlib_rs::{DeflateConfig, DeflateFlush};
 
 use super::settings::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use super::shared;
+use super::thread_local;
 
 /// What an empty block without compression ends with, when it is made to end at a byte (§7.2.1).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -61,7 +61,7 @@ impl Compressor {
     /// Compresses a message; `None` if that takes `most` bytes or more, and then the compressor is to be reset.
     pub(super) fn compress(&mut self, mut message: &[u8], most: usize) -> Option<Vec<u8>> {
         let mut compressed = Vec::new();
-        shared::with_buffer(|buffer| {
+        thread_local::with_buffer(|buffer| {
             loop {
                 let (read, written) = self.step(message, buffer)?;
                 compressed.extend_from_slice(buffer.get(..written)?);

@@ -6,7 +6,7 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::compressor::TAIL;
 use super::settings::MAX_WINDOW_BITS;
-use super::{ProtocolError, shared};
+use super::{ProtocolError, thread_local};
 
 /// Takes what a message is, piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
@@ -83,7 +83,7 @@ impl Inflater {
     }
 
     fn run(&mut self, mut input: &[u8], sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
-        shared::with_buffer(|buffer| {
+        thread_local::with_buffer(|buffer| {
             loop {
                 let (read, written, status) = self.step(input, buffer)?;
                 input = input.get(read..).unwrap_or_default();

@@ -14,9 +14,9 @@ mod frames;
 mod inflater;
 mod negotiation;
 mod settings;
-mod shared;
 #[cfg(test)]
 mod tests;
+mod thread_local;
 
 pub(crate) use self::cache::Cache;
 pub(crate) use self::inflater::Sink;
@@ -119,7 +119,7 @@ impl Codec {
 
     /// A compressed message begins.
     pub(crate) fn begin(&mut self) {
-        self.inflater.get_or_insert_with(shared::take_inflater).begin();
+        self.inflater.get_or_insert_with(thread_local::take_inflater).begin();
     }
 
     /// Inflates a fragment of the message, which may still take `room` bytes, into `sink`.
@@ -129,15 +129,15 @@ impl Codec {
         room: usize,
         sink: &mut Sink<'_>,
     ) -> Result<(), ProtocolError> {
-        self.inflater.get_or_insert_with(shared::take_inflater).inflate(payload, room, sink)
+        self.inflater.get_or_insert_with(thread_local::take_inflater).inflate(payload, room, sink)
     }
 
     /// The last fragment of the message is there.
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
-        self.inflater.get_or_insert_with(shared::take_inflater).finish(sink)?;
+        self.inflater.get_or_insert_with(thread_local::take_inflater).finish(sink)?;
         // RFC 7692 §7.1.1: without a context to take over, the window starts empty with every message.
         if let Some(inflater) = self.inflater.take_if(|_| !self.keeps_theirs) {
-            shared::give_inflater(inflater);
+            thread_local::give_inflater(inflater);
         }
         Ok(())
     }
@@ -184,9 +184,9 @@ impl Codec {
 /// Compresses a message for itself, once for all who share it; `None` if that does not make it smaller.
 fn compress_alone(key: Key, payload: &Payload) -> Option<Payload> {
     let compress = |bytes: &[u8]| {
-        let mut compressor = shared::take_compressor(key);
+        let mut compressor = thread_local::take_compressor(key);
         let compressed = compressor.compress(bytes, bytes.len());
-        shared::give_compressor(compressor);
+        thread_local::give_compressor(compressor);
         compressed
     };
     match payload {

@@ -91,22 +91,22 @@ fn windows_are_allocated_when_they_are_used() {
 fn d7_a_shared_codec_that_was_left_in_the_middle_begins_anew() {
     let key = Key { window_bits: 15, level: 6 };
     let message = "a message that refers to itself, to itself, to itself".repeat(3);
-    let fresh = shared::take_compressor(key).compress(message.as_bytes(), usize::MAX).unwrap();
+    let fresh = thread_local::take_compressor(key).compress(message.as_bytes(), usize::MAX).unwrap();
 
-    let mut left = shared::take_compressor(key);
+    let mut left = thread_local::take_compressor(key);
     assert_eq!(left.compress(&noise(100_000), 10), None, "it gives up when that is of no use");
-    shared::give_compressor(left);
-    let again = shared::take_compressor(key).compress(message.as_bytes(), usize::MAX).unwrap();
+    thread_local::give_compressor(left);
+    let again = thread_local::take_compressor(key).compress(message.as_bytes(), usize::MAX).unwrap();
     assert_eq!(again, fresh);
 
-    let mut inflater = shared::take_inflater();
+    let mut inflater = thread_local::take_inflater();
     inflater.inflate(&fresh[..10], 1000, &mut |_| Ok(())).unwrap();
-    shared::give_inflater(inflater);
-    let mut inflater = shared::take_inflater();
+    thread_local::give_inflater(inflater);
+    let mut inflater = thread_local::take_inflater();
     // A block of the type that does not exist.
     assert!(inflater.inflate(&[0x07; 10], 1000, &mut |_| Ok(())).is_err());
-    shared::give_inflater(inflater);
-    let (mut inflater, mut text) = (shared::take_inflater(), Vec::new());
+    thread_local::give_inflater(inflater);
+    let (mut inflater, mut text) = (thread_local::take_inflater(), Vec::new());
     let mut sink = |part: &[u8]| {
         text.extend_from_slice(part);
         Ok(())
@@ -119,11 +119,11 @@ fn d7_a_shared_codec_that_was_left_in_the_middle_begins_anew() {
 #[test]
 fn d9_a_thread_keeps_a_few_codecs_only() {
     for level in 1..=9 {
-        shared::give_compressor(shared::take_compressor(Key { window_bits: 9, level }));
+        thread_local::give_compressor(thread_local::take_compressor(Key { window_bits: 9, level }));
     }
-    let lent: Vec<_> = (0..9).map(|_| shared::take_inflater()).collect();
-    lent.into_iter().for_each(shared::give_inflater);
-    assert_eq!(shared::kept(), (4, 4));
+    let lent: Vec<_> = (0..9).map(|_| thread_local::take_inflater()).collect();
+    lent.into_iter().for_each(thread_local::give_inflater);
+    assert_eq!(thread_local::kept(), (4, 4));
 }
 
 #[test]

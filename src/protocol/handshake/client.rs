@@ -1,7 +1,8 @@
 //! The client's side of the opening handshake (§4.1): the request before it is sent, and every check of the answer.
 
-use super::http::Version;
-use super::{Request, Response, accept_value, extensions, fields, protocols, server};
+use super::http::fields;
+use super::http::syntax::Version;
+use super::{Request, Response, accept_value, extensions, server, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
 /// Completes the request: if the program offers no subprotocol, those of the configuration are offered, in their order.
@@ -27,7 +28,7 @@ pub(crate) fn parse_response(head: &[u8], config: &Config) -> Result<Response, P
 
 /// Returns whether a response only precedes the one that counts (RFC 9110 §15.2): any 1xx but 101.
 ///
-/// The caller goes on with [`HeadBuffer::restart`](super::head::HeadBuffer::restart), whose limit covers all heads.
+/// The caller goes on with [`HeadBuffer::restart`](super::http::head_buffer::HeadBuffer::restart), whose limit covers all heads.
 pub(crate) fn is_interim(response: &Response) -> bool {
     response.status() < 200 && response.status() != 101
 }
@@ -57,7 +58,7 @@ pub(crate) fn check_response(
     // Item 5, and §9.1 for the grammar.
     extensions::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedExtension)?;
     // Item 6.
-    protocols::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedProtocol)
+    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedProtocol)
 }
 
 /// Item 4: |Sec-WebSocket-Accept| proves that the server has read our key; §11.3.3: only once.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fields::{self, Headers};
+use super::http::fields::{self, Headers};
 use crate::protocol::ProtocolError;
 
 /// How many extensions of one list, and parameters of one extension, are read; real offers have a handful.

@@ -15,29 +15,25 @@
 //! that the caller lends. Time-outs, the order of the steps and what follows the head are the business of
 //! [`Connection`](super::Connection).
 
-mod answer;
-mod authority;
-mod body;
 pub(crate) mod client;
 mod extensions;
-mod fields;
-pub(crate) mod head;
-mod http;
+pub(crate) mod http;
 mod origin;
-mod protocols;
 mod rejected;
 mod request;
 mod response;
 pub(crate) mod server;
-mod target;
+mod subprotocols;
+mod upgrade;
 
-pub use body::Body;
+pub use self::http::body::Body;
+pub use self::http::request_target::unix_target;
 pub use extensions::Extension;
 pub use origin::Origins;
 pub use rejected::Rejected;
 pub use request::Request;
 pub use response::Response;
-pub use target::unix_target;
+pub use upgrade::Upgrade;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -242,7 +238,7 @@ mod tests {
         #[test]
         fn f12_any_split_gives_the_same_head(bytes in almost_a_head(), cuts in proptest::collection::vec(0..64_usize, 0..64)) {
             let config = Config { max_head_size: 400, max_headers: 6, max_target_size: 12, ..Config::default() };
-            for new in [head::HeadBuffer::request, head::HeadBuffer::response] {
+            for new in [http::head_buffer::HeadBuffer::request, http::head_buffer::HeadBuffer::response] {
                 let (whole, pieces) = (collect(new(), &bytes, &[], &config), collect(new(), &bytes, &cuts, &config));
                 prop_assert_eq!(&whole, &pieces);
                 let single = vec![1; bytes.len()];
@@ -268,7 +264,7 @@ mod tests {
 
     /// Pushes bytes in pieces of the given lengths, the rest at once: the head and what is left, or the error.
     fn collect(
-        mut head: head::HeadBuffer,
+        mut head: http::head_buffer::HeadBuffer,
         bytes: &[u8],
         cuts: &[usize],
         config: &Config,

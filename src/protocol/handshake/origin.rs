@@ -1,7 +1,8 @@
 //! Which sites may open a WebSocket from their pages (§4.2.2 item 4, §10.2).
 
-use super::authority::{self, Authority};
-use super::{Request, fields};
+use super::Request;
+use super::http::authority::{self, Authority};
+use super::http::fields;
 
 /// Says from which origins a server accepts WebSockets.
 ///

@@ -4,10 +4,10 @@ use std::fmt;
 
 use url::Url;
 
-use super::fields::{self, Headers};
-use super::head::HeadBuffer;
-use super::http::{self, Version};
-use super::target::Target;
+use super::http::fields::{self, Headers};
+use super::http::head_buffer::HeadBuffer;
+use super::http::request_target::Target;
+use super::http::syntax::{self, Version};
 use super::{accept_value, generate_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, ProtocolError, Wishes};
@@ -83,16 +83,16 @@ impl Request {
     pub fn parse(buf: &[u8]) -> Result<Option<Self>> {
         let config = Config::default();
         let mut head = HeadBuffer::request();
-        match head.feed(buf, &config).map_err(http::parse_error)? {
-            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(http::parse_error),
+        match head.feed(buf, &config).map_err(syntax::parse_error)? {
+            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(syntax::parse_error),
             (_, false) => Ok(None),
         }
     }
 
     /// Reads a complete head: its syntax only, not whether it asks for anything sensible.
     pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
-        let (line, headers) = http::parse_head(http::skip_empty_lines(head), config.max_headers)?;
-        let line = http::parse_request_line(line)?;
+        let (line, headers) = syntax::parse_head(syntax::skip_empty_lines(head), config.max_headers)?;
+        let line = syntax::parse_request_line(line)?;
         if line.target.len() > config.max_target_size {
             return Err(ProtocolError::TargetTooLong);
         }
@@ -112,9 +112,9 @@ impl Request {
     /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains what would not arrive
     /// as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
-        http::all_or_nothing(out, |out| {
-            http::encode_request_line(&self.method, &self.resource, out)?;
-            http::encode_fields(http::borrowed(&self.headers), out)
+        syntax::all_or_nothing(out, |out| {
+            syntax::encode_request_line(&self.method, &self.resource, out)?;
+            syntax::encode_fields(syntax::borrowed(&self.headers), out)
         })
     }
 
@@ -317,7 +317,7 @@ impl Request {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} HTTP/1.1\r\n", self.method.escape_debug(), self.resource.escape_debug())?;
-        http::write_fields(f, &self.headers)
+        syntax::write_fields(f, &self.headers)
     }
 }
 
@@ -326,7 +326,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("resource", &self.resource)
-            .field("headers", &http::Shown(&self.headers))
+            .field("headers", &syntax::Shown(&self.headers))
             .finish()
     }
 }

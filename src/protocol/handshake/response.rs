@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::fields::{self, Headers};
-use super::head::HeadBuffer;
-use super::http::{self, Version};
+use super::http::fields::{self, Headers};
+use super::http::head_buffer::HeadBuffer;
+use super::http::syntax::{self, Version};
 use super::{Request, extensions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, ProtocolError, Wishes};
@@ -72,7 +72,7 @@ impl Response {
         Ok(Self {
             version: Version::Http11,
             status: 101,
-            reason: http::default_reason(101).to_owned(),
+            reason: syntax::default_reason(101).to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
             body: Vec::new(),
             wishes: Wishes::default(),
@@ -90,16 +90,16 @@ impl Response {
     pub fn parse(buf: &[u8]) -> Result<Option<Self>> {
         let config = Config::default();
         let mut head = HeadBuffer::response();
-        match head.feed(buf, &config).map_err(http::parse_error)? {
-            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(http::parse_error),
+        match head.feed(buf, &config).map_err(syntax::parse_error)? {
+            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(syntax::parse_error),
             (_, false) => Ok(None),
         }
     }
 
     /// Reads a complete head.
     pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
-        let (line, headers) = http::parse_head(head, config.max_headers)?;
-        let line = http::parse_status_line(line)?;
+        let (line, headers) = syntax::parse_head(head, config.max_headers)?;
+        let line = syntax::parse_status_line(line)?;
         let reason = String::from_utf8_lossy(line.reason).into_owned();
         Ok(Self {
             version: line.version,
@@ -263,7 +263,7 @@ impl Response {
 impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HTTP/1.1 {} {}\r\n", self.status, self.reason.escape_debug())?;
-        http::write_fields(f, &self.headers)
+        syntax::write_fields(f, &self.headers)
     }
 }
 
@@ -272,7 +272,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("status", &self.status)
             .field("reason", &self.reason)
-            .field("headers", &http::Shown(&self.headers))
+            .field("headers", &syntax::Shown(&self.headers))
             .field("body", &format_args!("{} bytes", self.body.len()))
             .finish()
     }

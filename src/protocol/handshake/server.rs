@@ -1,10 +1,11 @@
 //! The server's side of the opening handshake (§4.2): every check of a request, and of what the program answers.
 
-use super::fields;
+use super::http::authority;
+use super::http::fields;
 #[cfg(feature = "upgrade")]
-use super::head::HeadBuffer;
-use super::http::{self, Version};
-use super::{Extension, Request, Response, accept_value, authority, extensions, is_valid_key, protocols};
+use super::http::head_buffer::HeadBuffer;
+use super::http::syntax::{self, Version};
+use super::{Extension, Request, Response, accept_value, extensions, is_valid_key, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
 /// Reads the head of a request, and refuses what no server should answer in any other way than with an error, whether
@@ -84,7 +85,7 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
         return Err(ProtocolError::OriginRefused);
     }
     // Items 9 and 10: what is offered must be readable; §9.1: a malformed list of extensions MUST fail the connection.
-    protocols::offered(request.headers())?;
+    subprotocols::offered(request.headers())?;
     Extension::parse_all(request.headers())?;
     Ok(())
 }
@@ -146,7 +147,7 @@ pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(
         return Err(ProtocolError::NotAnUpgrade);
     }
     check_accepting(request, response)?;
-    protocols::check_choice(request.headers(), response.headers(), ProtocolError::ProtocolNotOffered)?;
+    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::ProtocolNotOffered)?;
     extensions::check_choice(request.headers(), response.headers(), ProtocolError::ExtensionNotOffered)
 }
 
@@ -170,7 +171,7 @@ fn check_accepting(request: &Request, response: &Response) -> Result<(), Protoco
 /// Its text is fixed for each status: what exactly was wrong is for the log of the server (H13).
 pub(crate) fn refusal(error: ProtocolError) -> Response {
     let status = error.http_status();
-    let reason = http::default_reason(status);
+    let reason = syntax::default_reason(status);
     let mut response = Response::new(status, reason, format!("{status} {reason}\n").into_bytes());
     let mut add = |name: &str, value: &str| {
         response.headers_mut().push((name.to_owned(), value.as_bytes().to_vec()));

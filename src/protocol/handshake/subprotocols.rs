@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::fields::{self, Headers};
+use super::http::fields::{self, Headers};
 use crate::protocol::ProtocolError;
 
 /// Reads the subprotocols that a request offers, all fields joined; none if there is no such field.

@@ -3,7 +3,7 @@
 //! What can not become a head is refused at the byte that shows it, not when the head would be complete: a scanner, a
 //! TLS hello or an endless line costs neither memory nor a wait for the time-out (H2, H18).
 
-use super::{fields, http};
+use super::{fields, syntax};
 use crate::protocol::{Config, ProtocolError};
 
 /// Collects the bytes of a head.
@@ -65,7 +65,7 @@ impl HeadBuffer {
     }
 
     /// Takes bytes, and returns how many of them belong to the head and whether it is complete.
-    pub(super) fn feed(&mut self, input: &[u8], config: &Config) -> Result<(usize, bool), ProtocolError> {
+    pub(crate) fn feed(&mut self, input: &[u8], config: &Config) -> Result<(usize, bool), ProtocolError> {
         let room = config.max_head_size.saturating_sub(self.seen);
         let (mut rest, beyond) = input.split_at(room.min(input.len()));
         self.bytes.reserve(rest.len());
@@ -168,11 +168,11 @@ impl HeadBuffer {
 
     /// Refuses another protocol as soon as its first line is there: its client may be waiting for ours.
     fn check_first_line(&self) -> Result<(), ProtocolError> {
-        let head = http::skip_empty_lines(&self.bytes);
-        let (line, _) = http::split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
+        let head = syntax::skip_empty_lines(&self.bytes);
+        let (line, _) = syntax::split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
         match self.kind {
-            Kind::Request => http::parse_request_line(line).map(drop),
-            Kind::Response => http::parse_status_line(line).map(drop),
+            Kind::Request => syntax::parse_request_line(line).map(drop),
+            Kind::Response => syntax::parse_status_line(line).map(drop),
         }
     }
 }

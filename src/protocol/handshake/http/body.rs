@@ -1,6 +1,7 @@
 //! The body of a response that rejects an upgrade (RFC 9112 §6, §7.1): why, in the words of the server.
 
-use super::{Response, fields};
+use super::fields;
+use crate::protocol::handshake::Response;
 
 /// Collects the body of a response, as far as a limit.
 ///

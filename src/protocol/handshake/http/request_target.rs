@@ -10,15 +10,15 @@ use crate::error::{Error, ErrorKind, Result};
 const UNIX_SCHEME: &str = "ws+unix";
 
 /// What a URL says about a request.
-pub(super) struct Target {
-    pub(super) resource: String,
-    pub(super) host: String,
-    pub(super) authorization: Option<String>,
+pub(crate) struct Target {
+    pub(crate) resource: String,
+    pub(crate) host: String,
+    pub(crate) authorization: Option<String>,
 }
 
 impl Target {
     /// Reads a URL of the schemes `ws`, `wss`, `http`, `https` and `ws+unix`.
-    pub(super) fn of(url: &Url) -> Result<Self> {
+    pub(crate) fn of(url: &Url) -> Result<Self> {
         let (host, resource) = match url.scheme() {
             "ws" | "wss" | "http" | "https" => (host_of(url)?, resource_of(url.path(), url.query())),
             UNIX_SCHEME => {

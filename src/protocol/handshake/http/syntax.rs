@@ -10,7 +10,7 @@ use crate::protocol::ProtocolError;
 
 /// The versions of HTTP that a head is read in; every other one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// HTTP/1.0: a page may be asked for, an upgrade may not.
     Http10,
     /// HTTP/1.1, and whatever 1.x may follow, which must be readable as 1.1 (RFC 9110 §2.5).
@@ -18,21 +18,21 @@ pub(super) enum Version {
 }
 
 /// The first line of a request (RFC 9112 §3).
-pub(super) struct RequestLine<'h> {
-    pub(super) method: &'h str,
-    pub(super) target: &'h str,
-    pub(super) version: Version,
+pub(crate) struct RequestLine<'h> {
+    pub(crate) method: &'h str,
+    pub(crate) target: &'h str,
+    pub(crate) version: Version,
 }
 
 /// The first line of a response (RFC 9112 §4).
-pub(super) struct StatusLine<'h> {
-    pub(super) version: Version,
-    pub(super) status: u16,
-    pub(super) reason: &'h [u8],
+pub(crate) struct StatusLine<'h> {
+    pub(crate) version: Version,
+    pub(crate) status: u16,
+    pub(crate) reason: &'h [u8],
 }
 
 /// Splits a complete head, its empty line included, into the first line and the fields.
-pub(super) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
+pub(crate) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
     let (line_feeds, line_breaks) = count_line_ends(head);
     // httparse takes a lone LF for a line break; RFC 9112 §2.2 allows that, H8 does not.
     if line_feeds != line_breaks {
@@ -75,14 +75,14 @@ fn parse_fields(fields: &[u8], count: usize) -> Result<Headers, ProtocolError> {
 }
 
 /// Cuts behind the first line break, which is in neither of the parts.
-pub(super) fn split_first_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_first_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = head.windows(2).position(|pair| pair == b"\r\n")?;
     let (line, rest) = head.split_at_checked(end)?;
     Some((line, rest.strip_prefix(b"\r\n")?))
 }
 
 /// Leaves out the empty lines before a request, as RFC 9112 §2.2 asks of a server.
-pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+pub(crate) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     while let Some(rest) = head.strip_prefix(b"\r\n") {
         head = rest;
     }
@@ -90,7 +90,7 @@ pub(super) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
 }
 
 /// Reads the first line of a request: three words, one space between them.
-pub(super) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, ProtocolError> {
+pub(crate) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, ProtocolError> {
     let line = std::str::from_utf8(line).map_err(|_| ProtocolError::MalformedHead)?;
     let mut words = line.split(' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -105,7 +105,7 @@ pub(super) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, Protoco
 }
 
 /// Reads the first line of a response. The space before an empty reason may be missing, as servers leave it out.
-pub(super) fn parse_status_line(line: &[u8]) -> Result<StatusLine<'_>, ProtocolError> {
+pub(crate) fn parse_status_line(line: &[u8]) -> Result<StatusLine<'_>, ProtocolError> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let (version, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let reason = words.next().unwrap_or_default();
@@ -128,12 +128,12 @@ fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
 }
 
 /// Returns whether the text may stand as a request target: visible ASCII, the rest is to be percent-encoded.
-pub(super) fn is_target(target: &str) -> bool {
+pub(crate) fn is_target(target: &str) -> bool {
     !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Appends the first line of a request.
-pub(super) fn encode_request_line(
+pub(crate) fn encode_request_line(
     method: &str,
     target: &str,
     out: &mut Vec<u8>,
@@ -146,7 +146,7 @@ pub(super) fn encode_request_line(
 }
 
 /// Appends the first line of a response; a status without a reason gets the usual one.
-pub(super) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+pub(crate) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
     if !(100..=999).contains(&status) || !fields::is_text(reason.as_bytes()) {
         return Err(ProtocolError::UnsendableHead);
     }
@@ -156,7 +156,7 @@ pub(super) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -
 }
 
 /// Appends the fields and the empty line behind them.
-pub(super) fn encode_fields<'h>(
+pub(crate) fn encode_fields<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
     out: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
@@ -169,7 +169,7 @@ pub(super) fn encode_fields<'h>(
 }
 
 /// Takes back what was appended when an error shows that the rest can not follow.
-pub(super) fn all_or_nothing(
+pub(crate) fn all_or_nothing(
     out: &mut Vec<u8>,
     append: impl FnOnce(&mut Vec<u8>) -> Result<(), ProtocolError>,
 ) -> Result<(), ProtocolError> {
@@ -184,13 +184,13 @@ fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 /// Borrows the fields as [`encode_fields`] takes them.
-pub(super) fn borrowed(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
+pub(crate) fn borrowed(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
 }
 
 /// Writes bytes of a peer as text that is safe in a terminal and in a log: what is not text, and every control
 /// character, is escaped (H17).
-pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     use fmt::Write as _;
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -206,7 +206,7 @@ pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Re
 }
 
 /// Writes fields and the empty line for people.
-pub(super) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt::Result {
+pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt::Result {
     for (name, value) in headers {
         write_escaped(f, name.as_bytes())?;
         f.write_str(": ")?;
@@ -217,7 +217,7 @@ pub(super) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt
 }
 
 /// Shows fields in `Debug`, their values as text instead of lists of numbers.
-pub(super) struct Shown<'h>(pub(super) &'h Headers);
+pub(crate) struct Shown<'h>(pub(crate) &'h Headers);
 
 impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,7 +228,7 @@ impl fmt::Debug for Shown<'_> {
 }
 
 /// Turns an error of the core into that of the public `parse` functions, where broken syntax is `ErrorKind::Http`.
-pub(super) fn parse_error(err: ProtocolError) -> Error {
+pub(crate) fn parse_error(err: ProtocolError) -> Error {
     match err {
         ProtocolError::MalformedHead => Error::new(ErrorKind::Http(httparse::Error::Token), err.to_string()),
         ProtocolError::HttpVersion => Error::new(ErrorKind::Http(httparse::Error::Version), err.to_string()),
@@ -240,7 +240,7 @@ pub(super) fn parse_error(err: ProtocolError) -> Error {
 }
 
 /// Returns the phrase that goes with a status, or nothing for one that has none (RFC 9110 §15, RFC 6585).
-pub(super) fn default_reason(status: u16) -> &'static str {
+pub(crate) fn default_reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",

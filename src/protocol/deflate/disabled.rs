@@ -1,7 +1,7 @@
 //! The place of permessage-deflate in a build without the feature: types without values, and so nothing to do.
 
-use super::handshake::{Request, Response};
-use super::{Config, Frame, ProtocolError, Role};
+use crate::protocol::handshake::{Request, Response};
+use crate::protocol::{Config, Frame, ProtocolError, Role};
 
 /// The settings of permessage-deflate (RFC 7692). It is not in this build, so that there are none: what takes an
 /// `Option<Deflate>` takes `None`. The feature `permessage-deflate` brings it.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::config::Wishes;
-use super::deflate;
-use super::handshake::{Request, Response, server};
-use super::{Config, Connection, ProtocolError};
+use super::{Request, Response, server};
+use crate::protocol::config::Wishes;
+use crate::protocol::deflate;
+use crate::protocol::{Config, Connection, ProtocolError};
 
 /// A request for an upgrade that was read elsewhere, and the response to it.
 ///

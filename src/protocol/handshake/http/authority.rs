@@ -2,15 +2,15 @@
 
 /// A host and, where one is written, a port.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Authority<'h> {
-    pub(super) host: &'h str,
-    pub(super) port: Option<u16>,
+pub(crate) struct Authority<'h> {
+    pub(crate) host: &'h str,
+    pub(crate) port: Option<u16>,
 }
 
 /// Reads `host[:port]`; an IPv6 address stands in brackets and keeps them. The host may be empty, as in `Host`.
 ///
 /// What has a user, a path, a space or anything else that no host contains is refused as a whole.
-pub(super) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (host, port) = match text.strip_prefix('[') {
         Some(literal) => {

@@ -5,53 +5,53 @@
 use crate::protocol::ProtocolError;
 
 /// The fields of a head, in their order; a name may appear more than once.
-pub(super) type Headers = Vec<(String, Vec<u8>)>;
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
-pub(super) const ACCEPT: &str = "Sec-WebSocket-Accept";
-pub(super) const CONNECTION: &str = "Connection";
-pub(super) const CONTENT_LENGTH: &str = "Content-Length";
-pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
-pub(super) const HOST: &str = "Host";
-pub(super) const KEY: &str = "Sec-WebSocket-Key";
-pub(super) const ORIGIN: &str = "Origin";
-pub(super) const PROTOCOL: &str = "Sec-WebSocket-Protocol";
-pub(super) const TRANSFER_ENCODING: &str = "Transfer-Encoding";
-pub(super) const UPGRADE: &str = "Upgrade";
-pub(super) const VERSION: &str = "Sec-WebSocket-Version";
+pub(crate) const ACCEPT: &str = "Sec-WebSocket-Accept";
+pub(crate) const CONNECTION: &str = "Connection";
+pub(crate) const CONTENT_LENGTH: &str = "Content-Length";
+pub(crate) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
+pub(crate) const HOST: &str = "Host";
+pub(crate) const KEY: &str = "Sec-WebSocket-Key";
+pub(crate) const ORIGIN: &str = "Origin";
+pub(crate) const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+pub(crate) const TRANSFER_ENCODING: &str = "Transfer-Encoding";
+pub(crate) const UPGRADE: &str = "Upgrade";
+pub(crate) const VERSION: &str = "Sec-WebSocket-Version";
 
 /// Returns whether a field has a name, without regard to case (RFC 9110 §5.1).
 #[inline]
-pub(super) fn is_named(field: &str, name: &str) -> bool {
+pub(crate) fn is_named(field: &str, name: &str) -> bool {
     // Most are written alike, and those of the same length differ in the first bytes already.
     field.len() == name.len() && (field == name || field.eq_ignore_ascii_case(name))
 }
 
 /// Finds the first field of a name; names are compared without regard to case.
-pub(super) fn find<'h>(headers: &'h Headers, name: &str) -> Option<&'h Vec<u8>> {
+pub(crate) fn find<'h>(headers: &'h Headers, name: &str) -> Option<&'h Vec<u8>> {
     headers.iter().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
 /// Finds the first field of a name, to change it.
-pub(super) fn find_mut<'h>(headers: &'h mut Headers, name: &str) -> Option<&'h mut Vec<u8>> {
+pub(crate) fn find_mut<'h>(headers: &'h mut Headers, name: &str) -> Option<&'h mut Vec<u8>> {
     headers.iter_mut().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
 /// Goes through the values of all fields of a name.
-pub(super) fn all<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
+pub(crate) fn all<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
     headers.iter().filter(move |(other, _)| is_named(other, name)).map(|(_, value)| value.as_slice())
 }
 
 /// Finds the only field of a name.
 ///
 /// A second one is an error, even with the same value: which of the two counts is what two readers could disagree on.
-pub(super) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, ProtocolError> {
+pub(crate) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, ProtocolError> {
     let mut values = all(headers, name);
     let first = values.next();
     if values.next().is_some() { Err(ProtocolError::RepeatedHeader) } else { Ok(first.map(trim)) }
 }
 
 /// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
-pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
+pub(crate) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
     match headers.iter().position(|(other, _)| is_named(other, name)) {
         None => headers.push((name.to_owned(), value)),
         Some(first) => {
@@ -69,26 +69,26 @@ pub(super) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
 }
 
 /// Refuses a field that would not arrive as the one field it is meant to be (H11).
-pub(super) fn check_sendable(name: &str, value: &[u8]) -> Result<(), ProtocolError> {
+pub(crate) fn check_sendable(name: &str, value: &[u8]) -> Result<(), ProtocolError> {
     if is_token(name.as_bytes()) && is_text(value) { Ok(()) } else { Err(ProtocolError::UnsendableHead) }
 }
 
 /// Goes through the elements of a list that may be spread over several fields (RFC 9110 §5.3, §5.6.1).
 ///
 /// Commas within quoted strings do not separate. Empty elements are left out, as RFC 9110 §5.6.1.2 asks of a reader.
-pub(super) fn elements<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
+pub(crate) fn elements<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
     all(headers, name).flat_map(split)
 }
 
 /// Returns whether a list contains a token, without regard to case.
-pub(super) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
+pub(crate) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
     let is_it = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
     // Nearly always it stands alone.
     all(headers, name).any(|list| is_it(list) || split(list).any(is_it))
 }
 
 /// Adds an element to the end of a list, in a new field if there is none yet.
-pub(super) fn append_element(headers: &mut Headers, name: &str, element: &str) {
+pub(crate) fn append_element(headers: &mut Headers, name: &str, element: &str) {
     match find_mut(headers, name) {
         Some(list) => {
             if !trim(list).is_empty() {
@@ -101,7 +101,7 @@ pub(super) fn append_element(headers: &mut Headers, name: &str, element: &str) {
 }
 
 /// Removes elements from a list, and with its last element the field.
-pub(super) fn remove_elements(headers: &mut Headers, name: &str, unwanted: impl Fn(&[u8]) -> bool) {
+pub(crate) fn remove_elements(headers: &mut Headers, name: &str, unwanted: impl Fn(&[u8]) -> bool) {
     headers.retain_mut(|(other, list)| {
         if !is_named(other, name) || !split(list).any(&unwanted) {
             return true;
@@ -142,7 +142,7 @@ fn cut_at_comma(list: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// Takes the optional white space off both ends (RFC 9110 §5.6.3).
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
@@ -150,24 +150,24 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Returns whether the bytes are a token (RFC 9110 §5.6.2): not empty, and without separators, spaces and controls.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
 /// Returns whether a byte may stand in a token (RFC 9110 §5.6.2).
 #[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'|' | b'~')
 }
 
 /// Returns whether the bytes may stand in a field value or a reason phrase: anything but control bytes, of which only
 /// the tab is allowed (RFC 9110 §5.5).
-pub(super) fn is_text(bytes: &[u8]) -> bool {
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| is_text_byte(*byte))
 }
 
 /// Returns how many bytes at the front may stand in a field value (RFC 9110 §5.5).
-pub(super) fn text_len(bytes: &[u8]) -> usize {
+pub(crate) fn text_len(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     let plain = words.iter().take_while(|word| is_visible(**word)).count().saturating_mul(8);
     let rest = bytes.get(plain..).unwrap_or_default();
@@ -188,7 +188,7 @@ fn is_visible(bytes: [u8; 8]) -> bool {
 
 /// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
 #[inline]
-pub(super) fn is_text_byte(byte: u8) -> bool {
+pub(crate) fn is_text_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | 0x80.. | b'\t')
 }
 

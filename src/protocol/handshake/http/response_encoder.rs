@@ -1,9 +1,9 @@
 //! A response as it goes out: complete and correct HTTP/1.1, whatever the program made of it (RFC 9110, RFC 9112).
 
-use super::Response;
 use super::fields;
-use super::http;
+use super::syntax;
 use crate::protocol::ProtocolError;
+use crate::protocol::handshake::Response;
 
 /// Headers about a connection that goes on, which ours does not after any other status than 101.
 const HOP_BY_HOP: [&str; 3] = [fields::CONNECTION, fields::ACCEPT, "Keep-Alive"];
@@ -37,9 +37,9 @@ impl Response {
     /// [`ProtocolError::UnsendableHead`] if the status has not three digits, or the reason, a name or a value contains
     /// what would not arrive as it was meant, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        http::all_or_nothing(out, |out| {
-            http::encode_status_line(self.status(), self.reason(), out)?;
-            http::encode_fields(http::borrowed(self.headers()), out)?;
+        syntax::all_or_nothing(out, |out| {
+            syntax::encode_status_line(self.status(), self.reason(), out)?;
+            syntax::encode_fields(syntax::borrowed(self.headers()), out)?;
             out.extend_from_slice(self.body());
             Ok(())
         })
@@ -63,17 +63,17 @@ impl Response {
     /// [`ProtocolError::UnsendableHead`] as [`encode`](Self::encode), and for another 1xx status than 101, which cannot
     /// be the last word on a request. Nothing is appended then.
     pub fn encode_for(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        http::all_or_nothing(out, |out| self.encode_answer(head_request, out))
+        syntax::all_or_nothing(out, |out| self.encode_answer(head_request, out))
     }
 
     fn encode_answer(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         if self.status() < 200 && self.status() != 101 {
             return Err(ProtocolError::UnsendableHead);
         }
-        http::encode_status_line(self.status(), self.reason(), out)?;
+        syntax::encode_status_line(self.status(), self.reason(), out)?;
         let content = Content::of(self.status());
         let length = self.content_length(content, head_request);
-        let kept = http::borrowed(self.headers()).filter(|(name, _)| !self.is_ours(name));
+        let kept = syntax::borrowed(self.headers()).filter(|(name, _)| !self.is_ours(name));
         let connection = match self.status() {
             101 => None,
             // RFC 9110 §7.8: who sends Upgrade lists it in Connection.
@@ -82,7 +82,7 @@ impl Response {
         };
         let ours = [(fields::CONNECTION, connection), (fields::CONTENT_LENGTH, length.as_deref())];
         let ours = ours.into_iter().filter_map(|(name, value)| Some((name, value?.as_bytes())));
-        http::encode_fields(kept.chain(ours), out)?;
+        syntax::encode_fields(kept.chain(ours), out)?;
         if content == Content::Body && !head_request {
             out.extend_from_slice(self.body());
         }
