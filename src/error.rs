@@ -14,7 +14,7 @@ use openssl::ssl::{Error as SslError, HandshakeError};
 use openssl::x509::X509VerifyResult;
 
 #[cfg(feature = "ssl")]
-use crate::tcp::TcpStream;
+use crate::tcp_stream::TcpStream;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;

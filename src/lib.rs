@@ -84,6 +84,7 @@ pub mod blocking;
 #[cfg(all(feature = "browser", any(target_family = "wasm", sockeye_docs)))]
 pub mod browser;
 mod close;
+mod compat;
 #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 pub mod deflate;
 mod error;
@@ -95,16 +96,7 @@ pub mod futures;
 mod handler;
 #[cfg(feature = "reactor")]
 mod handshake;
-mod io;
-#[cfg(any(
-    feature = "blocking",
-    feature = "futures",
-    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
-))]
-mod leftover;
 mod message;
-#[cfg(any(feature = "blocking", feature = "futures"))]
-mod options;
 pub mod protocol;
 #[cfg(feature = "reactor")]
 mod reactor;
@@ -112,8 +104,14 @@ mod reactor;
 mod sender;
 #[cfg(feature = "reactor")]
 mod settings;
+#[cfg(any(
+    feature = "blocking",
+    feature = "futures",
+    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+))]
+mod socket;
 #[cfg(feature = "ssl")]
-mod tcp;
+mod tcp_stream;
 #[cfg(feature = "ssl")]
 mod tls;
 #[cfg(feature = "upgrade")]

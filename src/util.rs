@@ -1,7 +1,7 @@
 //! The small types that programs name when they work with time-outs, or with TLS.
 
 #[cfg(feature = "ssl")]
-pub use crate::tcp::TcpStream;
+pub use crate::tcp_stream::TcpStream;
 
 /// Names a time-out, or a connection of an event loop, by a number.
 ///

@@ -11,13 +11,13 @@ use std::time::Instant;
 use url::Url;
 
 use super::link::Link;
-use super::writing::Patience;
+use super::writer::Patience;
 use super::{Socket, Stream, WebSocket};
 use crate::error::Result;
-use crate::options::{Options, parse_url, setters};
 use crate::protocol::handshake::{Body, Rejected, Request, Response, unix_target};
-use crate::protocol::session::{Item, Unit};
 use crate::protocol::{Event, ProtocolError};
+use crate::socket::options::{Options, parse_url, setters};
+use crate::socket::session::{Item, Unit};
 
 /// How much is kept of the body of a response that rejects the opening handshake, in bytes.
 const MAX_BODY: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 //! Nobody holds the lock of the state while a stream blocks. One thread at a time reads, and has the lock of the input for
 //! that; one at a time writes, which a flag says: whoever has something to say while another thread writes leaves it in
 //! the output, and that thread takes it along. So a reader never waits for a writer, and whoever sends waits until the
-//! system has taken what it sends. Reading and closing are here, writing is in [`writing`](super::writing).
+//! system has taken what it sends. Reading and closing are here, writing is in [`writing`](super::writer).
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -11,15 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use super::writing::{Patience, Speech};
+use super::writer::{Patience, Speech};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
-use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::Body;
-use crate::protocol::input::Input;
-use crate::protocol::session::{Item, Session, Unit};
 use crate::protocol::{Event, State};
+use crate::socket::byte_reader::Leftover;
+use crate::socket::read_buffer::Input;
+use crate::socket::session::{Item, Session, Unit};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;

@@ -67,8 +67,8 @@
 //! [`Config::close_timeout`]: crate::protocol::Config::close_timeout
 
 mod builder;
-mod bytes;
 mod link;
+mod messages;
 #[cfg(not(feature = "ssl"))]
 #[path = "no_tls.rs"]
 mod tls;
@@ -76,7 +76,7 @@ mod tls;
 mod tls;
 
 mod stream;
-mod writing;
+mod writer;
 
 use std::fmt;
 use std::net::Shutdown;
@@ -85,17 +85,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
-pub use self::bytes::Messages;
 use self::link::Link;
+pub use self::messages::Messages;
 pub use self::stream::{Bare, Socket, Stream};
 pub use self::tls::Tls;
-use self::writing::Patience;
+use self::writer::Patience;
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::session::{Item, Session, Unit};
 use crate::protocol::{Answers, Frame, OpCode, ProtocolError, Upgrade};
+use crate::socket::session::{Item, Session, Unit};
 
 /// How much [`WebSocket::queue`] lets wait, in bytes.
 const MAX_QUEUED: usize = 64 * 1024;

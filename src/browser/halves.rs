@@ -11,9 +11,9 @@ use super::link::{Link, Owner};
 use super::state::{Opening, Who};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
-use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::{Event, OpCode};
+use crate::socket::byte_reader::Leftover;
 
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 pub struct Sender {

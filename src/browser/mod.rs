@@ -61,19 +61,19 @@
 //! - A socket that nobody polls is kept up by the browser.
 //! - `queue` and the `Sink` wait beyond 1 MiB rather than 64 KiB, which can be [set](Builder::high_water).
 
-mod alarm;
 mod builder;
 mod halves;
 mod inbox;
 mod interface;
 mod js;
 mod link;
-mod patience;
 mod socket;
 mod standard;
 mod state;
 mod streaming;
 mod streams;
+mod timeouts;
+mod timer;
 
 pub use self::builder::Builder;
 pub use self::halves::{Ended, Receiver, Sender};

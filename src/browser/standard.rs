@@ -10,10 +10,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::Interface;
-use super::alarm::{Alarm, Lap};
 use super::js;
 use super::link::Link;
 use super::state::{Opening, Who};
+use super::timer::{Alarm, Lap};
 use crate::close::{CloseCode, Closed};
 use crate::error::{ErrorKind, Result};
 use crate::message::Message;

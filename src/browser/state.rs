@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use super::Interface;
-use super::alarm::Alarm;
 use super::builder::Limits;
 use super::inbox::Inbox;
+use super::timer::Alarm;
 use crate::close::Closed;
 use crate::error::{Error, Result};
 use crate::message::Message;

@@ -11,8 +11,8 @@ use futures_sink::Sink;
 use super::{Receiver, Sender, WebSocket};
 use crate::close::CloseCode;
 use crate::error::{Error, Result};
-use crate::leftover::into_io;
 use crate::message::Message;
+use crate::socket::byte_reader::into_io;
 
 /// Gives the messages; after an error, and after the end, there is nothing more.
 impl Stream for Receiver {

@@ -1,10 +1,10 @@
 //! What a connection is made with.
 
 use super::Timer;
-#[cfg(all(feature = "tokio", feature = "ssl"))]
-use super::encryption::Encryption;
 use super::engine::Limits;
-use crate::options::{Options, setters};
+#[cfg(all(feature = "tokio", feature = "ssl"))]
+use super::tokio_tls::Encryption;
+use crate::socket::options::{Options, setters};
 
 /// How a build encrypts that cannot.
 #[cfg(not(all(feature = "tokio", feature = "ssl")))]

@@ -10,10 +10,10 @@ use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
 use crate::error::{Error, Result};
-use crate::options::parse_url;
 use crate::protocol::handshake::{Rejected, Request, Response};
-use crate::protocol::session::Item;
 use crate::protocol::{Event, ProtocolError};
+use crate::socket::options::parse_url;
+use crate::socket::session::Item;
 
 /// A client that opens a connection over a stream of the program; made by [`Builder::client`].
 ///

@@ -16,9 +16,9 @@ use super::timer::{Alarm, Timer};
 use crate::close::{CloseCode, Closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::Body;
-use crate::protocol::input::Input;
-use crate::protocol::session::{Item, Session, Unit};
 use crate::protocol::{Event, ProtocolError, State};
+use crate::socket::read_buffer::Input;
+use crate::socket::session::{Item, Session, Unit};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 8 * 1024;

@@ -11,11 +11,11 @@ use super::Transport;
 use super::link::{Owner, Shared, Who};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
-use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::session::{Item, Session, Unit};
 use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError};
+use crate::socket::byte_reader::Leftover;
+use crate::socket::session::{Item, Session, Unit};
 
 /// How much may wait to be written before [`Sender::queue`] waits too, in bytes.
 pub(super) const HIGH_WATER: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::protocol::Event;
-use crate::protocol::session::Item;
+use crate::socket::session::Item;
 
 /// Most items that wait. Only control frames come to so many: there is one message at most.
 const MAX_WAITING: usize = 16;

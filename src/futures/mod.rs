@@ -84,13 +84,6 @@
 
 mod builder;
 mod client;
-#[cfg(feature = "tokio")]
-mod compat;
-#[cfg(all(feature = "tokio", feature = "ssl"))]
-mod encryption;
-#[cfg(all(feature = "tokio", not(feature = "ssl")))]
-#[path = "no_encryption.rs"]
-mod encryption;
 mod engine;
 mod halves;
 mod inbox;
@@ -98,29 +91,36 @@ mod link;
 mod output;
 mod server;
 mod socket;
-mod streams;
 #[cfg(feature = "tokio")]
-mod tcp;
+mod stream;
+mod streams;
 mod timer;
 #[cfg(feature = "ssl")]
 mod tls;
+#[cfg(feature = "tokio")]
+mod tokio_compat;
+#[cfg(all(feature = "tokio", feature = "ssl"))]
+mod tokio_tls;
+#[cfg(all(feature = "tokio", not(feature = "ssl")))]
+#[path = "no_tls.rs"]
+mod tokio_tls;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
 pub use self::builder::Builder;
 pub use self::client::{Answer, Client};
-#[cfg(feature = "tokio")]
-pub use self::compat::Compat;
-#[cfg(all(feature = "tokio", not(feature = "ssl")))]
-pub use self::encryption::Tls;
 pub use self::halves::{Ended, Receiver, Sender};
 pub use self::server::Server;
 pub use self::socket::{JoinError, WebSocket};
 #[cfg(feature = "tokio")]
-pub use self::tcp::Socket;
+pub use self::stream::Socket;
 pub use self::timer::{Sleep, Timer};
 #[cfg(feature = "ssl")]
 pub use self::tls::Tls;
+#[cfg(feature = "tokio")]
+pub use self::tokio_compat::Compat;
+#[cfg(all(feature = "tokio", not(feature = "ssl")))]
+pub use self::tokio_tls::Tls;
 
 /// What a socket speaks through: any stream that reads and writes.
 ///

@@ -10,10 +10,10 @@ use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
 use crate::error::Result;
-use crate::options::Options;
 use crate::protocol::handshake::{Rejected, Request, Response};
-use crate::protocol::session::Item;
 use crate::protocol::{Event, ProtocolError, State};
+use crate::socket::options::Options;
+use crate::socket::session::Item;
 
 /// A server that is asked for a connection over a stream of the program; made by [`Builder::server`].
 ///

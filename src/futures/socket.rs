@@ -11,11 +11,11 @@ use super::link::Owner;
 use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::error::Result;
-use crate::leftover::Leftover;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::session::Session;
 use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError, Upgrade};
+use crate::socket::byte_reader::Leftover;
+use crate::socket::session::Session;
 
 /// One end of an open connection, over any stream.
 ///

@@ -12,8 +12,8 @@ use super::halves::HIGH_WATER;
 use super::{Receiver, Sender, Transport, WebSocket};
 use crate::close::CloseCode;
 use crate::error::{Error, Result};
-use crate::leftover::into_io;
 use crate::message::Message;
+use crate::socket::byte_reader::into_io;
 
 /// Gives the messages; after an error, and after the end, there is nothing more.
 impl<S: Transport> Stream for Receiver<S> {

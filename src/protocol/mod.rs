@@ -166,11 +166,7 @@ mod error;
 mod extension;
 mod framing;
 pub mod handshake;
-#[cfg(any(feature = "blocking", feature = "futures"))]
-pub(crate) mod input;
 mod role;
-#[cfg(any(feature = "blocking", feature = "futures"))]
-pub(crate) mod session;
 
 pub(crate) use config::Wishes;
 pub use config::{Answers, Config};

@@ -22,7 +22,7 @@ use self::opening::handshake_failed;
 use super::socket::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handshake::Encryption;
-use crate::tcp::TcpStream;
+use crate::tcp_stream::TcpStream;
 
 /// Whether `wss` URLs can be connected to.
 pub(super) const IS_SUPPORTED: bool = true;

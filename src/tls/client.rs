@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use super::{HTTP_1_1, harden, named, roots, take_identity};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tcp::TcpStream;
+use crate::tcp_stream::TcpStream;
 
 /// How the clients of an event loop encrypt: which roots they trust, and the certificate that they show.
 ///

@@ -14,21 +14,9 @@ use source::Token;
 
 /// The modules of each layer; each may use those of its own and of the ones before. A new module must be put into one.
 const LAYERS: [&[&str]; 4] = [
-    &["message", "close", "error", "tcp"],
+    &["message", "close", "error", "tcp_stream"],
     &["protocol"],
-    &[
-        "settings",
-        "handler",
-        "factory",
-        "sender",
-        "handshake",
-        "util",
-        "io",
-        "deflate",
-        "options",
-        "leftover",
-        "tls",
-    ],
+    &["settings", "handler", "factory", "sender", "handshake", "util", "compat", "deflate", "socket", "tls"],
     FRONT_ENDS,
 ];
 

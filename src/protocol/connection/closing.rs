@@ -159,12 +159,12 @@ impl Connection {
 
     /// §7.1.7, *Fail the WebSocket Connection*.
     #[cold]
-    pub(super) fn failed(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
+    pub(crate) fn failed(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
         self.fail(err, now, out);
         err
     }
 
-    pub(in crate::protocol) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+    pub(crate) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.drop_message();
         match self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => self.fail_opening(err, now, out),

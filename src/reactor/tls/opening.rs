@@ -11,7 +11,7 @@ use super::{RECORDS, Tls};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::Handler;
 use crate::settings::Settings;
-use crate::tcp::TcpStream;
+use crate::tcp_stream::TcpStream;
 use crate::tls::{ServerTls, connect};
 
 /// With what a loop encrypts, beside what its handlers do.

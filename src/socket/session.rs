@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::handshake::{Extension, Request, Response};
-use super::input::Input;
-use super::{Config, Connection, Event, Frame, FrameExtension, OpCode, ProtocolError, State};
+use super::read_buffer::Input;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
+use crate::protocol::handshake::{Extension, Request, Response};
+use crate::protocol::{Config, Connection, Event, Frame, FrameExtension, OpCode, ProtocolError, State};
 
 /// The status that opens a connection (§4.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use openssl::ssl::SslConnector;
 use url::Url;
 
+use super::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::session::Session;
 use crate::protocol::{Config, FrameExtension, ProtocolError};
 
 /// Makes the extension of a connection.

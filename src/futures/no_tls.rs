@@ -9,7 +9,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::tcp::{Socket, is_secure};
+use super::stream::{Socket, is_secure};
 use super::{Builder, Compat};
 use crate::error::{Error, ErrorKind, Result};
 

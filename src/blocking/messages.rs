@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use super::{Stream, WebSocket};
 use crate::error::Result;
-use crate::leftover::into_io;
 use crate::message::Message;
+use crate::socket::byte_reader::into_io;
 
 /// The messages that come, until the connection is closed, or has failed: then the error comes last.
 #[derive(Debug)]

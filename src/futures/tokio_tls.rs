@@ -4,7 +4,7 @@ use openssl::ssl::SslConnector;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::tcp::{Socket, is_secure};
+use super::stream::{Socket, is_secure};
 pub(super) use super::tls::Tls;
 use super::{Builder, Compat};
 use crate::error::Result;

@@ -13,11 +13,11 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::encryption::Tls;
+use super::tokio_tls::Tls;
 use super::{Builder, Compat, Timer, Transport, WebSocket};
 use crate::error::{Error, Result};
-use crate::options::parse_url;
 use crate::protocol::ProtocolError;
+use crate::socket::options::parse_url;
 
 /// The stream of a socket that tokio has connected or accepted: the scheme of the URL, or the certificate of the server, says
 /// which.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::Stream;
 use super::link::{Link, Timeout, is_timeout};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::input::Input;
-use crate::protocol::session::{Item, Session, Unit};
 use crate::protocol::{OpCode, ProtocolError, State};
+use crate::socket::read_buffer::Input;
+use crate::socket::session::{Item, Session, Unit};
 
 /// The largest output whose memory is used again, in bytes.
 const KEPT: usize = 64 * 1024;

@@ -3,10 +3,10 @@
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::alarm::Alarm;
 use super::js;
 use super::link::Link;
 use super::state::Phase;
+use super::timer::Alarm;
 use crate::protocol::ProtocolError;
 
 impl Link {
