@@ -4,7 +4,7 @@ use std::error::Error;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The address to listen at, and the mode, which names what the server is to do.
+/// The address to listen on, and the mode, which names the task of the server.
 pub(crate) fn arguments() -> Result<(String, String)> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next(), arguments.next()) {

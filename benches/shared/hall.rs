@@ -25,7 +25,7 @@ impl<M: Clone> Hall<M> {
         Self(Arc::new(Mutex::new(Guests { count: 0, doors: HashMap::new() })))
     }
 
-    /// Lets a connection in; what is said from now on comes out of the receiver.
+    /// Adds a connection. The receiver returns every message from now on.
     pub(crate) fn enter(&self) -> (u64, UnboundedReceiver<M>) {
         let (sender, receiver) = unbounded();
         let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +39,7 @@ impl<M: Clone> Hall<M> {
     pub(crate) fn say(&self, message: &M) {
         let guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for door in guests.doors.values() {
-            // Who has left in this moment hears nothing.
+            // A connection that has just left receives nothing.
             let _ = door.unbounded_send(message.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! What Linux says about a process: its processor time, its memory, how long it waited for a core.
+//! What Linux reports about a process: its processor time, its memory, and how long it waited for a core.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ pub fn pin(core: Option<usize>) -> Result<()> {
 ///
 /// # Errors
 ///
-/// If the system does not tell.
+/// If the system does not report them.
 pub fn cores() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect())

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the load generator is to do.
+/// The task of the load generator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -103,7 +103,7 @@ pub struct Spec {
     pub seconds: f64,
 }
 
-/// What the system says two processes used between two moments.
+/// What two processes used between two moments, as the system reports it.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Nanoseconds between them.

@@ -64,7 +64,7 @@ fn echo(bencher: Bencher<'_, '_>, kind: Kind, size: usize) {
         .bench_local(|| connection.turn(black_box(&read)).is_ok());
 }
 
-/// The opening handshake is always the same one; divan has no way to tell of an error.
+/// The opening handshake is always the same, and divan has no way to report an error.
 fn open() -> Echo {
     Echo::open().expect("a good opening handshake is accepted")
 }

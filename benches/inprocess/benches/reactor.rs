@@ -1,4 +1,4 @@
-//! The loop: time-outs, and messages from another thread. Each round is a loop of its own, from its start to its
+//! The loop: timeouts, and messages from another thread. Each round is a loop of its own, from its start to its
 //! shutdown, with one connection to itself; the work within is large enough for the rest not to matter.
 
 use std::cell::Cell;
@@ -12,9 +12,9 @@ use divan::counter::ItemsCount;
 use sockeye::util::{Timeout, Token};
 use sockeye::{Error, ErrorKind, Factory, Handler, Handshake, QueueError, Result, Sender, WebSocket};
 
-/// Time-outs that pend while others come and go.
+/// Timeouts that are pending while others come and go.
 const PENDING: usize = 100_000;
-/// Time-outs that are scheduled together, as by connections that speak in the same turn.
+/// Timeouts that are scheduled together, as by connections that are active in the same turn.
 const BATCH: usize = 100;
 /// Pairs of scheduling and cancelling in a round.
 const PAIRS: usize = 1_000_000;
@@ -38,7 +38,7 @@ fn run<F: Factory>(factory: F) -> Result<()> {
     socket.run().map(drop)
 }
 
-/// Schedules `PENDING` time-outs, and then again and again a batch, each of which is cancelled as soon as it is made.
+/// Schedules `PENDING` timeouts, and then again and again a batch, each of which is cancelled as soon as it is made.
 struct Timers {
     out: Sender,
     made: usize,
@@ -71,7 +71,7 @@ impl Handler for Timers {
     }
 }
 
-/// A time-out is scheduled and cancelled while 100,000 others pend.
+/// A timeout is scheduled and cancelled while 100,000 others are pending.
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn schedule_and_cancel(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(PAIRS)).bench_local(|| {

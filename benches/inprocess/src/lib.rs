@@ -19,7 +19,7 @@ pub struct Echo {
     connection: Connection,
     now: Instant,
     input: Vec<u8>,
-    /// What the server has said.
+    /// The output of the server.
     pub out: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! How much is to be sent for what has come.
+//! How many bytes to send for the bytes that have arrived.
 
 /// The place in the stream of a client's frames, all of one length.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Count {
         Self { frame: header + 4 + size, key: 4, place: 0, whole }
     }
 
-    /// Goes on by what came, and returns how much is to be sent.
+    /// Counts bytes that have arrived, and returns how many to send.
     pub(crate) fn advance(&mut self, came: usize) -> usize {
         let answered = self.answered(self.place);
         let place = self.place + came;

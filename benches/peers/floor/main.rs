@@ -3,7 +3,7 @@
 //! A loop on mio, one thread, one large buffer for all reads. For every byte of a client's frames it writes a byte of
 //! what a server's frames would be, straight from the buffer into which it has just read, and as soon as it has read:
 //! it parses nothing, unmasks nothing, and copies nothing. It only counts, so that what it sends is as long as what a
-//! WebSocket server would have sent. For that it is told the length of the messages.
+//! WebSocket server would have sent. The length of the messages is an argument.
 //!
 //! - `echo`: one `read` for each readable event (two if the buffer was filled), one `write` for each read.
 //! - `broadcast`: one `write` to every connection for the messages that came with one read.

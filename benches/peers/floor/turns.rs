@@ -109,7 +109,7 @@ fn accept<W: Wrap>(
     }
 }
 
-/// Reads, and writes as much to the sender if it is to have it; returns what everyone is to get, `None` at the end.
+/// Reads, and writes as much back to the sender if it is a receiver. Returns the number of bytes for everyone, or `None` at the end.
 fn turn<W: Wrap>(connection: &mut Connection<W::Stream>, buffer: &mut [u8]) -> Option<usize> {
     let mut whole = 0;
     connection.flush(buffer).ok()?;
@@ -140,7 +140,7 @@ fn turn<W: Wrap>(connection: &mut Connection<W::Stream>, buffer: &mut [u8]) -> O
 }
 
 impl<S: Write> Connection<S> {
-    /// Writes what is owed, as far as the system takes it.
+    /// Writes the output until the system would block.
     fn flush(&mut self, buffer: &[u8]) -> io::Result<()> {
         while self.owed > 0 {
             match self.stream.write(&buffer[..self.owed.min(buffer.len())]) {

@@ -1,4 +1,4 @@
-//! With compression. The context is kept unless the client's offer says otherwise, so that the load generator decides.
+//! With compression. The context is kept unless the client's offer excludes it, so the load generator decides.
 
 use sockeye::{Deflate, Sender, Settings};
 

@@ -1,5 +1,5 @@
 //! `sockudo-ws` on one thread, as in its examples `simple_echo` and `pubsub_echo`. `echo` writes each reply at once;
-//! `batched` is `forward`, which writes when nothing more is to be read.
+//! `batched` is `forward`, which writes when there is nothing more to read.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;

@@ -1,5 +1,5 @@
 //! `tokio-tungstenite` on one thread: `forward` as in its example `echo-server`, a map of channels as in its example
-//! `server`. `forward` writes when nothing more is to be read, so that messages that came together leave together.
+//! `server`. `forward` writes when there is nothing more to read, so that messages that came together leave together.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;

@@ -1,5 +1,5 @@
 //! `tokio-websockets` on one thread, as in its example `echo_server`: each reply is written at once, the task is
-//! `unconstrained`. `batched` is the same with `forward`, which writes when nothing more is to be read.
+//! `unconstrained`. `batched` is the same with `forward`, which writes when there is nothing more to read.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;

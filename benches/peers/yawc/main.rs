@@ -1,5 +1,5 @@
 //! `yawc` on one thread, as its documentation shows a server: the handshake is hyper's. `echo` writes each reply at once;
-//! `batched` is `forward`, which writes when nothing more is to be read. UTF-8 is checked, which it leaves to an option.
+//! `batched` is `forward`, which writes when there is nothing more to read. UTF-8 is checked, which it leaves to an option.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;

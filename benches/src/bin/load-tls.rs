@@ -17,7 +17,7 @@ fn connector() -> sockeye_benches::Result<&'static SslConnector> {
         return Ok(connector);
     }
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-    // The certificate is made for each run, and nothing secret is said.
+    // The certificate is created for each run, and nothing that is sent is secret.
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     Ok(CONNECTOR.get_or_init(|| builder.build()))

@@ -1,4 +1,4 @@
-//! What the messages say.
+//! The content of the messages.
 
 use crate::spec::Content;
 

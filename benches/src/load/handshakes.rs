@@ -113,7 +113,7 @@ impl Opener {
 }
 
 impl Opening {
-    /// Goes on as far as it can; returns whether the connection has just opened.
+    /// Continues until it would block. Returns whether the connection has just opened.
     fn advance(&mut self, request: &[u8]) -> Result<bool> {
         if self.open {
             return Ok(false);

@@ -18,7 +18,7 @@ pub(super) const BUFFER: usize = 1 << 20;
 pub(super) struct Link<S> {
     stream: S,
     replies: Replies,
-    /// The frame to be sent next, how much of it has been, and how many are to be sent.
+    /// The current frame, how many of its bytes have been sent, and how many frames are left.
     next: usize,
     sent: usize,
     owed: usize,
@@ -35,13 +35,13 @@ impl<S: Stream> Link<S> {
         Ok(self.stream.register(poll, token)?)
     }
 
-    /// Adds frames to what is to be sent.
+    /// Adds frames to the output.
     pub(super) fn owe(&mut self, count: usize, now: Instant) {
         self.owed += count;
         self.under_way.extend(std::iter::repeat_n(now, count));
     }
 
-    /// Sends what is owed, as far as the system takes it.
+    /// Sends the output until the system would block.
     pub(super) fn send(&mut self, ring: &Ring) -> Result<()> {
         while self.owed > 0 {
             match self.stream.write(ring.frames(self.next, self.owed, self.sent)) {

@@ -22,13 +22,13 @@ pub(super) struct Disturber<S> {
     /// Frames, and how much of them has been sent.
     frames: Vec<u8>,
     sent: usize,
-    /// As far as is known.
+    /// As far as the last event showed.
     is_readable: bool,
     is_writable: bool,
 }
 
 impl<S: Stream> Disturber<S> {
-    /// Makes the frames for what is to be done; none if that is nothing.
+    /// Creates the frames of a nuisance, or returns `None` for `Nuisance::None`.
     pub(super) fn new(kind: Nuisance, stream: S) -> Self {
         let mut frame = Vec::new();
         match kind {
@@ -50,7 +50,7 @@ impl<S: Stream> Disturber<S> {
         self.is_writable |= event.is_writable();
     }
 
-    /// Whether there is more to do, and nobody will say so.
+    /// Whether there is more to do without another event.
     pub(super) fn has_work(&self) -> bool {
         self.is_readable || self.is_writable
     }

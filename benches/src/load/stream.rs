@@ -27,7 +27,7 @@ pub trait Stream: Read + Write + Sized {
     ///
     /// # Errors
     ///
-    /// As the system says.
+    /// As the system reports.
     fn register(&mut self, poll: &mio::Poll, token: usize) -> io::Result<()> {
         self.socket().register(poll.registry(), mio::Token(token), Interest::READABLE | Interest::WRITABLE)
     }

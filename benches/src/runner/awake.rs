@@ -1,9 +1,8 @@
 //! Keeps the cores awake.
 //!
-//! A core with nothing to do halts, and on a virtual machine it is the host that wakes it: that takes up to hundreds of
-//! microseconds, part of which counts as time of the process that is woken. With a single connection that would be all that
-//! is measured. So a program of the lowest class of the scheduler, which gives way to any other at once, turns in circles on
-//! each core meanwhile. It costs the others a little, as it keeps the core warm and busy, so that it is there only then.
+//! An idle core halts, and on a virtual machine the host wakes it. That takes up to hundreds of microseconds, a part of
+//! which counts as time of the process that is woken. With a single connection, that would be most of the result. Therefore, in these cells, a program of the lowest scheduling class, which yields to any other at once, runs a busy
+//! loop on each core. It costs the measured programs a little, so it only runs in these cells.
 
 use std::os::unix::process::parent_id;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use super::measure::Cores;
 use crate::{Result, process};
 
-/// The argument by which this program is told to turn in circles.
+/// The argument that makes this program run the busy loop.
 pub const ARGUMENT: &str = "stay-awake";
 
 /// The cores are awake until this is dropped.
@@ -19,7 +18,7 @@ pub const ARGUMENT: &str = "stay-awake";
 pub struct Awake(Vec<Child>);
 
 impl Awake {
-    /// Keeps both cores awake; says so if that is not possible here.
+    /// Keeps both cores awake, or prints a warning if that is not possible.
     ///
     /// # Errors
     ///
@@ -39,7 +38,7 @@ impl Awake {
 impl Drop for Awake {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // There is nobody left to be told.
+            // An error here has no consequence.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -55,7 +54,7 @@ fn spawn(core: usize) -> Result<std::io::Result<Child>> {
     Ok(child)
 }
 
-/// Turns in circles as long as the runner lives.
+/// Runs a busy loop until the runner ends.
 pub fn turn() {
     const TURNS: usize = 1_000_000;
     let parent = parent_id();

@@ -1,4 +1,4 @@
-//! The goals that were set: what is to hold, what was measured, and whether it holds.
+//! The goals: what was measured for each, and whether it is reached.
 
 use super::pages::Pages;
 use super::ratios::{self, Found, OURS, Ratio, judge};
@@ -12,15 +12,14 @@ use crate::Result;
 /// The length of the handler in our server, in bytes: a closure that has a `Sender`.
 const HANDLER: f64 = 24.0;
 
-/// For what differs from run to run.
+/// The factor allowed for differences between runs.
 const NOISE: f64 = 1.03;
 
 const HEAD: &str = "
-## What was to be reached
+## Goals
 
-Set beforehand. *Peer* is the best of all in the same cell, uWebSockets among them; a ratio is Sockeye's figure (the closure)
-divided by the other's. Where several cells count, the worst one is told. 3 % are left to noise where a peer is to be
-equalled.
+The goals were set before measuring. *Peer* is the best other server in the same cell, including uWebSockets. A ratio is
+Sockeye's figure (the closure) divided by the other's. If several cells count, the worst one is shown. 3 % are allowed for noise.
 
 | goal | measured | reached |
 |---|---|---|
@@ -116,11 +115,11 @@ fn loads(pages: &Pages) -> Result<Bars> {
             judge(ratios::to_peers(&handshakes?, Processor, NOISE)),
         ),
         (
-            "idle connections, 10,000: at most 256 bytes each, beside the 24 of the handler",
-            memory(&idle, MemoryEach, 256.0 + HANDLER, "bytes, with it"),
+            "idle connections, 10,000: at most 256 bytes each, plus the 24 of the handler",
+            memory(&idle, MemoryEach, 256.0 + HANDLER, "bytes, handler included"),
         ),
         (
-            "compressed echo: at most 0.8 × the time of the best peer that compresses as well (5 %)",
+            "compressed echo: at most 0.8 × the time of the best peer with the same ratio (within 5 %)",
             judge(compressed?.iter().filter_map(ratios::to_packing_peer).collect()),
         ),
         (
@@ -145,27 +144,27 @@ fn rest(pages: &Pages) -> Result<Bars> {
     let text = pages.text("in-process");
     Ok(vec![
         (
-            "time-outs: 5 million pairs of scheduling and cancelling a second, 100,000 pending",
+            "timeouts: 5 million pairs of scheduling and cancelling a second, 100,000 pending",
             rate(&text, "schedule_and_cancel", 5e6),
         ),
         ("an expiry re-armed on every frame: at most 5 % of an echo", judge(expiry.collect())),
         (
-            "`Sender::send` of another thread: 3 million a second",
+            "`Sender::send` from another thread: 3 million a second",
             rate(&text, "send_from_another_thread", 3e6),
         ),
         (
-            "neighbours of a flood and of a slow handler: 99 of 100 echoes within 20 ms, or twice the time alone",
+            "neighbors of a flood and of a slow handler: 99 of 100 echoes within 20 ms, or twice the time alone",
             neighbours(pages)?,
         ),
         (
-            "10,000 connections: at most 1.15 × the time with 1000; idle ones: no time, no more memory each",
+            "10,000 connections: at most 1.15 × the time with 1000; idle connections cost no time, and no more memory each",
             judge(growth(pages)?),
         ),
     ])
 }
 
-/// How long a neighbour may wait, in microseconds, however short the time is without the nuisance.
-const PATIENCE: f64 = 20_000.0;
+/// How long a neighbor may wait in any case, in microseconds.
+const MAX_DELAY: f64 = 20_000.0;
 
 fn neighbours(pages: &Pages) -> Result<Option<Found>> {
     let rows = rows(pages, "neighbours")?;
@@ -174,7 +173,7 @@ fn neighbours(pages: &Pages) -> Result<Option<Found>> {
     let worst = beside.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));
     Ok(alone.first().zip(worst).map(|((_, alone), (name, worst))| Found {
         figure: format!("{} ms ({name}), {} alone", number(worst / 1e3), number(alone / 1e3)),
-        holds: worst <= PATIENCE.max(2.0 * alone),
+        holds: worst <= MAX_DELAY.max(2.0 * alone),
     }))
 }
 
@@ -185,7 +184,7 @@ fn growth(pages: &Pages) -> Result<Vec<Ratio>> {
         ratios::between(name, find(more)?, find(less)?, measure, 1.15)
     };
     let pairs = [
-        pair(&scale, "10,000 that talk", "20 B × 10000 × 1", "20 B × 1000 × 1", Processor),
+        pair(&scale, "10,000 active", "20 B × 10000 × 1", "20 B × 1000 × 1", Processor),
         pair(&scale, "10,000 idle beside", "20 B × 100 × 1, 10,000 idle", "20 B × 100 × 1", Processor),
         pair(&idle, "memory of 10,000", "10000 idle connections", "1000 idle connections", MemoryEach),
     ];

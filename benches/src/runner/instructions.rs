@@ -1,5 +1,5 @@
-//! Instructions of the protocol core per message, counted by `valgrind --tool=callgrind`: whatever else the machine
-//! does, they are the same.
+//! Instructions of the protocol core per message, counted by `valgrind --tool=callgrind`. They do not depend
+//! on the load of the machine.
 
 use std::process::Command;
 
@@ -49,5 +49,5 @@ fn collected(program: &Program, content: &str, size: &str, count: u32) -> Result
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let number = text.lines().find_map(|line| line.split_once("Collected : ")?.1.split(' ').next());
-    Ok(number.ok_or_else(|| format!("valgrind says: {text}"))?.parse()?)
+    Ok(number.ok_or_else(|| format!("valgrind printed: {text}"))?.parse()?)
 }

@@ -1,4 +1,4 @@
-//! Where and with what a run took place.
+//! The machine and the versions of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::servers::SERVERS;
 
 /// Returns the output of a command, or a question mark.
-fn said(command: &str, arguments: &[&str], folder: &Path) -> String {
+fn output_of(command: &str, arguments: &[&str], folder: &Path) -> String {
     let output = Command::new(command).args(arguments).current_dir(folder).output();
     let text = output.ok().filter(|output| output.status.success());
     text.map_or("?".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -17,14 +17,14 @@ fn said(command: &str, arguments: &[&str], folder: &Path) -> String {
 /// Returns today's date.
 #[must_use]
 pub fn date() -> String {
-    said("date", &["-u", "+%F"], Path::new("."))
+    output_of("date", &["-u", "+%F"], Path::new("."))
 }
 
 /// Returns the commit of the crate, with a plus sign if its sources differ from it.
 #[must_use]
 pub fn commit(root: &Path) -> String {
-    let commit = said("git", &["rev-parse", "--short", "HEAD"], root);
-    let changed = said("git", &["status", "--porcelain", "--", "../src", "../Cargo.toml"], root);
+    let commit = output_of("git", &["rev-parse", "--short", "HEAD"], root);
+    let changed = output_of("git", &["status", "--porcelain", "--", "../src", "../Cargo.toml"], root);
     if changed.is_empty() { commit } else { commit + "+" }
 }
 
@@ -34,7 +34,7 @@ pub fn machine() -> String {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = information.lines().filter(|line| line.starts_with("processor")).count();
-    let kernel = said("uname", &["-sr"], Path::new("."));
+    let kernel = output_of("uname", &["-sr"], Path::new("."));
     let kernel = kernel.split('-').next().unwrap_or_default();
     format!("{}, {cores} cores, {kernel}", model.map_or("?", |(_, model)| model))
 }
@@ -49,10 +49,10 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
     let node = fs::read_to_string(root.join("node/package.json")).unwrap_or_default();
     let ws = node.split_once("\"ws\": \"").and_then(|(_, rest)| rest.split('"').next());
     versions.insert("Node ws".into(), ws.unwrap_or("?").to_owned());
-    versions.insert("Node".into(), said("node", &["--version"], root).trim_start_matches('v').to_owned());
-    versions.insert("OpenSSL".into(), word(&said("openssl", &["version"], root), 1));
-    versions.insert("C++ compiler".into(), said("c++", &["-dumpfullversion"], root));
-    versions.insert("rustc".into(), word(&said("rustc", &["--version"], root), 1));
+    versions.insert("Node".into(), output_of("node", &["--version"], root).trim_start_matches('v').to_owned());
+    versions.insert("OpenSSL".into(), word(&output_of("openssl", &["version"], root), 1));
+    versions.insert("C++ compiler".into(), output_of("c++", &["-dumpfullversion"], root));
+    versions.insert("rustc".into(), word(&output_of("rustc", &["--version"], root), 1));
     versions
 }
 

@@ -95,7 +95,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // There is nobody left to be told.
+        // An error here has no consequence.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -105,7 +105,7 @@ impl Drop for Running {
 ///
 /// # Errors
 ///
-/// What the load generator says.
+/// The last line that the load generator prints.
 pub fn load(program: &Program, spec: &Spec, cores: Cores) -> Result<Outcome> {
     process::pin(Some(cores.client))?;
     let output = Command::new(&program.path).arg(serde_json::to_string(spec)?).output();
@@ -154,7 +154,7 @@ pub fn run(
     cells.map(|cell| session.row(workload, cell)).collect()
 }
 
-/// What stays the same from cell to cell.
+/// What is the same for all cells.
 struct Session<'a> {
     participants: Vec<Participant>,
     generator: Program,
@@ -173,7 +173,7 @@ impl Session<'_> {
         let mut row = Row { name: cell.name.clone(), servers };
         for turn in 0..self.options.repetitions {
             for place in 0..all.len() {
-                // Nobody is always first.
+                // The order rotates.
                 let one = &all[(place + turn) % all.len()];
                 if self.options.pace != Pace::Fast || !row.leaves_out(one.server, workload.measure) {
                     row.note(one.server, self.once(one, cell));

@@ -46,7 +46,7 @@ pub struct Options {
     pub cell: Option<String>,
 }
 
-/// What is printed for who asks.
+/// The help text.
 pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
   parts: all, or any of echo scale text broadcast slow handshakes idle compressed tls expiry

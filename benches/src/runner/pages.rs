@@ -14,12 +14,14 @@ use crate::Result;
 const HEAD: &str = "\
 # Results
 
-Written by `benches/run`; `benches/README.md` tells what each figure means. Lower is better, in every table. *÷ floor* and
-*÷ best peer* are Sockeye's figure (the closure) divided by the others' of the same run. An asterisk stands where more than
-half of the runs were disturbed: the server or the load generator was ready and had no core, or the host took one away,
-for more than 2 % of the time. A circle (°) stands where a peer was behind after one to three runs, and was not run again
-(`--fast`, which also leaves out the cell with 4 GiB under way); others are medians of five. A dash: not offered by that
-library, or it failed, which is told below the table.
+Written by `benches/run`. `benches/README.md` describes what each figure means, and what the figures cannot show. Lower is
+better in every table. *÷ floor* and *÷ best peer* are Sockeye's figure (the closure) divided by the other figure of the same
+run. **Ratios between 0.83 and 1.20 are ties**: the same cell, measured again, can differ by 20 %.
+
+An asterisk marks figures of disturbed runs: in more than half of them the server or the load generator was ready and had no
+core, or the host took one away, for more than 2 % of the time. A circle (°) marks peers that were behind after one to three
+runs and were not run again (`--fast`, which also leaves out the cell with 4 GiB in flight). Other figures are medians of
+five runs. A dash means that the library does not offer this, or failed; failures are listed below the table.
 ";
 
 /// Where results are kept.

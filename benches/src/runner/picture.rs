@@ -1,4 +1,4 @@
-//! The picture for the README: bars for the heaviest workloads, as an SVG that can be read on light and on dark pages.
+//! The summary picture: bars for the heaviest workloads, as an SVG that can be read on light and on dark pages.
 
 use std::fmt::Write;
 use std::fs;
@@ -58,7 +58,7 @@ pub fn write(pages: &Pages) -> Result<()> {
     Ok(fs::write(pages.picture(), draw(&panels)?)?)
 }
 
-/// The best figure of each library, the lowest first; variants of ours count as one.
+/// The best figure of each library, the lowest first; variants of Sockeye count as one.
 fn bars(row: &Row) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for server in SERVERS {
@@ -104,7 +104,7 @@ fn draw(panels: &[(&str, Vec<Bar>)]) -> Result<String> {
 fn panel(svg: &mut String, left: usize, top: usize, heading: &str, bars: &[Bar]) -> Result<()> {
     writeln!(svg, "<text class=\"h\" x=\"{}\" y=\"{}\">{heading}</text>", left + 8, top + 22)?;
     let longest = bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);
-    // Where one is far slower than all others, these could not be told apart on its scale.
+    // If one server is far slower than the others, its bar is cut, so that the others can be compared.
     let scale = median(bars.iter().map(|bar| bar.value).collect())
         .map_or(longest, |middle| longest.min(middle * 3.0));
     for (place, bar) in bars.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Builds servers and load generators, each by itself, so that no one's features reach another.
+//! Builds the servers and load generators separately, so that cargo does not unify their features.
 
 use std::collections::HashMap;
 use std::fs;
@@ -51,7 +51,7 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// What the compiler said.
+    /// The first error of the compiler.
     pub fn server(&mut self, server: &Server, task: Task) -> std::result::Result<Program, String> {
         if server.package == "node" {
             return self.once("node", Self::install_node);
@@ -64,7 +64,7 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// What the compiler said.
+    /// The first error of the compiler.
     pub fn cargo(
         &mut self,
         package: &str,
@@ -117,14 +117,14 @@ impl Programs {
     }
 }
 
-/// Runs a command to its end; its first line that speaks of an error is the reason if it fails.
+/// Runs a command to its end; if it fails, the first line that mentions an error is the reason.
 fn finish(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    // Cargo says first that a build script failed, and then why.
+    // Cargo first reports that a build script failed, and then the reason.
     let mut lines = text.lines().filter(|line| !line.contains("custom build command"));
     let reason = lines.find(|line| line.to_lowercase().contains("error"));
     Err(reason.or(text.lines().last()).unwrap_or("it failed without a word").to_owned().into())

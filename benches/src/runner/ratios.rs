@@ -10,7 +10,7 @@ pub(super) const OURS: &str = "Sockeye";
 /// How much smaller the replies of one server may be than those of another that compresses as well.
 const AS_WELL: f64 = 0.95;
 
-/// What was found, and whether it is what was to be reached.
+/// A result, and whether it reaches the goal.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) figure: String,
@@ -34,7 +34,7 @@ impl Ratio {
     }
 }
 
-/// Tells the worst of several ratios, and how many are within their limits.
+/// Returns the worst of several ratios, and how many are within their limits.
 pub(super) fn judge(ratios: Vec<Ratio>) -> Option<Found> {
     let worst =
         ratios.iter().max_by(|one, other| (one.value / one.limit).total_cmp(&(other.value / other.limit)))?;
@@ -77,7 +77,7 @@ pub(super) fn to_packing_peer(row: &Row) -> Option<Ratio> {
     let (name, figure) = figures.min_by(|one, other| one.1.value.total_cmp(&other.1.value))?;
     let theirs = packing(name)?;
     let told = format!("{}, {ours:.1}:1 against {theirs:.1}:1 of {name}", row.name);
-    // Who compresses much better takes longer for a reason.
+    // A peer that compresses much better is slower for a reason.
     let limit = if ours >= theirs * AS_WELL { 0.8 } else { 0.0 };
     Some(Ratio::new(&told, row.figure(OURS, Processor)?, figure, limit))
 }

@@ -158,7 +158,7 @@ impl Row {
         entry.left_out
     }
 
-    /// By the lowest figure of each, on which disturbances tell least.
+    /// Compares the lowest figure of each, which disturbances affect least.
     fn is_far_behind(&self, server: &Server, measure: Measure) -> bool {
         let Some(entry) = self.servers.get(server.name) else { return false };
         let lowest = peers().filter_map(|peer| self.servers.get(peer.name)?.lowest(measure));

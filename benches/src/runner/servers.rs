@@ -1,13 +1,13 @@
 //! The servers that take part, and what each of them can do.
 
-/// Whose server it is.
+/// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// No WebSocket at all: the system calls.
     Floor,
     /// Sockeye.
     Ours,
-    /// Everyone else.
+    /// Another library.
     Peer,
 }
 
@@ -49,7 +49,7 @@ pub struct Server {
     pub package: &'static str,
     /// Whose it is.
     pub kind: Kind,
-    /// The crate whose version is told.
+    /// The crate whose version is printed.
     pub library: &'static str,
     /// The argument for each task that it can do.
     pub tasks: &'static [(Task, &'static str)],

@@ -28,7 +28,7 @@ pub const NAME: &str = "syscalls";
 /// what counts, so that the opening and the end do not.
 const SECONDS: [f64; 2] = [0.3, 1.8];
 
-/// The groups in which calls are told, by their names.
+/// The groups of calls in the table, and the names in each.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("read", &["read", "readv", "recvfrom", "recvmsg"]),
     ("write", &["write", "writev", "sendto", "sendmsg"]),
@@ -143,7 +143,7 @@ fn attach(pid: i32, file: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     let tracer = strace.spawn().map_err(|error| format!("strace: {error}"))?;
-    // It says nothing when it is ready.
+    // It prints nothing when it is ready.
     std::thread::sleep(Duration::from_millis(300));
     Ok(tracer)
 }

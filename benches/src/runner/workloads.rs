@@ -4,12 +4,12 @@ use super::options::Pace;
 use super::servers::Task;
 use crate::spec::{Compression, Content, Head, Mode, Nuisance, Spec};
 
-/// What a table is about.
+/// What a table measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Processor time of the server for each operation, in microseconds.
+    /// Processor time of the server per operation, in microseconds.
     Processor,
-    /// Resident memory of the server for each connection, in bytes.
+    /// Resident memory of the server per connection, in bytes.
     MemoryEach,
     /// Resident memory that was added, in MiB.
     MemoryAdded,
@@ -17,14 +17,14 @@ pub enum Measure {
     Late,
 }
 
-/// A set of cells, which make a table.
+/// A set of cells that form a table.
 #[derive(Debug)]
 pub struct Workload {
-    /// What it is called on the command line.
+    /// The name on the command line.
     pub name: &'static str,
     /// The heading.
     pub title: &'static str,
-    /// What the figures are.
+    /// The explanation of the figures.
     pub explanation: &'static str,
     /// What the servers do.
     pub task: Task,
@@ -34,18 +34,18 @@ pub struct Workload {
     pub cells: Vec<Cell>,
 }
 
-/// One row: a name, and what the load generator does; the address and the process are filled in later.
+/// One row: a name, and what the load generator does. The address and the process are filled in later.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// The name of the row.
     pub name: String,
-    /// What is done.
+    /// What the load generator does.
     pub spec: Spec,
     /// The quickest run that the row is part of.
     pub pace: Pace,
 }
 
-/// The cell in which neighbours have nobody beside them.
+/// The cell without another connection beside the neighbors.
 pub const ALONE: &str = "alone";
 
 /// Returns all workloads.
@@ -104,7 +104,7 @@ fn echo_cell(size: usize, connections: usize, in_flight: usize) -> Cell {
     } else if connections * size * in_flight < 1 << 30 {
         Pace::Fast
     } else {
-        // Until so much has come back once, half a minute may pass.
+        // It can take half a minute until this much has come back once.
         Pace::Full
     };
     Cell { name, spec: spec(Mode::Echo, connections, size, in_flight), pace }
@@ -142,7 +142,7 @@ fn scale() -> Workload {
     Workload {
         name: "scale",
         title: "As connections grow",
-        explanation: "The same echo with ten times the connections, and with 10,000 silent ones beside 100 that talk. \
+        explanation: "The same echo with ten times the connections, and with 100 active connections beside 10,000 idle ones. \
             Microseconds of the server's processor time per message.",
         task: Task::Echo,
         measure: Measure::Processor,
@@ -165,7 +165,7 @@ fn text() -> Workload {
     Workload {
         name: "text",
         title: "Text",
-        explanation: "The same echo with text, whose UTF-8 must be checked, beside binary. Mixed scripts have characters \
+        explanation: "The same echo with text, whose UTF-8 must be validated, and with binary messages. Mixed scripts have characters \
             of one to four bytes. Microseconds of the server's processor time per message.",
         task: Task::Echo,
         measure: Measure::Processor,
@@ -184,8 +184,8 @@ fn broadcast() -> Workload {
     Workload {
         name: "broadcast",
         title: "Broadcast",
-        explanation: "One connection sends some messages in one write, the server sends each to all 1000; when all have \
-            arrived, the next follow. Microseconds of the server's processor time per delivery.",
+        explanation: "One connection sends messages in one write, and the server sends each of them to all 1000. When all \
+            have arrived, the next ones follow. Microseconds of the server's processor time per delivery.",
         task: Task::Broadcast,
         measure: Measure::Processor,
         cells,
@@ -201,8 +201,8 @@ fn slow() -> Workload {
     Workload {
         name: "slow",
         title: "Broadcast to slow readers",
-        explanation: "1 MiB is sent to 1000 connections that do not read for two seconds; then all must get it. MiB of \
-            resident memory that the server had more than before, at most.",
+        explanation: "1 MiB is sent to 1000 connections that do not read for two seconds and then receive it. The largest \
+            increase of the server's resident memory, in MiB.",
         task: Task::Broadcast,
         measure: Measure::MemoryAdded,
         cells: vec![cell],
@@ -235,8 +235,8 @@ fn idle() -> Workload {
     Workload {
         name: "idle",
         title: "Idle connections",
-        explanation: "Connections that have opened and say nothing. Bytes of resident memory of the server for each \
-            (what the kernel keeps for a socket is not in it).",
+        explanation: "Open connections that send nothing. Bytes of the server's resident memory per connection, without \
+            the memory of the kernel.",
         task: Task::Echo,
         measure: Measure::MemoryEach,
         cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
@@ -254,8 +254,8 @@ fn compressed() -> Workload {
         name: "compressed",
         title: "Compressed echo",
         explanation: "permessage-deflate, 100 connections × 4 in flight, each server at its own default level. \
-            Microseconds of the server's processor time per message, and how many times smaller its replies are than \
-            the messages.",
+            Microseconds of the server's processor time per message, and the \
+            compression ratio of its replies.",
         task: Task::Deflate,
         measure: Measure::Processor,
         cells: cells.into(),
@@ -267,7 +267,7 @@ fn tls() -> Workload {
     Workload {
         name: "tls",
         title: "Echo over TLS",
-        explanation: "TLS 1.3 by OpenSSL; the floor is a bare OpenSSL echo on the same kind of loop. Microseconds of the \
+        explanation: "TLS 1.3 with OpenSSL. The floor is a bare OpenSSL echo on the same kind of loop. Microseconds of the \
             server's processor time per message.",
         task: Task::Tls,
         measure: Measure::Processor,
@@ -279,9 +279,9 @@ fn expiry() -> Workload {
     let cells = [1, 16].map(|in_flight| Cell { pace: Pace::Quick, ..echo_cell(20, 100, in_flight) });
     Workload {
         name: "expiry",
-        title: "An expiry re-armed on every frame",
-        explanation: "The echo of Sockeye with a time-out that is cancelled and set anew for every frame, or with \
-            `Settings::idle_timeout`, beside the echo without. Microseconds of the server's processor time per message.",
+        title: "A timeout that is set again for every frame",
+        explanation: "Sockeye's echo with a timeout that is cancelled and set again for every frame, with \
+            `Settings::idle_timeout`, and without either. Microseconds of the server's processor time per message.",
         task: Task::Expiry,
         measure: Measure::Processor,
         cells: cells.into(),
@@ -303,10 +303,10 @@ fn neighbours() -> Workload {
     });
     Workload {
         name: "neighbours",
-        title: "Neighbours",
-        explanation: "Ten connections with an echo of 20 bytes each, one in flight, beside one that sends as much as the \
-            server takes and reads what comes back, or that sends texts with each of which its handler is busy for a \
-            millisecond. The 99th percentile of the time that an echo of the ten takes, in microseconds.",
+        title: "Neighbors",
+        explanation: "Ten connections echo 20 bytes each, with one message in flight. Another connection sends as fast as \
+            the server reads and reads the replies, or sends texts for each of which its handler works for a \
+            millisecond. The 99th percentile of the round-trip time of the ten, in microseconds.",
         task: Task::Neighbours,
         measure: Measure::Late,
         cells: cells.into(),
