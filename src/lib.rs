@@ -1,10 +1,11 @@
-//! Event-driven WebSockets: implement [`Handler`], and a loop on a single thread does the rest.
+//! Event-driven WebSockets: you implement [`Handler`], and an event loop on a single thread calls it.
 //!
 //! ```no_run
-//! // An echo server. Any browser, and any other client, can talk to it.
-//! # #[cfg(feature = "reactor")]
-//! sockeye::listen("127.0.0.1:3012", |out| {
-//!     move |msg| {
+//! use sockeye::{Message, Sender, listen};
+//!
+//! // An echo server. Browsers and all other WebSocket clients can connect to it.
+//! listen("127.0.0.1:3012", |out: Sender| {
+//!     move |msg: Message| {
 //!         println!("received {msg}");
 //!         out.send(msg)
 //!     }
@@ -19,64 +20,83 @@
 //!            +--------------------------------------------------+
 //!   TCP ---->|  connection 0:  socket  protocol  your Handler --|--.
 //!   TCP ---->|  connection 1:  socket  protocol  your Handler --|--|   on_open, on_message,
-//!   TCP ---->|  connection 2:  socket  protocol  your Handler --|--|   on_close, on_timeout ...
+//!   TCP ---->|  connection 2:  socket  protocol  your Handler --|--|   on_close, on_timeout, ...
 //!            |  ...                                             |  |
-//!            |  listeners, time-outs, one buffer for all reads  |  |
+//!            |  listeners, timeouts, one buffer for all reads   |  |
 //!            +-------------------------^------------------------+  |
-//!                                      |  queue                    |
+//!                                      |  queue of commands        |
 //!                                      '------ Sender, Sender, ... <--- and any other thread
 //! ```
 //!
-//! - A [`Factory`], usually a closure, makes a [`Handler`] for every connection, and gives it a [`Sender`].
-//! - The loop calls the handlers, one at a time. They need no lock, no `Send`, no `'static`; and they must not block, as
-//!   everyone else waits for them.
-//! - A [`Sender`] queues what its connection is to do. It can be cloned, and used from any thread.
-//! - A loop has any number of listeners, and of connections of its own as a client: both roles have the same handlers.
-//! - [`Settings`] has all the limits. Nothing that a peer does can make the loop crash, wait, or grow without bound.
+//! - A [`Factory`], usually a closure, creates a [`Handler`] for each connection and receives a [`Sender`] for it.
+//! - The loop calls the handlers one at a time. They need no locks, and neither `Send` nor `'static`. A handler must not
+//!   block, because all other connections of the loop wait for it.
+//! - A [`Sender`] queues commands for its connection: messages, Pings, timeouts, the close. It can be cloned and used from
+//!   any thread. Commands take effect after the handler has returned.
+//! - A loop has any number of listeners and of client connections. Handlers are the same in both roles.
+//! - [`Settings`] contains the limits and timeouts. The defaults suit a server on the Internet: no input of a peer causes
+//!   a panic, blocks the loop, or makes a connection grow without limit.
 //!
-//! [`listen`] and [`connect`] are for the simple cases; [`WebSocket`] and [`Builder`] for all others.
+//! [`listen`] and [`connect`] are shortcuts. [`WebSocket`] and [`Builder`] offer everything else.
+//!
+//! # Other sockets
+//!
+//! | module | for | feature |
+//! |---|---|---|
+//! | [`blocking`] | a thread for each connection, or a small client | `blocking` |
+//! | `futures` | an async program, on any runtime | `futures`, `tokio` |
+//! | [`upgrade`] | an existing HTTP server such as `axum` or `hyper` | `upgrade` |
+//! | `browser` | a program in the browser | `browser` |
+//! | [`protocol`] | your own event loop or transport: RFC 6455 without I/O | none |
+//!
+//! All of them use the protocol core, and have its checks and limits.
 //!
 //! # Features
 //!
-//! | feature | default | what it adds |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `reactor` | yes | the loop: everything but [`protocol`] and the types it shares with it |
-//! | `ssl` | no | TLS for the loop, by the OpenSSL of the system: `wss://` URLs, [`WebSocket::with_server_tls`] |
-//! | `ssl-vendored` | no | the same, with an OpenSSL that is compiled along |
-//! | `blocking` | no | [`blocking::WebSocket`], a socket that blocks, for programs without a loop |
-//! | `upgrade` | no | [`upgrade`]: a request that another HTTP server has read becomes a WebSocket |
-//! | `futures` | no | `futures`: an async socket, over any stream of `futures-io`, on any runtime |
-//! | `tokio` | no | the same with `connect`, `accept` and time-outs by tokio, with TLS if there is `ssl` |
-//! | `browser` | no | `browser`: the browser's own WebSocket, on the targets of WebAssembly, without the default features |
+//! | `reactor` | yes | the event loop: everything except [`protocol`] and the types that it uses |
+//! | `ssl` | no | TLS with the system's OpenSSL: `wss://` URLs, [`WebSocket::with_server_tls`] |
+//! | `ssl-vendored` | no | TLS with an OpenSSL that is compiled during the build |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
+//! | `blocking` | no | a blocking socket |
+//! | `futures` | no | an async socket over any stream of `futures-io` |
+//! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `ssl` is enabled |
+//! | `upgrade` | no | upgrades of requests that another HTTP server has read |
+//! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
-//! With `default-features = false` the [protocol core](protocol) alone is left: RFC 6455 without any I/O, for who brings
-//! their own. Only the two features of TLS need a C library, or a C compiler.
+//! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `ssl-vendored`
+//! a C compiler.
 //!
 //! # TLS
 //!
-//! With the feature `ssl` a client connects to `wss://` URLs as to others; the certificate of the server is verified, by
-//! the trust roots of the system, for the host of the URL, be that a name or an IP address.
-//! [`WebSocket::with_client_tls`] is for other roots, and for clients that have a certificate themselves. A server gets
-//! its certificate by [`WebSocket::with_server_tls`], and another one while it runs by [`ServerTls::replace`].
+//! With the feature `ssl`, clients connect to `wss://` URLs without configuration. The certificate of the server is verified
+//! with the trust roots of the system, for the host of the URL, which can be a name or an IP address.
+//! [`WebSocket::with_client_tls`] selects other roots or a client certificate. A server receives its certificate with
+//! [`WebSocket::with_server_tls`]. [`ServerTls::replace`] changes it while the server runs.
 //!
-//! TLS 1.2 and 1.3, ALPN `http/1.1`, no renegotiation. The handshake belongs to the opening: it does not block the loop,
-//! and [`Settings::handshake_timeout`] covers both. Where TLS is not ended properly, the connection is lost
-//! ([`CloseCode::Abnormal`]), unless both Close frames were exchanged before.
+//! TLS 1.2 and 1.3 are supported, with ALPN `http/1.1` and without renegotiation. The TLS handshake is part of the opening
+//! handshake: it does not block the loop, and [`Settings::handshake_timeout`] covers both. A connection whose TLS session
+//! is cut off is lost ([`CloseCode::Abnormal`]), unless both Close frames have been exchanged.
 //!
 //! # Conformance
 //!
-//! The whole of RFC 6455, and of RFC 7692 with compression, in both roles, strictly: the Autobahn test suite passes without
-//! an exception list. Where the code obeys a MUST, it names the section.
+//! RFC 6455 and, with compression, RFC 7692 are implemented completely, in both roles. All cases of the Autobahn test suite
+//! pass under strict evaluation. Where the code implements a MUST, it names the section.
 //!
-//! # Portability
+//! # Platforms
 //!
-//! Everything that `mio` supports: Linux, macOS, the BSDs, Windows. Unix domain sockets are for Unix alone. Without the
-//! default features also WebAssembly, with `browser` in a browser.
+//! The event loop supports all platforms of `mio`: Linux, macOS, the BSDs and Windows. Unix domain sockets are available on
+//! Unix. The protocol core and `browser` also support WebAssembly.
+//!
+//! # Migrating from `ws`
+//!
+//! Programs for `ws` 0.9 compile after a change of one line in `Cargo.toml`:
+//! `ws = { package = "sockeye", version = "0.1" }`. The page `MIGRATING.md` of this package lists all differences.
 
 #![cfg_attr(
     not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
-    allow(rustdoc::broken_intra_doc_links, reason = "this page is also about what this build does without")
+    allow(rustdoc::broken_intra_doc_links, reason = "this page also describes features that are not enabled")
 )]
 
 #[cfg(feature = "blocking")]
@@ -187,8 +207,8 @@ where
 ///
 /// # Errors
 ///
-/// `Internal` for a URL that cannot be read. If the connection never opened, the reason, which the handler's
-/// `on_error` has heard as well.
+/// `Internal` if the URL cannot be parsed. If the connection never opened, the error that the handler's `on_error`
+/// received as well.
 ///
 /// # Examples
 ///
@@ -220,7 +240,29 @@ where
     socket.take_failure().map_or(Ok(()), Err)
 }
 
-/// The code of the README is tested like that of the documentation.
+/// Tests the code of the pages like that of the documentation.
 #[cfg(all(doctest, feature = "reactor"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../MIGRATING.md")]
+    struct Migrating;
+
+    #[doc = include_str!("../SECURITY.md")]
+    struct Security;
+
+    #[doc = include_str!("../docs/features.md")]
+    struct Features;
+
+    #[doc = include_str!("../docs/limits.md")]
+    struct Limits;
+
+    #[cfg(feature = "permessage-deflate")]
+    #[doc = include_str!("../docs/compression.md")]
+    struct Compression;
+
+    #[cfg(feature = "ssl")]
+    #[doc = include_str!("../docs/tls.md")]
+    struct Tls;
+}

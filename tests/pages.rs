@@ -1,44 +1,102 @@
-//! The pages that name tests name those that are there.
+//! Pages that name tests, files and other pages name those that exist.
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What a page names: the file, and the name of the test.
-fn named(page: &str) -> impl Iterator<Item = (String, String)> {
-    let quoted = page.split('`').skip(1).step_by(2);
-    quoted.filter(|text| text.contains('/')).filter_map(|text| {
+/// The pages that name tests, with the number of tests that each names at least.
+const PAGES_WITH_TESTS: [(&str, usize); 3] =
+    [("tests/front-ends.md", 200), ("MIGRATING.md", 40), ("SECURITY.md", 0)];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The lines of a page that are not part of a code block.
+fn prose(page: &str) -> String {
+    let mut is_code = false;
+    let lines = page.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The tests that a page names: the file, and the name of the test.
+fn named(page: &str) -> Vec<(String, String)> {
+    let prose = prose(page);
+    let quoted = prose.split('`').skip(1).step_by(2);
+    let names = quoted.filter(|text| text.contains('/')).filter_map(|text| {
         let (file, path) = text.split_once("::")?;
         let folder = if file.starts_with("examples/") { "" } else { "tests/" };
         Some((format!("{folder}{file}.rs"), path.rsplit("::").next()?.to_owned()))
-    })
+    });
+    names.collect()
+}
+
+/// The files to which a page links.
+fn linked(page: &str) -> Vec<String> {
+    let prose = prose(page);
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains(':')).map(str::to_owned).collect()
 }
 
 fn has_test(source: &str, name: &str) -> bool {
     source.contains(&format!("fn {name}(")) && source.contains("test]")
 }
 
-#[test]
-fn every_test_that_is_named_is_there() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("tests/front-ends.md"))?;
-    let (mut count, mut missing) = (0, Vec::new());
-    for (file, test) in named(&page) {
-        count += 1;
-        if !has_test(&fs::read_to_string(root.join(&file)).unwrap_or_default(), &test) {
-            missing.push(format!("{file}: {test}"));
+/// The pages for readers: those in the root folder, in `docs`, and beside what they describe.
+fn pages() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut pages = Vec::new();
+    for folder in ["", "docs", "tests", "autobahn", "benches", "examples", "fuzz"] {
+        let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
         }
     }
-    assert!(count > 200, "the page names {count} tests only");
+    Ok(pages)
+}
+
+#[test]
+fn every_test_that_is_named_exists() -> Result<(), Box<dyn Error>> {
+    let mut missing = Vec::new();
+    for (page, least) in PAGES_WITH_TESTS {
+        let text = fs::read_to_string(root().join(page)).map_err(|err| format!("{page}: {err}"))?;
+        let named = named(&text);
+        assert!(named.len() >= least, "{page} names only {} tests", named.len());
+        for (file, test) in named {
+            if !has_test(&fs::read_to_string(root().join(&file)).unwrap_or_default(), &test) {
+                missing.push(format!("{page}: {file}: {test}"));
+            }
+        }
+    }
     assert!(missing.is_empty(), "{missing:#?}");
     Ok(())
 }
 
-/// Each row has its place once, and no cell of a front end without a browser is empty.
 #[test]
-fn every_row_is_there() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("tests/front-ends.md"))?;
+fn every_link_to_a_file_leads_to_one() -> Result<(), Box<dyn Error>> {
+    let mut missing = Vec::new();
+    for page in pages()? {
+        let folder = page.parent().unwrap_or_else(|| root());
+        for target in linked(&fs::read_to_string(&page)?) {
+            if !folder.join(&target).exists() {
+                missing.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    Ok(())
+}
+
+/// Each row of the table of front ends exists once, and no cell of a front end outside the browser is empty.
+#[test]
+fn every_row_exists() -> Result<(), Box<dyn Error>> {
+    let page = fs::read_to_string(root().join("tests/front-ends.md"))?;
     let rows: Vec<Vec<&str>> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| "))
@@ -57,11 +115,12 @@ fn every_row_is_there() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a_name_that_is_gone_is_found() {
-    let page =
-        "| X | `blocking/server::compressed::gone` `protocol::Config` `examples/upgrade/tests/upgrade::s3` |";
+fn a_name_that_does_not_exist_is_found() {
+    let page = "| X | `blocking/server::compressed::gone` `protocol::Config` `examples/upgrade/tests/upgrade::s3` |\n\
+                ```\nlet x = `a/b::c`;\n```\nSee [limits](docs/limits.md#sizes), [docs](https://docs.rs) and [above](#x).";
     let expected = [("tests/blocking/server.rs", "gone"), ("examples/upgrade/tests/upgrade.rs", "s3")];
     let expected = expected.map(|(file, test)| (file.to_owned(), test.to_owned()));
-    assert_eq!(named(page).collect::<Vec<_>>(), expected);
+    assert_eq!(named(page), expected);
+    assert_eq!(linked(page), ["docs/limits.md"]);
     assert!(has_test("#[test]\nfn there() {}", "there") && !has_test("fn helper() {}", "help"));
 }

@@ -62,6 +62,18 @@ fn an_upgrade_has_to_be_complete() {
     });
 }
 
+/// `ws` answers 400. RFC 9110 §15.5.22 has a status for this.
+#[test]
+fn a_plain_get_is_answered_with_426() {
+    guarded(|| {
+        let server = echo();
+        let head = answer(&server, &format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr));
+        assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
+        assert!(head.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{head}");
+        server.stop();
+    });
+}
+
 #[test]
 fn a_lenient_server_is_as_lax_as_it_was() {
     guarded(|| {
