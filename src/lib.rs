@@ -96,7 +96,10 @@
 
 #![cfg_attr(
     not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
-    allow(rustdoc::broken_intra_doc_links, reason = "this page also describes features that are not enabled")
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "this page also describes features that are not enabled"
+    )
 )]
 
 #[cfg(feature = "blocking")]

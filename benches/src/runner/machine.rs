@@ -49,7 +49,8 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
     let node = fs::read_to_string(root.join("node/package.json")).unwrap_or_default();
     let ws = node.split_once("\"ws\": \"").and_then(|(_, rest)| rest.split('"').next());
     versions.insert("Node ws".into(), ws.unwrap_or("?").to_owned());
-    versions.insert("Node".into(), output_of("node", &["--version"], root).trim_start_matches('v').to_owned());
+    versions
+        .insert("Node".into(), output_of("node", &["--version"], root).trim_start_matches('v').to_owned());
     versions.insert("OpenSSL".into(), word(&output_of("openssl", &["version"], root), 1));
     versions.insert("C++ compiler".into(), output_of("c++", &["-dumpfullversion"], root));
     versions.insert("rustc".into(), word(&output_of("rustc", &["--version"], root), 1));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::protocol::*;
+use super::*;
 
 /// The opcodes of §5.2 by their numbers.
 const OPCODES: [OpCode; 16] = [

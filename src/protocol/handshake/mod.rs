@@ -79,6 +79,7 @@ fn is_valid_key(key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::http::fields;
     use super::*;
     use crate::protocol::{Config, ProtocolError};
     use proptest::prelude::*;
