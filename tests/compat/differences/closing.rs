@@ -92,6 +92,7 @@ fn too_large_is_1009() {
         for settings in [
             Settings { max_message_size: 8, ..Settings::default() },
             Settings { max_fragment_size: 8, ..Settings::default() },
+            Settings { in_buffer_grow: false, in_buffer_capacity: 8, ..Settings::default() },
         ] {
             let (server, told) = told(settings);
             let mut peer = RawPeer::upgrade(server.addr);
