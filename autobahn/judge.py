@@ -60,7 +60,7 @@ def deviations(selected, found):
 
 
 def describe(result, expected):
-    """Says what came instead of what was expected, and where the suite explains it."""
+    """Describes the result, the expected result, and where the suite explains the case."""
     pairs = [f"{key} {result[key]}, expected {value}" for key, value in expected.items() if result[key] != value]
     return f"{'; '.join(pairs)} ({result['report'].with_suffix('.html')})"
 

@@ -19,7 +19,7 @@ IMAGE = "crossbario/autobahn-testsuite:25.10.1"
 
 
 class Unavailable(Exception):
-    """The suite is neither here nor to be had; the message says what is missing."""
+    """The suite is not available. The message names what is missing."""
 
 
 def find(workdir):
@@ -33,7 +33,7 @@ def find(workdir):
         except Unavailable as reason:
             missing.append(f"  - {reason}")
     missing.insert(0, "The Autobahn test suite is not to be had on this machine:\n  - WSTEST is not set")
-    missing.append("Any one of the three is enough; autobahn/README.md tells more.")
+    missing.append("Any one of the three is enough; see autobahn/README.md.")
     raise Unavailable("\n".join(missing))
 
 
@@ -102,7 +102,7 @@ def install(python, env):
 
 
 def make_env(host, python, env, tools, log):
-    """Creates an empty environment for `python` with a virtualenv run by `host`; says whether that worked."""
+    """Creates an empty environment for `python` with a virtualenv run by `host`, and returns whether this succeeded."""
     target = Path(tools) / Path(host).name
     if not logged([host, "-m", "pip", "install", "--target", str(target), VIRTUALENV], log):
         return False
