@@ -108,25 +108,13 @@ pub mod blocking;
 pub mod browser;
 mod close;
 mod compat;
-#[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
-pub mod deflate;
 mod error;
-#[cfg(feature = "reactor")]
-mod factory;
 #[cfg(feature = "futures")]
 pub mod futures;
-#[cfg(feature = "reactor")]
-mod handler;
-#[cfg(feature = "reactor")]
-mod handshake;
 mod message;
 pub mod protocol;
 #[cfg(feature = "reactor")]
 mod reactor;
-#[cfg(feature = "reactor")]
-mod sender;
-#[cfg(feature = "reactor")]
-mod settings;
 #[cfg(any(
     feature = "blocking",
     feature = "futures",
@@ -139,8 +127,6 @@ mod tcp_stream;
 mod tls;
 #[cfg(feature = "upgrade")]
 pub mod upgrade;
-#[cfg(feature = "reactor")]
-pub mod util;
 
 #[cfg(feature = "reactor")]
 use std::borrow::Borrow;
@@ -151,21 +137,25 @@ use std::net::ToSocketAddrs;
 
 pub use close::{CloseCode, Closed};
 pub use error::{Error, ErrorKind, QueueError, Result};
-#[cfg(feature = "reactor")]
-pub use factory::Factory;
-#[cfg(feature = "reactor")]
-pub use handler::Handler;
-#[cfg(feature = "reactor")]
-pub use handshake::Handshake;
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response};
 pub use protocol::{Deflate, Frame, OpCode};
+#[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
+pub use reactor::api::deflate_handler as deflate;
+#[cfg(feature = "reactor")]
+pub use reactor::api::factory::Factory;
+#[cfg(feature = "reactor")]
+pub use reactor::api::handler::Handler;
+#[cfg(feature = "reactor")]
+pub use reactor::api::handshake::Handshake;
+#[cfg(feature = "reactor")]
+pub use reactor::api::sender::Sender;
+#[cfg(feature = "reactor")]
+pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
+#[cfg(feature = "reactor")]
+pub use reactor::api::util;
 #[cfg(feature = "reactor")]
 pub use reactor::{Builder, WebSocket};
-#[cfg(feature = "reactor")]
-pub use sender::Sender;
-#[cfg(feature = "reactor")]
-pub use settings::{Overflow, Settings, TrustedProxies};
 #[cfg(feature = "ssl")]
 pub use tls::{ClientTls, ServerTls, TlsVersion};
 

@@ -7,23 +7,22 @@
 //! Handlers are called in `dispatch`, `commands`, `deadlines`, `flush` (only `on_drain`) and `reap`; no connection is
 //! removed outside `reap`; and the thread waits nowhere but in `wait`.
 
-mod clients;
+mod accepting;
+pub(crate) mod api;
+mod commands;
+mod connecting;
 mod connection;
-mod context;
-mod dial;
-mod listener;
-mod orders;
-mod output;
-mod resolver;
-mod servers;
-mod socket;
+mod loop_state;
+pub(crate) mod queue;
 mod timers;
 #[cfg(feature = "ssl")]
 mod tls;
 #[cfg(not(feature = "ssl"))]
 #[path = "no_tls.rs"]
 mod tls;
+mod transport;
 mod websocket;
+mod write_queue;
 
 use std::io;
 use std::sync::Arc;
@@ -34,18 +33,18 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
+use self::accepting::listener::Listener;
+use self::api::factory::Factory;
+use self::api::handler::Handler;
+use self::api::settings::Settings;
+use self::connecting::attempt::Dial;
+use self::connecting::resolver::Resolver;
 use self::connection::Connection;
-use self::context::{AlarmKind, Context, Name};
-use self::dial::Dial;
-use self::listener::Listener;
-use self::resolver::Resolver;
+use self::loop_state::{AlarmKind, Context, Name};
+use self::queue::{Batch, Hub, Signal};
 use self::timers::Owned;
 pub use self::websocket::{Builder, WebSocket};
 use crate::error::Result;
-use crate::factory::Factory;
-use crate::handler::Handler;
-use crate::sender::{Batch, Hub, Signal};
-use crate::settings::Settings;
 
 /// The size of the buffer into which all connections are read, in bytes.
 const READ_BUFFER: usize = 256 * 1024;

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use mio::event::Source;
 use url::Url;
 
-use super::socket::Stop;
+use super::api::handler::Handler;
+use super::api::handshake::Encryption;
+use super::api::settings::Settings;
+use super::transport::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handler::Handler;
-use crate::handshake::Encryption;
-use crate::settings::Settings;
 
 /// Whether `wss` URLs can be connected to.
 pub(super) const IS_SUPPORTED: bool = false;

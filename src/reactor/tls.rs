@@ -19,9 +19,9 @@ use openssl::ssl::{self, ErrorCode, HandshakeError, MidHandshakeSslStream, NameT
 
 pub(super) use self::opening::Keys;
 use self::opening::handshake_failed;
-use super::socket::Stop;
+use super::api::handshake::Encryption;
+use super::transport::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handshake::Encryption;
 use crate::tcp_stream::TcpStream;
 
 /// Whether `wss` URLs can be connected to.

@@ -12,12 +12,13 @@ use mio::Token;
 use openssl::ssl::SslConnector;
 use url::Url;
 
-use super::listener::Listener;
+use super::accepting::listener::Listener;
+use super::api::factory::Factory;
+use super::api::sender::Sender;
+use super::api::settings::Settings;
+use super::queue::Signal;
 use super::{Reactor, WAKER};
 use crate::error::{Error, Result};
-use crate::factory::Factory;
-use crate::sender::{Sender, Signal};
-use crate::settings::Settings;
 #[cfg(feature = "ssl")]
 use crate::tls::ServerTls;
 

@@ -5,13 +5,13 @@ use log::trace;
 use super::{Connection, Stage, output_of};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
-use crate::handler::Handler;
 use crate::protocol::{Frame, Output as _, State};
-use crate::reactor::context::{Alarm, AlarmKind, Context};
-use crate::reactor::orders::Broadcast;
-use crate::sender::Signal;
-use crate::settings::Overflow;
-use crate::util::Token;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::api::settings::Overflow;
+use crate::reactor::api::util::Token;
+use crate::reactor::commands::Broadcast;
+use crate::reactor::loop_state::{Alarm, AlarmKind, Context};
+use crate::reactor::queue::Signal;
 
 impl<H: Handler> Connection<H> {
     /// Does what a sender of this connection, or of all, has asked for. It is settled after it, or after several.

@@ -4,17 +4,18 @@ use std::time::Instant;
 
 use log::trace;
 
-use super::{Connection, Consequence, Stage, output_of};
+use super::failing::Consequence;
+use super::{Connection, Stage, output_of};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
-use crate::handler::Handler;
-use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Event, Frame, OpCode, Output as _, ProtocolError, State};
 use crate::reactor::MAX_KEPT_COMMANDS;
-use crate::reactor::context::Context;
-use crate::sender::Phase;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::api::handshake::Handshake;
+use crate::reactor::loop_state::Context;
+use crate::reactor::queue::Phase;
 
 /// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
 const EVENT_BUDGET: usize = 256;

@@ -3,12 +3,12 @@
 use url::Url;
 
 use super::{Connection, Early, Stage};
-use crate::handler::Handler;
 use crate::protocol::State;
 use crate::protocol::handshake::Response;
-use crate::reactor::context::Context;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::loop_state::Context;
+use crate::reactor::queue::Signal;
 use crate::reactor::timers::Owned;
-use crate::sender::Signal;
 
 /// What a client that is not yet open may still do.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::util::Timeout;
+use crate::reactor::api::util::Timeout;
 
 /// Names one node, once and for all: the place in the vector and the serial number of the node that took it.
 ///

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::{RECORDS, Tls};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handler::Handler;
-use crate::settings::Settings;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::api::settings::Settings;
 use crate::tcp_stream::TcpStream;
 use crate::tls::{ServerTls, connect};
 

@@ -43,14 +43,14 @@ pub(crate) struct Gauge {
 
 impl Gauge {
     /// A new connection moves into the slot.
-    pub(super) fn occupy(&self, id: u32) {
+    pub(crate) fn occupy(&self, id: u32) {
         self.id.store(id, Relaxed);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
         self.set_phase(Phase::Connecting);
     }
 
-    pub(super) fn vacate(&self) {
+    pub(crate) fn vacate(&self) {
         self.set_phase(Phase::Free);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
@@ -90,12 +90,12 @@ impl Gauge {
         self.local.store(self.local.load(Relaxed).saturating_sub(bytes), Relaxed);
     }
 
-    pub(super) fn add_remote(&self, bytes: usize) {
+    pub(crate) fn add_remote(&self, bytes: usize) {
         self.remote.fetch_add(bytes, Relaxed);
     }
 
     /// The loop takes over what another thread has queued.
-    pub(super) fn take_over(&self, bytes: usize) {
+    pub(crate) fn take_over(&self, bytes: usize) {
         self.remote.fetch_sub(bytes, Relaxed);
         self.add_local(bytes);
     }
@@ -103,24 +103,24 @@ impl Gauge {
 
 /// The gauges of all slots.
 #[derive(Debug)]
-pub(super) struct Gauges {
+pub(crate) struct Gauges {
     chunks: [OnceLock<Box<[Gauge]>>; CHUNKS],
 }
 
 impl Gauges {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
     }
 
     /// The gauge of a slot; `None` if no connection has ever been there.
     #[inline]
-    pub(super) fn find(&self, slot: u32) -> Option<&Gauge> {
+    pub(crate) fn find(&self, slot: u32) -> Option<&Gauge> {
         let (chunk, at) = place(slot);
         self.chunks.get(chunk)?.get()?.get(at)
     }
 
     /// The gauge of a slot, made if needed.
-    pub(super) fn ensure(&self, slot: u32) -> Option<&Gauge> {
+    pub(crate) fn ensure(&self, slot: u32) -> Option<&Gauge> {
         let (chunk, at) = place(slot);
         let gauges =
             self.chunks.get(chunk)?.get_or_init(|| (0..chunk_len(chunk)).map(|_| Gauge::default()).collect());

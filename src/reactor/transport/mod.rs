@@ -9,9 +9,9 @@ use mio::net::TcpStream;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
+use super::api::handshake::Encryption;
 use super::tls::Tls;
 use crate::error::Error;
-use crate::handshake::Encryption;
 
 /// A connected socket of any kind.
 #[derive(Debug)]

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use log::error;
 use mio::Registry;
 
-use super::output::Output;
+use super::api::settings::Settings;
+use super::api::util::{Timeout, Token};
+use super::queue::{Batch, Hub};
 use super::timers::{Key, Owned, Timers};
 use super::tls::Keys;
+use super::write_queue::Output;
 use crate::error::Error;
 use crate::protocol::Config;
-use crate::sender::{Batch, Hub};
-use crate::settings::Settings;
-use crate::util::{Timeout, Token};
 
 /// The most output buffers that are kept for later: as many as are in use at a time, but for broadcasts.
 const MAX_POOLED: usize = 64;

@@ -1,5 +1,8 @@
 //! New connections of the client's role: dialing, and moving on when the server says so.
 
+pub(super) mod attempt;
+pub(super) mod resolver;
+
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -8,18 +11,18 @@ use log::error;
 use mio::Token;
 use url::Url;
 
+use self::attempt::{Dial, Next};
+use super::api::factory::Factory;
+use super::api::handler::Handler;
+use super::api::sender::Sender;
 use super::connection::{Connection, Moved, Redirect};
-use super::context::Name;
-use super::dial::{Dial, Next};
-use super::socket::Socket;
+use super::loop_state::Name;
 use super::timers::Owned;
+use super::transport::Socket;
 use super::{Entry, Life, Reactor, index};
 use crate::error::{Error, ErrorKind, Result};
-use crate::factory::Factory;
-use crate::handler::Handler;
 use crate::protocol;
 use crate::protocol::handshake::Request;
-use crate::sender::Sender;
 
 impl<F: Factory> Reactor<F> {
     /// Makes a new connection, on a stream if there is one already.

@@ -1,11 +1,4 @@
 //! What a program may ask of an event loop, from any thread.
-//!
-//! `hub` holds the queues between senders and the loop, `local` the one of the loop's own thread, `gauges` what a sender
-//! can see of a connection.
-
-mod gauges;
-mod hub;
-mod local;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-pub(crate) use self::gauges::Phase;
-pub(crate) use self::hub::{Batch, Command, Hub, Signal, Target};
+use super::util::{Timeout, Token};
 use crate::close::CloseCode;
-use crate::error::{Error, ErrorKind, QueueError, Result};
+use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::{Frame, ProtocolError, Upgrade, check_close};
-use crate::util::{Timeout, Token};
+use crate::reactor::queue::{Command, Hub, Signal, Target};
 
 /// The token of a sender that speaks to all connections.
 const ALL: Token = Token(usize::MAX - 5);
@@ -335,13 +327,4 @@ impl Hash for Sender {
         self.slot.hash(state);
         self.id.hash(state);
     }
-}
-
-/// The error of a message that finds no room.
-fn no_room() -> Error {
-    Error::new(ErrorKind::Capacity, "too much output is queued for this connection")
-}
-
-fn disconnected() -> Error {
-    Error::from(QueueError::Disconnected)
 }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "ssl")]
 use openssl::x509::{X509, X509Ref};
 
+use super::settings::TrustedProxies;
 use crate::error::Result;
 use crate::protocol::handshake::{Request, Response};
-use crate::settings::TrustedProxies;
 
 /// The opening handshake of a connection: the request, the response, and the addresses of both ends.
 ///

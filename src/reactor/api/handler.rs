@@ -5,17 +5,17 @@ use log::{debug, error};
 use openssl::ssl::SslStream;
 use url::Url;
 
+use super::handshake::Handshake;
+#[cfg(feature = "ssl")]
+use super::util::TcpStream;
+use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 #[cfg(feature = "ssl")]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::handshake::Handshake;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Frame, ProtocolError};
-#[cfg(feature = "ssl")]
-use crate::util::TcpStream;
-use crate::util::{Timeout, Token};
 
 /// Handles one connection: the loop calls it, one method at a time, on the thread that runs the loop.
 ///

@@ -4,108 +4,23 @@
 //! no limit. From other threads it goes through a bounded queue under a lock, and the first one after the loop has looked
 //! wakes it.
 
-use std::borrow::Cow;
+mod command;
+mod local;
+pub(crate) mod status;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use url::Url;
-
-use super::gauges::{Gauge, Gauges, Phase};
-use super::local::{self, Entered};
-use super::{disconnected, no_room};
-use crate::close::CloseCode;
-use crate::error::{QueueError, Result};
+pub(crate) use self::command::{Batch, Command, Signal, Target};
+use self::local::Entered;
+pub(crate) use self::status::Phase;
+use self::status::{Gauge, Gauges};
+use super::api::settings::{Overflow, Settings};
+use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
-use crate::protocol::{Frame, ProtocolError, Upgrade};
-use crate::settings::{Overflow, Settings};
-use crate::util::{Timeout, Token};
-
-/// One thing that a sender asks for.
-#[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) target: Target,
-    pub(crate) signal: Signal,
-}
-
-/// Whom a command is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    All,
-    /// The connection with this id, as long as it is in this slot.
-    One {
-        slot: u32,
-        id: u32,
-    },
-}
-
-/// What a command asks for.
-#[derive(Debug)]
-pub(crate) enum Signal {
-    Message(Message),
-    /// Anything else than a message that its handler is to see as such; boxed, since most commands are messages.
-    Frame(Box<Frame>),
-    Close(CloseCode, Cow<'static, str>),
-    /// More was to be sent than may be queued: the connection fails.
-    Overflow,
-    /// To this URL, on this stream if there is one already.
-    Connect(Box<Url>, Option<TcpStream>),
-    Accept(TcpStream),
-    /// A stream whose opening handshake has been made.
-    AcceptUpgraded(TcpStream, Box<Upgrade>),
-    Shutdown,
-    /// At this time; `None` is beyond what the clock can say.
-    Timeout(Option<Instant>, Token),
-    Cancel(Timeout),
-    Pause,
-    Resume,
-}
-
-impl Command {
-    /// Whether it sends something to everyone.
-    pub(crate) fn is_broadcast(&self) -> bool {
-        self.target == Target::All && matches!(self.signal, Signal::Message(_) | Signal::Frame(_))
-    }
-}
-
-impl Signal {
-    /// The same signal for one more connection, of those that can be for all.
-    pub(crate) fn for_another(&self) -> Option<Self> {
-        match self {
-            Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
-            Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
-            Self::Pause => Some(Self::Pause),
-            Self::Resume => Some(Self::Resume),
-            Self::Message(_)
-            | Self::Frame(_)
-            | Self::Overflow
-            | Self::Connect(..)
-            | Self::Accept(_)
-            | Self::AcceptUpgraded(..)
-            | Self::Shutdown
-            | Self::Cancel(_) => None,
-        }
-    }
-
-    /// Whether it is the connection that obeys, and not the loop.
-    #[inline]
-    pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(self, Self::Connect(..) | Self::Accept(_) | Self::AcceptUpgraded(..) | Self::Shutdown)
-    }
-
-    /// How many bytes a queued signal counts for the connection it is sent to.
-    #[inline]
-    pub(crate) fn charge(&self) -> usize {
-        match self {
-            Self::Message(message) => message.len(),
-            Self::Frame(frame) => frame.as_slice().len(),
-            _ => 0,
-        }
-    }
-}
+use crate::protocol::ProtocolError;
 
 /// What the senders of one loop share with it.
 pub(crate) struct Hub {
@@ -130,9 +45,6 @@ struct Queue {
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
-
-/// Commands that the loop has taken out of a queue.
-pub(crate) type Batch = Vec<Command>;
 
 impl Hub {
     pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
@@ -194,7 +106,7 @@ impl Hub {
 
     /// Queues a message or a control frame, within the limit of what may be queued for its connection.
     #[inline]
-    pub(super) fn send(&self, target: Target, signal: Signal) -> Result<()> {
+    pub(crate) fn send(&self, target: Target, signal: Signal) -> Result<()> {
         let Target::One { slot, id } = target else {
             return Ok(self.push(Command { target, signal })?);
         };
@@ -221,7 +133,7 @@ impl Hub {
     }
 
     /// Queues a message if its connection is open and has room.
-    pub(super) fn try_send(&self, target: Target, message: Message) -> Result<()> {
+    pub(crate) fn try_send(&self, target: Target, message: Message) -> Result<()> {
         if !self.is_here() && self.is_closed() {
             return Err(disconnected());
         }
@@ -260,16 +172,16 @@ impl Hub {
         self.overflow
     }
 
-    pub(super) fn buffered_amount(&self, slot: u32, id: u32) -> usize {
+    pub(crate) fn buffered_amount(&self, slot: u32, id: u32) -> usize {
         let gauge = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free);
         gauge.map_or(0, Gauge::buffered)
     }
 
-    pub(super) fn is_open(&self, slot: u32, id: u32) -> bool {
+    pub(crate) fn is_open(&self, slot: u32, id: u32) -> bool {
         self.gauges.find(slot).is_some_and(|gauge| gauge.phase(id) == Phase::Open)
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
 
@@ -414,6 +326,15 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error of a message that finds no room.
+pub(crate) fn no_room() -> Error {
+    Error::new(ErrorKind::Capacity, "too much output is queued for this connection")
+}
+
+pub(crate) fn disconnected() -> Error {
+    Error::from(QueueError::Disconnected)
 }
 
 impl fmt::Debug for Hub {

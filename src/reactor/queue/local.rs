@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::hub::{Batch, Command, Signal, Target};
+use super::{Batch, Command, Signal, Target};
 use crate::message::Message;
 
 thread_local! {
@@ -23,7 +23,7 @@ thread_local! {
 pub(crate) struct Entered(());
 
 /// Makes this thread that of the loop with this number.
-pub(super) fn enter(number: u64) -> Entered {
+pub(crate) fn enter(number: u64) -> Entered {
     let outer = (LOOP.replace(number), COMMANDS.take());
     OUTER.with_borrow_mut(|all| all.push(outer));
     Entered(())
@@ -39,24 +39,24 @@ impl Drop for Entered {
 
 /// Whether the loop runs on this thread, and not another one within a callback of it.
 #[inline]
-pub(super) fn is_current(number: u64) -> bool {
+pub(crate) fn is_current(number: u64) -> bool {
     LOOP.get() == number
 }
 
 /// Whether the loop runs on this thread, but waits for another one that runs within a callback of it.
-pub(super) fn is_outer(number: u64) -> bool {
+pub(crate) fn is_outer(number: u64) -> bool {
     OUTER.with_borrow(|all| all.iter().any(|(outer, _)| *outer == number))
 }
 
 /// Queues a command for the loop that [is current](is_current).
 #[inline(always)]
-pub(super) fn push(command: Command, weight: usize) {
+pub(crate) fn push(command: Command, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(command));
 }
 
 /// Queues a command for a loop that [is an outer one](is_outer).
-pub(super) fn push_outer(number: u64, command: Command) {
+pub(crate) fn push_outer(number: u64, command: Command) {
     OUTER.with_borrow_mut(|all| {
         if let Some((_, commands)) = all.iter_mut().find(|(outer, _)| *outer == number) {
             commands.push(command);
@@ -65,25 +65,25 @@ pub(super) fn push_outer(number: u64, command: Command) {
 }
 
 /// Exchanges the commands with an empty batch.
-pub(super) fn swap(batch: &mut Batch) {
+pub(crate) fn swap(batch: &mut Batch) {
     WEIGHT.with(|sum| sum.set(0));
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
 }
 
 #[inline]
-pub(super) fn is_empty() -> bool {
+pub(crate) fn is_empty() -> bool {
     COMMANDS.with_borrow(Vec::is_empty)
 }
 
 /// How many commands there are, and how many bytes they have to send.
 #[inline]
-pub(super) fn load() -> (usize, usize) {
+pub(crate) fn load() -> (usize, usize) {
     (COMMANDS.with_borrow(Vec::len), WEIGHT.get())
 }
 
 /// Takes the commands if that is one message, and to this target.
 #[inline]
-pub(super) fn pop_only_message(target: Target) -> Option<Message> {
+pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
     COMMANDS.with_borrow_mut(|commands| {
         match commands.as_slice() {
             [Command { target: only, signal: Signal::Message(_) }] if *only == target => {}
@@ -99,7 +99,7 @@ pub(super) fn pop_only_message(target: Target) -> Option<Message> {
 
 /// Whether there are commands, and all of them concern this target, and not the loop.
 #[inline]
-pub(super) fn has_only(target: Target) -> bool {
+pub(crate) fn has_only(target: Target) -> bool {
     COMMANDS.with_borrow(|commands| {
         !commands.is_empty()
             && commands.iter().all(|command| command.target == target && command.signal.is_for_connection())

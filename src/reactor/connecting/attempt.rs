@@ -9,27 +9,27 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 use url::{Host, Url};
 
-use super::connection::Redirect;
-use super::context::{Alarm, AlarmKind, Context, Name};
-use super::socket::Socket;
-use super::timers::{Key, Owned};
-use super::tls;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handler::Handler;
 use crate::protocol::handshake::Request;
-use crate::sender::Signal;
-use crate::util::Timeout;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::api::util::Timeout;
+use crate::reactor::connection::Redirect;
+use crate::reactor::loop_state::{Alarm, AlarmKind, Context, Name};
+use crate::reactor::queue::Signal;
+use crate::reactor::timers::{Key, Owned};
+use crate::reactor::tls;
+use crate::reactor::transport::Socket;
 
 /// A client whose TCP is not made.
 #[derive(Debug)]
-pub(super) struct Dial<H> {
-    pub(super) name: Name,
+pub(crate) struct Dial<H> {
+    pub(crate) name: Name,
     /// `None` after it has panicked.
-    pub(super) handler: Option<H>,
-    pub(super) redirect: Redirect,
+    pub(crate) handler: Option<H>,
+    pub(crate) redirect: Redirect,
     /// What waits for the connection to open.
-    pub(super) early: Vec<Signal>,
-    pub(super) timers: Owned,
+    pub(crate) early: Vec<Signal>,
+    pub(crate) timers: Owned,
     request: Option<Request>,
     addresses: VecDeque<SocketAddr>,
     attempt: Option<Socket>,
@@ -43,7 +43,7 @@ pub(super) struct Dial<H> {
 
 /// What is next for a dial.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     Wait,
     /// The name of this host is to be looked up.
     LookUp(String, u16),
@@ -62,7 +62,7 @@ enum Place {
 }
 
 impl<H: Handler> Dial<H> {
-    pub(super) fn new(name: Name, handler: H, redirect: Redirect, early: Vec<Signal>, timers: Owned) -> Self {
+    pub(crate) fn new(name: Name, handler: H, redirect: Redirect, early: Vec<Signal>, timers: Owned) -> Self {
         Self {
             name,
             handler: Some(handler),
@@ -79,7 +79,7 @@ impl<H: Handler> Dial<H> {
     }
 
     /// Builds the request, and goes to where the URL leads.
-    pub(super) fn start(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Next {
+    pub(crate) fn start(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Next {
         match self.prepare(stream, cx) {
             Ok(next) => next,
             Err(err) => Next::Failed(err),
@@ -116,7 +116,7 @@ impl<H: Handler> Dial<H> {
     }
 
     /// Calls a method of the handler; one that panics, and is let, ends the dial, and is not called again.
-    pub(super) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+    pub(crate) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
         let handler = self.handler.as_mut()?;
         let called = cx.guard(|| method(handler));
         if called.is_none() {
@@ -128,17 +128,17 @@ impl<H: Handler> Dial<H> {
     }
 
     /// Ends all that is under way.
-    pub(super) fn give_up(&mut self, cx: &mut Context) {
+    pub(crate) fn give_up(&mut self, cx: &mut Context) {
         self.is_over = true;
         self.attempt = None;
         self.drop_alarm(cx);
     }
 
     /// Sets a time-out of the handler.
-    pub(super) fn set_timeout(
+    pub(crate) fn set_timeout(
         &mut self,
         at: Option<Instant>,
-        token: crate::util::Token,
+        token: crate::reactor::api::util::Token,
         cx: &mut Context,
     ) -> Option<Timeout> {
         let alarm = Alarm { name: self.name, kind: AlarmKind::User(token) };
@@ -146,7 +146,7 @@ impl<H: Handler> Dial<H> {
     }
 
     /// The name has been looked up.
-    pub(super) fn on_found(&mut self, found: io::Result<Vec<SocketAddr>>, cx: &mut Context) -> Next {
+    pub(crate) fn on_found(&mut self, found: io::Result<Vec<SocketAddr>>, cx: &mut Context) -> Next {
         match found {
             _ if self.is_over => Next::Wait,
             Ok(addresses) => {
@@ -158,7 +158,7 @@ impl<H: Handler> Dial<H> {
     }
 
     /// The socket of the attempt has something to tell.
-    pub(super) fn on_event(&mut self, cx: &mut Context) -> Next {
+    pub(crate) fn on_event(&mut self, cx: &mut Context) -> Next {
         match self.attempt.as_ref().and_then(Socket::connected) {
             None => Next::Wait,
             Some(Ok(())) => match self.attempt.take() {
@@ -176,7 +176,7 @@ impl<H: Handler> Dial<H> {
     }
 
     /// The attempt, or the look-up, has taken too long.
-    pub(super) fn on_alarm(&mut self, cx: &mut Context) -> Next {
+    pub(crate) fn on_alarm(&mut self, cx: &mut Context) -> Next {
         if self.is_over {
             return Next::Wait;
         }
@@ -289,7 +289,7 @@ mod tests {
     fn dial_through(addresses: Vec<SocketAddr>) -> Next {
         let mut poll = mio::Poll::new().unwrap();
         let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
-        let hub = crate::sender::Hub::new(&settings, Box::new(|| {}));
+        let hub = crate::reactor::queue::Hub::new(&settings, Box::new(|| {}));
         let mut cx = Context::new(settings, Arc::new(hub), poll.registry().try_clone().unwrap());
         let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
         let handler = |_: crate::Message| Ok(());

@@ -6,10 +6,10 @@ use std::time::Duration;
 use mio::{Interest, Token};
 
 use super::{Connection, Stage, output_of};
-use crate::handler::Handler;
 use crate::protocol::{Output as _, State};
-use crate::reactor::context::Context;
-use crate::reactor::socket::Stop;
+use crate::reactor::api::handler::Handler;
+use crate::reactor::loop_state::Context;
+use crate::reactor::transport::Stop;
 
 /// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
 const READ_BUDGET: usize = 256 * 1024;

@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol;
-use crate::protocol::buffer_pool;
+use crate::protocol::{self, buffer_pool};
 
 /// Payloads from this length on, in bytes, are sent from where they lie; copying less than this is cheaper than keeping
 /// it.

@@ -1,5 +1,7 @@
 //! New connections of the server's role.
 
+pub(super) mod listener;
+
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,18 +10,18 @@ use std::time::Duration;
 use log::{debug, error, warn};
 use mio::Token;
 
+use self::listener::{ACCEPT_BUDGET, Accepted, Addresses};
+use super::api::factory::Factory;
+use super::api::handler::Handler as _;
+use super::api::sender::Sender;
 use super::connection::Connection;
-use super::context::{Alarm, AlarmKind, Name};
-use super::listener::{ACCEPT_BUDGET, Accepted, Addresses};
-use super::socket::Socket;
+use super::loop_state::{Alarm, AlarmKind, Name};
 use super::timers::Owned;
+use super::transport::Socket;
 use super::{Entry, Life, Reactor, index};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
-use crate::factory::Factory;
-use crate::handler::Handler as _;
 use crate::protocol::{self, Frame, Upgrade};
-use crate::sender::Sender;
 
 /// How long a listener waits when the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

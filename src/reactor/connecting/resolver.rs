@@ -9,17 +9,17 @@ use std::thread;
 
 use mio::Waker;
 
-use super::context::Name;
+use crate::reactor::loop_state::Name;
 
 /// The most names that are looked up at the same time; more wait their turn.
 const MAX_LOOKUPS: usize = 8;
 
 /// What a look-up has found, and for whom.
-pub(super) type Found = (Name, io::Result<Vec<SocketAddr>>);
+pub(crate) type Found = (Name, io::Result<Vec<SocketAddr>>);
 
 /// Looks names up, each on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     waker: Arc<Waker>,
     found: Receiver<Found>,
     finder: Sender<Found>,
@@ -28,19 +28,19 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let (finder, found) = channel();
         Self { waker, found, finder, running: 0, waiting: VecDeque::new() }
     }
 
     /// Looks a host up; what is found comes out of [`next`](Self::next), and the loop is woken for it.
-    pub(super) fn look_up(&mut self, name: Name, host: String, port: u16) {
+    pub(crate) fn look_up(&mut self, name: Name, host: String, port: u16) {
         self.waiting.push_back((name, host, port));
         self.start_waiting();
     }
 
     /// Takes what has been found.
-    pub(super) fn next(&mut self) -> Option<Found> {
+    pub(crate) fn next(&mut self) -> Option<Found> {
         let found = self.found.try_recv().ok()?;
         self.running -= 1;
         self.start_waiting();

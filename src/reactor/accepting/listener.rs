@@ -14,17 +14,17 @@ use mio::net::TcpListener;
 use mio::net::UnixListener;
 use mio::{Interest, Registry, Token};
 
-use super::socket::Socket;
+use crate::reactor::transport::Socket;
 
 /// The most connections that are accepted in one turn; the others wait in the system's queue.
-pub(super) const ACCEPT_BUDGET: usize = 64;
+pub(crate) const ACCEPT_BUDGET: usize = 64;
 
 /// A socket that listens.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     kind: Kind,
     /// Whether connections may be waiting.
-    pub(super) is_ready: bool,
+    pub(crate) is_ready: bool,
     /// Whether it has been said that no more can be accepted, since everyone was who waited.
     has_complained: bool,
 }
@@ -39,11 +39,11 @@ enum Kind {
 }
 
 /// The address of the other end, and that of this one.
-pub(super) type Addresses = (SocketAddr, SocketAddr);
+pub(crate) type Addresses = (SocketAddr, SocketAddr);
 
 /// What an attempt to accept has brought.
 #[derive(Debug)]
-pub(super) enum Accepted {
+pub(crate) enum Accepted {
     /// Somebody, with the addresses of the other end and of this one, if they are known already.
     Socket(Socket, Option<Addresses>),
     /// Nobody is waiting.
@@ -55,17 +55,17 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub(super) fn tcp(listener: TcpListener) -> Self {
+    pub(crate) fn tcp(listener: TcpListener) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
         Self { kind: Kind::Tcp(listener, address), is_ready: false, has_complained: false }
     }
 
     #[cfg(unix)]
-    pub(super) fn unix(listener: UnixListener, path: PathBuf) -> Self {
+    pub(crate) fn unix(listener: UnixListener, path: PathBuf) -> Self {
         Self { kind: Kind::Unix(listener, path), is_ready: false, has_complained: false }
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.kind {
             Kind::Tcp(listener, _) => listener.register(registry, token, Interest::READABLE),
             #[cfg(unix)]
@@ -73,7 +73,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match &self.kind {
             Kind::Tcp(listener, _) => listener.local_addr().ok(),
             #[cfg(unix)]
@@ -82,7 +82,7 @@ impl Listener {
     }
 
     /// Accepts one connection.
-    pub(super) fn accept(&mut self) -> Accepted {
+    pub(crate) fn accept(&mut self) -> Accepted {
         let accepted = match &self.kind {
             Kind::Tcp(listener, local) => listener
                 .accept()

@@ -20,8 +20,8 @@
 
 use url::Url;
 
+use super::handler::{Handler, forward_handler};
 use crate::error::Result;
-use crate::handler::{Handler, forward_handler};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Deflate, Role, Wishes};
 

@@ -2,8 +2,8 @@
 
 use log::debug;
 
-use crate::handler::Handler;
-use crate::sender::Sender;
+use super::handler::Handler;
+use super::sender::Sender;
 
 /// Makes a handler for every connection of a loop, and gets it back when the connection is gone.
 ///

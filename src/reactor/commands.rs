@@ -1,17 +1,17 @@
 //! What senders ask of the loop, handed to the connections it is for.
 
+use super::api::factory::Factory;
+use super::api::handler::Handler;
+use super::api::settings::Overflow;
+use super::api::util::Token;
+use super::queue::{Batch, Command, Signal, Target};
 use super::{Entry, Life, Reactor, index};
 use crate::error::{Error, ErrorKind};
-use crate::factory::Factory;
-use crate::handler::Handler;
 use crate::protocol::{Frame, Output as _, Role, write_frame};
-use crate::sender::{Batch, Command, Signal, Target};
-use crate::settings::Overflow;
-use crate::util::Token;
 
-use super::context::{Context, Name};
-use super::dial::Dial;
-use super::output::Output;
+use super::connecting::attempt::Dial;
+use super::loop_state::{Context, Name};
+use super::write_queue::Output;
 
 /// How long the payloads of broadcasts in a row may be, in bytes, for being encoded once for all.
 const MAX_ENCODED: usize = 256 * 1024;

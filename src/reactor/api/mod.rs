@@ -1,0 +1,10 @@
+//! What programs use: the handler, its sender, the settings, and their small types.
+
+#[cfg(feature = "permessage-deflate")]
+pub mod deflate_handler;
+pub(crate) mod factory;
+pub(crate) mod handler;
+pub(crate) mod handshake;
+pub(crate) mod sender;
+pub(crate) mod settings;
+pub mod util;
