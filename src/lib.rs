@@ -113,6 +113,8 @@ mod error;
 pub mod futures;
 mod message;
 pub mod protocol;
+#[cfg(test)]
+mod random_inputs;
 #[cfg(feature = "reactor")]
 mod reactor;
 #[cfg(any(

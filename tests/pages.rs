@@ -9,7 +9,7 @@ const PAGES_WITH_TESTS: [(&str, usize); 3] =
     [("tests/front-ends.md", 200), ("MIGRATING.md", 40), ("SECURITY.md", 0)];
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// The lines of a page that are not part of a code block.

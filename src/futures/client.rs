@@ -20,7 +20,7 @@ use crate::socket::session::Item;
 /// # Examples
 ///
 /// ```
-/// # use futures_util::io::{AsyncRead, AsyncWrite};
+/// # use futures_io::{AsyncRead, AsyncWrite};
 /// use sockeye::futures::{Answer, Builder};
 ///
 /// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::Result<()> {

@@ -20,7 +20,7 @@ use crate::socket::session::Item;
 /// # Examples
 ///
 /// ```
-/// # use futures_util::io::{AsyncRead, AsyncWrite};
+/// # use futures_io::{AsyncRead, AsyncWrite};
 /// use sockeye::Response;
 /// use sockeye::futures::Builder;
 ///

@@ -19,7 +19,7 @@ use crate::tls::{ServerTls, session};
 /// # Examples
 ///
 /// ```no_run
-/// # use futures_util::io::{AsyncRead, AsyncWrite};
+/// # use futures_io::{AsyncRead, AsyncWrite};
 /// use sockeye::ClientTls;
 /// use sockeye::futures::{Builder, Tls};
 ///

@@ -285,8 +285,13 @@ mod tests {
         assert_eq!(encrypted, tls::IS_SUPPORTED.then(|| Place::Name("example.com".to_owned(), 443)));
     }
 
-    /// Lets a dial go through addresses that a name has brought, until it is connected or has failed.
+    /// Tries the addresses that a name has been resolved to, until a connection is established or all have failed.
     fn dial_through(addresses: Vec<SocketAddr>) -> Next {
+        dial_through_silence(addresses, 0)
+    }
+
+    /// As `dial_through`. The first `silent` addresses never answer: the events of their sockets are not delivered.
+    fn dial_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next {
         let mut poll = mio::Poll::new().unwrap();
         let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
         let hub = crate::reactor::queue::Hub::new(&settings, Box::new(|| {}));
@@ -297,52 +302,51 @@ mod tests {
         assert!(matches!(dial.start(None, &mut cx), Next::LookUp(..)));
         let mut events = mio::Events::with_capacity(8);
         let mut next = dial.on_found(Ok(addresses), &mut cx);
+        let mut timeouts = 0;
         while matches!(next, Next::Wait) {
             poll.poll(&mut events, cx.until_next_alarm()).unwrap();
             cx.now = Instant::now();
             next = match cx.pop_due() {
-                Some(_) => dial.on_alarm(&mut cx),
-                None if events.is_empty() => Next::Wait,
+                Some(_) => {
+                    timeouts += 1;
+                    dial.on_alarm(&mut cx)
+                }
+                None if events.is_empty() || timeouts < silent => Next::Wait,
                 None => dial.on_event(&mut cx),
             };
         }
         next
     }
 
-    /// An address where nobody listens, and nobody will as long as the socket lives.
-    fn nobody() -> (socket2::Socket, SocketAddr) {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        (socket, address)
+    /// Returns an address that refuses connections. No other socket can listen there while the stream is open.
+    fn closed_port() -> (std::net::TcpStream, SocketAddr) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let address = stream.local_addr().unwrap();
+        (stream, address)
     }
 
     #[test]
     fn k7_addresses_are_tried_one_after_the_other() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let (somebody, (_socket, nobody)) = (listener.local_addr().unwrap(), nobody());
-        for addresses in [vec![somebody], vec![nobody, somebody], vec![nobody, nobody, somebody, nobody]] {
+        let (open, (_stream, closed)) = (listener.local_addr().unwrap(), closed_port());
+        for addresses in [vec![open], vec![closed, open], vec![closed, closed, open, closed]] {
             match dial_through(addresses) {
-                Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(somebody)),
+                Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(open)),
                 next => panic!("{next:?}"),
             }
         }
     }
 
-    /// A listener whose queue is full does not answer at all, on Linux.
-    #[cfg(target_os = "linux")]
     #[test]
-    fn k7_an_address_that_does_not_answer_costs_its_time_only() {
-        let (full, address) = nobody();
-        full.listen(0).unwrap();
-        let _first_in_the_queue = std::net::TcpStream::connect(address).unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let somebody = listener.local_addr().unwrap();
-        match dial_through(vec![address, somebody]) {
-            Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(somebody)),
+    fn k7_an_address_that_does_not_answer_costs_one_timeout() {
+        let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let [silent, open] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        match dial_through_silence(vec![silent, open], 1) {
+            Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(open)),
             next => panic!("{next:?}"),
         }
-        match dial_through(vec![address]) {
+        match dial_through_silence(vec![silent], 1) {
             Next::Failed(Error { kind: ErrorKind::Io(err), .. }) => {
                 assert_eq!(err.kind(), io::ErrorKind::TimedOut);
             }
@@ -352,8 +356,8 @@ mod tests {
 
     #[test]
     fn k8_when_no_address_answers_the_last_failure_is_the_reason() {
-        let (_socket, nobody) = nobody();
-        for addresses in [vec![nobody], vec![nobody, nobody], vec![]] {
+        let (_stream, closed) = closed_port();
+        for addresses in [vec![closed], vec![closed, closed], vec![]] {
             let expected =
                 if addresses.is_empty() { io::ErrorKind::NotFound } else { io::ErrorKind::ConnectionRefused };
             match dial_through(addresses) {
