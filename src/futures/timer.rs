@@ -17,14 +17,13 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// ```
 /// use sockeye::futures::{Builder, Timer};
 ///
-/// // Of the runtime at hand; this one starts a thread for each sleep.
-/// let timer = Timer::new(|duration| {
-///     let (done, wake) = futures_channel::oneshot::channel();
-///     std::thread::spawn(move || {
-///         std::thread::sleep(duration);
-///         let _ = done.send(());
-///     });
-///     async { wake.await.unwrap_or_default() }
+/// # mod async_io {
+/// #     pub struct Timer;
+/// #     impl Timer { pub async fn after(_: std::time::Duration) {} }
+/// # }
+/// // The crate `async-io` belongs to the runtime `smol`.
+/// let timer = Timer::new(|duration| async move {
+///     async_io::Timer::after(duration).await;
 /// });
 /// let builder = Builder::new().timer(timer);
 /// ```
