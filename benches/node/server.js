@@ -6,7 +6,7 @@ const { WebSocketServer, WebSocket } = require('ws');
 const [address, mode] = process.argv.slice(2);
 const [host, port] = address.split(':');
 
-const behaviours = {
+const behaviors = {
   echo: (server, socket) => (data, isBinary) => socket.send(data, { binary: isBinary }),
   broadcast: (server) => (data, isBinary) => {
     for (const client of server.clients) {
@@ -14,13 +14,13 @@ const behaviours = {
     }
   },
 };
-behaviours.deflate = behaviours.echo;
+behaviors.deflate = behaviors.echo;
 
-const behaviour = behaviours[mode];
-if (behaviour === undefined) throw new Error('no such mode');
+const behavior = behaviors[mode];
+if (behavior === undefined) throw new Error('no such mode');
 
 const server = new WebSocketServer({ host, port: Number(port), perMessageDeflate: mode === 'deflate' });
 server.on('connection', (socket) => {
   socket.on('error', () => {});
-  socket.on('message', behaviour(server, socket));
+  socket.on('message', behavior(server, socket));
 });

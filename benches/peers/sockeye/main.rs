@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     match mode.as_str() {
         "echo" => listen(&address, settings(), |out: Sender| move |message| out.send(message)),
         "handler" => listen(&address, settings(), Echo::new),
-        "neighbours" => listen(&address, settings(), neighbour),
+        "neighbors" => listen(&address, settings(), neighbor),
         "expiry" => listen(&address, settings(), Expiring::new),
         "idle-timeout" => {
             let settings = Settings { idle_timeout: Some(Duration::from_secs(30)), ..settings() };
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
 }
 
 /// An echo that is busy for a millisecond with each text, which it does not answer.
-fn neighbour(out: Sender) -> impl Fn(Message) -> sockeye::Result<()> {
+fn neighbor(out: Sender) -> impl Fn(Message) -> sockeye::Result<()> {
     move |message| match message {
         Message::Binary(_) => out.send(message),
         Message::Text(_) => {

@@ -1,5 +1,5 @@
 //! Compiles uWebSockets and the server with it, by the flags of its own makefiles: `-O3`, `-march=native`, link-time
-//! optimisation, its own loop on epoll. Wanted: a C and a C++ compiler, zlib, and, for TLS, OpenSSL, with their headers.
+//! optimization, its own loop on epoll. Wanted: a C and a C++ compiler, zlib, and, for TLS, OpenSSL, with their headers.
 
 use std::env;
 use std::error::Error;

@@ -29,7 +29,7 @@ Address parse(const std::string &text) {
 
 // Nothing is cut, dropped or closed for being large or late.
 template <bool SSL>
-typename uWS::TemplatedApp<SSL>::template WebSocketBehavior<Guest> behaviour(uWS::CompressOptions compression) {
+typename uWS::TemplatedApp<SSL>::template WebSocketBehavior<Guest> behavior(uWS::CompressOptions compression) {
     return {
         .compression = compression,
         .maxPayloadLength = LARGEST,
@@ -55,7 +55,7 @@ int listen(uWS::TemplatedApp<SSL> &app, const Address &address) {
 
 template <bool SSL>
 int echo(uWS::TemplatedApp<SSL> &&app, const Address &address, uWS::CompressOptions compression) {
-    auto settings = behaviour<SSL>(compression);
+    auto settings = behavior<SSL>(compression);
     const bool compress = compression != uWS::DISABLED;
     settings.message = [compress](auto *socket, std::string_view message, uWS::OpCode kind) {
         socket->send(message, kind, compress);
@@ -65,8 +65,8 @@ int echo(uWS::TemplatedApp<SSL> &&app, const Address &address, uWS::CompressOpti
 }
 
 // It is busy for a millisecond with each text, which it does not answer.
-int neighbours(uWS::App &&app, const Address &address) {
-    auto settings = behaviour<false>(uWS::DISABLED);
+int neighbors(uWS::App &&app, const Address &address) {
+    auto settings = behavior<false>(uWS::DISABLED);
     settings.message = [](auto *socket, std::string_view message, uWS::OpCode kind) {
         if (kind == uWS::OpCode::BINARY) {
             socket->send(message, kind, false);
@@ -80,7 +80,7 @@ int neighbours(uWS::App &&app, const Address &address) {
 
 // The whole app publishes, so that the speaker hears itself, as with the other servers.
 int broadcast(uWS::App &&app, const Address &address) {
-    auto settings = behaviour<false>(uWS::DISABLED);
+    auto settings = behavior<false>(uWS::DISABLED);
     settings.open = [](auto *socket) { socket->subscribe(TOPIC); };
     settings.message = [&app](auto *, std::string_view message, uWS::OpCode kind) {
         app.publish(TOPIC, message, kind);
@@ -114,8 +114,8 @@ int main(int count, char **arguments) {
         return echo<false>(uWS::App(), address, dedicated);
     } else if (mode == "broadcast") {
         return broadcast(uWS::App(), address);
-    } else if (mode == "neighbours") {
-        return neighbours(uWS::App(), address);
+    } else if (mode == "neighbors") {
+        return neighbors(uWS::App(), address);
     } else if (mode == "tls") {
         return echo<true>(secure(), address, uWS::DISABLED);
     }

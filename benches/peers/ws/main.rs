@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let (address, mode) = arguments()?;
     match mode.as_str() {
         "echo" => listen(&address, |out: Sender| move |message| out.send(message)),
-        "neighbours" => listen(&address, neighbour),
+        "neighbors" => listen(&address, neighbor),
         "broadcast" => listen(&address, |out: Sender| move |message| out.broadcast(message)),
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
 }
 
 /// An echo that is busy for a millisecond with each text, which it does not answer.
-fn neighbour(out: Sender) -> impl Fn(Message) -> ws::Result<()> {
+fn neighbor(out: Sender) -> impl Fn(Message) -> ws::Result<()> {
     move |message| match message {
         Message::Binary(_) => out.send(message),
         Message::Text(_) => {

@@ -154,7 +154,7 @@ fn rest(pages: &Pages) -> Result<Bars> {
         ),
         (
             "neighbors of a flood and of a slow handler: 99 of 100 echoes within 20 ms, or twice the time alone",
-            neighbours(pages)?,
+            neighbors(pages)?,
         ),
         (
             "10,000 connections: at most 1.15 × the time with 1000; idle connections cost no time, and no more memory each",
@@ -166,8 +166,8 @@ fn rest(pages: &Pages) -> Result<Bars> {
 /// How long a neighbor may wait in any case, in microseconds.
 const MAX_DELAY: f64 = 20_000.0;
 
-fn neighbours(pages: &Pages) -> Result<Option<Found>> {
-    let rows = rows(pages, "neighbours")?;
+fn neighbors(pages: &Pages) -> Result<Option<Found>> {
+    let rows = rows(pages, "neighbors")?;
     let late = |row: &Row| Some((row.name.clone(), row.figure(OURS, Late)?.value));
     let (alone, beside): (Vec<_>, Vec<_>) = rows.iter().filter_map(late).partition(|(name, _)| name == ALONE);
     let worst = beside.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));

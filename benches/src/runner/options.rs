@@ -50,7 +50,7 @@ pub struct Options {
 pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
   parts: all, or any of echo scale text broadcast slow handshakes idle compressed tls expiry
-         neighbours
+         neighbors
          syscalls       system calls per message, by strace
          instructions   instructions per message of the protocol core, by valgrind
          in-process     the divan benchmarks

@@ -27,7 +27,7 @@ const BAR: usize = 220;
 const LINE: usize = 16;
 const HEADING: usize = 34;
 
-/// Colours by class, so that the page's scheme decides.
+/// Colors by class, so that the page's scheme decides.
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}.h{font-weight:600;font-size:13px}.v{font-size:11px;fill:#59636e}\
 .ours{fill:#c4422b}.peer{fill:#8c959f}.floor{fill:#d1d9e0}.n{font-weight:600}\

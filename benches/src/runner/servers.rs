@@ -25,7 +25,7 @@ pub enum Task {
     /// Send each message back, with an expiry that is re-armed on every frame.
     Expiry,
     /// Send each binary message back, and be busy for a millisecond with each text.
-    Neighbours,
+    Neighbors,
 }
 
 impl Task {
@@ -35,7 +35,7 @@ impl Task {
         match self {
             Self::Deflate => Some("deflate"),
             Self::Tls => Some("tls"),
-            Self::Echo | Self::Broadcast | Self::Expiry | Self::Neighbours => None,
+            Self::Echo | Self::Broadcast | Self::Expiry | Self::Neighbors => None,
         }
     }
 }
@@ -70,7 +70,7 @@ const FORWARD: (Task, &str) = (Task::Echo, "batched");
 const BROADCAST: (Task, &str) = (Task::Broadcast, "broadcast");
 const DEFLATE: (Task, &str) = (Task::Deflate, "deflate");
 const TLS: (Task, &str) = (Task::Tls, "tls");
-const NEIGHBOURS: (Task, &str) = (Task::Neighbours, "neighbours");
+const NEIGHBORS: (Task, &str) = (Task::Neighbors, "neighbors");
 
 /// All servers, in the order of the tables.
 pub const SERVERS: &[Server] = &[
@@ -80,7 +80,7 @@ pub const SERVERS: &[Server] = &[
         "sockeye",
         Kind::Ours,
         "sockeye",
-        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS, (Task::Expiry, "echo")],
+        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS, (Task::Expiry, "echo")],
         &["deflate", "tls"],
     ),
     server(
@@ -98,10 +98,10 @@ pub const SERVERS: &[Server] = &[
         "uwebsockets",
         Kind::Peer,
         "libuwebsockets-sys",
-        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS],
+        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS],
         &["tls"],
     ),
-    server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBOURS], &["deflate", "tls"]),
+    server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS], &["deflate", "tls"]),
     server("tungstenite", "tungstenite", Kind::Peer, "tungstenite", &[ECHO], &[]),
     server(
         "tokio-tungstenite",

@@ -62,7 +62,7 @@ pub fn all() -> Vec<Workload> {
         compressed(),
         tls(),
         expiry(),
-        neighbours(),
+        neighbors(),
     ]
 }
 
@@ -288,7 +288,7 @@ fn expiry() -> Workload {
     }
 }
 
-fn neighbours() -> Workload {
+fn neighbors() -> Workload {
     let cells = [
         (ALONE, Nuisance::None),
         ("beside a flood of 1 MiB", Nuisance::Messages(1 << 20)),
@@ -302,12 +302,12 @@ fn neighbours() -> Workload {
         pace: Pace::Quick,
     });
     Workload {
-        name: "neighbours",
+        name: "neighbors",
         title: "Neighbors",
         explanation: "Ten connections echo 20 bytes each, with one message in flight. Another connection sends as fast as \
             the server reads and reads the replies, or sends texts for each of which its handler works for a \
             millisecond. The 99th percentile of the round-trip time of the ten, in microseconds.",
-        task: Task::Neighbours,
+        task: Task::Neighbors,
         measure: Measure::Late,
         cells: cells.into(),
     }
