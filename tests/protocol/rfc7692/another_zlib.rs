@@ -23,7 +23,7 @@ struct Python {
 
 impl Python {
     fn start() -> Option<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deflate/zlib_peer.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/protocol/rfc7692/zlib_peer.py");
         let mut command = Command::new("python3");
         let spawned = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = spawned.ok()?;

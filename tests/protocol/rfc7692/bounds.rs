@@ -1,4 +1,4 @@
-//! D1, D3: what a compressed message may cost. What memory it takes is measured in `tests/deflate`.
+//! D1, D3: what a compressed message may cost. What memory it takes is measured in `tests/front-ends/deflate`.
 
 use sockeye::protocol::{Config, ProtocolError, Role};
 

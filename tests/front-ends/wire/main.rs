@@ -6,21 +6,20 @@
 #![cfg(feature = "reactor")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../support/mod.rs"]
 mod support;
 
-mod wire {
-    mod client_dialing;
-    mod client_opening;
-    mod closing;
-    mod frame_close;
-    mod frame_headers;
-    mod frame_masks;
-    mod frame_messages;
-    mod on_request;
-    mod opening_answers;
-    mod opening_checks;
-    mod opening_limits;
-    mod opening_noise;
-    mod shutdown;
-    mod timers;
-}
+mod client_dialing;
+mod client_opening;
+mod closing;
+mod frame_close;
+mod frame_headers;
+mod frame_masks;
+mod frame_messages;
+mod on_request;
+mod opening_answers;
+mod opening_checks;
+mod opening_limits;
+mod opening_noise;
+mod shutdown;
+mod timers;

@@ -116,9 +116,10 @@ fn every_row_exists() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn a_name_that_does_not_exist_is_found() {
-    let page = "| X | `blocking/server::compressed::gone` `protocol::Config` `examples/upgrade/tests/upgrade::s3` |\n\
+    let page = "| X | `front-ends/blocking/server::compressed::gone` `protocol::Config` `examples/upgrade/tests/upgrade::s3` |\n\
                 ```\nlet x = `a/b::c`;\n```\nSee [limits](docs/limits.md#sizes), [docs](https://docs.rs) and [above](#x).";
-    let expected = [("tests/blocking/server.rs", "gone"), ("examples/upgrade/tests/upgrade.rs", "s3")];
+    let expected =
+        [("tests/front-ends/blocking/server.rs", "gone"), ("examples/upgrade/tests/upgrade.rs", "s3")];
     let expected = expected.map(|(file, test)| (file.to_owned(), test.to_owned()));
     assert_eq!(named(page), expected);
     assert_eq!(linked(page), ["docs/limits.md"]);

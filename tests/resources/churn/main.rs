@@ -4,10 +4,9 @@
 #![cfg(feature = "reactor")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../support/mod.rs"]
 mod support;
 
-mod churn {
-    mod books;
-    mod clients;
-    mod servers;
-}
+mod books;
+mod clients;
+mod servers;

@@ -112,7 +112,7 @@ fn violations(sources: &[Source]) -> Vec<String> {
         }
         let Some(own) = source.module().first().copied() else { continue };
         if layer(own).is_none() {
-            report(1, format!("`{own}` belongs to no layer: put it into one in tests/layering"));
+            report(1, format!("`{own}` belongs to no layer: put it into one in tests/repository/layering"));
         }
         for (line, path) in source.crate_paths() {
             let other = exports.get(&path[0]).unwrap_or(&path[0]);

@@ -62,7 +62,7 @@ fn settle(peer: &mut Wire) {
 
 #[test]
 fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
-    measured("load::memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
+    measured("memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
         let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
         let mut slow = Wire::open(server.addr);
         let out = ear.opened();
@@ -110,7 +110,7 @@ fn flood_with_pings(peer: &mut Wire, encode: impl Fn(Frame) -> Vec<u8>) {
 
 #[test]
 fn m2_pings_of_a_client_that_does_not_read() {
-    measured("load::memory::m2_pings_of_a_client_that_does_not_read", || {
+    measured("memory::m2_pings_of_a_client_that_does_not_read", || {
         let server = echo_server();
         let mut peer = Wire::open(server.addr);
         settle(&mut peer);
@@ -123,7 +123,7 @@ fn m2_pings_of_a_client_that_does_not_read() {
 
 #[test]
 fn m2_pings_of_a_server_that_does_not_read() {
-    measured("load::memory::m2_pings_of_a_server_that_does_not_read", || {
+    measured("memory::m2_pings_of_a_server_that_does_not_read", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
         socket.connect(format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap()).unwrap();
@@ -142,7 +142,7 @@ fn m2_pings_of_a_server_that_does_not_read() {
 
 #[test]
 fn m4_a_fragment_costs_little_beyond_its_payload() {
-    measured("load::memory::m4_a_fragment_costs_little_beyond_its_payload", || {
+    measured("memory::m4_a_fragment_costs_little_beyond_its_payload", || {
         const COUNT: usize = 262_144;
         for opcode in [OpCode::Binary, OpCode::Text] {
             let server = echo_server();
@@ -168,7 +168,7 @@ fn m4_a_fragment_costs_little_beyond_its_payload() {
 
 #[test]
 fn m7_a_large_message_leaves_nothing_behind() {
-    measured("load::memory::m7_a_large_message_leaves_nothing_behind", || {
+    measured("memory::m7_a_large_message_leaves_nothing_behind", || {
         const LEN: usize = 16 * MIB;
         let server = echo_server();
         let mut peer = Wire::open(server.addr);
@@ -196,7 +196,7 @@ fn m7_a_large_message_leaves_nothing_behind() {
 
 #[test]
 fn m11_a_broadcast_is_not_copied_for_each_receiver() {
-    measured("load::memory::m11_a_broadcast_is_not_copied_for_each_receiver", || {
+    measured("memory::m11_a_broadcast_is_not_copied_for_each_receiver", || {
         let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
         let mut peers: Vec<Wire> = (0..100).map(|_| Wire::open(server.addr)).collect();
         let outs: Vec<Sender> = (0..100).map(|_| ear.opened()).collect();
@@ -217,7 +217,7 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
 
 #[test]
 fn a_pause_costs_nothing() {
-    measured("load::memory::a_pause_costs_nothing", || {
+    measured("memory::a_pause_costs_nothing", || {
         static RECEIVED: AtomicUsize = AtomicUsize::new(0);
         let (server, ear) = Probes::listen(Settings::default(), |hook, _| {
             RECEIVED.fetch_add(usize::from(hook == Hook::Message), Ordering::Relaxed);

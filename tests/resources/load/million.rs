@@ -38,7 +38,7 @@ fn read_million(peer: &mut Wire) {
 
 #[test]
 fn t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind() {
-    let name = "load::million::t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind";
+    let name = "million::t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind";
     measured(name, || {
         let server = generous();
         let mut peer = Wire::open(server.addr);

@@ -1,4 +1,4 @@
-//! The Sockeye side of the conversations in `tests/interop`: it does what the lines on its standard input ask for, and
+//! The Sockeye side of the conversations in `tests/interoperability`: it does what the lines on its standard input ask for, and
 //! writes to its standard output what its handlers hear. All lines are JSON.
 //!
 //! It listens on a free port, `{"event": "listening", "port": 4000}`, echoes what it receives in either role, and shuts

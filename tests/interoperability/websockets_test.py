@@ -1,4 +1,4 @@
-"""Conversations between Sockeye and Python's `websockets`, in both roles. tests/interop/run starts this."""
+"""Conversations between Sockeye and Python's `websockets`, in both roles. tests/interoperability/run starts this."""
 
 import asyncio
 import contextlib

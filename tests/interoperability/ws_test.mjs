@@ -1,4 +1,4 @@
-// Conversations between Sockeye and Node's `ws`, in both roles. tests/interop/run starts this.
+// Conversations between Sockeye and Node's `ws`, in both roles. tests/interoperability/run starts this.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

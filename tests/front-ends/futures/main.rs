@@ -12,10 +12,10 @@ mod cancel;
 mod compression;
 mod defects;
 mod extension;
-#[path = "../support/flip.rs"]
+#[path = "../../support/flip.rs"]
 mod flip;
 #[cfg(all(feature = "tokio", target_os = "linux"))]
-#[path = "../support/full.rs"]
+#[path = "../../support/full.rs"]
 mod full;
 mod limits;
 mod messages;

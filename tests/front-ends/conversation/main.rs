@@ -7,14 +7,14 @@
 
 #[cfg(feature = "blocking")]
 mod blocking;
-#[path = "../support/bytes.rs"]
+#[path = "../../support/bytes.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod bytes;
 mod closings;
 #[cfg(feature = "tokio")]
 mod futures;
 mod messages;
-#[path = "../support/peer.rs"]
+#[path = "../../support/peer.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod peer;
 #[cfg(feature = "reactor")]

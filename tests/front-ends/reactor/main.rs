@@ -3,23 +3,22 @@
 #![cfg(all(feature = "reactor", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
 
+#[path = "../../support/mod.rs"]
 mod support;
 
-mod reactor {
-    mod backpressure;
-    mod broadcast;
-    mod callbacks;
-    mod errors;
-    mod frames;
-    mod identity;
-    mod limits;
-    mod nested;
-    mod panics;
-    mod pausing;
-    mod queue;
-    mod readiness;
-    mod silence;
-    mod system;
-    mod transports;
-    mod upgraded;
-}
+mod backpressure;
+mod broadcast;
+mod callbacks;
+mod errors;
+mod frames;
+mod identity;
+mod limits;
+mod nested;
+mod panics;
+mod pausing;
+mod queue;
+mod readiness;
+mod silence;
+mod system;
+mod transports;
+mod upgraded;

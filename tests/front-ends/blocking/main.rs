@@ -2,21 +2,21 @@
 //! S: of a server, M: messages, A: shapes, L: limits, X: extensions), and after what is known to go wrong there.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../support/bytes.rs"]
+#[path = "../../support/bytes.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod bytes;
 mod client;
 mod defects;
 mod extension;
-#[path = "../support/flip.rs"]
+#[path = "../../support/flip.rs"]
 mod flip;
 #[cfg(target_os = "linux")]
-#[path = "../support/full.rs"]
+#[path = "../../support/full.rs"]
 mod full;
 mod life_cycle;
 mod limits;
 mod messages;
-#[path = "../support/peer.rs"]
+#[path = "../../support/peer.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod peer;
 mod server;

@@ -10,7 +10,7 @@ use sockeye::{Builder, Message, Sender, Settings};
 use crate::support::child::{self, Child, is_child, tell};
 use crate::support::raw::{Ending, Wire};
 
-const SERVER: &str = "reactor::system::a_server_of_its_own";
+const SERVER: &str = "system::a_server_of_its_own";
 
 /// Tells the parent what would be logged.
 struct Log;
