@@ -1,80 +1,98 @@
-//! The echo client that the Autobahn test suite examines: asks the suite's server how many cases there are, runs
-//! them one after the other, and has the report written.
+//! An echo client for the Autobahn test suite: asks for the number of cases, runs them one after the other, and requests
+//! the report. `autobahn/run` runs the suite.
 //!
 //! ```text
 //! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
-//! cargo run --release --example autobahn-client [URL] [FIRST] [LAST] [--insecure]
+//! cargo run --release --example autobahn-client [URL [FIRST [LAST]]] [--insecure]
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
-//!
-//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 #[path = "autobahn/compression.rs"]
 mod compression;
+mod support;
 #[path = "tls/client.rs"]
 mod tls;
 
 use std::cell::Cell;
-use std::env;
 
-use sockeye::{Builder, Error, ErrorKind, Handler, Message, Result, Sender, Settings};
-use url::Url;
+use sockeye::{Builder, Handler, Message, Sender, Settings};
 
 use crate::compression::compression;
+use crate::support::{Arguments, Failure, Result};
 
-fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1).filter(|argument| argument != "--insecure");
-    let suite = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
-    let suite = suite.trim_end_matches('/');
-    let mut number = || arguments.next().map(|argument| argument.parse::<u32>()).transpose();
-    let (first, last) = (number().map_err(internal)?, number().map_err(internal)?);
+const USAGE: &str = "\
+Usage: autobahn-client [URL [FIRST [LAST]]] [--insecure]
 
-    let count = case_count(suite)?;
-    let (first, last) = (first.unwrap_or(1), last.unwrap_or(count).min(count));
-    for case in first..=last {
-        println!("case {case} of {count}");
-        visit(&format!("{suite}/runCase?case={case}&agent=Sockeye"), |out: Sender| move |msg| out.send(msg))?;
-    }
-    visit(&format!("{suite}/updateReports?agent=Sockeye"), |_| |_| Ok(()))
-}
+Runs the cases of the Autobahn test suite.
 
-/// The suite says how many cases it has, and closes.
-fn case_count(suite: &str) -> Result<u32> {
-    let count = Cell::new(None);
-    visit(&format!("{suite}/getCaseCount"), |_: Sender| {
-        |msg: Message| {
-            count.set(msg.as_text()?.parse().ok());
-            Ok(())
-        }
-    })?;
-    count.get().ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{suite} is not the suite's server")))
-}
+URL         the server of the test suite [ws://127.0.0.1:3012]
+FIRST       the first case to run [1]
+LAST        the last case to run [the last of the suite]
+--insecure  accept any certificate; requires the feature ssl";
 
-/// One connection from beginning to end.
-fn visit<F, H>(url: &str, factory: F) -> Result<()>
-where
-    F: FnMut(Sender) -> H,
-    H: Handler,
-{
-    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
-    let settings = Settings {
-        max_message_size: 32 << 20,
-        max_buffered: 64 << 20,
-        deflate: compression(),
-        ..Settings::default()
+fn main() -> Result {
+    let mut arguments = Arguments::parse(USAGE)?;
+    let url = arguments.url(support::URL)?;
+    let (first, last) = (arguments.number()?.unwrap_or(1), arguments.number()?.unwrap_or(u32::MAX));
+    let suite = Suite {
+        url: url.as_str().trim_end_matches('/').to_owned(),
+        is_insecure: arguments.has("--insecure"),
     };
-    let mut socket = Builder::new().with_settings(settings).build(factory)?;
-    if env::args().any(|argument| argument == "--insecure") {
-        socket = tls::trust_anyone(socket)?;
+    arguments.end()?;
+
+    let count = suite.case_count()?;
+    for case in first..=last.min(count) {
+        if support::is_interrupted() {
+            break;
+        }
+        println!("case {case} of {count}");
+        suite
+            .visit(&format!("/runCase?case={case}&agent=Sockeye"), |out: Sender| move |msg| out.send(msg))?;
     }
-    socket.connect(Url::parse(url).map_err(internal)?)?;
-    socket.run()?;
-    Ok(())
+    suite.visit("/updateReports?agent=Sockeye", |_| |_| Ok(()))
 }
 
-fn internal(err: impl std::error::Error) -> Error {
-    Error::new(ErrorKind::Internal, err.to_string())
+struct Suite {
+    url: String,
+    is_insecure: bool,
+}
+
+impl Suite {
+    /// The suite sends the number of its cases, and closes the connection.
+    fn case_count(&self) -> Result<u32> {
+        let count = Cell::new(None);
+        self.visit("/getCaseCount", |_: Sender| {
+            |msg: Message| {
+                count.set(msg.as_text()?.parse().ok());
+                Ok(())
+            }
+        })?;
+        count.get().ok_or_else(|| Failure::new(format!("{} is not the server of the test suite", self.url)))
+    }
+
+    /// Runs one connection from beginning to end.
+    fn visit<F, H>(&self, path: &str, factory: F) -> Result
+    where
+        F: FnMut(Sender) -> H,
+        H: Handler,
+    {
+        // The suite's largest messages are 16 MiB, exactly the default limit.
+        let settings = Settings {
+            max_message_size: 32 << 20,
+            max_buffered: 64 << 20,
+            deflate: compression(),
+            ..Settings::default()
+        };
+        let mut socket = Builder::new().with_settings(settings).build(factory)?;
+        if self.is_insecure {
+            socket = tls::trust_any_certificate(socket)?;
+        }
+        support::shut_down_on_interrupt(&socket.broadcaster());
+        socket.connect(support::parse_url(&format!("{}{path}", self.url))?)?;
+        socket.run()?;
+        Ok(())
+    }
 }

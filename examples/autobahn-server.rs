@@ -1,4 +1,4 @@
-//! The echo server that the Autobahn test suite examines.
+//! An echo server for the Autobahn test suite. `autobahn/run` runs the suite.
 //!
 //! ```text
 //! cargo run --release --example autobahn-server [ADDRESS] [--tls]
@@ -6,23 +6,31 @@
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
-//!
-//! `--tls`, in a build with `--features ssl`, encrypts, with a certificate that it makes itself.
+
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 #[path = "autobahn/compression.rs"]
 mod compression;
+mod support;
 #[path = "tls/server.rs"]
 mod tls;
-
-use std::env;
 
 use sockeye::{Builder, Sender, Settings};
 
 use crate::compression::compression;
 
-fn main() -> sockeye::Result<()> {
-    let mut arguments: Vec<String> = env::args().skip(1).collect();
-    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
+const USAGE: &str = "\
+Usage: autobahn-server [ADDRESS] [--tls]
+
+Sends every message back to the Autobahn test suite.
+
+ADDRESS  where to listen [127.0.0.1:3012]
+--tls    encrypt, with a certificate created at startup; requires the feature ssl";
+
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    // The suite's largest messages are 16 MiB, exactly the default limit.
     let settings = Settings {
         max_message_size: 32 << 20,
         max_buffered: 64 << 20,
@@ -30,7 +38,12 @@ fn main() -> sockeye::Result<()> {
         ..Settings::default()
     };
     let socket = Builder::new().with_settings(settings).build(|out: Sender| move |msg| out.send(msg))?;
-    let socket = tls::encrypt_if_asked(socket, &mut arguments)?;
-    socket.listen(arguments.first().map_or("127.0.0.1:3012", String::as_str))?;
+    let (socket, scheme) = tls::encrypt_if_requested(socket, &arguments)?;
+    arguments.end()?;
+
+    let socket = socket.bind(address)?;
+    support::shut_down_on_interrupt(&socket.broadcaster());
+    println!("echoing on {scheme}://{}", socket.local_addr()?);
+    socket.run()?;
     Ok(())
 }

@@ -1,24 +1,37 @@
-//! The server that is measured: an echo for very many connections, and nothing else.
+//! The server for `bench`: an echo for many connections that does nothing else.
 //!
 //! ```text
 //! cargo run --release --example bench-server [ADDRESS] [--tls]
 //! cargo run --release --example bench
 //! ```
-//!
-//! `--tls`, in a build with `--features ssl`, encrypts, with a certificate that it makes itself.
 
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
+
+mod support;
 #[path = "tls/server.rs"]
 mod tls;
 
-use std::env;
-
 use sockeye::{Builder, Sender, Settings};
 
-fn main() -> sockeye::Result<()> {
-    let mut arguments: Vec<String> = env::args().skip(1).collect();
+const USAGE: &str = "\
+Usage: bench-server [ADDRESS] [--tls]
+
+Sends every message back.
+
+ADDRESS  where to listen [127.0.0.1:3012]
+--tls    encrypt, with a certificate created at startup; requires the feature ssl";
+
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
     let settings = Settings { max_connections: 100_000, ..Settings::default() };
     let socket = Builder::new().with_settings(settings).build(|out: Sender| move |msg| out.send(msg))?;
-    let socket = tls::encrypt_if_asked(socket, &mut arguments)?;
-    socket.listen(arguments.first().map_or("127.0.0.1:3012", String::as_str))?;
+    let (socket, scheme) = tls::encrypt_if_requested(socket, &arguments)?;
+    arguments.end()?;
+
+    let socket = socket.bind(address)?;
+    support::shut_down_on_interrupt(&socket.broadcaster());
+    println!("echoing on {scheme}://{}", socket.local_addr()?);
+    socket.run()?;
     Ok(())
 }

@@ -1,28 +1,37 @@
-//! Measures an echo server: opens many connections on one loop, lets each send its messages one after the other,
-//! and reports how many came back in a second and how long they took.
+//! Measures an echo server: opens many connections on one event loop, sends messages on each of them one after the other,
+//! and prints the throughput and the latency.
 //!
 //! ```text
 //! cargo run --release --example bench-server
-//! cargo run --release --example bench [URL] [CONNECTIONS] [MESSAGES] [BYTES] [--insecure]
+//! cargo run --release --example bench [URL [CONNECTIONS [MESSAGES [BYTES]]]] [--insecure]
 //! ```
 //!
-//! Default: 100 connections, 1000 messages each, of 20 bytes. The clock starts when all connections are open.
-//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
+//! The clock starts when all connections are open.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
+mod support;
 #[path = "tls/client.rs"]
 mod tls;
 
 use std::cell::RefCell;
-use std::env;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings,
-};
-use url::Url;
+use sockeye::{Builder, CloseCode, Error, Factory, Handler, Handshake, Message, Result, Sender, Settings};
+
+use crate::support::{Arguments, Failure};
+
+const USAGE: &str = "\
+Usage: bench [URL [CONNECTIONS [MESSAGES [BYTES]]]] [--insecure]
+
+Measures an echo server.
+
+URL          the server [ws://127.0.0.1:3012]
+CONNECTIONS  the number of connections [100]
+MESSAGES     the number of messages on each connection [1000]
+BYTES        the size of a message [20]
+--insecure   accept any certificate; requires the feature ssl";
 
 #[derive(Clone, Copy)]
 struct Plan {
@@ -31,20 +40,22 @@ struct Plan {
     bytes: usize,
 }
 
-/// What all connections have in common.
-struct Race {
+/// The state that all connections share.
+struct Bench {
     plan: Plan,
-    /// Who is open, and waits for the start.
+    /// The open connections that wait for the start.
     waiting: Vec<Sender>,
-    /// Connections that came to nothing; the others start without them.
+    /// The number of connections that could not be opened. The others start without them.
     failed: usize,
+    /// The first error of a connection.
+    error: Option<Error>,
     started: Instant,
     ended: Instant,
-    /// In microseconds, one for each message that came back.
+    /// In microseconds, one entry for each message that was returned.
     latencies: Vec<u32>,
 }
 
-impl Race {
+impl Bench {
     fn start_when_ready(&mut self) -> Result<()> {
         if self.waiting.is_empty() || self.waiting.len() + self.failed < self.plan.connections {
             return Ok(());
@@ -56,29 +67,29 @@ impl Race {
     }
 }
 
-struct Racer {
+struct Connection {
     out: Sender,
-    race: Rc<RefCell<Race>>,
+    bench: Rc<RefCell<Bench>>,
     opened: bool,
     left: usize,
-    /// When the message that is on its way was sent; `None` for the first, which all send at the start.
+    /// When the current message was sent. `None` for the first message, which is sent at the start.
     sent: Option<Instant>,
 }
 
-impl Handler for Racer {
+impl Handler for Connection {
     fn on_open(&mut self, _: Handshake) -> Result<()> {
         self.opened = true;
-        let mut race = self.race.borrow_mut();
-        race.waiting.push(self.out.clone());
-        race.start_when_ready()
+        let mut bench = self.bench.borrow_mut();
+        bench.waiting.push(self.out.clone());
+        bench.start_when_ready()
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
         let now = Instant::now();
-        let mut race = self.race.borrow_mut();
-        let latency = now - self.sent.unwrap_or(race.started);
-        race.latencies.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
-        race.ended = now;
+        let mut bench = self.bench.borrow_mut();
+        let latency = now - self.sent.unwrap_or(bench.started);
+        bench.latencies.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+        bench.ended = now;
         self.left -= 1;
         if self.left == 0 {
             return self.out.close(CloseCode::Normal);
@@ -88,94 +99,99 @@ impl Handler for Racer {
     }
 
     fn on_error(&mut self, err: Error) {
-        println!("connection {}: {err}", self.out.connection_id());
+        self.bench.borrow_mut().error.get_or_insert(err);
     }
 }
 
-struct Racers {
-    race: Rc<RefCell<Race>>,
+struct Connections {
+    bench: Rc<RefCell<Bench>>,
     messages: usize,
 }
 
-impl Factory for Racers {
-    type Handler = Racer;
+impl Factory for Connections {
+    type Handler = Connection;
 
-    fn connection_made(&mut self, out: Sender) -> Racer {
-        Racer { out, race: Rc::clone(&self.race), opened: false, left: self.messages, sent: None }
+    fn connection_made(&mut self, out: Sender) -> Connection {
+        Connection { out, bench: Rc::clone(&self.bench), opened: false, left: self.messages, sent: None }
     }
 
-    fn connection_lost(&mut self, racer: Racer) {
-        if racer.opened {
+    fn connection_lost(&mut self, connection: Connection) {
+        if connection.opened {
             return;
         }
-        let mut race = self.race.borrow_mut();
-        race.failed += 1;
-        if let Err(err) = race.start_when_ready() {
+        let mut bench = self.bench.borrow_mut();
+        bench.failed += 1;
+        if let Err(err) = bench.start_when_ready() {
             println!("cannot start: {err}");
         }
     }
 }
 
-fn main() -> Result<()> {
-    let (url, plan) = arguments()?;
+fn main() -> support::Result {
+    let mut arguments = Arguments::parse(USAGE)?;
+    let url = arguments.url(support::URL)?;
+    let plan = Plan {
+        connections: arguments.number()?.unwrap_or(100),
+        messages: arguments.number()?.unwrap_or(1000),
+        bytes: arguments.number()?.unwrap_or(20),
+    };
+    let is_insecure = arguments.has("--insecure");
+    arguments.end()?;
+
     let now = Instant::now();
-    let race = Rc::new(RefCell::new(Race {
+    let bench = Rc::new(RefCell::new(Bench {
         plan,
         waiting: Vec::with_capacity(plan.connections),
         failed: 0,
+        error: None,
         started: now,
         ended: now,
-        // Room that need not grow while the clock runs.
+        // Allocated in advance, so that it does not grow while the clock runs.
         latencies: Vec::with_capacity(plan.connections.saturating_mul(plan.messages).min(50_000_000)),
     }));
 
     let settings = Settings { max_connections: plan.connections, ..Settings::default() };
-    let racers = Racers { race: Rc::clone(&race), messages: plan.messages };
-    let mut socket = Builder::new().with_settings(settings).build(racers)?;
-    if env::args().any(|argument| argument == "--insecure") {
-        socket = tls::trust_anyone(socket)?;
+    let connections = Connections { bench: Rc::clone(&bench), messages: plan.messages };
+    let mut socket = Builder::new().with_settings(settings).build(connections)?;
+    if is_insecure {
+        socket = tls::trust_any_certificate(socket)?;
     }
+    support::shut_down_on_interrupt(&socket.broadcaster());
     for _ in 0..plan.connections {
         socket.connect(url.clone())?;
     }
-    // Without a listener the loop ends with its last connection.
+    // Without a listener, the loop ends with its last connection.
     socket.run()?;
-    report(&mut race.borrow_mut())
+    report(&mut bench.borrow_mut())
 }
 
-fn report(race: &mut Race) -> Result<()> {
-    let Plan { connections, messages, bytes } = race.plan;
-    let expected = connections * messages;
-    let latencies = &mut race.latencies;
+fn report(bench: &mut Bench) -> support::Result {
+    let Plan { connections, messages, bytes } = bench.plan;
+    let expected = connections.saturating_mul(messages);
+    let latencies = &mut bench.latencies;
     latencies.sort_unstable();
-    let came = latencies.len();
-    if came == 0 {
-        return Err(Error::new(ErrorKind::Internal, "not one message came back"));
+    let count = latencies.len();
+    if count > 0 {
+        let elapsed = bench.ended - bench.started;
+        let rate = count as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
+        println!(
+            "{count} of {expected} messages of {bytes} bytes returned in {elapsed:.2?}: {rate:.0} per second"
+        );
+        let within = |percent: usize| Duration::from_micros(latencies[(count - 1) * percent / 100].into());
+        println!(
+            "latency: 50 % within {:?}, 99 % within {:?}, all within {:?}",
+            within(50),
+            within(99),
+            within(100)
+        );
     }
-    let elapsed = race.ended - race.started;
-    let rate = came as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
-    println!("{came} of {expected} messages of {bytes} bytes came back in {elapsed:.2?}: {rate:.0} a second");
-    let within = |percent: usize| Duration::from_micros(latencies[(came - 1) * percent / 100].into());
-    println!(
-        "latency: half within {:?}, 99 % within {:?}, all within {:?}",
-        within(50),
-        within(99),
-        within(100)
-    );
-    if came == expected { Ok(()) } else { Err(Error::new(ErrorKind::Internal, "messages are missing")) }
-}
-
-fn arguments() -> Result<(Url, Plan)> {
-    let mut arguments = env::args().skip(1).filter(|argument| argument != "--insecure");
-    let url = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
-    let url = Url::parse(&url).map_err(|err| Error::new(ErrorKind::Internal, format!("{url}: {err}")))?;
-    let mut number =
-        |default: usize| match arguments.next() {
-            Some(argument) => argument.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("{argument} is no number above zero"))
-            }),
-            None => Ok(default),
-        };
-    let plan = Plan { connections: number(100)?, messages: number(1000)?, bytes: number(20)? };
-    Ok((url, plan))
+    if support::is_interrupted() {
+        println!("interrupted");
+        return Ok(());
+    }
+    match bench.error.take() {
+        Some(error) => Err(error.into()),
+        None if count < expected => Err(Failure::new("some messages were not returned")),
+        None => Ok(()),
+    }
 }

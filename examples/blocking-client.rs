@@ -1,35 +1,58 @@
-//! A client on a socket that blocks: what is typed is sent by one thread, while another waits for what comes.
+//! A blocking socket used by two threads: one sends what is typed, and the other prints what the server sends.
 //!
 //! ```text
+//! cargo run --features blocking --example blocking-server
 //! cargo run --features blocking --example blocking-client [URL]
 //! ```
-//!
-//! The end of the input closes.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example prints what it does")]
 
-use std::io::{self, BufRead};
-use std::{env, thread};
+mod support;
 
-use sockeye::blocking::WebSocket;
-use sockeye::{CloseCode, Result};
+use std::io;
+use std::thread;
 
-fn main() -> Result<()> {
-    let url = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
-    let mut socket = WebSocket::connect(&url)?;
-    let mut reader = socket.try_clone()?;
-    let reading = thread::spawn(move || -> Result<()> {
-        for message in &mut reader {
-            println!("{}", message?);
-        }
-        Ok(())
+use sockeye::CloseCode;
+use sockeye::blocking::{Socket, WebSocket};
+
+const USAGE: &str = "\
+Usage: blocking-client [URL]
+
+Sends every line that is typed, and prints every message that arrives. Ctrl-D closes the connection.
+
+URL  the server [ws://127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let url = arguments.url(support::URL)?;
+    arguments.end()?;
+
+    let mut socket = WebSocket::connect(url.as_str())?;
+    let (mut sender, mut closer) = (socket.try_clone()?, socket.try_clone()?);
+    support::on_interrupt(move || {
+        // An error means that the connection has already ended.
+        let _ = closer.close(CloseCode::Away, "");
     });
-    for line in io::stdin().lock().lines() {
+    println!("connected to {url}");
+    thread::spawn(move || {
+        if let Err(err) = send_lines(&mut sender) {
+            eprintln!("cannot send: {err}");
+        }
+    });
+
+    while let Some(message) = socket.read()? {
+        println!("{message}");
+    }
+    if let Some(closed) = socket.closed() {
+        println!("closed: {}", closed.code);
+    }
+    Ok(())
+}
+
+fn send_lines(socket: &mut WebSocket<Socket>) -> sockeye::Result<()> {
+    for line in io::stdin().lines() {
         socket.send(line?)?;
     }
-    // What comes after our Close is not waited for.
-    let closed = socket.close(CloseCode::Normal, "")?;
-    let _ = reading.join();
-    println!("closed: {}", closed.code);
+    socket.close(CloseCode::Normal, "")?;
     Ok(())
 }

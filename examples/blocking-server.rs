@@ -1,66 +1,47 @@
-//! An echo server on sockets that block: each client has a thread of its own. An interrupt (Ctrl-C) ends it in order: everyone
-//! gets a Close, and every thread is waited for.
+//! An echo server with blocking sockets: each connection is served by a thread of its own.
 //!
 //! ```text
 //! cargo run --features blocking --example blocking-server [ADDRESS]
 //! ```
+//!
+//! `support/threads.rs` accepts the connections. On Ctrl-C it closes each of them through a second handle.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
-use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+mod support;
+#[path = "support/threads.rs"]
+mod threads;
 
-use sockeye::CloseCode;
+use std::net::TcpStream;
+
 use sockeye::blocking::WebSocket;
 
-/// A second handle to each connection that is open, to close it from outside.
-type Guests = Mutex<Vec<WebSocket<TcpStream>>>;
+use crate::threads::{Connections, Server};
 
-fn main() -> sockeye::Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let listener = TcpListener::bind(&address)?;
-    let is_stopping = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&is_stopping);
-    let own_address = listener.local_addr()?;
-    ctrlc::set_handler(move || {
-        stop.store(true, Ordering::SeqCst);
-        // Accepting cannot be interrupted, but it ends when somebody comes.
-        let _ = TcpStream::connect(own_address);
-    })
-    .map_err(io::Error::other)?;
+const USAGE: &str = "\
+Usage: blocking-server [ADDRESS]
 
-    println!("listening on {address}");
-    let guests = Guests::default();
-    thread::scope(|scope| {
-        for stream in listener.incoming() {
-            if is_stopping.load(Ordering::SeqCst) {
-                break;
-            }
-            let (stream, guests) = (stream?, &guests);
-            scope.spawn(move || match serve(stream, guests) {
-                Ok(()) => println!("a client has left"),
-                Err(err) => println!("a client is lost: {err}"),
-            });
-        }
-        let open = std::mem::take(&mut *guests.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut guest in open {
-            guest.close(CloseCode::Away, "the server stops")?;
-        }
-        // The threads end with their connections, and the scope with them.
-        Ok(())
-    })
+Sends every message back.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
+
+    let server = Server::bind(&address)?;
+    println!("echoing on ws://{}", server.local_addr()?);
+    server.run(|stream, connections| match echo(stream, connections) {
+        Ok(()) => println!("a client has disconnected"),
+        Err(err) => println!("a connection failed: {err}"),
+    })?;
+    Ok(())
 }
 
-fn serve(stream: TcpStream, guests: &Guests) -> sockeye::Result<()> {
+fn echo(stream: TcpStream, connections: &Connections<TcpStream>) -> sockeye::Result<()> {
     let mut socket = WebSocket::accept(stream)?;
-    let mut list = guests.lock().unwrap_or_else(PoisonError::into_inner);
-    list.retain(WebSocket::is_open);
-    list.push(socket.try_clone()?);
-    drop(list);
+    connections.add(&socket)?;
     while let Some(message) = socket.read()? {
         println!("received {message}");
         socket.send(message)?;

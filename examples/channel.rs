@@ -1,26 +1,34 @@
-//! Handlers that pass on what happens to them: a server and a client, each on its thread, tell the main thread
-//! through a channel, and the main thread decides when it is over.
+//! Handlers that report what happens through a channel: the server and the client each run on a thread of their own, and
+//! the main thread receives the events and decides when to stop.
 //!
 //! ```text
 //! cargo run --example channel [ADDRESS]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
+
 use std::sync::mpsc;
 use std::thread;
 
 use sockeye::{CloseCode, Error, ErrorKind, Handler, Handshake, Message, Result, Sender, WebSocket};
 
-/// What a handler has to say. The `Sender` in it lets the main thread answer on that connection.
+const USAGE: &str = "\
+Usage: channel [ADDRESS]
+
+Runs a server and a client that greet each other.
+
+ADDRESS  where the server listens [127.0.0.1:3012]";
+
+/// What a handler reports. The `Sender` lets the main thread answer on that connection.
 enum Event {
     Opened(&'static str, Sender),
-    Heard(&'static str, Message),
+    Received(&'static str, Message),
     Closed(&'static str, CloseCode),
 }
 
-/// Has no opinion of its own.
+/// Reports every event, and decides nothing itself.
 struct Reporter {
     name: &'static str,
     out: Sender,
@@ -29,7 +37,7 @@ struct Reporter {
 
 impl Reporter {
     fn report(&self, event: Event) -> Result<()> {
-        self.events.send(event).map_err(|_| Error::new(ErrorKind::Internal, "nobody listens any more"))
+        self.events.send(event).map_err(|_| Error::new(ErrorKind::Internal, "the main thread has ended"))
     }
 }
 
@@ -39,7 +47,7 @@ impl Handler for Reporter {
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.report(Event::Heard(self.name, msg))
+        self.report(Event::Received(self.name, msg))
     }
 
     fn on_close(&mut self, code: CloseCode, _: &str) {
@@ -49,33 +57,34 @@ impl Handler for Reporter {
     }
 }
 
-fn main() -> Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let (events, happened) = mpsc::channel();
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
 
-    let told = events.clone();
+    let (sender, events) = mpsc::channel();
     let reporter = move |name| {
-        let events = told.clone();
-        move |out| Reporter { name, out, events: events.clone() }
+        let sender = sender.clone();
+        move |out| Reporter { name, out, events: sender.clone() }
     };
     let socket = WebSocket::new(reporter("server"))?.bind(address)?;
     let url = format!("ws://{}", socket.local_addr()?);
     let server = socket.broadcaster();
+    support::shut_down_on_interrupt(&server);
     let client = reporter("client");
-    let serving = thread::spawn(move || socket.run().map(drop));
-    let talking = thread::spawn(move || sockeye::connect(url, client));
+    // The channel must end with the last handler, so the main thread keeps no sender.
     drop(reporter);
-    drop(events);
+    let server_thread = thread::spawn(move || socket.run().map(drop));
+    let client_thread = thread::spawn(move || sockeye::connect(url, client));
 
-    // The channel ends when the last handler is gone.
-    for event in happened {
+    for event in events {
         match event {
             Event::Opened(name, out) => {
                 println!("{name}: open");
                 out.send(format!("greetings from the {name}"))?;
             }
-            Event::Heard(name, msg) => {
-                println!("{name}: heard '{msg}'");
+            Event::Received(name, msg) => {
+                println!("{name}: received '{msg}'");
                 if name == "client" {
                     server.close(CloseCode::Normal)?;
                 }
@@ -88,8 +97,6 @@ fn main() -> Result<()> {
             }
         }
     }
-    for thread in [serving, talking] {
-        thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a thread panicked")))?;
-    }
-    Ok(())
+    support::join(client_thread)?;
+    support::join(server_thread)
 }

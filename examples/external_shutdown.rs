@@ -1,30 +1,51 @@
-//! A server on a thread of its own that the main thread stops: here when Enter is pressed, in a program of yours on a
-//! signal, at the end of a test, when the window is closed.
+//! A server that runs on a thread of its own and is stopped from the main thread: here when Enter or Ctrl-C is pressed, in
+//! other programs at the end of a test or when a window closes.
 //!
 //! ```text
 //! cargo run --example external_shutdown [ADDRESS]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::thread;
-use std::{env, io};
+mod support;
 
-use sockeye::{Builder, Error, ErrorKind, Sender};
+use std::sync::mpsc;
+use std::{io, thread};
 
-fn main() -> sockeye::Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
+use sockeye::{Sender, WebSocket};
 
-    let socket = Builder::new().build(|out: Sender| move |msg| out.send(msg))?.bind(address)?;
-    println!("echoing on ws://{} until you press Enter", socket.local_addr()?);
+const USAGE: &str = "\
+Usage: external_shutdown [ADDRESS]
 
-    // Taken before `run` takes the socket; it may be cloned and given to any thread.
+Sends every message back until Enter is pressed.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
+
+    let socket = WebSocket::new(|out: Sender| move |msg| out.send(msg))?.bind(address)?;
+    let address = socket.local_addr()?;
+    // `run` consumes the socket, so the sender that stops it is created first. It can be cloned and given to any thread.
     let server = socket.broadcaster();
     let running = thread::spawn(move || socket.run().map(drop));
 
-    io::stdin().read_line(&mut String::new())?;
+    let (stop, stopped) = mpsc::channel();
+    let interrupted = stop.clone();
+    support::on_interrupt(move || {
+        let _ = interrupted.send(());
+    });
+    thread::spawn(move || {
+        let _ = io::stdin().read_line(&mut String::new());
+        let _ = stop.send(());
+    });
+
+    println!("echoing on ws://{address} until you press Enter");
+    stopped.recv()?;
     server.shutdown()?;
-    running.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the server panicked")))?;
-    println!("everybody has been told, and the server has stopped");
+    support::join(running)?;
+    println!("all connections are closed, and the server has stopped");
     Ok(())
 }

@@ -4,14 +4,20 @@
 //! cargo run --example html_chat [ADDRESS]
 //! ```
 //!
-//! Open http://127.0.0.1:3012 in two tabs. The example `chat` is the one to start a real program from; this one
-//! shows the principle.
+//! Open http://127.0.0.1:3012 in two tabs. The example `chat` is a complete program of this kind.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
 
 use sockeye::{Handler, Message, Request, Response, Result, Sender, WebSocket};
+
+const USAGE: &str = "\
+Usage: html_chat [ADDRESS]
+
+Serves a page on which all visitors chat with each other.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
 
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
@@ -25,19 +31,19 @@ const PAGE: &str = r#"<!doctype html>
   button { font: inherit; padding: .4rem 1rem; }
 </style>
 <h1>html_chat</h1>
-<form><input placeholder="Say something" aria-label="Message" autofocus><button>Send</button></form>
+<form><input placeholder="Message" aria-label="Message" autofocus><button>Send</button></form>
 <ul></ul>
 <script>
   const list = document.querySelector("ul"), input = document.querySelector("input");
-  const say = text => {
+  const show = text => {
     const line = document.createElement("li");
     line.textContent = text;
     list.prepend(line);
   };
   const socket = new WebSocket(`ws://${location.host}/ws`);
-  socket.onopen = () => say("You are in.");
-  socket.onclose = () => say("The server is gone.");
-  socket.onmessage = event => say(event.data);
+  socket.onopen = () => show("Connected.");
+  socket.onclose = () => show("The connection is closed.");
+  socket.onmessage = event => show(event.data);
   document.querySelector("form").onsubmit = event => {
     event.preventDefault();
     if (input.value) socket.send(input.value);
@@ -47,11 +53,11 @@ const PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
-struct Visitor {
+struct Connection {
     out: Sender,
 }
 
-impl Handler for Visitor {
+impl Handler for Connection {
     fn on_request(&mut self, req: &Request) -> Result<Response> {
         match req.resource() {
             "/ws" => Response::from_request(req),
@@ -60,19 +66,23 @@ impl Handler for Visitor {
                 page.headers_mut().push(("Content-Type".into(), b"text/html; charset=utf-8".to_vec()));
                 Ok(page)
             }
-            _ => Ok(Response::new(404, "Not Found", b"there is nothing here\n".to_vec())),
+            _ => Ok(Response::new(404, "Not Found", b"not found\n".to_vec())),
         }
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        // To every connection of this server, the one it came from included.
+        // To all connections of this server, including this one.
         self.out.broadcast(msg)
     }
 }
 
-fn main() -> Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let socket = WebSocket::new(|out| Visitor { out })?.bind(address)?;
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
+
+    let socket = WebSocket::new(|out| Connection { out })?.bind(address)?;
+    support::shut_down_on_interrupt(&socket.broadcaster());
     println!("open http://{}", socket.local_addr()?);
     socket.run()?;
     Ok(())

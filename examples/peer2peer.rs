@@ -1,4 +1,4 @@
-//! Equals: every peer listens, connects to the others it is told of, and says to all what is typed.
+//! Peers: each program listens, connects to the others, and sends what is typed to all of them.
 //!
 //! ```text
 //! cargo run --example peer2peer 127.0.0.1:3012
@@ -6,35 +6,43 @@
 //! cargo run --example peer2peer 127.0.0.1:3014 ws://127.0.0.1:3012 ws://127.0.0.1:3013
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example prints what it does")]
 
-use std::thread;
-use std::{env, io};
+mod support;
 
-use sockeye::{CloseCode, Error, ErrorKind, Handler, Handshake, Message, Result, Sender, WebSocket};
-use url::Url;
+use std::{io, thread};
+
+use sockeye::{CloseCode, Error, Handler, Handshake, Message, Result, Sender, WebSocket};
+
+const USAGE: &str = "\
+Usage: peer2peer [ADDRESS [URL...]]
+
+Connects to other peers, sends every line that is typed to all of them, and prints what they send.
+
+ADDRESS  where to listen for other peers [127.0.0.1:3012]
+URL      a peer to connect to";
 
 struct Peer {
     out: Sender,
-    who: String,
+    address: String,
 }
 
 impl Handler for Peer {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
-        if let Some(addr) = shake.peer_addr {
-            self.who = addr.to_string();
+        if let Some(address) = shake.peer_addr {
+            self.address = address.to_string();
         }
-        println!("* {} is here", self.who);
+        println!("* {} connected", self.address);
         Ok(())
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        println!("{}: {msg}", self.who);
+        println!("{}: {msg}", self.address);
         Ok(())
     }
 
     fn on_close(&mut self, _: CloseCode, _: &str) {
-        println!("* {} has left", self.who);
+        println!("* {} disconnected", self.address);
     }
 
     fn on_error(&mut self, err: Error) {
@@ -42,26 +50,36 @@ impl Handler for Peer {
     }
 }
 
-fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3012".into());
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    let mut peers = Vec::new();
+    while let Some(url) = arguments.next() {
+        peers.push(support::parse_url(&url)?);
+    }
 
-    let socket = WebSocket::new(|out| Peer { out, who: "somebody".into() })?;
+    let socket = WebSocket::new(|out| Peer { out, address: "unknown peer".into() })?;
     let mut socket = socket.bind(address)?;
-    println!("* listening on ws://{}", socket.local_addr()?);
-    for url in arguments {
-        let url = Url::parse(&url).map_err(|err| Error::new(ErrorKind::Internal, format!("{url}: {err}")))?;
-        // Connections in both directions live on the same loop, and a broadcast reaches them all.
+    for url in peers {
+        // Connections in both directions share the event loop, and a broadcast reaches all of them.
         socket.connect(url)?;
     }
 
     let everyone = socket.broadcaster();
-    let typing = thread::spawn(move || {
-        for line in io::stdin().lines() {
-            everyone.send(line?)?;
+    support::shut_down_on_interrupt(&everyone);
+    println!("* listening on ws://{}", socket.local_addr()?);
+    thread::spawn(move || {
+        if let Err(err) = send_lines(&everyone) {
+            eprintln!("cannot send: {err}");
         }
-        everyone.shutdown()
     });
     socket.run()?;
-    typing.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the reading thread panicked")))
+    Ok(())
+}
+
+fn send_lines(everyone: &Sender) -> Result<()> {
+    for line in io::stdin().lines() {
+        everyone.send(line?)?;
+    }
+    everyone.shutdown()
 }

@@ -1,16 +1,17 @@
-//! Pings by hand: a server that measures the way to its client and back, and closes a connection that has fallen
-//! silent. It shows time-outs, `on_frame`, and control frames.
+//! Timers and control frames: a server that pings its clients, measures the round trip, and closes connections that have
+//! been silent for too long.
 //!
 //! ```text
 //! cargo run --example pong [ADDRESS]
 //! cargo run --example cli
 //! ```
 //!
-//! Who only wants dead peers removed sets `ping_interval` and `idle_timeout` in the settings instead.
+//! To detect dead peers, it is enough to set `ping_interval` and `idle_timeout` in the settings.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
+
 use std::time::{Duration, Instant};
 
 use sockeye::util::{Timeout, Token};
@@ -18,25 +19,32 @@ use sockeye::{
     CloseCode, Error, ErrorKind, Frame, Handler, Handshake, Message, OpCode, Result, Sender, WebSocket,
 };
 
-/// Time for the next ping.
+const USAGE: &str = "\
+Usage: pong [ADDRESS]
+
+Sends every message back, and pings each client every five seconds.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+/// The timer for the next ping.
 const PING: Token = Token(1);
-/// The peer has been silent for too long.
+/// The timer that expires when the peer has been silent for too long.
 const EXPIRE: Token = Token(2);
 
-const PING_EVERY: u64 = 5_000;
-const EXPIRE_AFTER: u64 = 30_000;
+const PING_MILLIS: u64 = 5_000;
+const EXPIRE_MILLIS: u64 = 30_000;
 
 struct Server {
     out: Sender,
     started: Instant,
-    /// Replaced, and cancelled, with every frame that arrives.
+    /// The running `EXPIRE` timer. Every frame that arrives restarts it.
     expire: Option<Timeout>,
 }
 
 impl Handler for Server {
     fn on_open(&mut self, _: Handshake) -> Result<()> {
-        self.out.timeout(PING_EVERY, PING)?;
-        self.out.timeout(EXPIRE_AFTER, EXPIRE)
+        self.out.timeout(PING_MILLIS, PING)?;
+        self.out.timeout(EXPIRE_MILLIS, EXPIRE)
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
@@ -46,16 +54,16 @@ impl Handler for Server {
     fn on_timeout(&mut self, event: Token) -> Result<()> {
         match event {
             PING => {
-                // The peer has to return what a ping carries; so the time of the ping need not be kept.
+                // A pong carries the payload of its ping, so the time when the ping was sent travels in it.
                 let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 self.out.ping(now.to_be_bytes().to_vec())?;
-                self.out.timeout(PING_EVERY, PING)
+                self.out.timeout(PING_MILLIS, PING)
             }
             EXPIRE => {
-                println!("{:?}: silent for too long", self.out.token());
-                self.out.close_with_reason(CloseCode::Away, "are you still there?")
+                println!("{:?}: no frame for {EXPIRE_MILLIS} ms", self.out.token());
+                self.out.close_with_reason(CloseCode::Away, "idle for too long")
             }
-            _ => Err(Error::new(ErrorKind::Internal, "a time-out that nobody armed")),
+            _ => Err(Error::new(ErrorKind::Internal, "unknown timer")),
         }
     }
 
@@ -73,19 +81,23 @@ impl Handler for Server {
             && let Ok(sent) = frame.payload().as_slice().try_into()
         {
             let sent = Duration::from_nanos(u64::from_be_bytes(sent));
-            let way = self.started.elapsed().saturating_sub(sent);
-            println!("{:?}: there and back in {way:?}", self.out.token());
+            let round_trip = self.started.elapsed().saturating_sub(sent);
+            println!("{:?}: round trip {round_trip:?}", self.out.token());
         }
-        self.out.timeout(EXPIRE_AFTER, EXPIRE)?;
+        self.out.timeout(EXPIRE_MILLIS, EXPIRE)?;
         Ok(Some(frame))
     }
 }
 
-fn main() -> Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
+
     let started = Instant::now();
     let socket = WebSocket::new(|out| Server { out, started, expire: None })?.bind(address)?;
-    println!("pinging on ws://{}", socket.local_addr()?);
+    support::shut_down_on_interrupt(&socket.broadcaster());
+    println!("listening on ws://{}", socket.local_addr()?);
     socket.run()?;
     Ok(())
 }

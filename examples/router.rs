@@ -1,13 +1,14 @@
-//! A different handler for every path: the router looks at the request, and then steps aside.
+//! A different handler for every path: the router chooses it by the request, and forwards all later events to it.
 //!
 //! ```text
 //! cargo run --example router [ADDRESS]
-//! cargo run --example cli ws://127.0.0.1:3012/echo      also /reverse and /clock; anything else is a 404
+//! cargo run --example cli ws://127.0.0.1:3012/echo
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
+
 use std::time::Instant;
 
 use sockeye::util::{Timeout, Token};
@@ -15,7 +16,14 @@ use sockeye::{
     CloseCode, Error, Frame, Handler, Handshake, Message, Request, Response, Result, Sender, WebSocket,
 };
 
-/// Every connection begins here. `on_request` puts the handler in place that all later events go to.
+const USAGE: &str = "\
+Usage: router [ADDRESS]
+
+Serves /echo, /reverse and /clock, each with a handler of its own.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+/// Every connection starts with this handler. `on_request` chooses the handler that receives all later events.
 struct Router {
     out: Sender,
     inner: Box<dyn Handler>,
@@ -27,7 +35,7 @@ impl Handler for Router {
         let path = req.resource().split('?').next().unwrap_or_default();
         println!("{path}");
         self.inner = match path {
-            // A closure that takes a message is a handler, too.
+            // A closure that takes a message is a handler.
             "/echo" => Box::new(move |msg| out.send(msg)),
             "/reverse" => Box::new(move |msg: Message| {
                 let reversed: String = msg.as_text()?.chars().rev().collect();
@@ -76,14 +84,14 @@ impl Handler for Router {
     }
 }
 
-/// Stands in until the request is known.
-struct Nobody;
+/// The inner handler until the request has arrived.
+struct Undecided;
 
-impl Handler for Nobody {}
+impl Handler for Undecided {}
 
 const TICK: Token = Token(1);
 
-/// Says every second how long the connection has been open.
+/// Sends every second how long the connection has been open.
 struct Clock {
     out: Sender,
     opened: Instant,
@@ -101,9 +109,13 @@ impl Handler for Clock {
     }
 }
 
-fn main() -> Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let socket = WebSocket::new(|out| Router { out, inner: Box::new(Nobody) })?.bind(address)?;
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
+
+    let socket = WebSocket::new(|out| Router { out, inner: Box::new(Undecided) })?.bind(address)?;
+    support::shut_down_on_interrupt(&socket.broadcaster());
     println!("routing on ws://{}", socket.local_addr()?);
     socket.run()?;
     Ok(())

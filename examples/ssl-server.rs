@@ -1,40 +1,54 @@
-//! An encrypted echo server: one call more than a plain one.
+//! An encrypted echo server: `with_server_tls` is the only difference from a plain one.
 //!
 //! ```text
-//! cargo run --features ssl --example ssl-server -- [ADDRESS] [CHAIN KEY]
-//! cargo run --features ssl --example unsafe-ssl-client
+//! cargo run --features ssl --example ssl-server -- [ADDRESS [CHAIN KEY]]
+//! cargo run --features ssl --example cli -- wss://127.0.0.1:3012 --insecure
 //! ```
 //!
-//! CHAIN and KEY are PEM files: the server's certificate with those that lead to its root, and its private key. While it
-//! runs, Enter reads them again, for all connections from then on. Without files it makes a certificate for localhost
-//! itself, which only a client can like that trusts everyone.
+//! Press Enter to load a renewed certificate from the same files, while the server is running.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 #[path = "tls/certificate.rs"]
 mod certificate;
+mod support;
 
-use std::{env, io, thread};
+use std::{io, thread};
 
-use sockeye::{Result, Sender, ServerTls, WebSocket};
+use sockeye::{Sender, ServerTls, WebSocket};
 
-fn main() -> Result<()> {
-    env_logger::init();
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let address = arguments.first().map_or("127.0.0.1:3012", String::as_str);
+const USAGE: &str = "\
+Usage: ssl-server [ADDRESS [CHAIN KEY]]
 
-    let tls = match &arguments[..] {
-        [_, chain, key] => {
-            let tls = ServerTls::from_pem_files(chain, key)?;
-            renew_on_enter(tls.clone(), chain.clone(), key.clone());
+Sends every message back, over TLS.
+
+ADDRESS  where to listen [127.0.0.1:3012]
+CHAIN    a PEM file with the server's certificate and the intermediate ones
+KEY      a PEM file with the private key
+
+Without files, the server creates a certificate for localhost, which no client trusts.";
+
+fn main() -> support::Result {
+    support::init_logger();
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    let files = (arguments.next(), arguments.next());
+    arguments.end()?;
+
+    let tls = match files {
+        (Some(chain), Some(key)) => {
+            let tls = ServerTls::from_pem_files(&chain, &key)?;
+            renew_on_enter(tls.clone(), chain, key);
             tls
         }
-        _ => certificate::acceptor()?.into(),
+        (Some(_), None) => return Err(support::Failure::new("CHAIN requires KEY; see --help")),
+        (None, _) => certificate::acceptor()?.into(),
     };
 
     let socket =
         WebSocket::new(|out: Sender| move |msg| out.send(msg))?.with_server_tls(tls).bind(address)?;
-    println!("wss://{}", socket.local_addr()?);
+    support::shut_down_on_interrupt(&socket.broadcaster());
+    println!("echoing on wss://{}", socket.local_addr()?);
     socket.run()?;
     Ok(())
 }
@@ -47,7 +61,7 @@ fn renew_on_enter(tls: ServerTls, chain: String, key: String) {
                     tls.replace(new);
                     println!("the certificate has been replaced");
                 }
-                Err(err) => println!("the certificate stays as it was: {err}"),
+                Err(err) => println!("the certificate is unchanged: {err}"),
             }
         }
     });

@@ -1,24 +1,32 @@
-//! A server on one thread, a client on another, each with a struct as its handler.
+//! A server on one thread and a client on another, each with a struct as its handler.
 //!
 //! ```text
 //! cargo run --example threaded [ADDRESS]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
-use std::thread::{self, JoinHandle};
+mod support;
 
-use sockeye::{CloseCode, Error, ErrorKind, Handler, Handshake, Message, Result, Sender, WebSocket};
+use std::thread;
 
-/// Greets the way it is greeted, and ends its loop with its first connection.
+use sockeye::{CloseCode, Handler, Handshake, Message, Result, Sender, WebSocket};
+
+const USAGE: &str = "\
+Usage: threaded [ADDRESS]
+
+Runs a server and a client that exchange a greeting.
+
+ADDRESS  where the server listens [127.0.0.1:3012]";
+
+/// Returns the greeting, and shuts its loop down when the first connection closes.
 struct Server {
     out: Sender,
 }
 
 impl Handler for Server {
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        println!("server: got '{msg}'");
+        println!("server: received '{msg}'");
         self.out.send(format!("{msg} to you, too"))
     }
 
@@ -40,25 +48,24 @@ impl Handler for Client {
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        println!("client: got '{msg}'");
+        println!("client: received '{msg}'");
         self.out.close_with_reason(CloseCode::Normal, "that was nice")
     }
 }
 
-fn main() -> Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
+fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    arguments.end()?;
 
-    // Bound before the client starts, so that the client finds somebody there.
+    // The server is bound before the client starts, so that the client can connect at once.
     let socket = WebSocket::new(|out| Server { out })?.bind(address)?;
+    support::shut_down_on_interrupt(&socket.broadcaster());
     let url = format!("ws://{}", socket.local_addr()?);
 
     let server = thread::spawn(move || socket.run().map(drop));
     let client = thread::spawn(move || sockeye::connect(url, |out| Client { out }));
 
-    join(client)?;
-    join(server)
-}
-
-fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a thread panicked")))
+    support::join(client)?;
+    support::join(server)
 }

@@ -1,20 +1,28 @@
-//! A client that believes any server, by encrypting in a handler of its own: whoever stands in between can read along.
+//! TLS set up in a handler: this client accepts any certificate, so an attacker in between can read and change
+//! everything.
 //!
 //! ```text
 //! cargo run --features ssl --example ssl-server
 //! cargo run --features ssl --example unsafe-ssl-client -- [URL]
 //! ```
 //!
-//! A client that verifies needs no hook and no setting: `connect("wss://...", ...)` does.
+//! A client that verifies certificates needs none of this: `connect("wss://...", ...)` is enough.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 use sockeye::util::TcpStream;
 use sockeye::{CloseCode, Handler, Handshake, Message, Result, Sender};
 use url::Url;
+
+const USAGE: &str = "\
+Usage: unsafe-ssl-client [URL]
+
+Sends one message over TLS without verifying the certificate, and prints the answer.
+
+URL  the server [wss://127.0.0.1:3012]";
 
 struct Client {
     out: Sender,
@@ -22,8 +30,8 @@ struct Client {
 
 impl Handler for Client {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
-        println!("connected by {}", shake.tls_version().unwrap_or("nothing that encrypts"));
-        self.out.send("Hello, whoever you are!")
+        println!("connected with {}", shake.tls_version().unwrap_or("no encryption"));
+        self.out.send("Hello, server!")
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
@@ -35,13 +43,20 @@ impl Handler for Client {
         let mut builder = SslConnector::builder(SslMethod::tls_client())?;
         builder.set_verify(SslVerifyMode::NONE);
         let connector = builder.build().configure()?.verify_hostname(false).use_server_name_indication(false);
-        // The stream does not block: this returns before the handshake is over, and the loop goes on with it.
+        // The stream is non-blocking: `connect` returns during the handshake, and the event loop completes it.
         connector.connect("", stream).map_err(From::from)
     }
 }
 
-fn main() -> Result<()> {
-    env_logger::init();
-    let url = env::args().nth(1).unwrap_or_else(|| "wss://127.0.0.1:3012".into());
-    sockeye::connect(url, |out| Client { out })
+fn main() -> support::Result {
+    support::init_logger();
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let url = arguments.url("wss://127.0.0.1:3012")?;
+    arguments.end()?;
+
+    sockeye::connect(url.as_str(), |out| {
+        support::shut_down_on_interrupt(&out);
+        Client { out }
+    })?;
+    Ok(())
 }

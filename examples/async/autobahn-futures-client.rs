@@ -1,4 +1,4 @@
-//! The echo client that the Autobahn test suite examines, on async sockets.
+//! An echo client for the Autobahn test suite, with async sockets. `autobahn/run` runs the suite.
 //!
 //! ```text
 //! wstest -m fuzzingserver -s autobahn/fuzzingserver.json
@@ -6,53 +6,75 @@
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
-//!
-//! `--insecure`, in a build with `--features ssl`, does not verify the certificate of a `wss` server.
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 #[path = "../autobahn/compression.rs"]
 mod compression;
+mod support;
 #[path = "../autobahn/insecure.rs"]
 mod tls;
 
-use std::env;
-
+use sockeye::CloseCode;
 use sockeye::futures::Builder;
 use sockeye::protocol::Config;
-use sockeye::{Error, ErrorKind, Result};
 
 use crate::compression::compression;
+use crate::support::{Arguments, Failure, Interrupt, Result};
+
+const USAGE: &str = "\
+Usage: autobahn-futures-client [URL] [--insecure]
+
+Runs the cases of the Autobahn test suite, with async sockets.
+
+URL         the server of the test suite [ws://127.0.0.1:3012]
+--insecure  accept any certificate; requires the feature ssl";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let (flags, mut urls): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|argument| argument == "--insecure");
-    let suite = urls.pop().unwrap_or_else(|| "ws://127.0.0.1:3012".into());
-    let suite = suite.trim_end_matches('/');
-    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
+async fn main() -> Result {
+    let mut arguments = Arguments::parse(USAGE)?;
+    let url = arguments.url(support::URL)?;
+    // The suite's largest messages are 16 MiB, exactly the default limit.
     let config = Config { max_message_size: 32 << 20, deflate: compression(), ..Config::default() };
-    let builder = Builder::new().config(config).max_buffered(64 << 20);
-    let builder = if flags.is_empty() { builder } else { tls::trust_anyone(builder)? };
+    let mut builder = Builder::new().config(config).max_buffered(64 << 20);
+    if arguments.has("--insecure") {
+        builder = tls::trust_any_certificate(builder)?;
+    }
+    arguments.end()?;
+    let interrupt = Interrupt::new();
 
+    let suite = url.as_str().trim_end_matches('/');
     let answer = builder.connect(&format!("{suite}/getCaseCount")).await?.receive().await?;
     let count: Option<u32> = answer.and_then(|answer| answer.as_text().ok()?.parse().ok());
-    let count =
-        count.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{suite} is not the suite's server")))?;
+    let count = count.ok_or_else(|| Failure::new(format!("{suite} is not the server of the test suite")))?;
     for case in 1..=count {
         println!("case {case} of {count}");
-        // Most cases end with an error, as they are to.
-        if let Err(err) = echo(&builder, &format!("{suite}/runCase?case={case}&agent=Sockeye")).await {
+        // Most cases end with an error on purpose.
+        if let Err(err) =
+            echo(&builder, &format!("{suite}/runCase?case={case}&agent=Sockeye"), &interrupt).await
+        {
             println!("{err}");
         }
+        if support::is_interrupted() {
+            break;
+        }
     }
-    echo(&builder, &format!("{suite}/updateReports?agent=Sockeye")).await
+    Ok(echo(&builder, &format!("{suite}/updateReports?agent=Sockeye"), &interrupt).await?)
 }
 
-async fn echo(builder: &Builder, url: &str) -> Result<()> {
+async fn echo(builder: &Builder, url: &str, interrupt: &Interrupt) -> sockeye::Result<()> {
+    let mut interrupt = interrupt.clone();
     let mut socket = builder.connect(url).await?;
-    while let Some(message) = socket.receive().await? {
-        socket.send(message).await?;
+    loop {
+        tokio::select! {
+            message = socket.receive() => match message? {
+                Some(message) => socket.send(message).await?,
+                None => return Ok(()),
+            },
+            () = interrupt.wait() => {
+                socket.close(CloseCode::Away, "").await?;
+                return Ok(());
+            }
+        }
     }
-    Ok(())
 }

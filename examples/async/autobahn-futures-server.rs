@@ -1,4 +1,4 @@
-//! The echo server that the Autobahn test suite examines, on async sockets.
+//! An echo server for the Autobahn test suite, with async sockets. `autobahn/run` runs the suite.
 //!
 //! ```text
 //! cargo run --release -p sockeye-async-examples --example autobahn-futures-server [ADDRESS] [--tls]
@@ -6,55 +6,80 @@
 //! ```
 //!
 //! With `--features permessage-deflate` it compresses.
-//!
-//! `--tls`, in a build with `--features ssl`, encrypts, with a certificate that it makes itself.
+
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
 #[cfg(feature = "ssl")]
 #[path = "../tls/certificate.rs"]
 mod certificate;
 #[path = "../autobahn/compression.rs"]
 mod compression;
+mod support;
 
-use std::env;
-
+use sockeye::CloseCode;
 use sockeye::futures::Builder;
 use sockeye::protocol::Config;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::compression::compression;
+use crate::support::{Interrupt, Result};
+
+const USAGE: &str = "\
+Usage: autobahn-futures-server [ADDRESS] [--tls]
+
+Sends every message back to the Autobahn test suite, with async sockets.
+
+ADDRESS  where to listen [127.0.0.1:3012]
+--tls    encrypt, with a certificate created at startup; requires the feature ssl";
 
 #[tokio::main]
-async fn main() -> sockeye::Result<()> {
-    let (flags, mut addresses): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|argument| argument == "--tls");
-    let address = addresses.pop().unwrap_or_else(|| "127.0.0.1:3012".into());
-    // The suite's largest messages are 16 MiB, which is just what is allowed by default; this leaves room.
+async fn main() -> Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+    // The suite's largest messages are 16 MiB, exactly the default limit.
     let config = Config { max_message_size: 32 << 20, deflate: compression(), ..Config::default() };
-    let builder = Builder::new().config(config).max_buffered(64 << 20);
-    let builder = if flags.is_empty() { builder } else { encrypted(builder)? };
-    let listener = TcpListener::bind(address).await?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        // Most cases end with an error, as they are to.
-        tokio::spawn(echo(builder.clone(), stream));
+    let mut builder = Builder::new().config(config).max_buffered(64 << 20);
+    let mut scheme = "ws";
+    if arguments.has("--tls") {
+        (builder, scheme) = (encrypt(builder)?, "wss");
     }
+    arguments.end()?;
+
+    let server = support::Server::bind(&address).await?;
+    println!("echoing on {scheme}://{}", server.local_addr()?);
+    server
+        .run(|stream, _, interrupt| {
+            let builder = builder.clone();
+            async move {
+                // Most cases end with an error on purpose.
+                let _ = echo(&builder, stream, interrupt).await;
+            }
+        })
+        .await
 }
 
-async fn echo(builder: Builder, stream: TcpStream) -> sockeye::Result<()> {
+async fn echo(builder: &Builder, stream: TcpStream, mut interrupt: Interrupt) -> sockeye::Result<()> {
     let mut socket = builder.accept(stream).await?;
-    while let Some(message) = socket.receive().await? {
-        socket.send(message).await?;
+    loop {
+        tokio::select! {
+            message = socket.receive() => match message? {
+                Some(message) => socket.send(message).await?,
+                None => return Ok(()),
+            },
+            () = interrupt.wait() => {
+                socket.close(CloseCode::Away, "the server is shutting down").await?;
+                return Ok(());
+            }
+        }
     }
-    Ok(())
 }
 
 #[cfg(feature = "ssl")]
-fn encrypted(builder: Builder) -> sockeye::Result<Builder> {
+fn encrypt(builder: Builder) -> Result<Builder> {
     Ok(builder.server_tls(certificate::acceptor()?))
 }
 
 #[cfg(not(feature = "ssl"))]
-fn encrypted(_builder: Builder) -> sockeye::Result<Builder> {
-    let details = "--tls needs a build with `--features ssl`";
-    Err(sockeye::Error::new(sockeye::ErrorKind::Internal, details))
+fn encrypt(_builder: Builder) -> Result<Builder> {
+    Err(support::Failure::new("--tls requires a build with `--features ssl`"))
 }

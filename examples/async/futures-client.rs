@@ -1,24 +1,35 @@
-//! An async client on tokio: sends in one task, and receives in another.
+//! A client with an async socket, on tokio: one task sends, and another receives.
 //!
 //! ```text
 //! cargo run -p sockeye-async-examples --example futures-server
 //! cargo run -p sockeye-async-examples --example futures-client [URL]
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-use std::env;
+mod support;
 
 use sockeye::CloseCode;
 use sockeye::futures::WebSocket;
 
-/// How many messages are sent, and come back.
+const USAGE: &str = "\
+Usage: futures-client [URL]
+
+Sends three messages, prints the answers, and closes the connection.
+
+URL  the server [ws://127.0.0.1:3012]";
+
+/// The number of messages that are sent and received.
 const COUNT: usize = 3;
 
 #[tokio::main]
-async fn main() -> sockeye::Result<()> {
-    let url = env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3012".into());
-    let (mut sender, mut receiver) = WebSocket::connect(&url).await?.split();
+async fn main() -> support::Result {
+    let mut arguments = support::Arguments::parse(USAGE)?;
+    let url = arguments.url(support::URL)?;
+    arguments.end()?;
+    let mut interrupt = support::Interrupt::new();
+
+    let (mut sender, mut receiver) = WebSocket::connect(url.as_str()).await?.split();
     let receiving = tokio::spawn(async move {
         for _ in 0..COUNT {
             match receiver.receive().await? {
@@ -31,9 +42,12 @@ async fn main() -> sockeye::Result<()> {
     for number in 1..=COUNT {
         sender.send(format!("salmon {number}")).await?;
     }
-    // What is still on its way when we close would not be taken any more.
-    receiving.await.map_err(std::io::Error::other)??;
-    let closed = sender.close(CloseCode::Normal, "spawned").await?;
-    println!("closed with {}", closed.code);
+    // Messages that arrive after the Close has been sent are discarded, so the answers come first.
+    tokio::select! {
+        received = receiving => received??,
+        () = interrupt.wait() => {}
+    }
+    let closed = sender.close(CloseCode::Normal, "done").await?;
+    println!("closed: {}", closed.code);
     Ok(())
 }

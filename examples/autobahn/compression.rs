@@ -1,8 +1,8 @@
-//! How the programs that the Autobahn test suite examines compress, in a build with `--features permessage-deflate`.
+//! Compression for the Autobahn test suite.
 
 use sockeye::Deflate;
 
-/// The suite tries every parameter: contexts are kept unless it asks for something else, and nothing is too small.
+/// Accepts every parameter that the suite offers, keeps the contexts otherwise, and compresses messages of any size.
 #[cfg(feature = "permessage-deflate")]
 pub(crate) fn compression() -> Option<Deflate> {
     Some(Deflate {

@@ -1,18 +1,16 @@
-//! The flag `--insecure` of the clients without a `Handler` that the Autobahn test suite examines: talk to a server whoever
-//! it is, such as the suite, which has made its certificate itself.
+//! The option `--insecure` of the Autobahn clients without a handler.
 
-use sockeye::Result;
-
-// That of the front end that the example shows.
+// The `Builder` of the front end that the client uses.
 use crate::Builder;
+use crate::support::Result;
 
+/// Accepts every certificate, such as that of the test suite, which is self-signed.
 #[cfg(feature = "ssl")]
-pub(crate) fn trust_anyone(builder: Builder) -> Result<Builder> {
+pub(crate) fn trust_any_certificate(builder: Builder) -> Result<Builder> {
     Ok(builder.client_tls(sockeye::ClientTls::new()?.danger_accept_any_certificate()))
 }
 
 #[cfg(not(feature = "ssl"))]
-pub(crate) fn trust_anyone(_builder: Builder) -> Result<Builder> {
-    let details = "--insecure needs a build with `--features ssl`";
-    Err(sockeye::Error::new(sockeye::ErrorKind::Internal, details))
+pub(crate) fn trust_any_certificate(_builder: Builder) -> Result<Builder> {
+    Err(crate::support::Failure::new("--insecure requires a build with `--features ssl`"))
 }

@@ -20,47 +20,53 @@
 //! | `page.rs`   | the HTTP answers; the page itself is `chat.html`              |
 //! | `limits.rs` | every bound in one place                                      |
 
+#![expect(clippy::print_stdout, reason = "it is a program for the terminal")]
+
 mod allowance;
 mod guest;
 mod hall;
 mod limits;
 mod page;
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../tls/server.rs"]
 mod tls;
 mod wire;
 mod words;
 
 use std::cell::RefCell;
-use std::error::Error;
-use std::io::{self, Write};
 use std::rc::Rc;
 
 use sockeye::Builder;
 
 use crate::guest::Guest;
 use crate::hall::Hall;
+use crate::support::Arguments;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let scheme = if arguments.iter().any(|argument| argument == "--tls") { "https" } else { "http" };
+const USAGE: &str = "\
+Usage: chat [ADDRESS] [--tls]
 
-    // Every callback comes on the thread that runs the loop, so the connections can share plain `Rc` state.
+Serves a chat with rooms and its web page. Open the page in two tabs to try it.
+
+ADDRESS  where to listen [127.0.0.1:3012]
+--tls    encrypt, with a certificate created at startup; requires the feature ssl";
+
+fn main() -> support::Result {
+    support::init_logger();
+    let mut arguments = Arguments::parse(USAGE)?;
+    let address = arguments.address()?;
+
+    // All handlers run on this thread, so they can share the state without a lock.
     let hall = Rc::new(RefCell::new(Hall::new()));
     let server =
         Builder::new().with_settings(limits::settings()).build(|out| Guest::new(out, Rc::clone(&hall)))?;
-    let server = tls::encrypt_if_asked(server, &mut arguments)?
-        .bind(arguments.first().map_or("127.0.0.1:3012", String::as_str))?;
+    let (server, scheme) = tls::encrypt_if_requested(server, &arguments)?;
+    arguments.end()?;
 
-    let everyone = server.broadcaster();
-    ctrlc::set_handler(move || {
-        if let Err(error) = everyone.shutdown() {
-            log::error!("the loop could not be told to stop: {error}");
-        }
-    })?;
-
-    writeln!(io::stdout(), "Chat on {scheme}://{} (Ctrl-C ends it)", server.local_addr()?)?;
+    let server = server.bind(address)?;
+    support::shut_down_on_interrupt(&server.broadcaster());
+    println!("open {}://{} (Ctrl-C stops the server)", scheme.replace("ws", "http"), server.local_addr()?);
     server.run()?;
-    writeln!(io::stdout(), "Goodbye.")?;
+    println!("all connections are closed");
     Ok(())
 }

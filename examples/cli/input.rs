@@ -1,4 +1,4 @@
-//! The thread that reads what is typed or piped in, and turns it into calls of the `Sender`.
+//! The thread that reads the input and calls the `Sender`.
 
 use std::io::{self, BufRead};
 use std::thread;
@@ -9,15 +9,16 @@ use sockeye::{CloseCode, Error, ErrorKind, QueueError, Result, Sender};
 use crate::options::COMMANDS;
 use crate::session::INPUT_ENDED;
 
-/// As many bytes may be on their way to the network before the reading waits.
-const ENOUGH: usize = 1 << 20;
-const A_MOMENT: Duration = Duration::from_millis(2);
+/// Reading pauses while more bytes than this are unsent.
+const MAX_UNSENT: usize = 1 << 20;
+/// How long reading pauses before it checks again.
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// Reads until the input ends or the connection is to be closed.
+/// Reads until the input ends or a command closes the connection.
 pub(crate) fn read(out: &Sender, started: Instant) {
     match read_lines(out, started) {
         Ok(()) => {}
-        // The loop has ended, and the program with it.
+        // The loop has ended, and the program is about to end too.
         Err(Error { kind: ErrorKind::Queue(_), .. }) => {}
         Err(err) => eprintln!("cannot read the input: {err}"),
     }
@@ -32,35 +33,35 @@ fn read_lines(out: &Sender, started: Instant) -> Result<()> {
             Ok(Line::Help) => eprintln!("{COMMANDS}"),
             Ok(Line::Close(code, reason)) => match out.close_with_reason(code, reason) {
                 Ok(()) => return Ok(()),
-                Err(err) => eprintln!("cannot close like this: {err}"),
+                Err(err) => eprintln!("cannot close the connection: {err}"),
             },
             Err(complaint) => eprintln!("{complaint}"),
         }
     }
-    // Takes its place behind all that was sent.
+    // A timer, so that the session learns of it after everything that was sent before.
     out.timeout(0, INPUT_ENDED)
 }
 
-/// A pipe delivers faster than a network takes; waiting here keeps the queues short.
+/// Sends a message. A pipe can be faster than the network, so this waits until the queue is short enough.
 fn send(out: &Sender, text: &str) -> Result<()> {
-    while out.buffered_amount() > ENOUGH {
-        thread::sleep(A_MOMENT);
+    while out.buffered_amount() > MAX_UNSENT {
+        thread::sleep(PAUSE);
     }
     loop {
         match out.send(text) {
-            Err(Error { kind: ErrorKind::Queue(QueueError::Full), .. }) => thread::sleep(A_MOMENT),
+            Err(Error { kind: ErrorKind::Queue(QueueError::Full), .. }) => thread::sleep(PAUSE),
             sent => return sent,
         }
     }
 }
 
-/// A ping carries the time when it was sent, so that its pong tells how long it took.
+/// Returns the payload of a ping: the time when it was sent, from which the pong's round-trip time is computed.
 pub(crate) fn stamp(started: Instant) -> Vec<u8> {
     let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     nanos.to_be_bytes().to_vec()
 }
 
-/// The time from the ping to now, if `payload` is what [`stamp`] made.
+/// Returns the time since the ping, if the payload comes from [`stamp`].
 pub(crate) fn elapsed(started: Instant, payload: &[u8]) -> Option<Duration> {
     let sent = Duration::from_nanos(u64::from_be_bytes(payload.try_into().ok()?));
     started.elapsed().checked_sub(sent)
@@ -85,7 +86,7 @@ impl<'a> Line<'a> {
             "quit" => Ok(Self::Close(CloseCode::Normal, String::new())),
             "close" => Self::parse_close(rest.trim()),
             "help" => Ok(Self::Help),
-            _ => Err(format!("/{name} is not known; /help lists what is")),
+            _ => Err(format!("unknown command /{name}; /help lists the commands")),
         }
     }
 
@@ -95,7 +96,7 @@ impl<'a> Line<'a> {
             "" => CloseCode::Normal,
             _ => match code.parse::<u16>() {
                 Ok(code @ 1000..=4999) => code.into(),
-                _ => return Err(format!("{code} is not a close code; they go from 1000 to 4999")),
+                _ => return Err(format!("{code} is not a close code; expected 1000 to 4999")),
             },
         };
         Ok(Self::Close(code, reason.trim().to_owned()))
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_message_unless_it_begins_with_a_slash() {
+    fn lines_are_messages_unless_they_begin_with_a_slash() {
         for (line, text) in [("hello", "hello"), ("", ""), ("//x", "/x"), (" /ping", " /ping")] {
             assert!(matches!(Line::parse(line), Ok(Line::Message(message)) if message == text), "{line}");
         }
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_closed_with_code_and_reason() {
+    fn close_takes_a_code_and_a_reason() {
         let cases = [
             ("/quit", CloseCode::Normal, ""),
             ("/close", CloseCode::Normal, ""),
@@ -132,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_tells_its_age() {
+    fn the_payload_of_a_ping_contains_its_time() {
         let started = Instant::now();
         assert!(elapsed(started, &stamp(started)).is_some());
-        assert!(elapsed(started, b"not ours").is_none() && elapsed(started, b"").is_none());
+        assert!(elapsed(started, b"not a stamp").is_none() && elapsed(started, b"").is_none());
     }
 }

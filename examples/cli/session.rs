@@ -1,9 +1,8 @@
-//! The connection: shows what arrives, and keeps in mind how it ended.
+//! The connection: prints what arrives, and records how the connection ended.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,31 +16,32 @@ use url::Url;
 use crate::input;
 use crate::options::Options;
 
-/// Armed by the reading thread, when there is nothing more to read.
+/// Set by the reading thread at the end of the input.
 pub(crate) const INPUT_ENDED: Token = Token(1);
 const PING: Token = Token(2);
 const LINGERED: Token = Token(3);
 
 /// How the connection ended, for the exit code.
 #[derive(Default)]
-pub(crate) struct Ending {
+pub(crate) struct Outcome {
     closed: Option<(CloseCode, String)>,
-    /// The first error is the cause, later ones are its consequences.
+    /// The first error. Later errors are its consequences.
     error: Option<String>,
-    /// We sent our Close before we saw the server's.
-    ours: bool,
+    /// Whether this side sent the first Close.
+    is_local: bool,
 }
 
-impl Ending {
-    pub(crate) fn judge(&self) -> std::result::Result<(), String> {
+impl Outcome {
+    /// Returns an error that explains why the connection was not closed properly.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
         match &self.closed {
-            None => Err("the connection was never open".into()),
+            None => Err("the connection was never opened".into()),
             Some((CloseCode::Abnormal, _)) => Err("the connection was lost".into()),
             Some((CloseCode::Normal | CloseCode::Away | CloseCode::Status, _)) => Ok(()),
-            Some(_) if self.ours => Ok(()),
+            Some(_) if self.is_local => Ok(()),
             Some((code, reason)) => {
                 Err(format!("the server closed the connection: {}", describe(*code, reason)))
             }
@@ -52,9 +52,7 @@ impl Ending {
 pub(crate) struct Session {
     out: Sender,
     options: Rc<Options>,
-    ending: Rc<RefCell<Ending>>,
-    /// For whoever handles Ctrl-C.
-    connection: Arc<Mutex<Option<Sender>>>,
+    outcome: Rc<RefCell<Outcome>>,
     started: Instant,
     sent: usize,
     received: usize,
@@ -62,35 +60,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        out: Sender,
-        options: Rc<Options>,
-        ending: Rc<RefCell<Ending>>,
-        connection: Arc<Mutex<Option<Sender>>>,
-    ) -> Self {
-        Self {
-            out,
-            options,
-            ending,
-            connection,
-            started: Instant::now(),
-            sent: 0,
-            received: 0,
-            input_ended: false,
-        }
+    pub(crate) fn new(out: Sender, options: Rc<Options>, outcome: Rc<RefCell<Outcome>>) -> Self {
+        Self { out, options, outcome, started: Instant::now(), sent: 0, received: 0, input_ended: false }
     }
 
+    /// Prints a line about the connection.
     fn status(&self, text: &str) {
-        if !self.options.quiet {
+        if !self.options.is_quiet {
             eprintln!("{text}");
         }
     }
 
-    fn arm_ping(&self) -> Result<()> {
+    fn schedule_ping(&self) -> Result<()> {
         self.options.ping.map_or(Ok(()), |every| self.out.timeout(millis(every), PING))
     }
 
-    /// Who pipes something in wants the answers; one for each message is what an echo gives.
+    /// Closes the connection. After piped input, it first waits for one answer to each message, as an echo server sends.
     fn input_ended(&mut self) -> Result<()> {
         self.input_ended = true;
         if self.received >= self.sent || io::stdin().is_terminal() {
@@ -114,25 +99,22 @@ impl Handler for Session {
 
     fn on_rejected(&mut self, res: &Response) {
         let answer = format!("the server answered {} {}", res.status(), printable(res.reason().as_bytes()));
-        self.ending.borrow_mut().error = Some(answer);
+        self.outcome.borrow_mut().error = Some(answer);
     }
 
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         let protocol =
-            shake.response.protocol()?.map(|name| format!(", speaking {name}")).unwrap_or_default();
+            shake.response.protocol()?.map(|name| format!(", subprotocol {name}")).unwrap_or_default();
         self.status(&format!("connected to {}{protocol}", self.options.url));
-        if let Ok(mut connection) = self.connection.lock() {
-            *connection = Some(self.out.clone());
-        }
         let (out, started) = (self.out.clone(), self.started);
         thread::spawn(move || input::read(&out, started));
-        self.arm_ping()
+        self.schedule_ping()
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
         self.received += 1;
-        if show(&msg).is_err() {
-            // Nobody reads our output any more.
+        if print(&msg).is_err() {
+            // The output is closed, such as a pipe whose reader has ended.
             return self.out.close(CloseCode::Away);
         }
         if self.input_ended && self.received >= self.sent {
@@ -157,8 +139,8 @@ impl Handler for Session {
         match frame.opcode() {
             OpCode::Text => self.sent += 1,
             OpCode::Close => {
-                let mut ending = self.ending.borrow_mut();
-                ending.ours = ending.closed.is_none();
+                let mut outcome = self.outcome.borrow_mut();
+                outcome.is_local = outcome.closed.is_none();
             }
             _ => {}
         }
@@ -171,24 +153,24 @@ impl Handler for Session {
             LINGERED => self.out.close(CloseCode::Normal),
             PING => {
                 self.out.ping(input::stamp(self.started))?;
-                self.arm_ping()
+                self.schedule_ping()
             }
-            _ => Err(Error::new(ErrorKind::Internal, "a time-out that nobody armed")),
+            _ => Err(Error::new(ErrorKind::Internal, "unknown timer")),
         }
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         self.status(&format!("closed: {}", describe(code, reason)));
-        self.ending.borrow_mut().closed = Some((code, reason.to_owned()));
+        self.outcome.borrow_mut().closed = Some((code, reason.to_owned()));
     }
 
     fn on_error(&mut self, err: Error) {
-        self.ending.borrow_mut().error.get_or_insert_with(|| err.to_string());
+        self.outcome.borrow_mut().error.get_or_insert_with(|| err.to_string());
     }
 }
 
-/// Text as it is for a program, and made harmless for a terminal.
-fn show(msg: &Message) -> io::Result<()> {
+/// Prints a message: unchanged for a program, and without control characters for a terminal.
+fn print(msg: &Message) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match msg {
         Message::Text(text) if stdout.is_terminal() => writeln!(stdout, "< {}", printable(text.as_bytes())),
@@ -197,13 +179,14 @@ fn show(msg: &Message) -> io::Result<()> {
     }
 }
 
-/// A server may not send escape codes to the terminal.
+/// Replaces control characters, so that a server cannot send escape codes to the terminal.
 fn printable(bytes: &[u8]) -> String {
-    let hide = |char: char| if char.is_control() && char != '\n' && char != '\t' { '\u{fffd}' } else { char };
-    String::from_utf8_lossy(bytes).chars().map(hide).collect()
+    let replace =
+        |char: char| if char.is_control() && char != '\n' && char != '\t' { '\u{fffd}' } else { char };
+    String::from_utf8_lossy(bytes).chars().map(replace).collect()
 }
 
-/// What a ping carries may be text, or anything else.
+/// Formats the payload of a ping or pong, which can be text or any bytes.
 fn payload(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(char::is_control) => format!("'{text}'"),

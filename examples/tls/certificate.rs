@@ -1,4 +1,4 @@
-//! A certificate that is made on the spot, vouches for itself, and is gone with the program.
+//! A self-signed certificate that is created at startup and never stored.
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
@@ -11,7 +11,7 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 
-/// Makes an acceptor for localhost. Nobody trusts it; for anything else than trying out, get a real certificate.
+/// Creates an acceptor for localhost. No client trusts its certificate; use a real one for anything but experiments.
 pub(crate) fn acceptor() -> Result<SslAcceptor, ErrorStack> {
     let key = PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)?;
     let certificate = self_signed(&key)?;

@@ -1,10 +1,12 @@
-//! The flag `--insecure` of the examples that are clients: talk to a server whoever it is, such as one that has made
-//! its certificate itself.
+//! The option `--insecure` of the clients with a handler.
 
-use sockeye::{Factory, Result, WebSocket};
+use sockeye::{Factory, WebSocket};
 
+use crate::support::Result;
+
+/// Accepts every certificate, such as one that a server has created itself.
 #[cfg(feature = "ssl")]
-pub(crate) fn trust_anyone<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
+pub(crate) fn trust_any_certificate<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
     use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
     let mut connector = SslConnector::builder(SslMethod::tls_client())?;
@@ -13,7 +15,6 @@ pub(crate) fn trust_anyone<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket
 }
 
 #[cfg(not(feature = "ssl"))]
-pub(crate) fn trust_anyone<F: Factory>(_socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    let details = "--insecure needs a build with `--features ssl`";
-    Err(sockeye::Error::new(sockeye::ErrorKind::Internal, details))
+pub(crate) fn trust_any_certificate<F: Factory>(_socket: WebSocket<F>) -> Result<WebSocket<F>> {
+    Err(crate::support::Failure::new("--insecure requires a build with `--features ssl`"))
 }

@@ -1,19 +1,19 @@
-//! The flag `--tls` of the examples that are servers.
+//! The option `--tls` of the servers.
 
-use sockeye::{Factory, Result, WebSocket};
+use sockeye::{Factory, WebSocket};
+
+use crate::support::{Arguments, Result};
 
 #[cfg(feature = "ssl")]
 #[path = "certificate.rs"]
 mod certificate;
 
-/// Takes the flag out of the arguments, and encrypts the server if it was there.
-pub(crate) fn encrypt_if_asked<F: Factory>(
+/// Encrypts the server if the option is given. Returns the scheme of its URL as well.
+pub(crate) fn encrypt_if_requested<F: Factory>(
     socket: WebSocket<F>,
-    arguments: &mut Vec<String>,
-) -> Result<WebSocket<F>> {
-    let count = arguments.len();
-    arguments.retain(|argument| argument != "--tls");
-    if arguments.len() == count { Ok(socket) } else { encrypt(socket) }
+    arguments: &Arguments,
+) -> Result<(WebSocket<F>, &'static str)> {
+    if arguments.has("--tls") { Ok((encrypt(socket)?, "wss")) } else { Ok((socket, "ws")) }
 }
 
 #[cfg(feature = "ssl")]
@@ -23,6 +23,5 @@ fn encrypt<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
 
 #[cfg(not(feature = "ssl"))]
 fn encrypt<F: Factory>(_socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    let details = "--tls needs a build with `--features ssl`";
-    Err(sockeye::Error::new(sockeye::ErrorKind::Internal, details))
+    Err(crate::support::Failure::new("--tls requires a build with `--features ssl`"))
 }

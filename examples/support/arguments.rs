@@ -1,0 +1,89 @@
+//! The command line of the examples.
+
+#![expect(clippy::print_stdout, reason = "--help prints")]
+
+use std::collections::VecDeque;
+use std::str::FromStr;
+use std::{env, process};
+
+use url::Url;
+
+use super::failure::{Failure, Result};
+
+/// The default URL of the clients: that of the servers' default address.
+pub(crate) const URL: &str = "ws://127.0.0.1:3012";
+
+/// The arguments that have not been read yet.
+pub(crate) struct Arguments {
+    positional: VecDeque<String>,
+    options: Vec<String>,
+}
+
+impl Arguments {
+    /// Reads the command line. `--help` prints `usage` and ends the program.
+    ///
+    /// An option is accepted if a line of `usage` begins with it.
+    pub(crate) fn parse(usage: &str) -> Result<Self> {
+        let (options, positional): (Vec<String>, Vec<String>) =
+            env::args().skip(1).partition(|argument| argument.starts_with('-'));
+        if options.iter().any(|option| option == "--help" || option == "-h") {
+            println!("{usage}");
+            process::exit(0);
+        }
+        let is_known = |option: &str| usage.lines().any(|line| line.split(' ').next() == Some(option));
+        match options.iter().find(|option| !is_known(option)) {
+            Some(option) => Err(Failure::new(format!("unknown option {option}; --help lists the options"))),
+            None => Ok(Self { positional: positional.into(), options }),
+        }
+    }
+
+    /// Returns whether the option was given.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.options.iter().any(|given| given == option)
+    }
+
+    /// Returns the next positional argument.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        self.positional.pop_front()
+    }
+
+    /// Returns the address to listen on, `HOST:PORT`. Default: 127.0.0.1:3012.
+    pub(crate) fn address(&mut self) -> Result<String> {
+        let address = self.next().unwrap_or_else(|| "127.0.0.1:3012".into());
+        match address.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address),
+            _ => Err(Failure::new(format!("{address} is not an address; expected HOST:PORT"))),
+        }
+    }
+
+    /// Returns the URL to connect to.
+    pub(crate) fn url(&mut self, default: &str) -> Result<Url> {
+        parse_url(self.next().as_deref().unwrap_or(default))
+    }
+
+    /// Returns the next argument as a number above zero.
+    pub(crate) fn number<N: FromStr + Default + PartialOrd>(&mut self) -> Result<Option<N>> {
+        let Some(argument) = self.next() else { return Ok(None) };
+        match argument.parse() {
+            Ok(number) if number > N::default() => Ok(Some(number)),
+            _ => Err(Failure::new(format!("{argument} is not a number above zero"))),
+        }
+    }
+
+    /// Checks that all arguments have been read.
+    pub(crate) fn end(mut self) -> Result {
+        match self.next() {
+            Some(argument) => Err(Failure::new(format!("unexpected argument {argument}; see --help"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Parses the URL of a WebSocket server.
+pub(crate) fn parse_url(url: &str) -> Result<Url> {
+    let parsed = Url::parse(url).map_err(|error| format!("{url} is not a URL: {error}"))?;
+    match parsed.scheme() {
+        "ws" | "wss" => Ok(parsed),
+        other => Err(Failure::new(format!("{url} has the scheme {other}; expected ws or wss"))),
+    }
+}
