@@ -5,20 +5,20 @@ use super::api::handler::Handler;
 use super::api::settings::Overflow;
 use super::api::util::Token;
 use super::queue::{Batch, Command, Signal, Target};
-use super::{Entry, Life, Reactor, index};
+use super::{Entry, Reactor, RunState, index};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, Output as _, Role, write_frame};
 
-use super::connecting::attempt::Dial;
-use super::loop_state::{Context, Name};
-use super::write_queue::Output;
+use super::connecting::attempt::ConnectAttempt;
+use super::loop_state::{ConnectionId, LoopState};
+use super::write_queue::WriteQueue;
 
 /// How long the payloads of broadcasts in a row may be, in bytes, for being encoded once for all.
 const MAX_ENCODED: usize = 256 * 1024;
 
 impl<F: Factory> Reactor<F> {
     /// Obeys commands in order, and leaves the batch empty.
-    pub(super) fn obey_all(&mut self, batch: &mut Batch) {
+    pub(super) fn execute_all(&mut self, batch: &mut Batch) {
         let mut broadcasts = batch.iter().filter(|command| command.is_broadcast()).count();
         let mut commands = batch.drain(..);
         while let Some(first) = commands.as_slice().first() {
@@ -29,74 +29,74 @@ impl<F: Factory> Reactor<F> {
             if is_broadcast {
                 broadcasts -= alike;
                 let frames = signals.filter_map(into_frame).collect();
-                self.broadcast(&Broadcast::new(frames, &self.cx), broadcasts == 0);
+                self.broadcast(&Broadcast::new(frames, &self.state), broadcasts == 0);
                 continue;
             }
-            let name = match target {
-                Target::One { slot, id } => Some(Name { slot, id }),
+            let id = match target {
+                Target::One { slot, id } => Some(ConnectionId { slot, serial: id }),
                 Target::All => None,
             };
-            signals.for_each(|signal| self.obey(signal, name));
+            signals.for_each(|signal| self.execute(signal, id));
             // Who is told several things in a row is settled once.
-            name.into_iter().for_each(|name| self.settle(name));
+            id.into_iter().for_each(|id| self.update(id));
         }
     }
 
     /// Obeys one command, of one connection or for all.
-    pub(super) fn obey(&mut self, signal: Signal, from: Option<Name>) {
+    pub(super) fn execute(&mut self, signal: Signal, from: Option<ConnectionId>) {
         match signal {
             Signal::Connect(url, stream) => self.connect(*url, stream, from),
-            Signal::Accept(stream) => self.adopt(stream),
-            Signal::AcceptUpgraded(stream, upgrade) => self.adopt_upgraded(stream, *upgrade),
+            Signal::Accept(stream) => self.accept_stream(stream),
+            Signal::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, *upgrade),
             Signal::Shutdown => self.stop(),
-            Signal::Cancel(timeout) => self.cx.cancel(&timeout),
+            Signal::Cancel(timeout) => self.state.cancel(&timeout),
             signal => match from {
-                Some(name) => self.tell(signal, name),
-                None => self.tell_all(signal),
+                Some(id) => self.deliver(signal, id),
+                None => self.deliver_to_all(signal),
             },
         }
     }
 
     #[inline]
-    fn tell(&mut self, signal: Signal, name: Name) {
-        let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
+    fn deliver(&mut self, signal: Signal, id: ConnectionId) {
+        let entry = self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id));
         match entry {
-            Some(Entry::Connected(connection)) => connection.on_signal(signal, &mut self.cx),
-            Some(Entry::Dialing(_)) => self.tell_dial(signal, name),
+            Some(Entry::Connected(connection)) => connection.on_signal(signal, &mut self.state),
+            Some(Entry::Connecting(_)) => self.deliver_to_attempt(signal, id),
             // The connection has gone, and nobody else gets what was meant for it.
-            Some(Entry::Changing) | None => {}
+            Some(Entry::Vacating) | None => {}
         }
     }
 
-    fn tell_dial(&mut self, signal: Signal, name: Name) {
+    fn deliver_to_attempt(&mut self, signal: Signal, id: ConnectionId) {
         match signal {
-            Signal::Timeout(at, token) => self.dial_new_timeout(name, at, token),
+            Signal::Timeout(at, token) => self.schedule_attempt_timeout(id, at, token),
             Signal::Overflow => {
                 let details = "too much output is queued for this connection";
-                self.fail_dial(name, Error::new(ErrorKind::Capacity, details));
+                self.fail_attempt(id, Error::new(ErrorKind::Capacity, details));
             }
             signal => {
-                if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-                    dial.early.push(signal);
+                if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
+                    attempt.early.push(signal);
                 }
             }
         }
     }
 
-    fn settle(&mut self, name: Name) {
-        if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(name.slot))
-            && connection.name() == name
+    fn update(&mut self, id: ConnectionId) {
+        if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(id.slot))
+            && connection.id() == id
         {
-            connection.settle(&mut self.cx);
+            connection.update(&mut self.state);
         }
     }
 
-    fn tell_all(&mut self, signal: Signal) {
-        let names: Vec<Name> = self.entries.iter().filter_map(|(_, entry)| entry.name()).collect();
-        for name in names {
+    fn deliver_to_all(&mut self, signal: Signal) {
+        let ids: Vec<ConnectionId> = self.entries.iter().filter_map(|(_, entry)| entry.id()).collect();
+        for id in ids {
             if let Some(signal) = signal.for_another() {
-                self.tell(signal, name);
-                self.settle(name);
+                self.deliver(signal, id);
+                self.update(id);
             }
         }
     }
@@ -106,60 +106,60 @@ impl<F: Factory> Reactor<F> {
     fn broadcast(&mut self, broadcast: &Broadcast, are_last: bool) {
         for (_, entry) in &mut self.entries {
             match entry {
-                Entry::Connected(connection) => connection.on_broadcast(broadcast, are_last, &mut self.cx),
-                Entry::Dialing(dial) => {
-                    broadcast.frames.iter().for_each(|frame| send_early(dial, frame, &self.cx));
+                Entry::Connected(connection) => connection.on_broadcast(broadcast, are_last, &mut self.state),
+                Entry::Connecting(attempt) => {
+                    broadcast.frames.iter().for_each(|frame| send_early(attempt, frame, &self.state));
                 }
-                Entry::Changing => {}
+                Entry::Vacating => {}
             }
         }
     }
 
     /// Begins to shut down: nobody new, and everyone may have a last word.
     fn stop(&mut self) {
-        if self.life != Life::Running {
+        if self.run_state != RunState::Running {
             return;
         }
-        self.life = Life::Stopping;
-        self.cx.hub.close();
+        self.run_state = RunState::Stopping;
+        self.state.hub.close();
         self.listeners.clear();
         for (_, entry) in &mut self.entries {
             match entry {
-                Entry::Connected(connection) => connection.on_shutdown(&mut self.cx),
-                Entry::Dialing(dial) => {
-                    dial.call(&mut self.cx, Handler::on_shutdown);
+                Entry::Connected(connection) => connection.on_shutdown(&mut self.state),
+                Entry::Connecting(attempt) => {
+                    attempt.call(&mut self.state, Handler::on_shutdown);
                 }
-                Entry::Changing => {}
+                Entry::Vacating => {}
             }
         }
     }
 
     /// Goes on to shut down, once the last words are queued: everyone gets a Close.
     pub(super) fn close_all(&mut self) {
-        self.life = Life::Closing;
+        self.run_state = RunState::Closing;
         for (_, entry) in &mut self.entries {
             match entry {
-                Entry::Connected(connection) => connection.shut_down(&mut self.cx),
-                Entry::Dialing(dial) => self.cx.dead.push(dial.name.slot),
-                Entry::Changing => {}
+                Entry::Connected(connection) => connection.shut_down(&mut self.state),
+                Entry::Connecting(attempt) => self.state.to_close.push(attempt.id.slot),
+                Entry::Vacating => {}
             }
         }
         self.factory.on_shutdown();
     }
 
-    fn dial_new_timeout(&mut self, name: Name, at: Option<std::time::Instant>, token: Token) {
-        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
-        let result = match dial.set_timeout(at, token, &mut self.cx) {
-            Some(timeout) => dial.call(&mut self.cx, |handler| handler.on_new_timeout(token, timeout)),
+    fn schedule_attempt_timeout(&mut self, id: ConnectionId, at: Option<std::time::Instant>, token: Token) {
+        let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) else { return };
+        let result = match attempt.set_timeout(at, token, &mut self.state) {
+            Some(timeout) => attempt.call(&mut self.state, |handler| handler.on_new_timeout(token, timeout)),
             None => Some(Err(Error::new(ErrorKind::Capacity, "no more time-outs can be set"))),
         };
-        self.after_dial_callback(name, result.unwrap_or(Ok(())));
+        self.after_attempt_callback(id, result.unwrap_or(Ok(())));
     }
 
-    pub(super) fn dial_timeout(&mut self, name: Name, token: Token) {
-        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return };
-        let result = dial.call(&mut self.cx, |handler| handler.on_timeout(token));
-        self.after_dial_callback(name, result.unwrap_or(Ok(())));
+    pub(super) fn on_attempt_timeout(&mut self, id: ConnectionId, token: Token) {
+        let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) else { return };
+        let result = attempt.call(&mut self.state, |handler| handler.on_timeout(token));
+        self.after_attempt_callback(id, result.unwrap_or(Ok(())));
     }
 }
 
@@ -173,14 +173,15 @@ pub(super) struct Broadcast {
 }
 
 impl Broadcast {
-    fn new(frames: Vec<Frame>, cx: &Context) -> Self {
+    fn new(frames: Vec<Frame>, state: &LoopState) -> Self {
         let len: usize = frames.iter().map(|frame| frame.as_slice().len()).sum();
-        let is_copied = |frame: &Frame| !frame.is_control() && frame.as_slice().len() < Output::KEEPS_FROM;
+        let is_copied =
+            |frame: &Frame| !frame.is_control() && frame.as_slice().len() < WriteQueue::KEEPS_FROM;
         let is_little = len <= MAX_ENCODED && frames.iter().all(is_copied);
         let encoded = is_little.then(|| {
             let mut encoded = Vec::new();
             for frame in &frames {
-                write_frame(frame.clone(), Role::Server, cx.config.fragment_size, &mut encoded);
+                write_frame(frame.clone(), Role::Server, state.config.fragment_size, &mut encoded);
             }
             encoded
         });
@@ -198,16 +199,16 @@ fn into_frame(signal: Signal) -> Option<Frame> {
 }
 
 /// Keeps a frame that everyone gets for a connection that is yet to be made, if there is room for it.
-fn send_early<H>(dial: &mut Dial<H>, frame: &Frame, cx: &Context) {
+fn send_early<H>(attempt: &mut ConnectAttempt<H>, frame: &Frame, state: &LoopState) {
     let len = frame.as_slice().len();
-    if cx.hub.has_room(dial.name.slot, len) {
-        if let Some(gauge) = cx.hub.gauge(dial.name.slot) {
+    if state.hub.has_room(attempt.id.slot, len) {
+        if let Some(gauge) = state.hub.gauge(attempt.id.slot) {
             gauge.add_local(len);
         }
-        dial.early.push(Signal::Frame(Box::new(frame.clone())));
-    } else if cx.hub.overflow() == Overflow::Fail {
-        let target = Target::One { slot: dial.name.slot, id: dial.name.id };
+        attempt.early.push(Signal::Frame(Box::new(frame.clone())));
+    } else if state.hub.overflow() == Overflow::Fail {
+        let target = Target::One { slot: attempt.id.slot, id: attempt.id.serial };
         // On the loop's own thread the queue takes everything.
-        let _ = cx.hub.push(Command { target, signal: Signal::Overflow });
+        let _ = state.hub.push(Command { target, signal: Signal::Overflow });
     }
 }

@@ -10,9 +10,9 @@ use mio::Registry;
 use super::api::settings::Settings;
 use super::api::util::{Timeout, Token};
 use super::queue::{Batch, Hub};
-use super::timers::{Key, Owned, Timers};
+use super::timers::{Key, TimerList, Timers};
 use super::tls::Keys;
-use super::write_queue::Output;
+use super::write_queue::WriteQueue;
 use crate::error::Error;
 use crate::protocol::Config;
 
@@ -29,20 +29,20 @@ const CLOCK_EVERY: usize = 16;
 
 /// Names a connection for good: its slot, and its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct ConnectionId {
     pub(super) slot: u32,
-    pub(super) id: u32,
+    pub(super) serial: u32,
 }
 
 /// What a deadline in the wheel stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Alarm {
-    pub(super) name: Name,
-    pub(super) kind: AlarmKind,
+pub(super) struct TimerEvent {
+    pub(super) id: ConnectionId,
+    pub(super) kind: TimerKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum AlarmKind {
+pub(super) enum TimerKind {
     /// A time-out that a handler has set.
     User(Token),
     /// The deadline of a connection: of its handshake, of its closing, of silence.
@@ -52,14 +52,14 @@ pub(super) enum AlarmKind {
 }
 
 /// What all connections share.
-pub(super) struct Context {
+pub(super) struct LoopState {
     pub(super) settings: Settings,
     /// With what connections are encrypted, beside what their handlers do.
     pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
     pub(super) hub: Arc<Hub>,
     pub(super) registry: Registry,
-    pub(super) timers: Timers<Alarm>,
+    pub(super) timers: Timers<TimerEvent>,
     /// The time at which this turn of the loop has begun to work.
     pub(super) now: Instant,
     /// Whether this turn has lasted long, as far as anyone has looked, and whether the last one had.
@@ -67,22 +67,22 @@ pub(super) struct Context {
     was_long: bool,
     epoch: Instant,
     #[expect(clippy::vec_box, reason = "the boxes are lent: a connection without output owns a pointer")]
-    pool: Vec<Box<Output>>,
+    pool: Vec<Box<WriteQueue>>,
     /// Room for what a handler asks of its own connection; empty in between.
     pub(super) own: Batch,
     /// Connections that have output, or are about to end.
-    pub(super) dirty: Vec<u32>,
+    pub(super) to_flush: Vec<u32>,
     /// About how many bytes of output they have.
     pub(super) unflushed: usize,
     /// Connections that may have more to read than their share of one turn.
-    pub(super) ready: Vec<u32>,
+    pub(super) to_read: Vec<u32>,
     /// Connections that have ended.
-    pub(super) dead: Vec<u32>,
+    pub(super) to_close: Vec<u32>,
     /// Why the first connection, a client's, could not be made.
     pub(super) failure: Option<Error>,
 }
 
-impl Context {
+impl LoopState {
     pub(super) fn new(settings: Settings, hub: Arc<Hub>, registry: Registry) -> Self {
         let now = Instant::now();
         Self {
@@ -98,10 +98,10 @@ impl Context {
             epoch: now,
             pool: Vec::new(),
             own: Batch::new(),
-            dirty: Vec::new(),
+            to_flush: Vec::new(),
             unflushed: 0,
-            ready: Vec::new(),
-            dead: Vec::new(),
+            to_read: Vec::new(),
+            to_close: Vec::new(),
             failure: None,
         }
     }
@@ -113,14 +113,14 @@ impl Context {
     }
 
     /// The frames of a connection begin to be handled: now, if anyone has taken long of late.
-    pub(super) fn begin_share(&self) -> Option<Instant> {
+    pub(super) fn begin_budget(&self) -> Option<Instant> {
         self.was_long.then(Instant::now)
     }
 
     /// Whether a connection is to leave its further frames for the next turn, after a number of them: others have waited
     /// for long, and it has had its share. The clock is looked at now and then; where handlers are slow, soon.
     #[inline]
-    pub(super) fn ends_share(&mut self, frames: usize, begun: Option<Instant>) -> bool {
+    pub(super) fn exceeds_budget(&mut self, frames: usize, begun: Option<Instant>) -> bool {
         let looks = frames.is_multiple_of(CLOCK_EVERY) || begun.is_some() && frames.is_power_of_two();
         looks && self.has_taken_long(begun)
     }
@@ -139,12 +139,14 @@ impl Context {
     }
 
     /// Takes an empty output buffer.
-    pub(super) fn take_output(&mut self) -> Box<Output> {
-        self.pool.pop().unwrap_or_else(|| Box::new(Output::with_capacity(self.settings.out_buffer_capacity)))
+    pub(super) fn take_output(&mut self) -> Box<WriteQueue> {
+        self.pool
+            .pop()
+            .unwrap_or_else(|| Box::new(WriteQueue::with_capacity(self.settings.out_buffer_capacity)))
     }
 
     /// Gives an empty output buffer back.
-    pub(super) fn keep_output(&mut self, mut output: Box<Output>) {
+    pub(super) fn recycle_output(&mut self, mut output: Box<WriteQueue>) {
         output.held_until = None;
         if self.pool.len() < MAX_POOLED {
             self.pool.push(output);
@@ -152,31 +154,41 @@ impl Context {
     }
 
     /// Sets an alarm at a time; never early.
-    pub(super) fn alarm_at(&mut self, at: Instant, owner: &mut Owned, alarm: Alarm) -> Option<Key> {
+    pub(super) fn schedule_at(
+        &mut self,
+        at: Instant,
+        owner: &mut TimerList,
+        event: TimerEvent,
+    ) -> Option<Key> {
         let tick = self.tick_after(at);
-        self.timers.schedule(tick, owner, alarm)
+        self.timers.schedule(tick, owner, event)
     }
 
     /// Whether an alarm goes off before the one that would be set at a time, or with it.
-    pub(super) fn is_not_after(&self, alarm: Key, at: Instant) -> bool {
-        self.timers.deadline(alarm).is_some_and(|tick| tick <= self.tick_after(at))
+    pub(super) fn is_not_after(&self, event: Key, at: Instant) -> bool {
+        self.timers.deadline(event).is_some_and(|tick| tick <= self.tick_after(at))
     }
 
     /// Sets an alarm after a while; never early.
-    pub(super) fn alarm_in(&mut self, after: Duration, owner: &mut Owned, alarm: Alarm) -> Option<Key> {
+    pub(super) fn schedule_in(
+        &mut self,
+        after: Duration,
+        owner: &mut TimerList,
+        event: TimerEvent,
+    ) -> Option<Key> {
         let at = Instant::now().checked_add(after)?;
-        self.alarm_at(at, owner, alarm)
+        self.schedule_at(at, owner, event)
     }
 
     /// Sets a time-out of a handler; `None` as the time means never, as far as anyone will see.
-    pub(super) fn timeout_at(
+    pub(super) fn schedule_timeout(
         &mut self,
         at: Option<Instant>,
-        owner: &mut Owned,
-        alarm: Alarm,
+        owner: &mut TimerList,
+        event: TimerEvent,
     ) -> Option<Timeout> {
         let tick = at.map_or(u64::MAX, |at| self.tick_after(at));
-        self.timers.schedule(tick, owner, alarm).map(Key::into_timeout)
+        self.timers.schedule(tick, owner, event).map(Key::into_timeout)
     }
 
     /// Takes back a time-out of a handler.
@@ -187,21 +199,21 @@ impl Context {
     }
 
     /// A client could not connect; why the first connection could not is what [`connect`](crate::connect) returns.
-    pub(super) fn note_failure(&mut self, name: Name, err: &Error) {
-        if name.id == 0 && self.failure.is_none() {
+    pub(super) fn record_connect_failure(&mut self, id: ConnectionId, err: &Error) {
+        if id.serial == 0 && self.failure.is_none() {
             self.failure = Some(err.duplicate());
         }
     }
 
     /// How long the loop may wait before an alarm is due.
-    pub(super) fn until_next_alarm(&self) -> Option<Duration> {
+    pub(super) fn until_next_timer(&self) -> Option<Duration> {
         let next = self.timers.next()?;
         let at = self.epoch.checked_add(Duration::from_millis(next))?;
         Some(at.saturating_duration_since(Instant::now()))
     }
 
     /// Takes an alarm that is due.
-    pub(super) fn pop_due(&mut self) -> Option<Alarm> {
+    pub(super) fn pop_due(&mut self) -> Option<TimerEvent> {
         let now = self.millis(self.now);
         self.timers.pop_due(now)
     }
@@ -226,8 +238,8 @@ fn catch<R>(call: impl FnOnce() -> R) -> Option<R> {
     called.ok()
 }
 
-impl std::fmt::Debug for Context {
+impl std::fmt::Debug for LoopState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("LoopState").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

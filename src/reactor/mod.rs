@@ -37,12 +37,12 @@ use self::accepting::listener::Listener;
 use self::api::factory::Factory;
 use self::api::handler::Handler;
 use self::api::settings::Settings;
-use self::connecting::attempt::Dial;
+use self::connecting::attempt::ConnectAttempt;
 use self::connecting::resolver::Resolver;
 use self::connection::Connection;
-use self::loop_state::{AlarmKind, Context, Name};
+use self::loop_state::{ConnectionId, LoopState, TimerKind};
 use self::queue::{Batch, Hub, Signal};
-use self::timers::Owned;
+use self::timers::TimerList;
 pub use self::websocket::{Builder, WebSocket};
 use crate::error::Result;
 
@@ -78,11 +78,11 @@ pub(crate) struct Reactor<F: Factory> {
     buffer: Vec<u8>,
     entries: Slab<Entry<F::Handler>>,
     /// How many of the entries are clients that are only told that there is no room.
-    turned_away: usize,
-    cx: Context,
+    rejected: usize,
+    state: LoopState,
     listeners: Vec<Listener>,
     /// The alarms of listeners that are out of descriptors.
-    listener_alarms: Owned,
+    listener_timers: TimerList,
     resolver: Resolver,
     /// The serial number of the next connection.
     next_id: u32,
@@ -93,17 +93,17 @@ pub(crate) struct Reactor<F: Factory> {
     /// Whether other threads have queued more than one turn takes.
     has_more_commands: bool,
     /// Slots of dials whose sockets have something to tell.
-    dialing: Vec<u32>,
+    connecting: Vec<u32>,
     /// Whether any connection has come and gone: then a loop without listeners ends with the last one.
-    has_lost: bool,
+    has_lost_connection: bool,
     /// It goes on without anyone, until it is shut down.
-    stays: bool,
-    life: Life,
+    runs_until_shutdown: bool,
+    run_state: RunState,
 }
 
 /// Where the loop stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+enum RunState {
     Running,
     /// The handlers know that the loop is to end, and may have a last word.
     Stopping,
@@ -115,10 +115,10 @@ enum Life {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 enum Entry<H> {
-    Dialing(Box<Dial<H>>),
+    Connecting(Box<ConnectAttempt<H>>),
     Connected(Connection<H>),
     /// Nothing, while one of the above becomes the other.
-    Changing,
+    Vacating,
 }
 
 impl<F: Factory> Reactor<F> {
@@ -135,48 +135,48 @@ impl<F: Factory> Reactor<F> {
                 }
             }),
         );
-        let cx = Context::new(settings, Arc::new(hub), poll.registry().try_clone()?);
+        let state = LoopState::new(settings, Arc::new(hub), poll.registry().try_clone()?);
         Ok(Self {
             factory,
             poll,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BUFFER],
             entries: Slab::new(),
-            turned_away: 0,
-            cx,
+            rejected: 0,
+            state,
             listeners: Vec::new(),
-            listener_alarms: Owned::default(),
+            listener_timers: TimerList::default(),
             resolver: Resolver::new(waker),
             next_id: 0,
             requested: Vec::new(),
             batch: Batch::new(),
             has_more_commands: false,
-            dialing: Vec::new(),
-            has_lost: false,
-            stays: false,
-            life: Life::Running,
+            connecting: Vec::new(),
+            has_lost_connection: false,
+            runs_until_shutdown: false,
+            run_state: RunState::Running,
         })
     }
 
     /// Runs until there is nothing more to do.
     pub(crate) fn run(&mut self) -> Result<()> {
-        let hub = Arc::clone(&self.cx.hub);
+        let hub = Arc::clone(&self.state.hub);
         let _entered = hub.enter();
         hub.reopen();
-        self.life = Life::Running;
-        self.has_lost = false;
+        self.run_state = RunState::Running;
+        self.has_lost_connection = false;
         for signal in std::mem::take(&mut self.requested) {
-            self.obey(signal, None);
+            self.execute(signal, None);
         }
         while !self.is_finished() {
             self.turn()?;
         }
-        if self.life == Life::Running {
+        if self.run_state == RunState::Running {
             self.factory.on_shutdown();
         }
         hub.close();
         hub.clear();
-        assert!(!self.cx.settings.panic_on_shutdown, "the loop has shut down");
+        assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
         Ok(())
     }
 
@@ -192,53 +192,53 @@ impl<F: Factory> Reactor<F> {
 
     /// Waits for events; not at all if there is work left.
     fn wait(&mut self) -> Result<()> {
-        let timeout = if self.has_work() { Some(Duration::ZERO) } else { self.cx.until_next_alarm() };
+        let timeout = if self.has_work() { Some(Duration::ZERO) } else { self.state.until_next_timer() };
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
-                if self.cx.settings.shutdown_on_interrupt {
-                    self.obey(Signal::Shutdown, None);
+                if self.state.settings.shutdown_on_interrupt {
+                    self.execute(Signal::Shutdown, None);
                 }
             }
             Err(err) => return Err(err.into()),
         }
-        self.cx.begin_turn();
+        self.state.begin_turn();
         Ok(())
     }
 
     /// Reads from everyone who has something to say, within the share of each, and lets new ones in.
     fn dispatch(&mut self) {
-        let ready = std::mem::take(&mut self.cx.ready);
-        self.hear_all();
+        let ready = std::mem::take(&mut self.state.to_read);
+        self.read_events();
         if !ready.is_empty() {
             // Who has said little has its answer before those go on who say much.
             self.commands();
             self.flush();
         }
         for slot in ready {
-            self.make_room();
+            self.flush_if_backlogged();
             if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
-                connection.go_on_reading(&mut self.buffer, &mut self.cx);
+                connection.continue_reading(&mut self.buffer, &mut self.state);
             }
         }
-        self.go_on_dialing();
+        self.continue_connecting();
         self.accept_all();
     }
 
     /// Hears what the system tells of the sockets.
-    fn hear_all(&mut self) {
+    fn read_events(&mut self) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            self.make_room();
+            self.flush_if_backlogged();
             match self.entries.get_mut(event.token().0) {
                 Some(Entry::Connected(connection)) => {
-                    hear(connection, event, &mut self.buffer, &mut self.cx);
+                    on_event(connection, event, &mut self.buffer, &mut self.state);
                 }
-                Some(Entry::Dialing(dial)) => self.dialing.push(dial.name.slot),
+                Some(Entry::Connecting(attempt)) => self.connecting.push(attempt.id.slot),
                 // It has woken the loop, and that was all.
-                Some(Entry::Changing) | None if event.token() == WAKER => {}
-                Some(Entry::Changing) | None => {
+                Some(Entry::Vacating) | None if event.token() == WAKER => {}
+                Some(Entry::Vacating) | None => {
                     if let Some(listener) = self.listeners.get_mut(WAKER.0 - 1 - event.token().0) {
                         listener.is_ready = true;
                     }
@@ -250,10 +250,10 @@ impl<F: Factory> Reactor<F> {
 
     /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a
     /// buffer each, and be cold when their turn comes.
-    fn make_room(&mut self) {
-        let (commands, bytes) = self.cx.hub.local_load();
-        let is_much = bytes + self.cx.unflushed >= MAX_WAITING_BYTES;
-        if self.cx.dirty.len() >= MAX_DIRTY || commands >= MAX_LOCAL || is_much {
+    fn flush_if_backlogged(&mut self) {
+        let (commands, bytes) = self.state.hub.local_load();
+        let is_much = bytes + self.state.unflushed >= MAX_WAITING_BYTES;
+        if self.state.to_flush.len() >= MAX_DIRTY || commands >= MAX_LOCAL || is_much {
             self.commands();
             self.flush();
         }
@@ -262,86 +262,86 @@ impl<F: Factory> Reactor<F> {
     /// Does what senders have asked for: everything of this thread, and a share of other threads'.
     fn commands(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        self.has_more_commands = self.cx.hub.take_remote(COMMAND_BUDGET, &mut batch);
-        self.obey_all(&mut batch);
+        self.has_more_commands = self.state.hub.take_remote(COMMAND_BUDGET, &mut batch);
+        self.execute_all(&mut batch);
         for _ in 0..LOCAL_ROUNDS {
             // Many commands at once are an exception, for which no room is kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
-            self.cx.hub.swap_local(&mut batch);
+            self.state.hub.swap_local(&mut batch);
             if batch.is_empty() {
                 break;
             }
-            self.obey_all(&mut batch);
+            self.execute_all(&mut batch);
         }
         self.batch = batch;
-        while let Some((name, found)) = self.resolver.next() {
-            self.found(name, found);
+        while let Some((id, found)) = self.resolver.next() {
+            self.on_resolved(id, found);
         }
-        if self.life == Life::Stopping && !self.has_more_commands && !self.cx.hub.has_local() {
+        if self.run_state == RunState::Stopping && !self.has_more_commands && !self.state.hub.has_local() {
             self.close_all();
         }
     }
 
     /// Does what time asks for.
     fn deadlines(&mut self) {
-        while let Some(alarm) = self.cx.pop_due() {
-            let name = alarm.name;
-            let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
-            match (alarm.kind, entry) {
-                (AlarmKind::Accept, _) => self.accept_again(name.slot),
-                (AlarmKind::User(token), Some(Entry::Connected(connection))) => {
-                    connection.on_timeout(token, &mut self.cx);
+        while let Some(event) = self.state.pop_due() {
+            let id = event.id;
+            let entry = self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id));
+            match (event.kind, entry) {
+                (TimerKind::Accept, _) => self.resume_accepting(id.slot),
+                (TimerKind::User(token), Some(Entry::Connected(connection))) => {
+                    connection.on_timeout(token, &mut self.state);
                 }
-                (AlarmKind::User(token), Some(Entry::Dialing(_))) => self.dial_timeout(name, token),
-                (AlarmKind::Connection, Some(Entry::Connected(connection))) => {
-                    connection.on_alarm(&mut self.cx);
+                (TimerKind::User(token), Some(Entry::Connecting(_))) => self.on_attempt_timeout(id, token),
+                (TimerKind::Connection, Some(Entry::Connected(connection))) => {
+                    connection.on_deadline(&mut self.state);
                 }
-                (AlarmKind::Connection, Some(Entry::Dialing(_))) => self.dial_alarm(name),
-                (_, Some(Entry::Changing) | None) => debug!("an alarm has outlived its connection"),
+                (TimerKind::Connection, Some(Entry::Connecting(_))) => self.on_attempt_deadline(id),
+                (_, Some(Entry::Vacating) | None) => debug!("a timer has fired after its connection was removed"),
             }
         }
     }
 
     /// Sends what is queued, each connection's at once.
     fn flush(&mut self) {
-        let mut dirty = std::mem::take(&mut self.cx.dirty);
-        self.cx.unflushed = 0;
+        let mut dirty = std::mem::take(&mut self.state.to_flush);
+        self.state.unflushed = 0;
         for slot in dirty.drain(..) {
             if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
-                connection.flush(&mut self.cx);
+                connection.flush(&mut self.state);
             }
         }
         // Who has become dirty meanwhile is flushed in the next turn.
-        if self.cx.dirty.is_empty() {
-            self.cx.dirty = dirty;
+        if self.state.to_flush.is_empty() {
+            self.state.to_flush = dirty;
         }
     }
 
     /// Removes the connections that have ended.
     fn reap(&mut self) {
-        let mut dead = std::mem::take(&mut self.cx.dead);
-        for slot in dead.drain(..) {
-            if self.move_on(slot) {
+        let mut to_close = std::mem::take(&mut self.state.to_close);
+        for slot in to_close.drain(..) {
+            if self.follow_redirect(slot) {
                 continue;
             }
             let slot = index(slot);
             match self.entries.contains(slot).then(|| self.entries.remove(slot)) {
                 Some(Entry::Connected(connection)) => {
-                    self.turned_away -= usize::from(connection.is_turned_away());
-                    let handler = connection.bury(&mut self.cx);
-                    self.lose(handler);
+                    self.rejected -= usize::from(connection.is_rejected());
+                    let handler = connection.close_and_release(&mut self.state);
+                    self.on_connection_lost(handler);
                 }
-                Some(Entry::Dialing(dial)) => self.bury_dial(*dial),
-                Some(Entry::Changing) | None => {}
+                Some(Entry::Connecting(attempt)) => self.release_attempt(*attempt),
+                Some(Entry::Vacating) | None => {}
             }
         }
-        if self.cx.dead.is_empty() {
-            self.cx.dead = dead;
+        if self.state.to_close.is_empty() {
+            self.state.to_close = to_close;
         }
     }
 
-    fn lose(&mut self, handler: Option<F::Handler>) {
-        self.has_lost = true;
+    fn on_connection_lost(&mut self, handler: Option<F::Handler>) {
+        self.has_lost_connection = true;
         if let Some(handler) = handler {
             self.factory.connection_lost(handler);
         }
@@ -350,52 +350,57 @@ impl<F: Factory> Reactor<F> {
     /// Whether there is room for one more connection. Who is turned away takes nobody's place, or a crowd at the door
     /// could keep an empty house closed.
     fn has_room(&self) -> bool {
-        self.entries.len() - self.turned_away < self.cx.settings.max_connections
+        self.entries.len() - self.rejected < self.state.settings.max_connections
     }
 
     fn has_work(&self) -> bool {
-        !self.cx.ready.is_empty()
-            || !self.cx.dirty.is_empty()
-            || !self.cx.dead.is_empty()
-            || !self.dialing.is_empty()
+        !self.state.to_read.is_empty()
+            || !self.state.to_flush.is_empty()
+            || !self.state.to_close.is_empty()
+            || !self.connecting.is_empty()
             || self.has_more_commands
-            || self.cx.hub.has_local()
-            || self.life == Life::Stopping
+            || self.state.hub.has_local()
+            || self.run_state == RunState::Stopping
             || self.listeners.iter().any(|listener| listener.is_ready)
     }
 
     fn is_finished(&self) -> bool {
-        match self.life {
-            Life::Running => {
-                !self.stays
-                    && self.has_lost
+        match self.run_state {
+            RunState::Running => {
+                !self.runs_until_shutdown
+                    && self.has_lost_connection
                     && self.entries.is_empty()
                     && self.listeners.is_empty()
-                    && !self.cx.hub.has_local()
-                    && !self.cx.hub.has_remote()
+                    && !self.state.hub.has_local()
+                    && !self.state.hub.has_remote()
             }
-            Life::Stopping => false,
-            Life::Closing => self.entries.is_empty(),
+            RunState::Stopping => false,
+            RunState::Closing => self.entries.is_empty(),
         }
     }
 }
 
 /// Lets a connection hear what the system says of its socket.
-fn hear<H: Handler>(connection: &mut Connection<H>, event: &Event, buffer: &mut [u8], cx: &mut Context) {
+fn on_event<H: Handler>(
+    connection: &mut Connection<H>,
+    event: &Event,
+    buffer: &mut [u8],
+    state: &mut LoopState,
+) {
     if event.is_writable() {
-        connection.on_writable(cx);
+        connection.on_writable(state);
     }
     if event.is_readable() || event.is_read_closed() || event.is_error() {
-        connection.on_readable(event.is_read_closed(), buffer, cx);
+        connection.on_readable(event.is_read_closed(), buffer, state);
     }
 }
 
 impl<H: Handler> Entry<H> {
-    fn name(&self) -> Option<Name> {
+    fn id(&self) -> Option<ConnectionId> {
         match self {
-            Self::Dialing(dial) => Some(dial.name),
-            Self::Connected(connection) => Some(connection.name()),
-            Self::Changing => None,
+            Self::Connecting(attempt) => Some(attempt.id),
+            Self::Connected(connection) => Some(connection.id()),
+            Self::Vacating => None,
         }
     }
 }
@@ -408,12 +413,12 @@ fn index(slot: u32) -> usize {
 impl<F: Factory> Drop for Reactor<F> {
     /// Senders outlive the loop: they hear that it has gone.
     fn drop(&mut self) {
-        self.cx.hub.close();
-        self.cx.hub.clear();
+        self.state.hub.close();
+        self.state.hub.clear();
         // After a panic they are still there.
         for (_, entry) in &self.entries {
-            if let Some(name) = entry.name() {
-                self.cx.hub.vacate(name.slot);
+            if let Some(id) = entry.id() {
+                self.state.hub.vacate(id.slot);
             }
         }
     }

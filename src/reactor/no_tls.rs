@@ -72,7 +72,7 @@ impl Tls {
         match *self {}
     }
 
-    pub(super) fn say_goodbye(&mut self) {
+    pub(super) fn send_close_notify(&mut self) {
         match *self {}
     }
 

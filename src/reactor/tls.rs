@@ -50,7 +50,7 @@ pub(super) struct Tls {
     reads_on_writable: bool,
     writes_on_readable: bool,
     /// The last word is said: nothing more comes from us.
-    has_said_goodbye: bool,
+    has_sent_close_notify: bool,
 }
 
 enum Stage {
@@ -93,7 +93,7 @@ impl Tls {
             has_more: true,
             reads_on_writable: false,
             writes_on_readable: false,
-            has_said_goodbye: false,
+            has_sent_close_notify: false,
         };
         if let Some(stream) = tls.tcp_mut() {
             stream.keep_writes();
@@ -183,7 +183,7 @@ impl Tls {
 
     /// Ends our side: first that of TLS, so that the peer knows that nothing was cut off, then that of TCP.
     pub(super) fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
-        self.say_goodbye();
+        self.send_close_notify();
         self.flush()?;
         if let Some(stream) = self.tcp()
             && let Err(err) = stream.shutdown(Shutdown::Write)
@@ -194,10 +194,10 @@ impl Tls {
     }
 
     /// Says, once, that nothing more comes.
-    pub(super) fn say_goodbye(&mut self) {
+    pub(super) fn send_close_notify(&mut self) {
         let Stage::Open(session) = &mut self.stage else { return };
-        if !self.has_said_goodbye {
-            self.has_said_goodbye = true;
+        if !self.has_sent_close_notify {
+            self.has_sent_close_notify = true;
             clear_errors();
             if let Err(err) = session.shutdown() {
                 debug!("the end of TLS could not be said: {err}");

@@ -85,7 +85,7 @@ where
     #[cfg(feature = "ssl")]
     #[must_use]
     pub fn with_server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
-        self.reactor.cx.keys.server = Some(tls.into());
+        self.reactor.state.keys.server = Some(tls.into());
         self
     }
 
@@ -105,7 +105,7 @@ where
     #[cfg(feature = "ssl")]
     #[must_use]
     pub fn with_client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
-        self.reactor.cx.keys.client = Some(tls.into());
+        self.reactor.state.keys.client = Some(tls.into());
         self
     }
 
@@ -237,13 +237,13 @@ where
     ///
     /// As [`run`](Self::run).
     pub fn run_until_shutdown(mut self) -> Result<Self> {
-        self.reactor.stays = true;
+        self.reactor.runs_until_shutdown = true;
         self.run()
     }
 
     /// Returns a sender that speaks to all connections of the loop, and can shut it down.
     pub fn broadcaster(&self) -> Sender {
-        Sender::all(Arc::clone(&self.reactor.cx.hub))
+        Sender::all(Arc::clone(&self.reactor.state.hub))
     }
 
     /// Returns the address on which the loop listens; of several, the first.
@@ -258,7 +258,7 @@ where
 
     /// Why the first connection of the loop, a client's, could not be made.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.reactor.cx.failure.take()
+        self.reactor.state.failure.take()
     }
 
     fn request(&mut self, signal: Signal) -> Result<&mut Self> {
@@ -269,7 +269,7 @@ where
     fn add(&mut self, mut listener: Listener) -> io::Result<()> {
         // Tokens of listeners count down from the waker's.
         let token = Token(WAKER.0 - 1 - self.reactor.listeners.len());
-        listener.register(&self.reactor.cx.registry, token)?;
+        listener.register(&self.reactor.state.registry, token)?;
         self.reactor.listeners.push(listener);
         Ok(())
     }

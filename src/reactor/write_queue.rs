@@ -23,7 +23,7 @@ const MAX_KEPT_CAPACITY: usize = 128 * 1024;
 /// Small frames, and the headers of large ones, stand one after the other in `joined`. As long as that is all there is,
 /// nothing else is kept; only payloads that stay where they are make `pieces` of it, which say what comes when.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct WriteQueue {
     joined: Vec<u8>,
     /// How much of `joined` is sent.
     taken: usize,
@@ -45,7 +45,7 @@ enum Piece {
     Payload(Arc<Vec<u8>>, Range<usize>),
 }
 
-impl protocol::Output for Output {
+impl protocol::Output for WriteQueue {
     const KEEPS_FROM: usize = KEEP_FROM;
 
     #[inline]
@@ -63,7 +63,7 @@ impl protocol::Output for Output {
     }
 }
 
-impl Output {
+impl WriteQueue {
     /// Makes an output whose buffer has a capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { joined: Vec::with_capacity(capacity), ..Self::default() }
@@ -181,7 +181,7 @@ mod tests {
     use crate::protocol::Output as _;
 
     /// Takes at most `most` bytes at a time.
-    fn drain(output: &mut Output, most: usize) -> Vec<u8> {
+    fn drain(output: &mut WriteQueue, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while !output.is_empty() {
             output
@@ -202,7 +202,7 @@ mod tests {
     fn o4_partial_writes_lose_nothing() {
         let payload = Arc::new((0..=255).collect::<Vec<u8>>());
         for most in [1, 2, 3, 7, 300, 10_000] {
-            let mut output = Output::with_capacity(16);
+            let mut output = WriteQueue::with_capacity(16);
             let mut expected = Vec::new();
             for round in 0..100u8 {
                 output.buffer().extend_from_slice(&[round; 5]);
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn m7_what_is_sent_is_forgotten_although_more_always_waits() {
         let payload = Arc::new(vec![7; 20_000]);
-        let mut output = Output::with_capacity(16);
+        let mut output = WriteQueue::with_capacity(16);
         for round in 0..10_000 {
             output.buffer().extend_from_slice(&[1; 1000]);
             output.append(&payload, 0..20_000);
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn m7_a_large_buffer_is_not_kept() {
-        let mut output = Output::with_capacity(16);
+        let mut output = WriteQueue::with_capacity(16);
         output.buffer().extend_from_slice(&vec![0; 1024 * 1024]);
         drain(&mut output, usize::MAX / 2);
         assert!(output.buffer().capacity() <= MAX_KEPT_CAPACITY);

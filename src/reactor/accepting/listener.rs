@@ -26,7 +26,7 @@ pub(crate) struct Listener {
     /// Whether connections may be waiting.
     pub(crate) is_ready: bool,
     /// Whether it has been said that no more can be accepted, since everyone was who waited.
-    has_complained: bool,
+    has_logged_exhaustion: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) enum Accepted {
     /// Somebody, with the addresses of the other end and of this one, if they are known already.
     Socket(Socket, Option<Addresses>),
     /// Nobody is waiting.
-    Nobody,
+    WouldBlock,
     /// One has gone before it was accepted.
     Gone,
     /// The system has no room; it may have some in a moment.
@@ -57,12 +57,12 @@ pub(crate) enum Accepted {
 impl Listener {
     pub(crate) fn tcp(listener: TcpListener) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
-        Self { kind: Kind::Tcp(listener, address), is_ready: false, has_complained: false }
+        Self { kind: Kind::Tcp(listener, address), is_ready: false, has_logged_exhaustion: false }
     }
 
     #[cfg(unix)]
     pub(crate) fn unix(listener: UnixListener, path: PathBuf) -> Self {
-        Self { kind: Kind::Unix(listener, path), is_ready: false, has_complained: false }
+        Self { kind: Kind::Unix(listener, path), is_ready: false, has_logged_exhaustion: false }
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -92,23 +92,23 @@ impl Listener {
         };
         match accepted {
             Ok((socket, addresses)) => Accepted::Socket(socket, addresses),
-            Err(err) => self.not_accepted(&err),
+            Err(err) => self.on_accept_error(&err),
         }
     }
 
-    fn not_accepted(&mut self, err: &io::Error) -> Accepted {
+    fn on_accept_error(&mut self, err: &io::Error) -> Accepted {
         match err.kind() {
             io::ErrorKind::WouldBlock => {
                 // Not before: every descriptor that is freed lets one in, and the next one not.
-                self.has_complained = false;
-                Accepted::Nobody
+                self.has_logged_exhaustion = false;
+                Accepted::WouldBlock
             }
             io::ErrorKind::Interrupted
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset => Accepted::Gone,
             _ => {
-                if !self.has_complained {
-                    self.has_complained = true;
+                if !self.has_logged_exhaustion {
+                    self.has_logged_exhaustion = true;
                     error!("no connection can be accepted for the moment: {err}");
                 }
                 Accepted::Exhausted

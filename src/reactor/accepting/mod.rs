@@ -15,10 +15,10 @@ use super::api::factory::Factory;
 use super::api::handler::Handler as _;
 use super::api::sender::Sender;
 use super::connection::Connection;
-use super::loop_state::{Alarm, AlarmKind, Name};
-use super::timers::Owned;
+use super::loop_state::{ConnectionId, TimerEvent, TimerKind};
+use super::timers::TimerList;
 use super::transport::Socket;
-use super::{Entry, Life, Reactor, index};
+use super::{Entry, Reactor, RunState, index};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{self, Frame, Upgrade};
@@ -27,7 +27,7 @@ use crate::protocol::{self, Frame, Upgrade};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many clients beyond the most connections are told so at the same time; more are dropped without a word.
-const MAX_TURNED_AWAY: usize = 64;
+const MAX_REJECTED: usize = 64;
 
 impl<F: Factory> Reactor<F> {
     /// Accepts from every listener that may have someone waiting.
@@ -43,9 +43,9 @@ impl<F: Factory> Reactor<F> {
         for _ in 0..ACCEPT_BUDGET {
             let Some(listener) = self.listeners.get_mut(at) else { return };
             match listener.accept() {
-                Accepted::Socket(socket, addresses) => self.welcome(socket, addresses),
+                Accepted::Socket(socket, addresses) => self.register_accepted(socket, addresses),
                 Accepted::Gone => {}
-                Accepted::Nobody => {
+                Accepted::WouldBlock => {
                     listener.is_ready = false;
                     return;
                 }
@@ -59,148 +59,154 @@ impl<F: Factory> Reactor<F> {
 
     /// Tries again in a moment: the system does not tell when it has room again.
     fn pause_accepting(&mut self, at: usize) {
-        let name = Name { slot: u32::try_from(at).unwrap_or(u32::MAX), id: 0 };
-        let alarm = Alarm { name, kind: AlarmKind::Accept };
-        let _ = self.cx.alarm_in(ACCEPT_PAUSE, &mut self.listener_alarms, alarm);
+        let id = ConnectionId { slot: u32::try_from(at).unwrap_or(u32::MAX), serial: 0 };
+        let event = TimerEvent { id, kind: TimerKind::Accept };
+        let _ = self.state.schedule_in(ACCEPT_PAUSE, &mut self.listener_timers, event);
     }
 
-    pub(super) fn accept_again(&mut self, at: u32) {
+    pub(super) fn resume_accepting(&mut self, at: u32) {
         if let Some(listener) = self.listeners.get_mut(index(at)) {
             listener.is_ready = true;
         }
     }
 
     /// Serves a stream that was accepted elsewhere.
-    pub(super) fn adopt(&mut self, stream: TcpStream) {
-        if self.life != Life::Running {
+    pub(super) fn accept_stream(&mut self, stream: TcpStream) {
+        if self.run_state != RunState::Running {
             return;
         }
         match Socket::from_std(stream) {
-            Ok(socket) => self.welcome(socket, None),
-            Err(err) => self.not_welcome(&err),
+            Ok(socket) => self.register_accepted(socket, None),
+            Err(err) => self.report_accept_failure(&err),
         }
     }
 
     /// Goes on with a stream whose opening handshake was made elsewhere, encrypted or not: TLS would have ended there.
-    pub(super) fn adopt_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
-        if self.life != Life::Running {
+    pub(super) fn accept_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
+        if self.run_state != RunState::Running {
             return;
         }
         if !self.has_room() {
             // It was told that it is welcome: what can still be said is that it may come back later.
             warn!("an upgraded connection is closed: there is no room");
-            return say_goodbye(&stream);
+            return send_try_again(&stream);
         }
         let (request, mut response, read_ahead) = upgrade.into_parts();
-        let config = Arc::clone(&self.cx.config);
-        let protocol = match protocol::Connection::upgraded(config, &request, &mut response, self.cx.now) {
+        let config = Arc::clone(&self.state.config);
+        let protocol = match protocol::Connection::upgraded(config, &request, &mut response, self.state.now) {
             Ok(protocol) => protocol,
             Err(err) => return error!("an upgraded connection could not be taken over: {err}"),
         };
         let slot = self.entries.vacant_entry().key();
         let socket = Socket::from_std(stream).and_then(|mut socket| {
-            if self.cx.settings.tcp_nodelay {
+            if self.state.settings.tcp_nodelay {
                 socket.set_nodelay()?;
             }
-            socket.register(&self.cx.registry, Token(slot), socket.interest())?;
+            socket.register(&self.state.registry, Token(slot), socket.interest())?;
             Ok(socket)
         });
         let socket = match socket {
             Ok(socket) => socket,
-            Err(err) => return self.not_welcome(&err),
+            Err(err) => return self.report_accept_failure(&err),
         };
-        let name = self.take_name(slot);
-        let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+        let id = self.assign_id(slot);
+        let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
         let handler = self.factory.server_connected(sender);
-        let mut connection = Connection::new(name, socket, protocol, Some(handler), None, Owned::default());
-        connection.begin_upgraded(request, response, read_ahead, &mut self.cx);
+        let mut connection = Connection::new(id, socket, protocol, Some(handler), None, TimerList::default());
+        connection.begin_upgraded(request, response, read_ahead, &mut self.state);
         self.entries.insert(Entry::Connected(connection));
     }
 
     /// A new connection: it gets a slot and a handler, or is told that there is no room.
-    fn welcome(&mut self, mut socket: Socket, addresses: Option<Addresses>) {
+    fn register_accepted(&mut self, mut socket: Socket, addresses: Option<Addresses>) {
         let has_room = self.has_room();
-        if !has_room && self.turned_away >= MAX_TURNED_AWAY {
+        if !has_room && self.rejected >= MAX_REJECTED {
             return debug!("a connection is dropped: there is no room, not even to say so");
         }
-        if self.cx.settings.tcp_nodelay
+        if self.state.settings.tcp_nodelay
             && let Err(err) = socket.set_nodelay()
         {
             debug!("TCP_NODELAY could not be set: {err}");
         }
         let is_encrypted =
-            matches!(socket, Socket::Tcp(_)) && self.cx.keys.encrypt_servers(&self.cx.settings);
+            matches!(socket, Socket::Tcp(_)) && self.state.keys.encrypt_servers(&self.state.settings);
         let slot = self.entries.vacant_entry().key();
-        if !is_encrypted && let Err(err) = socket.register(&self.cx.registry, Token(slot), socket.interest())
+        if !is_encrypted
+            && let Err(err) = socket.register(&self.state.registry, Token(slot), socket.interest())
         {
-            return self.not_welcome(&err);
+            return self.report_accept_failure(&err);
         }
-        let name = self.take_name(slot);
+        let id = self.assign_id(slot);
         let mut handler = has_room.then(|| {
-            let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+            let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
             self.factory.server_connected(sender)
         });
         if is_encrypted {
-            socket = match self.encrypt_server(name, socket, &mut handler) {
+            socket = match self.encrypt_server(id, socket, &mut handler) {
                 Ok(socket) => socket,
-                Err(err) => return self.not_encrypted(name, handler, err),
+                Err(err) => return self.report_encryption_failure(id, handler, err),
             };
         }
-        let protocol = protocol::Connection::server(Arc::clone(&self.cx.config), self.cx.now);
-        let mut connection = Connection::new(name, socket, protocol, handler, None, Owned::default());
-        connection.begin_as_server(addresses, &mut self.cx);
+        let protocol = protocol::Connection::server(Arc::clone(&self.state.config), self.state.now);
+        let mut connection = Connection::new(id, socket, protocol, handler, None, TimerList::default());
+        connection.begin_as_server(addresses, &mut self.state);
         if !has_room {
-            warn!("a connection is turned away: there are {} already", self.cx.settings.max_connections);
-            connection.turn_away(&mut self.cx);
-            self.turned_away += 1;
+            warn!("a connection is turned away: there are {} already", self.state.settings.max_connections);
+            connection.reject_with_503(&mut self.state);
+            self.rejected += 1;
         }
         self.entries.insert(Entry::Connected(connection));
     }
 
     /// Begins TLS. The loop watches the stream only from then on: the handler may give back another one.
-    fn encrypt_server(&self, name: Name, socket: Socket, handler: &mut Option<F::Handler>) -> Result<Socket> {
+    fn encrypt_server(
+        &self,
+        id: ConnectionId,
+        socket: Socket,
+        handler: &mut Option<F::Handler>,
+    ) -> Result<Socket> {
         let Socket::Tcp(stream) = socket else { return Ok(socket) };
-        let begun = self.cx.guard(|| self.cx.keys.accept(stream, handler.as_mut()));
+        let begun = self.state.guard(|| self.state.keys.accept(stream, handler.as_mut()));
         let Some(begun) = begun else {
             *handler = None;
             return Err(Error::new(ErrorKind::Internal, "the handler has panicked"));
         };
         let mut socket = Socket::Tls(Box::new(begun?));
-        socket.register(&self.cx.registry, Token(index(name.slot)), socket.interest())?;
+        socket.register(&self.state.registry, Token(index(id.slot)), socket.interest())?;
         Ok(socket)
     }
 
     /// TLS could not even begin: the handler hears why, and goes back to the factory.
-    fn not_encrypted(&mut self, name: Name, handler: Option<F::Handler>, err: Error) {
-        self.cx.hub.vacate(name.slot);
+    fn report_encryption_failure(&mut self, id: ConnectionId, handler: Option<F::Handler>, err: Error) {
+        self.state.hub.vacate(id.slot);
         let Some(mut handler) = handler else { return debug!("a connection was not encrypted: {err}") };
         if matches!(err.kind, ErrorKind::Io(_)) {
             debug!("a client has gone within the handshake of TLS: {err}");
         } else {
-            assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be made: {err}");
-            if self.cx.guard(|| handler.on_error(err)).is_none() {
-                return self.lose(None);
+            assert!(!self.state.settings.panic_on_new_connection, "a connection could not be made: {err}");
+            if self.state.guard(|| handler.on_error(err)).is_none() {
+                return self.on_connection_lost(None);
             }
         }
-        self.lose(Some(handler));
+        self.on_connection_lost(Some(handler));
     }
 
     /// Names the connection that moves into a slot.
-    pub(super) fn take_name(&mut self, slot: usize) -> Name {
-        let name = Name { slot: u32::try_from(slot).unwrap_or(u32::MAX), id: self.next_id };
+    pub(super) fn assign_id(&mut self, slot: usize) -> ConnectionId {
+        let id = ConnectionId { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial: self.next_id };
         self.next_id = self.next_id.wrapping_add(1);
-        self.cx.hub.occupy(name.slot, name.id);
-        name
+        self.state.hub.occupy(id.slot, id.serial);
+        id
     }
 
-    fn not_welcome(&self, err: &std::io::Error) {
+    fn report_accept_failure(&self, err: &std::io::Error) {
         error!("a connection could not be taken over: {err}");
-        assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be taken over: {err}");
+        assert!(!self.state.settings.panic_on_new_connection, "a connection could not be taken over: {err}");
     }
 }
 
 /// Closes what is open already, and has no place (§7.4.1), as far as the system takes that at once.
-fn say_goodbye(mut stream: &TcpStream) {
+fn send_try_again(mut stream: &TcpStream) {
     let mut close = Vec::new();
     Frame::close(CloseCode::Again, "").encode(&mut close);
     let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&close));

@@ -14,27 +14,27 @@ use crate::protocol::handshake::Request;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Timeout;
 use crate::reactor::connection::Redirect;
-use crate::reactor::loop_state::{Alarm, AlarmKind, Context, Name};
+use crate::reactor::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
 use crate::reactor::queue::Signal;
-use crate::reactor::timers::{Key, Owned};
+use crate::reactor::timers::{Key, TimerList};
 use crate::reactor::tls;
 use crate::reactor::transport::Socket;
 
 /// A client whose TCP is not made.
 #[derive(Debug)]
-pub(crate) struct Dial<H> {
-    pub(crate) name: Name,
+pub(crate) struct ConnectAttempt<H> {
+    pub(crate) id: ConnectionId,
     /// `None` after it has panicked.
     pub(crate) handler: Option<H>,
     pub(crate) redirect: Redirect,
     /// What waits for the connection to open.
     pub(crate) early: Vec<Signal>,
-    pub(crate) timers: Owned,
+    pub(crate) timers: TimerList,
     request: Option<Request>,
     addresses: VecDeque<SocketAddr>,
-    attempt: Option<Socket>,
+    socket: Option<Socket>,
     /// The alarm of the attempt, or of the look-up.
-    alarm: Option<Key>,
+    deadline: Option<Key>,
     /// Why the last attempt failed.
     failure: Option<io::Error>,
     /// Whether it has come to nothing, and only waits to be removed.
@@ -56,82 +56,88 @@ pub(crate) enum Next {
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Address(SocketAddr),
-    Name(String, u16),
+    Host(String, u16),
     #[cfg(unix)]
     Path(String),
 }
 
-impl<H: Handler> Dial<H> {
-    pub(crate) fn new(name: Name, handler: H, redirect: Redirect, early: Vec<Signal>, timers: Owned) -> Self {
+impl<H: Handler> ConnectAttempt<H> {
+    pub(crate) fn new(
+        id: ConnectionId,
+        handler: H,
+        redirect: Redirect,
+        early: Vec<Signal>,
+        timers: TimerList,
+    ) -> Self {
         Self {
-            name,
+            id,
             handler: Some(handler),
             redirect,
             early,
             timers,
             request: None,
             addresses: VecDeque::new(),
-            attempt: None,
-            alarm: None,
+            socket: None,
+            deadline: None,
             failure: None,
             is_over: false,
         }
     }
 
     /// Builds the request, and goes to where the URL leads.
-    pub(crate) fn start(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Next {
-        match self.prepare(stream, cx) {
+    pub(crate) fn start(&mut self, stream: Option<std::net::TcpStream>, state: &mut LoopState) -> Next {
+        match self.prepare(stream, state) {
             Ok(next) => next,
             Err(err) => Next::Failed(err),
         }
     }
 
-    fn prepare(&mut self, stream: Option<std::net::TcpStream>, cx: &mut Context) -> Result<Next> {
+    fn prepare(&mut self, stream: Option<std::net::TcpStream>, state: &mut LoopState) -> Result<Next> {
         let url = self.redirect.url.clone();
-        let Some(request) = self.call(cx, |handler| handler.build_request(&url)) else {
+        let Some(request) = self.call(state, |handler| handler.build_request(&url)) else {
             return Ok(Next::Wait);
         };
         self.request = Some(request?);
         if let Some(stream) = stream {
             let mut socket = Socket::from_std(stream)?;
-            self.register(&mut socket, cx)?;
+            self.register(&mut socket, state)?;
             return Ok(self.connected(socket));
         }
         match place(&self.redirect.url)? {
             Place::Address(address) => {
                 self.addresses.push_back(address);
-                Ok(self.try_next(cx))
+                Ok(self.try_next(state))
             }
-            Place::Name(host, port) => {
-                self.set_alarm(cx);
+            Place::Host(host, port) => {
+                self.rearm_deadline(state);
                 Ok(Next::LookUp(host, port))
             }
             #[cfg(unix)]
             Place::Path(path) => {
                 let socket = Socket::Unix(mio::net::UnixStream::connect(path)?);
-                self.begin_attempt(socket, cx)?;
+                self.watch(socket, state)?;
                 Ok(Next::Wait)
             }
         }
     }
 
     /// Calls a method of the handler; one that panics, and is let, ends the dial, and is not called again.
-    pub(crate) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+    pub(crate) fn call<R>(&mut self, state: &mut LoopState, method: impl FnOnce(&mut H) -> R) -> Option<R> {
         let handler = self.handler.as_mut()?;
-        let called = cx.guard(|| method(handler));
+        let called = state.guard(|| method(handler));
         if called.is_none() {
             self.handler = None;
-            self.give_up(cx);
-            cx.dead.push(self.name.slot);
+            self.abandon(state);
+            state.to_close.push(self.id.slot);
         }
         called
     }
 
     /// Ends all that is under way.
-    pub(crate) fn give_up(&mut self, cx: &mut Context) {
+    pub(crate) fn abandon(&mut self, state: &mut LoopState) {
         self.is_over = true;
-        self.attempt = None;
-        self.drop_alarm(cx);
+        self.socket = None;
+        self.cancel_deadline(state);
     }
 
     /// Sets a time-out of the handler.
@@ -139,59 +145,58 @@ impl<H: Handler> Dial<H> {
         &mut self,
         at: Option<Instant>,
         token: crate::reactor::api::util::Token,
-        cx: &mut Context,
+        state: &mut LoopState,
     ) -> Option<Timeout> {
-        let alarm = Alarm { name: self.name, kind: AlarmKind::User(token) };
-        cx.timeout_at(at, &mut self.timers, alarm)
+        let event = TimerEvent { id: self.id, kind: TimerKind::User(token) };
+        state.schedule_timeout(at, &mut self.timers, event)
     }
 
     /// The name has been looked up.
-    pub(crate) fn on_found(&mut self, found: io::Result<Vec<SocketAddr>>, cx: &mut Context) -> Next {
+    pub(crate) fn on_resolved(&mut self, found: io::Result<Vec<SocketAddr>>, state: &mut LoopState) -> Next {
         match found {
             _ if self.is_over => Next::Wait,
             Ok(addresses) => {
                 self.addresses = addresses.into();
-                self.try_next(cx)
+                self.try_next(state)
             }
             Err(err) => Next::Failed(err.into()),
         }
     }
 
     /// The socket of the attempt has something to tell.
-    pub(crate) fn on_event(&mut self, cx: &mut Context) -> Next {
-        match self.attempt.as_ref().and_then(Socket::connected) {
+    pub(crate) fn on_event(&mut self, state: &mut LoopState) -> Next {
+        match self.socket.as_ref().and_then(Socket::connected) {
             None => Next::Wait,
-            Some(Ok(())) => match self.attempt.take() {
+            Some(Ok(())) => match self.socket.take() {
                 Some(socket) => {
-                    self.drop_alarm(cx);
+                    self.cancel_deadline(state);
                     self.connected(socket)
                 }
                 None => Next::Wait,
             },
             Some(Err(err)) => {
                 self.failure = Some(err);
-                self.try_next(cx)
+                self.try_next(state)
             }
         }
     }
 
     /// The attempt, or the look-up, has taken too long.
-    pub(crate) fn on_alarm(&mut self, cx: &mut Context) -> Next {
+    pub(crate) fn on_deadline(&mut self, state: &mut LoopState) -> Next {
         if self.is_over {
             return Next::Wait;
         }
-        self.alarm = None;
+        self.deadline = None;
         self.failure = Some(io::ErrorKind::TimedOut.into());
-        self.try_next(cx)
+        self.try_next(state)
     }
 
     /// Tries the next address, in the order of the resolver.
-    fn try_next(&mut self, cx: &mut Context) -> Next {
-        self.attempt = None;
-        self.drop_alarm(cx);
+    fn try_next(&mut self, state: &mut LoopState) -> Next {
+        self.socket = None;
+        self.cancel_deadline(state);
         while let Some(address) = self.addresses.pop_front() {
-            let begun =
-                TcpStream::connect(address).and_then(|stream| self.begin_attempt(Socket::Tcp(stream), cx));
+            let begun = TcpStream::connect(address).and_then(|stream| self.watch(Socket::Tcp(stream), state));
             match begun {
                 Ok(()) => return Next::Wait,
                 Err(err) => self.failure = Some(err),
@@ -201,20 +206,20 @@ impl<H: Handler> Dial<H> {
         Next::Failed(Error::new(ErrorKind::Io(failure), format!("no connection to {}", self.redirect.url)))
     }
 
-    fn begin_attempt(&mut self, mut socket: Socket, cx: &mut Context) -> io::Result<()> {
-        self.register(&mut socket, cx)?;
-        self.attempt = Some(socket);
-        self.set_alarm(cx);
+    fn watch(&mut self, mut socket: Socket, state: &mut LoopState) -> io::Result<()> {
+        self.register(&mut socket, state)?;
+        self.socket = Some(socket);
+        self.rearm_deadline(state);
         Ok(())
     }
 
-    fn register(&self, socket: &mut Socket, cx: &Context) -> io::Result<()> {
-        if cx.settings.tcp_nodelay {
+    fn register(&self, socket: &mut Socket, state: &LoopState) -> io::Result<()> {
+        if state.settings.tcp_nodelay {
             // Not every system takes it before the connection is made; then it is set again after.
             let _ = socket.set_nodelay();
         }
-        let token = Token(usize::try_from(self.name.slot).unwrap_or(usize::MAX));
-        socket.register(&cx.registry, token, Interest::READABLE | Interest::WRITABLE)
+        let token = Token(usize::try_from(self.id.slot).unwrap_or(usize::MAX));
+        socket.register(&state.registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     fn connected(&mut self, socket: Socket) -> Next {
@@ -224,14 +229,14 @@ impl<H: Handler> Dial<H> {
         }
     }
 
-    fn set_alarm(&mut self, cx: &mut Context) {
-        let alarm = Alarm { name: self.name, kind: AlarmKind::Connection };
-        self.alarm = cx.alarm_in(cx.settings.connect_timeout, &mut self.timers, alarm);
+    fn rearm_deadline(&mut self, state: &mut LoopState) {
+        let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
+        self.deadline = state.schedule_in(state.settings.connect_timeout, &mut self.timers, event);
     }
 
-    fn drop_alarm(&mut self, cx: &mut Context) {
-        if let Some(key) = self.alarm.take() {
-            cx.timers.cancel(key);
+    fn cancel_deadline(&mut self, state: &mut LoopState) {
+        if let Some(key) = self.deadline.take() {
+            state.timers.cancel(key);
         }
     }
 }
@@ -243,24 +248,26 @@ fn place(url: &Url) -> Result<Place> {
         #[cfg(unix)]
         "ws+unix" => return unix_place(url),
         "wss" if tls::IS_SUPPORTED => url.port().unwrap_or(443),
-        "wss" => return Err(refused("this build has no TLS", url)),
-        _ => return Err(refused("the scheme is none of WebSocket's", url)),
+        "wss" => return Err(invalid_url("this build has no TLS", url)),
+        _ => return Err(invalid_url("the scheme is none of WebSocket's", url)),
     };
     match url.host() {
         Some(Host::Ipv4(address)) => Ok(Place::Address((address, port).into())),
         Some(Host::Ipv6(address)) => Ok(Place::Address((address, port).into())),
-        Some(Host::Domain(host)) if !host.is_empty() => Ok(Place::Name(host.to_owned(), port)),
-        _ => Err(refused("the URL has no host", url)),
+        Some(Host::Domain(host)) if !host.is_empty() => Ok(Place::Host(host.to_owned(), port)),
+        _ => Err(invalid_url("the URL has no host", url)),
     }
 }
 
 #[cfg(unix)]
 fn unix_place(url: &Url) -> Result<Place> {
     let target = crate::protocol::handshake::unix_target(url);
-    target.map(|(path, _)| Place::Path(path)).ok_or_else(|| refused("the URL has no path of a socket", url))
+    target
+        .map(|(path, _)| Place::Path(path))
+        .ok_or_else(|| invalid_url("the URL has no path of a socket", url))
 }
 
-fn refused(why: &str, url: &Url) -> Error {
+fn invalid_url(why: &str, url: &Url) -> Error {
     Error::new(ErrorKind::Protocol, format!("{why}: {url}"))
 }
 
@@ -279,14 +286,14 @@ mod tests {
     fn a_url_leads_to_an_address_or_a_name() {
         assert_eq!(place_of("ws://127.0.0.1/x"), Some(Place::Address("127.0.0.1:80".parse().unwrap())));
         assert_eq!(place_of("ws://[::1]:3012/x"), Some(Place::Address("[::1]:3012".parse().unwrap())));
-        assert_eq!(place_of("ws://example.com"), Some(Place::Name("example.com".to_owned(), 80)));
+        assert_eq!(place_of("ws://example.com"), Some(Place::Host("example.com".to_owned(), 80)));
         assert_eq!(place_of("http://example.com"), None);
         let encrypted = place_of("wss://example.com");
-        assert_eq!(encrypted, tls::IS_SUPPORTED.then(|| Place::Name("example.com".to_owned(), 443)));
+        assert_eq!(encrypted, tls::IS_SUPPORTED.then(|| Place::Host("example.com".to_owned(), 443)));
     }
 
     /// Tries the addresses that a name has been resolved to, until a connection is established or all have failed.
-    fn dial_through(addresses: Vec<SocketAddr>) -> Next {
+    fn connect_through(addresses: Vec<SocketAddr>) -> Next {
         dial_through_silence(addresses, 0)
     }
 
@@ -295,24 +302,30 @@ mod tests {
         let mut poll = mio::Poll::new().unwrap();
         let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
         let hub = crate::reactor::queue::Hub::new(&settings, Box::new(|| {}));
-        let mut cx = Context::new(settings, Arc::new(hub), poll.registry().try_clone().unwrap());
+        let mut state = LoopState::new(settings, Arc::new(hub), poll.registry().try_clone().unwrap());
         let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
         let handler = |_: crate::Message| Ok(());
-        let mut dial = Dial::new(Name { slot: 0, id: 0 }, handler, redirect, Vec::new(), Owned::default());
-        assert!(matches!(dial.start(None, &mut cx), Next::LookUp(..)));
+        let mut attempt = ConnectAttempt::new(
+            ConnectionId { slot: 0, serial: 0 },
+            handler,
+            redirect,
+            Vec::new(),
+            TimerList::default(),
+        );
+        assert!(matches!(attempt.start(None, &mut state), Next::LookUp(..)));
         let mut events = mio::Events::with_capacity(8);
-        let mut next = dial.on_found(Ok(addresses), &mut cx);
+        let mut next = attempt.on_resolved(Ok(addresses), &mut state);
         let mut timeouts = 0;
         while matches!(next, Next::Wait) {
-            poll.poll(&mut events, cx.until_next_alarm()).unwrap();
-            cx.now = Instant::now();
-            next = match cx.pop_due() {
+            poll.poll(&mut events, state.until_next_timer()).unwrap();
+            state.now = Instant::now();
+            next = match state.pop_due() {
                 Some(_) => {
                     timeouts += 1;
-                    dial.on_alarm(&mut cx)
+                    attempt.on_deadline(&mut state)
                 }
                 None if events.is_empty() || timeouts < silent => Next::Wait,
-                None => dial.on_event(&mut cx),
+                None => attempt.on_event(&mut state),
             };
         }
         next
@@ -331,7 +344,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (open, (_stream, closed)) = (listener.local_addr().unwrap(), closed_port());
         for addresses in [vec![open], vec![closed, open], vec![closed, closed, open, closed]] {
-            match dial_through(addresses) {
+            match connect_through(addresses) {
                 Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(open)),
                 next => panic!("{next:?}"),
             }
@@ -360,7 +373,7 @@ mod tests {
         for addresses in [vec![closed], vec![closed, closed], vec![]] {
             let expected =
                 if addresses.is_empty() { io::ErrorKind::NotFound } else { io::ErrorKind::ConnectionRefused };
-            match dial_through(addresses) {
+            match connect_through(addresses) {
                 Next::Failed(Error { kind: ErrorKind::Io(err), .. }) => assert_eq!(err.kind(), expected),
                 next => panic!("{next:?}"),
             }

@@ -11,191 +11,195 @@ use log::error;
 use mio::Token;
 use url::Url;
 
-use self::attempt::{Dial, Next};
+use self::attempt::{ConnectAttempt, Next};
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::sender::Sender;
-use super::connection::{Connection, Moved, Redirect};
-use super::loop_state::Name;
-use super::timers::Owned;
+use super::connection::{Connection, Redirect, Redirected};
+use super::loop_state::ConnectionId;
+use super::timers::TimerList;
 use super::transport::Socket;
-use super::{Entry, Life, Reactor, index};
+use super::{Entry, Reactor, RunState, index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol;
 use crate::protocol::handshake::Request;
 
 impl<F: Factory> Reactor<F> {
     /// Makes a new connection, on a stream if there is one already.
-    pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<Name>) {
-        if self.life != Life::Running {
+    pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<ConnectionId>) {
+        if self.run_state != RunState::Running {
             return;
         }
         if !self.has_room() {
-            return self.no_room(&url, from);
+            return self.reject_connect(&url, from);
         }
         let slot = self.entries.vacant_entry().key();
-        let name = self.take_name(slot);
-        let sender = Sender::connection(Arc::clone(&self.cx.hub), name.slot, name.id);
+        let id = self.assign_id(slot);
+        let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
         let handler = self.factory.client_connected(sender);
-        let redirect = Redirect { url, left: self.cx.settings.max_redirects, is_due: false };
-        let dial = Dial::new(name, handler, redirect, Vec::new(), Owned::default());
-        self.entries.insert(Entry::Dialing(Box::new(dial)));
-        self.dial(name, stream);
+        let redirect = Redirect { url, left: self.state.settings.max_redirects, is_due: false };
+        let attempt = ConnectAttempt::new(id, handler, redirect, Vec::new(), TimerList::default());
+        self.entries.insert(Entry::Connecting(Box::new(attempt)));
+        self.start_attempt(id, stream);
     }
 
     /// The connection that has asked for another one hears that there is no room; it goes on.
-    fn no_room(&mut self, url: &Url, from: Option<Name>) {
+    fn reject_connect(&mut self, url: &Url, from: Option<ConnectionId>) {
         let err = Error::new(ErrorKind::Capacity, format!("no room for a connection to {url}"));
-        assert!(!self.cx.settings.panic_on_new_connection, "{err}");
-        let asker = from.and_then(|name| {
-            self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name))
-        });
+        assert!(!self.state.settings.panic_on_new_connection, "{err}");
+        let asker =
+            from.and_then(|id| self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id)));
         match asker {
             Some(Entry::Connected(connection)) => {
-                connection.call(&mut self.cx, |handler| handler.on_error(err));
+                connection.call(&mut self.state, |handler| handler.on_error(err));
             }
-            Some(Entry::Dialing(dial)) => {
-                dial.call(&mut self.cx, |handler| handler.on_error(err));
+            Some(Entry::Connecting(attempt)) => {
+                attempt.call(&mut self.state, |handler| handler.on_error(err));
             }
-            Some(Entry::Changing) | None => {
+            Some(Entry::Vacating) | None => {
                 error!("{err}");
                 // A loop that was asked for nothing else has nothing left to do.
-                self.has_lost = true;
+                self.has_lost_connection = true;
             }
         }
     }
 
-    fn dial(&mut self, name: Name, stream: Option<TcpStream>) {
-        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-            let next = dial.start(stream, &mut self.cx);
-            self.go_on(name, next);
+    fn start_attempt(&mut self, id: ConnectionId, stream: Option<TcpStream>) {
+        if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
+            let next = attempt.start(stream, &mut self.state);
+            self.advance(id, next);
         }
     }
 
     /// The sockets of some dials have something to tell.
-    pub(super) fn go_on_dialing(&mut self) {
-        for slot in std::mem::take(&mut self.dialing) {
-            if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(slot)) {
-                let (name, next) = (dial.name, dial.on_event(&mut self.cx));
-                self.go_on(name, next);
+    pub(super) fn continue_connecting(&mut self) {
+        for slot in std::mem::take(&mut self.connecting) {
+            if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(slot)) {
+                let (id, next) = (attempt.id, attempt.on_event(&mut self.state));
+                self.advance(id, next);
             }
         }
     }
 
-    pub(super) fn dial_alarm(&mut self, name: Name) {
-        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-            let next = dial.on_alarm(&mut self.cx);
-            self.go_on(name, next);
+    pub(super) fn on_attempt_deadline(&mut self, id: ConnectionId) {
+        if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
+            let next = attempt.on_deadline(&mut self.state);
+            self.advance(id, next);
         }
     }
 
     /// A name has been looked up.
-    pub(super) fn found(&mut self, name: Name, found: io::Result<Vec<SocketAddr>>) {
-        let entry = self.entries.get_mut(index(name.slot)).filter(|entry| entry.name() == Some(name));
-        if let Some(Entry::Dialing(dial)) = entry {
-            let next = dial.on_found(found, &mut self.cx);
-            self.go_on(name, next);
+    pub(super) fn on_resolved(&mut self, id: ConnectionId, found: io::Result<Vec<SocketAddr>>) {
+        let entry = self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id));
+        if let Some(Entry::Connecting(attempt)) = entry {
+            let next = attempt.on_resolved(found, &mut self.state);
+            self.advance(id, next);
         }
     }
 
-    fn go_on(&mut self, name: Name, next: Next) {
+    fn advance(&mut self, id: ConnectionId, next: Next) {
         match next {
             Next::Wait => {}
-            Next::LookUp(host, port) => self.resolver.look_up(name, host, port),
-            Next::Connected(socket, request) => self.connected(name, socket, request),
-            Next::Failed(err) => self.fail_dial(name, err),
+            Next::LookUp(host, port) => self.resolver.look_up(id, host, port),
+            Next::Connected(socket, request) => self.connected(id, socket, request),
+            Next::Failed(err) => self.fail_attempt(id, err),
         }
     }
 
     /// TCP is made: the opening handshake begins, that of TLS first if the URL asks for it.
-    fn connected(&mut self, name: Name, socket: Socket, request: Request) {
-        let socket = match self.encrypt_client(name, socket) {
+    fn connected(&mut self, id: ConnectionId, socket: Socket, request: Request) {
+        let socket = match self.encrypt_client(id, socket) {
             Some(Ok(socket)) => socket,
-            Some(Err(err)) => return self.fail_dial(name, err),
+            Some(Err(err)) => return self.fail_attempt(id, err),
             None => return,
         };
-        let mut output = self.cx.take_output();
+        let mut output = self.state.take_output();
         let out = protocol::Output::buffer(&mut *output);
-        let config = Arc::clone(&self.cx.config);
-        let protocol = match protocol::Connection::client(config, request, self.cx.now, out) {
+        let config = Arc::clone(&self.state.config);
+        let protocol = match protocol::Connection::client(config, request, self.state.now, out) {
             Ok(protocol) => protocol,
-            Err(err) => return self.fail_dial(name, err.into()),
+            Err(err) => return self.fail_attempt(id, err.into()),
         };
-        let Some(entry) = self.entries.get_mut(index(name.slot)) else { return };
-        let Entry::Dialing(dial) = std::mem::replace(entry, Entry::Changing) else { return };
-        let dial = *dial;
-        let mut connection = Connection::new(name, socket, protocol, dial.handler, Some(output), dial.timers);
-        connection.hears_writable();
-        connection.begin_as_client(dial.early, dial.redirect, &mut self.cx);
+        let Some(entry) = self.entries.get_mut(index(id.slot)) else { return };
+        let Entry::Connecting(attempt) = std::mem::replace(entry, Entry::Vacating) else { return };
+        let attempt = *attempt;
+        let mut connection =
+            Connection::new(id, socket, protocol, attempt.handler, Some(output), attempt.timers);
+        connection.watches_writable();
+        connection.begin_as_client(attempt.early, attempt.redirect, &mut self.state);
         *entry = Entry::Connected(connection);
     }
 
     /// Encrypts a socket if the URL asks for that; `None` if the handler has panicked meanwhile.
     ///
     /// While the handler has the stream the loop does not watch it: it may give back another one.
-    fn encrypt_client(&mut self, name: Name, mut socket: Socket) -> Option<Result<Socket>> {
-        let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) else { return None };
-        if dial.redirect.url.scheme() != "wss" {
+    fn encrypt_client(&mut self, id: ConnectionId, mut socket: Socket) -> Option<Result<Socket>> {
+        let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) else { return None };
+        if attempt.redirect.url.scheme() != "wss" {
             return Some(Ok(socket));
         }
-        if let Err(err) = socket.deregister(&self.cx.registry) {
+        if let Err(err) = socket.deregister(&self.state.registry) {
             return Some(Err(err.into()));
         }
         let Socket::Tcp(stream) = socket else { return Some(Ok(socket)) };
-        let (url, keys) = (dial.redirect.url.clone(), self.cx.keys.clone());
-        let begun = dial.call(&mut self.cx, |handler| keys.connect(stream, handler, &url))?;
+        let (url, keys) = (attempt.redirect.url.clone(), self.state.keys.clone());
+        let begun = attempt.call(&mut self.state, |handler| keys.connect(stream, handler, &url))?;
         Some(begun.and_then(|tls| {
             let mut socket = Socket::Tls(Box::new(tls));
-            socket.register(&self.cx.registry, Token(index(name.slot)), socket.interest())?;
+            socket.register(&self.state.registry, Token(index(id.slot)), socket.interest())?;
             Ok(socket)
         }))
     }
 
     /// The attempt has come to nothing: the handler hears why, and goes back to the factory.
-    pub(super) fn fail_dial(&mut self, name: Name, err: Error) {
-        self.cx.note_failure(name, &err);
-        assert!(!self.cx.settings.panic_on_new_connection, "a connection could not be made: {err}");
-        if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-            dial.give_up(&mut self.cx);
-            dial.call(&mut self.cx, |handler| handler.on_error(err));
-            self.cx.dead.push(name.slot);
+    pub(super) fn fail_attempt(&mut self, id: ConnectionId, err: Error) {
+        self.state.record_connect_failure(id, &err);
+        assert!(!self.state.settings.panic_on_new_connection, "a connection could not be made: {err}");
+        if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
+            attempt.abandon(&mut self.state);
+            attempt.call(&mut self.state, |handler| handler.on_error(err));
+            self.state.to_close.push(id.slot);
         }
     }
 
     /// A callback of a handler that is still dialing has returned.
-    pub(super) fn after_dial_callback(&mut self, name: Name, result: Result<()>) {
+    pub(super) fn after_attempt_callback(&mut self, id: ConnectionId, result: Result<()>) {
         match result {
             Ok(()) => {}
             Err(err) if matches!(err.kind, ErrorKind::Queue(_) | ErrorKind::Custom(_)) => {
-                if let Some(Entry::Dialing(dial)) = self.entries.get_mut(index(name.slot)) {
-                    dial.call(&mut self.cx, |handler| handler.on_error(err));
+                if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
+                    attempt.call(&mut self.state, |handler| handler.on_error(err));
                 }
             }
-            Err(err) => self.fail_dial(name, err),
+            Err(err) => self.fail_attempt(id, err),
         }
     }
 
-    pub(super) fn bury_dial(&mut self, mut dial: Dial<F::Handler>) {
-        self.cx.timers.cancel_all(&mut dial.timers);
-        self.cx.hub.vacate(dial.name.slot);
-        self.lose(dial.handler);
+    pub(super) fn release_attempt(&mut self, mut attempt: ConnectAttempt<F::Handler>) {
+        self.state.timers.cancel_all(&mut attempt.timers);
+        self.state.hub.vacate(attempt.id.slot);
+        self.on_connection_lost(attempt.handler);
     }
 
     /// The server has sent the client elsewhere: it dials again, with the same handler, in the same slot. Returns whether
     /// that is so.
-    pub(super) fn move_on(&mut self, slot: u32) -> bool {
+    pub(super) fn follow_redirect(&mut self, slot: u32) -> bool {
         let Some(entry) = self.entries.get_mut(index(slot)) else { return false };
-        if self.life != Life::Running || !matches!(entry, Entry::Connected(it) if it.has_moved()) {
+        if self.run_state != RunState::Running
+            || !matches!(entry, Entry::Connected(it) if it.is_redirecting())
+        {
             return false;
         }
-        let Entry::Connected(connection) = std::mem::replace(entry, Entry::Changing) else { return false };
-        let name = connection.name();
-        let Some(Moved { handler, redirect, early, timers }) = connection.into_moved(&mut self.cx) else {
+        let Entry::Connected(connection) = std::mem::replace(entry, Entry::Vacating) else { return false };
+        let id = connection.id();
+        let Some(Redirected { handler, redirect, early, timers }) =
+            connection.into_redirected(&mut self.state)
+        else {
             return false;
         };
         let redirect = Redirect { is_due: false, ..redirect };
-        *entry = Entry::Dialing(Box::new(Dial::new(name, handler, redirect, early, timers)));
-        self.dial(name, None);
+        *entry = Entry::Connecting(Box::new(ConnectAttempt::new(id, handler, redirect, early, timers)));
+        self.start_attempt(id, None);
         true
     }
 }

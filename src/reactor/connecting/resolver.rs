@@ -9,13 +9,13 @@ use std::thread;
 
 use mio::Waker;
 
-use crate::reactor::loop_state::Name;
+use crate::reactor::loop_state::ConnectionId;
 
 /// The most names that are looked up at the same time; more wait their turn.
 const MAX_LOOKUPS: usize = 8;
 
 /// What a look-up has found, and for whom.
-pub(crate) type Found = (Name, io::Result<Vec<SocketAddr>>);
+pub(crate) type Found = (ConnectionId, io::Result<Vec<SocketAddr>>);
 
 /// Looks names up, each on a thread of its own.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Resolver {
     found: Receiver<Found>,
     finder: Sender<Found>,
     running: usize,
-    waiting: VecDeque<(Name, String, u16)>,
+    waiting: VecDeque<(ConnectionId, String, u16)>,
 }
 
 impl Resolver {
@@ -34,8 +34,8 @@ impl Resolver {
     }
 
     /// Looks a host up; what is found comes out of [`next`](Self::next), and the loop is woken for it.
-    pub(crate) fn look_up(&mut self, name: Name, host: String, port: u16) {
-        self.waiting.push_back((name, host, port));
+    pub(crate) fn look_up(&mut self, id: ConnectionId, host: String, port: u16) {
+        self.waiting.push_back((id, host, port));
         self.start_waiting();
     }
 
@@ -49,22 +49,22 @@ impl Resolver {
 
     fn start_waiting(&mut self) {
         while self.running < MAX_LOOKUPS {
-            let Some((name, host, port)) = self.waiting.pop_front() else { return };
+            let Some((id, host, port)) = self.waiting.pop_front() else { return };
             self.running += 1;
-            self.start(name, host, port);
+            self.start(id, host, port);
         }
     }
 
-    fn start(&self, name: Name, host: String, port: u16) {
+    fn start(&self, id: ConnectionId, host: String, port: u16) {
         let (finder, waker) = (self.finder.clone(), Arc::clone(&self.waker));
         let look_up = move || {
             let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
             // Either fails only when the loop is gone, and then nobody waits.
-            let _ = finder.send((name, found));
+            let _ = finder.send((id, found));
             let _ = waker.wake();
         };
         if let Err(err) = thread::Builder::new().name("sockeye-resolver".to_owned()).spawn(look_up) {
-            let _ = self.finder.send((name, Err(err)));
+            let _ = self.finder.send((id, Err(err)));
             let _ = self.waker.wake();
         }
     }

@@ -10,17 +10,17 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
 use crate::reactor::commands::Broadcast;
-use crate::reactor::loop_state::{Alarm, AlarmKind, Context};
+use crate::reactor::loop_state::{LoopState, TimerEvent, TimerKind};
 use crate::reactor::queue::Signal;
 
 impl<H: Handler> Connection<H> {
     /// Does what a sender of this connection, or of all, has asked for. It is settled after it, or after several.
-    pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, cx: &mut Context) {
+    pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, state: &mut LoopState) {
         // Order is kept: what comes before the connection is open waits together.
         if self.is_opening() && waits_for_open(&signal) {
             self.early.get_or_insert_default().signals.push(signal);
         } else {
-            self.obey(signal, cx);
+            self.execute(signal, state);
         }
     }
 
@@ -29,21 +29,21 @@ impl<H: Handler> Connection<H> {
         &mut self,
         broadcast: &Broadcast,
         flushes: bool,
-        cx: &mut Context,
+        state: &mut LoopState,
     ) {
         let Broadcast { frames, len, encoded } = broadcast;
-        if self.is_opening() || !cx.hub.has_room_for_all(self.name.slot, *len) {
-            frames.iter().for_each(|frame| self.send_shared(frame, cx));
+        if self.is_opening() || !state.hub.has_room_for_all(self.id.slot, *len) {
+            frames.iter().for_each(|frame| self.send_shared(frame, state));
         } else if let Some(encoded) = encoded.as_ref().filter(|_| self.sends_as_encoded()) {
-            output_of(&mut self.output, cx).buffer().extend_from_slice(encoded);
+            output_of(&mut self.output, state).buffer().extend_from_slice(encoded);
         } else {
-            frames.iter().for_each(|frame| self.send_frame(frame.clone(), cx));
+            frames.iter().for_each(|frame| self.send_frame(frame.clone(), state));
         }
         let has_output = self.output.as_ref().is_some_and(|output| !output.is_empty());
         if flushes && has_output && !self.flags.is_blocked {
-            self.flush(cx);
+            self.flush(state);
         } else {
-            self.settle(cx);
+            self.update(state);
         }
     }
 
@@ -52,39 +52,39 @@ impl<H: Handler> Connection<H> {
         self.protocol.is_plain_server() && !self.sees_frames()
     }
 
-    fn send_shared(&mut self, frame: &Frame, cx: &mut Context) {
+    fn send_shared(&mut self, frame: &Frame, state: &mut LoopState) {
         let len = frame.as_slice().len();
-        if !cx.hub.has_room(self.name.slot, len) {
-            if cx.hub.overflow() == Overflow::Fail {
-                self.overflow(cx);
+        if !state.hub.has_room(self.id.slot, len) {
+            if state.hub.overflow() == Overflow::Fail {
+                self.overflow(state);
             }
             return;
         }
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+        if let Some(gauge) = state.hub.gauge(self.id.slot) {
             gauge.add_local(len);
         }
         if self.is_opening() {
             self.early.get_or_insert_default().signals.push(Signal::Frame(Box::new(frame.clone())));
         } else {
             self.gauged += len;
-            self.send_frame(frame.clone(), cx);
+            self.send_frame(frame.clone(), state);
         }
     }
 
-    pub(super) fn obey(&mut self, signal: Signal, cx: &mut Context) {
+    pub(super) fn execute(&mut self, signal: Signal, state: &mut LoopState) {
         // It goes off the gauge when the output is next measured that it becomes.
         self.gauged += signal.charge();
         match signal {
-            Signal::Message(message) => self.send_message(message, cx),
-            Signal::Frame(frame) => self.send_frame(*frame, cx),
-            Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), cx),
-            Signal::Overflow => self.overflow(cx),
-            Signal::Timeout(at, token) => self.set_timeout(at, token, cx),
+            Signal::Message(message) => self.send_message(message, state),
+            Signal::Frame(frame) => self.send_frame(*frame, state),
+            Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), state),
+            Signal::Overflow => self.overflow(state),
+            Signal::Timeout(at, token) => self.set_timeout(at, token, state),
             Signal::Cancel(timeout) => {
-                cx.cancel(&timeout);
+                state.cancel(&timeout);
             }
             Signal::Pause => self.flags.is_paused = true,
-            Signal::Resume => self.resume(cx),
+            Signal::Resume => self.resume(state),
             // These concern the loop, not a connection.
             Signal::Connect(..) | Signal::Accept(_) | Signal::AcceptUpgraded(..) | Signal::Shutdown => {
                 trace!("not for a connection");
@@ -93,53 +93,53 @@ impl<H: Handler> Connection<H> {
     }
 
     /// A time-out of the handler has passed.
-    pub(in crate::reactor) fn on_timeout(&mut self, token: Token, cx: &mut Context) {
+    pub(in crate::reactor) fn on_timeout(&mut self, token: Token, state: &mut LoopState) {
         if self.stage != Stage::Ended {
-            self.call_fallible(cx, |handler| handler.on_timeout(token));
+            self.call_fallible(state, |handler| handler.on_timeout(token));
         }
-        self.settle(cx);
+        self.update(state);
     }
 
     /// The loop shuts down: the handler may have a last word, unless its connection has ended already.
-    pub(in crate::reactor) fn on_shutdown(&mut self, cx: &mut Context) {
+    pub(in crate::reactor) fn on_shutdown(&mut self, state: &mut LoopState) {
         if !self.flags.is_dead {
-            self.call(cx, Handler::on_shutdown);
-            self.settle(cx);
+            self.call(state, Handler::on_shutdown);
+            self.update(state);
         }
     }
 
     /// The loop shuts down: the peer is told.
-    pub(in crate::reactor) fn shut_down(&mut self, cx: &mut Context) {
+    pub(in crate::reactor) fn shut_down(&mut self, state: &mut LoopState) {
         match self.protocol.state() {
             // No answer can be sent, and the handshake is not waited for.
             State::Connecting if self.socket.is_handshaking() => self.protocol.abandon(),
-            State::Connecting => self.turn_away(cx),
-            _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), cx),
+            State::Connecting => self.reject_with_503(state),
+            _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), state),
         }
         // A handler that keeps the Close back does not keep the loop back.
         if self.protocol.state() == State::Open {
             self.protocol.abandon();
         }
-        self.settle(cx);
+        self.update(state);
     }
 
-    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, cx: &mut Context) {
-        let alarm = Alarm { name: self.name, kind: AlarmKind::User(token) };
-        let timeout = cx.timeout_at(at, &mut self.timers, alarm);
-        assert!(timeout.is_some() || !cx.settings.panic_on_timeout, "no more time-outs can be set");
+    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, state: &mut LoopState) {
+        let event = TimerEvent { id: self.id, kind: TimerKind::User(token) };
+        let timeout = state.schedule_timeout(at, &mut self.timers, event);
+        assert!(timeout.is_some() || !state.settings.panic_on_timeout, "no more time-outs can be set");
         match timeout {
             Some(timeout) => {
-                self.call_fallible(cx, |handler| handler.on_new_timeout(token, timeout));
+                self.call_fallible(state, |handler| handler.on_new_timeout(token, timeout));
             }
-            None => self.report(Error::new(ErrorKind::Capacity, "no more time-outs can be set"), cx),
+            None => self.report(Error::new(ErrorKind::Capacity, "no more time-outs can be set"), state),
         }
     }
 
     /// More is queued than the limit allows: the connection fails, and no other one (RUSTSEC-2020-0043).
-    fn overflow(&mut self, cx: &mut Context) {
-        if !self.flags.is_condemned && !self.protocol.state().is_ending() {
+    fn overflow(&mut self, state: &mut LoopState) {
+        if !self.flags.has_failed && !self.protocol.state().is_ending() {
             let err = Error::new(ErrorKind::Capacity, "too much output is queued for this connection");
-            self.handle_error(err, cx);
+            self.handle_error(err, state);
         }
     }
 }

@@ -9,14 +9,14 @@ mod failing;
 mod io;
 mod redirect;
 
-pub(super) use self::redirect::{Moved, Redirect};
+pub(super) use self::redirect::{Redirect, Redirected};
 use super::accepting::listener::Addresses;
 use super::api::handler::Handler;
-use super::loop_state::{Alarm, AlarmKind, Context, Name};
+use super::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
 use super::queue::{Phase, Signal, Target};
-use super::timers::{Key, Owned};
+use super::timers::{Key, TimerList};
 use super::transport::Socket;
-use super::write_queue::Output;
+use super::write_queue::WriteQueue;
 use crate::close::CloseCode;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{self, Output as _, State};
@@ -24,23 +24,23 @@ use crate::protocol::{self, Output as _, State};
 /// A connection whose TCP is made.
 #[derive(Debug)]
 pub(super) struct Connection<H> {
-    name: Name,
+    id: ConnectionId,
     socket: Socket,
     protocol: protocol::Connection,
     /// `None` for a client that was refused because the loop is full, and after the handler has panicked.
     handler: Option<H>,
     stage: Stage,
     /// What is queued for the peer, while there is any.
-    output: Option<Box<Output>>,
+    output: Option<Box<WriteQueue>>,
     /// How much of what the gauge says is output, or was when it was last measured.
     gauged: usize,
     /// What was read, and is more than the share of one turn.
     unread: Box<[u8]>,
     /// What matters only until the connection is open.
     early: Option<Box<Early>>,
-    timers: Owned,
+    timers: TimerList,
     /// The alarm of the connection's own deadline.
-    alarm: Option<Key>,
+    deadline: Option<Key>,
     flags: Flags,
 }
 
@@ -76,7 +76,7 @@ struct Flags {
     /// In the list of connections that have ended.
     is_dead: bool,
     /// The handler has failed, and a Close is queued: it gets no more messages.
-    is_condemned: bool,
+    has_failed: bool,
     /// The handler wants no more messages for now.
     is_paused: bool,
     /// The socket may have more to read, which was not taken because of the pause, or because too much output waits.
@@ -86,7 +86,7 @@ struct Flags {
     /// The system has not taken all output: it will tell when it takes more.
     is_blocked: bool,
     /// The loop hears when the socket becomes writable.
-    hears_writable: bool,
+    watches_writable: bool,
     /// All is said, and our side of the socket is to be ended.
     ends_writing: bool,
 }
@@ -94,16 +94,16 @@ struct Flags {
 impl<H: Handler> Connection<H> {
     /// Takes over a socket; its protocol may have written the first output already.
     pub(super) fn new(
-        name: Name,
+        id: ConnectionId,
         socket: Socket,
         protocol: protocol::Connection,
         handler: Option<H>,
-        output: Option<Box<Output>>,
-        timers: Owned,
+        output: Option<Box<WriteQueue>>,
+        timers: TimerList,
     ) -> Self {
-        let flags = Flags { hears_writable: socket.interest().is_writable(), ..Flags::default() };
+        let flags = Flags { watches_writable: socket.interest().is_writable(), ..Flags::default() };
         Self {
-            name,
+            id,
             socket,
             protocol,
             handler,
@@ -113,30 +113,35 @@ impl<H: Handler> Connection<H> {
             unread: Box::default(),
             early: None,
             timers,
-            alarm: None,
+            deadline: None,
             flags,
         }
     }
 
     /// Whether the loop hears already when the socket becomes writable, as it does for one that has been connecting.
-    pub(super) fn hears_writable(&mut self) {
-        self.flags.hears_writable = true;
+    pub(super) fn watches_writable(&mut self) {
+        self.flags.watches_writable = true;
     }
 
     /// A client has come, from and to these addresses, if they are known already.
-    pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, cx: &mut Context) {
+    pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, state: &mut LoopState) {
         if addresses.is_some() {
             self.early = Some(Box::new(Early { addresses, ..Early::default() }));
         }
-        self.settle(cx);
+        self.update(state);
     }
 
     /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
-    pub(super) fn begin_as_client(&mut self, signals: Vec<Signal>, redirect: Redirect, cx: &mut Context) {
+    pub(super) fn begin_as_client(
+        &mut self,
+        signals: Vec<Signal>,
+        redirect: Redirect,
+        state: &mut LoopState,
+    ) {
         self.early = Some(Box::new(Early { signals, redirect: Some(redirect), addresses: None }));
         // The server may have spoken first, such as one that has no room: the event for that came to the dial.
-        self.read_again(cx);
-        self.settle(cx);
+        self.read_again(state);
+        self.update(state);
     }
 
     /// The opening handshake was made elsewhere, and there some of what follows it was read.
@@ -145,25 +150,25 @@ impl<H: Handler> Connection<H> {
         request: Request,
         response: Response,
         read_ahead: Vec<u8>,
-        cx: &mut Context,
+        state: &mut LoopState,
     ) {
-        self.on_open(request, response, cx);
+        self.on_open(request, response, state);
         self.unread = read_ahead.into();
-        self.read_again(cx);
-        self.settle(cx);
+        self.read_again(state);
+        self.update(state);
     }
 
-    pub(super) fn name(&self) -> Name {
-        self.name
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
     }
 
     /// What senders call this connection.
     fn target(&self) -> Target {
-        Target::One { slot: self.name.slot, id: self.name.id }
+        Target::One { slot: self.id.slot, id: self.id.serial }
     }
 
     /// Whether the client is only told that there is no room: it never had a handler.
-    pub(super) fn is_turned_away(&self) -> bool {
+    pub(super) fn is_rejected(&self) -> bool {
         self.handler.is_none() && self.stage == Stage::Opening
     }
 
@@ -171,11 +176,11 @@ impl<H: Handler> Connection<H> {
     ///
     /// One that panics, and is let, is not called again: nobody knows what state it is in.
     #[inline]
-    pub(super) fn call<R>(&mut self, cx: &mut Context, method: impl FnOnce(&mut H) -> R) -> Option<R> {
+    pub(super) fn call<R>(&mut self, state: &mut LoopState, method: impl FnOnce(&mut H) -> R) -> Option<R> {
         let handler = self.handler.as_mut()?;
-        let called = cx.guard(|| method(handler));
+        let called = state.guard(|| method(handler));
         if called.is_none() {
-            self.dismiss_handler(cx);
+            self.dismiss_handler(state);
         }
         called
     }
@@ -184,60 +189,60 @@ impl<H: Handler> Connection<H> {
     #[inline]
     fn call_fallible<R>(
         &mut self,
-        cx: &mut Context,
+        state: &mut LoopState,
         method: impl FnOnce(&mut H) -> crate::error::Result<R>,
     ) -> Option<R> {
-        match self.call(cx, method)? {
+        match self.call(state, method)? {
             Ok(value) => Some(value),
             Err(err) => {
-                self.handle_error(err, cx);
+                self.handle_error(err, state);
                 None
             }
         }
     }
 
     /// Tells the handler, once, that the connection has ended.
-    fn end(&mut self, code: CloseCode, reason: &str, cx: &mut Context) {
+    fn end(&mut self, code: CloseCode, reason: &str, state: &mut LoopState) {
         if self.stage == Stage::Opened {
             self.stage = Stage::Ended;
-            self.show(Phase::Closing, cx);
-            self.call(cx, |handler| handler.on_close(code, reason));
+            self.show(Phase::Closing, state);
+            self.call(state, |handler| handler.on_close(code, reason));
         }
     }
 
     /// Brings what others see of the connection up to date, after anything has happened to it: the gauge, the lists of
     /// the loop, the alarm.
-    pub(in crate::reactor) fn settle(&mut self, cx: &mut Context) {
-        let state = self.protocol.state();
-        let queued = self.measure(cx);
-        if state.is_ending() && !self.has_moved() {
-            self.show(Phase::Closing, cx);
+    pub(in crate::reactor) fn update(&mut self, state: &mut LoopState) {
+        let phase = self.protocol.state();
+        let queued = self.measure(state);
+        if phase.is_ending() && !self.is_redirecting() {
+            self.show(Phase::Closing, state);
         }
         if let Some(output) = self.output.take_if(|_| queued == 0) {
-            cx.keep_output(output);
+            state.recycle_output(output);
         }
-        if state == State::Closing {
+        if phase == State::Closing {
             // What a pause has left unread may be the Close that is awaited.
-            self.resume(cx);
+            self.resume(state);
         }
-        if state == State::Closed {
-            self.die(cx);
+        if phase == State::Closed {
+            self.mark_closed(state);
         } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
             if !self.flags.is_dirty {
-                cx.unflushed += queued;
+                state.unflushed += queued;
             }
-            self.mark_dirty(cx);
+            self.mark_dirty(state);
         }
         if self.socket.has_more() {
-            self.read_again(cx);
+            self.read_again(state);
         }
-        self.set_alarm(cx);
+        self.rearm_deadline(state);
     }
 
     /// Shows senders how much output there is, and returns it.
-    fn measure(&mut self, cx: &Context) -> usize {
+    fn measure(&mut self, state: &LoopState) -> usize {
         let queued = self.output.as_ref().map_or(0, |output| output.len()) + self.socket.unsent();
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+        if let Some(gauge) = state.hub.gauge(self.id.slot) {
             gauge.add_local(queued);
             gauge.sub_local(self.gauged);
         }
@@ -246,80 +251,80 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Shows senders where the connection stands.
-    fn show(&self, phase: Phase, cx: &Context) {
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+    fn show(&self, phase: Phase, state: &LoopState) {
+        if let Some(gauge) = state.hub.gauge(self.id.slot) {
             gauge.set_phase(phase);
         }
     }
 
-    fn mark_dirty(&mut self, cx: &mut Context) {
+    fn mark_dirty(&mut self, state: &mut LoopState) {
         if !self.flags.is_dirty {
             self.flags.is_dirty = true;
-            cx.dirty.push(self.name.slot);
+            state.to_flush.push(self.id.slot);
         }
     }
 
-    fn die(&mut self, cx: &mut Context) {
+    fn mark_closed(&mut self, state: &mut LoopState) {
         if !self.flags.is_dead {
             self.flags.is_dead = true;
-            cx.dead.push(self.name.slot);
+            state.to_close.push(self.id.slot);
         }
     }
 
     /// Sees to it that the loop wakes at the protocol's deadline. An alarm that is early is left: moving it for every
     /// sign of life would cost more than looking again when it goes off.
-    fn set_alarm(&mut self, cx: &mut Context) {
+    fn rearm_deadline(&mut self, state: &mut LoopState) {
         let held_until = self.output.as_ref().and_then(|output| output.held_until);
-        let held_until = held_until.filter(|until| self.flags.is_readable && *until > cx.now);
+        let held_until = held_until.filter(|until| self.flags.is_readable && *until > state.now);
         let deadline = self.protocol.deadline().into_iter().chain(held_until).min();
-        match (deadline, self.alarm) {
-            (Some(deadline), Some(alarm)) if cx.is_not_after(alarm, deadline) => return,
+        match (deadline, self.deadline) {
+            (Some(deadline), Some(event)) if state.is_not_after(event, deadline) => return,
             (None, None) => return,
             _ => {}
         }
-        if let Some(key) = self.alarm.take() {
-            cx.timers.cancel(key);
+        if let Some(key) = self.deadline.take() {
+            state.timers.cancel(key);
         }
         if let Some(deadline) = deadline {
-            let alarm = Alarm { name: self.name, kind: AlarmKind::Connection };
-            self.alarm = cx.alarm_at(deadline, &mut self.timers, alarm);
+            let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
+            self.deadline = state.schedule_at(deadline, &mut self.timers, event);
         }
     }
 
     /// The alarm of the connection's deadline has gone off.
-    pub(super) fn on_alarm(&mut self, cx: &mut Context) {
-        self.alarm = None;
-        let out = output_of(&mut self.output, cx).buffer();
-        match self.protocol.tick(cx.now, out) {
-            Ok(Some(ping)) => self.send_frame(ping, cx),
+    pub(super) fn on_deadline(&mut self, state: &mut LoopState) {
+        self.deadline = None;
+        let out = output_of(&mut self.output, state).buffer();
+        match self.protocol.tick(state.now, out) {
+            Ok(Some(ping)) => self.send_frame(ping, state),
             Ok(None) => {}
             Err(err) => {
-                self.handle_violation(err, cx);
+                self.handle_violation(err, state);
                 if self.socket.is_handshaking() {
                     // No answer can be sent.
                     self.protocol.abandon();
                 }
             }
         }
-        self.read_on(cx);
-        self.settle(cx);
+        self.read_on(state);
+        self.update(state);
     }
 
     /// The loop removes the connection: the handler hears the end if it has not, and goes back to the factory.
-    pub(super) fn bury(mut self, cx: &mut Context) -> Option<H> {
-        self.end(CloseCode::Abnormal, "", cx);
+    pub(super) fn close_and_release(mut self, state: &mut LoopState) -> Option<H> {
+        self.end(CloseCode::Abnormal, "", state);
         // What has not been sent must not look as if it were all.
         if self.output.is_none() {
-            self.socket.say_goodbye();
+            self.socket.send_close_notify();
         }
-        cx.timers.cancel_all(&mut self.timers);
-        cx.hub.vacate(self.name.slot);
+        state.timers.cancel_all(&mut self.timers);
+        state.hub.vacate(self.id.slot);
         self.handler
     }
 }
 
 /// The output of a connection, made if there is none; a function of the field, so that others stay free to be used.
 #[inline]
-fn output_of<'a>(output: &'a mut Option<Box<Output>>, cx: &mut Context) -> &'a mut Output {
-    output.get_or_insert_with(|| cx.take_output())
+fn output_of<'a>(output: &'a mut Option<Box<WriteQueue>>, state: &mut LoopState) -> &'a mut WriteQueue {
+    output.get_or_insert_with(|| state.take_output())
 }

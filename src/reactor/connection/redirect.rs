@@ -6,9 +6,9 @@ use super::{Connection, Early, Stage};
 use crate::protocol::State;
 use crate::protocol::handshake::Response;
 use crate::reactor::api::handler::Handler;
-use crate::reactor::loop_state::Context;
+use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Signal;
-use crate::reactor::timers::Owned;
+use crate::reactor::timers::TimerList;
 
 /// What a client that is not yet open may still do.
 #[derive(Debug)]
@@ -23,11 +23,11 @@ pub(in crate::reactor) struct Redirect {
 
 /// What is left of a connection that begins again elsewhere.
 #[derive(Debug)]
-pub(in crate::reactor) struct Moved<H> {
+pub(in crate::reactor) struct Redirected<H> {
     pub(in crate::reactor) handler: H,
     pub(in crate::reactor) redirect: Redirect,
     pub(in crate::reactor) early: Vec<Signal>,
-    pub(in crate::reactor) timers: Owned,
+    pub(in crate::reactor) timers: TimerList,
 }
 
 impl<H: Handler> Connection<H> {
@@ -56,25 +56,25 @@ impl<H: Handler> Connection<H> {
 
     /// Whether the connection is about to open, here or where a redirect leads.
     pub(super) fn is_opening(&self) -> bool {
-        self.protocol.state() == State::Connecting || self.has_moved()
+        self.protocol.state() == State::Connecting || self.is_redirecting()
     }
 
     /// Whether the connection, which has ended, begins again elsewhere.
-    pub(in crate::reactor) fn has_moved(&self) -> bool {
+    pub(in crate::reactor) fn is_redirecting(&self) -> bool {
         let redirect = self.early.as_ref().and_then(|early| early.redirect.as_ref());
         self.stage == Stage::Opening && redirect.is_some_and(|redirect| redirect.is_due)
     }
 
     /// Ends this connection for one to another place.
-    pub(in crate::reactor) fn into_moved(mut self, cx: &mut Context) -> Option<Moved<H>> {
-        if let Some(key) = self.alarm.take() {
-            cx.timers.cancel(key);
+    pub(in crate::reactor) fn into_redirected(mut self, state: &mut LoopState) -> Option<Redirected<H>> {
+        if let Some(key) = self.deadline.take() {
+            state.timers.cancel(key);
         }
-        if let Some(gauge) = cx.hub.gauge(self.name.slot) {
+        if let Some(gauge) = state.hub.gauge(self.id.slot) {
             gauge.sub_local(self.gauged);
         }
         let early = self.early?;
-        Some(Moved {
+        Some(Redirected {
             handler: self.handler?,
             redirect: early.redirect?,
             early: early.signals,

@@ -29,7 +29,7 @@ const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS);
 ///   own digit (in level 0, at it or ahead), and every timer of a level is due before all those of the levels above.
 /// - `heads[level][slot]` means something only while that bit of `occupied[level]` is set.
 /// - An owner with pending timers has exactly one anchor, a node in no slot; anchor and timers form a ring. The
-///   anchor is freed with the owner's last timer, so an [`Owned`] that is merely dropped leaks nothing.
+///   anchor is freed with the owner's last timer, so an [`TimerList`] that is merely dropped leaks nothing.
 /// - Every node is free, an anchor, or a timer.
 pub(crate) struct Timers<T> {
     nodes: Nodes<T>,
@@ -40,7 +40,7 @@ pub(crate) struct Timers<T> {
 
 /// What an owner keeps so that all its timers can be cancelled at once. Belongs to the wheel it was first used with.
 #[derive(Debug, Default)]
-pub(crate) struct Owned(Option<Key>);
+pub(crate) struct TimerList(Option<Key>);
 
 impl<T> std::fmt::Debug for Timers<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,7 +61,7 @@ impl<T> Timers<T> {
     /// Arms a timer for the tick `at`, or at once if that tick has passed. O(1).
     ///
     /// `None`, with nothing scheduled and `value` dropped, when 2^32 nodes exist already: more than 128 GiB of them.
-    pub(crate) fn schedule(&mut self, at: u64, owner: &mut Owned, value: T) -> Option<Key> {
+    pub(crate) fn schedule(&mut self, at: u64, owner: &mut TimerList, value: T) -> Option<Key> {
         let deadline = at.max(self.position);
         let key = self.nodes.insert(deadline, Some(value))?;
         let Some(anchor) = self.anchor(owner) else {
@@ -85,7 +85,7 @@ impl<T> Timers<T> {
     }
 
     /// Disarms every timer of `owner`, in time proportional to their number. `owner` can be used again.
-    pub(crate) fn cancel_all(&mut self, owner: &mut Owned) {
+    pub(crate) fn cancel_all(&mut self, owner: &mut TimerList) {
         let Some(key) = owner.0.take() else { return };
         // The anchor goes with the last of its timers.
         while let Some(anchor) = self.nodes.find_anchor(key) {
@@ -157,7 +157,7 @@ impl<T> Timers<T> {
         self.nodes.remove(index)
     }
 
-    fn anchor(&mut self, owner: &mut Owned) -> Option<u32> {
+    fn anchor(&mut self, owner: &mut TimerList) -> Option<u32> {
         if let Some(anchor) = owner.0.and_then(|key| self.nodes.find_anchor(key)) {
             return Some(anchor);
         }

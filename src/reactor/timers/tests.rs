@@ -2,7 +2,7 @@
 
 mod model;
 
-use super::{Chain, Key, LEVELS, Nodes, Owned, SLOTS, Timers};
+use super::{Chain, Key, LEVELS, Nodes, SLOTS, TimerList, Timers};
 
 impl<T> Timers<T> {
     /// Checks every invariant of the type that can be seen from inside; gives the number of pending timers.
@@ -47,7 +47,7 @@ fn drain<T>(timers: &mut Timers<T>, now: u64) -> Vec<T> {
 #[test]
 fn never_early_at_every_tick() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     for at in (0..10_000).rev() {
         timers.schedule(at, &mut owner, at).expect("room");
     }
@@ -59,7 +59,7 @@ fn never_early_at_every_tick() {
 #[test]
 fn zero_and_the_past_are_due_at_once_in_order() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     timers.schedule(0, &mut owner, "zero").expect("room");
     assert_eq!(timers.next(), Some(0));
     assert_eq!(drain(&mut timers, 0), ["zero"]);
@@ -75,7 +75,7 @@ fn zero_and_the_past_are_due_at_once_in_order() {
 #[test]
 fn a_clock_that_goes_back_fires_nothing() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     drain(&mut timers, 1_000);
     timers.schedule(500, &mut owner, ()).expect("room");
     assert_eq!(timers.pop_due(900), None);
@@ -85,7 +85,7 @@ fn a_clock_that_goes_back_fires_nothing() {
 #[test]
 fn equal_deadlines_keep_the_order_of_scheduling_across_levels() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     // The same tick, seen from further and further near: each would hang in another level.
     for (value, now) in [0, 5_000_000, 9_990_000, 9_999_990, 9_999_999].into_iter().enumerate() {
         assert_eq!(timers.pop_due(now), None);
@@ -97,7 +97,7 @@ fn equal_deadlines_keep_the_order_of_scheduling_across_levels() {
 #[test]
 fn the_last_tick_is_kept() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     timers.schedule(u64::MAX, &mut owner, 1).expect("room");
     timers.schedule(u64::MAX - 1, &mut owner, 0).expect("room");
     assert_eq!(timers.pop_due(1 << 63), None);
@@ -111,7 +111,7 @@ fn the_last_tick_is_kept() {
 #[test]
 fn cancels_once_and_not_after_fire() {
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     let cancelled = timers.schedule(10, &mut owner, "cancelled").expect("room");
     let fired = timers.schedule(10, &mut owner, "fired").expect("room");
     assert_eq!(timers.cancel(cancelled), Some("cancelled"));
@@ -124,23 +124,23 @@ fn cancels_once_and_not_after_fire() {
 #[test]
 fn a_stale_key_or_owner_spares_who_took_the_place() {
     let mut timers = Timers::new();
-    let mut dead = Owned::default();
-    let stale = timers.schedule(10, &mut dead, "dead").expect("room");
-    assert_eq!(drain(&mut timers, 10), ["dead"]);
+    let mut to_close = TimerList::default();
+    let stale = timers.schedule(10, &mut to_close, "to_close").expect("room");
+    assert_eq!(drain(&mut timers, 10), ["to_close"]);
     // Timer and anchor are gone, so the next timer has the first place again.
-    let mut alive = Owned::default();
+    let mut alive = TimerList::default();
     let key = timers.schedule(20, &mut alive, "alive").expect("room");
     assert_eq!(key.index, stale.index);
     assert_eq!(timers.cancel(stale), None);
-    timers.cancel_all(&mut dead);
-    timers.cancel_all(&mut dead);
+    timers.cancel_all(&mut to_close);
+    timers.cancel_all(&mut to_close);
     assert_eq!(drain(&mut timers, 20), ["alive"]);
 }
 
 #[test]
 fn a_dead_owner_takes_its_timers_along_and_no_others() {
     let mut timers = Timers::new();
-    let mut owners = [Owned::default(), Owned::default()];
+    let mut owners = [TimerList::default(), TimerList::default()];
     for (at, owner) in (0..77_000).step_by(77).zip([0, 1].into_iter().cycle()) {
         timers.schedule(at, &mut owners[owner], owner).expect("room");
     }
@@ -156,7 +156,7 @@ fn a_dead_owner_takes_its_timers_along_and_no_others() {
 fn values_are_dropped_with_their_timers() {
     let value = std::rc::Rc::new(());
     let mut timers = Timers::new();
-    let mut owner = Owned::default();
+    let mut owner = TimerList::default();
     let key = timers.schedule(1, &mut owner, value.clone()).expect("room");
     timers.schedule(2, &mut owner, value.clone()).expect("room");
     timers.schedule(3, &mut owner, value.clone()).expect("room");
@@ -170,7 +170,7 @@ fn values_are_dropped_with_their_timers() {
 fn a_million_pending() {
     const COUNT: usize = 1_000_000;
     let mut timers = Timers::new();
-    let mut owners: Vec<Owned> = (0..1_000).map(|_| Owned::default()).collect();
+    let mut owners: Vec<TimerList> = (0..1_000).map(|_| TimerList::default()).collect();
     // An odd multiplier visits every residue: deadlines in no order, up to 2^20 ms, none twice.
     let deadline = |n: usize| (n as u64).wrapping_mul(0x9E37_79B1) % (1 << 20);
     let keys: Vec<Key> =
@@ -201,5 +201,5 @@ fn an_entry_is_small() {
     assert_eq!(Nodes::<Box<u8>>::NODE, 40);
     assert_eq!(Nodes::<(u32, u32)>::NODE, 32 + 16);
     assert_eq!(size_of::<Option<Key>>(), 16);
-    assert_eq!(size_of::<Owned>(), 16);
+    assert_eq!(size_of::<TimerList>(), 16);
 }

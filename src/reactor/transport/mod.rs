@@ -104,9 +104,9 @@ impl Socket {
     }
 
     /// Says that nothing more comes, where the kind of socket has a word for it, and it has not been said.
-    pub(super) fn say_goodbye(&mut self) {
+    pub(super) fn send_close_notify(&mut self) {
         if let Self::Tls(tls) = self {
-            tls.say_goodbye();
+            tls.send_close_notify();
         }
     }
 

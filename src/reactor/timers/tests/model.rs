@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Key, LEVELS, Owned, Timers, drain};
+use super::{Key, LEVELS, TimerList, Timers, drain};
 use crate::random_inputs;
 
 /// What the wheel should do, said with a sorted map.
@@ -96,7 +96,7 @@ fn advance(rng: &mut StdRng) -> u64 {
 struct Pair {
     timers: Timers<(u64, u64)>,
     model: Model,
-    owners: [Owned; OWNERS],
+    owners: [TimerList; OWNERS],
     /// Every key ever given out, with the model's name for its timer.
     keys: Vec<(Key, (u64, u64))>,
     now: u64,
@@ -147,7 +147,7 @@ impl Pair {
                 self.model.pending.retain(|_, theirs| *theirs != owner);
             }
             Op::Forget(owner) => {
-                self.owners[owner] = Owned::default();
+                self.owners[owner] = TimerList::default();
                 // No `CancelAll` names this owner.
                 for theirs in self.model.pending.values_mut().filter(|theirs| **theirs == owner) {
                     *theirs = OWNERS;
@@ -200,7 +200,7 @@ fn idle_turns_are_few() {
         let mut timers = Timers::new();
         drain(&mut timers, start);
         let deadline = start.saturating_add(after);
-        timers.schedule(deadline, &mut Owned::default(), ()).expect("room");
+        timers.schedule(deadline, &mut TimerList::default(), ()).expect("room");
         let mut turns = 0;
         while let Some(at) = timers.next() {
             assert!(at <= deadline);
