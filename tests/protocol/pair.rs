@@ -63,6 +63,11 @@ impl End {
         Self { core, out, now, is_manual }
     }
 
+    /// An end whose opening handshake was performed elsewhere.
+    pub(crate) fn resumed(core: Connection, now: Instant) -> Self {
+        Self { core, out: Vec::new(), now, is_manual: false }
+    }
+
     /// An end that is open, with nothing left to be sent.
     pub(crate) fn open(role: Role, config: Config) -> Self {
         let pair = match role {

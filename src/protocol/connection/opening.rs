@@ -46,7 +46,48 @@ impl Connection {
             return Err(ProtocolError::UnexpectedStatus(response.status()));
         }
         let codec = connection.check_upgrade(request, response)?;
-        connection.open(response, codec);
+        connection.open(&Extension::parse_all(response.headers())?, codec);
+        Ok(connection)
+    }
+
+    /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.
+    ///
+    /// `extensions` are the extensions that the server accepted, which are those in the `Sec-WebSocket-Extensions` header of
+    /// its response ([`Extension::parse_list`]), or an empty list. The core applies `permessage-deflate` if
+    /// [`Config::deflate`] is set. All other extensions belong to the caller, as do the reserved bits of their frames.
+    ///
+    /// The core does not check the handshake again. If bytes were read beyond the end of the handshake, lend them to
+    /// [`receive`](Self::receive) before anything else. To continue from a request and a response, use [`Self::upgraded`].
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::ExtensionMismatch`] if `permessage-deflate` is listed twice, or with parameters that cannot appear
+    /// in a response (RFC 7692 §7.1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Event, Role};
+    ///
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], Instant::now())?;
+    /// // The first frame arrived in the same read as the request.
+    /// let mut read_ahead = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    /// let event = server.receive(&mut &mut read_ahead[..], Instant::now(), &mut Vec::new())?;
+    /// assert!(matches!(event, Some(Event::Message(text)) if text == "Hello".into()));
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
+    pub fn after_handshake(
+        role: Role,
+        config: Arc<Config>,
+        extensions: &[Extension],
+        now: Instant,
+    ) -> Result<Self, ProtocolError> {
+        let codec = deflate::resume(role, extensions, &config)?;
+        let mut connection = Self::new(config, role, Opening::new(None), now);
+        connection.open(extensions, codec);
         Ok(connection)
     }
 
@@ -93,7 +134,7 @@ impl Connection {
         let written = checked.and_then(|codec| response.encode_for(head_only, out).map(|()| codec));
         let codec = written.inspect_err(|err| self.refuse(*err, now, out))?;
         if is_upgrade {
-            self.open(response, codec);
+            self.open(&Extension::parse_all(response.headers()).unwrap_or_default(), codec);
         } else {
             self.drain(true, now);
         }
@@ -145,7 +186,7 @@ impl Connection {
             return match checked {
                 Ok(codec) => {
                     let request = Box::new(request.clone());
-                    self.open(&response, codec);
+                    self.open(&Extension::parse_all(response.headers()).unwrap_or_default(), codec);
                     Ok(Some(Event::Response { request, response: Box::new(response) }))
                 }
                 Err(ProtocolError::UnexpectedStatus(_)) => {
@@ -183,10 +224,9 @@ impl Connection {
         deflate::agree(Role::Server, request, response, &self.config)
     }
 
-    fn open(&mut self, response: &Response, codec: Option<Box<Codec>>) {
-        // Compression is the core's own extension; any other one belongs to the program, which sees every frame.
-        let agreed = Extension::parse_all(response.headers()).map_or(0, |extensions| extensions.len());
-        self.reserved = match (agreed, &codec) {
+    fn open(&mut self, extensions: &[Extension], codec: Option<Box<Codec>>) {
+        // The core implements compression. Any other extension belongs to the program, which sees every frame.
+        self.reserved = match (extensions.len(), &codec) {
             (0, _) => Reserved::None,
             (1, Some(_)) => Reserved::Deflate,
             _ => Reserved::Any,

@@ -1,6 +1,6 @@
 //! The place of permessage-deflate in a build without the feature: types without values, and so nothing to do.
 
-use crate::protocol::handshake::{Request, Response};
+use crate::protocol::handshake::{Extension, Request, Response};
 use crate::protocol::{Config, Frame, ProtocolError, Role};
 
 /// The settings of permessage-deflate (RFC 7692). It is not in this build, so that there are none: what takes an
@@ -40,6 +40,10 @@ pub(crate) fn agree(
     _: &Response,
     _: &Config,
 ) -> Result<Option<Box<Codec>>, ProtocolError> {
+    Ok(None)
+}
+
+pub(crate) fn resume(_: Role, _: &[Extension], _: &Config) -> Result<Option<Box<Codec>>, ProtocolError> {
     Ok(None)
 }
 

@@ -83,6 +83,22 @@ pub(crate) fn agree(
     Ok(Some(Box::new(Codec::new(role, wanted, &answer))))
 }
 
+/// Reads what a handshake that was performed elsewhere has agreed on.
+pub(crate) fn resume(
+    role: Role,
+    extensions: &[Extension],
+    config: &Config,
+) -> Result<Option<Box<Codec>>, ProtocolError> {
+    let Some(wanted) = &config.deflate else { return Ok(None) };
+    let mut agreed = extensions.iter().filter(|extension| extension.name == NAME);
+    match (agreed.next(), agreed.next()) {
+        (None, _) => Ok(None),
+        (Some(agreed), None) => Ok(Some(Box::new(Codec::new(role, wanted, &negotiation::agreed(agreed)?)))),
+        // RFC 7692 §6: two extensions that use the same bit cannot be used together.
+        (Some(_), Some(_)) => Err(ProtocolError::ExtensionMismatch),
+    }
+}
+
 fn offers_of(request: &Request) -> Result<Vec<Extension>, ProtocolError> {
     named(request.headers())
 }

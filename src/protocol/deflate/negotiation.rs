@@ -83,6 +83,13 @@ pub(super) fn check(
     }
 }
 
+/// Reads the answer of a handshake that was performed elsewhere.
+pub(super) fn agreed(answer: &Extension) -> Result<Params, ProtocolError> {
+    // RFC 7692 §7.1.2.2: in an answer, the limit of the client's window always has a value.
+    let is_answer = |params: &Params| params.client_max_window_bits != Some(None);
+    Params::parse(answer).filter(is_answer).ok_or(ProtocolError::ExtensionMismatch)
+}
+
 /// A window that is not limited need not be mentioned.
 fn limit(bits: u8) -> Option<u8> {
     (bits < MAX_WINDOW_BITS).then_some(bits)
