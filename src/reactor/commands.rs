@@ -4,7 +4,7 @@ use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::settings::Overflow;
 use super::api::util::Token;
-use super::queue::{Batch, Command, Signal, Target};
+use super::queue::{Batch, Command, QueuedCommand, Target};
 use super::{Entry, Reactor, RunState, index};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, Output as _, Role, write_frame};
@@ -17,18 +17,19 @@ use super::write_queue::WriteQueue;
 const MAX_ENCODED: usize = 256 * 1024;
 
 impl<F: Factory> Reactor<F> {
-    /// Obeys commands in order, and leaves the batch empty.
+    /// Executes commands in order, and leaves the batch empty.
     pub(super) fn execute_all(&mut self, batch: &mut Batch) {
-        let mut broadcasts = batch.iter().filter(|command| command.is_broadcast()).count();
+        let mut broadcasts = batch.iter().filter(|queued| queued.is_broadcast()).count();
         let mut commands = batch.drain(..);
         while let Some(first) = commands.as_slice().first() {
             let (target, is_broadcast) = (first.target, first.is_broadcast());
-            let is_alike = |next: &&Command| next.target == target && next.is_broadcast() == is_broadcast;
+            let is_alike =
+                |next: &&QueuedCommand| next.target == target && next.is_broadcast() == is_broadcast;
             let alike = commands.as_slice().iter().take_while(is_alike).count();
-            let signals = commands.by_ref().take(alike).map(|command| command.signal);
+            let alike_commands = commands.by_ref().take(alike).map(|queued| queued.command);
             if is_broadcast {
                 broadcasts -= alike;
-                let frames = signals.filter_map(into_frame).collect();
+                let frames = alike_commands.filter_map(into_frame).collect();
                 self.broadcast(&Broadcast::new(frames, &self.state), broadcasts == 0);
                 continue;
             }
@@ -36,48 +37,48 @@ impl<F: Factory> Reactor<F> {
                 Target::One { slot, id } => Some(ConnectionId { slot, serial: id }),
                 Target::All => None,
             };
-            signals.for_each(|signal| self.execute(signal, id));
+            alike_commands.for_each(|command| self.execute(command, id));
             // Who is told several things in a row is settled once.
             id.into_iter().for_each(|id| self.update(id));
         }
     }
 
-    /// Obeys one command, of one connection or for all.
-    pub(super) fn execute(&mut self, signal: Signal, from: Option<ConnectionId>) {
-        match signal {
-            Signal::Connect(url, stream) => self.connect(*url, stream, from),
-            Signal::Accept(stream) => self.accept_stream(stream),
-            Signal::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, *upgrade),
-            Signal::Shutdown => self.stop(),
-            Signal::Cancel(timeout) => self.state.cancel(&timeout),
-            signal => match from {
-                Some(id) => self.deliver(signal, id),
-                None => self.deliver_to_all(signal),
+    /// Executes one command, of one connection or for all.
+    pub(super) fn execute(&mut self, command: Command, from: Option<ConnectionId>) {
+        match command {
+            Command::Connect(url, stream) => self.connect(*url, stream, from),
+            Command::Accept(stream) => self.accept_stream(stream),
+            Command::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, *upgrade),
+            Command::Shutdown => self.stop(),
+            Command::Cancel(timeout) => self.state.cancel(&timeout),
+            command => match from {
+                Some(id) => self.deliver(command, id),
+                None => self.deliver_to_all(command),
             },
         }
     }
 
     #[inline]
-    fn deliver(&mut self, signal: Signal, id: ConnectionId) {
+    fn deliver(&mut self, command: Command, id: ConnectionId) {
         let entry = self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id));
         match entry {
-            Some(Entry::Connected(connection)) => connection.on_signal(signal, &mut self.state),
-            Some(Entry::Connecting(_)) => self.deliver_to_attempt(signal, id),
+            Some(Entry::Connected(connection)) => connection.on_command(command, &mut self.state),
+            Some(Entry::Connecting(_)) => self.deliver_to_attempt(command, id),
             // The connection has gone, and nobody else gets what was meant for it.
             Some(Entry::Vacating) | None => {}
         }
     }
 
-    fn deliver_to_attempt(&mut self, signal: Signal, id: ConnectionId) {
-        match signal {
-            Signal::Timeout(at, token) => self.schedule_attempt_timeout(id, at, token),
-            Signal::Overflow => {
+    fn deliver_to_attempt(&mut self, command: Command, id: ConnectionId) {
+        match command {
+            Command::Timeout(at, token) => self.schedule_attempt_timeout(id, at, token),
+            Command::Overflow => {
                 let details = "too much output is queued for this connection";
                 self.fail_attempt(id, Error::new(ErrorKind::Capacity, details));
             }
-            signal => {
+            command => {
                 if let Some(Entry::Connecting(attempt)) = self.entries.get_mut(index(id.slot)) {
-                    attempt.early.push(signal);
+                    attempt.early.push(command);
                 }
             }
         }
@@ -91,11 +92,11 @@ impl<F: Factory> Reactor<F> {
         }
     }
 
-    fn deliver_to_all(&mut self, signal: Signal) {
+    fn deliver_to_all(&mut self, command: Command) {
         let ids: Vec<ConnectionId> = self.entries.iter().filter_map(|(_, entry)| entry.id()).collect();
         for id in ids {
-            if let Some(signal) = signal.for_another() {
-                self.deliver(signal, id);
+            if let Some(command) = command.for_another() {
+                self.deliver(command, id);
                 self.update(id);
             }
         }
@@ -121,7 +122,7 @@ impl<F: Factory> Reactor<F> {
             return;
         }
         self.run_state = RunState::Stopping;
-        self.state.hub.close();
+        self.state.queue.close();
         self.listeners.clear();
         for (_, entry) in &mut self.entries {
             match entry {
@@ -190,10 +191,10 @@ impl Broadcast {
 }
 
 /// What a broadcast sends.
-fn into_frame(signal: Signal) -> Option<Frame> {
-    match signal {
-        Signal::Message(message) => Some(Frame::shared(message)),
-        Signal::Frame(frame) => Some(*frame),
+fn into_frame(command: Command) -> Option<Frame> {
+    match command {
+        Command::Message(message) => Some(Frame::shared(message)),
+        Command::Frame(frame) => Some(*frame),
         _ => None,
     }
 }
@@ -201,14 +202,14 @@ fn into_frame(signal: Signal) -> Option<Frame> {
 /// Keeps a frame that everyone gets for a connection that is yet to be made, if there is room for it.
 fn send_early<H>(attempt: &mut ConnectAttempt<H>, frame: &Frame, state: &LoopState) {
     let len = frame.as_slice().len();
-    if state.hub.has_room(attempt.id.slot, len) {
-        if let Some(gauge) = state.hub.gauge(attempt.id.slot) {
-            gauge.add_local(len);
+    if state.queue.has_room(attempt.id.slot, len) {
+        if let Some(status) = state.queue.status(attempt.id.slot) {
+            status.add_local(len);
         }
-        attempt.early.push(Signal::Frame(Box::new(frame.clone())));
-    } else if state.hub.overflow() == Overflow::Fail {
+        attempt.early.push(Command::Frame(Box::new(frame.clone())));
+    } else if state.queue.overflow() == Overflow::Fail {
         let target = Target::One { slot: attempt.id.slot, id: attempt.id.serial };
         // On the loop's own thread the queue takes everything.
-        let _ = state.hub.push(Command { target, signal: Signal::Overflow });
+        let _ = state.queue.push(QueuedCommand { target, command: Command::Overflow });
     }
 }

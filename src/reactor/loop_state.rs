@@ -9,7 +9,7 @@ use mio::Registry;
 
 use super::api::settings::Settings;
 use super::api::util::{Timeout, Token};
-use super::queue::{Batch, Hub};
+use super::queue::{Batch, CommandQueue};
 use super::timers::{Key, TimerList, Timers};
 use super::tls::Keys;
 use super::write_queue::WriteQueue;
@@ -57,7 +57,7 @@ pub(super) struct LoopState {
     /// With what connections are encrypted, beside what their handlers do.
     pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
-    pub(super) hub: Arc<Hub>,
+    pub(super) queue: Arc<CommandQueue>,
     pub(super) registry: Registry,
     pub(super) timers: Timers<TimerEvent>,
     /// The time at which this turn of the loop has begun to work.
@@ -83,13 +83,13 @@ pub(super) struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(settings: Settings, hub: Arc<Hub>, registry: Registry) -> Self {
+    pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, registry: Registry) -> Self {
         let now = Instant::now();
         Self {
             settings,
             keys: Keys::default(),
             config: Arc::new(settings.protocol()),
-            hub,
+            queue,
             registry,
             timers: Timers::new(),
             now,

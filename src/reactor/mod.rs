@@ -41,7 +41,7 @@ use self::connecting::attempt::ConnectAttempt;
 use self::connecting::resolver::Resolver;
 use self::connection::Connection;
 use self::loop_state::{ConnectionId, LoopState, TimerKind};
-use self::queue::{Batch, Hub, Signal};
+use self::queue::{Batch, Command, CommandQueue};
 use self::timers::TimerList;
 pub use self::websocket::{Builder, WebSocket};
 use crate::error::Result;
@@ -52,14 +52,14 @@ const READ_BUFFER: usize = 256 * 1024;
 /// The most events that are taken from the system at once.
 const EVENTS: usize = 1024;
 
-/// The most commands of other threads that are obeyed before it is the turn of sockets again.
+/// The most commands of other threads that are executed before it is the turn of sockets again.
 const COMMAND_BUDGET: usize = 256;
 
 /// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
 const LOCAL_ROUNDS: usize = 4;
 
 /// How many connections may wait to be flushed while events are dispatched, how many commands of this thread may wait to
-/// be obeyed, and how many bytes to be sent: what the processor's cache holds.
+/// be executed, and how many bytes to be sent: what the processor's cache holds.
 const MAX_DIRTY: usize = 64;
 const MAX_LOCAL: usize = 64;
 const MAX_WAITING_BYTES: usize = 128 * 1024;
@@ -87,7 +87,7 @@ pub(crate) struct Reactor<F: Factory> {
     /// The serial number of the next connection.
     next_id: u32,
     /// What [`WebSocket`] was asked for before the loop ran.
-    requested: Vec<Signal>,
+    requested: Vec<Command>,
     /// Room for the commands in hand.
     batch: Batch,
     /// Whether other threads have queued more than one turn takes.
@@ -127,7 +127,7 @@ impl<F: Factory> Reactor<F> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let wake = Arc::clone(&waker);
-        let hub = Hub::new(
+        let queue = CommandQueue::new(
             &settings,
             Box::new(move || {
                 if let Err(err) = wake.wake() {
@@ -135,7 +135,7 @@ impl<F: Factory> Reactor<F> {
                 }
             }),
         );
-        let state = LoopState::new(settings, Arc::new(hub), poll.registry().try_clone()?);
+        let state = LoopState::new(settings, Arc::new(queue), poll.registry().try_clone()?);
         Ok(Self {
             factory,
             poll,
@@ -160,13 +160,13 @@ impl<F: Factory> Reactor<F> {
 
     /// Runs until there is nothing more to do.
     pub(crate) fn run(&mut self) -> Result<()> {
-        let hub = Arc::clone(&self.state.hub);
-        let _entered = hub.enter();
-        hub.reopen();
+        let queue = Arc::clone(&self.state.queue);
+        let _entered = queue.enter();
+        queue.reopen();
         self.run_state = RunState::Running;
         self.has_lost_connection = false;
-        for signal in std::mem::take(&mut self.requested) {
-            self.execute(signal, None);
+        for command in std::mem::take(&mut self.requested) {
+            self.execute(command, None);
         }
         while !self.is_finished() {
             self.turn()?;
@@ -174,8 +174,8 @@ impl<F: Factory> Reactor<F> {
         if self.run_state == RunState::Running {
             self.factory.on_shutdown();
         }
-        hub.close();
-        hub.clear();
+        queue.close();
+        queue.clear();
         assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
         Ok(())
     }
@@ -198,7 +198,7 @@ impl<F: Factory> Reactor<F> {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
                 if self.state.settings.shutdown_on_interrupt {
-                    self.execute(Signal::Shutdown, None);
+                    self.execute(Command::Shutdown, None);
                 }
             }
             Err(err) => return Err(err.into()),
@@ -251,7 +251,7 @@ impl<F: Factory> Reactor<F> {
     /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a
     /// buffer each, and be cold when their turn comes.
     fn flush_if_backlogged(&mut self) {
-        let (commands, bytes) = self.state.hub.local_load();
+        let (commands, bytes) = self.state.queue.local_load();
         let is_much = bytes + self.state.unflushed >= MAX_WAITING_BYTES;
         if self.state.to_flush.len() >= MAX_DIRTY || commands >= MAX_LOCAL || is_much {
             self.commands();
@@ -262,12 +262,12 @@ impl<F: Factory> Reactor<F> {
     /// Does what senders have asked for: everything of this thread, and a share of other threads'.
     fn commands(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        self.has_more_commands = self.state.hub.take_remote(COMMAND_BUDGET, &mut batch);
+        self.has_more_commands = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
         self.execute_all(&mut batch);
         for _ in 0..LOCAL_ROUNDS {
             // Many commands at once are an exception, for which no room is kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
-            self.state.hub.swap_local(&mut batch);
+            self.state.queue.swap_local(&mut batch);
             if batch.is_empty() {
                 break;
             }
@@ -277,7 +277,7 @@ impl<F: Factory> Reactor<F> {
         while let Some((id, found)) = self.resolver.next() {
             self.on_resolved(id, found);
         }
-        if self.run_state == RunState::Stopping && !self.has_more_commands && !self.state.hub.has_local() {
+        if self.run_state == RunState::Stopping && !self.has_more_commands && !self.state.queue.has_local() {
             self.close_all();
         }
     }
@@ -297,7 +297,9 @@ impl<F: Factory> Reactor<F> {
                     connection.on_deadline(&mut self.state);
                 }
                 (TimerKind::Connection, Some(Entry::Connecting(_))) => self.on_attempt_deadline(id),
-                (_, Some(Entry::Vacating) | None) => debug!("a timer has fired after its connection was removed"),
+                (_, Some(Entry::Vacating) | None) => {
+                    debug!("a timer has fired after its connection was removed")
+                }
             }
         }
     }
@@ -359,7 +361,7 @@ impl<F: Factory> Reactor<F> {
             || !self.state.to_close.is_empty()
             || !self.connecting.is_empty()
             || self.has_more_commands
-            || self.state.hub.has_local()
+            || self.state.queue.has_local()
             || self.run_state == RunState::Stopping
             || self.listeners.iter().any(|listener| listener.is_ready)
     }
@@ -371,8 +373,8 @@ impl<F: Factory> Reactor<F> {
                     && self.has_lost_connection
                     && self.entries.is_empty()
                     && self.listeners.is_empty()
-                    && !self.state.hub.has_local()
-                    && !self.state.hub.has_remote()
+                    && !self.state.queue.has_local()
+                    && !self.state.queue.has_remote()
             }
             RunState::Stopping => false,
             RunState::Closing => self.entries.is_empty(),
@@ -413,12 +415,12 @@ fn index(slot: u32) -> usize {
 impl<F: Factory> Drop for Reactor<F> {
     /// Senders outlive the loop: they hear that it has gone.
     fn drop(&mut self) {
-        self.state.hub.close();
-        self.state.hub.clear();
+        self.state.queue.close();
+        self.state.queue.clear();
         // After a panic they are still there.
         for (_, entry) in &self.entries {
             if let Some(id) = entry.id() {
-                self.state.hub.vacate(id.slot);
+                self.state.queue.remove_connection(id.slot);
             }
         }
     }

@@ -16,7 +16,7 @@ use super::accepting::listener::Listener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::Settings;
-use super::queue::Signal;
+use super::queue::Command;
 use super::{Reactor, WAKER};
 use crate::error::{Error, Result};
 #[cfg(feature = "ssl")]
@@ -188,7 +188,7 @@ where
     ///
     /// None today: what goes wrong is told to the handler.
     pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
-        self.request(Signal::Connect(Box::new(url), None))
+        self.request(Command::Connect(Box::new(url), None))
     }
 
     /// Asks for a connection over a stream that is connected already; the URL gives the `Host` and the resource.
@@ -197,7 +197,7 @@ where
     ///
     /// None today: what goes wrong is told to the handler.
     pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
-        self.request(Signal::Connect(Box::new(url), Some(stream)))
+        self.request(Command::Connect(Box::new(url), Some(stream)))
     }
 
     /// Serves a stream that was accepted elsewhere, when the loop runs.
@@ -206,7 +206,7 @@ where
     ///
     /// None today: a stream that cannot be watched is dropped, and that is logged.
     pub fn accept_stream(&mut self, stream: TcpStream) -> Result<&mut Self> {
-        self.request(Signal::Accept(stream))
+        self.request(Command::Accept(stream))
     }
 
     /// Runs the loop on this thread.
@@ -243,7 +243,7 @@ where
 
     /// Returns a sender that speaks to all connections of the loop, and can shut it down.
     pub fn broadcaster(&self) -> Sender {
-        Sender::all(Arc::clone(&self.reactor.state.hub))
+        Sender::all(Arc::clone(&self.reactor.state.queue))
     }
 
     /// Returns the address on which the loop listens; of several, the first.
@@ -261,8 +261,8 @@ where
         self.reactor.state.failure.take()
     }
 
-    fn request(&mut self, signal: Signal) -> Result<&mut Self> {
-        self.reactor.requested.push(signal);
+    fn request(&mut self, command: Command) -> Result<&mut Self> {
+        self.reactor.requested.push(command);
         Ok(self)
     }
 

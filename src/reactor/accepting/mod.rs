@@ -110,7 +110,7 @@ impl<F: Factory> Reactor<F> {
             Err(err) => return self.report_accept_failure(&err),
         };
         let id = self.assign_id(slot);
-        let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
+        let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = self.factory.server_connected(sender);
         let mut connection = Connection::new(id, socket, protocol, Some(handler), None, TimerList::default());
         connection.begin_upgraded(request, response, read_ahead, &mut self.state);
@@ -138,7 +138,7 @@ impl<F: Factory> Reactor<F> {
         }
         let id = self.assign_id(slot);
         let mut handler = has_room.then(|| {
-            let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
+            let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
             self.factory.server_connected(sender)
         });
         if is_encrypted {
@@ -178,7 +178,7 @@ impl<F: Factory> Reactor<F> {
 
     /// TLS could not even begin: the handler hears why, and goes back to the factory.
     fn report_encryption_failure(&mut self, id: ConnectionId, handler: Option<F::Handler>, err: Error) {
-        self.state.hub.vacate(id.slot);
+        self.state.queue.remove_connection(id.slot);
         let Some(mut handler) = handler else { return debug!("a connection was not encrypted: {err}") };
         if matches!(err.kind, ErrorKind::Io(_)) {
             debug!("a client has gone within the handshake of TLS: {err}");
@@ -195,7 +195,7 @@ impl<F: Factory> Reactor<F> {
     pub(super) fn assign_id(&mut self, slot: usize) -> ConnectionId {
         let id = ConnectionId { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial: self.next_id };
         self.next_id = self.next_id.wrapping_add(1);
-        self.state.hub.occupy(id.slot, id.serial);
+        self.state.queue.insert_connection(id.slot, id.serial);
         id
     }
 

@@ -14,7 +14,7 @@ use crate::close::CloseCode;
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::{Frame, ProtocolError, Upgrade, check_close};
-use crate::reactor::queue::{Command, Hub, Signal, Target};
+use crate::reactor::queue::{Command, CommandQueue, QueuedCommand, Target};
 
 /// The token of a sender that speaks to all connections.
 const ALL: Token = Token(usize::MAX - 5);
@@ -50,19 +50,19 @@ const ALL: Token = Token(usize::MAX - 5);
 /// ```
 #[derive(Clone)]
 pub struct Sender {
-    hub: Arc<Hub>,
+    queue: Arc<CommandQueue>,
     /// The slot of the connection; `None` speaks to all.
     slot: Option<u32>,
     id: u32,
 }
 
 impl Sender {
-    pub(crate) fn connection(hub: Arc<Hub>, slot: u32, id: u32) -> Self {
-        Self { hub, slot: Some(slot), id }
+    pub(crate) fn connection(queue: Arc<CommandQueue>, slot: u32, id: u32) -> Self {
+        Self { queue, slot: Some(slot), id }
     }
 
-    pub(crate) fn all(hub: Arc<Hub>) -> Self {
-        Self { hub, slot: None, id: 0 }
+    pub(crate) fn all(queue: Arc<CommandQueue>) -> Self {
+        Self { queue, slot: None, id: 0 }
     }
 
     /// Returns the number of the connection's place. Places are used again; together with
@@ -99,7 +99,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.hub.send(self.target(), Signal::Message(msg.into()))
+        self.queue.send(self.target(), Command::Message(msg.into()))
     }
 
     /// Sends a message that is not to be compressed, whatever the settings; without compression it is the same as
@@ -126,7 +126,7 @@ impl Sender {
         let message = msg.into();
         let mut frame = if self.slot.is_some() { Frame::from(message) } else { Frame::shared(message) };
         frame.set_compressible(false);
-        self.hub.send(self.target(), Signal::Frame(Box::new(frame)))
+        self.queue.send(self.target(), Command::Frame(Box::new(frame)))
     }
 
     /// Sends a message to the connection if it is open and has room for it, and says so if not.
@@ -139,7 +139,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.hub.try_send(self.target(), msg.into())
+        self.queue.try_send(self.target(), msg.into())
     }
 
     /// Sends a message to all connections of the loop, those of both roles, and those that are about to open.
@@ -151,7 +151,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.hub.send(Target::All, Signal::Message(msg.into()))
+        self.queue.send(Target::All, Command::Message(msg.into()))
     }
 
     /// Closes the connection with a code, after what is queued for it.
@@ -174,7 +174,7 @@ impl Sender {
     {
         let reason = reason.into();
         check_close(code, &reason)?;
-        self.push(Signal::Close(code, reason))
+        self.push(Command::Close(code, reason))
     }
 
     /// Sends a Ping with up to 125 bytes, which the peer returns (§5.5.2). It counts as what [`send`](Self::send) sends.
@@ -202,7 +202,7 @@ impl Sender {
     /// `Queue`, as described [above](Self). Whether the connection comes about is told to the new handler, and to this
     /// one if the loop has no room for it.
     pub fn connect(&self, url: Url) -> Result<()> {
-        self.push(Signal::Connect(Box::new(url), None))
+        self.push(Command::Connect(Box::new(url), None))
     }
 
     /// Hands the loop a stream that has been accepted elsewhere; it is served as if a listener of the loop had accepted
@@ -212,7 +212,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
-        self.push(Signal::Accept(stream))
+        self.push(Command::Accept(stream))
     }
 
     /// Hands the loop a connection whose opening handshake another HTTP server has made, with what that server has read
@@ -223,7 +223,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
-        self.push(Signal::AcceptUpgraded(stream, Box::new(upgrade)))
+        self.push(Command::AcceptUpgraded(stream, Box::new(upgrade)))
     }
 
     /// Ends the loop: every handler hears `on_shutdown`, what is queued is sent, every connection is closed with 1001,
@@ -234,7 +234,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn shutdown(&self) -> Result<()> {
-        self.push(Signal::Shutdown)
+        self.push(Command::Shutdown)
     }
 
     /// Sets a time-out: after `ms` milliseconds, never earlier, `on_timeout` is called with `token`; before that
@@ -244,7 +244,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn timeout(&self, ms: u64, token: Token) -> Result<()> {
-        self.push(Signal::Timeout(Instant::now().checked_add(Duration::from_millis(ms)), token))
+        self.push(Command::Timeout(Instant::now().checked_add(Duration::from_millis(ms)), token))
     }
 
     /// Cancels a time-out. One that has passed already, or is cancelled already, is left alone.
@@ -253,7 +253,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn cancel(&self, timeout: Timeout) -> Result<()> {
-        self.push(Signal::Cancel(timeout))
+        self.push(Command::Cancel(timeout))
     }
 
     /// Stops reading from the connection, so that TCP makes the peer wait. Messages that have been read before, in the
@@ -263,7 +263,7 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn pause(&self) -> Result<()> {
-        self.push(Signal::Pause)
+        self.push(Command::Pause)
     }
 
     /// Ends [`pause`](Self::pause).
@@ -272,21 +272,21 @@ impl Sender {
     ///
     /// `Queue`, as described [above](Self).
     pub fn resume(&self) -> Result<()> {
-        self.push(Signal::Resume)
+        self.push(Command::Resume)
     }
 
     /// Returns how many bytes are queued for the connection and not yet taken by the system, headers of frames included
     /// as far as they are written. Zero for a connection that has gone, and for a sender that speaks to all.
     pub fn buffered_amount(&self) -> usize {
-        self.slot.map_or(0, |slot| self.hub.buffered_amount(slot, self.id))
+        self.slot.map_or(0, |slot| self.queue.buffered_amount(slot, self.id))
     }
 
     /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun. For a sender
     /// that speaks to all, whether the loop takes commands.
     pub fn is_open(&self) -> bool {
         match self.slot {
-            Some(slot) => self.hub.is_open(slot, self.id),
-            None => !self.hub.is_closed(),
+            Some(slot) => self.queue.is_open(slot, self.id),
+            None => !self.queue.is_closed(),
         }
     }
 
@@ -296,15 +296,15 @@ impl Sender {
     }
 
     #[inline]
-    fn push(&self, signal: Signal) -> Result<()> {
-        Ok(self.hub.push(Command { target: self.target(), signal })?)
+    fn push(&self, command: Command) -> Result<()> {
+        Ok(self.queue.push(QueuedCommand { target: self.target(), command })?)
     }
 
     fn push_control(&self, frame: Frame) -> Result<()> {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame.into());
         }
-        self.hub.send(self.target(), Signal::Frame(Box::new(frame)))
+        self.queue.send(self.target(), Command::Frame(Box::new(frame)))
     }
 }
 

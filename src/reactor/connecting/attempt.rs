@@ -15,7 +15,7 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Timeout;
 use crate::reactor::connection::Redirect;
 use crate::reactor::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
-use crate::reactor::queue::Signal;
+use crate::reactor::queue::Command;
 use crate::reactor::timers::{Key, TimerList};
 use crate::reactor::tls;
 use crate::reactor::transport::Socket;
@@ -28,7 +28,7 @@ pub(crate) struct ConnectAttempt<H> {
     pub(crate) handler: Option<H>,
     pub(crate) redirect: Redirect,
     /// What waits for the connection to open.
-    pub(crate) early: Vec<Signal>,
+    pub(crate) early: Vec<Command>,
     pub(crate) timers: TimerList,
     request: Option<Request>,
     addresses: VecDeque<SocketAddr>,
@@ -66,7 +66,7 @@ impl<H: Handler> ConnectAttempt<H> {
         id: ConnectionId,
         handler: H,
         redirect: Redirect,
-        early: Vec<Signal>,
+        early: Vec<Command>,
         timers: TimerList,
     ) -> Self {
         Self {
@@ -301,8 +301,8 @@ mod tests {
     fn dial_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next {
         let mut poll = mio::Poll::new().unwrap();
         let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
-        let hub = crate::reactor::queue::Hub::new(&settings, Box::new(|| {}));
-        let mut state = LoopState::new(settings, Arc::new(hub), poll.registry().try_clone().unwrap());
+        let queue = crate::reactor::queue::CommandQueue::new(&settings, Box::new(|| {}));
+        let mut state = LoopState::new(settings, Arc::new(queue), poll.registry().try_clone().unwrap());
         let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
         let handler = |_: crate::Message| Ok(());
         let mut attempt = ConnectAttempt::new(

@@ -35,7 +35,7 @@ impl<F: Factory> Reactor<F> {
         }
         let slot = self.entries.vacant_entry().key();
         let id = self.assign_id(slot);
-        let sender = Sender::connection(Arc::clone(&self.state.hub), id.slot, id.serial);
+        let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = self.factory.client_connected(sender);
         let redirect = Redirect { url, left: self.state.settings.max_redirects, is_due: false };
         let attempt = ConnectAttempt::new(id, handler, redirect, Vec::new(), TimerList::default());
@@ -177,7 +177,7 @@ impl<F: Factory> Reactor<F> {
 
     pub(super) fn release_attempt(&mut self, mut attempt: ConnectAttempt<F::Handler>) {
         self.state.timers.cancel_all(&mut attempt.timers);
-        self.state.hub.vacate(attempt.id.slot);
+        self.state.queue.remove_connection(attempt.id.slot);
         self.on_connection_lost(attempt.handler);
     }
 

@@ -11,16 +11,16 @@ use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
 use crate::reactor::commands::Broadcast;
 use crate::reactor::loop_state::{LoopState, TimerEvent, TimerKind};
-use crate::reactor::queue::Signal;
+use crate::reactor::queue::Command;
 
 impl<H: Handler> Connection<H> {
     /// Does what a sender of this connection, or of all, has asked for. It is settled after it, or after several.
-    pub(in crate::reactor) fn on_signal(&mut self, signal: Signal, state: &mut LoopState) {
+    pub(in crate::reactor) fn on_command(&mut self, command: Command, state: &mut LoopState) {
         // Order is kept: what comes before the connection is open waits together.
-        if self.is_opening() && waits_for_open(&signal) {
-            self.early.get_or_insert_default().signals.push(signal);
+        if self.is_opening() && waits_for_open(&command) {
+            self.early.get_or_insert_default().commands.push(command);
         } else {
-            self.execute(signal, state);
+            self.execute(command, state);
         }
     }
 
@@ -32,7 +32,7 @@ impl<H: Handler> Connection<H> {
         state: &mut LoopState,
     ) {
         let Broadcast { frames, len, encoded } = broadcast;
-        if self.is_opening() || !state.hub.has_room_for_all(self.id.slot, *len) {
+        if self.is_opening() || !state.queue.has_room_for_all(self.id.slot, *len) {
             frames.iter().for_each(|frame| self.send_shared(frame, state));
         } else if let Some(encoded) = encoded.as_ref().filter(|_| self.sends_as_encoded()) {
             output_of(&mut self.output, state).buffer().extend_from_slice(encoded);
@@ -54,39 +54,39 @@ impl<H: Handler> Connection<H> {
 
     fn send_shared(&mut self, frame: &Frame, state: &mut LoopState) {
         let len = frame.as_slice().len();
-        if !state.hub.has_room(self.id.slot, len) {
-            if state.hub.overflow() == Overflow::Fail {
+        if !state.queue.has_room(self.id.slot, len) {
+            if state.queue.overflow() == Overflow::Fail {
                 self.overflow(state);
             }
             return;
         }
-        if let Some(gauge) = state.hub.gauge(self.id.slot) {
-            gauge.add_local(len);
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.add_local(len);
         }
         if self.is_opening() {
-            self.early.get_or_insert_default().signals.push(Signal::Frame(Box::new(frame.clone())));
+            self.early.get_or_insert_default().commands.push(Command::Frame(Box::new(frame.clone())));
         } else {
-            self.gauged += len;
+            self.reported_len += len;
             self.send_frame(frame.clone(), state);
         }
     }
 
-    pub(super) fn execute(&mut self, signal: Signal, state: &mut LoopState) {
-        // It goes off the gauge when the output is next measured that it becomes.
-        self.gauged += signal.charge();
-        match signal {
-            Signal::Message(message) => self.send_message(message, state),
-            Signal::Frame(frame) => self.send_frame(*frame, state),
-            Signal::Close(code, reason) => self.send_frame(Frame::close(code, &reason), state),
-            Signal::Overflow => self.overflow(state),
-            Signal::Timeout(at, token) => self.set_timeout(at, token, state),
-            Signal::Cancel(timeout) => {
+    pub(super) fn execute(&mut self, command: Command, state: &mut LoopState) {
+        // It goes off the status when the output is next measured that it becomes.
+        self.reported_len += command.buffered_len();
+        match command {
+            Command::Message(message) => self.send_message(message, state),
+            Command::Frame(frame) => self.send_frame(*frame, state),
+            Command::Close(code, reason) => self.send_frame(Frame::close(code, &reason), state),
+            Command::Overflow => self.overflow(state),
+            Command::Timeout(at, token) => self.set_timeout(at, token, state),
+            Command::Cancel(timeout) => {
                 state.cancel(&timeout);
             }
-            Signal::Pause => self.flags.is_paused = true,
-            Signal::Resume => self.resume(state),
+            Command::Pause => self.flags.is_paused = true,
+            Command::Resume => self.resume(state),
             // These concern the loop, not a connection.
-            Signal::Connect(..) | Signal::Accept(_) | Signal::AcceptUpgraded(..) | Signal::Shutdown => {
+            Command::Connect(..) | Command::Accept(_) | Command::AcceptUpgraded(..) | Command::Shutdown => {
                 trace!("not for a connection");
             }
         }
@@ -145,6 +145,6 @@ impl<H: Handler> Connection<H> {
 }
 
 /// Time-outs and reading do not depend on the peer; everything else is said to it.
-fn waits_for_open(signal: &Signal) -> bool {
-    matches!(signal, Signal::Message(_) | Signal::Frame(_) | Signal::Close(..))
+fn waits_for_open(command: &Command) -> bool {
+    matches!(command, Command::Message(_) | Command::Frame(_) | Command::Close(..))
 }

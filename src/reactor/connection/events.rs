@@ -20,7 +20,7 @@ use crate::reactor::queue::Phase;
 /// The most frames of one connection that are handled in one turn: many small ones take longer than their bytes tell.
 const EVENT_BUDGET: usize = 256;
 
-/// How often what the handler asks for while it is obeyed is obeyed at once, too.
+/// The number of times that commands queued while commands are executed are executed at once, too.
 const OWN_ROUNDS: usize = 4;
 
 impl<H: Handler> Connection<H> {
@@ -90,10 +90,10 @@ impl<H: Handler> Connection<H> {
         if self.stage != Stage::Opened {
             return;
         }
-        if let Some(message) = state.hub.pop_only_message(self.target()) {
-            self.gauged += message.len();
+        if let Some(message) = state.queue.pop_only_message(self.target()) {
+            self.reported_len += message.len();
             self.send_message(message, state);
-        } else if state.hub.has_only(self.target()) {
+        } else if state.queue.has_only(self.target()) {
             self.execute_all_own(state);
         }
     }
@@ -102,9 +102,9 @@ impl<H: Handler> Connection<H> {
         let mut batch = std::mem::take(&mut state.own);
         // What these bring about in turn concerns the connection only, as well, or waits for the others.
         for _ in 0..OWN_ROUNDS {
-            state.hub.swap_local(&mut batch);
-            batch.drain(..).for_each(|command| self.on_signal(command.signal, state));
-            if !state.hub.has_only(self.target()) {
+            state.queue.swap_local(&mut batch);
+            batch.drain(..).for_each(|queued| self.on_command(queued.command, state));
+            if !state.queue.has_only(self.target()) {
                 break;
             }
         }
@@ -225,8 +225,8 @@ impl<H: Handler> Connection<H> {
         let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
         self.call_fallible(state, |handler| handler.on_open(shake));
         // What was sent before goes out first; what `on_open` has sent is in the queue of the loop.
-        for signal in early.signals {
-            self.execute(signal, state);
+        for command in early.commands {
+            self.execute(command, state);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, Output as _, ProtocolError, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, Signal};
+use crate::reactor::queue::{Command, QueuedCommand};
 
 impl<H: Handler> Connection<H> {
     /// The handler has panicked.
@@ -61,7 +61,9 @@ impl<H: Handler> Connection<H> {
     /// before the connection ends.
     pub(super) fn send_last(&self, close: Frame, state: &LoopState) {
         // On the loop's own thread the queue takes everything.
-        let _ = state.hub.push(Command { target: self.target(), signal: Signal::Frame(Box::new(close)) });
+        let _ = state
+            .queue
+            .push(QueuedCommand { target: self.target(), command: Command::Frame(Box::new(close)) });
     }
 
     /// The socket has failed. A server is not told of clients that go before they have said anything.

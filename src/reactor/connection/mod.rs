@@ -13,7 +13,7 @@ pub(super) use self::redirect::{Redirect, Redirected};
 use super::accepting::listener::Addresses;
 use super::api::handler::Handler;
 use super::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
-use super::queue::{Phase, Signal, Target};
+use super::queue::{Command, Phase, Target};
 use super::timers::{Key, TimerList};
 use super::transport::Socket;
 use super::write_queue::WriteQueue;
@@ -32,8 +32,8 @@ pub(super) struct Connection<H> {
     stage: Stage,
     /// What is queued for the peer, while there is any.
     output: Option<Box<WriteQueue>>,
-    /// How much of what the gauge says is output, or was when it was last measured.
-    gauged: usize,
+    /// How much of what the status says is output, or was when it was last measured.
+    reported_len: usize,
     /// What was read, and is more than the share of one turn.
     unread: Box<[u8]>,
     /// What matters only until the connection is open.
@@ -48,7 +48,7 @@ pub(super) struct Connection<H> {
 #[derive(Debug, Default)]
 struct Early {
     /// What waits for that.
-    signals: Vec<Signal>,
+    commands: Vec<Command>,
     /// Where a client may be sent by the server.
     redirect: Option<Redirect>,
     /// What is known of a server's addresses.
@@ -109,7 +109,7 @@ impl<H: Handler> Connection<H> {
             handler,
             stage: Stage::Opening,
             output,
-            gauged: 0,
+            reported_len: 0,
             unread: Box::default(),
             early: None,
             timers,
@@ -134,11 +134,11 @@ impl<H: Handler> Connection<H> {
     /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
     pub(super) fn begin_as_client(
         &mut self,
-        signals: Vec<Signal>,
+        commands: Vec<Command>,
         redirect: Redirect,
         state: &mut LoopState,
     ) {
-        self.early = Some(Box::new(Early { signals, redirect: Some(redirect), addresses: None }));
+        self.early = Some(Box::new(Early { commands, redirect: Some(redirect), addresses: None }));
         // The server may have spoken first, such as one that has no room: the event for that came to the dial.
         self.read_again(state);
         self.update(state);
@@ -210,7 +210,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Brings what others see of the connection up to date, after anything has happened to it: the gauge, the lists of
+    /// Brings what others see of the connection up to date, after anything has happened to it: the status, the lists of
     /// the loop, the alarm.
     pub(in crate::reactor) fn update(&mut self, state: &mut LoopState) {
         let phase = self.protocol.state();
@@ -242,18 +242,18 @@ impl<H: Handler> Connection<H> {
     /// Shows senders how much output there is, and returns it.
     fn measure(&mut self, state: &LoopState) -> usize {
         let queued = self.output.as_ref().map_or(0, |output| output.len()) + self.socket.unsent();
-        if let Some(gauge) = state.hub.gauge(self.id.slot) {
-            gauge.add_local(queued);
-            gauge.sub_local(self.gauged);
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.add_local(queued);
+            status.sub_local(self.reported_len);
         }
-        self.gauged = queued;
+        self.reported_len = queued;
         queued
     }
 
     /// Shows senders where the connection stands.
     fn show(&self, phase: Phase, state: &LoopState) {
-        if let Some(gauge) = state.hub.gauge(self.id.slot) {
-            gauge.set_phase(phase);
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.set_phase(phase);
         }
     }
 
@@ -318,7 +318,7 @@ impl<H: Handler> Connection<H> {
             self.socket.send_close_notify();
         }
         state.timers.cancel_all(&mut self.timers);
-        state.hub.vacate(self.id.slot);
+        state.queue.remove_connection(self.id.slot);
         self.handler
     }
 }

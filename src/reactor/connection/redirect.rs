@@ -7,7 +7,7 @@ use crate::protocol::State;
 use crate::protocol::handshake::Response;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::Signal;
+use crate::reactor::queue::Command;
 use crate::reactor::timers::TimerList;
 
 /// What a client that is not yet open may still do.
@@ -26,7 +26,7 @@ pub(in crate::reactor) struct Redirect {
 pub(in crate::reactor) struct Redirected<H> {
     pub(in crate::reactor) handler: H,
     pub(in crate::reactor) redirect: Redirect,
-    pub(in crate::reactor) early: Vec<Signal>,
+    pub(in crate::reactor) early: Vec<Command>,
     pub(in crate::reactor) timers: TimerList,
 }
 
@@ -70,14 +70,14 @@ impl<H: Handler> Connection<H> {
         if let Some(key) = self.deadline.take() {
             state.timers.cancel(key);
         }
-        if let Some(gauge) = state.hub.gauge(self.id.slot) {
-            gauge.sub_local(self.gauged);
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.sub_local(self.reported_len);
         }
         let early = self.early?;
         Some(Redirected {
             handler: self.handler?,
             redirect: early.redirect?,
-            early: early.signals,
+            early: early.commands,
             timers: self.timers,
         })
     }

@@ -12,13 +12,13 @@ use crate::protocol::{Frame, Upgrade};
 use crate::reactor::api::util::{Timeout, Token};
 
 /// Commands that the loop has taken out of a queue.
-pub(crate) type Batch = Vec<Command>;
+pub(crate) type Batch = Vec<QueuedCommand>;
 
 /// One thing that a sender asks for.
 #[derive(Debug)]
-pub(crate) struct Command {
+pub(crate) struct QueuedCommand {
     pub(crate) target: Target,
-    pub(crate) signal: Signal,
+    pub(crate) command: Command,
 }
 
 /// Whom a command is for.
@@ -34,7 +34,7 @@ pub(crate) enum Target {
 
 /// What a command asks for.
 #[derive(Debug)]
-pub(crate) enum Signal {
+pub(crate) enum Command {
     Message(Message),
     /// Anything else than a message that its handler is to see as such; boxed, since most commands are messages.
     Frame(Box<Frame>),
@@ -54,15 +54,15 @@ pub(crate) enum Signal {
     Resume,
 }
 
-impl Command {
+impl QueuedCommand {
     /// Whether it sends something to everyone.
     pub(crate) fn is_broadcast(&self) -> bool {
-        self.target == Target::All && matches!(self.signal, Signal::Message(_) | Signal::Frame(_))
+        self.target == Target::All && matches!(self.command, Command::Message(_) | Command::Frame(_))
     }
 }
 
-impl Signal {
-    /// The same signal for one more connection, of those that can be for all.
+impl Command {
+    /// The same command for one more connection, of those that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
             Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
@@ -80,15 +80,15 @@ impl Signal {
         }
     }
 
-    /// Whether it is the connection that obeys, and not the loop.
+    /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
         !matches!(self, Self::Connect(..) | Self::Accept(_) | Self::AcceptUpgraded(..) | Self::Shutdown)
     }
 
-    /// How many bytes a queued signal counts for the connection it is sent to.
+    /// How many bytes a queued command counts for the connection it is sent to.
     #[inline]
-    pub(crate) fn charge(&self) -> usize {
+    pub(crate) fn buffered_len(&self) -> usize {
         match self {
             Self::Message(message) => message.len(),
             Self::Frame(frame) => frame.as_slice().len(),

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::{Batch, Command, Signal, Target};
+use super::{Batch, Command, QueuedCommand, Target};
 use crate::message::Message;
 
 thread_local! {
@@ -50,16 +50,16 @@ pub(crate) fn is_outer(number: u64) -> bool {
 
 /// Queues a command for the loop that [is current](is_current).
 #[inline(always)]
-pub(crate) fn push(command: Command, weight: usize) {
+pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
-    COMMANDS.with_borrow_mut(|commands| commands.push(command));
+    COMMANDS.with_borrow_mut(|commands| commands.push(queued));
 }
 
 /// Queues a command for a loop that [is an outer one](is_outer).
-pub(crate) fn push_outer(number: u64, command: Command) {
+pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
     OUTER.with_borrow_mut(|all| {
         if let Some((_, commands)) = all.iter_mut().find(|(outer, _)| *outer == number) {
-            commands.push(command);
+            commands.push(queued);
         }
     });
 }
@@ -86,12 +86,12 @@ pub(crate) fn load() -> (usize, usize) {
 pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
     COMMANDS.with_borrow_mut(|commands| {
         match commands.as_slice() {
-            [Command { target: only, signal: Signal::Message(_) }] if *only == target => {}
+            [QueuedCommand { target: only, command: Command::Message(_) }] if *only == target => {}
             _ => return None,
         }
         WEIGHT.with(|sum| sum.set(0));
-        match commands.pop()?.signal {
-            Signal::Message(message) => Some(message),
+        match commands.pop()?.command {
+            Command::Message(message) => Some(message),
             _ => None,
         }
     })
@@ -102,6 +102,6 @@ pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
 pub(crate) fn has_only(target: Target) -> bool {
     COMMANDS.with_borrow(|commands| {
         !commands.is_empty()
-            && commands.iter().all(|command| command.target == target && command.signal.is_for_connection())
+            && commands.iter().all(|queued| queued.target == target && queued.command.is_for_connection())
     })
 }

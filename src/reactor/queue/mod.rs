@@ -13,17 +13,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::command::{Batch, Command, Signal, Target};
+pub(crate) use self::command::{Batch, Command, QueuedCommand, Target};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
-use self::status::{Gauge, Gauges};
+use self::status::{ConnectionStatus, StatusTable};
 use super::api::settings::{Overflow, Settings};
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
 
 /// What the senders of one loop share with it.
-pub(crate) struct Hub {
+pub(crate) struct CommandQueue {
     /// Tells loops apart.
     number: u64,
     queue: Mutex<Queue>,
@@ -31,14 +31,14 @@ pub(crate) struct Hub {
     /// The most bytes that may be queued for one connection.
     limit: usize,
     overflow: Overflow,
-    gauges: Gauges,
+    statuses: StatusTable,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The commands of other threads.
 #[derive(Debug, Default)]
 struct Queue {
-    commands: VecDeque<Command>,
+    commands: VecDeque<QueuedCommand>,
     /// Whether the loop has been woken for what is in the queue.
     is_announced: bool,
     is_closed: bool,
@@ -46,7 +46,7 @@ struct Queue {
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
-impl Hub {
+impl CommandQueue {
     pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -54,7 +54,7 @@ impl Hub {
             capacity: settings.queue_capacity(),
             limit: settings.output_limit(),
             overflow: settings.overflow,
-            gauges: Gauges::new(),
+            statuses: StatusTable::new(),
             wake,
         }
     }
@@ -66,37 +66,37 @@ impl Hub {
 
     /// Queues a command.
     #[inline]
-    pub(crate) fn push(&self, command: Command) -> std::result::Result<(), QueueError> {
-        let charged = self.charged(&command);
+    pub(crate) fn push(&self, queued: QueuedCommand) -> std::result::Result<(), QueueError> {
+        let counted = self.counted(&queued);
         if local::is_current(self.number) {
-            self.count_local(&command, charged);
-            local::push(command, charged.map_or(0, |(_, charge)| charge));
+            self.count_local(&queued, counted);
+            local::push(queued, counted.map_or(0, |(_, len)| len));
             return Ok(());
         }
-        self.push_elsewhere(command, charged)
+        self.push_elsewhere(queued, counted)
     }
 
-    /// Queues a command that counts so much on this gauge, when the loop is not the current one of this thread.
+    /// Queues a command that counts so much on this status, when the loop is not the current one of this thread.
     #[cold]
     fn push_elsewhere(
         &self,
-        command: Command,
-        charged: Option<(&Gauge, usize)>,
+        queued: QueuedCommand,
+        counted: Option<(&ConnectionStatus, usize)>,
     ) -> std::result::Result<(), QueueError> {
         if !local::is_outer(self.number) {
-            return self.push_remote(command);
+            return self.push_remote(queued);
         }
-        self.count_local(&command, charged);
-        local::push_outer(self.number, command);
+        self.count_local(&queued, counted);
+        local::push_outer(self.number, queued);
         Ok(())
     }
 
     #[inline]
-    fn count_local(&self, command: &Command, charged: Option<(&Gauge, usize)>) {
-        if let Some((gauge, charge)) = charged {
-            gauge.add_local(charge);
+    fn count_local(&self, queued: &QueuedCommand, counted: Option<(&ConnectionStatus, usize)>) {
+        if let Some((status, len)) = counted {
+            status.add_local(len);
         }
-        self.close_if_full(command);
+        self.close_if_full(queued);
     }
 
     /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
@@ -106,30 +106,31 @@ impl Hub {
 
     /// Queues a message or a control frame, within the limit of what may be queued for its connection.
     #[inline]
-    pub(crate) fn send(&self, target: Target, signal: Signal) -> Result<()> {
+    pub(crate) fn send(&self, target: Target, command: Command) -> Result<()> {
         let Target::One { slot, id } = target else {
-            return Ok(self.push(Command { target, signal })?);
+            return Ok(self.push(QueuedCommand { target, command })?);
         };
-        let gauge = self.gauges.find(slot);
-        let Some(gauge) = gauge.filter(|gauge| matches!(gauge.phase(id), Phase::Connecting | Phase::Open))
+        let status = self.statuses.find(slot);
+        let Some(status) =
+            status.filter(|status| matches!(status.phase(id), Phase::Connecting | Phase::Open))
         else {
             // Nobody would read it; whether the loop itself is gone is another question.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };
-        let charge = signal.charge();
-        if self.fits(Some(gauge), charge) {
+        let len = command.buffered_len();
+        if self.fits(Some(status), len) {
             // As `push` does it, without a look at what else a command may be.
             if local::is_current(self.number) {
-                gauge.add_local(charge);
-                local::push(Command { target, signal }, charge);
+                status.add_local(len);
+                local::push(QueuedCommand { target, command }, len);
                 return Ok(());
             }
-            return Ok(self.push_elsewhere(Command { target, signal }, Some((gauge, charge)))?);
+            return Ok(self.push_elsewhere(QueuedCommand { target, command }, Some((status, len)))?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());
         }
-        Ok(self.push(Command { target, signal: Signal::Overflow })?)
+        Ok(self.push(QueuedCommand { target, command: Command::Overflow })?)
     }
 
     /// Queues a message if its connection is open and has room.
@@ -138,34 +139,34 @@ impl Hub {
             return Err(disconnected());
         }
         if let Target::One { slot, id } = target {
-            let gauge = self.gauges.find(slot);
-            if gauge.is_none_or(|gauge| gauge.phase(id) != Phase::Open) {
+            let status = self.statuses.find(slot);
+            if status.is_none_or(|status| status.phase(id) != Phase::Open) {
                 return Err(ProtocolError::NotOpen.into());
             }
-            if !self.fits(gauge, message.len()) {
+            if !self.fits(status, message.len()) {
                 return Err(no_room());
             }
         }
-        Ok(self.push(Command { target, signal: Signal::Message(message) })?)
+        Ok(self.push(QueuedCommand { target, command: Command::Message(message) })?)
     }
 
     /// Whether a message may be added to what is queued; a single one always may.
     #[inline]
-    fn fits(&self, gauge: Option<&Gauge>, len: usize) -> bool {
-        let buffered = gauge.map_or(0, Gauge::buffered);
+    fn fits(&self, status: Option<&ConnectionStatus>, len: usize) -> bool {
+        let buffered = status.map_or(0, ConnectionStatus::buffered);
         buffered == 0 || buffered.saturating_add(len) <= self.limit
     }
 
     /// Whether a broadcast may be added to what is queued for one of its receivers.
     #[inline]
     pub(crate) fn has_room(&self, slot: u32, len: usize) -> bool {
-        self.fits(self.gauges.find(slot), len)
+        self.fits(self.statuses.find(slot), len)
     }
 
     /// Whether several broadcasts of this length together may be.
     #[inline]
     pub(crate) fn has_room_for_all(&self, slot: u32, len: usize) -> bool {
-        self.gauges.find(slot).is_some_and(|gauge| gauge.buffered().saturating_add(len) <= self.limit)
+        self.statuses.find(slot).is_some_and(|status| status.buffered().saturating_add(len) <= self.limit)
     }
 
     pub(crate) fn overflow(&self) -> Overflow {
@@ -173,36 +174,36 @@ impl Hub {
     }
 
     pub(crate) fn buffered_amount(&self, slot: u32, id: u32) -> usize {
-        let gauge = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free);
-        gauge.map_or(0, Gauge::buffered)
+        let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
+        status.map_or(0, ConnectionStatus::buffered)
     }
 
     pub(crate) fn is_open(&self, slot: u32, id: u32) -> bool {
-        self.gauges.find(slot).is_some_and(|gauge| gauge.phase(id) == Phase::Open)
+        self.statuses.find(slot).is_some_and(|status| status.phase(id) == Phase::Open)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
 
-    /// The gauge of a slot that has a connection.
+    /// The status of a slot that has a connection.
     #[inline]
-    pub(crate) fn gauge(&self, slot: u32) -> Option<&Gauge> {
-        self.gauges.find(slot)
+    pub(crate) fn status(&self, slot: u32) -> Option<&ConnectionStatus> {
+        self.statuses.find(slot)
     }
 
     /// A new connection moves into a slot.
-    pub(crate) fn occupy(&self, slot: u32, id: u32) {
+    pub(crate) fn insert_connection(&self, slot: u32, id: u32) {
         let _queue = self.lock();
-        if let Some(gauge) = self.gauges.ensure(slot) {
-            gauge.occupy(id);
+        if let Some(status) = self.statuses.ensure(slot) {
+            status.insert(id);
         }
     }
 
-    pub(crate) fn vacate(&self, slot: u32) {
+    pub(crate) fn remove_connection(&self, slot: u32) {
         let _queue = self.lock();
-        if let Some(gauge) = self.gauges.find(slot) {
-            gauge.vacate();
+        if let Some(status) = self.statuses.find(slot) {
+            status.remove();
         }
     }
 
@@ -261,9 +262,9 @@ impl Hub {
         // What one connection is told in a row is taken over at once.
         for alike in batch.chunk_by(|one, next| one.target == next.target) {
             let Some(first) = alike.first() else { continue };
-            let charge = alike.iter().map(|command| command.signal.charge()).sum();
-            if let Some(gauge) = self.charged_gauge(first.target, charge) {
-                gauge.take_over(charge);
+            let len = alike.iter().map(|queued| queued.command.buffered_len()).sum();
+            if let Some(status) = self.counted_status(first.target, len) {
+                status.take_over(len);
             }
         }
         has_more
@@ -273,7 +274,7 @@ impl Hub {
         !self.lock().commands.is_empty()
     }
 
-    fn push_remote(&self, command: Command) -> std::result::Result<(), QueueError> {
+    fn push_remote(&self, queued: QueuedCommand) -> std::result::Result<(), QueueError> {
         let mut queue = self.lock();
         if queue.is_closed {
             return Err(QueueError::Disconnected);
@@ -281,11 +282,11 @@ impl Hub {
         if queue.commands.len() >= self.capacity {
             return Err(QueueError::Full);
         }
-        if let Some((gauge, charge)) = self.charged(&command) {
-            gauge.add_remote(charge);
+        if let Some((status, len)) = self.counted(&queued) {
+            status.add_remote(len);
         }
-        self.close_if_full(&command);
-        queue.commands.push_back(command);
+        self.close_if_full(&queued);
+        queue.commands.push_back(queued);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
         drop(queue);
         if must_wake {
@@ -297,29 +298,29 @@ impl Hub {
     /// Once it is queued that a connection fails, nothing more is taken for it. This thread is the loop's own, or holds
     /// the lock, so that the slot keeps its connection meanwhile.
     #[inline]
-    fn close_if_full(&self, command: &Command) {
-        if let (Target::One { slot, id }, Signal::Overflow) = (command.target, &command.signal)
-            && let Some(gauge) = self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
+    fn close_if_full(&self, queued: &QueuedCommand) {
+        if let (Target::One { slot, id }, Command::Overflow) = (queued.target, &queued.command)
+            && let Some(status) = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free)
         {
-            gauge.set_phase(Phase::Closing);
+            status.set_phase(Phase::Closing);
         }
     }
 
-    /// The gauge on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
+    /// The status on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
     #[inline]
-    fn charged(&self, command: &Command) -> Option<(&Gauge, usize)> {
-        let charge = command.signal.charge();
-        self.charged_gauge(command.target, charge).map(|gauge| (gauge, charge))
+    fn counted(&self, queued: &QueuedCommand) -> Option<(&ConnectionStatus, usize)> {
+        let len = queued.command.buffered_len();
+        self.counted_status(queued.target, len).map(|status| (status, len))
     }
 
-    /// The gauge of a connection on which so much is to be counted.
+    /// The status of a connection on which so much is to be counted.
     #[inline]
-    fn charged_gauge(&self, target: Target, charge: usize) -> Option<&Gauge> {
+    fn counted_status(&self, target: Target, len: usize) -> Option<&ConnectionStatus> {
         let Target::One { slot, id } = target else { return None };
-        if charge == 0 {
+        if len == 0 {
             return None;
         }
-        self.gauges.find(slot).filter(|gauge| gauge.phase(id) != Phase::Free)
+        self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free)
     }
 
     /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
@@ -337,8 +338,8 @@ pub(crate) fn disconnected() -> Error {
     Error::from(QueueError::Disconnected)
 }
 
-impl fmt::Debug for Hub {
+impl fmt::Debug for CommandQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("CommandQueue").field("number", &self.number).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! What every thread can see of a connection: whether it is open, and how much is queued for it.
 //!
-//! One gauge for each slot, in a table that grows in place, so that no lock is taken to read one.
+//! One status for each slot, in a table that grows in place, so that no lock is taken to read one.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -32,7 +32,7 @@ pub(crate) enum Phase {
 /// The loop alone changes `id`, `phase` and `local`; `remote` grows, and an overflow changes `phase`, under the lock of the
 /// queue between threads, in which the slot also changes hands, so that neither reaches another connection.
 #[derive(Debug, Default)]
-pub(crate) struct Gauge {
+pub(crate) struct ConnectionStatus {
     id: AtomicU32,
     phase: AtomicU8,
     /// Bytes that the loop's own thread has queued, and those that the loop has taken over.
@@ -41,16 +41,16 @@ pub(crate) struct Gauge {
     remote: AtomicUsize,
 }
 
-impl Gauge {
+impl ConnectionStatus {
     /// A new connection moves into the slot.
-    pub(crate) fn occupy(&self, id: u32) {
+    pub(crate) fn insert(&self, id: u32) {
         self.id.store(id, Relaxed);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
         self.set_phase(Phase::Connecting);
     }
 
-    pub(crate) fn vacate(&self) {
+    pub(crate) fn remove(&self) {
         self.set_phase(Phase::Free);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
@@ -101,30 +101,32 @@ impl Gauge {
     }
 }
 
-/// The gauges of all slots.
+/// The statuses of all slots.
 #[derive(Debug)]
-pub(crate) struct Gauges {
-    chunks: [OnceLock<Box<[Gauge]>>; CHUNKS],
+pub(crate) struct StatusTable {
+    chunks: [OnceLock<Box<[ConnectionStatus]>>; CHUNKS],
 }
 
-impl Gauges {
+impl StatusTable {
     pub(crate) fn new() -> Self {
         Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// The gauge of a slot; `None` if no connection has ever been there.
+    /// The status of a slot; `None` if no connection has ever been there.
     #[inline]
-    pub(crate) fn find(&self, slot: u32) -> Option<&Gauge> {
+    pub(crate) fn find(&self, slot: u32) -> Option<&ConnectionStatus> {
         let (chunk, at) = place(slot);
         self.chunks.get(chunk)?.get()?.get(at)
     }
 
-    /// The gauge of a slot, made if needed.
-    pub(crate) fn ensure(&self, slot: u32) -> Option<&Gauge> {
+    /// The status of a slot, made if needed.
+    pub(crate) fn ensure(&self, slot: u32) -> Option<&ConnectionStatus> {
         let (chunk, at) = place(slot);
-        let gauges =
-            self.chunks.get(chunk)?.get_or_init(|| (0..chunk_len(chunk)).map(|_| Gauge::default()).collect());
-        gauges.get(at)
+        let statuses = self
+            .chunks
+            .get(chunk)?
+            .get_or_init(|| (0..chunk_len(chunk)).map(|_| ConnectionStatus::default()).collect());
+        statuses.get(at)
     }
 }
 
@@ -161,14 +163,17 @@ mod tests {
     }
 
     #[test]
-    fn t1_a_gauge_answers_to_its_connection_only() {
-        let gauge = Gauge::default();
-        gauge.occupy(7);
-        gauge.set_phase(Phase::Open);
-        gauge.add_local(3);
-        assert_eq!((gauge.phase(7), gauge.phase(6)), (Phase::Open, Phase::Free));
-        gauge.vacate();
-        gauge.occupy(8);
-        assert_eq!((gauge.phase(7), gauge.phase(8), gauge.buffered()), (Phase::Free, Phase::Connecting, 0));
+    fn t1_a_status_belongs_to_one_connection() {
+        let status = ConnectionStatus::default();
+        status.insert(7);
+        status.set_phase(Phase::Open);
+        status.add_local(3);
+        assert_eq!((status.phase(7), status.phase(6)), (Phase::Open, Phase::Free));
+        status.remove();
+        status.insert(8);
+        assert_eq!(
+            (status.phase(7), status.phase(8), status.buffered()),
+            (Phase::Free, Phase::Connecting, 0)
+        );
     }
 }
