@@ -1,4 +1,6 @@
-//! What can go wrong, as callers and handlers see it.
+//! The error type of the event loop and of the functions that are shared with it.
+//!
+//! The protocol core has its own error, [`ProtocolError`](crate::protocol::ProtocolError), which converts into this one.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -16,42 +18,48 @@ use openssl::x509::X509VerifyResult;
 #[cfg(feature = "ssl")]
 use crate::tcp_stream::TcpStream;
 
-/// The result of everything in this crate that can fail.
+/// A result with [`Error`] as its error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Says which kind of trouble an [`Error`] is, and with that what becomes of the connection if a handler returns it.
+/// The kind of an [`Error`].
+///
+/// When a method of a handler returns an error, the kind decides what happens to the connection. The variants are those of
+/// `ws`, so a `match` without a wildcard arm compiles.
 #[derive(Debug)]
 pub enum ErrorKind {
-    /// The application failed; an open connection is closed with 1011.
+    /// The application failed. An open connection is closed with 1011.
     Internal,
-    /// A limit was reached; an open connection is closed with 1009.
+    /// A limit was exceeded. An open connection is closed with 1009.
     Capacity,
-    /// The protocol was broken; an open connection is closed with 1002.
+    /// The peer or the caller violated the protocol. An open connection is closed with 1002.
     Protocol,
-    /// Text was not UTF-8; an open connection is closed with 1007.
+    /// Text was not UTF-8. An open connection is closed with 1007.
     Encoding(Utf8Error),
-    /// A socket, or the system, failed; the connection is dropped.
+    /// A socket or the operating system reported an error. The connection is dropped.
     Io(io::Error),
-    /// The peer's HTTP could not be parsed; the connection is dropped.
+    /// The HTTP of the peer could not be parsed. The connection is dropped.
     Http(httparse::Error),
-    /// A command could not be handed to the event loop; the connection goes on.
+    /// A command could not be queued for the event loop. The connection stays open.
     Queue(QueueError),
-    /// TLS failed; the connection is dropped.
+    /// TLS failed. The connection is dropped.
     #[cfg(feature = "ssl")]
     Ssl(SslError),
-    /// The handshake of TLS failed; there is no connection.
+    /// The TLS handshake failed, so no connection was established.
     #[cfg(feature = "ssl")]
     SslHandshake(HandshakeError<TcpStream>),
-    /// Any other error of an application; the connection goes on.
+    /// Any other error of the application. The connection stays open.
     Custom(Box<dyn StdError + Send + Sync>),
 }
 
-/// Says why a command did not reach the event loop.
+/// The reason why a [`Sender`](crate::Sender) could not queue a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueueError {
-    /// As many commands as [`Settings`](crate::Settings) allow are waiting already; later it may fit.
+    /// The queue for other threads contains as many commands as [`Settings`](crate::Settings) allow. A later attempt can
+    /// succeed.
     Full,
-    /// The event loop has ended, or is shutting down; it will take nothing any more.
+    /// The command can no longer take effect: the event loop has ended or is shutting down, or a timeout was requested for
+    /// a connection that is closed.
     Disconnected,
 }
 
@@ -59,31 +67,55 @@ impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the queue of the event loop is full",
-            Self::Disconnected => "the event loop has ended",
+            Self::Disconnected => "the event loop has ended, or the connection is closed",
         })
     }
 }
 
 impl StdError for QueueError {}
 
-/// An error: its kind, and what there is to say about it.
+/// An error of the event loop, with a kind and a description.
 ///
-/// The details are meant for a log. A peer never sees them; it gets the fixed short text that belongs to the close code
-/// or HTTP status.
+/// The details are for logs and for people. They name what failed: the address, the host, or the missing feature. They are
+/// never sent to the peer, which receives a fixed short text that belongs to the close code or HTTP status.
+///
+/// `Display` writes the details, followed by the error in the kind if there is one:
+/// `cannot listen on 127.0.0.1:80: Permission denied (os error 13)`. Without details it writes the kind. `{:?}` writes the
+/// same sentence, because `main` prints errors that way; `{:#?}` writes the fields. [`source`](StdError::source) returns the
+/// error in the kind.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Error, ErrorKind};
+///
+/// let err = Error::new(ErrorKind::Internal, "the database is not reachable");
+/// assert_eq!(err.to_string(), "the database is not reachable");
+///
+/// let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+/// let err = Error { kind: ErrorKind::Io(missing), details: "cannot open chat.log".into() };
+/// assert_eq!(err.to_string(), "cannot open chat.log: entity not found");
+/// ```
 pub struct Error {
-    /// Which kind of trouble this is.
+    /// The kind of the error, with the underlying error where there is one.
     pub kind: ErrorKind,
-    /// What happened, for people; may be empty.
+    /// A description for people. It can be empty.
     pub details: Cow<'static, str>,
 }
 
 impl Error {
-    /// Makes an error of a kind, with details.
+    /// Creates an error of a kind with a description.
     pub fn new<I: Into<Cow<'static, str>>>(kind: ErrorKind, details: I) -> Self {
         Self { kind, details: details.into() }
     }
 
-    /// Makes an error that says the same, for a second who is to hear of it.
+    /// Creates an error of the kind `Io`. The details say what failed, without the reason: `cannot listen on 127.0.0.1:80`.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn io<I: Into<Cow<'static, str>>>(details: I, err: io::Error) -> Self {
+        Self::new(ErrorKind::Io(err), details)
+    }
+
+    /// Creates a second error with the same kind and details, because `io::Error` and OpenSSL's errors are not `Clone`.
     #[cfg(feature = "reactor")]
     pub(crate) fn duplicate(&self) -> Self {
         let kind = match &self.kind {
@@ -102,14 +134,14 @@ impl Error {
         Self { kind, details: self.details.clone() }
     }
 
-    /// Turns the error into the box that `?` in a `main` function wants.
+    /// Converts the error into a boxed error.
     pub fn into_box(self) -> Box<dyn StdError> {
         Box::new(self)
     }
 }
 
 impl ErrorKind {
-    /// The error beneath, if there is one.
+    /// The underlying error, if there is one.
     fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Encoding(err) => Some(err),
@@ -135,7 +167,7 @@ impl ErrorKind {
         None
     }
 
-    /// Says the same in a new error, as far as that can be done for one that cannot be copied.
+    /// Creates an error with the same meaning. The type of the cause can differ, because these causes cannot be cloned.
     #[cfg(feature = "ssl")]
     fn duplicate_cause(&self, details: Cow<'static, str>) -> Error {
         let (err, verified) = match self {
@@ -150,7 +182,7 @@ impl ErrorKind {
             (None, Some(err)) => Self::Io(io::Error::new(err.kind(), err.to_string())),
             (None, None) => Self::Io(io::ErrorKind::UnexpectedEof.into()),
         };
-        // What the copy of a failed handshake no longer knows.
+        // The copy does not contain the result of the verification.
         let details = match verified {
             X509VerifyResult::OK => details,
             refusal => Cow::Owned(refusal.to_string()),
@@ -158,7 +190,7 @@ impl ErrorKind {
         Error::new(kind, details)
     }
 
-    /// Says the same in a new error, as far as that can be done for one that cannot be copied.
+    /// Creates an error with the same meaning. The type of the cause can differ, because these causes cannot be cloned.
     #[cfg(all(feature = "reactor", not(feature = "ssl")))]
     fn duplicate_cause(&self, details: Cow<'static, str>) -> Error {
         Error::new(Self::Custom(self.to_string().into()), details)
@@ -169,9 +201,9 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Internal => f.write_str("internal application error"),
-            Self::Capacity => f.write_str("a limit was reached"),
-            Self::Protocol => f.write_str("the WebSocket protocol was broken"),
-            Self::Http(err) => write!(f, "HTTP could not be parsed: {err}"),
+            Self::Capacity => f.write_str("a limit was exceeded"),
+            Self::Protocol => f.write_str("the WebSocket protocol was violated"),
+            Self::Http(err) => write!(f, "cannot parse HTTP: {err}"),
             kind => kind.cause().map_or(Ok(()), |err| write!(f, "{err}")),
         }
     }
@@ -179,17 +211,21 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.details.is_empty() {
-            write!(f, "WS Error <{:?}>", self.kind)
+        if f.alternate() {
+            f.debug_struct("Error").field("kind", &self.kind).field("details", &self.details).finish()
         } else {
-            write!(f, "WS Error <{:?}>: {}", self.kind, self.details)
+            fmt::Display::fmt(self, f)
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.details.is_empty() { self.kind.fmt(f) } else { write!(f, "{}: {}", self.kind, self.details) }
+        match (&*self.details, self.kind.cause()) {
+            ("", _) => write!(f, "{}", self.kind),
+            (details, None) => f.write_str(details),
+            (details, Some(_)) => write!(f, "{details}: {}", self.kind),
+        }
     }
 }
 

@@ -121,17 +121,21 @@ where
     where
         A: ToSocketAddrs,
     {
-        let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-        for address in addr_spec.to_socket_addrs()? {
+        let addresses = addr_spec
+            .to_socket_addrs()
+            .map_err(|err| Error::io("cannot resolve the address to listen on", err))?;
+        let none = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+        let mut failure = Error::io("cannot listen", none);
+        for address in addresses {
             match mio::net::TcpListener::bind(address) {
                 Ok(listener) => {
                     self.add(Listener::tcp(listener))?;
                     return Ok(self);
                 }
-                Err(err) => failure = err,
+                Err(err) => failure = Error::io(format!("cannot listen on {address}"), err),
             }
         }
-        Err(failure.into())
+        Err(failure)
     }
 
     /// Listens on a socket that was bound elsewhere, such as one that a service manager has passed on.
@@ -153,7 +157,8 @@ where
     #[cfg(unix)]
     pub fn bind_unix<P: AsRef<Path>>(mut self, path: P) -> Result<Self> {
         let path = path.as_ref();
-        let listener = mio::net::UnixListener::bind(path)?;
+        let listener = mio::net::UnixListener::bind(path)
+            .map_err(|err| Error::io(format!("cannot listen on {}", path.display()), err))?;
         self.add(Listener::unix(listener, path.to_owned()))?;
         Ok(self)
     }

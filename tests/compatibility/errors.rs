@@ -33,7 +33,7 @@ fn errors_are_literals_and_are_taken_apart() {
     let Error { kind, details } = err;
     assert_eq!((name(&kind), &*details), ("internal", "out of tea"));
     let owned = Error { kind: ErrorKind::Capacity, details: format!("{} of {}", 3, 2).into() };
-    assert!(owned.to_string().ends_with(": 3 of 2"), "{owned}");
+    assert_eq!(owned.to_string(), "3 of 2");
     let silent = Error::new(ErrorKind::Protocol, "").to_string();
     assert!(!silent.is_empty() && !silent.ends_with(": "), "{silent}");
     assert_eq!(Error::new(ErrorKind::Internal, String::from("x")).details, "x");
@@ -68,7 +68,7 @@ fn errors_become_boxes() {
         Err(Error::new(ErrorKind::Protocol, "boxed"))?;
         Ok(())
     }
-    assert!(program().unwrap_err().to_string().ends_with(": boxed"));
+    assert_eq!(program().unwrap_err().to_string(), "boxed");
     let boxed: Box<dyn StdError> = Error::new(ErrorKind::Internal, "in a box").into_box();
     assert!(!boxed.to_string().is_empty());
     let inner = Error::new(ErrorKind::Custom(Box::new(io::Error::other("deep"))), "").into_box();
