@@ -1,4 +1,4 @@
-//! Instructions of the protocol core per message, counted by `valgrind --tool=callgrind`. They do not depend
+//! Instructions of the protocol core, and of the reactor, per message, counted by `valgrind --tool=callgrind`. They do not depend
 //! on the load of the machine.
 
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::Result;
 const SHORT: u32 = 1_000;
 const LONG: u32 = 11_000;
 
-const CASES: [(&str, &str); 6] = [
+/// Content and size of the messages that the core echoes.
+const CORE: [(&str, &str); 6] = [
     ("binary", "20"),
     ("binary", "1024"),
     ("binary", "16384"),
@@ -19,11 +20,20 @@ const CASES: [(&str, &str); 6] = [
     ("text", "16384"),
 ];
 
-/// Counts, and returns a table.
+/// Handler, size of the messages, and how many are in flight, for the reactor.
+const REACTOR: [(&str, &str, &str); 5] = [
+    ("closure", "20", "16"),
+    ("struct", "20", "16"),
+    ("closure", "20", "1"),
+    ("closure", "1024", "16"),
+    ("closure", "16384", "1"),
+];
+
+/// Counts, and returns two tables.
 ///
 /// # Errors
 ///
-/// If there is no `valgrind`, or the program does not build.
+/// If there is no `valgrind`, or a program does not build.
 pub fn run(programs: &mut Programs) -> Result<String> {
     let program = programs.cargo("sockeye-inprocess", "instructions", None)?;
     let mut text =
@@ -31,23 +41,36 @@ pub fn run(programs: &mut Programs) -> Result<String> {
         `receive` until there is no more, `send` of what came, 16 messages to a read. By callgrind.\n\n\
         | messages | instructions | per byte |\n|---|--:|--:|\n"
             .to_owned();
-    for (content, size) in CASES {
-        let difference =
-            collected(&program, content, size, LONG)? - collected(&program, content, size, SHORT)?;
-        let each = difference as f64 / f64::from(LONG - SHORT);
+    for (content, size) in CORE {
+        let each = per_message(&program, &[content, size])?;
         text += &format!("| {content}, {size} bytes | {each:.0} | {:.2} |\n", each / size.parse::<f64>()?);
+    }
+    let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
+    text += "\n## Instructions of the reactor\n\nInstructions of a server per echoed message, without those of the \
+        kernel. The client sends a batch with one write and waits for all replies. By callgrind.\n\n\
+        | handler | message | in flight | instructions |\n|---|---|--:|--:|\n";
+    for (handler, size, in_flight) in REACTOR {
+        let each = per_message(&program, &[handler, size, in_flight])?;
+        text += &format!("| {handler} | binary, {size} bytes | {in_flight} | {each:.0} |\n");
     }
     Ok(text)
 }
 
-fn collected(program: &Program, content: &str, size: &str, count: u32) -> Result<u64> {
+/// Instructions per message: the difference of two runs, in which startup cancels out.
+fn per_message(program: &Program, case: &[&str]) -> Result<f64> {
+    let difference = collected(program, case, LONG)? - collected(program, case, SHORT)?;
+    Ok(difference as f64 / f64::from(LONG - SHORT))
+}
+
+fn collected(program: &Program, case: &[&str], count: u32) -> Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(&program.path)
-        .args([content, size, &count.to_string()])
+        .args(case)
+        .arg(count.to_string())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let number = text.lines().find_map(|line| line.split_once("Collected : ")?.1.split(' ').next());
-    Ok(number.ok_or_else(|| format!("valgrind printed: {text}"))?.parse()?)
+    Ok(number.ok_or_else(|| format!("valgrind reported no count: {text}"))?.parse()?)
 }

@@ -52,7 +52,7 @@ usage: benches/run [OPTION]... PART...
   parts: all, or any of echo scale text broadcast slow handshakes idle compressed tls expiry
          neighbors
          syscalls       system calls per message, by strace
-         instructions   instructions per message of the protocol core, by valgrind
+         instructions   instructions per message of the protocol core and the reactor, by valgrind
          in-process     the divan benchmarks
          pages          write RESULTS.md and the picture again from what was measured before
   --fast                nearly all cells, shorter; a peer that is far behind is not run again
