@@ -1,85 +1,86 @@
-//! The TCP stream that TLS speaks through.
+//! The TCP stream below TLS.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::ops::{Deref, DerefMut};
 
 use mio::net;
 
-/// How often one may read when nobody counts.
+/// The value of `reads_left` when reads are not limited.
 const UNCOUNTED: u32 = u32::MAX;
 
-/// A TCP stream of the event loop, as the TLS hooks of a [`Handler`](crate::Handler) get it: non-blocking, connected.
+/// A connected, non-blocking TCP stream of the event loop, as the TLS hooks of a [`Handler`](crate::Handler) receive it.
 ///
-/// It is a [`mio::net::TcpStream`] that the loop can hold back in two ways, once it has it again:
+/// It dereferences to [`mio::net::TcpStream`]. After the hook has returned it to the loop, it works around two properties
+/// of OpenSSL:
 ///
-/// - OpenSSL goes on reading until it has something to deliver. A peer that keeps it busy with records that deliver
-///   nothing (key updates, for one) would keep the whole loop waiting. So reads are counted, and one too many gets
+/// - OpenSSL reads until it can deliver data. A peer that sends records without data, such as key updates, could block the
+///   whole loop. The number of reads is therefore limited; the next one fails with
 ///   [`WouldBlock`](io::ErrorKind::WouldBlock).
-/// - OpenSSL cannot answer a key update while one of its writes is blocked: it fails the connection. So no write is ever
-///   blocked: what the system does not take waits in here. And none ever fails, since OpenSSL would not read any more then:
-///   what the peer has said before it went could not be heard.
+/// - OpenSSL fails the connection if it must answer a key update while a write is blocked, and it stops reading after a
+///   failed write, so that data of the peer would be lost. Writes therefore never block and never fail: unsent bytes are
+///   buffered, and an error is kept until the loop asks for it.
 #[derive(Debug)]
 pub struct TcpStream {
     stream: net::TcpStream,
-    /// How many reads are left.
+    /// The number of reads that are allowed.
     reads_left: u32,
-    /// Whether a read was refused because none was left.
+    /// Whether a read failed because none was left.
     is_curbed: bool,
-    /// Whether the last read has taken all that there was, so that another one would find nothing.
+    /// Whether the last read returned everything that had arrived, so that another one would block.
     is_drained: bool,
-    /// Whether the peer has ended its side.
+    /// Whether the peer has closed its side.
     has_ended: bool,
-    /// Whether writes are kept that would block.
+    /// Whether bytes that would block are buffered.
     keeps_writes: bool,
     unsent: Vec<u8>,
-    /// Why the last write has failed, until that is asked for.
+    /// The error of the last write, until the loop asks for it.
     failure: Option<io::Error>,
 }
 
 impl TcpStream {
-    /// Gives back the stream within.
+    /// Returns the stream of mio.
     pub fn into_inner(self) -> net::TcpStream {
         self.stream
     }
 
-    /// Allows a number of reads, and forgets what was before.
+    /// Sets the number of allowed reads.
     pub(crate) fn allow_reads(&mut self, count: u32) {
         self.reads_left = count;
         self.is_curbed = false;
     }
 
-    /// Asks the system again when something is to be read: there may be more than when it was last asked.
+    /// Makes the next read ask the system, because more may have arrived.
     pub(crate) fn look_again(&mut self) {
         self.is_drained = false;
     }
 
-    /// Whether there may be more to read, which was not taken because no read was left.
+    /// Returns whether more data may be available, because the last read was not allowed.
     pub(crate) fn is_curbed(&self) -> bool {
         self.is_curbed
     }
 
-    /// Whether the peer has ended its side of TCP.
+    /// Returns whether the peer has closed its side of TCP.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// From now on takes all that is written.
+    /// Buffers bytes that would block from now on.
     pub(crate) fn keep_writes(&mut self) {
         self.keeps_writes = true;
     }
 
-    /// Whether the last write has failed, and nobody has asked why.
+    /// Returns whether a write has failed and the error has not been returned yet.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// How many bytes the system has not taken.
+    /// Returns the number of unsent bytes.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.len()
     }
 
-    /// Sends what the system has not taken; `WouldBlock` if it still does not take all of it, and the error of an earlier
-    /// write if that has failed.
+    /// Sends the buffered bytes. Fails with `WouldBlock` if some are left, and with the error of an earlier write if that has
+    /// failed.
     pub(crate) fn send_unsent(&mut self) -> io::Result<()> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -91,7 +92,7 @@ impl TcpStream {
             }
             self.unsent.drain(..sent);
         }
-        // Whoever sends nothing owns no buffer.
+        // A stream without unsent bytes owns no buffer.
         self.unsent = Vec::new();
         Ok(())
     }
@@ -140,7 +141,7 @@ impl Read for TcpStream {
             self.reads_left -= 1;
         }
         let read = uninterrupted(|| self.stream.read(buffer))?;
-        // What comes from now on makes an event of its own.
+        // Data that arrives from now on causes another event.
         self.is_drained = (1..buffer.len()).contains(&read);
         self.has_ended |= read == 0 && !buffer.is_empty();
         Ok(read)
@@ -176,13 +177,13 @@ impl Write for TcpStream {
         uninterrupted(|| self.stream.write_vectored(slices))
     }
 
-    /// Does nothing: what the system has not taken goes when it has room.
+    /// Does nothing. The loop sends buffered bytes when the socket becomes writable.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Tries again if a signal came in between.
+/// Repeats a call that a signal has interrupted.
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {

@@ -1,4 +1,4 @@
-//! The client's side: whom to trust, and who one is.
+//! TLS configuration of clients: trust roots, client certificates, versions.
 
 use std::fmt;
 use std::path::Path;
@@ -14,16 +14,16 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use url::{Host, Url};
 
-use super::{HTTP_1_1, harden, named, roots, take_identity};
+use super::{HTTP_1_1, harden, roots, set_identity, with_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tcp_stream::TcpStream;
 
-/// How the clients of an event loop encrypt: which roots they trust, and the certificate that they show.
+/// The TLS configuration of clients: trust roots, a client certificate, versions.
 ///
-/// Only needed for other things than the default: without it, a `wss://` URL is connected to by the trust roots of the
-/// system, and the server's certificate must be valid for the host of the URL, be that a name or an IP address.
+/// `wss://` URLs work without it. The certificate of the server is then verified with the trust roots of the system, for the
+/// host of the URL, which can be a name or an IP address.
 ///
-/// For everything else there is [`SslConnector`], which [`WebSocket::with_client_tls`] takes as well.
+/// For other options, create an [`SslConnector`], which [`WebSocket::with_client_tls`] accepts as well.
 ///
 /// [`WebSocket::with_client_tls`]: crate::WebSocket::with_client_tls
 ///
@@ -38,7 +38,7 @@ use crate::tcp_stream::TcpStream;
 /// ```
 pub struct ClientTls {
     connector: SslConnectorBuilder,
-    manners: Manners,
+    options: Options,
 }
 
 /// A version of TLS.
@@ -51,58 +51,61 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// What a connection does beside its context. OpenSSL has no place for that in the context, but one for us.
+/// Options of a connection that are not part of an OpenSSL context. They are stored in the context as extra data.
 #[derive(Debug, Clone, Copy)]
-struct Manners {
+struct Options {
     names_server: bool,
     verifies_host: bool,
 }
 
 impl ClientTls {
-    /// Begins with the default: the trust roots of the system (OpenSSL's, or those that the environment variables
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name), TLS 1.2 or newer, no certificate.
+    /// Creates the default configuration: the trust roots of the system (or those that the environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name), TLS 1.2 or newer, no client certificate.
     ///
     /// # Errors
     ///
-    /// `Ssl` if OpenSSL cannot be set up.
+    /// `Ssl` if OpenSSL cannot be initialized.
     pub fn new() -> Result<Self> {
         let mut connector = SslConnector::builder(SslMethod::tls_client())?;
         harden(&mut connector)?;
         connector.set_alpn_protos(HTTP_1_1)?;
         roots::add_well_known(&mut connector);
-        Ok(Self { connector, manners: Manners::default() })
+        Ok(Self { connector, options: Options::default() })
     }
 
-    /// Trusts the roots in a PEM file as well.
+    /// Adds the roots in a PEM file.
     ///
     /// # Errors
     ///
-    /// `Ssl` if the file holds none, or cannot be read.
+    /// `Ssl` if the file contains none, or cannot be read.
     pub fn trust(mut self, roots: impl AsRef<Path>) -> Result<Self> {
         let roots = roots.as_ref();
-        named(self.connector.set_ca_file(roots), "trust roots", roots)?;
+        with_path(self.connector.set_ca_file(roots), "trust roots", roots)?;
         Ok(self)
     }
 
-    /// Trusts the roots in a PEM file, and no others from before.
+    /// Replaces all roots, including those of the system, with the roots in a PEM file.
     ///
     /// # Errors
     ///
-    /// `Ssl` if the file holds none, or cannot be read.
+    /// `Ssl` if the file contains none, or cannot be read.
     pub fn trust_only(mut self, roots: impl AsRef<Path>) -> Result<Self> {
         self = self.trust_none()?;
         self.trust(roots)
     }
 
-    /// Trusts the roots in a PEM text as well.
+    /// Adds the roots in a PEM text.
     ///
     /// # Errors
     ///
-    /// `Ssl` if it cannot be read, or holds none.
+    /// `Ssl` if the text cannot be parsed, or contains none.
     pub fn trust_pem(mut self, roots: &[u8]) -> Result<Self> {
         let roots = X509::stack_from_pem(roots)?;
         if roots.is_empty() {
-            return Err(Error::new(ErrorKind::Ssl(ErrorStack::get().into()), "there are no trust roots"));
+            return Err(Error::new(
+                ErrorKind::Ssl(ErrorStack::get().into()),
+                "the PEM text contains no certificates",
+            ));
         }
         for root in roots {
             self.connector.cert_store_mut().add_cert(root)?;
@@ -110,35 +113,36 @@ impl ClientTls {
         Ok(self)
     }
 
-    /// Trusts none of the roots from before, those of the system included; what is to be trusted comes after this.
+    /// Removes all roots, including those of the system. Call `trust` or `trust_pem` afterwards.
     ///
     /// # Errors
     ///
-    /// `Ssl` if OpenSSL cannot make an empty store.
+    /// `Ssl` if OpenSSL cannot create an empty store.
     pub fn trust_none(mut self) -> Result<Self> {
         self.connector.set_cert_store(X509StoreBuilder::new()?.build());
         Ok(self)
     }
 
-    /// Shows a certificate to servers that ask for one: the chain, the own certificate first, and the key, both PEM.
+    /// Sets the client certificate: PEM files with the chain, with the client's certificate first, and with the private key.
+    /// It is sent to servers that request one.
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key belongs to another certificate.
+    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
     pub fn show(mut self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        take_identity(&mut self.connector, chain.as_ref(), key.as_ref())?;
+        set_identity(&mut self.connector, chain.as_ref(), key.as_ref())?;
         Ok(self)
     }
 
-    /// Shows the certificate of a PKCS #12 archive, with its chain and its key.
+    /// Sets the client certificate from a PKCS #12 archive with a certificate, its chain and its private key.
     ///
     /// # Errors
     ///
-    /// `Ssl` if the archive cannot be read, the password is another one, or the key belongs to another certificate.
+    /// `Ssl` if the archive cannot be read, the password is wrong, or the key does not belong to the certificate.
     pub fn show_pkcs12(mut self, archive: &[u8], password: &str) -> Result<Self> {
         let identity = Pkcs12::from_der(archive)?.parse2(password)?;
         let (Some(certificate), Some(key)) = (identity.cert, identity.pkey) else {
-            let none = "the archive has no certificate with a key";
+            let none = "the PKCS #12 archive contains no certificate with a private key";
             return Err(Error::new(ErrorKind::Ssl(ErrorStack::get().into()), none));
         };
         self.connector.set_certificate(&certificate)?;
@@ -150,53 +154,53 @@ impl ClientTls {
         Ok(self)
     }
 
-    /// Sets the oldest version of TLS that is spoken. Default 1.2.
+    /// Sets the oldest TLS version. Default: 1.2.
     ///
     /// # Errors
     ///
-    /// `Ssl` if OpenSSL does not have it.
+    /// `Ssl` if OpenSSL does not support it.
     pub fn min_version(mut self, version: TlsVersion) -> Result<Self> {
         self.connector.set_min_proto_version(Some(version.into()))?;
         Ok(self)
     }
 
-    /// Sets the newest version of TLS that is spoken. Default: the newest that OpenSSL has.
+    /// Sets the newest TLS version. Default: the newest that OpenSSL supports.
     ///
     /// # Errors
     ///
-    /// `Ssl` if OpenSSL does not have it.
+    /// `Ssl` if OpenSSL does not support it.
     pub fn max_version(mut self, version: TlsVersion) -> Result<Self> {
         self.connector.set_max_proto_version(Some(version.into()))?;
         Ok(self)
     }
 
-    /// Does not tell the server which of its names is meant (SNI, RFC 6066 §3), which everyone on the way can read. A server
-    /// that has several certificates then shows its first one.
+    /// Does not send the name of the server (SNI, RFC 6066 §3), which is readable on the network. A server with several
+    /// certificates then uses its first one.
     #[must_use]
     pub fn hide_server_name(mut self) -> Self {
-        self.manners.names_server = false;
+        self.options.names_server = false;
         self
     }
 
-    /// Believes whatever certificate the server shows, as anyone on the way could make one: for tests.
+    /// Accepts any certificate. Anyone on the network can then impersonate the server, so this is for tests.
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {
         self.connector.set_verify(SslVerifyMode::NONE);
         self
     }
 
-    /// Takes a certificate that a trusted root vouches for, whatever host it was issued for: for tests.
+    /// Accepts a certificate of a trusted root that was issued for any host. This is for tests.
     #[must_use]
     pub fn danger_accept_any_host(mut self) -> Self {
-        self.manners.verifies_host = false;
+        self.options.verifies_host = false;
         self
     }
 }
 
 impl From<ClientTls> for SslConnector {
     fn from(mut tls: ClientTls) -> Self {
-        if let Some(place) = Manners::place() {
-            tls.connector.set_ex_data(place, tls.manners);
+        if let Some(index) = Options::index() {
+            tls.connector.set_ex_data(index, tls.options);
         }
         tls.connector.build()
     }
@@ -211,23 +215,23 @@ impl From<TlsVersion> for SslVersion {
     }
 }
 
-impl Default for Manners {
+impl Default for Options {
     fn default() -> Self {
         Self { names_server: true, verifies_host: true }
     }
 }
 
-impl Manners {
-    /// Where they are in a context; only without memory there is no such place, and then the default holds, which is the
-    /// strict one.
-    fn place() -> Option<Index<SslContext, Self>> {
-        static PLACE: OnceLock<Option<Index<SslContext, Manners>>> = OnceLock::new();
-        *PLACE.get_or_init(|| SslContext::new_ex_index().ok())
+impl Options {
+    /// The index of the options in the extra data of a context. `None` if OpenSSL cannot allocate one; the default, which is
+    /// strict, then applies.
+    fn index() -> Option<Index<SslContext, Self>> {
+        static INDEX: OnceLock<Option<Index<SslContext, Options>>> = OnceLock::new();
+        *INDEX.get_or_init(|| SslContext::new_ex_index().ok())
     }
 
     fn of(connector: &SslConnector) -> Self {
-        let place = Self::place();
-        place.and_then(|place| connector.context().ex_data(place)).copied().unwrap_or_default()
+        let index = Self::index();
+        index.and_then(|index| connector.context().ex_data(index)).copied().unwrap_or_default()
     }
 }
 
@@ -237,7 +241,7 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-/// The connector of who has set no other. The roots are read once, since that takes long.
+/// The connector of programs without a `ClientTls`. The roots are read once, because this takes long.
 pub(crate) fn default_connector() -> Result<SslConnector> {
     static DEFAULT: OnceLock<SslConnector> = OnceLock::new();
     if let Some(connector) = DEFAULT.get() {
@@ -247,7 +251,7 @@ pub(crate) fn default_connector() -> Result<SslConnector> {
     Ok(DEFAULT.get_or_init(|| connector).clone())
 }
 
-/// Begins the handshake of a client; the host of the URL is who the server must be.
+/// Begins the handshake of a client. The certificate of the server must be valid for the host of the URL.
 pub(crate) fn connect(
     connector: &SslConnector,
     stream: TcpStream,
@@ -256,17 +260,17 @@ pub(crate) fn connect(
     Ok(session(connector, &server_name(url)?)?.connect(stream)?)
 }
 
-/// Prepares a connection to a server that must be `host`.
+/// Prepares a connection to a server whose certificate must be valid for `host`.
 pub(crate) fn session(connector: &SslConnector, host: &str) -> std::result::Result<Ssl, ErrorStack> {
-    let manners = Manners::of(connector);
-    let session = connector.configure()?.use_server_name_indication(manners.names_server);
-    session.verify_hostname(manners.verifies_host).into_ssl(host)
+    let options = Options::of(connector);
+    let session = connector.configure()?.use_server_name_indication(options.names_server);
+    session.verify_hostname(options.verifies_host).into_ssl(host)
 }
 
-/// Who the server of a URL must be.
+/// The name that the certificate of the server must be valid for.
 pub(crate) fn server_name(url: &Url) -> Result<String> {
     match url.host() {
-        // A name that is written as absolute is the same one, and certificates do not have the dot (RFC 6066 §3).
+        // An absolute name is the same name, and certificates do not contain the final dot (RFC 6066 §3).
         Some(Host::Domain(name)) => Ok(name.strip_suffix('.').unwrap_or(name).to_owned()),
         Some(Host::Ipv4(address)) => Ok(address.to_string()),
         Some(Host::Ipv6(address)) => Ok(address.to_string()),

@@ -1,6 +1,6 @@
-//! What an event loop needs to know to encrypt: the certificate of a server, the trust of a client.
+//! TLS configuration: certificates of servers, and trust roots of clients.
 //!
-//! The encrypted socket itself is the reactor's.
+//! The front ends contain the encrypted sockets.
 
 mod client;
 #[cfg(feature = "ssl-vendored")]
@@ -24,27 +24,27 @@ pub(crate) use self::client::{connect, default_connector};
 pub use self::server::ServerTls;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What ALPN calls the protocol that a WebSocket begins with, as it is sent (RFC 7301 §3.1).
+/// The ALPN protocol list with `http/1.1`, in wire format (RFC 7301 §3.1).
 const HTTP_1_1: &[u8] = b"\x08http/1.1";
 
-/// Both roles: TLS 1.2 at least (RFC 8996), and no new handshake within a connection, which only costs.
+/// Sets the options of both roles: TLS 1.2 or newer (RFC 8996), and no renegotiation, which lets a peer cause work.
 fn harden(context: &mut SslContextBuilder) -> std::result::Result<(), ErrorStack> {
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     context.set_options(SslOptions::NO_RENEGOTIATION);
-    // Otherwise each record takes two reads, one of them for its five bytes of header.
+    // Without it, each record takes two reads, one of them for the header of five bytes.
     context.set_read_ahead(true);
     Ok(())
 }
 
-/// Takes over a certificate with its chain, and the key that belongs to it.
-fn take_identity(context: &mut SslContextBuilder, chain: &Path, key: &Path) -> Result<()> {
-    named(context.set_certificate_chain_file(chain), "certificate chain", chain)?;
-    named(context.set_private_key_file(key, SslFiletype::PEM), "key", key)?;
-    named(context.check_private_key(), "key for this certificate", key)
+/// Loads a certificate chain and the private key that belongs to it.
+fn set_identity(context: &mut SslContextBuilder, chain: &Path, key: &Path) -> Result<()> {
+    with_path(context.set_certificate_chain_file(chain), "certificate chain", chain)?;
+    with_path(context.set_private_key_file(key, SslFiletype::PEM), "key", key)?;
+    with_path(context.check_private_key(), "key for this certificate", key)
 }
 
-/// Says which file an error of OpenSSL is about.
-fn named(result: std::result::Result<(), ErrorStack>, what: &str, path: &Path) -> Result<()> {
+/// Adds the path of the file to an error of OpenSSL.
+fn with_path(result: std::result::Result<(), ErrorStack>, what: &str, path: &Path) -> Result<()> {
     result.map_err(|err| {
         Error::new(ErrorKind::Ssl(err.into()), format!("{} has no usable {what}", path.display()))
     })

@@ -1,4 +1,4 @@
-//! The trust roots of a build with its own OpenSSL, which does not know where this system keeps them.
+//! Trust roots of a build with a vendored OpenSSL, which does not know where this system stores them.
 
 use std::env;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use log::{debug, warn};
 use openssl::ssl::SslContextBuilder;
 
-/// Where the usual systems keep all roots in one file.
+/// Where common systems store all roots in one file.
 const BUNDLES: [&str; 7] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -17,7 +17,7 @@ const BUNDLES: [&str; 7] = [
     "/opt/homebrew/etc/openssl@3/cert.pem",
 ];
 
-/// Adds the roots of the system, unless the environment says where roots are, which OpenSSL reads by itself.
+/// Adds the roots of the system, unless environment variables name the roots, which OpenSSL reads itself.
 pub(super) fn add_well_known(context: &mut SslContextBuilder) {
     if env::var_os("SSL_CERT_FILE").is_some() || env::var_os("SSL_CERT_DIR").is_some() {
         return;

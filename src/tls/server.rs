@@ -1,4 +1,4 @@
-//! The server's side: its certificate, which can be replaced while it runs.
+//! TLS configuration of servers. The certificate can be replaced at run time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,16 +11,15 @@ use openssl::ssl::{
 };
 use openssl::x509::X509;
 
-use super::{HTTP_1_1, harden, named, take_identity};
+use super::{HTTP_1_1, harden, set_identity, with_path};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How a server encrypts: its certificate, the names it has others for, and whether it asks clients for theirs.
+/// The TLS configuration of a server: its certificate, certificates for other names, and whether clients need one.
 ///
-/// A clone is a handle to the same: what is [replaced](Self::replace) in one holds for all, and for the event loop that
-/// was given one. It can be used from any thread.
+/// Clones share the configuration: [`replace`](Self::replace) affects all of them, and the event loops that have one. A
+/// clone can be used from any thread.
 ///
-/// For everything that these constructors do not offer, make an [`SslAcceptor`], which
-/// [`WebSocket::with_server_tls`] takes as well.
+/// For other options, create an [`SslAcceptor`], which [`WebSocket::with_server_tls`] accepts as well.
 ///
 /// [`WebSocket::with_server_tls`]: crate::WebSocket::with_server_tls
 ///
@@ -45,55 +44,58 @@ pub struct ServerTls {
 #[derive(Clone)]
 struct Current {
     acceptor: SslAcceptor,
-    /// `None` for an acceptor that was made elsewhere, and chooses by itself.
+    /// `None` for an acceptor of the program, which selects certificates itself.
     names: Option<Arc<Names>>,
 }
 
-/// What is shown to clients that ask for a name.
+/// The certificates for server names.
 struct Names {
-    /// By name, in lower case.
+    /// The contexts by name, in lower case.
     contexts: RwLock<HashMap<String, SslContext>>,
-    /// What a client's certificate must lead to; a context for a name needs them as well.
+    /// The roots for client certificates. Each context needs them.
     client_roots: Option<PathBuf>,
 }
 
 impl ServerTls {
-    /// Takes a certificate chain, the server's own certificate first, and its key, both PEM.
+    /// Reads a certificate chain, with the server's certificate first, and its private key from PEM files.
     ///
-    /// TLS 1.2 and 1.3 with the ciphers of Mozilla's intermediate configuration.
+    /// TLS 1.2 and 1.3 are enabled, with the ciphers of Mozilla's intermediate configuration.
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key belongs to another certificate.
+    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        Self::choosing_by_name(chain.as_ref(), key.as_ref(), None)
+        Self::with_names(chain.as_ref(), key.as_ref(), None)
     }
 
-    /// As [`from_pem_files`](Self::from_pem_files), and every client must show a certificate that leads to one of the
-    /// roots in a third PEM file. [`Handshake::peer_certificate`] has it.
+    /// Like [`from_pem_files`](Self::from_pem_files), and requires from every client a certificate that is issued by one of
+    /// the roots in a third PEM file. [`Handshake::peer_certificate`] returns it.
     ///
     /// [`Handshake::peer_certificate`]: crate::Handshake::peer_certificate
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key belongs to another certificate.
+    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
     pub fn mutual_from_pem_files(
         chain: impl AsRef<Path>,
         key: impl AsRef<Path>,
         client_roots: impl AsRef<Path>,
     ) -> Result<Self> {
-        Self::choosing_by_name(chain.as_ref(), key.as_ref(), Some(client_roots.as_ref()))
+        Self::with_names(chain.as_ref(), key.as_ref(), Some(client_roots.as_ref()))
     }
 
-    /// Has another certificate for clients that ask for this name (SNI, RFC 6066 §3). Replaces the one it had for it.
+    /// Adds a certificate for clients that request this server name (SNI, RFC 6066 §3), or replaces the one for this name.
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key belongs to another certificate; `Internal` if this was made of an
-    /// acceptor, which chooses by itself.
+    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate. `Internal` if this was created from an
+    /// acceptor, which selects certificates itself.
     pub fn add_name(&self, name: &str, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<()> {
         let Some(names) = self.current().names else {
-            return Err(Error::new(ErrorKind::Internal, "a ready acceptor chooses certificates by itself"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "a name cannot be added to an SslAcceptor, which selects certificates itself",
+            ));
         };
         let acceptor = acceptor(chain.as_ref(), key.as_ref(), names.client_roots.as_deref())?;
         let context = acceptor.build().into_context();
@@ -105,14 +107,13 @@ impl ServerTls {
         Ok(())
     }
 
-    /// Uses another certificate, with all that belongs to it, from the next connection on. Connections that are made go
-    /// on with the one they have seen.
+    /// Replaces the whole configuration, for connections that are accepted from now on. Open connections are not affected.
     pub fn replace(&self, new: impl Into<Self>) {
         let new = new.into().current();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// What the next connection is accepted with.
+    /// The acceptor for the next connection.
     pub(crate) fn acceptor(&self) -> SslAcceptor {
         self.current().acceptor
     }
@@ -121,13 +122,13 @@ impl ServerTls {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn choosing_by_name(chain: &Path, key: &Path, client_roots: Option<&Path>) -> Result<Self> {
+    fn with_names(chain: &Path, key: &Path, client_roots: Option<&Path>) -> Result<Self> {
         let mut acceptor = acceptor(chain, key, client_roots)?;
         let client_roots = client_roots.map(Path::to_owned);
         let names = Arc::new(Names { contexts: RwLock::default(), client_roots });
         let chosen = Arc::clone(&names);
         acceptor.set_servername_callback(move |ssl, _| {
-            // Who asks for a name that is not known gets the first certificate, and decides.
+            // A client that requests an unknown name receives the first certificate, and decides.
             if let Some(context) = context_for(ssl, &chosen)
                 && let Err(err) = ssl.set_ssl_context(&context)
             {
@@ -160,20 +161,20 @@ fn context_for(ssl: &SslRef, names: &Names) -> Option<SslContext> {
 fn acceptor(chain: &Path, key: &Path, client_roots: Option<&Path>) -> Result<SslAcceptorBuilder> {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     harden(&mut acceptor)?;
-    take_identity(&mut acceptor, chain, key)?;
+    set_identity(&mut acceptor, chain, key)?;
     acceptor.set_alpn_select_callback(|_, offered| {
-        // RFC 7301 §3.2: who offers protocols, and not this one, SHALL be refused.
+        // RFC 7301 §3.2: a client that only offers other protocols SHALL be rejected.
         select_next_proto(HTTP_1_1, offered).ok_or(AlpnError::ALERT_FATAL)
     });
     if let Some(roots) = client_roots {
-        demand_certificates(&mut acceptor, roots)?;
+        require_certificates(&mut acceptor, roots)?;
     }
     Ok(acceptor)
 }
 
-fn demand_certificates(acceptor: &mut SslAcceptorBuilder, roots: &Path) -> Result<()> {
-    named(acceptor.set_ca_file(roots), "trust roots", roots)?;
-    // Clients that have several certificates choose by these names.
+fn require_certificates(acceptor: &mut SslAcceptorBuilder, roots: &Path) -> Result<()> {
+    with_path(acceptor.set_ca_file(roots), "trust roots", roots)?;
+    // Clients with several certificates select one by these names.
     for root in X509::stack_from_pem(&std::fs::read(roots)?)? {
         acceptor.add_client_ca(&root)?;
     }
