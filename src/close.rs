@@ -1,14 +1,13 @@
 //! Close codes, and the payload of a Close frame (§5.5.1, §7.4).
 //!
-//! The numbers only: when a Close frame is sent, and what it does to a connection, is the business of
-//! [`protocol`](crate::protocol).
+//! When a Close frame is sent, and how it affects a connection, is part of [`protocol`](crate::protocol).
 
 use std::fmt;
 
-/// Says why a connection was closed (§7.4).
+/// The reason for closing a connection, as a number (§7.4).
 ///
-/// Every `u16` converts into a `CloseCode` and back without loss. Which of them may stand on the wire is another
-/// question, answered by [`CloseCode::is_sendable`]: some exist only to tell a program what happened.
+/// Every `u16` converts into a `CloseCode` and back without loss. [`is_sendable`](CloseCode::is_sendable) returns whether a
+/// code may be sent; some codes only inform the program.
 ///
 /// # Examples
 ///
@@ -23,44 +22,44 @@ use std::fmt;
 pub enum CloseCode {
     /// 1000: the purpose of the connection has been fulfilled.
     Normal,
-    /// 1001: an endpoint goes away, such as a server that shuts down or a browser that leaves the page.
+    /// 1001: an endpoint goes away, for example a server that shuts down or a browser that leaves the page.
     Away,
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     Protocol,
     /// 1003: the peer sent a kind of data that this endpoint cannot accept.
     Unsupported,
-    /// 1005, never sent: the peer's Close frame carried no code.
+    /// 1005, never sent: the peer's Close frame had no code.
     Status,
     /// 1006, never sent: the connection ended without a Close frame.
     Abnormal,
-    /// 1007: the data of a message did not fit its type, such as text that is not UTF-8.
+    /// 1007: the data of a message did not match its type, for example text that is not UTF-8.
     Invalid,
-    /// 1008: a message broke a rule of this endpoint that has no code of its own.
+    /// 1008: a message violated a rule of this endpoint that has no other code.
     Policy,
     /// 1009: a message was too big to process.
     Size,
-    /// 1010: the client wanted an extension that the server did not negotiate.
+    /// 1010: the client requires an extension that the server did not negotiate.
     Extension,
-    /// 1011: the server met something unexpected.
+    /// 1011: the server encountered an unexpected condition.
     Error,
-    /// 1012: the server restarts; come back soon.
+    /// 1012: the server restarts. The client may reconnect soon.
     Restart,
-    /// 1013: the server is overloaded; come back later.
+    /// 1013: the server is overloaded. The client may reconnect later.
     Again,
     /// 1015, never sent: the TLS handshake failed.
     #[doc(hidden)]
     Tls,
-    /// No code at all: a Close frame with an empty payload.
+    /// No code: a Close frame with an empty payload.
     #[doc(hidden)]
     Empty,
-    /// Any other number: 1014, those of libraries and frameworks (3000 to 3999), of applications (4000 to 4999), and
-    /// those that nobody may send.
+    /// Any other number: 1014, codes of libraries and frameworks (3000 to 3999), codes of applications (4000 to 4999), and
+    /// codes that must not be sent.
     #[doc(hidden)]
     Other(u16),
 }
 
 impl CloseCode {
-    /// Returns whether the code may stand in a Close frame (§7.4.1, §7.4.2, and the registry of IANA for 1012 to 1014).
+    /// Returns whether a Close frame may contain the code (§7.4.1, §7.4.2, and the IANA registry for 1012 to 1014).
     pub fn is_sendable(self) -> bool {
         matches!(u16::from(self), 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -118,19 +117,20 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// How a connection has ended, as a front end tells it that has no handlers to tell.
+/// How a connection ended, as returned by the sockets without handlers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
-    /// The code of the peer's Close; [`CloseCode::Status`] if it had none, [`CloseCode::Abnormal`] if none came.
+    /// The code of the peer's Close frame. [`CloseCode::Status`] if the frame had no code, [`CloseCode::Abnormal`] if no Close
+    /// frame was received.
     pub code: CloseCode,
-    /// The reason in the peer's Close.
+    /// The reason in the peer's Close frame.
     pub reason: String,
-    /// Whether a Close of the peer came at all (§7.1.4).
+    /// Whether a Close frame of the peer was received (§7.1.4).
     pub was_clean: bool,
 }
 
 impl Closed {
-    /// The end of a connection that was lost, or failed (§7.1.5).
+    /// The end of a connection that was lost or failed (§7.1.5).
     #[cfg(any(
         feature = "blocking",
         feature = "futures",
@@ -141,10 +141,10 @@ impl Closed {
     }
 }
 
-/// The longest reason that fits beside a code into a control frame, in bytes (§5.5).
+/// The longest reason that fits into a control frame together with a code, in bytes (§5.5).
 pub(crate) const MAX_REASON: usize = 123;
 
-/// Says what is wrong with the payload of a Close frame.
+/// The error of an invalid payload of a Close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidPayload {
     /// A single byte: half a code.
@@ -155,11 +155,11 @@ pub(crate) enum InvalidPayload {
     Reason,
 }
 
-/// Writes the payload of a Close frame: nothing for the codes that mean "no code", else the code and the reason
+/// Encodes the payload of a Close frame: nothing for the codes that mean "no code", otherwise the code and the reason
 /// (§5.5.1).
 ///
-/// The reason is cut before the first character that would exceed [`MAX_REASON`] bytes; who must not lose a part of it
-/// asks before.
+/// The reason is cut before the first character that would exceed [`MAX_REASON`] bytes. Callers that must not lose a part of
+/// it check its length first.
 pub(crate) fn encode_payload(code: CloseCode, reason: &str) -> Vec<u8> {
     if matches!(code, CloseCode::Empty | CloseCode::Status) {
         return Vec::new();
@@ -170,7 +170,7 @@ pub(crate) fn encode_payload(code: CloseCode, reason: &str) -> Vec<u8> {
     payload
 }
 
-/// Reads the payload of a Close frame that a peer sent; no payload is [`CloseCode::Status`].
+/// Parses the payload of a peer's Close frame. An empty payload is [`CloseCode::Status`].
 pub(crate) fn parse_payload(payload: &[u8]) -> Result<(CloseCode, &str), InvalidPayload> {
     match payload {
         [] => Ok((CloseCode::Status, "")),
@@ -181,7 +181,7 @@ pub(crate) fn parse_payload(payload: &[u8]) -> Result<(CloseCode, &str), Invalid
             if !code.is_sendable() {
                 return Err(InvalidPayload::Code);
             }
-            // §5.5.1: the reason is UTF-8; §8.1 says what happens otherwise.
+            // §5.5.1: the reason is UTF-8. §8.1 defines the error.
             let reason = std::str::from_utf8(reason).map_err(|_| InvalidPayload::Reason)?;
             Ok((code, reason))
         }
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     /// Written from the table of §7.4.1, the ranges of §7.4.2 and the registry; not from the code above.
-    fn may_stand_on_the_wire(code: u16) -> bool {
+    fn may_be_sent(code: u16) -> bool {
         match code {
             1004 | 1005 | 1006 | 1015 => false,
             1000..=1014 => true,
@@ -208,9 +208,9 @@ mod tests {
         for number in 0..=u16::MAX {
             let code = CloseCode::from(number);
             assert_eq!(u16::from(code), number);
-            assert_eq!(code.is_sendable(), may_stand_on_the_wire(number), "{number}");
+            assert_eq!(code.is_sendable(), may_be_sent(number), "{number}");
             let parsed = parse_payload(&number.to_be_bytes()).map(|(code, _)| u16::from(code));
-            assert_eq!(parsed.is_ok(), may_stand_on_the_wire(number), "{number}");
+            assert_eq!(parsed.is_ok(), may_be_sent(number), "{number}");
             if code.is_sendable() {
                 assert_eq!(parse_payload(&encode_payload(code, "why")), Ok((code, "why")));
             }

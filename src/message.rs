@@ -1,14 +1,14 @@
-//! A whole message, as a program sends and receives it (§1.2, §5.6).
+//! Messages, as programs send and receive them (§1.2, §5.6).
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::Result;
 
-/// A whole WebSocket message: text or bytes (§5.6).
+/// A complete WebSocket message: text or bytes (§5.6).
 ///
-/// What can be sent converts into a `Message`, so that [`Sender::send`](crate::Sender::send) and its like take strings,
-/// slices and vectors directly.
+/// Strings, slices and vectors convert into a `Message`, so [`Sender::send`](crate::Sender::send) and similar methods accept
+/// them directly.
 ///
 /// # Examples
 ///
@@ -25,17 +25,17 @@ use crate::error::Result;
 pub enum Message {
     /// Text, always valid UTF-8 (§8.1).
     Text(String),
-    /// Bytes that the protocol does not look into.
+    /// Bytes that the protocol does not interpret.
     Binary(Vec<u8>),
 }
 
 impl Message {
-    /// Makes a text message.
+    /// Creates a text message.
     pub fn text<S: Into<String>>(string: S) -> Self {
         Self::Text(string.into())
     }
 
-    /// Makes a binary message.
+    /// Creates a binary message.
     pub fn binary<B: Into<Vec<u8>>>(bytes: B) -> Self {
         Self::Binary(bytes.into())
     }
@@ -57,12 +57,12 @@ impl Message {
         self.as_bytes().len()
     }
 
-    /// Returns whether the payload has no byte at all.
+    /// Returns whether the payload is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the payload, whatever its type.
+    /// Returns the payload of a text or binary message as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -70,7 +70,7 @@ impl Message {
         }
     }
 
-    /// Takes the payload out, whatever its type, without copying it.
+    /// Converts the message into its payload, without copying it.
     pub fn into_data(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -78,7 +78,7 @@ impl Message {
         }
     }
 
-    /// Takes the payload out as text, without copying it.
+    /// Converts the message into text, without copying it.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Message {
         }
     }
 
-    /// Looks at the payload as text.
+    /// Returns the payload as text.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Message {
 }
 
 impl fmt::Display for Message {
-    /// Writes text as it is, also that of a binary message; anything else as its length.
+    /// Writes the payload if it is UTF-8, and otherwise its length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_text() {
             Ok(text) => f.write_str(text),

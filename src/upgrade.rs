@@ -1,15 +1,14 @@
-//! A request that another HTTP server has read becomes a WebSocket.
+//! Upgrades a request that another HTTP server has read to a WebSocket.
 //!
-//! The server's request is an [`http::Request`], or is made into one; [`accept`] checks it, and gives an [`Upgrade`]. From
-//! then on:
+//! Pass the server's request as an [`http::Request`] to [`accept`], which checks it and returns an [`Upgrade`]. Then:
 //!
-//! 1. Choose a subprotocol, if there is one to choose: [`Upgrade::choose_protocol`].
-//! 2. Have the server send the [`response`], or the [`refusal`] of a request that is no good.
-//! 3. Take the stream from the server, and the bytes that it has read of it behind the request
+//! 1. Choose a subprotocol, if the client offers any: [`Upgrade::choose_protocol`].
+//! 2. Let the server send the [`response`], or the [`refusal`] of an invalid request.
+//! 3. Take the stream from the server, and the bytes after the request that it has already read
 //!    ([`Upgrade::with_read_ahead`]).
-//! 4. Make a socket of both: `blocking::WebSocket::upgraded` for one that blocks, `futures::WebSocket::upgraded` for an
-//!    async one, or `Sender::accept_upgraded` to hand it to a running event loop, where it gets a `Handler`. Or drive the
-//!    [core](crate::protocol::Connection) itself: [`Upgrade::into_connection`].
+//! 4. Create a socket from both: `blocking::WebSocket::upgraded`, `futures::WebSocket::upgraded`, or
+//!    `Sender::accept_upgraded` for a running event loop, which creates a `Handler` for it. Or use the
+//!    [core](crate::protocol::Connection) directly: [`Upgrade::into_connection`].
 //!
 //! ```
 //! use sockeye::protocol::Config;
@@ -36,7 +35,7 @@
 //! # doc().unwrap();
 //! ```
 //!
-//! The directory `examples/upgrade` has complete programs for `tiny_http`, `rouille`, `hyper` and `axum`.
+//! The directory `examples/upgrade` contains complete programs for `tiny_http`, `rouille`, `hyper` and `axum`.
 
 use http::{HeaderName, HeaderValue, Version};
 
@@ -44,8 +43,8 @@ pub use crate::protocol::Upgrade;
 use crate::protocol::handshake::{Request, Response, server};
 use crate::protocol::{Config, ProtocolError};
 
-/// Returns whether a request asks to become a WebSocket: `Upgrade` lists `websocket` and `Connection` lists `Upgrade`.
-/// Whether all else is right is what [`accept`] finds out.
+/// Returns whether a request asks for a WebSocket: `Upgrade` contains `websocket` and `Connection` contains `Upgrade`.
+/// [`accept`] checks everything else.
 pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
     let has_token = |name: &str, token: &str| {
         let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -54,36 +53,36 @@ pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
     has_token("upgrade", "websocket") && has_token("connection", "upgrade")
 }
 
-/// Accepts a request, if it keeps the rules of RFC 6455 §4.2.1, and those of the configuration.
+/// Accepts a request that follows the rules of RFC 6455 §4.2.1 and of the configuration.
 ///
 /// # Errors
 ///
-/// The rule that the request breaks; [`refusal`] makes the response for it.
+/// The rule that the request violates. [`refusal`] creates the response for it.
 pub fn accept<B>(request: &http::Request<B>, config: Config) -> Result<Upgrade, ProtocolError> {
     Upgrade::new(read(request, &config)?, config)
 }
 
-/// Makes the response that opens the connection.
+/// Creates the response that opens the connection.
 ///
 /// # Errors
 ///
-/// What cannot be sent, if the response was changed.
+/// An error of `http` if the response was changed to one that cannot be sent.
 pub fn response(upgrade: &Upgrade) -> http::Result<http::Response<()>> {
     Ok(convert(upgrade.response())?.map(drop))
 }
 
-/// Makes the response for a request that is not accepted: its status, the headers that belong to it, and a short text.
+/// Creates the response that rejects a request, with the status and headers for the reason and a short text.
 ///
 /// # Errors
 ///
-/// None that is known.
+/// An error of `http` if a header is invalid. This does not happen for any reason that [`accept`] returns.
 pub fn refusal(reason: ProtocolError) -> http::Result<http::Response<Vec<u8>>> {
     convert(&server::refusal(reason))
 }
 
-/// Reads a request as the core does, so that its limits and checks hold here as well.
+/// Parses a request with the core, so that its limits and checks apply.
 fn read<B>(request: &http::Request<B>, config: &Config) -> Result<Request, ProtocolError> {
-    // An upgrade of HTTP/2 is another one (RFC 8441), and HTTP/1.0 has none.
+    // HTTP/2 has a different upgrade (RFC 8441), and HTTP/1.0 has none.
     if request.version() != Version::HTTP_11 {
         return Err(ProtocolError::HttpVersion);
     }
