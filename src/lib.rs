@@ -102,7 +102,23 @@
     )
 )]
 
-#[cfg(feature = "blocking")]
+#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "reactor"))]
+compile_error!(
+    "the feature `reactor` of sockeye, which is on by default, cannot be used on this target, because a browser has no \
+     sockets; in Cargo.toml write: sockeye = { version = \"0.1\", default-features = false, features = [\"browser\"] }"
+);
+#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "blocking"))]
+compile_error!(
+    "the feature `blocking` of sockeye cannot be used on this target, because a program in a browser must not block; use \
+     the feature `browser` instead"
+);
+#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "tokio"))]
+compile_error!(
+    "the feature `tokio` of sockeye cannot be used on this target, because a browser has no sockets; use the feature \
+     `browser` instead"
+);
+
+#[cfg(all(feature = "blocking", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub mod blocking;
 #[cfg(all(feature = "browser", any(target_family = "wasm", sockeye_docs)))]
 pub mod browser;
