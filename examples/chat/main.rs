@@ -22,25 +22,25 @@
 
 #![expect(clippy::print_stdout, reason = "it is a program for the terminal")]
 
-mod allowance;
-mod guest;
-mod hall;
+mod connection;
+mod input;
 mod limits;
 mod page;
+mod protocol;
+mod rate_limit;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../tls/server.rs"]
 mod tls;
-mod wire;
-mod words;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye::Builder;
 
-use crate::guest::Guest;
-use crate::hall::Hall;
+use crate::connection::Guest;
+use crate::state::Hall;
 use crate::support::Arguments;
 
 const USAGE: &str = "\

@@ -9,12 +9,12 @@ use sockeye::{
     CloseCode, Error, Handler, Handshake, Message, Request as HttpRequest, Response, Result, Sender,
 };
 
-use crate::allowance::{Allowance, Verdict};
-use crate::hall::{Hall, PersonId, Voice};
+use crate::input::{Name, RoomName, Text};
 use crate::limits::ENTER_WITHIN;
 use crate::page;
-use crate::wire::{self, Refusal, Request};
-use crate::words::{Name, RoomName, Text};
+use crate::protocol::{self, Refusal, Request};
+use crate::rate_limit::{Allowance, Verdict};
+use crate::state::{Hall, PersonId, Voice};
 
 const ENTER_EXPIRED: Token = Token(1);
 /// Our own close code (RFC 6455 §7.4.2): the page then knows that it should not come back by itself.
@@ -53,7 +53,7 @@ impl Guest {
         let mut hall = self.hall.borrow_mut();
         let now = unix_millis();
         match (self.person, request) {
-            (_, Request::Ping) => self.out.tell(wire::pong()),
+            (_, Request::Ping) => self.out.tell(protocol::pong()),
             (None, Request::Enter { name, key }) => {
                 self.person = Some(hall.enter(Name::parse(name)?, key.clone(), self.out.clone(), now)?);
             }

@@ -19,9 +19,9 @@
 
 use serde_json::{Value, json};
 
-use crate::words::{Key, Name, RoomName, Text};
+use crate::input::{Key, Name, RoomName, Text};
 
-/// What a page asks for. The words of people in it are raw: `words` checks them, and what is wrong is explained.
+/// What a page asks for. The words of people in it are raw: `input` checks them, and what is wrong is explained.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Enter { name: String, key: Key },

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::limits::{NAME_CHARS, TEXT_CHARS, TEXT_LINES};
-use crate::wire::Refusal;
+use crate::protocol::Refusal;
 
 /// A person's name, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::input::{Key, Name, RoomName, Text};
 use crate::limits::{HISTORY_BYTES, HISTORY_MESSAGES, PEOPLE, ROOMS, ROOMS_EACH};
-use crate::wire::{self, Refusal, Said};
-use crate::words::{Key, Name, RoomName, Text};
+use crate::protocol::{self, Refusal, Said};
 
 /// Rooms that stay when they are empty.
 const STANDING_ROOMS: [&str; 3] = ["lobby", "campfire", "workshop"];
@@ -86,7 +86,7 @@ impl<V: Voice> Hall<V> {
             return Err(Refusal::HallFull);
         }
         let rooms = self.rooms.iter().map(|(room, inside)| (room, inside.people.len()));
-        voice.tell(&wire::welcome(&name, &self.run, rooms));
+        voice.tell(&protocol::welcome(&name, &self.run, rooms));
         self.last_person += 1;
         let id = PersonId(self.last_person);
         self.people.insert(id, Person { name, key, rooms: BTreeSet::new(), voice });
@@ -117,7 +117,7 @@ impl<V: Voice> Hall<V> {
         self.rooms.entry(room.clone()).or_default().people.insert(id);
         self.show(id, room);
         if is_new {
-            self.tell_room(room, Some(id), &wire::came(room, &name, now));
+            self.tell_room(room, Some(id), &protocol::came(room, &name, now));
             self.tell_count(room);
         }
         Ok(())
@@ -129,7 +129,7 @@ impl<V: Voice> Hall<V> {
         if !person.rooms.remove(room) {
             return Err(Refusal::NotInRoom);
         }
-        person.voice.tell(&wire::left(room));
+        person.voice.tell(&protocol::left(room));
         let name = person.name.clone();
         self.vacate(id, &name, room, now);
         Ok(())
@@ -160,7 +160,7 @@ impl<V: Voice> Hall<V> {
     fn show(&self, id: PersonId, room: &RoomName) {
         let (Some(person), Some(inside)) = (self.people.get(&id), self.rooms.get(room)) else { return };
         let names = inside.people.iter().filter_map(|id| self.people.get(id)).map(|person| &person.name);
-        person.voice.tell(&wire::joined(room, names, inside.history.iter()));
+        person.voice.tell(&protocol::joined(room, names, inside.history.iter()));
     }
 
     /// The room's side of leaving: the others hear of it, and a room that nobody needs any more goes.
@@ -170,7 +170,7 @@ impl<V: Voice> Hall<V> {
         if inside.people.is_empty() && !inside.stays {
             self.rooms.remove(room);
         }
-        self.tell_room(room, None, &wire::went(room, name, now));
+        self.tell_room(room, None, &protocol::went(room, name, now));
         self.tell_count(room);
     }
 
@@ -184,8 +184,8 @@ impl<V: Voice> Hall<V> {
     /// Everybody sees how many are in each room, also in those where they are not.
     fn tell_count(&self, room: &RoomName) {
         let event = match self.rooms.get(room) {
-            Some(inside) => wire::people(room, inside.people.len()),
-            None => wire::gone(room),
+            Some(inside) => protocol::people(room, inside.people.len()),
+            None => protocol::gone(room),
         };
         for person in self.people.values() {
             person.voice.tell(&event);
@@ -194,5 +194,5 @@ impl<V: Voice> Hall<V> {
 }
 
 #[cfg(test)]
-#[path = "hall_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;
