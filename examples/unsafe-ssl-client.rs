@@ -6,7 +6,7 @@
 //! cargo run --features ssl --example unsafe-ssl-client -- [URL]
 //! ```
 //!
-//! A client that verifies certificates needs none of this: `connect("wss://...", ...)` is enough.
+//! A client that verifies certificates does not need this: `connect("wss://...", ...)` is enough.
 
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
 

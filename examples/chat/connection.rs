@@ -1,4 +1,4 @@
-//! One connection: from the request for the page or the socket to the last word.
+//! One connection: answers the HTTP request, and executes the requests of the page.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,104 +9,107 @@ use sockeye::{
     CloseCode, Error, Handler, Handshake, Message, Request as HttpRequest, Response, Result, Sender,
 };
 
-use crate::input::{Name, RoomName, Text};
-use crate::limits::ENTER_WITHIN;
+use crate::input::{RoomName, Text, UserName};
+use crate::limits::ENTER_TIMEOUT_MILLIS;
 use crate::page;
-use crate::protocol::{self, Refusal, Request};
-use crate::rate_limit::{Allowance, Verdict};
-use crate::state::{Hall, PersonId, Voice};
+use crate::protocol::{self, Rejection, Request};
+use crate::rate_limit::{Decision, RateLimiter};
+use crate::state::{ChatState, Client, UserId};
 
-const ENTER_EXPIRED: Token = Token(1);
-/// Our own close code (RFC 6455 §7.4.2): the page then knows that it should not come back by itself.
-const TAKEN_OVER: u16 = 4001;
+const ENTER_TIMEOUT: Token = Token(1);
+/// A close code for private use (RFC 6455 §7.4.2). After it, the page does not reconnect by itself.
+const REPLACED: u16 = 4001;
 
-impl Voice for Sender {
-    fn tell(&self, event: &str) {
-        // An error means that this connection or the whole loop is at its end; `on_close` tidies up.
+impl Client for Sender {
+    fn send_event(&self, event: &str) {
+        // This fails only if the connection or the loop is about to end. `on_close` removes the user.
         if let Err(error) = self.send(event) {
-            log::debug!("not told: {error}");
+            log::debug!("cannot send an event: {error}");
         }
     }
 
-    fn taken_over(&self) {
-        if let Err(error) = self.close_with_reason(CloseCode::from(TAKEN_OVER), "opened elsewhere") {
-            log::debug!("not closed: {error}");
+    fn disconnect_replaced(&self) {
+        if let Err(error) = self.close_with_reason(CloseCode::from(REPLACED), "opened elsewhere") {
+            log::debug!("cannot close a replaced connection: {error}");
         }
     }
 }
 
-/// A visitor, before and after they have given their name.
-pub(crate) struct Guest {
+pub(crate) struct Connection {
     out: Sender,
-    hall: Rc<RefCell<Hall<Sender>>>,
-    person: Option<PersonId>,
-    allowance: Allowance,
+    state: Rc<RefCell<ChatState<Sender>>>,
+    /// `None` until the page has sent a user name.
+    user: Option<UserId>,
+    limiter: RateLimiter,
 }
 
-impl Guest {
-    pub(crate) fn new(out: Sender, hall: Rc<RefCell<Hall<Sender>>>) -> Self {
-        Self { out, hall, person: None, allowance: Allowance::new(Instant::now()) }
+impl Connection {
+    pub(crate) fn new(out: Sender, state: Rc<RefCell<ChatState<Sender>>>) -> Self {
+        Self { out, state, user: None, limiter: RateLimiter::new(Instant::now()) }
     }
 
-    /// Does what the page asks for.
-    fn fulfil(&mut self, request: &Request) -> std::result::Result<(), Refusal> {
-        let mut hall = self.hall.borrow_mut();
+    fn execute(&mut self, request: &Request) -> std::result::Result<(), Rejection> {
+        let mut state = self.state.borrow_mut();
         let now = unix_millis();
-        match (self.person, request) {
-            (_, Request::Ping) => self.out.tell(protocol::pong()),
+        match (self.user, request) {
+            (_, Request::Ping) => self.out.send_event(protocol::pong()),
             (None, Request::Enter { name, key }) => {
-                self.person = Some(hall.enter(Name::parse(name)?, key.clone(), self.out.clone(), now)?);
+                let name = UserName::parse(name)?;
+                self.user = Some(state.enter(name, key.clone(), self.out.clone(), now)?);
             }
-            (Some(id), Request::Join { room }) => hall.join(id, &RoomName::parse(room)?, now)?,
-            (Some(id), Request::Leave { room }) => hall.leave(id, &RoomName::parse(room)?, now)?,
-            (Some(id), Request::Say { room, text, reference }) => {
-                hall.say(id, &RoomName::parse(room)?, Text::parse(text)?, reference, now)?;
+            (Some(id), Request::Join { room }) => state.join(id, &RoomName::parse(room)?, now)?,
+            (Some(id), Request::Leave { room }) => state.leave(id, &RoomName::parse(room)?, now)?,
+            (Some(id), Request::Send { room, text, reference }) => {
+                state.send(id, &RoomName::parse(room)?, Text::parse(text)?, reference, now)?;
             }
-            (None, _) | (Some(_), Request::Enter { .. }) => return Err(Refusal::OutOfTurn),
+            (None, _) | (Some(_), Request::Enter { .. }) => return Err(Rejection::OutOfOrder),
         }
         Ok(())
     }
 }
 
-impl Handler for Guest {
+impl Handler for Connection {
     fn on_request(&mut self, request: &HttpRequest) -> Result<Response> {
-        page::answer(request)
+        page::respond(request)
     }
 
     fn on_open(&mut self, _: Handshake) -> Result<()> {
-        self.out.timeout(ENTER_WITHIN, ENTER_EXPIRED)
+        self.out.timeout(ENTER_TIMEOUT_MILLIS, ENTER_TIMEOUT)
     }
 
     fn on_message(&mut self, message: Message) -> Result<()> {
-        // Before anything is read, so that a flood costs us next to nothing.
-        let verdict = self.allowance.ask(Instant::now());
-        if verdict == Verdict::Flood {
+        // The rate is checked before the message is parsed, so that a flood costs little.
+        let decision = self.limiter.check(Instant::now());
+        if decision == Decision::Disconnect {
             return self.out.close_with_reason(CloseCode::Policy, "too many messages");
         }
         let Message::Text(text) = message else {
             return self.out.close_with_reason(CloseCode::Unsupported, "text only");
         };
         let Some(request) = Request::parse(&text) else {
-            return self.out.close_with_reason(CloseCode::Policy, "not a request of this chat");
+            return self.out.close_with_reason(CloseCode::Policy, "invalid request");
         };
-        let outcome = if verdict == Verdict::TooFast { Err(Refusal::TooFast) } else { self.fulfil(&request) };
-        match outcome {
+        let result = match decision {
+            Decision::Reject => Err(Rejection::TooFast),
+            _ => self.execute(&request),
+        };
+        match result {
             Ok(()) => Ok(()),
-            Err(refusal) => self.out.send(refusal.event(request.label())),
+            Err(rejection) => self.out.send(rejection.event(&request)),
         }
     }
 
     fn on_timeout(&mut self, event: Token) -> Result<()> {
-        if event == ENTER_EXPIRED && self.person.is_none() {
-            return self.out.close_with_reason(CloseCode::Policy, "nobody there?");
+        if event == ENTER_TIMEOUT && self.user.is_none() {
+            return self.out.close_with_reason(CloseCode::Policy, "no user name");
         }
         Ok(())
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         log::info!("closed: {code:?} {reason:?}");
-        if let Some(id) = self.person.take() {
-            self.hall.borrow_mut().depart(id, unix_millis());
+        if let Some(id) = self.user.take() {
+            self.state.borrow_mut().remove_user(id, unix_millis());
         }
     }
 

@@ -1,23 +1,23 @@
-//! What people may call themselves, their rooms, and say. Each type can only be made from what has been checked, so
-//! the rest of the program need not check again.
+//! What users enter: their names, the names of rooms, and messages. Values of these types are valid: only `parse` creates
+//! them.
 
 use std::fmt;
 
-use crate::limits::{NAME_CHARS, TEXT_CHARS, TEXT_LINES};
-use crate::protocol::Refusal;
+use crate::limits::{MAX_NAME_CHARS, MAX_TEXT_CHARS, MAX_TEXT_LINES};
+use crate::protocol::Rejection;
 
-/// A person's name, as it is shown.
+/// The name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name(String);
+pub(crate) struct UserName(String);
 
-impl Name {
-    pub(crate) fn parse(raw: &str) -> Result<Self, Refusal> {
+impl UserName {
+    pub(crate) fn parse(raw: &str) -> Result<Self, Rejection> {
         let name = raw.split_whitespace().collect::<Vec<_>>().join(" ");
         match name.chars().count() {
-            0 => Err(Refusal::NoName),
-            1..=NAME_CHARS if name.chars().any(is_unseen) => Err(Refusal::UnseenName),
-            1..=NAME_CHARS => Ok(Self(name)),
-            _ => Err(Refusal::LongName),
+            0 => Err(Rejection::NoName),
+            1..=MAX_NAME_CHARS if name.chars().any(is_invisible) => Err(Rejection::InvisibleName),
+            1..=MAX_NAME_CHARS => Ok(Self(name)),
+            _ => Err(Rejection::LongName),
         }
     }
 
@@ -25,40 +25,40 @@ impl Name {
         &self.0
     }
 
-    /// Whether two names look alike but for upper and lower case.
+    /// Returns whether two names are equal except for upper and lower case.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.0.to_lowercase() == other.0.to_lowercase()
     }
 }
 
-/// What a page makes up once and keeps to itself: who shows it again is the same person, back on a new connection.
+/// A secret that a page creates once. A new connection that presents the same key belongs to the same user.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Key(String);
+pub(crate) struct SessionKey(String);
 
-impl Key {
+impl SessionKey {
     pub(crate) fn parse(raw: &str) -> Option<Self> {
-        let good = (16..=64).contains(&raw.len()) && raw.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        good.then(|| Self(raw.to_owned()))
+        let is_valid = (16..=64).contains(&raw.len()) && raw.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_valid.then(|| Self(raw.to_owned()))
     }
 }
 
-/// Whoever knows a key is that person, so it is not for a log.
-impl fmt::Debug for Key {
+/// Does not print the key, so that it does not appear in a log.
+impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
+        f.write_str("SessionKey(..)")
     }
 }
 
-/// A room's name: lower-case letters, digits and `-`, so that it is also a link.
+/// The name of a room: lowercase letters, digits and `-`, so that it can be part of a link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RoomName(String);
 
 impl RoomName {
-    pub(crate) fn parse(raw: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, Rejection> {
         let name = raw.to_lowercase();
-        let plain = name.chars().all(|c| c.is_alphanumeric() || c == '-');
-        let fits = (1..=NAME_CHARS).contains(&name.chars().count());
-        if plain && fits { Ok(Self(name)) } else { Err(Refusal::BadRoom) }
+        let has_valid_chars = name.chars().all(|c| c.is_alphanumeric() || c == '-');
+        let has_valid_len = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
+        if has_valid_chars && has_valid_len { Ok(Self(name)) } else { Err(Rejection::BadRoom) }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -66,19 +66,19 @@ impl RoomName {
     }
 }
 
-/// Something to say: neither empty nor endless, and without control characters.
+/// The text of a message: not empty, not too long, and without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
 impl Text {
-    pub(crate) fn parse(raw: &str) -> Result<Self, Refusal> {
-        let kept: String = raw.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect();
-        let text = kept.trim();
+    pub(crate) fn parse(raw: &str) -> Result<Self, Rejection> {
+        let printable: String = raw.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect();
+        let text = printable.trim();
         if text.is_empty() {
-            return Err(Refusal::NoText);
+            return Err(Rejection::NoText);
         }
-        if text.chars().count() > TEXT_CHARS || text.lines().count() > TEXT_LINES {
-            return Err(Refusal::LongText);
+        if text.chars().count() > MAX_TEXT_CHARS || text.lines().count() > MAX_TEXT_LINES {
+            return Err(Rejection::LongText);
         }
         Ok(Self(text.to_owned()))
     }
@@ -88,8 +88,8 @@ impl Text {
     }
 }
 
-/// Characters that show nothing or turn the writing direction: with them two names could look the same.
-fn is_unseen(c: char) -> bool {
+/// Characters that are invisible or change the writing direction. With them, two different names could look the same.
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
@@ -103,42 +103,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_tidied() {
-        assert_eq!(Name::parse("  Ada \t Lovelace ").map(|name| name.0), Ok("Ada Lovelace".to_owned()));
-        assert_eq!(Name::parse(&"é".repeat(NAME_CHARS)).map(|name| name.0), Ok("é".repeat(NAME_CHARS)));
+    fn user_names_are_normalized() {
+        assert_eq!(UserName::parse("  Ada \t Lovelace ").map(|name| name.0), Ok("Ada Lovelace".to_owned()));
+        let longest = "é".repeat(MAX_NAME_CHARS);
+        assert_eq!(UserName::parse(&longest).map(|name| name.0), Ok(longest));
     }
 
     #[test]
-    fn names_that_deceive_are_refused() {
-        assert_eq!(Name::parse(" \n "), Err(Refusal::NoName));
-        assert_eq!(Name::parse(&"a".repeat(NAME_CHARS + 1)), Err(Refusal::LongName));
-        for unseen in ["A\u{200B}da", "\u{202E}adA", "Ada\u{FE0F}", "Ada\u{0}", "\u{3164}"] {
-            assert_eq!(Name::parse(unseen), Err(Refusal::UnseenName), "{unseen:?}");
+    fn deceptive_user_names_are_rejected() {
+        assert_eq!(UserName::parse(" \n "), Err(Rejection::NoName));
+        assert_eq!(UserName::parse(&"a".repeat(MAX_NAME_CHARS + 1)), Err(Rejection::LongName));
+        for name in ["A\u{200B}da", "\u{202E}adA", "Ada\u{FE0F}", "Ada\u{0}", "\u{3164}"] {
+            assert_eq!(UserName::parse(name), Err(Rejection::InvisibleName), "{name:?}");
         }
     }
 
     #[test]
-    fn keys_are_long_and_plain() {
-        assert!(Key::parse("0123456789abcdef").is_some());
+    fn session_keys_are_long_and_alphanumeric() {
+        assert!(SessionKey::parse("0123456789abcdef").is_some());
         for bad in ["", "short", "0123456789abcde-", &"x".repeat(65)] {
-            assert!(Key::parse(bad).is_none(), "{bad}");
+            assert!(SessionKey::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
-    fn rooms_are_links() {
+    fn room_names_can_be_part_of_a_link() {
         assert_eq!(RoomName::parse("Über-2").map(|room| room.0), Ok("über-2".to_owned()));
-        for bad in ["", "a b", "a/b", "#a", "<b>", &"a".repeat(NAME_CHARS + 1)] {
-            assert_eq!(RoomName::parse(bad), Err(Refusal::BadRoom), "{bad}");
+        for bad in ["", "a b", "a/b", "#a", "<b>", &"a".repeat(MAX_NAME_CHARS + 1)] {
+            assert_eq!(RoomName::parse(bad), Err(Rejection::BadRoom), "{bad}");
         }
     }
 
     #[test]
-    fn texts_keep_lines_and_lose_control_characters() {
+    fn texts_keep_lines_but_no_control_characters() {
         assert_eq!(Text::parse(" a\n\tb\u{7}\r ").map(|text| text.0), Ok("a\n\tb".to_owned()));
-        assert_eq!(Text::parse("\u{0} \n"), Err(Refusal::NoText));
-        assert_eq!(Text::parse(&"x".repeat(TEXT_CHARS + 1)), Err(Refusal::LongText));
-        assert_eq!(Text::parse(&"x\n".repeat(TEXT_LINES + 1)), Err(Refusal::LongText));
-        assert!(Text::parse(&"🐟".repeat(TEXT_CHARS)).is_ok());
+        assert_eq!(Text::parse("\u{0} \n"), Err(Rejection::NoText));
+        assert_eq!(Text::parse(&"x".repeat(MAX_TEXT_CHARS + 1)), Err(Rejection::LongText));
+        assert_eq!(Text::parse(&"x\n".repeat(MAX_TEXT_LINES + 1)), Err(Rejection::LongText));
+        assert!(Text::parse(&"🐟".repeat(MAX_TEXT_CHARS)).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! A chat with rooms: one program, one port, its own web page.
+//! A chat with rooms: one program that serves its web page and the WebSockets on one port.
 //!
 //! ```sh
 //! cargo run --release --example chat                  # http://127.0.0.1:3012
@@ -6,19 +6,19 @@
 //! cargo run --release --features ssl --example chat -- --tls     # https://127.0.0.1:3012
 //! ```
 //!
-//! With `--tls` it makes a certificate itself, which your browser warns of.
+//! With `--tls`, the server creates a certificate at startup. Browsers warn about it. Ctrl-C closes all connections with
+//! code 1001 and ends the program.
 //!
-//! Open the page in two tabs and talk to yourself. Ctrl-C says goodbye to everyone (close code 1001) and ends.
-//!
-//! | file        | what lives there                                              |
-//! |-------------|---------------------------------------------------------------|
-//! | `main.rs`   | starting and stopping                                         |
-//! | `guest.rs`  | one connection: the `Handler`                                 |
-//! | `hall.rs`   | who is there, in which rooms, and who hears what; no I/O      |
-//! | `words.rs`  | names, room names and texts, checked once, where they come in |
-//! | `wire.rs`   | the JSON between page and server                              |
-//! | `page.rs`   | the HTTP answers; the page itself is `chat.html`              |
-//! | `limits.rs` | every bound in one place                                      |
+//! | file            | contents                                                          |
+//! |-----------------|-------------------------------------------------------------------|
+//! | `main.rs`       | start and end of the program                                      |
+//! | `connection.rs` | one connection: the `Handler`                                     |
+//! | `state.rs`      | the users, the rooms, and the events for each user; no I/O         |
+//! | `input.rs`      | user names, room names and texts, validated when they are created |
+//! | `protocol.rs`   | the JSON messages between the page and the server                 |
+//! | `rate_limit.rs` | how many requests a connection may send                           |
+//! | `page.rs`       | the HTTP answers; the page itself is `chat.html`                  |
+//! | `limits.rs`     | all limits                                                        |
 
 #![expect(clippy::print_stdout, reason = "it is a program for the terminal")]
 
@@ -39,8 +39,8 @@ use std::rc::Rc;
 
 use sockeye::Builder;
 
-use crate::connection::Guest;
-use crate::state::Hall;
+use crate::connection::Connection;
+use crate::state::ChatState;
 use crate::support::Arguments;
 
 const USAGE: &str = "\
@@ -57,9 +57,10 @@ fn main() -> support::Result {
     let address = arguments.address()?;
 
     // All handlers run on this thread, so they can share the state without a lock.
-    let hall = Rc::new(RefCell::new(Hall::new()));
-    let server =
-        Builder::new().with_settings(limits::settings()).build(|out| Guest::new(out, Rc::clone(&hall)))?;
+    let state = Rc::new(RefCell::new(ChatState::new()));
+    let server = Builder::new()
+        .with_settings(limits::settings())
+        .build(|out| Connection::new(out, Rc::clone(&state)))?;
     let (server, scheme) = tls::encrypt_if_requested(server, &arguments)?;
     arguments.end()?;
 

@@ -1,24 +1,24 @@
-//! Plain HTTP on the same port: `/` is the page, `/ws` the socket, and there is nothing else.
+//! HTTP on the same port: `/` is the page, and `/ws` is the WebSocket.
 
 use sockeye::{Request, Response, Result};
 
 const PAGE: &str = include_str!("chat.html");
 
-/// Answers a request: with the page, with the upgrade to a WebSocket, or with what was wrong about it.
-pub(crate) fn answer(request: &Request) -> Result<Response> {
+/// Answers a request with the page, with the upgrade to a WebSocket, or with an error.
+pub(crate) fn respond(request: &Request) -> Result<Response> {
     let path = request.resource().split('?').next().unwrap_or_default();
     match (path, request.method()) {
         ("/ws", _) => Response::from_request(request),
-        // The library itself leaves out the body where HEAD asks for the head alone.
+        // The library omits the body of the answer to HEAD.
         ("/", "GET" | "HEAD") => page(),
-        ("/", _) => plain(405, "Method Not Allowed", &[("Allow", "GET, HEAD")]),
-        _ => plain(404, "Not Found", &[]),
+        ("/", _) => error(405, "Method Not Allowed", &[("Allow", "GET, HEAD")]),
+        _ => error(404, "Not Found", &[]),
     }
 }
 
 fn page() -> Result<Response> {
-    // Script and style carry a number that nobody can guess. Should a message ever find its way into the page as
-    // markup, a script in it would lack the number, and the browser would not run it.
+    // The browser runs only scripts that carry this random number. If a message were ever inserted as markup, a script in
+    // it would not run.
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
@@ -33,7 +33,7 @@ fn page() -> Result<Response> {
     Ok(response)
 }
 
-fn plain(status: u16, reason: &str, headers: &[(&str, &str)]) -> Result<Response> {
+fn error(status: u16, reason: &str, headers: &[(&str, &str)]) -> Result<Response> {
     let mut response = Response::new(status, reason, format!("{status} {reason}\n").into_bytes());
     response.set_header("Content-Type", "text/plain; charset=utf-8")?;
     for (name, value) in headers {

@@ -1,38 +1,39 @@
-//! What page and server say to each other: one small JSON object in a text message.
+//! The messages between the page and the server. Each is a JSON object in a text message.
 //!
 //! ```text
-//! page    {"do":"enter","name":"Ada","key":"…"}        first, and only once
-//!         {"do":"join","room":"lobby"}                 {"do":"leave","room":"lobby"}
-//!         {"do":"say","room":"lobby","text":"Hi","ref":"1"}
-//!         {"do":"ping"}                                scripts cannot see the pings of the protocol
-//! server  {"is":"welcome","you":"Ada","run":"…","rooms":[{"room":"lobby","people":2}]}
-//!         {"is":"joined","room":"lobby","people":["Ada","Bo"],"history":[{"id":7,"who":"Bo","text":"Hi","at":…}]}
-//!         {"is":"left","room":"lobby"}
-//!         {"is":"came","room":"lobby","who":"Cy","at":…}    {"is":"went","room":"lobby","who":"Cy","at":…}
-//!         {"is":"said","room":"lobby","id":8,"who":"Ada","text":"Hi","at":…}       "ref" for who said it
-//!         {"is":"room","room":"lobby","people":3}           {"is":"gone","room":"river"}
-//!         {"is":"refused","what":"say","why":"…","ref":"1"}
-//!         {"is":"pong"}
+//! page    {"type":"enter","name":"Ada","key":"…"}       once, before anything else but a ping
+//!         {"type":"join","room":"lobby"}                {"type":"leave","room":"lobby"}
+//!         {"type":"send","room":"lobby","text":"Hi","ref":"1"}
+//!         {"type":"ping"}                               scripts cannot send pings of the WebSocket protocol
+//! server  {"type":"welcome","name":"Ada","run":"…","rooms":[{"room":"lobby","users":2}]}
+//!         {"type":"joined","room":"lobby","users":["Ada","Bo"],"history":[{"id":7,"from":"Bo","text":"Hi","time":…}]}
+//!         {"type":"left","room":"lobby"}
+//!         {"type":"user-joined","room":"lobby","user":"Cy","time":…}
+//!         {"type":"user-left","room":"lobby","user":"Cy","time":…}
+//!         {"type":"message","room":"lobby","id":8,"from":"Ada","text":"Hi","time":…}     to the sender with "ref"
+//!         {"type":"room","room":"lobby","users":3}      {"type":"room-removed","room":"river"}
+//!         {"type":"rejected","request":"send","reason":"…","ref":"1"}
+//!         {"type":"pong"}
 //! ```
 //!
-//! `at` counts milliseconds since 1970. `id` grows within one run of the server; `run` tells runs apart.
+//! `time` is in milliseconds since 1970. `id` increases during one run of the server, which `run` identifies.
 
 use serde_json::{Value, json};
 
-use crate::input::{Key, Name, RoomName, Text};
+use crate::input::{RoomName, SessionKey, Text, UserName};
 
-/// What a page asks for. The words of people in it are raw: `input` checks them, and what is wrong is explained.
+/// A request of the page. The strings are not validated yet, so that each error can be reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    Enter { name: String, key: Key },
+    Enter { name: String, key: SessionKey },
     Join { room: String },
     Leave { room: String },
-    Say { room: String, text: String, reference: String },
+    Send { room: String, text: String, reference: String },
     Ping,
 }
 
 impl Request {
-    /// Reads a request. Anything but exactly the fields above is `None`: our page never sends it.
+    /// Parses a request. Returns `None` unless it has exactly the fields above, because the page sends nothing else.
     pub(crate) fn parse(message: &str) -> Option<Self> {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(message) else {
             return None;
@@ -41,90 +42,91 @@ impl Request {
             Some(Value::String(text)) => Some(text),
             _ => None,
         };
-        let request = match take("do")?.as_str() {
-            "enter" => Self::Enter { name: take("name")?, key: Key::parse(&take("key")?)? },
+        let request = match take("type")?.as_str() {
+            "enter" => Self::Enter { name: take("name")?, key: SessionKey::parse(&take("key")?)? },
             "join" => Self::Join { room: take("room")? },
             "leave" => Self::Leave { room: take("room")? },
-            "say" => Self::Say { room: take("room")?, text: take("text")?, reference: take("ref")? },
+            "send" => Self::Send { room: take("room")?, text: take("text")?, reference: take("ref")? },
             "ping" => Self::Ping,
             _ => return None,
         };
         fields.is_empty().then_some(request)
     }
 
-    /// Which kind of request this is, and the reference that it carries.
-    pub(crate) fn label(&self) -> (&'static str, &str) {
+    /// The type of the request, and its reference.
+    fn label(&self) -> (&'static str, &str) {
         match self {
             Self::Enter { .. } => ("enter", ""),
             Self::Join { .. } => ("join", ""),
             Self::Leave { .. } => ("leave", ""),
-            Self::Say { reference, .. } => ("say", reference),
+            Self::Send { reference, .. } => ("send", reference),
             Self::Ping => ("ping", ""),
         }
     }
 }
 
-/// Why something is not done.
+/// Why a request is not executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     NoName,
     LongName,
-    UnseenName,
+    InvisibleName,
     NameTaken,
-    HallFull,
+    ChatFull,
     BadRoom,
-    NoMoreRooms,
-    EnoughRooms,
+    TooManyRooms,
+    TooManyRoomsOfUser,
     NotInRoom,
     NoText,
     LongText,
     TooFast,
-    OutOfTurn,
+    OutOfOrder,
 }
 
-impl Refusal {
-    /// The sentence that people read.
-    pub(crate) fn sentence(self) -> &'static str {
+impl Rejection {
+    /// The explanation for the user.
+    fn reason(self) -> &'static str {
         match self {
-            Self::NoName => "Please tell us your name.",
-            Self::LongName => "That name is too long.",
-            Self::UnseenName => "That name has characters that cannot be seen.",
-            Self::NameTaken => "Somebody here already has that name.",
-            Self::HallFull => "The chat is full. Please come back later.",
-            Self::BadRoom => "A room is named with up to 24 letters, digits or dashes.",
-            Self::NoMoreRooms => "There are enough rooms already.",
-            Self::EnoughRooms => "You are in as many rooms as one person can be. Leave one first.",
-            Self::NotInRoom => "You are not in that room.",
-            Self::NoText => "There is nothing to say in that message.",
-            Self::LongText => "That message is too long.",
-            Self::TooFast => "That was a bit fast. Please wait a moment.",
-            Self::OutOfTurn => "That cannot be done now.",
+            Self::NoName => "Please enter your name.",
+            Self::LongName => "This name is too long.",
+            Self::InvisibleName => "This name contains invisible characters.",
+            Self::NameTaken => "This name is already in use.",
+            Self::ChatFull => "The chat is full. Please try again later.",
+            Self::BadRoom => "The name of a room has up to 24 letters, digits or dashes.",
+            Self::TooManyRooms => "There are too many rooms already.",
+            Self::TooManyRoomsOfUser => "You are in too many rooms. Leave one first.",
+            Self::NotInRoom => "You are not in this room.",
+            Self::NoText => "The message is empty.",
+            Self::LongText => "The message is too long.",
+            Self::TooFast => "You are sending too fast. Please wait a moment.",
+            Self::OutOfOrder => "This is not possible now.",
         }
     }
 
-    pub(crate) fn event(self, (what, reference): (&str, &str)) -> String {
-        json!({ "is": "refused", "what": what, "why": self.sentence(), "ref": reference }).to_string()
+    pub(crate) fn event(self, request: &Request) -> String {
+        let (name, reference) = request.label();
+        json!({ "type": "rejected", "request": name, "reason": self.reason(), "ref": reference }).to_string()
     }
 }
 
-/// A message that was said and may be remembered.
+/// A message in a room.
 #[derive(Debug, Clone)]
-pub(crate) struct Said {
+pub(crate) struct ChatMessage {
     pub(crate) id: u64,
-    pub(crate) who: Name,
+    pub(crate) from: UserName,
     pub(crate) text: Text,
-    pub(crate) at: u64,
+    pub(crate) time: u64,
 }
 
-impl Said {
-    fn value(&self) -> Value {
-        json!({ "id": self.id, "who": self.who.as_str(), "text": self.text.as_str(), "at": self.at })
+impl ChatMessage {
+    fn to_json(&self) -> Value {
+        json!({ "id": self.id, "from": self.from.as_str(), "text": self.text.as_str(), "time": self.time })
     }
 
-    /// As those in the room hear it; with the reference, as the one who said it does.
+    /// The event for the users in the room. The event for the sender has the reference of the request.
     pub(crate) fn event(&self, room: &RoomName, reference: Option<&str>) -> String {
-        let mut event = self.value();
-        event["is"] = "said".into();
+        let mut event = self.to_json();
+        event["type"] = "message".into();
         event["room"] = room.as_str().into();
         if let Some(reference) = reference {
             event["ref"] = reference.into();
@@ -134,47 +136,47 @@ impl Said {
 }
 
 pub(crate) fn welcome<'a>(
-    you: &Name,
+    name: &UserName,
     run: &str,
     rooms: impl Iterator<Item = (&'a RoomName, usize)>,
 ) -> String {
     let rooms: Vec<Value> =
-        rooms.map(|(room, people)| json!({ "room": room.as_str(), "people": people })).collect();
-    json!({ "is": "welcome", "you": you.as_str(), "run": run, "rooms": rooms }).to_string()
+        rooms.map(|(room, users)| json!({ "room": room.as_str(), "users": users })).collect();
+    json!({ "type": "welcome", "name": name.as_str(), "run": run, "rooms": rooms }).to_string()
 }
 
 pub(crate) fn joined<'a>(
     room: &RoomName,
-    people: impl Iterator<Item = &'a Name>,
-    history: impl Iterator<Item = &'a Said>,
+    users: impl Iterator<Item = &'a UserName>,
+    history: impl Iterator<Item = &'a ChatMessage>,
 ) -> String {
-    let people: Vec<&str> = people.map(Name::as_str).collect();
-    let history: Vec<Value> = history.map(Said::value).collect();
-    json!({ "is": "joined", "room": room.as_str(), "people": people, "history": history }).to_string()
+    let users: Vec<&str> = users.map(UserName::as_str).collect();
+    let history: Vec<Value> = history.map(ChatMessage::to_json).collect();
+    json!({ "type": "joined", "room": room.as_str(), "users": users, "history": history }).to_string()
 }
 
 pub(crate) fn left(room: &RoomName) -> String {
-    json!({ "is": "left", "room": room.as_str() }).to_string()
+    json!({ "type": "left", "room": room.as_str() }).to_string()
 }
 
-pub(crate) fn came(room: &RoomName, who: &Name, at: u64) -> String {
-    json!({ "is": "came", "room": room.as_str(), "who": who.as_str(), "at": at }).to_string()
+pub(crate) fn user_joined(room: &RoomName, user: &UserName, time: u64) -> String {
+    json!({ "type": "user-joined", "room": room.as_str(), "user": user.as_str(), "time": time }).to_string()
 }
 
-pub(crate) fn went(room: &RoomName, who: &Name, at: u64) -> String {
-    json!({ "is": "went", "room": room.as_str(), "who": who.as_str(), "at": at }).to_string()
+pub(crate) fn user_left(room: &RoomName, user: &UserName, time: u64) -> String {
+    json!({ "type": "user-left", "room": room.as_str(), "user": user.as_str(), "time": time }).to_string()
 }
 
-pub(crate) fn people(room: &RoomName, people: usize) -> String {
-    json!({ "is": "room", "room": room.as_str(), "people": people }).to_string()
+pub(crate) fn room(room: &RoomName, users: usize) -> String {
+    json!({ "type": "room", "room": room.as_str(), "users": users }).to_string()
 }
 
-pub(crate) fn gone(room: &RoomName) -> String {
-    json!({ "is": "gone", "room": room.as_str() }).to_string()
+pub(crate) fn room_removed(room: &RoomName) -> String {
+    json!({ "type": "room-removed", "room": room.as_str() }).to_string()
 }
 
 pub(crate) fn pong() -> &'static str {
-    r#"{"is":"pong"}"#
+    r#"{"type":"pong"}"#
 }
 
 #[cfg(test)]
@@ -182,15 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_read() {
-        let say = Request::parse(r#"{"do":"say","room":"lobby","text":"<b>\n🐟","ref":"1"}"#);
+    fn requests_are_parsed() {
+        let send = Request::parse(r#"{"type":"send","room":"lobby","text":"<b>\n🐟","ref":"1"}"#);
         let (room, text, reference) = ("lobby".to_owned(), "<b>\n🐟".to_owned(), "1".to_owned());
-        assert_eq!(say, Some(Request::Say { room, text, reference }));
-        assert_eq!(Request::parse(r#" {"do":"ping"} "#), Some(Request::Ping));
+        assert_eq!(send, Some(Request::Send { room, text, reference }));
+        assert_eq!(Request::parse(r#" {"type":"ping"} "#), Some(Request::Ping));
     }
 
     #[test]
-    fn anything_else_is_not() {
+    fn everything_else_is_rejected() {
         let deep = "[".repeat(100_000);
         for bad in [
             "",
@@ -198,14 +200,14 @@ mod tests {
             "[]",
             "null",
             &deep,
-            r#"{"do":"dance"}"#,
-            r#"{"do":"ping","more":1}"#,
-            r#"{"do":"join"}"#,
-            r#"{"do":"join","room":7}"#,
-            r#"{"do":"join","room":"a"}{"#,
-            r#"{"do":"enter","name":"Ada"}"#,
-            r#"{"do":"enter","name":"Ada","key":"short"}"#,
-            r#"{"do":"join","room":"\ud800"}"#,
+            r#"{"type":"dance"}"#,
+            r#"{"type":"ping","more":1}"#,
+            r#"{"type":"join"}"#,
+            r#"{"type":"join","room":7}"#,
+            r#"{"type":"join","room":"a"}{"#,
+            r#"{"type":"enter","name":"Ada"}"#,
+            r#"{"type":"enter","name":"Ada","key":"short"}"#,
+            r#"{"type":"join","room":"\ud800"}"#,
         ] {
             assert_eq!(Request::parse(bad), None, "{}", &bad[..bad.len().min(40)]);
         }

@@ -1,42 +1,43 @@
-//! How much one connection may ask for, so that one that floods does not drown the others.
+//! A limit on the requests of one connection, so that a flood does not slow down the others.
 
 use std::time::Instant;
 
-use crate::limits::{PATIENCE, REQUEST_COST, REQUEST_CREDIT};
+use crate::limits::{MAX_REJECTED, REQUEST_BURST, REQUEST_INTERVAL};
 
-/// Time as money: each request pays [`REQUEST_COST`] ahead, and nobody can be ahead by more than [`REQUEST_CREDIT`].
+/// A token bucket, stored as a point in time: each request moves it by [`REQUEST_INTERVAL`], and it may be ahead of the
+/// present by at most [`REQUEST_BURST`].
 #[derive(Debug)]
-pub(crate) struct Allowance {
-    paid_until: Instant,
-    refused: u32,
+pub(crate) struct RateLimiter {
+    used_until: Instant,
+    rejected: u32,
 }
 
-/// What becomes of a request.
+/// What to do with a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Granted,
-    TooFast,
-    Flood,
+pub(crate) enum Decision {
+    Accept,
+    Reject,
+    Disconnect,
 }
 
-impl Allowance {
+impl RateLimiter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { paid_until: now, refused: 0 }
+        Self { used_until: now, rejected: 0 }
     }
 
-    /// Judges one more request.
-    pub(crate) fn ask(&mut self, now: Instant) -> Verdict {
-        if self.paid_until <= now {
-            self.paid_until = now;
-            self.refused = 0;
+    /// Counts a request, and decides what to do with it.
+    pub(crate) fn check(&mut self, now: Instant) -> Decision {
+        if self.used_until <= now {
+            self.used_until = now;
+            self.rejected = 0;
         }
-        let paid_until = self.paid_until + REQUEST_COST;
-        if paid_until <= now + REQUEST_CREDIT {
-            self.paid_until = paid_until;
-            return Verdict::Granted;
+        let used_until = self.used_until + REQUEST_INTERVAL;
+        if used_until <= now + REQUEST_BURST {
+            self.used_until = used_until;
+            return Decision::Accept;
         }
-        self.refused += 1;
-        if self.refused > PATIENCE { Verdict::Flood } else { Verdict::TooFast }
+        self.rejected += 1;
+        if self.rejected > MAX_REJECTED { Decision::Disconnect } else { Decision::Reject }
     }
 }
 
@@ -45,37 +46,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_granted_then_refused_then_a_flood() {
+    fn accepts_a_burst_then_rejects_then_disconnects() {
         let now = Instant::now();
-        let mut allowance = Allowance::new(now);
-        let burst = REQUEST_CREDIT.as_millis() / REQUEST_COST.as_millis();
+        let mut limiter = RateLimiter::new(now);
+        let burst = REQUEST_BURST.as_millis() / REQUEST_INTERVAL.as_millis();
         for _ in 0..burst {
-            assert_eq!(allowance.ask(now), Verdict::Granted);
+            assert_eq!(limiter.check(now), Decision::Accept);
         }
-        for _ in 0..PATIENCE {
-            assert_eq!(allowance.ask(now), Verdict::TooFast);
+        for _ in 0..MAX_REJECTED {
+            assert_eq!(limiter.check(now), Decision::Reject);
         }
-        assert_eq!(allowance.ask(now), Verdict::Flood);
+        assert_eq!(limiter.check(now), Decision::Disconnect);
     }
 
     #[test]
-    fn time_earns_it_back() {
+    fn recovers_with_time() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        while allowance.ask(start) == Verdict::Granted {}
-        assert_eq!(allowance.ask(start + REQUEST_COST), Verdict::Granted);
-        assert_eq!(allowance.ask(start + REQUEST_COST), Verdict::TooFast);
-        let rested = start + REQUEST_COST + REQUEST_CREDIT;
-        assert_eq!(allowance.ask(rested), Verdict::Granted);
-        assert_eq!(allowance.refused, 0);
+        let mut limiter = RateLimiter::new(start);
+        while limiter.check(start) == Decision::Accept {}
+        assert_eq!(limiter.check(start + REQUEST_INTERVAL), Decision::Accept);
+        assert_eq!(limiter.check(start + REQUEST_INTERVAL), Decision::Reject);
+        let later = start + REQUEST_INTERVAL + REQUEST_BURST;
+        assert_eq!(limiter.check(later), Decision::Accept);
+        assert_eq!(limiter.rejected, 0);
     }
 
     #[test]
-    fn two_a_second_go_on_for_ever() {
+    fn accepts_a_steady_rate_forever() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(start);
+        let mut limiter = RateLimiter::new(start);
         for n in 0..10_000 {
-            assert_eq!(allowance.ask(start + REQUEST_COST * n), Verdict::Granted);
+            assert_eq!(limiter.check(start + REQUEST_INTERVAL * n), Decision::Accept);
         }
     }
 }

@@ -1,194 +1,200 @@
-//! Who is there, in which rooms, and who hears what. No socket and no clock in here: people are reached through
-//! [`Voice`], and the time is an argument. That is what makes the rules below easy to test.
+//! The users and the rooms, and which events each user receives. This file does no I/O and reads no clock: events are sent
+//! through [`Client`], and the time is an argument, so that the rules can be tested.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::input::{Key, Name, RoomName, Text};
-use crate::limits::{HISTORY_BYTES, HISTORY_MESSAGES, PEOPLE, ROOMS, ROOMS_EACH};
-use crate::protocol::{self, Refusal, Said};
+use crate::input::{RoomName, SessionKey, Text, UserName};
+use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES, MAX_ROOMS, MAX_ROOMS_PER_USER, MAX_USERS};
+use crate::protocol::{self, ChatMessage, Rejection};
 
-/// Rooms that stay when they are empty.
-const STANDING_ROOMS: [&str; 3] = ["lobby", "campfire", "workshop"];
+/// Rooms that exist even when they are empty.
+const PERMANENT_ROOMS: [&str; 3] = ["lobby", "campfire", "workshop"];
 
-/// How to reach one person.
-pub(crate) trait Voice {
-    /// Tells them an event.
-    fn tell(&self, event: &str);
-    /// Ends their connection, since they came in on another one.
-    fn taken_over(&self);
+/// The connection of a user.
+pub(crate) trait Client {
+    /// Sends an event.
+    fn send_event(&self, event: &str);
+    /// Closes the connection, because the user has opened another one.
+    fn disconnect_replaced(&self);
 }
 
-/// A person, as long as their connection lasts. Never used twice: a late farewell cannot hit somebody else.
+/// Identifies a user on one connection. IDs are not reused, so a late `remove_user` cannot remove somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PersonId(u64);
+pub(crate) struct UserId(u64);
 
-struct Person<V> {
-    name: Name,
-    key: Key,
+struct User<C> {
+    name: UserName,
+    key: SessionKey,
     rooms: BTreeSet<RoomName>,
-    voice: V,
+    client: C,
 }
 
 #[derive(Default)]
 struct Room {
-    stays: bool,
-    people: BTreeSet<PersonId>,
-    history: VecDeque<Said>,
+    is_permanent: bool,
+    users: BTreeSet<UserId>,
+    history: VecDeque<ChatMessage>,
     history_bytes: usize,
 }
 
 impl Room {
-    /// Keeps a message for those who come later, and forgets the oldest beyond the bounds.
-    fn remember(&mut self, said: Said) {
-        self.history_bytes += said.text.as_str().len();
-        self.history.push_back(said);
-        while self.history.len() > HISTORY_MESSAGES || self.history_bytes > HISTORY_BYTES {
+    /// Keeps a message for users who join later, and drops the oldest ones beyond the limits.
+    fn add_to_history(&mut self, message: ChatMessage) {
+        self.history_bytes += message.text.as_str().len();
+        self.history.push_back(message);
+        while self.history.len() > MAX_HISTORY_MESSAGES || self.history_bytes > MAX_HISTORY_BYTES {
             let Some(oldest) = self.history.pop_front() else { break };
             self.history_bytes -= oldest.text.as_str().len();
         }
     }
 }
 
-/// Everybody who is there, and all rooms.
-pub(crate) struct Hall<V> {
-    /// Tells one run of the program from another, since the numbers of the messages begin anew.
+pub(crate) struct ChatState<C> {
+    /// Identifies one run of the server, because the IDs of messages start again with each run.
     run: String,
-    people: BTreeMap<PersonId, Person<V>>,
+    users: BTreeMap<UserId, User<C>>,
     rooms: BTreeMap<RoomName, Room>,
-    last_person: u64,
+    last_user: u64,
     last_message: u64,
 }
 
-impl<V: Voice> Hall<V> {
+impl<C: Client> ChatState<C> {
     pub(crate) fn new() -> Self {
-        let standing = STANDING_ROOMS.iter().filter_map(|name| RoomName::parse(name).ok());
+        let permanent = PERMANENT_ROOMS.iter().filter_map(|name| RoomName::parse(name).ok());
         Self {
             run: format!("{:016x}", rand::random::<u64>()),
-            people: BTreeMap::new(),
-            rooms: standing.map(|name| (name, Room { stays: true, ..Room::default() })).collect(),
-            last_person: 0,
+            users: BTreeMap::new(),
+            rooms: permanent.map(|name| (name, Room { is_permanent: true, ..Room::default() })).collect(),
+            last_user: 0,
             last_message: 0,
         }
     }
 
-    /// Lets somebody in. Who shows the key of somebody inside is that person on a new connection; the old one, which
-    /// may be dead without knowing it, ends.
-    pub(crate) fn enter(&mut self, name: Name, key: Key, voice: V, now: u64) -> Result<PersonId, Refusal> {
-        let old = self.people.iter().find(|(_, person)| person.key == key).map(|(&id, _)| id);
-        let taken = self.people.iter().any(|(&id, person)| Some(id) != old && person.name.is_like(&name));
-        if taken {
-            return Err(Refusal::NameTaken);
+    /// Adds a user. If the key is that of a present user, it is the same user on a new connection, and the old connection,
+    /// which may be dead, is closed.
+    pub(crate) fn enter(
+        &mut self,
+        name: UserName,
+        key: SessionKey,
+        client: C,
+        now: u64,
+    ) -> Result<UserId, Rejection> {
+        let old = self.users.iter().find(|(_, user)| user.key == key).map(|(&id, _)| id);
+        let is_taken = self.users.iter().any(|(&id, user)| Some(id) != old && user.name.is_like(&name));
+        if is_taken {
+            return Err(Rejection::NameTaken);
         }
-        if let Some(old) = old.and_then(|old| self.depart(old, now)) {
-            old.taken_over();
+        if let Some(old) = old.and_then(|old| self.remove_user(old, now)) {
+            old.disconnect_replaced();
         }
-        if self.people.len() >= PEOPLE {
-            return Err(Refusal::HallFull);
+        if self.users.len() >= MAX_USERS {
+            return Err(Rejection::ChatFull);
         }
-        let rooms = self.rooms.iter().map(|(room, inside)| (room, inside.people.len()));
-        voice.tell(&protocol::welcome(&name, &self.run, rooms));
-        self.last_person += 1;
-        let id = PersonId(self.last_person);
-        self.people.insert(id, Person { name, key, rooms: BTreeSet::new(), voice });
+        let rooms = self.rooms.iter().map(|(name, room)| (name, room.users.len()));
+        client.send_event(&protocol::welcome(&name, &self.run, rooms));
+        self.last_user += 1;
+        let id = UserId(self.last_user);
+        self.users.insert(id, User { name, key, rooms: BTreeSet::new(), client });
         Ok(id)
     }
 
-    /// Takes somebody out of the hall and its rooms, and gives back how they were reached.
-    pub(crate) fn depart(&mut self, id: PersonId, now: u64) -> Option<V> {
-        let person = self.people.remove(&id)?;
-        for room in &person.rooms {
-            self.vacate(id, &person.name, room, now);
+    /// Removes a user from the chat and its rooms, and returns the client.
+    pub(crate) fn remove_user(&mut self, id: UserId, now: u64) -> Option<C> {
+        let user = self.users.remove(&id)?;
+        for room in &user.rooms {
+            self.remove_from_room(id, &user.name, room, now);
         }
-        Some(person.voice)
+        Some(user.client)
     }
 
-    /// Brings somebody into a room, which is made if it does not exist. Doing it again shows them the room again.
-    pub(crate) fn join(&mut self, id: PersonId, room: &RoomName, now: u64) -> Result<(), Refusal> {
-        let person = self.people.get_mut(&id).ok_or(Refusal::OutOfTurn)?;
-        let is_new = !person.rooms.contains(room);
-        if is_new && person.rooms.len() >= ROOMS_EACH {
-            return Err(Refusal::EnoughRooms);
+    /// Adds a user to a room, which is created if it does not exist. For a user who is in the room already, this sends its
+    /// users and its history again.
+    pub(crate) fn join(&mut self, id: UserId, room: &RoomName, now: u64) -> Result<(), Rejection> {
+        let user = self.users.get_mut(&id).ok_or(Rejection::OutOfOrder)?;
+        let is_new = !user.rooms.contains(room);
+        if is_new && user.rooms.len() >= MAX_ROOMS_PER_USER {
+            return Err(Rejection::TooManyRoomsOfUser);
         }
-        if !self.rooms.contains_key(room) && self.rooms.len() >= ROOMS {
-            return Err(Refusal::NoMoreRooms);
+        if !self.rooms.contains_key(room) && self.rooms.len() >= MAX_ROOMS {
+            return Err(Rejection::TooManyRooms);
         }
-        person.rooms.insert(room.clone());
-        let name = person.name.clone();
-        self.rooms.entry(room.clone()).or_default().people.insert(id);
-        self.show(id, room);
+        user.rooms.insert(room.clone());
+        let name = user.name.clone();
+        self.rooms.entry(room.clone()).or_default().users.insert(id);
+        self.send_room(id, room);
         if is_new {
-            self.tell_room(room, Some(id), &protocol::came(room, &name, now));
-            self.tell_count(room);
+            self.send_to_room(room, Some(id), &protocol::user_joined(room, &name, now));
+            self.send_user_count(room);
         }
         Ok(())
     }
 
-    /// Takes somebody out of a room.
-    pub(crate) fn leave(&mut self, id: PersonId, room: &RoomName, now: u64) -> Result<(), Refusal> {
-        let person = self.people.get_mut(&id).ok_or(Refusal::OutOfTurn)?;
-        if !person.rooms.remove(room) {
-            return Err(Refusal::NotInRoom);
+    /// Removes a user from a room.
+    pub(crate) fn leave(&mut self, id: UserId, room: &RoomName, now: u64) -> Result<(), Rejection> {
+        let user = self.users.get_mut(&id).ok_or(Rejection::OutOfOrder)?;
+        if !user.rooms.remove(room) {
+            return Err(Rejection::NotInRoom);
         }
-        person.voice.tell(&protocol::left(room));
-        let name = person.name.clone();
-        self.vacate(id, &name, room, now);
+        user.client.send_event(&protocol::left(room));
+        let name = user.name.clone();
+        self.remove_from_room(id, &name, room, now);
         Ok(())
     }
 
-    /// Says something to everybody in a room. The speaker hears it too, with their reference: that is the receipt.
-    pub(crate) fn say(
+    /// Sends a message to all users in a room. The sender receives it with the reference of the request, as a receipt.
+    pub(crate) fn send(
         &mut self,
-        id: PersonId,
+        id: UserId,
         room: &RoomName,
         text: Text,
         reference: &str,
         now: u64,
-    ) -> Result<(), Refusal> {
-        let person = self.people.get(&id).ok_or(Refusal::OutOfTurn)?;
-        let inside =
-            self.rooms.get_mut(room).filter(|_| person.rooms.contains(room)).ok_or(Refusal::NotInRoom)?;
+    ) -> Result<(), Rejection> {
+        let user = self.users.get(&id).ok_or(Rejection::OutOfOrder)?;
+        let joined = self.rooms.get_mut(room).filter(|_| user.rooms.contains(room));
+        let joined = joined.ok_or(Rejection::NotInRoom)?;
         self.last_message += 1;
-        let said = Said { id: self.last_message, who: person.name.clone(), text, at: now };
-        person.voice.tell(&said.event(room, Some(reference)));
-        let event = said.event(room, None);
-        inside.remember(said);
-        self.tell_room(room, Some(id), &event);
+        let message = ChatMessage { id: self.last_message, from: user.name.clone(), text, time: now };
+        user.client.send_event(&message.event(room, Some(reference)));
+        let event = message.event(room, None);
+        joined.add_to_history(message);
+        self.send_to_room(room, Some(id), &event);
         Ok(())
     }
 
-    /// Shows somebody a room: who is in it, and what was said.
-    fn show(&self, id: PersonId, room: &RoomName) {
-        let (Some(person), Some(inside)) = (self.people.get(&id), self.rooms.get(room)) else { return };
-        let names = inside.people.iter().filter_map(|id| self.people.get(id)).map(|person| &person.name);
-        person.voice.tell(&protocol::joined(room, names, inside.history.iter()));
+    /// Sends the users and the history of a room to one user.
+    fn send_room(&self, id: UserId, room: &RoomName) {
+        let (Some(user), Some(joined)) = (self.users.get(&id), self.rooms.get(room)) else { return };
+        let names = joined.users.iter().filter_map(|id| self.users.get(id)).map(|user| &user.name);
+        user.client.send_event(&protocol::joined(room, names, joined.history.iter()));
     }
 
-    /// The room's side of leaving: the others hear of it, and a room that nobody needs any more goes.
-    fn vacate(&mut self, id: PersonId, name: &Name, room: &RoomName, now: u64) {
-        let Some(inside) = self.rooms.get_mut(room) else { return };
-        inside.people.remove(&id);
-        if inside.people.is_empty() && !inside.stays {
+    /// Removes a user who has left from the room, and the room if it is empty.
+    fn remove_from_room(&mut self, id: UserId, name: &UserName, room: &RoomName, now: u64) {
+        let Some(left) = self.rooms.get_mut(room) else { return };
+        left.users.remove(&id);
+        if left.users.is_empty() && !left.is_permanent {
             self.rooms.remove(room);
         }
-        self.tell_room(room, None, &protocol::went(room, name, now));
-        self.tell_count(room);
+        self.send_to_room(room, None, &protocol::user_left(room, name, now));
+        self.send_user_count(room);
     }
 
-    fn tell_room(&self, room: &RoomName, except: Option<PersonId>, event: &str) {
-        let inside = self.rooms.get(room).into_iter().flat_map(|inside| &inside.people);
-        for person in inside.filter(|&&id| Some(id) != except).filter_map(|id| self.people.get(id)) {
-            person.voice.tell(event);
+    fn send_to_room(&self, room: &RoomName, except: Option<UserId>, event: &str) {
+        let users = self.rooms.get(room).into_iter().flat_map(|room| &room.users);
+        for user in users.filter(|&&id| Some(id) != except).filter_map(|id| self.users.get(id)) {
+            user.client.send_event(event);
         }
     }
 
-    /// Everybody sees how many are in each room, also in those where they are not.
-    fn tell_count(&self, room: &RoomName) {
-        let event = match self.rooms.get(room) {
-            Some(inside) => protocol::people(room, inside.people.len()),
-            None => protocol::gone(room),
+    /// Sends the number of users in a room to all users, including those in other rooms.
+    fn send_user_count(&self, name: &RoomName) {
+        let event = match self.rooms.get(name) {
+            Some(room) => protocol::room(name, room.users.len()),
+            None => protocol::room_removed(name),
         };
-        for person in self.people.values() {
-            person.voice.tell(&event);
+        for user in self.users.values() {
+            user.client.send_event(&event);
         }
     }
 }

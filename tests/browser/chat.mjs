@@ -1,5 +1,5 @@
-// The chat example as people meet it: in a browser, in several tabs, with a server that comes and goes.
-// Run by tests/browser/run, which says what is needed.
+// Tests the page of the example `chat` in a browser, with several tabs and a server that stops and starts again.
+// tests/browser/run runs it, and describes what it needs.
 
 import { mkdirSync } from "node:fs";
 import http from "node:http";
@@ -8,16 +8,16 @@ import { assert, assertEqual, Checks, launch, LIMIT, Server, within } from "./ha
 
 const SHOTS = "target/browser";
 
-/** Things that must not happen in any page, ever. */
-const complaints = [];
+/** Errors and unexpected requests of all pages. */
+const pageErrors = [];
 
-/** Writes down with which codes the sockets of a page were closed. */
-function recordCloses() {
-  window.closes = [];
+/** Records the close codes of the WebSockets of a page. */
+function recordCloseCodes() {
+  window.closeCodes = [];
   window.WebSocket = class extends WebSocket {
     constructor(...how) {
       super(...how);
-      this.addEventListener("close", event => window.closes.push(event.code));
+      this.addEventListener("close", event => window.closeCodes.push(event.code));
     }
   };
 }
@@ -25,74 +25,74 @@ function recordCloses() {
 async function newContext(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(LIMIT);
-  await context.addInitScript(recordCloses);
+  await context.addInitScript(recordCloseCodes);
   context.on("page", page => {
-    page.on("pageerror", error => complaints.push(`error in the page: ${error}`));
+    page.on("pageerror", error => pageErrors.push(`error in the page: ${error}`));
     page.on("console", message => {
-      // The browser itself writes this one when the server is down, which it is on purpose.
+      // The browser logs this error when the server is down, which happens in these tests.
       const expected = message.text().startsWith("WebSocket connection to");
-      if (message.type() === "error" && !expected) complaints.push(`console: ${message.text()}`);
+      if (message.type() === "error" && !expected) pageErrors.push(`console: ${message.text()}`);
     });
     page.on("request", request => {
       const { protocol, hostname } = new URL(request.url());
-      if (protocol !== "data:" && hostname !== "127.0.0.1") complaints.push(`asked for ${request.url()}`);
+      if (protocol !== "data:" && hostname !== "127.0.0.1") pageErrors.push(`requested ${request.url()}`);
     });
   });
   return context;
 }
 
-// What a person does and sees.
+// What a user does and sees.
 
 const messageIn = (page, text) => page.locator(".log:visible .msg:not(.pending) .bubble").getByText(text, { exact: true });
 const noteIn = (page, text) => page.locator(".log:visible .note").getByText(text);
 const roomButton = (page, name) => page.getByRole("navigation").getByRole("button", { name });
-const sees = locator => locator.first().waitFor({ state: "visible" });
+const isVisible = locator => locator.first().waitFor({ state: "visible" });
 
-async function enter(page, url, name) {
+async function fillLogin(page, url, name) {
   if (!page.url().startsWith(url)) await page.goto(url);
   await page.getByLabel("Your name").fill(name);
-  await page.getByRole("button", { name: "Come in" }).click();
+  await page.getByRole("button", { name: "Join", exact: true }).click();
 }
 
-async function isInside(page) {
+async function isJoined(page) {
   await page.locator('#state[data-state="online"]').waitFor({ state: "attached" });
-  await sees(page.locator(".log:visible"));
+  await isVisible(page.locator(".log:visible"));
 }
 
-async function comeIn(page, url, name) {
-  await enter(page, url, name);
-  await isInside(page);
+async function join(page, url, name) {
+  await fillLogin(page, url, name);
+  await isJoined(page);
   return page;
 }
 
-async function say(page, text) {
+async function sendText(page, text) {
   await page.getByLabel("Message", { exact: true }).fill(text);
   await page.keyboard.press("Enter");
 }
 
-const peopleIn = page => page.locator("#people-list .label").allTextContents();
+const userNames = page => page.locator("#user-list .label").allTextContents();
 
-async function seesPeople(page, names) {
+async function expectUsers(page, names) {
   const wanted = JSON.stringify([...names].sort());
   await page.waitForFunction(wanted => {
-    const shown = [...document.querySelectorAll("#people-list .label")].map(label => label.textContent).sort();
+    const shown = [...document.querySelectorAll("#user-list .label")].map(label => label.textContent).sort();
     return JSON.stringify(shown) === wanted;
-  }, wanted).catch(async () => { throw new Error(`the list says ${await peopleIn(page)} instead of ${names}`); });
+  }, wanted).catch(async () => { throw new Error(`the list shows ${await userNames(page)} instead of ${names}`); });
 }
 
-const closesIn = page => page.evaluate(() => window.closes);
+const closeCodes = page => page.evaluate(() => window.closeCodes);
 
-/** One HTTP request, or the attempt at an upgrade: status, headers and body of the answer. */
-function ask(url, { method = "GET", path = "/", headers = {} } = {}) {
+/** Sends an HTTP request, which may be an upgrade, and returns the status, headers and body of the answer. */
+function request(url, { method = "GET", path = "/", headers = {} } = {}) {
   const answer = new Promise((resolve, reject) => {
-    const request = http.request(url, { method, path, headers, agent: false }, response => {
+    const sent = http.request(url, { method, path, headers, agent: false }, response => {
       let body = "";
       response.setEncoding("utf8").on("data", text => { body += text; });
       response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body }));
     });
-    request.on("upgrade", (response, socket) => { socket.destroy(); resolve({ status: response.statusCode }); });
-    request.on("error", reject);
-    request.end();
+    sent.on("upgrade", (response, socket) => { socket.destroy(); resolve({ status: response.statusCode }); });
+    sent.on("error", reject);
+    sent.end();
   });
   return within(`${method} ${path}`, answer);
 }
@@ -103,69 +103,69 @@ const upgradeFrom = origin => ({
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", Origin: origin },
 });
 
-/** Sends raw messages on a socket of the page's own origin, and tells the close code that they earn. */
-const earnsClose = (page, messages) => page.evaluate(messages => new Promise(resolve => {
+/** Sends raw messages from the page's own origin, and returns the close code. */
+const closeCodeFor = (page, messages) => page.evaluate(messages => new Promise(resolve => {
   const socket = new WebSocket(`ws://${location.host}/ws`);
   socket.onopen = () => { for (const message of messages) socket.send(message); };
   socket.onclose = event => resolve(event.code);
 }), messages);
 
-// The checks.
+// The tests.
 
 async function checkHttp({ check }, server) {
-  await check("the page comes with its head, and HEAD brings the head alone", async () => {
-    const page = await ask(server.url);
+  await check("GET returns the page, and HEAD only its headers", async () => {
+    const page = await request(server.url);
     assertEqual(page.status, 200, "status");
     assert(page.body.startsWith("<!doctype html>"), "no page");
     assert(/^text\/html; *charset=utf-8$/i.test(page.headers["content-type"]), "no content type");
     const policy = page.headers["content-security-policy"] ?? "";
     const nonce = policy.match(/script-src 'nonce-([0-9a-f]{32})'/)?.[1];
     assert(policy.includes("default-src 'none'") && page.body.includes(`<script nonce="${nonce}">`), `policy: ${policy}`);
-    const again = await ask(server.url);
+    const again = await request(server.url);
     assert(!again.body.includes(nonce), "the nonce is used twice");
 
-    const head = await ask(server.url, { method: "HEAD" });
+    const head = await request(server.url, { method: "HEAD" });
     assertEqual([head.status, head.body], [200, ""], "HEAD");
-    assertEqual(Number(head.headers["content-length"]), Buffer.byteLength(page.body), "length that HEAD tells");
+    assertEqual(Number(head.headers["content-length"]), Buffer.byteLength(page.body), "Content-Length of HEAD");
   });
-  await check("nothing else is served", async () => {
+  await check("other paths and methods are rejected", async () => {
     for (const path of ["/chat.html", "/../Cargo.toml", "/wsx", "//"]) {
-      assertEqual((await ask(server.url, { path })).status, 404, path);
+      assertEqual((await request(server.url, { path })).status, 404, path);
     }
-    const posted = await ask(server.url, { method: "POST", headers: { "Content-Length": 0 } });
+    const posted = await request(server.url, { method: "POST", headers: { "Content-Length": 0 } });
     assertEqual(posted.status, 405, "POST /");
     assertEqual(posted.headers.allow, "GET, HEAD", "Allow");
-    const { status } = await ask(server.url, { path: "/ws" });
+    const { status } = await request(server.url, { path: "/ws" });
     assert(status >= 400 && status < 500, `/ws without an upgrade: ${status}`);
   });
-  await check("only our own page may open the socket", async () => {
-    assertEqual((await ask(server.url, upgradeFrom(`http://${server.address}`))).status, 101, "own origin");
+  await check("only the page of this server may open the WebSocket", async () => {
+    assertEqual((await request(server.url, upgradeFrom(`http://${server.address}`))).status, 101, "same origin");
     for (const origin of ["http://evil.example", "null", "http://127.0.0.1:1", `http://${server.address}.evil.example`]) {
-      assertEqual((await ask(server.url, upgradeFrom(origin))).status, 403, origin);
+      assertEqual((await request(server.url, upgradeFrom(origin))).status, 403, origin);
     }
   });
 }
 
-async function checkTalk({ check }, server, ada, bo) {
-  await check("two tabs come in by the door, under two names", async () => {
-    await comeIn(ada, server.url, "Ada");
-    await enter(bo, server.url, "ada");
-    await sees(bo.getByText("Somebody here already has that name."));
-    await comeIn(bo, server.url, "Bo");
-    await sees(noteIn(ada, "Bo joined"));
+async function checkMessages({ check }, server, ada, bo) {
+  await check("two tabs join with different names", async () => {
+    await join(ada, server.url, "Ada");
+    await fillLogin(bo, server.url, "ada");
+    await isVisible(bo.getByText("This name is already in use."));
+    await join(bo, server.url, "Bo");
+    await isVisible(noteIn(ada, "Bo joined"));
   });
-  await check("they talk, both ways", async () => {
-    await say(ada, "Hello Bo");
-    await sees(messageIn(bo, "Hello Bo"));
-    await say(bo, "Hello Ada");
-    await sees(messageIn(ada, "Hello Ada"));
-    assertEqual(await ada.locator(".msg.own .bubble").allTextContents(), ["Hello Bo"], "Ada's own");
-    assertEqual(await ada.locator(".msg.pending").count(), 0, "without a receipt");
+  await check("messages are delivered in both directions", async () => {
+    await sendText(ada, "Hello Bo");
+    await isVisible(messageIn(bo, "Hello Bo"));
+    await sendText(bo, "Hello Ada");
+    await isVisible(messageIn(ada, "Hello Ada"));
+    assertEqual(await ada.locator(".msg.own .bubble").allTextContents(), ["Hello Bo"], "Ada's own messages");
+    assertEqual(await ada.locator(".msg.pending").count(), 0, "messages without a receipt");
   });
-  await check("markup is text, lines are kept, an emoji is whole", async () => {
+  await check("markup is shown as text, and lines and emoji are preserved", async () => {
     const markup = '<img src=x onerror="document.title=1"><b>bold</b> & "so"';
-    await say(ada, markup);
-    await sees(messageIn(bo, markup));
+    await sendText(ada, markup);
+    await isVisible(messageIn(bo, markup));
     assertEqual(await bo.locator(".bubble *").count(), 0, "elements in a bubble");
     await ada.getByLabel("Message", { exact: true }).fill("one");
     await ada.keyboard.press("Shift+Enter");
@@ -173,43 +173,43 @@ async function checkTalk({ check }, server, ada, bo) {
     await ada.keyboard.press("Enter");
     await bo.waitForFunction(() => [...document.querySelectorAll(".bubble")].at(-1)?.textContent === "one\ntwo 🐟");
   });
-  await check("who comes and goes is seen, and who comes late reads what was said", async () => {
-    await seesPeople(ada, ["Ada", "Bo"]);
+  await check("joining and leaving are shown, and later users see the history", async () => {
+    await expectUsers(ada, ["Ada", "Bo"]);
     const cy = await ada.context().newPage();
-    await comeIn(cy, server.url, "Cy");
-    await seesPeople(ada, ["Ada", "Bo", "Cy"]);
-    await seesPeople(cy, ["Ada", "Bo", "Cy"]);
-    await sees(messageIn(cy, "Hello Ada"));
+    await join(cy, server.url, "Cy");
+    await expectUsers(ada, ["Ada", "Bo", "Cy"]);
+    await expectUsers(cy, ["Ada", "Bo", "Cy"]);
+    await isVisible(messageIn(cy, "Hello Ada"));
     await cy.close();
-    await seesPeople(ada, ["Ada", "Bo"]);
-    await sees(noteIn(bo, "Cy left"));
+    await expectUsers(ada, ["Ada", "Bo"]);
+    await isVisible(noteIn(bo, "Cy left"));
   });
 }
 
 async function checkRooms({ check }, ada, bo) {
-  await check("rooms are separate, and what is unread elsewhere is counted", async () => {
+  await check("rooms are separate, and unread messages are counted", async () => {
     await roomButton(bo, "campfire").click();
-    await sees(bo.getByRole("heading", { name: "campfire" }));
-    await seesPeople(bo, ["Bo"]);
-    await say(ada, "only for the lobby");
-    await sees(roomButton(bo, "lobby").getByText("1 unread"));
-    assertEqual(await bo.locator(".log:visible").getByText("only for the lobby").count(), 0, "heard by the fire");
-    assert((await bo.title()).startsWith("(1) "), "the title counts");
-    await say(bo, "only by the fire");
-    await sees(messageIn(bo, "only by the fire"));
+    await isVisible(bo.getByRole("heading", { name: "campfire" }));
+    await expectUsers(bo, ["Bo"]);
+    await sendText(ada, "only for the lobby");
+    await isVisible(roomButton(bo, "lobby").getByText("1 unread"));
+    assertEqual(await bo.locator(".log:visible").getByText("only for the lobby").count(), 0, "shown in the campfire");
+    assert((await bo.title()).startsWith("(1) "), "the title shows the count");
+    await sendText(bo, "only for the campfire");
+    await isVisible(messageIn(bo, "only for the campfire"));
     await roomButton(bo, "lobby").click();
-    await sees(messageIn(bo, "only for the lobby"));
-    await sees(bo.locator(".rule.new:visible"));
-    assert(!(await bo.title()).startsWith("("), "what was read is no longer counted");
-    assertEqual(await ada.getByText("only by the fire").count(), 0, "heard in the lobby");
+    await isVisible(messageIn(bo, "only for the lobby"));
+    await isVisible(bo.locator(".divider.new:visible"));
+    assert(!(await bo.title()).startsWith("("), "read messages are not counted");
+    assertEqual(await ada.getByText("only for the campfire").count(), 0, "shown in the lobby");
   });
-  await check("a room can be made, found, linked to and left", async () => {
+  await check("a room can be created, joined, linked to and left", async () => {
     await bo.getByLabel("New room", { exact: true }).fill("Salmon River!");
     await bo.keyboard.press("Enter");
-    await sees(bo.getByRole("heading", { name: "salmon-river" }));
+    await isVisible(bo.getByRole("heading", { name: "salmon-river" }));
     assert(bo.url().endsWith("/#salmon-river"), bo.url());
     await roomButton(ada, "salmon-river").click();
-    await seesPeople(bo, ["Ada", "Bo"]);
+    await expectUsers(bo, ["Ada", "Bo"]);
     for (const page of [ada, bo]) {
       await page.getByRole("button", { name: "Leave room" }).click();
       await page.waitForFunction(() => document.querySelector("#title").textContent !== "salmon-river");
@@ -217,154 +217,154 @@ async function checkRooms({ check }, ada, bo) {
     await roomButton(ada, "salmon-river").waitFor({ state: "detached" });
     for (const page of [ada, bo]) await roomButton(page, "lobby").click();
   });
-  await check("who has scrolled up stays there, and is told of what is new", async () => {
-    await say(ada, Array.from({ length: 60 }, (_, line) => `line ${line}`).join("\n"));
+  await check("the scroll position is kept, and new messages are announced", async () => {
+    await sendText(ada, Array.from({ length: 60 }, (_, line) => `line ${line}`).join("\n"));
     await bo.waitForFunction(() => [...document.querySelectorAll(".log:not([hidden]) .bubble")].at(-1)?.textContent.endsWith("line 59"));
     const log = bo.locator(".log:visible");
     const top = () => log.evaluate(log => log.scrollTop);
     assert(await log.evaluate(log => log.scrollHeight - log.scrollTop - log.clientHeight < 2), "the log is at its end");
     await log.evaluate(log => { log.scrollTop = 0; });
     await bo.waitForFunction(() => rooms.get("lobby").atEnd === false);
-    await say(ada, "down here");
-    await sees(bo.getByRole("button", { name: "1 new message" }));
-    assertEqual(await top(), 0, "where Bo reads");
+    await sendText(ada, "down here");
+    await isVisible(bo.getByRole("button", { name: "1 new message" }));
+    assertEqual(await top(), 0, "scroll position");
     await bo.getByRole("button", { name: "1 new message" }).click();
     await bo.getByRole("button", { name: "1 new message" }).waitFor({ state: "hidden" });
-    assert(await top() > 0, "the log went to its end");
+    assert(await top() > 0, "the log scrolls to its end");
   });
 }
 
 async function checkAbuse({ check }, server, ada, bo) {
-  await check("what no page of ours would send ends the connection", async () => {
+  await check("invalid requests close the connection", async () => {
     const page = await ada.context().newPage();
     await page.goto(server.url);
     const key = "0123456789abcdef";
-    assertEqual(await earnsClose(page, ["hello?"]), 1008, "no JSON");
-    assertEqual(await earnsClose(page, ['{"do":"enter","name":"X"}']), 1008, "a field is missing");
-    assertEqual(await earnsClose(page, [`{"do":"enter","name":"X","key":"${key}","more":"x"}`]), 1008, "a field too many");
-    assertEqual(await earnsClose(page, ["x".repeat(100_000)]), 1009, "too long");
+    assertEqual(await closeCodeFor(page, ["hello?"]), 1008, "not JSON");
+    assertEqual(await closeCodeFor(page, ['{"type":"enter","name":"X"}']), 1008, "a missing field");
+    assertEqual(await closeCodeFor(page, [`{"type":"enter","name":"X","key":"${key}","more":"x"}`]), 1008, "an unknown field");
+    assertEqual(await closeCodeFor(page, ["x".repeat(100_000)]), 1009, "too long");
     await page.close();
   });
-  await check("one who floods is shown the door, and the others talk on", async () => {
+  await check("a flood closes its connection and does not disturb the others", async () => {
     const page = await ada.context().newPage();
     await page.goto(server.url);
-    const enterAndJoin = ['{"do":"enter","name":"Flood","key":"fedcba9876543210"}', '{"do":"join","room":"lobby"}'];
-    const shout = '{"do":"say","room":"lobby","text":"FLOOD","ref":"1"}';
-    const flood = earnsClose(page, [...enterAndJoin, ...Array(2000).fill(shout)]);
-    await say(ada, "can you hear me?");
-    await sees(messageIn(bo, "can you hear me?"));
-    assertEqual(await within("the flood ends", flood), 1008, "the flooder's close code");
-    await seesPeople(ada, ["Ada", "Bo"]);
-    const heard = await bo.getByText("FLOOD", { exact: true }).count();
-    assert(heard > 0 && heard <= 20, `${heard} shouts were heard`);
+    const enterAndJoin = ['{"type":"enter","name":"Flood","key":"fedcba9876543210"}', '{"type":"join","room":"lobby"}'];
+    const message = '{"type":"send","room":"lobby","text":"FLOOD","ref":"1"}';
+    const flood = closeCodeFor(page, [...enterAndJoin, ...Array(2000).fill(message)]);
+    await sendText(ada, "can you hear me?");
+    await isVisible(messageIn(bo, "can you hear me?"));
+    assertEqual(await within("the flood is stopped", flood), 1008, "close code");
+    await expectUsers(ada, ["Ada", "Bo"]);
+    const count = await bo.getByText("FLOOD", { exact: true }).count();
+    assert(count > 0 && count <= 20, `${count} messages were delivered`);
     await page.close();
   });
 }
 
-async function checkComingBack({ check }, servers, ada, bo) {
-  await check("a reload comes back by itself, as the same person", async () => {
+async function checkReconnecting({ check }, servers, ada, bo) {
+  await check("after a reload, the page reconnects as the same user", async () => {
     await ada.reload();
-    await isInside(ada);
-    await seesPeople(ada, ["Ada", "Bo"]);
-    await sees(messageIn(ada, "Hello Ada"));
-    await sees(noteIn(bo, "Ada is back"));
-    await say(ada, "back again");
-    await sees(messageIn(bo, "back again"));
+    await isJoined(ada);
+    await expectUsers(ada, ["Ada", "Bo"]);
+    await isVisible(messageIn(ada, "Hello Ada"));
+    await isVisible(noteIn(bo, "Ada is back"));
+    await sendText(ada, "back again");
+    await isVisible(messageIn(bo, "back again"));
   });
-  await check("the server dies and comes back: the pages reconnect, and nothing said is lost", async () => {
+  await check("after a restart of the server, the pages reconnect and no message is lost", async () => {
     const old = servers.at(-1);
     await old.signal("SIGSTOP");
-    await say(ada, "into the void");
-    await sees(ada.locator(".msg.pending"));
+    await sendText(ada, "into the void");
+    await isVisible(ada.locator(".msg.pending"));
     await old.signal("SIGKILL");
-    for (const page of [ada, bo]) await sees(page.getByText("The connection was lost."));
-    await sees(ada.getByText("Not sent."));
+    for (const page of [ada, bo]) await isVisible(page.getByText("The connection was lost."));
+    await isVisible(ada.getByText("Not sent."));
     servers.push(await Server.start(old.address));
     for (const page of [ada, bo]) {
-      await isInside(page);
-      await seesPeople(page, ["Ada", "Bo"]);
-      await sees(messageIn(page, "Hello Ada"));
+      await isJoined(page);
+      await expectUsers(page, ["Ada", "Bo"]);
+      await isVisible(messageIn(page, "Hello Ada"));
     }
     await ada.getByRole("button", { name: "Send again" }).click();
-    await sees(messageIn(bo, "into the void"));
+    await isVisible(messageIn(bo, "into the void"));
     await ada.locator(".msg.pending").waitFor({ state: "detached" });
   });
 }
 
-async function checkOneself({ check }, server, context) {
-  await check("a tab that was copied takes the person over, until the first one asks for them back", async () => {
-    const first = await comeIn(await context.newPage(), server.url, "Twin");
+async function checkSessions({ check }, server, context) {
+  await check("a duplicated tab replaces the first one, until the first one reconnects", async () => {
+    const first = await join(await context.newPage(), server.url, "Twin");
     const copy = await context.newPage();
     const session = await first.evaluate(() => sessionStorage.getItem("chat"));
     await copy.goto(server.url);
     await copy.evaluate(session => sessionStorage.setItem("chat", session), session);
     await copy.reload();
-    await isInside(copy);
-    await sees(first.getByText("This chat goes on in another tab of yours."));
+    await isJoined(copy);
+    await isVisible(first.getByText("This chat is open in another tab."));
     await first.getByRole("button", { name: "Use it here" }).click();
-    await isInside(first);
-    await sees(copy.getByText("This chat goes on in another tab of yours."));
+    await isJoined(first);
+    await isVisible(copy.getByText("This chat is open in another tab."));
     await first.close();
     await copy.close();
   });
-  await check("who comes with a link is led to its room, and can leave the chat", async () => {
+  await check("a link leads to its room, and a user can leave the chat", async () => {
     const page = await context.newPage();
     await page.goto(`${server.url}#workshop`);
-    await sees(page.getByText("come into #workshop"));
-    await comeIn(page, server.url, "Guest");
-    await sees(page.getByRole("heading", { name: "workshop" }));
+    await isVisible(page.getByText("join #workshop"));
+    await join(page, server.url, "Guest");
+    await isVisible(page.getByRole("heading", { name: "workshop" }));
     await page.getByRole("button", { name: "Leave the chat" }).click();
-    await sees(page.getByLabel("Your name"));
+    await isVisible(page.getByLabel("Your name"));
     await page.reload();
-    await sees(page.getByLabel("Your name"));
+    await isVisible(page.getByLabel("Your name"));
     await page.close();
   });
-  await check("a server that has fallen silent is noticed, though the connection looks open", async () => {
+  await check("a server that does not answer is detected while the connection is open", async () => {
     const page = await context.newPage();
     await page.clock.install();
-    await comeIn(page, server.url, "Patient");
+    await join(page, server.url, "Patient");
     await server.signal("SIGSTOP");
     await page.clock.runFor(40_000);
-    await sees(page.getByText("The connection was lost."));
+    await isVisible(page.getByText("The connection was lost."));
     server.process.kill("SIGCONT");
     await page.clock.runFor(20_000);
-    await isInside(page);
+    await isJoined(page);
     await page.close();
   });
 }
 
 async function checkPhone({ check }, phone) {
-  await check("on a phone nothing sticks out, and the drawers open and close", async () => {
-    const overhang = () => phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assertEqual(await overhang(), 0, "pixels beyond the edge");
-    await phone.getByRole("button", { name: "Show people" }).click();
-    await sees(phone.getByRole("complementary", { name: "People in this room" }));
+  await check("on a phone nothing overflows, and the drawers open and close", async () => {
+    const overflow = () => phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assertEqual(await overflow(), 0, "pixels beyond the edge");
+    await phone.getByRole("button", { name: "Show users" }).click();
+    await isVisible(phone.getByRole("complementary", { name: "Users in this room" }));
     await phone.keyboard.press("Escape");
-    await phone.getByRole("complementary", { name: "People in this room" }).waitFor({ state: "hidden" });
+    await phone.getByRole("complementary", { name: "Users in this room" }).waitFor({ state: "hidden" });
     await phone.getByRole("button", { name: "Show rooms" }).click();
     await roomButton(phone, "campfire").click();
-    await sees(phone.getByRole("heading", { name: "campfire" }));
+    await isVisible(phone.getByRole("heading", { name: "campfire" }));
     await phone.getByRole("complementary", { name: "Rooms" }).waitFor({ state: "hidden" });
     await phone.getByRole("button", { name: "Show rooms" }).click();
     await roomButton(phone, "lobby").click();
-    await sees(phone.getByRole("heading", { name: "lobby" }));
-    assertEqual(await overhang(), 0, "pixels beyond the edge");
+    await isVisible(phone.getByRole("heading", { name: "lobby" }));
+    assertEqual(await overflow(), 0, "pixels beyond the edge");
   });
 }
 
-async function checkGoodbye({ check }, server, pages) {
-  await check("Ctrl-C closes everybody with 1001 and ends with 0", async () => {
-    const before = await Promise.all(pages.map(closesIn));
+async function checkShutdown({ check }, server, pages) {
+  await check("Ctrl-C closes all connections with 1001, and the exit code is 0", async () => {
+    const before = await Promise.all(pages.map(closeCodes));
     const { code, signal } = await server.signal("SIGINT");
-    assertEqual([code, signal], [0, null], "how the server ended");
+    assertEqual([code, signal], [0, null], "exit code and signal");
     for (const [n, page] of pages.entries()) {
-      await sees(page.getByText("The server was stopped."));
-      assertEqual((await closesIn(page))[before[n].length], 1001, "close code");
+      await isVisible(page.getByText("The server was stopped."));
+      assertEqual((await closeCodes(page))[before[n].length], 1001, "close code");
     }
   });
 }
 
-const TALK = [
+const CONVERSATION = [
   ["bo", "Morning! Did the new build survive the night?"],
   ["cleo", "It did. Ten thousand connections, one thread, and the graph is a flat line."],
   ["cleo", "I kept looking for the catch."],
@@ -375,8 +375,8 @@ const TALK = [
   ["ada", "You read my mind."],
 ];
 
-/** A little conversation on a server of its own, and pictures of it in target/browser. */
-async function checkLooks({ check }, browser) {
+/** Plays a conversation on a server of its own, and saves screenshots of it in target/browser. */
+async function takeScreenshots({ check }, browser) {
   const server = await Server.start();
   const desktop = await newContext(browser, { deviceScaleFactor: 2 });
   const mobile = await newContext(browser, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, isMobile: true, hasTouch: true });
@@ -388,33 +388,33 @@ async function checkLooks({ check }, browser) {
     await page.screenshot({ path: `${SHOTS}/${name}.png`, animations: "disabled" });
   };
 
-  await check("pictures of the door", async () => {
+  await check("screenshots of the login", async () => {
     await ada.goto(server.url);
     await ada.getByLabel("Your name").fill("Ada");
-    await shot(ada, "door-light");
-    await shot(ada, "door-dark", "dark");
+    await shot(ada, "login-light");
+    await shot(ada, "login-dark", "dark");
     await phone.goto(server.url);
-    await shot(phone, "phone-door");
+    await shot(phone, "phone-login");
   });
-  await check("pictures of a conversation", async () => {
+  await check("screenshots of a conversation", async () => {
     const pages = { ada, bo, cleo };
-    for (const [key, name] of [["ada", "Ada"], ["bo", "Bo Lindqvist"], ["cleo", "Cleo"]]) await comeIn(pages[key], server.url, name);
-    for (const [key, text] of TALK) {
-      await say(pages[key], text);
-      for (const page of [ada, bo, cleo]) await sees(messageIn(page, text));
+    for (const [key, name] of [["ada", "Ada"], ["bo", "Bo Lindqvist"], ["cleo", "Cleo"]]) await join(pages[key], server.url, name);
+    for (const [key, text] of CONVERSATION) {
+      await sendText(pages[key], text);
+      for (const page of [ada, bo, cleo]) await isVisible(messageIn(page, text));
     }
     for (const [page, names] of [[ada, ["campfire", "lobby"]], [bo, ["campfire"]]]) {
       for (const name of names) {
         await roomButton(page, name).click();
-        await sees(page.getByRole("heading", { name }));
+        await isVisible(page.getByRole("heading", { name }));
       }
     }
-    await say(bo, "Anybody awake?");
-    await say(bo, "I brought marshmallows.");
-    await sees(roomButton(ada, "campfire").getByText("2 unread"));
-    await comeIn(phone, server.url, "Dee");
-    await say(phone, "Reading along from the train");
-    await sees(messageIn(ada, "Reading along from the train"));
+    await sendText(bo, "Anybody awake?");
+    await sendText(bo, "I brought marshmallows.");
+    await isVisible(roomButton(ada, "campfire").getByText("2 unread"));
+    await join(phone, server.url, "Dee");
+    await sendText(phone, "Reading along from the train");
+    await isVisible(messageIn(ada, "Reading along from the train"));
     await shot(ada, "desktop-light");
     await shot(ada, "desktop-dark", "dark");
     await shot(phone, "phone-light");
@@ -424,15 +424,15 @@ async function checkLooks({ check }, browser) {
     await phone.keyboard.press("Escape");
   });
   await checkPhone({ check }, phone);
-  await check("pictures of a tablet and of a lost connection", async () => {
+  await check("screenshots of a tablet and of a lost connection", async () => {
     await ada.setViewportSize({ width: 820, height: 1100 });
     await shot(ada, "tablet-light");
     await ada.setViewportSize({ width: 1280, height: 800 });
     await server.signal("SIGSTOP");
-    await say(ada, "The numbers are in. Where is everybody?");
-    await sees(ada.locator(".msg.pending"));
+    await sendText(ada, "The numbers are in. Where is everybody?");
+    await isVisible(ada.locator(".msg.pending"));
     await server.signal("SIGKILL");
-    await sees(ada.getByText("Not sent."));
+    await isVisible(ada.getByText("Not sent."));
     await shot(ada, "desktop-offline");
   });
   await desktop.close();
@@ -447,11 +447,11 @@ async function checkEncrypted({ check }, servers, browser) {
   const [ada, bo] = [await context.newPage(), await context.newPage()];
   await check("the chat over TLS", async () => {
     assert(server.url.startsWith("https://"), server.url);
-    await enter(ada, server.url, "Ada");
-    await enter(bo, server.url, "Bo");
-    await Promise.all([isInside(ada), isInside(bo)]);
-    await say(ada, "Nobody else can read this.");
-    await sees(messageIn(bo, "Nobody else can read this."));
+    await fillLogin(ada, server.url, "Ada");
+    await fillLogin(bo, server.url, "Bo");
+    await Promise.all([isJoined(ada), isJoined(bo)]);
+    await sendText(ada, "This message is encrypted.");
+    await isVisible(messageIn(bo, "This message is encrypted."));
   });
   await context.close();
 }
@@ -463,17 +463,17 @@ async function main() {
   const browser = await launch();
   try {
     await checkHttp(tools, servers[0]);
-    await checkLooks(tools, browser);
+    await takeScreenshots(tools, browser);
     const context = await newContext(browser);
     const [ada, bo] = [await context.newPage(), await context.newPage()];
-    await checkTalk(tools, servers[0], ada, bo);
+    await checkMessages(tools, servers[0], ada, bo);
     await checkRooms(tools, ada, bo);
     await checkAbuse(tools, servers[0], ada, bo);
-    await checkOneself(tools, servers[0], context);
-    await checkComingBack(tools, servers, ada, bo);
-    await checkGoodbye(tools, servers.at(-1), [ada, bo]);
+    await checkSessions(tools, servers[0], context);
+    await checkReconnecting(tools, servers, ada, bo);
+    await checkShutdown(tools, servers.at(-1), [ada, bo]);
     await checkEncrypted(tools, servers, browser);
-    await tools.check("no page complained", async () => assertEqual(complaints, [], "complaints"));
+    await tools.check("no page reported an error", async () => assertEqual(pageErrors, [], "pageErrors"));
   } finally {
     await browser.close();
     for (const server of servers) if (server.isRunning) server.process.kill("SIGKILL");

@@ -1,5 +1,5 @@
-// A browser and an echo that compress: Chromium offers to keep its context, and compresses all that it sends.
-// Run by tests/browser/run, which says what is needed.
+// Tests an echo server with Chromium, with and without compression: Chromium offers context takeover, and compresses every
+// message. tests/browser/run runs it, and describes what it needs.
 
 import { once } from "node:events";
 import http from "node:http";
@@ -10,32 +10,32 @@ import { assert, assertEqual, Checks, launch } from "./harness.mjs";
 const SIZES = [0, 1, 125, 126, 65535, 65536, 2 ** 20, 16 * 2 ** 20];
 const CLOSES = [[1000, ""], [3000, "bye"], [4999, "🐟".repeat(30) + "end"]];
 const PARAMETERS = {
-  "keeping contexts": { deflate: true },
-  "without contexts": { deflate: false },
+  "with context takeover": { deflate: true },
+  "without context takeover": { deflate: false },
   "in fragments": { deflate: true, fragment_size: 100 },
   "without compression": {},
 };
 
-/** Runs in the page: connections with queues of what comes. */
-function prepare() {
+/** Runs in the page: defines a WebSocket with a queue of received messages. */
+function defineHelpers() {
   window.open_ = url => new Promise((resolve, reject) => {
     const socket = new WebSocket(url);
-    const [heard, waiting] = [[], []];
+    const [received, waiting] = [[], []];
     socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => (waiting.length > 0 ? waiting.shift()(data) : heard.push(data));
-    socket.next = () => new Promise(take => (heard.length > 0 ? take(heard.shift()) : waiting.push(take)));
-    socket.closed = new Promise(tell => { socket.onclose = ({ code, reason }) => tell([code, reason]); });
+    socket.onmessage = ({ data }) => (waiting.length > 0 ? waiting.shift()(data) : received.push(data));
+    socket.next = () => new Promise(resolve => (received.length > 0 ? resolve(received.shift()) : waiting.push(resolve)));
+    socket.closed = new Promise(resolve => { socket.onclose = ({ code, reason }) => resolve([code, reason]); });
     socket.onopen = () => resolve(socket);
-    socket.onerror = () => reject(new Error("it does not open"));
+    socket.onerror = () => reject(new Error("the connection was not opened"));
   });
-  window.same = (one, other) => {
+  window.isEqual = (one, other) => {
     if (typeof one === "string") return one === other;
-    const [ours, theirs] = [new Uint8Array(one), new Uint8Array(other)];
-    return ours.length === theirs.length && ours.every((byte, at) => byte === theirs[at]);
+    const [a, b] = [new Uint8Array(one), new Uint8Array(other)];
+    return a.length === b.length && a.every((byte, at) => byte === b[at]);
   };
 }
 
-/** Runs in the page: sends messages one after the other, and says how many come back as they were. */
+/** Runs in the page: sends messages one after the other, and counts those that are returned unchanged. */
 async function echo({ url, kind, texts }) {
   const socket = await window.open_(url);
   let count = 0;
@@ -43,7 +43,7 @@ async function echo({ url, kind, texts }) {
     const bytes = new TextEncoder().encode(text);
     const message = kind === "text" ? text : bytes.buffer;
     socket.send(message);
-    count += window.same(message, await socket.next());
+    count += window.isEqual(message, await socket.next());
   }
   socket.close(1000);
   return [count, await socket.closed, socket.extensions];
@@ -57,17 +57,17 @@ async function checkEchoes(check, page, name, settings) {
     await check(`${kind}, ${name}`, async () => {
       const texts = SIZES.map(textOf);
       const [count, closed, extensions] = await page.evaluate(echo, { url: url(), kind, texts });
-      assertEqual([count, closed], [SIZES.length, [1000, ""]], "messages that came back");
+      assertEqual([count, closed], [SIZES.length, [1000, ""]], "returned messages");
       assertEqual(extensions.startsWith("permessage-deflate"), isCompressed, extensions);
     });
   }
-  await check(`messages that resemble each other, ${name}`, async () => {
+  await check(`similar messages, ${name}`, async () => {
     const at = url();
     const texts = Array.from({ length: 100 }, (_, round) => `the quick brown fish ${round} `.repeat(round + 1));
     const [count] = await page.evaluate(echo, { url: at, kind: "text", texts });
-    assertEqual(count, 100, "messages that came back");
-    const heard = (await sockeye.event(new URL(at).pathname, "message")).compressed;
-    assertEqual(heard, isCompressed, "whether Chromium compresses");
+    assertEqual(count, 100, "returned messages");
+    const isCompressedHere = (await sockeye.event(new URL(at).pathname, "message")).compressed;
+    assertEqual(isCompressedHere, isCompressed, "compressed by Chromium");
   });
   await checkClosing(check, page, name, sockeye, url);
   await check(`Sockeye ends, ${name}`, () => sockeye.end());
@@ -86,7 +86,7 @@ async function checkClosing(check, page, name, sockeye, url) {
       assertEqual(await socket.evaluate(socket => socket.next()), payload.repeat(100), "a message");
     }
     sockeye.say({ to, close: 4000, reason: "enough" });
-    assertEqual(await socket.evaluate(socket => socket.closed), [4000, "enough"], "how it closed");
+    assertEqual(await socket.evaluate(socket => socket.closed), [4000, "enough"], "close code and reason");
   });
   for (const [code, reason] of CLOSES) {
     await check(`the page closes with ${code}, ${name}`, async () => {
@@ -97,8 +97,8 @@ async function checkClosing(check, page, name, sockeye, url) {
         return socket.closed;
       };
       assertEqual((await page.evaluate(close, [at, code, reason]))[0], code, "the answer");
-      const heard = await sockeye.event(new URL(at).pathname, "close");
-      assertEqual([heard.code, heard.reason], [code, reason], "what Sockeye heard");
+      const event = await sockeye.event(new URL(at).pathname, "close");
+      assertEqual([event.code, event.reason], [code, reason], "what Sockeye received");
     });
   }
 }
@@ -107,14 +107,14 @@ let number = 0;
 
 async function main() {
   const checks = new Checks();
-  // A page that comes from nowhere may not talk to this machine.
+  // Chromium forbids connections to this machine from a page without an origin.
   const blank = http.createServer((_, answer) => answer.end()).listen(0, "127.0.0.1");
   await once(blank, "listening");
   const browser = await launch();
   try {
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${blank.address().port}/`);
-    await page.evaluate(prepare);
+    await page.evaluate(defineHelpers);
     for (const [name, settings] of Object.entries(PARAMETERS)) {
       await checkEchoes(checks.check.bind(checks), page, name, settings);
     }

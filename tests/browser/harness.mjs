@@ -1,14 +1,14 @@
-// What the browser test stands on: the server as a process, the browser, and checks that are counted.
+// What the browser tests share: the server process, the browser, and a runner that counts the results.
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 
-// A module of this folder, but installed elsewhere: only `require` looks into NODE_PATH.
+// The module is installed in another folder, and only `require` searches NODE_PATH.
 const { chromium } = createRequire(import.meta.url)("playwright-core");
 
 export const LIMIT = 15_000;
 
-/** Fails unless `promise` settles in time: everything here waits for a condition, and nothing waits for ever. */
+/** Fails unless `promise` settles within the limit. Every wait in these tests has one. */
 export function within(what, promise, limit = LIMIT) {
   let timer;
   const expired = new Promise((_, reject) => {
@@ -26,7 +26,7 @@ export function assertEqual(actual, expected, what) {
   assert(a === b, `${what}: ${a} instead of ${b}`);
 }
 
-/** The chat server as a process of its own. */
+/** A chat server in a process of its own. */
 export class Server {
   static async start(address = "127.0.0.1:0", flags = []) {
     const [command, ...words] = process.env.CHAT_CMD.split(/\s+/).filter(Boolean);
@@ -48,7 +48,7 @@ export class Server {
     return server;
   }
 
-  /** Sends a signal and waits for the end, unless the signal only stops the process for a while. */
+  /** Sends a signal, and waits until the process ends, except for SIGSTOP, which only suspends it. */
   async signal(signal) {
     this.process.kill(signal);
     return signal === "SIGSTOP" ? undefined : within(`the server ends on ${signal}`, this.ended);
@@ -65,12 +65,12 @@ export function launch() {
     headless: true,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
       "--disable-background-networking", "--disable-component-update", "--disable-sync",
-      // Nobody vouches for certificates that are made on the spot.
+      // The certificates are self-signed.
       "--ignore-certificate-errors"],
   });
 }
 
-/** Runs named checks one after the other. A failed one does not hide the next. */
+/** Runs named tests one after the other, and continues after a failure. */
 export class Checks {
   passed = 0;
   failed = 0;
