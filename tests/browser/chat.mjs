@@ -366,13 +366,11 @@ async function checkShutdown({ check }, server, pages) {
 
 const CONVERSATION = [
   ["bo", "Morning! Did the new build survive the night?"],
-  ["cleo", "It did. Ten thousand connections, one thread, and the graph is a flat line."],
-  ["cleo", "I kept looking for the catch."],
-  ["ada", "The catch is that it is boring now. I like boring."],
-  ["bo", "Could you post the numbers by the campfire? The others will want to see them too, and this room is mostly for saying hello."],
+  ["cleo", "It did. No errors, and the memory graph is a flat line."],
+  ["ada", "Great, then we can release it today."],
+  ["cleo", "🎉"],
+  ["bo", "Can you post the numbers in #campfire, too?"],
   ["ada", "Will do. Give me five minutes and a coffee."],
-  ["cleo", "☕"],
-  ["ada", "You read my mind."],
 ];
 
 /** Plays a conversation on a server of its own, and saves screenshots of it in target/browser. */
@@ -383,9 +381,9 @@ async function takeScreenshots({ check }, browser) {
   const [ada, bo, cleo] = [await desktop.newPage(), await desktop.newPage(), await desktop.newPage()];
   const phone = await mobile.newPage();
   mkdirSync(SHOTS, { recursive: true });
-  const shot = async (page, name, colorScheme = "light") => {
+  const shot = async (page, name, colorScheme = "light", scale = "device") => {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.screenshot({ path: `${SHOTS}/${name}.png`, animations: "disabled" });
+    await page.screenshot({ path: `${SHOTS}/${name}.png`, animations: "disabled", scale });
   };
 
   await check("screenshots of the login", async () => {
@@ -409,9 +407,14 @@ async function takeScreenshots({ check }, browser) {
         await isVisible(page.getByRole("heading", { name }));
       }
     }
-    await sendText(bo, "Anybody awake?");
+    await sendText(bo, "Is anyone awake?");
     await sendText(bo, "I brought marshmallows.");
     await isVisible(roomButton(ada, "campfire").getByText("2 unread"));
+    // examples/chat/screenshot.png is a copy of this one.
+    await ada.setViewportSize({ width: 1200, height: 720 });
+    await ada.waitForFunction(() => { const log = document.querySelector(".log:not([hidden])"); return log.scrollHeight - log.scrollTop - log.clientHeight < 2; });
+    await shot(ada, "screenshot", "light", "css");
+    await ada.setViewportSize({ width: 1280, height: 800 });
     await join(phone, server.url, "Dee");
     await sendText(phone, "Reading along from the train");
     await isVisible(messageIn(ada, "Reading along from the train"));
