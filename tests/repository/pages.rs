@@ -42,6 +42,15 @@ fn linked(page: &str) -> Vec<String> {
     targets.filter(|target| !target.is_empty() && !target.contains(':')).map(str::to_owned).collect()
 }
 
+/// The files and folders of the repository that a page names in code type, such as `src/lib.rs`.
+fn mentioned(page: &str) -> Vec<String> {
+    const FOLDERS: [&str; 7] = ["autobahn/", "benches/", "docs/", "examples/", "src/", "tests/", ".ci/"];
+    let prose = prose(page);
+    let quoted = prose.split('`').skip(1).step_by(2).filter_map(|text| text.split_whitespace().next());
+    let paths = quoted.filter(|text| FOLDERS.iter().any(|folder| text.starts_with(folder)));
+    paths.filter(|text| !text.contains(['*', ':'])).map(str::to_owned).collect()
+}
+
 fn has_test(source: &str, name: &str) -> bool {
     source.contains(&format!("fn {name}(")) && source.contains("test]")
 }
@@ -93,6 +102,21 @@ fn every_link_to_a_file_leads_to_one() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[test]
+fn every_file_that_is_mentioned_exists() -> Result<(), Box<dyn Error>> {
+    let mut missing = Vec::new();
+    for page in pages()? {
+        let folder = page.parent().unwrap_or_else(|| root());
+        for path in mentioned(&fs::read_to_string(&page)?) {
+            if ![root(), folder].iter().any(|start| start.join(&path).exists()) {
+                missing.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    Ok(())
+}
+
 /// Each row of the table of front ends exists once, and no cell of a front end outside the browser is empty.
 #[test]
 fn every_row_exists() -> Result<(), Box<dyn Error>> {
@@ -123,6 +147,10 @@ fn a_name_that_does_not_exist_is_found() {
     let expected = expected.map(|(file, test)| (file.to_owned(), test.to_owned()));
     assert_eq!(named(page), expected);
     assert_eq!(linked(page), ["docs/limits.md"]);
+    assert_eq!(
+        mentioned("See `src/lib.rs`, `.ci/run docs`, `a/b` and `tests/a::b`."),
+        ["src/lib.rs", ".ci/run"]
+    );
     assert!(has_test("#[test]\nfn there() {}", "there") && !has_test("fn helper() {}", "help"));
 }
 
