@@ -94,6 +94,7 @@
 //! Programs for `ws` 0.9 compile after a change of one line in `Cargo.toml`:
 //! `ws = { package = "sockeye", version = "0.1" }`. The page `MIGRATING.md` of this package lists all differences.
 
+#![cfg_attr(docsrs, feature(doc_cfg), doc(auto_cfg(hide(sockeye_docs))))]
 #![cfg_attr(
     not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
     allow(
@@ -176,6 +177,12 @@ pub use reactor::api::util;
 pub use reactor::{Builder, WebSocket};
 #[cfg(feature = "ssl")]
 pub use tls::{ClientTls, ServerTls, TlsVersion};
+
+#[cfg(feature = "upgrade")]
+pub use http;
+#[cfg(feature = "ssl")]
+pub use openssl;
+pub use url;
 
 /// Runs a server on an address, with the default [`Settings`], until it is shut down.
 ///
