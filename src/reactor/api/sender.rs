@@ -1,4 +1,4 @@
-//! What a program may ask of an event loop, from any thread.
+//! `Sender`: how a program controls a connection, or a whole event loop, from any thread.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,24 +14,69 @@ use crate::close::CloseCode;
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::{Frame, ProtocolError, Upgrade, check_close};
-use crate::reactor::queue::{Command, CommandQueue, QueuedCommand, Target};
+use crate::reactor::queue::{Command, CommandQueue, QueuedCommand, Target, disconnected};
 
-/// The token of a sender that speaks to all connections.
+/// The token of a sender for all connections. `ws` uses the same number.
 const ALL: Token = Token(usize::MAX - 5);
 
-/// Speaks to one connection of an event loop, or to all of them; cheap to clone, and to be used from any thread.
+/// A handle that sends messages to a connection of an event loop, or to all of them, and that controls the loop.
 ///
-/// A factory gets the sender of each connection, and [`WebSocket::broadcaster`](crate::WebSocket::broadcaster) one for all
-/// of them. Every method only queues what it asks for: `Ok` means that it will be done, in the order in which each thread
-/// asked for it.
+/// A [`Factory`](crate::Factory) receives the sender of each connection.
+/// [`WebSocket::broadcaster`](crate::WebSocket::broadcaster) returns a sender for all connections, including those that open
+/// later; the methods that concern a connection then apply to every connection of the loop. A sender is cheap to clone, and
+/// every method can be called from any thread.
 ///
-/// - On the thread that runs the loop, that is within the methods of a handler, the queue has no limit, and no method
-///   blocks or fails for want of room.
-/// - From other threads the queue is bounded ([`Settings::queue_size`](crate::Settings::queue_size)): when it is full the
-///   answer is `Err(ErrorKind::Queue(QueueError::Full))`, at once.
-/// - What is said to a connection that has gone is dropped, and that is `Ok`. Ask [`is_open`](Self::is_open), or use
-///   [`try_send`](Self::try_send), where that matters.
-/// - After the loop has ended, or begun to shut down, every method answers `QueueError::Disconnected`.
+/// # When commands take effect
+///
+/// Every method queues a command and returns at once. Commands of one thread are executed in the order in which they were
+/// queued. A command that a handler queues is executed after the method of the handler has returned.
+///
+/// - On the thread of the loop, which is the thread of the handlers, the queue is unbounded. No method blocks.
+/// - On other threads, the queue has a capacity ([`Settings::queue_size`](crate::Settings::queue_size)). When it is full,
+///   methods return [`QueueError::Full`](crate::QueueError::Full) at once. They never block.
+///
+/// # What the methods return
+///
+/// The result depends on the state of the connection. "Dropped" means that the method returns `Ok` and the message is
+/// discarded, as in `ws`.
+///
+/// | method | connecting | open | closing | closed |
+/// |---|---|---|---|---|
+/// | [`send`], [`send_uncompressed`], [`ping`], [`pong`] | sent once open | sent | dropped | dropped |
+/// | [`try_send`] | `Protocol` | sent, or `Capacity` | `Protocol` | `Protocol` |
+/// | [`close`], [`close_with_reason`] | closes once open | closes | ignored | ignored |
+/// | [`timeout`] | fires | fires | fires | `Disconnected` |
+/// | [`cancel`], [`pause`], [`resume`] | `Ok` | `Ok` | `Ok` | ignored |
+/// | [`is_open`] | `false` | `true` | `false` | `false` |
+///
+/// A connection is *closing* from the moment that either side has sent a Close frame, or that the connection has failed. It
+/// is *closed* from the call of [`Handler::on_close`](crate::Handler::on_close). Closing cancels all timeouts that have not
+/// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`] and [`shutdown`] do not depend on the connection.
+///
+/// When the loop has ended, or is shutting down, every method returns `QueueError::Disconnected`. Handlers are the
+/// exception while the loop shuts down: they can still send their last messages, and only `connect`, `accept` and
+/// `accept_upgraded` return `Disconnected`.
+///
+/// A sender on another thread can be overtaken: the connection can close after a method has returned `Ok` and before the
+/// loop executes the command.
+///
+/// [`accept_upgraded`]: Self::accept_upgraded
+/// [`accept`]: Self::accept
+/// [`broadcast`]: Self::broadcast
+/// [`cancel`]: Self::cancel
+/// [`close_with_reason`]: Self::close_with_reason
+/// [`close`]: Self::close
+/// [`connect`]: Self::connect
+/// [`is_open`]: Self::is_open
+/// [`pause`]: Self::pause
+/// [`ping`]: Self::ping
+/// [`pong`]: Self::pong
+/// [`resume`]: Self::resume
+/// [`send_uncompressed`]: Self::send_uncompressed
+/// [`send`]: Self::send
+/// [`shutdown`]: Self::shutdown
+/// [`timeout`]: Self::timeout
+/// [`try_send`]: Self::try_send
 ///
 /// # Examples
 ///
@@ -51,7 +96,7 @@ const ALL: Token = Token(usize::MAX - 5);
 #[derive(Clone)]
 pub struct Sender {
     queue: Arc<CommandQueue>,
-    /// The slot of the connection; `None` speaks to all.
+    /// The slot of the connection. `None` means all connections.
     slot: Option<u32>,
     id: u32,
 }
@@ -65,26 +110,31 @@ impl Sender {
         Self { queue, slot: None, id: 0 }
     }
 
-    /// Returns the number of the connection's place. Places are used again; together with
-    /// [`connection_id`](Self::connection_id) it names a connection for good.
+    /// Returns the number of the connection's slot in the loop.
+    ///
+    /// A slot is reused after its connection has closed. Together with [`connection_id`](Self::connection_id) the token
+    /// identifies a connection unambiguously.
     pub fn token(&self) -> Token {
         self.slot.map_or(ALL, |slot| Token(usize::try_from(slot).unwrap_or(usize::MAX)))
     }
 
-    /// Returns the serial number of the connection within its loop; 0 for a sender that speaks to all.
+    /// Returns the serial number of the connection within its loop, or 0 for a sender for all connections.
     pub fn connection_id(&self) -> u32 {
         self.id
     }
 
-    /// Sends a message to the connection.
+    /// Sends a message.
     ///
-    /// Before the connection is open the message waits for that. If more than
-    /// [`Settings::max_buffered`](crate::Settings::max_buffered) bytes would be queued for it, the connection fails with
-    /// `Capacity`, or the message is dropped, as [`Settings::overflow`](crate::Settings::overflow) says.
+    /// Before the connection is open the message is queued. If more than
+    /// [`Settings::max_buffered`](crate::Settings::max_buffered) bytes would then be queued, the connection fails with
+    /// `Capacity` or the message is dropped, depending on [`Settings::overflow`](crate::Settings::overflow).
+    ///
+    /// A message to a closing or closed connection is dropped, and the method returns `Ok`, as in `ws`. Use
+    /// [`try_send`](Self::try_send) to detect this.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     ///
     /// # Examples
     ///
@@ -102,14 +152,15 @@ impl Sender {
         self.queue.send(self.target(), Command::Message(msg.into()))
     }
 
-    /// Sends a message that is not to be compressed, whatever the settings; without compression it is the same as
-    /// [`send`](Self::send). It is for what is compressed already, such as images, and for secrets that are sent together
-    /// with what somebody else can choose: the length of a compressed message would tell whether the two have something
-    /// in common (the attacks CRIME and BREACH; RFC 7692 §8).
+    /// Sends a message without compression, whatever the settings.
+    ///
+    /// Without permessage-deflate this is [`send`](Self::send). Use it for data that is already compressed, such as images,
+    /// and for a secret that is sent together with data that an attacker can choose: the length of a compressed message
+    /// reveals whether the two have a part in common (the attacks CRIME and BREACH, RFC 7692 §8).
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The same as for [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -129,12 +180,28 @@ impl Sender {
         self.queue.send(self.target(), Command::Frame(Box::new(frame)))
     }
 
-    /// Sends a message to the connection if it is open and has room for it, and says so if not.
+    /// Sends a message if the connection is open and has room for it.
     ///
     /// # Errors
     ///
-    /// `Capacity` if [`Settings::max_buffered`](crate::Settings::max_buffered) would be exceeded, `Protocol` if the
-    /// connection is not open, not yet or not any more; `Queue` as described [above](Self). The message is dropped then.
+    /// In each case the message is dropped.
+    ///
+    /// - `Capacity` if [`Settings::max_buffered`](crate::Settings::max_buffered) would be exceeded.
+    /// - `Protocol` if the connection is not open.
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::{ErrorKind, Result, Sender};
+    /// # fn doc(out: Sender) -> Result<()> {
+    /// match out.try_send("a frame of a video") {
+    ///     // The client is too slow for this frame. The next one may fit.
+    ///     Err(err) if matches!(err.kind, ErrorKind::Capacity) => Ok(()),
+    ///     result => result,
+    /// }
+    /// # }
+    /// ```
     pub fn try_send<M>(&self, msg: M) -> Result<()>
     where
         M: Into<Message>,
@@ -142,11 +209,14 @@ impl Sender {
         self.queue.try_send(self.target(), msg.into())
     }
 
-    /// Sends a message to all connections of the loop, those of both roles, and those that are about to open.
+    /// Sends a message to all connections of the loop, in both roles.
+    ///
+    /// Connections that are opening receive the message once they are open. A connection without room for the message is
+    /// treated as in [`send`](Self::send).
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn broadcast<M>(&self, msg: M) -> Result<()>
     where
         M: Into<Message>,
@@ -154,20 +224,22 @@ impl Sender {
         self.queue.send(Target::All, Command::Message(msg.into()))
     }
 
-    /// Closes the connection with a code, after what is queued for it.
+    /// Closes the connection with a code, after all messages that are queued for it.
     ///
     /// # Errors
     ///
-    /// `Protocol` for a code that may not be sent (§7.4); `Queue` as described [above](Self).
+    /// - `Protocol` for a code that must not be sent (§7.4).
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
     pub fn close(&self, code: CloseCode) -> Result<()> {
         self.close_with_reason(code, "")
     }
 
-    /// Closes the connection with a code and a reason of up to 123 bytes, after what is queued for it.
+    /// Closes the connection with a code and a reason, after all messages that are queued for it.
     ///
     /// # Errors
     ///
-    /// `Protocol` for a code that may not be sent (§7.4), or a longer reason (§5.5); `Queue` as described [above](Self).
+    /// - `Protocol` for a code that must not be sent (§7.4), and for a reason of more than 123 bytes (§5.5).
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
     pub fn close_with_reason<S>(&self, code: CloseCode, reason: S) -> Result<()>
     where
         S: Into<Cow<'static, str>>,
@@ -177,112 +249,158 @@ impl Sender {
         self.push(Command::Close(code, reason))
     }
 
-    /// Sends a Ping with up to 125 bytes, which the peer returns (§5.5.2). It counts as what [`send`](Self::send) sends.
+    /// Sends a Ping with a payload of up to 125 bytes. The peer answers with a Pong that contains the payload (§5.5.2).
+    ///
+    /// A Ping counts towards [`Settings::max_buffered`](crate::Settings::max_buffered) in the same way as a message.
     ///
     /// # Errors
     ///
-    /// `Protocol` for more bytes; `Queue` as described [above](Self).
+    /// - `Protocol` for a longer payload.
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
     pub fn ping(&self, data: Vec<u8>) -> Result<()> {
         self.push_control(Frame::ping(data))
     }
 
-    /// Sends a Pong with up to 125 bytes, that nobody has asked for (§5.5.3). Pings are answered without it.
+    /// Sends an unsolicited Pong with a payload of up to 125 bytes (§5.5.3).
+    ///
+    /// The loop answers Pings by itself; programs do not need this method for that.
     ///
     /// # Errors
     ///
-    /// `Protocol` for more bytes; `Queue` as described [above](Self).
+    /// - `Protocol` for a longer payload.
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
     pub fn pong(&self, data: Vec<u8>) -> Result<()> {
         self.push_control(Frame::pong(data))
     }
 
-    /// Makes a new connection, as a client, on the same loop; the factory makes a handler for it.
+    /// Opens a connection to a server on the same loop. The factory creates a handler for it.
+    ///
+    /// The new handler's `on_error` receives the error if the connection cannot be established. If the loop already has
+    /// [`Settings::max_connections`](crate::Settings::max_connections) connections, there is no new handler, and the
+    /// `on_error` of this connection receives `Capacity`.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self). Whether the connection comes about is told to the new handler, and to this
-    /// one if the loop has no room for it.
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn connect(&self, url: Url) -> Result<()> {
-        self.push(Command::Connect(Box::new(url), None))
+        self.push_new_connection(Command::Connect(Box::new(url), None))
     }
 
-    /// Hands the loop a stream that has been accepted elsewhere; it is served as if a listener of the loop had accepted
-    /// it.
+    /// Serves a TCP stream that was accepted elsewhere, in the same way as one from a listener of the loop.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
-        self.push(Command::Accept(stream))
+        self.push_new_connection(Command::Accept(stream))
     }
 
-    /// Hands the loop a connection whose opening handshake another HTTP server has made, with what that server has read
-    /// ahead; the response must have been sent. It gets a handler, whose first call is `on_open`. The limits are those of
-    /// the loop; compression is what the handshake has agreed on. A loop that has no room for it closes it with 1013.
+    /// Serves a connection whose opening handshake was completed by another HTTP server.
+    ///
+    /// The server must have sent the response, and passes on the bytes that it has read after the request. The first call
+    /// of the new handler is `on_open`. The limits of this loop apply, and compression is used as negotiated in the
+    /// handshake. A loop without room for the connection closes it with 1013.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
-        self.push(Command::AcceptUpgraded(stream, Box::new(upgrade)))
+        self.push_new_connection(Command::AcceptUpgraded(stream, Box::new(upgrade)))
     }
 
-    /// Ends the loop: every handler hears `on_shutdown`, what is queued is sent, every connection is closed with 1001,
-    /// and `run` returns when all are gone, after [`Settings::close_timeout`](crate::Settings::close_timeout) at the
-    /// latest.
+    /// Shuts the event loop down.
+    ///
+    /// The loop stops listening and calls `on_shutdown` of every handler. It then sends all queued messages and closes every
+    /// connection with 1001. `run` returns when all connections have closed, and after
+    /// [`Settings::close_timeout`](crate::Settings::close_timeout) at the latest.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn shutdown(&self) -> Result<()> {
         self.push(Command::Shutdown)
     }
 
-    /// Sets a time-out: after `ms` milliseconds, never earlier, `on_timeout` is called with `token`; before that
-    /// `on_new_timeout`, with what is needed to cancel it. It dies with the connection.
+    /// Sets a timeout: [`Handler::on_timeout`](crate::Handler::on_timeout) is called with `token` after `ms` milliseconds,
+    /// and never earlier.
+    ///
+    /// Before that, [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives the [`Timeout`] that
+    /// [`cancel`](Self::cancel) needs. A timeout fires once. It is cancelled when the connection closes.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return). It is `Disconnected` if the connection is
+    /// closed, because its handler receives no further calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::util::Token;
+    /// use sockeye::{CloseCode, Handler, Handshake, Result, Sender};
+    ///
+    /// const EXPIRE: Token = Token(1);
+    ///
+    /// struct Guest(Sender);
+    ///
+    /// impl Handler for Guest {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         self.0.timeout(60_000, EXPIRE)
+    ///     }
+    ///
+    ///     fn on_timeout(&mut self, event: Token) -> Result<()> {
+    ///         assert_eq!(event, EXPIRE);
+    ///         self.0.close_with_reason(CloseCode::Policy, "guests are limited to a minute")
+    ///     }
+    /// }
+    /// ```
     pub fn timeout(&self, ms: u64, token: Token) -> Result<()> {
+        if self.slot.is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
+            return Err(disconnected());
+        }
         self.push(Command::Timeout(Instant::now().checked_add(Duration::from_millis(ms)), token))
     }
 
-    /// Cancels a time-out. One that has passed already, or is cancelled already, is left alone.
+    /// Cancels a timeout. The call has no effect if the timeout has fired or was cancelled.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn cancel(&self, timeout: Timeout) -> Result<()> {
         self.push(Command::Cancel(timeout))
     }
 
-    /// Stops reading from the connection, so that TCP makes the peer wait. Messages that have been read before, in the
-    /// same turn of the loop (256 KiB, or of large messages 1 MiB), still come. A time-out for silence goes on counting.
+    /// Stops reading from the connection, so that TCP slows the peer down.
+    ///
+    /// Messages that the loop has already read in the same turn are still delivered: up to 256 KiB, or 1 MiB of large
+    /// messages. [`Settings::idle_timeout`](crate::Settings::idle_timeout) still applies.
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn pause(&self) -> Result<()> {
         self.push(Command::Pause)
     }
 
-    /// Ends [`pause`](Self::pause).
+    /// Continues reading after [`pause`](Self::pause).
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self).
+    /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn resume(&self) -> Result<()> {
         self.push(Command::Resume)
     }
 
-    /// Returns how many bytes are queued for the connection and not yet taken by the system, headers of frames included
-    /// as far as they are written. Zero for a connection that has gone, and for a sender that speaks to all.
+    /// Returns the number of bytes that are queued for the connection and have not been passed to the operating system.
+    ///
+    /// Frame headers are included once they have been written. Returns 0 for a closed connection, and for a sender for all
+    /// connections.
     pub fn buffered_amount(&self) -> usize {
         self.slot.map_or(0, |slot| self.queue.buffered_amount(slot, self.id))
     }
 
-    /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun. For a sender
-    /// that speaks to all, whether the loop takes commands.
+    /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun.
+    ///
+    /// For a sender for all connections, returns whether the loop accepts commands.
     pub fn is_open(&self) -> bool {
         match self.slot {
             Some(slot) => self.queue.is_open(slot, self.id),
@@ -298,6 +416,14 @@ impl Sender {
     #[inline]
     fn push(&self, command: Command) -> Result<()> {
         Ok(self.queue.push(QueuedCommand { target: self.target(), command })?)
+    }
+
+    /// Queues a command that creates a connection. A loop that is shutting down would ignore it.
+    fn push_new_connection(&self, command: Command) -> Result<()> {
+        if self.queue.is_closed() {
+            return Err(disconnected());
+        }
+        self.push(command)
     }
 
     fn push_control(&self, frame: Frame) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Timeout;
 use crate::reactor::connection::Redirect;
 use crate::reactor::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
-use crate::reactor::queue::Command;
+use crate::reactor::queue::{Command, Phase};
 use crate::reactor::timers::{Key, TimerList};
 use crate::reactor::tls;
 use crate::reactor::transport::Socket;
@@ -136,6 +136,9 @@ impl<H: Handler> ConnectAttempt<H> {
     /// Ends all that is under way.
     pub(crate) fn abandon(&mut self, state: &mut LoopState) {
         self.is_over = true;
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.advance(Phase::Closed);
+        }
         self.socket = None;
         self.cancel_deadline(state);
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, Output as _, ProtocolError, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, QueuedCommand};
+use crate::reactor::queue::{Command, Phase, QueuedCommand};
 
 impl<H: Handler> Connection<H> {
     /// The handler has panicked.
@@ -16,6 +16,7 @@ impl<H: Handler> Connection<H> {
     pub(super) fn dismiss_handler(&mut self, state: &mut LoopState) {
         self.handler = None;
         self.stage = Stage::Ended;
+        self.show(Phase::Closed, state);
         let out = output_of(&mut self.output, state).buffer();
         let closing = self.protocol.close(CloseCode::Error, "", state.now, out);
         if closing.is_err() {

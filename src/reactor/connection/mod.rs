@@ -205,7 +205,7 @@ impl<H: Handler> Connection<H> {
     fn end(&mut self, code: CloseCode, reason: &str, state: &mut LoopState) {
         if self.stage == Stage::Opened {
             self.stage = Stage::Ended;
-            self.show(Phase::Closing, state);
+            self.show(Phase::Closed, state);
             self.call(state, |handler| handler.on_close(code, reason));
         }
     }
@@ -250,10 +250,10 @@ impl<H: Handler> Connection<H> {
         queued
     }
 
-    /// Shows senders where the connection stands.
+    /// Shows senders the phase of the connection.
     fn show(&self, phase: Phase, state: &LoopState) {
         if let Some(status) = state.queue.status(self.id.slot) {
-            status.set_phase(phase);
+            status.advance(phase);
         }
     }
 

@@ -182,6 +182,12 @@ impl CommandQueue {
         self.statuses.find(slot).is_some_and(|status| status.phase(id) == Phase::Open)
     }
 
+    /// Whether a connection has ended: its handler receives no further calls.
+    pub(crate) fn has_ended(&self, slot: u32, id: u32) -> bool {
+        let status = self.statuses.find(slot);
+        status.is_none_or(|status| matches!(status.phase(id), Phase::Free | Phase::Closed))
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
@@ -302,7 +308,7 @@ impl CommandQueue {
         if let (Target::One { slot, id }, Command::Overflow) = (queued.target, &queued.command)
             && let Some(status) = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free)
         {
-            status.set_phase(Phase::Closing);
+            status.advance(Phase::Closing);
         }
     }
 

@@ -15,16 +15,18 @@ const STEPS: u32 = 2;
 /// Enough chunks for every slot that 32 bits can name.
 const CHUNKS: usize = 100;
 
-/// Where a connection stands, as far as a sender cares.
+/// The phase of a connection, as a sender sees it. A connection only moves forward through its phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nobody is there.
+    /// The slot has no connection, or another one.
     Free = 0,
-    /// What is sent waits until the connection is open.
+    /// Messages wait until the connection is open.
     Connecting = 1,
     Open = 2,
-    /// What is sent is dropped.
+    /// Messages are dropped. Timeouts still fire.
     Closing = 3,
+    /// The handler receives no further calls.
+    Closed = 4,
 }
 
 /// What can be seen of the connection in one slot.
@@ -47,17 +49,19 @@ impl ConnectionStatus {
         self.id.store(id, Relaxed);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
-        self.set_phase(Phase::Connecting);
+        self.phase.store(Phase::Connecting as u8, Relaxed);
     }
 
     pub(crate) fn remove(&self) {
-        self.set_phase(Phase::Free);
+        self.phase.store(Phase::Free as u8, Relaxed);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
     }
 
-    pub(crate) fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
+    /// Moves forward to a phase. A connection that is already in a later phase stays there: the loop can close it while
+    /// another thread reports an overflow.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Relaxed);
     }
 
     /// The phase of the connection with this id; `Free` if it has gone.
@@ -70,7 +74,8 @@ impl ConnectionStatus {
             0 => Phase::Free,
             1 => Phase::Connecting,
             2 => Phase::Open,
-            _ => Phase::Closing,
+            3 => Phase::Closing,
+            _ => Phase::Closed,
         }
     }
 
@@ -166,9 +171,12 @@ mod tests {
     fn t1_a_status_belongs_to_one_connection() {
         let status = ConnectionStatus::default();
         status.insert(7);
-        status.set_phase(Phase::Open);
+        status.advance(Phase::Open);
         status.add_local(3);
         assert_eq!((status.phase(7), status.phase(6)), (Phase::Open, Phase::Free));
+        status.advance(Phase::Closed);
+        status.advance(Phase::Closing);
+        assert_eq!(status.phase(7), Phase::Closed);
         status.remove();
         status.insert(8);
         assert_eq!(

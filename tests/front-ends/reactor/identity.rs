@@ -29,7 +29,7 @@ fn t1_a_late_command_reaches_nobody() {
     old.ping(b"late".to_vec()).unwrap();
     old.pong(b"late".to_vec()).unwrap();
     old.pause().unwrap();
-    old.timeout(0, Token(1)).unwrap();
+    old.timeout(0, Token(1)).unwrap_err();
     old.close(CloseCode::Again).unwrap();
     // These come after the late ones, so that anything that got through would show before.
     new.timeout(30, Token(2)).unwrap();

@@ -18,6 +18,7 @@ mod panics;
 mod pausing;
 mod queue;
 mod readiness;
+mod sender_states;
 mod silence;
 mod system;
 mod transports;
