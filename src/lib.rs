@@ -203,7 +203,8 @@ where
     F: FnMut(Sender) -> H,
     H: Handler,
 {
-    WebSocket::new(factory)?.listen(addr).map(drop)
+    let name = format!("{addr:?}");
+    WebSocket::new(factory)?.bind_named(&addr, &name)?.run().map(drop)
 }
 
 /// Runs a server on a Unix domain socket, with the default [`Settings`], until it is shut down.
@@ -251,7 +252,7 @@ where
 {
     let url = url.borrow();
     let parsed = url::Url::parse(url)
-        .map_err(|err| Error::new(ErrorKind::Internal, format!("the URL {url:?} cannot be read: {err}")))?;
+        .map_err(|err| Error::new(ErrorKind::Internal, format!("cannot parse the URL {url:?}: {err}")))?;
     let mut socket = WebSocket::new(factory)?;
     socket.connect(parsed)?;
     let mut socket = socket.run()?;

@@ -44,7 +44,7 @@ impl Keys {
 }
 
 fn unsupported() -> Error {
-    Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`")
+    Error::new(ErrorKind::Internal, "this build of sockeye does not have the feature `ssl`")
 }
 
 /// A socket that is encrypted: there is none.

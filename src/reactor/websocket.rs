@@ -117,15 +117,19 @@ where
     /// # Errors
     ///
     /// `Io` if none of the addresses can be bound.
-    pub fn bind<A>(mut self, addr_spec: A) -> Result<Self>
+    pub fn bind<A>(self, addr_spec: A) -> Result<Self>
     where
         A: ToSocketAddrs,
     {
-        let addresses = addr_spec
-            .to_socket_addrs()
-            .map_err(|err| Error::io("cannot resolve the address to listen on", err))?;
+        self.bind_named(&addr_spec, "the address")
+    }
+
+    /// Listens on an address that error texts call by this name until it has been resolved.
+    pub(crate) fn bind_named(mut self, addr_spec: &impl ToSocketAddrs, name: &str) -> Result<Self> {
+        let addresses =
+            addr_spec.to_socket_addrs().map_err(|err| Error::io(format!("cannot resolve {name}"), err))?;
         let none = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-        let mut failure = Error::io("cannot listen", none);
+        let mut failure = Error::io(format!("cannot listen on {name}"), none);
         for address in addresses {
             match mio::net::TcpListener::bind(address) {
                 Ok(listener) => {

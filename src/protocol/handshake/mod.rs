@@ -28,6 +28,8 @@ mod upgrade;
 
 pub use self::http::body::Body;
 pub use self::http::request_target::unix_target;
+#[cfg(feature = "reactor")]
+pub(crate) use self::http::request_target::{unsupported_scheme, without_credentials};
 pub use extensions::Extension;
 pub use origin::Origins;
 pub use rejected::Rejected;

@@ -10,7 +10,7 @@ use mio::{Interest, Token};
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::handshake::Request;
+use crate::protocol::handshake::{Request, unsupported_scheme, without_credentials};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Timeout;
 use crate::reactor::connection::Redirect;
@@ -99,8 +99,8 @@ impl<H: Handler> ConnectAttempt<H> {
         };
         self.request = Some(request?);
         if let Some(stream) = stream {
-            let mut socket = Socket::from_std(stream)?;
-            self.register(&mut socket, state)?;
+            let mut socket = Socket::from_std(stream).map_err(|err| self.connect_error(err))?;
+            self.register(&mut socket, state).map_err(|err| self.connect_error(err))?;
             return Ok(self.connected(socket));
         }
         match place(&self.redirect.url)? {
@@ -114,9 +114,9 @@ impl<H: Handler> ConnectAttempt<H> {
             }
             #[cfg(unix)]
             Place::Path(path) => {
-                let socket = Socket::Unix(mio::net::UnixStream::connect(path)?);
-                self.watch(socket, state)?;
-                Ok(Next::Wait)
+                let begun = mio::net::UnixStream::connect(path)
+                    .and_then(|stream| self.watch(Socket::Unix(stream), state));
+                begun.map(|()| Next::Wait).map_err(|err| self.connect_error(err))
             }
         }
     }
@@ -162,7 +162,10 @@ impl<H: Handler> ConnectAttempt<H> {
                 self.addresses = addresses.into();
                 self.try_next(state)
             }
-            Err(err) => Next::Failed(err.into()),
+            Err(err) => {
+                let host = self.redirect.url.host_str().unwrap_or_default();
+                Next::Failed(Error::io(format!("cannot resolve the host {host}"), err))
+            }
         }
     }
 
@@ -206,7 +209,12 @@ impl<H: Handler> ConnectAttempt<H> {
             }
         }
         let failure = self.failure.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-        Next::Failed(Error::new(ErrorKind::Io(failure), format!("no connection to {}", self.redirect.url)))
+        Next::Failed(self.connect_error(failure))
+    }
+
+    /// Names the URL in an error of the operating system.
+    fn connect_error(&self, err: io::Error) -> Error {
+        Error::io(format!("cannot connect to {}", without_credentials(&self.redirect.url)), err)
     }
 
     fn watch(&mut self, mut socket: Socket, state: &mut LoopState) -> io::Result<()> {
@@ -251,8 +259,8 @@ fn place(url: &Url) -> Result<Place> {
         #[cfg(unix)]
         "ws+unix" => return unix_place(url),
         "wss" if tls::IS_SUPPORTED => url.port().unwrap_or(443),
-        "wss" => return Err(invalid_url("this build has no TLS", url)),
-        _ => return Err(invalid_url("the scheme is none of WebSocket's", url)),
+        "wss" => return Err(invalid_url("this build of sockeye does not have the feature `ssl`", url)),
+        _ => return Err(unsupported_scheme(url)),
     };
     match url.host() {
         Some(Host::Ipv4(address)) => Ok(Place::Address((address, port).into())),
@@ -267,11 +275,11 @@ fn unix_place(url: &Url) -> Result<Place> {
     let target = crate::protocol::handshake::unix_target(url);
     target
         .map(|(path, _)| Place::Path(path))
-        .ok_or_else(|| invalid_url("the URL has no path of a socket", url))
+        .ok_or_else(|| invalid_url("the URL does not contain the path of a socket", url))
 }
 
 fn invalid_url(why: &str, url: &Url) -> Error {
-    Error::new(ErrorKind::Protocol, format!("{why}: {url}"))
+    Error::new(ErrorKind::Protocol, format!("cannot connect to {}: {why}", without_credentials(url)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::transport::Socket;
 use super::{Entry, Reactor, RunState, index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol;
-use crate::protocol::handshake::Request;
+use crate::protocol::handshake::{Request, without_credentials};
 
 impl<F: Factory> Reactor<F> {
     /// Makes a new connection, on a stream if there is one already.
@@ -45,7 +45,10 @@ impl<F: Factory> Reactor<F> {
 
     /// The connection that has asked for another one hears that there is no room; it goes on.
     fn reject_connect(&mut self, url: &Url, from: Option<ConnectionId>) {
-        let err = Error::new(ErrorKind::Capacity, format!("no room for a connection to {url}"));
+        let err = Error::new(
+            ErrorKind::Capacity,
+            format!("cannot connect to {}: the loop has no room", without_credentials(url)),
+        );
         assert!(!self.state.settings.panic_on_new_connection, "{err}");
         let asker =
             from.and_then(|id| self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id)));

@@ -9,6 +9,7 @@ mod support;
 mod backpressure;
 mod broadcast;
 mod callbacks;
+mod error_texts;
 mod errors;
 mod frames;
 mod identity;

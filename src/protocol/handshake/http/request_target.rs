@@ -27,7 +27,7 @@ impl Target {
                 })?;
                 ("localhost".to_owned(), resource)
             }
-            _ => return Err(refused("the scheme of the URL is not one of a WebSocket")),
+            _ => return Err(unsupported_scheme(url)),
         };
         Ok(Self { resource, host, authorization: authorization_of(url)? })
     }
@@ -121,6 +121,22 @@ fn percent_decode(text: &str) -> Vec<u8> {
 
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Returns a URL without user and password, for error texts: these end up in logs.
+pub(crate) fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot contain credentials.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
+}
+
+/// Creates the error for a URL whose scheme no client supports.
+pub(crate) fn unsupported_scheme(url: &Url) -> Error {
+    let (url, scheme) = (without_credentials(url), url.scheme());
+    let details =
+        format!("cannot connect to {url}: the scheme `{scheme}` is not one of ws, wss and {UNIX_SCHEME}");
+    Error::new(ErrorKind::Protocol, details)
 }
 
 fn refused(details: &'static str) -> Error {
