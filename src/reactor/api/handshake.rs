@@ -45,6 +45,7 @@ impl Handshake {
     /// # Examples
     ///
     /// ```
+    /// use sockeye::url::Url;
     /// use sockeye::{Handler, Handshake, Request, Response, Result};
     ///
     /// #[derive(Default)]
@@ -59,7 +60,7 @@ impl Handshake {
     ///     }
     /// }
     ///
-    /// let request = Request::from_url(&url::Url::parse("ws://localhost/salmon")?)?;
+    /// let request = Request::from_url(&Url::parse("ws://localhost/salmon")?)?;
     /// let response = Response::from_request(&request)?;
     /// let mut room = Room::default();
     /// room.on_open(Handshake::new(request, response))?;
