@@ -1,12 +1,12 @@
-// What the conversations in JavaScript stand on: the Sockeye side as a process, limits to waits, payloads, a score.
+// The support of the tests in JavaScript: the Sockeye process, limits for waiting, payloads, and a summary.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-// Milliseconds for anything that is waited for. Both sides give up on the other's Close after ten seconds or more: who
-// needs that has failed.
+// The limit for each wait in milliseconds. It is shorter than the close timeouts of both sides (ten seconds or more), so
+// that a test that relies on those fails.
 const LIMIT = 8_000;
 const TIME_FOR_ALL = 300_000;
 
@@ -62,7 +62,7 @@ export class Sockeye {
     if (TLS) settings = { tls: TLS, ...settings };
     const stdio = ["pipe", "pipe", "inherit"];
     sockeye.process = spawn(process.env.SOCKEYE_PEER, [JSON.stringify(settings)], { stdio });
-    // An order to one that has gone: what was to come of it does not come, and that is said there.
+    // A command to a process that has ended. The test fails when the expected event does not arrive.
     sockeye.process.stdin.on("error", () => {});
     sockeye.ended = new Promise(resolve => sockeye.process.once("close", code => resolve(code)));
     createInterface({ input: sockeye.process.stdout }).on("line", line => {

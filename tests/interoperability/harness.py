@@ -9,17 +9,18 @@ import ssl
 import time
 import traceback
 
-# Seconds for anything that is waited for. Both sides give up on the other's Close after ten: who needs that has failed.
+# The limit for each wait in seconds. It is shorter than the close timeouts of both sides (ten seconds), so that a test that
+# relies on those fails.
 LIMIT = 8
 TIME_FOR_ALL = 300
 
-# The folder of a certificate for 127.0.0.1, if all is to be encrypted.
+# The folder of a certificate for 127.0.0.1, if all connections are encrypted.
 TLS = os.environ.get("TLS_FOLDER")
 SCHEME = "wss" if TLS else "ws"
 
 
 def encryption():
-    """Returns what their client, and their server, need to encrypt; nothing if they need not."""
+    """Returns the TLS options of the other implementation's client and server, which are empty without TLS."""
     if not TLS:
         return {}, {}
     certificate = os.path.join(TLS, "certificate.pem")
@@ -29,9 +30,9 @@ def encryption():
 
 
 class Sockeye:
-    """A process that takes orders and tells what happens; peer.rs says which.
+    """A process that executes commands and reports events; peer.rs lists both.
 
-    Its events are kept by connection and kind, so that nobody misses one by coming late.
+    Events are stored by connection and kind, so that a test can wait for them later.
     """
 
     running_now = set()
@@ -74,10 +75,10 @@ class Sockeye:
             return await asyncio.wait_for(self.events[name, kind].get(), LIMIT)
         except TimeoutError:
             heard = {key: queue.qsize() for key, queue in self.events.items() if key[0] == name}
-            raise AssertionError(f"Sockeye does not report {kind!r} of {name}; not yet looked at: {heard}") from None
+            raise AssertionError(f"Sockeye does not report {kind!r} of {name}; other events: {heard}") from None
 
     def count(self, name, kind):
-        """Returns how many events have come that nobody has waited for."""
+        """Returns the number of events that no test has waited for."""
         return self.events[name, kind].qsize()
 
     def is_running(self):
@@ -104,7 +105,7 @@ def pieces_of(data, size):
 
 
 def run(title, world, checks):
-    """Holds all conversations in a world, says how they went, and returns the exit status.
+    """Runs all checks in a world, prints the results, and returns the exit status.
 
     A check is the role of Sockeye, a function, and what else that takes.
     """

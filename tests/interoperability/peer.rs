@@ -1,22 +1,22 @@
-//! The Sockeye side of the conversations in `tests/interoperability`: it does what the lines on its standard input ask for, and
-//! writes to its standard output what its handlers hear. All lines are JSON.
+//! The Sockeye side of the conversations in `tests/interoperability`: it executes commands from its standard input, and
+//! writes events of its handlers to its standard output. All lines are JSON.
 //!
 //! It listens on a free port, `{"event": "listening", "port": 4000}`, echoes what it receives in either role, and shuts
-//! down when its input ends. Connections are named by the resource of their URL, so that both ends know the name.
+//! down when its input ends. The name of a connection is the resource of its URL, so that both ends know it.
 //!
-//! | an order | and what it does |
+//! | command | effect |
 //! |---|---|
 //! | `{"connect": "ws://127.0.0.1:4001/7"}` | connects, as a client |
 //! | `{"to": "/7", "text": "hello"}` | sends a text message |
 //! | `{"to": "/7", "bytes": 1000}` | sends a binary message of this length |
 //! | `{"to": "/7", "count": 1000}` | sends this many text messages: `0`, `1`, ... |
 //! | `{"to": "/7", "ping": "hello"}`, `{"to": "/7", "pong": "hello"}` | sends this control frame |
-//! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; the code 0 stands for no code |
+//! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; 0 means no code |
 //!
-//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`; `deflate`, which is whether contexts
-//! are kept, and without which nothing is compressed; `tls`, the folder of the certificate that everyone shows and trusts.
+//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`; `deflate`, which states whether
+//! contexts are kept, and enables compression; `tls`, the folder of the certificate that all sides use and trust.
 
-#![expect(clippy::print_stdout, reason = "standard output is how the test hears of events")]
+#![expect(clippy::print_stdout, reason = "the test reads events from standard output")]
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let socket = encrypt(socket, wanted["tls"].as_str())?.bind("127.0.0.1:0")?;
     println!("{}", json!({ "event": "listening", "port": socket.local_addr()?.port() }));
     let all = socket.broadcaster();
-    let orders = thread::spawn(move || obey_all(&all, &named));
+    let orders = thread::spawn(move || execute_all(&all, &named));
     socket.run()?;
     orders.join().unwrap_or_else(|_| Err(internal("the thread that reads the orders has panicked")))
 }
@@ -88,29 +88,29 @@ fn leak(list: &Value) -> &'static [&'static str] {
     words.leak()
 }
 
-/// Reads orders until there are no more, and then ends the loop.
-fn obey_all(all: &Sender, named: &mpsc::Receiver<(String, Sender)>) -> Result<()> {
+/// Executes commands until the input ends, and then shuts the loop down.
+fn execute_all(all: &Sender, named: &mpsc::Receiver<(String, Sender)>) -> Result<()> {
     let mut connections = HashMap::new();
     for line in io::stdin().lock().lines() {
         let order: Value = serde_json::from_str(&line?).map_err(internal)?;
-        // Whoever gives an order has heard of the connection, and its name was sent before that.
+        // The test only names connections that have been reported, and their names were sent before that.
         connections.extend(named.try_iter());
         if let Some(url) = order["connect"].as_str() {
             all.connect(url.parse().map_err(internal)?)?;
         } else if let Some((name, out)) =
             order["to"].as_str().and_then(|name| connections.get_key_value(name))
         {
-            if let Err(err) = obey(&order, out) {
+            if let Err(err) = execute(&order, out) {
                 report(name, "refused", json!({ "why": err.to_string() }));
             }
         } else {
-            return Err(internal(format!("nobody can obey {order}")));
+            return Err(internal(format!("unknown command {order}")));
         }
     }
     all.shutdown()
 }
 
-fn obey(order: &Value, out: &Sender) -> Result<()> {
+fn execute(order: &Value, out: &Sender) -> Result<()> {
     let bytes_of = |name: &str| order[name].as_str().map(|text| text.as_bytes().to_vec());
     if let Some(text) = order["text"].as_str() {
         out.send(text)
@@ -156,7 +156,7 @@ impl Factory for Reporters {
     }
 }
 
-/// Echoes messages, and reports what it hears.
+/// Echoes messages, and reports events.
 struct Reporter {
     out: Sender,
     names: mpsc::Sender<(String, Sender)>,
@@ -174,7 +174,7 @@ impl Reporter {
 
     fn is_called(&mut self, name: &str) {
         name.clone_into(&mut self.name);
-        // At the very end nobody takes orders any more, nor asks for names.
+        // The receiver is gone when the input has ended.
         let _ = self.names.send((name.to_owned(), self.out.clone()));
     }
 }

@@ -109,7 +109,7 @@ def compressing(function):
 
 async def compression_is_declined(world, role):
     async with world.link(role) as link:
-        # Their client offers permessage-deflate unless told otherwise.
+        # Their client offers permessage-deflate by default.
         offer = [extension.split(";")[0] for extension in link.opened["offered_extensions"]]
         assert offer == (["permessage-deflate"] if role == "server" else []), offer
         await echo(link, text_of(1000), "text", 1000)
@@ -141,7 +141,7 @@ async def parameters(world, role, theirs):
 
 
 class Parameters:
-    """One set of parameters of theirs."""
+    """One set of their parameters."""
 
     def __init__(self, role, **wanted):
         self.wanted = wanted
@@ -209,8 +209,8 @@ async def their_pings(world, role):
         for payload in ["", "hello", "p" * 125]:
             await asyncio.wait_for(await link.theirs.ping(payload), LIMIT)
             assert (await link.event("ping"))["payload"] == payload
-        await link.theirs.pong("nobody asked")
-        assert (await link.event("pong"))["payload"] == "nobody asked"
+        await link.theirs.pong("unsolicited")
+        assert (await link.event("pong"))["payload"] == "unsolicited"
         await echo(link, "still there", "text", 11)
 
 
@@ -219,7 +219,7 @@ async def our_pings(world, role):
         for payload in ["", "hello", "p" * 125]:
             link.say(ping=payload)
             assert (await link.event("pong"))["payload"] == payload
-        link.say(pong="nobody asked")
+        link.say(pong="unsolicited")
         link.say(ping="p" * 126)
         await link.event("refused")
         await echo(link, "still there", "text", 11)
@@ -396,7 +396,7 @@ async def a_subprotocol_nobody_offered(world, role):
 
 
 async def shutdown(world, role):
-    """All hear what was said before, and 1001."""
+    """All connections receive earlier messages, and 1001."""
     async with contextlib.AsyncExitStack() as stack:
         sockeye = await stack.enter_async_context(Sockeye.running())
         links = [await stack.enter_async_context(world.link(role, sockeye=sockeye)) for _ in range(10)]

@@ -119,7 +119,7 @@ async function echo({ theirs, event }, message, frames = 1) {
 
 const conversations = {
   compressionIsDeclined: role => link(role, async its => {
-    // Their client offers permessage-deflate unless told otherwise.
+    // Their client offers permessage-deflate by default.
     const offer = its.opened.offered_extensions.map(extension => extension.split(";")[0]);
     assert.deepEqual(offer, role === "server" ? ["permessage-deflate"] : []);
     await echo(its, textOf(1000));
@@ -176,8 +176,8 @@ const conversations = {
       assert.equal((await its.event("ping")).payload, payload);
       assert.equal(await pongs.next("a pong"), payload);
     }
-    its.socket.pong("nobody asked");
-    assert.equal((await its.event("pong")).payload, "nobody asked");
+    its.socket.pong("unsolicited");
+    assert.equal((await its.event("pong")).payload, "unsolicited");
     await echo(its, "still there");
   }),
 
@@ -187,7 +187,7 @@ const conversations = {
       assert.equal(await its.theirs.pings.next("a ping"), payload);
       assert.equal((await its.event("pong")).payload, payload);
     }
-    its.say({ pong: "nobody asked" });
+    its.say({ pong: "unsolicited" });
     its.say({ ping: "p".repeat(126) });
     await its.event("refused");
     await echo(its, "still there");

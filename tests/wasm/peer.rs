@@ -1,15 +1,15 @@
-//! What the tests in a browser talk to. It prints the ports that it listens on, separated by spaces, and runs until its
-//! standard input ends.
+//! The peer of the tests in a browser. It prints its ports, separated by spaces, and runs until its standard input ends.
 //!
-//! - The first is an event loop. It returns what it gets, and does what a text with an exclamation mark asks for:
-//!   `!close 4000 why` (the code 0 stands for none), `!flood 10 1000` for so many messages of so many bytes,
-//!   `!ping`. Whoever has opened `/watch/x` hears how connections to `/x` end.
-//! - The second is a relay. A test that connects gets a port, and is from then on whoever listens there: bytes are TCP's,
-//!   and texts are orders (`fin`, `reset`, `deaf`, `hear`), or tell of the end (`fin`, `reset`) and that no more is read
-//!   (`deaf`).
-//! - The third is the event loop over TLS, or 0 without the feature `ssl`, or the folder of a certificate as an argument.
+//! - The first port is an event loop. It echoes messages, and executes texts that begin with an exclamation mark:
+//!   `!close 4000 why` (0 means no code), `!flood 10 1000` (10 messages of 1000 bytes), `!ping`. A connection to `/watch/x`
+//!   receives a message when a connection to `/x` ends.
+//! - The second port is a relay. A test that connects receives another port, and then controls the TCP connection to that
+//!   port: binary messages are its bytes, and texts are commands (`fin`, `reset`, `deaf`, `hear`) or report its end (`fin`,
+//!   `reset`) or that nothing more is read (`deaf`).
+//! - The third port is the event loop over TLS. It is 0 without the feature `ssl`, or without the folder of a certificate as
+//!   an argument.
 
-#![expect(clippy::print_stdout, reason = "standard output is how the test learns of the ports")]
+#![expect(clippy::print_stdout, reason = "the test reads the ports from standard output")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -103,7 +103,7 @@ impl Handler for Echo {
         let order =
             message.is_text().then(|| message.as_text()).transpose()?.and_then(|text| text.strip_prefix('!'));
         match order.map(str::to_owned) {
-            Some(order) => self.obey(&order),
+            Some(order) => self.execute(&order),
             None => self.out.send(message),
         }
     }
@@ -116,7 +116,7 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    fn obey(&self, order: &str) -> Result<()> {
+    fn execute(&self, order: &str) -> Result<()> {
         let mut words = order.splitn(3, ' ');
         let (verb, first, rest) = (
             words.next().unwrap_or_default(),
@@ -131,16 +131,16 @@ impl Echo {
                 (0..number(first)?).try_for_each(|_| self.out.send(vec![0; len]))
             }
             "ping" => self.out.ping(b"still there?".to_vec()),
-            _ => Err(internal("nobody can obey that")),
+            _ => Err(internal("unknown command")),
         }
     }
 }
 
-/// Lets a test be the other end of a TCP connection.
+/// Makes a test the other end of a TCP connection.
 fn relay_for(stream: TcpStream) -> Result<()> {
     let mut test = blocking::WebSocket::accept(stream)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    // Else the system may take tens of megabytes for one that is deaf, and a test waits in vain for output to stand still.
+    // Otherwise the system can buffer tens of megabytes for a peer that does not read, and the output never stops.
     socket2::SockRef::from(&listener).set_recv_buffer_size(64 * 1024)?;
     test.send(listener.local_addr()?.port().to_string())?;
     let stream = listener.accept()?.0;
@@ -151,12 +151,12 @@ fn relay_for(stream: TcpStream) -> Result<()> {
     let mut stream = Some(stream);
     while let (Some(message), Some(to)) = (test.read()?, &mut stream) {
         match message {
-            // Whoever is gone does not take them; the test hears of that.
+            // Writing fails if the peer has gone. The test receives that from the reading side.
             Message::Binary(bytes) => drop(to.write_all(&bytes)),
             Message::Text(order) if order == "fin" => drop(to.shutdown(Shutdown::Write)),
             Message::Text(order) if order == "reset" => {
                 socket2::SockRef::from(&*to).set_linger(Some(Duration::ZERO))?;
-                // The last who has the socket lets go of it when there is nothing more to read.
+                // The reading thread drops the last handle when there is nothing more to read.
                 let _ = to.shutdown(Shutdown::Read);
                 stream = None;
             }
@@ -173,7 +173,7 @@ fn relay_for(stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Tells a test what comes, as long as it wants to hear.
+/// Passes received bytes to the test, unless it is deaf.
 fn pass_on(ears: &Ears, mut test: blocking::WebSocket<TcpStream>, mut stream: TcpStream) -> Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -1,4 +1,4 @@
-//! How a connection ends: who starts, with what, whether it is answered, and what else is on its way.
+//! The closing handshake: started by either side, answered or not, and with messages in flight.
 
 use std::time::Duration;
 

@@ -52,7 +52,7 @@ async fn d_failed_writes_are_told_and_none_is_overlooked() {
         let builder = builder.high_water(64 << 20).max_buffered(64 << 20);
         let (mut socket, mut peer) = Peer::open(&builder).await;
         peer.deafen().await;
-        // Nobody waits for these.
+        // No task waits for these futures.
         for _ in 0..100 {
             socket.queue(bytes(100_000)).await.unwrap();
         }

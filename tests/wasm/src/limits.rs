@@ -30,7 +30,7 @@ async fn l3_senders_are_held_back() {
                 break false;
             }
         };
-        assert!(waited, "nobody holds back a program that sends {sent} bytes");
+        assert!(waited, "a program can send {sent} bytes without waiting");
         assert!((100_001..=300_000).contains(&socket.buffered_amount()), "{}", socket.buffered_amount());
         // It goes on when the peer does, and nothing is lost.
         peer.order("hear").await;
@@ -101,11 +101,11 @@ async fn l4_t4_beyond_the_receive_limits_the_standard_socket_is_closed() {
         let observer = socket.closed();
         within(socket.send(order)).await.unwrap();
         assert!(!within(observer).await.was_clean);
-        // The socket is closed indeed, and the peer hears why, as far as a browser can say it.
+        // The socket is closed, and the peer receives a code that browsers can send.
         let heard = within(watch.receive()).await.unwrap().unwrap();
         assert_eq!(heard.as_text().unwrap().trim(), "4009");
         assert!(within(socket.send("more")).await.is_err());
-        // What was received before is still delivered; the error is told once.
+        // Earlier messages are still delivered, and the error is returned once.
         for _ in 0..10 {
             assert!(within(socket.receive()).await.unwrap().is_some());
         }

@@ -1,4 +1,4 @@
-//! What is said while the connection is open.
+//! Messages on an open connection.
 
 use sockeye::browser::WebSocket;
 use sockeye::protocol::Event;
@@ -96,7 +96,7 @@ async fn s5_2_bytes_that_come_one_by_one() {
 
 #[wasm_bindgen_test]
 async fn s7_4_1_violations_are_an_error() {
-    // What a peer may say is the business of the browser, and Node knows less of it.
+    // The browser checks the frames of a peer, and Node checks less.
     if !is_browser() {
         return;
     }

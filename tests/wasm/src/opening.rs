@@ -88,7 +88,7 @@ async fn c9_a_server_that_refuses_is_an_error() {
             let (socket, ()) = both(builder.connect(&url), answer).await;
             assert!(matches!(socket.unwrap_err().kind, ErrorKind::Io(_)), "{status}");
         }
-        // Nobody is there.
+        // No server listens here.
         let err = within(builder.connect("ws://127.0.0.1:1/")).await.unwrap_err();
         assert!(matches!(err.kind, ErrorKind::Io(_)), "{err:?}");
     })

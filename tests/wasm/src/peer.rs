@@ -116,7 +116,7 @@ impl Peer {
         while self.fill().await {}
     }
 
-    /// Tells the relay what to do with TCP: `fin`, `reset`, `hear`.
+    /// Sends a command to the relay: `fin`, `reset`, `hear`.
     pub(crate) async fn order(&mut self, order: &str) {
         within(self.relay.send(order)).await.unwrap();
     }

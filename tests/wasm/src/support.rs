@@ -92,7 +92,7 @@ pub(crate) fn now() -> f64 {
     now.call0(&performance).unwrap().as_f64().unwrap()
 }
 
-/// Bytes that tell where they belong.
+/// Bytes that depend on their position.
 pub(crate) fn bytes(len: usize) -> Vec<u8> {
     (0..=250).cycle().take(len).collect()
 }
