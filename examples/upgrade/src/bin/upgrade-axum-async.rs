@@ -1,34 +1,52 @@
-//! A page and an echo on one port, with `axum` 0.8: each WebSocket is an async one, in a task of its own.
+//! A page and an echo on one port, with `axum` 0.8. A task with an async socket serves each WebSocket.
 //!
 //! ```text
 //! cargo run --bin upgrade-axum-async [ADDRESS]
 //! ```
 
-use std::env;
-use std::error::Error;
+#[path = "../support.rs"]
+mod support;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use hyper_util::rt::TokioIo;
 use sockeye::protocol::Config;
 use sockeye::upgrade;
-use sockeye_upgrade_examples::echo_async;
-use tokio::net::TcpListener;
+use sockeye_upgrade_examples::Tasks;
 
-type Failure = Box<dyn Error + Send + Sync>;
+const USAGE: &str = "\
+Usage: upgrade-axum-async [ADDRESS]
 
-fn main() -> Result<(), Failure> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let app = Router::new().route("/", get(async || "Nothing here but an echo.\n")).route("/echo", get(echo));
-        Ok(axum::serve(TcpListener::bind(address).await?, app).await?)
-    })
+Serves a page on / and an echo on /echo, with axum and async sockets.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let address = support::address(USAGE)?;
+    let tasks = Tasks::default();
+    let stopping = tasks.clone();
+    support::on_interrupt(move || stopping.stop());
+
+    let app = Router::new()
+        .route("/", get(async || "This server has an echo.\n"))
+        .route("/echo", get(echo))
+        .with_state(tasks.clone());
+    tokio::runtime::Runtime::new()?.block_on(serve(&address, app, tasks))
 }
 
-async fn echo(mut request: Request) -> Response {
+async fn serve(address: &str, app: Router, tasks: Tasks) -> support::Result {
+    let listener = support::listen_async(address)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stopping = tasks.clone();
+    axum::serve(listener, app).with_graceful_shutdown(async move { stopping.stopping().await }).await?;
+    tasks.join().await;
+    Ok(())
+}
+
+async fn echo(State(tasks): State<Tasks>, mut request: Request) -> Response {
     let mut upgrade = match upgrade::accept(&request, Config::default()) {
         Ok(upgrade) => upgrade,
         Err(reason) => {
@@ -41,9 +59,9 @@ async fn echo(mut request: Request) -> Response {
     let response = upgrade::response(&upgrade).map(|response| response.map(|()| Body::empty()));
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        // It comes when the response is sent. What hyper has read behind the request is in it.
+        // The stream is available once the response has been sent. It contains what hyper has read after the request.
         if let Ok(upgraded) = upgraded.await {
-            let _ = echo_async(TokioIo::new(upgraded), upgrade).await;
+            let _ = tasks.echo(TokioIo::new(upgraded), upgrade).await;
         }
     });
     response.unwrap_or_default()

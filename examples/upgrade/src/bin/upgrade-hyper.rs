@@ -1,11 +1,13 @@
-//! A page and an echo on one port, with `hyper` 1: the WebSockets are served by an event loop, with a handler each.
+//! A page and an echo on one port, with `hyper` 1. An event loop serves the WebSockets, with a handler for each.
 //!
 //! ```text
 //! cargo run --bin upgrade-hyper [ADDRESS]
 //! ```
 
+#[path = "../support.rs"]
+mod support;
+
 use std::convert::Infallible;
-use std::env;
 use std::error::Error;
 
 use bytes::Bytes;
@@ -19,19 +21,34 @@ use hyper_util::rt::TokioIo;
 use sockeye::Sender;
 use sockeye::protocol::Config;
 use sockeye::upgrade::{self, Upgrade};
-use sockeye_upgrade_examples::start_loop;
+use sockeye_upgrade_examples::{EventLoop, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 
-type Failure = Box<dyn Error + Send + Sync>;
+const USAGE: &str = "\
+Usage: upgrade-hyper [ADDRESS]
 
-fn main() -> Result<(), Failure> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let out = start_loop()?;
-    tokio::runtime::Runtime::new()?.block_on(serve(address, out))
+Serves a page on / and an echo on every path, with hyper and an event loop.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let address = support::address(USAGE)?;
+    let event_loop = EventLoop::start()?;
+    let tasks = Tasks::default();
+    let stopping = tasks.clone();
+    support::on_interrupt(move || stopping.stop());
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let listener = support::listen_async(&address)?;
+        println!("listening on http://{}", listener.local_addr()?);
+        tokio::select! {
+            ended = serve(listener, event_loop.sender()) => ended,
+            () = tasks.stopping() => Ok(()),
+        }
+    })?;
+    Ok(event_loop.shut_down()?)
 }
 
-async fn serve(address: String, out: Sender) -> Result<(), Failure> {
-    let listener = TcpListener::bind(address).await?;
+async fn serve(listener: TcpListener, out: Sender) -> support::Result {
     loop {
         let (stream, _) = listener.accept().await?;
         let out = out.clone();
@@ -48,7 +65,7 @@ async fn serve(address: String, out: Sender) -> Result<(), Failure> {
 
 fn answer(mut request: Request<Incoming>, out: &Sender) -> Response<Full<Bytes>> {
     if !upgrade::is_upgrade(&request) {
-        return Response::new(Full::from("Nothing here but an echo.\n"));
+        return Response::new(Full::from("This server has an echo.\n"));
     }
     let mut upgrade = match upgrade::accept(&request, Config::default()) {
         Ok(upgrade) => upgrade,
@@ -62,7 +79,7 @@ fn answer(mut request: Request<Incoming>, out: &Sender) -> Response<Full<Bytes>>
     let response = upgrade::response(&upgrade).map(|response| response.map(|()| Full::default()));
     let (upgraded, out) = (hyper::upgrade::on(&mut request), out.clone());
     tokio::spawn(async move {
-        // It comes when the response is sent.
+        // The stream is available once the response has been sent.
         if let Ok(upgraded) = upgraded.await {
             let _ = hand_over(upgraded, upgrade, &out);
         }
@@ -70,9 +87,9 @@ fn answer(mut request: Request<Incoming>, out: &Sender) -> Response<Full<Bytes>>
     response.unwrap_or_default()
 }
 
-/// Takes the stream out of hyper and tokio, and gives it to the event loop.
-fn hand_over(upgraded: Upgraded, upgrade: Upgrade, out: &Sender) -> Result<(), Failure> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "it is another stream")?;
+/// Takes the stream from hyper and tokio, and gives it to the event loop.
+fn hand_over(upgraded: Upgraded, upgrade: Upgrade, out: &Sender) -> Result<(), Box<dyn Error>> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not a TcpStream")?;
     let stream = parts.io.into_inner().into_std()?;
     Ok(out.accept_upgraded(stream, upgrade.with_read_ahead(parts.read_buf))?)
 }

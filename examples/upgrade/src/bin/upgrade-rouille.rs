@@ -1,33 +1,49 @@
-//! A page and an echo on one port, with `rouille`: each WebSocket is a blocking one, on a thread of its own.
+//! A page and an echo on one port, with `rouille`. A thread with a blocking socket serves each WebSocket.
 //!
 //! ```text
 //! cargo run --bin upgrade-rouille [ADDRESS]
 //! ```
 
-use std::env;
+#[path = "../support.rs"]
+mod support;
+
 use std::error::Error;
-use std::thread;
+use std::time::Duration;
 
 use rouille::{ReadWrite, Request, Response, ResponseBody, Server};
 use sockeye::protocol::Config;
 use sockeye::upgrade::{self, Upgrade};
-use sockeye_upgrade_examples::echo;
+use sockeye_upgrade_examples::Threads;
 
-type Failure = Box<dyn Error + Send + Sync>;
+const USAGE: &str = "\
+Usage: upgrade-rouille [ADDRESS]
 
-fn main() -> Result<(), Failure> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3012".into());
-    let server = Server::new(address, |request| {
-        answer(request).unwrap_or_else(|_| Response::text("").with_status_code(500))
-    })?;
-    server.run();
+Serves a page on / and an echo on every path, with rouille and blocking sockets.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let address = support::address(USAGE)?;
+    let threads = Threads::default();
+    let stopping = threads.clone();
+    support::on_interrupt(move || stopping.stop());
+    let serving = threads.clone();
+    let server = Server::new(&address, move |request| {
+        answer(request, &serving).unwrap_or_else(|_| Response::text("").with_status_code(500))
+    });
+    let server = server.map_err(|err| support::Failure::new(format!("cannot listen on {address}: {err}")))?;
+    println!("listening on http://{}", server.server_addr());
+    while !threads.is_stopping() {
+        server.poll_timeout(Duration::from_millis(100));
+    }
+    threads.join();
     Ok(())
 }
 
-fn answer(request: &Request) -> Result<Response, Failure> {
+fn answer(request: &Request, threads: &Threads) -> Result<Response, Box<dyn Error>> {
     let asked = into_http(request)?;
     if !upgrade::is_upgrade(&asked) {
-        return Ok(Response::text("Nothing here but an echo.\n"));
+        return Ok(Response::text("This server has an echo.\n"));
     }
     let mut upgrade = match upgrade::accept(&asked, Config::default()) {
         Ok(upgrade) => upgrade,
@@ -41,23 +57,23 @@ fn answer(request: &Request) -> Result<Response, Failure> {
         upgrade.choose_protocol("echo")?;
     }
     let mut response = into_rouille(&upgrade::response(&upgrade)?, ResponseBody::empty())?;
-    response.upgrade = Some(Box::new(Waiting(Some(upgrade))));
+    response.upgrade = Some(Box::new(PendingUpgrade(Some((upgrade, threads.clone())))));
     Ok(response)
 }
 
-/// An upgrade that waits for the response to be sent: then the server hands over the stream of the connection.
-struct Waiting(Option<Upgrade>);
+/// Receives the stream of the connection once the response has been sent.
+struct PendingUpgrade(Option<(Upgrade, Threads)>);
 
-impl rouille::Upgrade for Waiting {
+impl rouille::Upgrade for PendingUpgrade {
     fn build(&mut self, stream: Box<dyn ReadWrite + Send>) {
-        if let Some(upgrade) = self.0.take() {
-            // The thread of the server is for its next request. What the client has sent along is still in this stream.
-            thread::spawn(move || echo(stream, upgrade));
+        if let Some((upgrade, threads)) = self.0.take() {
+            // The stream contains what the client has sent after the request.
+            threads.spawn_echo(stream, upgrade);
         }
     }
 }
 
-fn into_http(request: &Request) -> Result<http::Request<()>, Failure> {
+fn into_http(request: &Request) -> Result<http::Request<()>, Box<dyn Error>> {
     let mut converted = http::Request::builder().method(request.method()).uri(request.raw_url());
     for (name, value) in request.headers() {
         converted = converted.header(name, value);
@@ -65,9 +81,13 @@ fn into_http(request: &Request) -> Result<http::Request<()>, Failure> {
     Ok(converted.body(())?)
 }
 
-fn into_rouille(response: &http::Response<()>, data: ResponseBody) -> Result<Response, http::header::ToStrError> {
+fn into_rouille(
+    response: &http::Response<()>,
+    data: ResponseBody,
+) -> Result<Response, http::header::ToStrError> {
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| Ok((name.to_string().into(), value.to_str()?.to_owned().into())));
+    let headers =
+        headers.map(|(name, value)| Ok((name.to_string().into(), value.to_str()?.to_owned().into())));
     Ok(Response {
         status_code: response.status().as_u16(),
         headers: headers.collect::<Result<_, _>>()?,

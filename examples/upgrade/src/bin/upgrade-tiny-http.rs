@@ -1,34 +1,51 @@
-//! A page and an echo on one port, with `tiny_http`: each WebSocket is a blocking one, on a thread of its own.
+//! A page and an echo on one port, with `tiny_http`. A thread with a blocking socket serves each WebSocket.
 //!
 //! ```text
 //! cargo run --bin upgrade-tiny-http [ADDRESS]
 //! ```
 
-use std::env;
+#[path = "../support.rs"]
+mod support;
+
 use std::error::Error;
 use std::io::Cursor;
-use std::thread;
+use std::sync::Arc;
 
 use sockeye::protocol::Config;
 use sockeye::upgrade;
-use sockeye_upgrade_examples::echo;
+use sockeye_upgrade_examples::Threads;
 use tiny_http::{Header, Request, Response, Server};
 
-type Failure = Box<dyn Error + Send + Sync>;
+const USAGE: &str = "\
+Usage: upgrade-tiny-http [ADDRESS]
 
-fn main() -> Result<(), Failure> {
-    let server = Server::http(env::args().nth(1).as_deref().unwrap_or("127.0.0.1:3012"))?;
+Serves a page on / and an echo on every path, with tiny_http and blocking sockets.
+
+ADDRESS  where to listen [127.0.0.1:3012]";
+
+fn main() -> support::Result {
+    let address = support::address(USAGE)?;
+    let server = Server::from_listener(support::listen(&address)?, None);
+    let server = Arc::new(server.map_err(|err| support::Failure::new(err.to_string()))?);
+    let threads = Threads::default();
+    let (unblock, stopping) = (Arc::clone(&server), threads.clone());
+    support::on_interrupt(move || {
+        stopping.stop();
+        unblock.unblock();
+    });
+    println!("listening on http://{}", server.server_addr());
     for request in server.incoming_requests() {
-        // One client that goes away is no reason to stop.
-        let _ = answer(request);
+        // A client that disconnects must not end the server.
+        let _ = answer(request, &threads);
     }
+    threads.join();
     Ok(())
 }
 
-fn answer(request: Request) -> Result<(), Failure> {
+fn answer(request: Request, threads: &Threads) -> Result<(), Box<dyn Error + Send + Sync>> {
     let asked = into_http(&request)?;
     if !upgrade::is_upgrade(&asked) {
-        return Ok(request.respond(Response::from_string("Nothing here but an echo.\n"))?);
+        return Ok(request.respond(Response::from_string("This server has an echo.\n"))?);
     }
     let mut upgrade = match upgrade::accept(&asked, Config::default()) {
         Ok(upgrade) => upgrade,
@@ -41,13 +58,12 @@ fn answer(request: Request) -> Result<(), Failure> {
         upgrade.choose_protocol("echo")?;
     }
     let accepted = upgrade::response(&upgrade)?.map(|()| Cursor::new(Vec::new()));
-    // What the client has sent along is still in this stream.
-    let stream = request.upgrade("websocket", into_tiny(&accepted)?);
-    thread::spawn(move || echo(stream, upgrade));
+    // The stream contains what the client has sent after the request.
+    threads.spawn_echo(request.upgrade("websocket", into_tiny(&accepted)?), upgrade);
     Ok(())
 }
 
-fn into_http(request: &Request) -> Result<http::Request<()>, Failure> {
+fn into_http(request: &Request) -> Result<http::Request<()>, Box<dyn Error + Send + Sync>> {
     let mut converted = http::Request::builder().method(request.method().as_str()).uri(request.url());
     if *request.http_version() == (1, 0) {
         converted = converted.version(http::Version::HTTP_10);
@@ -58,7 +74,9 @@ fn into_http(request: &Request) -> Result<http::Request<()>, Failure> {
     Ok(converted.body(())?)
 }
 
-fn into_tiny(response: &http::Response<Cursor<Vec<u8>>>) -> Result<Response<Cursor<Vec<u8>>>, Failure> {
+fn into_tiny(
+    response: &http::Response<Cursor<Vec<u8>>>,
+) -> Result<Response<Cursor<Vec<u8>>>, Box<dyn Error + Send + Sync>> {
     let headers = response
         .headers()
         .iter()
