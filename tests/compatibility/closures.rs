@@ -11,7 +11,7 @@ use crate::support::{Server, bound, guarded, join};
 #[test]
 fn an_echo_server_and_its_client() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let answers = RefCell::new(Vec::new());
         connect(server.url(), |out| {
             out.send("hello").unwrap();
@@ -93,7 +93,7 @@ fn make_echo(out: Sender) -> impl Fn(Message) -> Result<()> {
 #[test]
 fn a_function_is_a_factory() {
     guarded(|| {
-        let server = Server::start(|| make_echo);
+        let server = Server::run(|| make_echo);
         let got = Cell::new(0);
         connect(server.url(), |out| {
             out.send(&b"four"[..]).unwrap();
@@ -120,7 +120,7 @@ fn enough(_: Message) -> Result<()> {
 #[test]
 fn a_function_is_a_handler() {
     guarded(|| {
-        let deaf = Server::start(|| {
+        let deaf = Server::run(|| {
             |out: Sender| {
                 out.send("the only one").unwrap();
                 not_interested
@@ -138,7 +138,7 @@ fn a_function_is_a_handler() {
 #[test]
 fn boxed_and_borrowed_closures_are_handlers() {
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out: Sender| -> Box<dyn Fn(Message) -> Result<()>> {
                 if out.connection_id() == 0 {
                     Box::new(move |msg| out.send(msg))
@@ -150,7 +150,7 @@ fn boxed_and_borrowed_closures_are_handlers() {
         let got = RefCell::new(None);
         let keep = |msg: Message| {
             got.replace(Some(msg));
-            server.sender.shutdown()
+            server.all.shutdown()
         };
         connect(server.url(), |out| {
             out.send("kept").unwrap();
@@ -168,7 +168,7 @@ fn handlers_borrow_from_the_stack() {
         let names = [String::from("first"), String::from("second"), String::from("third")];
         let heard = RefCell::new(Vec::new());
         let mut next = names.iter();
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         for _ in &names {
             let name = next.next().unwrap();
             connect(server.url(), |out| {

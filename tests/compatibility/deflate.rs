@@ -12,7 +12,7 @@ use ws::{
     connect,
 };
 
-use crate::support::{RawPeer, Server, guarded, upgrade_request};
+use crate::support::{Peer, Server, guarded, upgrade_request};
 
 fn long_text() -> String {
     "around and around ".repeat(200)
@@ -53,7 +53,7 @@ fn ask<H: Handler>(url: String, message: Message, wrap: impl Fn(Asker) -> H) -> 
 #[test]
 fn wrapped_handlers_compress_what_they_say_to_each_other() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
+        let server = Server::run(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
         for message in
             [Message::text(long_text()), Message::binary(vec![7; 100_000]), Message::text("short"), "".into()]
         {
@@ -68,8 +68,8 @@ fn wrapped_handlers_compress_what_they_say_to_each_other() {
 #[test]
 fn a_peer_that_is_not_wrapped_is_understood_too() {
     guarded(|| {
-        let wrapped = Server::start(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
-        let plain = Server::start(|| |out: Sender| move |msg: Message| out.send(msg));
+        let wrapped = Server::run(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
+        let plain = Server::run(|| |out: Sender| move |msg: Message| out.send(msg));
         let message = Message::text(long_text());
         assert_eq!(ask(wrapped.url(), message.clone(), |asker| asker), (String::new(), message.clone()));
         assert_eq!(ask(plain.url(), message.clone(), DeflateHandler::new), (String::new(), message));
@@ -83,7 +83,7 @@ fn a_peer_that_is_not_wrapped_is_understood_too() {
 fn a_compressed_message_is_sent_in_fragments() {
     guarded(|| {
         let settings = Settings { fragment_size: 4, ..Settings::default() };
-        let server = Server::start_with(settings, || {
+        let server = Server::run_with(settings, || {
             |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg))
         });
         let (_, answer) = ask(server.url(), Message::text(long_text()), DeflateHandler::new);
@@ -105,7 +105,7 @@ fn a_builder_has_settings() {
             request_no_context_takeover: true,
             ..DeflateSettings::default()
         });
-        let server = Server::start(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
+        let server = Server::run(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
         let (agreed, answer) = ask(server.url(), Message::text(long_text()), |asker| builder.build(asker));
         assert!(agreed.contains("server_no_context_takeover"), "{agreed}");
         assert!(agreed.contains("server_max_window_bits=12"), "{agreed}");
@@ -118,13 +118,13 @@ fn a_builder_has_settings() {
 #[test]
 fn a_wrapped_server_answers_an_offer() {
     guarded(|| {
-        let server = Server::start(|| |_| DeflateHandler::new(|_: Message| Ok(())));
+        let server = Server::run(|| |_| DeflateHandler::new(|_: Message| Ok(())));
         let answer_to = |offer: &str| {
-            let mut peer = RawPeer::connect(server.addr);
+            let mut peer = Peer::connect(server.addr);
             let request = upgrade_request(server.addr, "GET");
             let end = format!("Sec-WebSocket-Extensions: {offer}\r\n\r\n");
-            peer.write(request.replace("\r\n\r\n", &format!("\r\n{end}")).as_bytes());
-            peer.head()
+            peer.send(request.replace("\r\n\r\n", &format!("\r\n{end}")).as_bytes());
+            peer.head().text
         };
         let head = answer_to("permessage-deflate; server_no_context_takeover");
         assert!(head.contains("permessage-deflate; server_no_context_takeover"), "{head}");
@@ -169,7 +169,7 @@ impl Handler for Chooser {
 #[test]
 fn a_router_may_choose_a_wrapped_handler() {
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out| {
                 let undecided: Box<dyn Handler> = Box::new(|_: Message| Ok(()));
                 Chooser { out, inner: undecided }
@@ -196,10 +196,10 @@ impl Handler for Doorkeeper {
 #[test]
 fn a_wrapped_handler_may_refuse() {
     guarded(|| {
-        let server = Server::start(|| |_| DeflateHandler::new(Doorkeeper));
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(upgrade_request(server.addr, "GET").as_bytes());
-        let head = peer.head();
+        let server = Server::run(|| |_| DeflateHandler::new(Doorkeeper));
+        let mut peer = Peer::connect(server.addr);
+        peer.send(upgrade_request(server.addr, "GET").as_bytes());
+        let head = peer.head().text;
         assert!(head.starts_with("HTTP/1.1 403 ") && !head.contains("permessage-deflate"), "{head}");
         server.stop();
     });

@@ -143,7 +143,7 @@ fn closed_after(server: &Server, words: &[&[u8]]) -> CloseCode {
 fn an_error_of_a_handler_has_its_close_code() {
     guarded(|| {
         let settings = Settings { panic_on_internal: false, ..Settings::default() };
-        let server = Server::start_with(settings, || {
+        let server = Server::run_with(settings, || {
             let kinds = Rc::default();
             move |out| Fragile { out, kinds: Rc::clone(&kinds) }
         });
@@ -198,8 +198,8 @@ impl Handler for Either {
 #[test]
 fn a_sender_whose_loop_is_gone_reports_the_queue() {
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
-        let sender = server.sender.clone();
+        let server = Server::run(|| |_| |_| Ok(()));
+        let sender = server.all.clone();
         server.stop();
         let err = sender.send("too late").unwrap_err();
         match err.kind {

@@ -5,7 +5,7 @@ use std::io;
 use ws::util::{Timeout, Token};
 use ws::{Error, ErrorKind, Frame, Handler, Handshake, Message, OpCode, Result, Sender, Settings};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Hook {
@@ -99,13 +99,13 @@ impl Handler for Failing {
     }
 }
 
-fn failing(hook: Hook, kind: Kind) -> (Server, RawPeer) {
+fn failing(hook: Hook, kind: Kind) -> (Server, Peer) {
     let settings = Settings { panic_on_internal: false, ..Settings::default() };
     let server =
-        Server::start_with(settings, move || move |out| Failing { out, hook, kind, has_failed: false });
-    let mut peer = RawPeer::upgrade(server.addr);
+        Server::run_with(settings, move || move |out| Failing { out, hook, kind, has_failed: false });
+    let mut peer = Peer::open(server.addr);
     if matches!(hook, Hook::Frame | Hook::Message | Hook::SendFrame) {
-        peer.write_frame(text("a"));
+        peer.send(text("a"));
     }
     (server, peer)
 }
@@ -163,9 +163,9 @@ fn custom_is_reported_and_the_connection_goes_on() {
     guarded(|| {
         for hook in HOOKS {
             let (server, mut peer) = failing(hook, Kind::Custom);
-            assert_eq!(peer.frame().unwrap().into_data(), b"reported", "{hook:?}");
-            peer.write_frame(text("b"));
-            assert_eq!(peer.frame().unwrap().into_data(), b"b", "{hook:?}");
+            assert_eq!(peer.next_frame().unwrap().into_data(), b"reported", "{hook:?}");
+            peer.send(text("b"));
+            assert_eq!(peer.next_frame().unwrap().into_data(), b"b", "{hook:?}");
             drop(peer);
             server.stop();
         }

@@ -9,7 +9,7 @@ use ws::{
     connect,
 };
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 fn written(mut frame: Frame) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -123,7 +123,7 @@ impl Handler for Accent {
 #[test]
 fn frames_are_changed_and_dropped_on_their_way() {
     guarded(|| {
-        let server = Server::start(|| |out| Accent { out });
+        let server = Server::run(|| |out| Accent { out });
         let heard = RefCell::new(Vec::new());
         connect(server.url(), |out| {
             for text in ["hello", "secret", "end"] {
@@ -157,11 +157,11 @@ impl Handler for NoPong {
 #[test]
 fn a_ping_that_a_handler_hides_is_not_answered() {
     guarded(|| {
-        let server = Server::start(|| NoPong);
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(Frame::ping(b"anyone?".to_vec()));
-        peer.write_frame(Frame::message(b"still there".to_vec(), OpCode::Text, true));
-        let frame = peer.frame().unwrap();
+        let server = Server::run(|| NoPong);
+        let mut peer = Peer::open(server.addr);
+        peer.send(Frame::ping(b"anyone?".to_vec()));
+        peer.send(Frame::message(b"still there".to_vec(), OpCode::Text, true));
+        let frame = peer.next_frame().unwrap();
         assert_eq!((frame.opcode(), frame.payload().as_slice()), (OpCode::Text, &b"still there"[..]));
         drop(peer);
         server.stop();
@@ -171,10 +171,10 @@ fn a_ping_that_a_handler_hides_is_not_answered() {
 #[test]
 fn a_ping_is_answered_with_its_own_payload() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(Frame::ping(b"anyone?".to_vec()));
-        let frame = peer.frame().unwrap();
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
+        let mut peer = Peer::open(server.addr);
+        peer.send(Frame::ping(b"anyone?".to_vec()));
+        let frame = peer.next_frame().unwrap();
         assert_eq!((frame.opcode(), frame.payload().as_slice()), (OpCode::Pong, &b"anyone?"[..]));
         drop(peer);
         server.stop();
@@ -224,7 +224,7 @@ impl Handler for Watcher {
 fn both_directions_are_watched() {
     guarded(|| {
         let settings = Settings { fragment_size: 3, ..Settings::default() };
-        let server = Server::start_with(settings, || |out: Sender| move |msg| out.send(msg));
+        let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
         let seen = Rc::default();
         connect(server.url(), |out| Watcher { out, seen: Rc::clone(&seen) }).unwrap();
         let close = "\u{3}\u{fffd}";
@@ -266,9 +266,9 @@ impl Handler for TextOnly {
 #[test]
 fn an_error_for_a_frame_closes_the_connection() {
     guarded(|| {
-        let server = Server::start(|| |_| TextOnly);
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(Frame::message(vec![1], OpCode::Binary, true));
+        let server = Server::run(|| |_| TextOnly);
+        let mut peer = Peer::open(server.addr);
+        peer.send(Frame::message(vec![1], OpCode::Binary, true));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
         server.stop();

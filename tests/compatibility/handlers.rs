@@ -69,7 +69,7 @@ impl Handler for Listener<'_> {
 #[test]
 fn a_handler_with_state_and_a_handler_that_borrows() {
     guarded(|| {
-        let server = Server::start(|| |out| Counter { out, count: 0 });
+        let server = Server::run(|| |out| Counter { out, count: 0 });
         let mut transcript = Transcript::default();
         {
             let mut place = Some(&mut transcript);
@@ -114,7 +114,7 @@ impl Handler for Member {
 #[test]
 fn handlers_share_what_cannot_be_sent_to_another_thread() {
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             let room = Room::default();
             let left = Rc::new(Cell::new(0));
             move |out| Member { out, room: Rc::clone(&room), left: Rc::clone(&left) }
@@ -147,7 +147,7 @@ impl Handler for Silent {}
 #[test]
 fn a_handler_without_a_single_method() {
     guarded(|| {
-        let server = Server::start(|| |_| Silent);
+        let server = Server::run(|| |_| Silent);
         let opened = Cell::new(false);
         struct Once<'a>(Sender, &'a Cell<bool>);
         impl Handler for Once<'_> {

@@ -8,7 +8,7 @@ use ws::{
     CloseCode, Error, ErrorKind, Handler, Handshake, Message, Request, Response, Result, Sender, connect,
 };
 
-use crate::support::{RawPeer, Server, guarded, upgrade_request};
+use crate::support::{Peer, Server, guarded, upgrade_request};
 
 /// Lets in who says its name, speaks `chat.v2` where the client does, and stamps the answer.
 struct Door {
@@ -75,7 +75,7 @@ impl Handler for Guest {
 #[test]
 fn both_sides_add_their_headers_and_agree_on_a_protocol() {
     guarded(|| {
-        let server = Server::start(|| |out| Door { out, name: String::new() });
+        let server = Server::run(|| |out| Door { out, name: String::new() });
         let log = Rc::default();
         connect(server.at("/room"), |out| Guest { out, log: Rc::clone(&log) }).unwrap();
         let expected = ["101 Some(\"chat.v2\") Some(\"door 1\")", "open true", "welcome, Ada, to /room"];
@@ -87,10 +87,10 @@ fn both_sides_add_their_headers_and_agree_on_a_protocol() {
 #[test]
 fn a_handler_refuses_with_a_status_of_its_own() {
     guarded(|| {
-        let server = Server::start(|| |out| Door { out, name: String::new() });
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(upgrade_request(server.addr, "GET").as_bytes());
-        let answer = peer.rest();
+        let server = Server::run(|| |out| Door { out, name: String::new() });
+        let mut peer = Peer::connect(server.addr);
+        peer.send(upgrade_request(server.addr, "GET").as_bytes());
+        let answer = peer.rest_text();
         assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\nwho is it?"), "{answer}");
         drop(peer);
@@ -111,10 +111,10 @@ fn a_handler_sends_its_guest_elsewhere() {
         }
     }
     guarded(|| {
-        let server = Server::start(|| |_| Elsewhere);
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(upgrade_request(server.addr, "GET").as_bytes());
-        let answer = peer.rest();
+        let server = Server::run(|| |_| Elsewhere);
+        let mut peer = Peer::connect(server.addr);
+        peer.send(upgrade_request(server.addr, "GET").as_bytes());
+        let answer = peer.rest_text();
         assert!(answer.starts_with("HTTP/1.1 301 Moved Permanently\r\n"), "{answer}");
         assert!(answer.contains("Location: ws://example.com/\r\n"), "{answer}");
         drop(peer);
@@ -146,13 +146,13 @@ impl Handler for Refusing {
 fn an_error_on_the_way_in_is_answered_with_a_status() {
     guarded(|| {
         let (errors, told) = mpsc::channel();
-        let server = Server::start(|| move |_| Refusing { errors: errors.clone() });
+        let server = Server::run(|| move |_| Refusing { errors: errors.clone() });
         for (resource, status) in [("/protocol", "400 Bad Request"), ("/other", "500 Internal Server Error")]
         {
-            let mut peer = RawPeer::connect(server.addr);
+            let mut peer = Peer::connect(server.addr);
             let request = upgrade_request(server.addr, "GET").replace("GET / ", &format!("GET {resource} "));
-            peer.write(request.as_bytes());
-            let answer = peer.rest();
+            peer.send(request.as_bytes());
+            let answer = peer.rest_text();
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
             assert_eq!(told.recv().unwrap(), "not in here");
         }
@@ -174,7 +174,7 @@ impl Handler for Mirror {
 #[test]
 fn a_server_knows_where_its_client_comes_from() {
     guarded(|| {
-        let server = Server::start(|| Mirror);
+        let server = Server::run(|| Mirror);
         let seen = RefCell::new(String::new());
         connect(server.url(), |out| {
             let seen = &seen;
@@ -214,7 +214,7 @@ impl Handler for Picky {
 #[test]
 fn a_client_turns_a_response_down() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let errors = Rc::default();
         // Whether this is an error to the caller of `connect` is where Sockeye and `ws` part.
         let _ = connect(server.url(), |_| Picky { errors: Rc::clone(&errors) });

@@ -59,7 +59,7 @@ fn a_shutdown_that_was_asked_for_before_the_run_ends_it() {
 fn many_connections_are_asked_for_before_the_run() {
     const MANY: usize = 40;
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let url: url::Url = server.url().parse().unwrap();
         let answers = RefCell::new(Vec::new());
         let mut clients = WebSocket::new(|out: Sender| {
@@ -86,7 +86,7 @@ fn many_connections_are_asked_for_before_the_run() {
 #[test]
 fn calls_are_chained() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let url: url::Url = server.url().parse().unwrap();
         let mut clients = WebSocket::new(|out: Sender| {
             out.send("x").unwrap();
@@ -103,7 +103,7 @@ fn calls_are_chained() {
 #[test]
 fn listen_binds_and_runs() {
     guarded(|| {
-        let target = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let target = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let mut both = WebSocket::new(|out: Sender| {
             out.send("x").unwrap();
             move |_| out.shutdown()
@@ -141,10 +141,10 @@ fn a_refused_connection_is_an_io_error_of_its_handler() {
 #[test]
 fn any_thread_may_ask_for_the_shutdown() {
     guarded(|| {
-        let server = Server::start(|| |_| Quiet);
+        let server = Server::run(|| |_| Quiet);
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                let stop = server.sender.clone();
+                let stop = server.all.clone();
                 // Who comes too late finds the loop gone, and that is an error.
                 thread::spawn(move || drop(stop.shutdown()))
             })

@@ -16,13 +16,13 @@ fn text(text: &str) -> Frame {
 fn a_server_whose_peer_closes() {
     guarded(|| {
         let trace = server_trace(Plan::Echo, |mut peer| {
-            peer.write_frame(text("hi"));
-            assert_eq!(peer.frame().unwrap().into_data(), b"hi");
-            peer.write_frame(Frame::ping(Vec::new()));
-            assert_eq!(peer.frame().unwrap().opcode(), OpCode::Pong);
-            peer.write_frame(Frame::close(CloseCode::Away, "done"));
-            assert_eq!(peer.frame().unwrap().payload(), &[3, 233]);
-            assert!(peer.frame().is_none());
+            peer.send(text("hi"));
+            assert_eq!(peer.next_frame().unwrap().into_data(), b"hi");
+            peer.send(Frame::ping(Vec::new()));
+            assert_eq!(peer.next_frame().unwrap().opcode(), OpCode::Pong);
+            peer.send(Frame::close(CloseCode::Away, "done"));
+            assert_eq!(peer.next_frame().unwrap().payload(), &[3, 233]);
+            assert!(peer.next_frame().is_none());
         });
         let expected = [
             "server_connected",
@@ -47,10 +47,10 @@ fn a_server_whose_peer_closes() {
 fn a_server_that_closes() {
     guarded(|| {
         let trace = server_trace(Plan::Close, |mut peer| {
-            peer.write_frame(text("go away"));
+            peer.send(text("go away"));
             assert_eq!(peer.close_code(), Some(1000));
-            peer.write_frame(Frame::close(CloseCode::Normal, "fine"));
-            assert!(peer.frame().is_none());
+            peer.send(Frame::close(CloseCode::Normal, "fine"));
+            assert!(peer.next_frame().is_none());
         });
         let expected = [
             "server_connected",
@@ -72,10 +72,10 @@ fn a_server_that_closes() {
 fn a_server_whose_handler_fails() {
     guarded(|| {
         let trace = server_trace(Plan::Fail, |mut peer| {
-            peer.write_frame(text("go wrong"));
+            peer.send(text("go wrong"));
             assert_eq!(peer.close_code(), Some(1002));
-            peer.write_frame(Frame::close(CloseCode::Protocol, ""));
-            assert!(peer.frame().is_none());
+            peer.send(Frame::close(CloseCode::Protocol, ""));
+            assert!(peer.next_frame().is_none());
         });
         let expected = [
             "server_connected",
@@ -113,7 +113,7 @@ fn a_server_whose_peer_vanishes() {
 #[test]
 fn a_client_that_closes() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let trace = client_trace(Plan::Close, &server);
         let expected = [
             "client_connected",
@@ -145,7 +145,7 @@ fn a_client_that_closes() {
 fn a_client_whose_server_closes() {
     guarded(|| {
         let server =
-            Server::start(|| |out: Sender| move |_| out.close_with_reason(CloseCode::Other(4321), "enough"));
+            Server::run(|| |out: Sender| move |_| out.close_with_reason(CloseCode::Other(4321), "enough"));
         let trace = client_trace(Plan::Echo, &server);
         let end = [
             "on_open",
@@ -189,7 +189,7 @@ fn nothing_happens_before_the_hook_returns() {
         }
     }
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
+        let server = Server::run(|| |_| |_| Ok(()));
         let log = Log::default();
         ws::connect(server.url(), |out| Busy { out, log: Rc::clone(&log) }).unwrap();
         assert_eq!(*log.borrow(), ["returned", "TEXT", "PING", "timeout", "TEXT", "CLOSE"]);

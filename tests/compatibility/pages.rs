@@ -2,7 +2,7 @@
 
 use ws::{CloseCode, Handler, Message, Request, Response, Result, Sender, connect};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 const PAGE: &str = "<!doctype html>\n<title>Both</title>\n<p>One port for both.</p>\n";
 
@@ -33,15 +33,15 @@ impl Handler for Both {
 }
 
 fn get(server: &Server, resource: &str) -> (String, String) {
-    let mut peer = RawPeer::connect(server.addr);
-    peer.write(format!("GET {resource} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr).as_bytes());
-    (peer.head(), peer.rest())
+    let mut peer = Peer::connect(server.addr);
+    peer.send(format!("GET {resource} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr).as_bytes());
+    (peer.head().text, peer.rest_text())
 }
 
 #[test]
 fn a_page_and_the_web_socket_share_a_port() {
     guarded(|| {
-        let server = Server::start(|| |out| Both { out });
+        let server = Server::run(|| |out| Both { out });
         let (head, body) = get(&server, "/");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(head.contains("Content-Type: text/html; charset=utf-8\r\n"), "{head}");

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use ws::{CloseCode, Frame, Handler, Handshake, Message, Request, Response, Result, Sender, connect};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 /// Every connection begins here; `on_request` decides who goes on with it.
 struct Router {
@@ -88,7 +88,7 @@ impl Handler for Router {
 }
 
 fn router() -> Server {
-    Server::start(|| |out| Router { out, inner: Box::new(Undecided) })
+    Server::run(|| |out| Router { out, inner: Box::new(Undecided) })
 }
 
 /// Sends `lines`, and gives back the first `count` answers.
@@ -123,12 +123,12 @@ fn the_resource_chooses_the_boxed_handler() {
 fn an_unknown_resource_is_not_found() {
     guarded(|| {
         let server = router();
-        let mut peer = RawPeer::connect(server.addr);
+        let mut peer = Peer::connect(server.addr);
         let request = crate::support::upgrade_request(server.addr, "GET").replace("GET / ", "GET /nowhere ");
-        peer.write(request.as_bytes());
-        let head = peer.head();
+        peer.send(request.as_bytes());
+        let head = peer.head().text;
         assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
-        peer.rest();
+        peer.rest_text();
         drop(peer);
         server.stop();
     });

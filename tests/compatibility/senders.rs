@@ -8,7 +8,7 @@ use std::thread;
 
 use ws::{CloseCode, Handler, Handshake, Message, Result, Sender, connect};
 
-use crate::support::{RawPeer, Server, guarded, join};
+use crate::support::{Peer, Server, guarded, join};
 
 #[test]
 fn messages_sent_before_the_connection_is_open_come_first() {
@@ -19,7 +19,7 @@ fn messages_sent_before_the_connection_is_open_come_first() {
         }
     }
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out: Sender| {
                 out.send("from the factory").unwrap();
                 out.send(vec![1, 2, 3]).unwrap();
@@ -48,7 +48,7 @@ fn threads_share_a_connection_and_each_keeps_its_order() {
     // All of them fit into `ws`'s queue of 500; over that its server, which answers from a handler, could stand still.
     const EACH: usize = 100;
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let next = RefCell::new([0; THREADS]);
         let threads = RefCell::new(Vec::new());
         connect(server.url(), |out| {
@@ -96,7 +96,7 @@ impl Handler for GiveAway {
 #[test]
 fn a_sender_talks_from_the_thread_it_was_given_to() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let (to, from) = mpsc::channel();
         let (heard, hear) = mpsc::channel();
         let url = server.url();
@@ -119,16 +119,16 @@ fn a_sender_whose_connection_is_gone_is_not_heard_and_does_not_fail() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
         let (heard, hear) = mpsc::channel();
-        let server = Server::start(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
         connect(server.url(), Brief).unwrap();
         let gone = opened.recv().unwrap();
-        let mut there = RawPeer::upgrade(server.addr);
+        let mut there = Peer::open(server.addr);
         let staying = opened.recv().unwrap();
         gone.send("into the void").unwrap();
         gone.ping(vec![]).unwrap();
         gone.close(CloseCode::Normal).unwrap();
         staying.send("heard").unwrap();
-        assert_eq!(there.frame().unwrap().into_data(), b"heard");
+        assert_eq!(there.next_frame().unwrap().into_data(), b"heard");
         assert!(hear.try_recv().is_err());
         drop(there);
         server.stop();
@@ -149,7 +149,7 @@ fn a_broadcaster_reaches_every_connection_from_any_thread() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
         let (heard, _hear) = mpsc::channel();
-        let server = Server::start(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
         let clients: Vec<_> = (0..5)
             .map(|_| {
                 let url = server.url();
@@ -168,7 +168,7 @@ fn a_broadcaster_reaches_every_connection_from_any_thread() {
             })
             .collect();
         let mut members: Vec<Sender> = clients.iter().map(|_| opened.recv().unwrap()).collect();
-        let everyone = server.sender.clone();
+        let everyone = server.all.clone();
         join(thread::spawn(move || everyone.send("by the broadcaster"))).unwrap();
         members.pop().unwrap().broadcast("by one of them").unwrap();
         for client in clients {
@@ -189,7 +189,7 @@ fn a_broadcaster_closes_every_connection() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
         let (heard, _hear) = mpsc::channel();
-        let server = Server::start(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
         let (closed, closes) = mpsc::channel();
         let clients: Vec<_> = (0..3)
             .map(|_| {
@@ -198,7 +198,7 @@ fn a_broadcaster_closes_every_connection() {
             })
             .collect();
         clients.iter().for_each(|_| drop(opened.recv().unwrap()));
-        server.sender.close_with_reason(CloseCode::Restart, "back soon").unwrap();
+        server.all.close_with_reason(CloseCode::Restart, "back soon").unwrap();
         clients.into_iter().for_each(join);
         drop(closed);
         for close in closes {
@@ -250,10 +250,10 @@ fn senders_are_keys() {
 #[test]
 fn a_handler_opens_another_connection() {
     guarded(|| {
-        let target = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let target = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let url: url::Url = target.url().parse().unwrap();
         let answers = Cell::new(0);
-        let front = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let front = Server::run(|| |out: Sender| move |msg| out.send(msg));
         connect(front.url(), |out| {
             out.send("x").unwrap();
             let (url, answers) = (url.clone(), &answers);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use ws::{Builder, CloseCode, Error, ErrorKind, Frame, Handler, Message, OpCode, Result, Sender, Settings};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded, unmasked};
 
 /// Every field that `ws` had, by name and type.
 #[test]
@@ -74,9 +74,9 @@ fn settings_are_assigned_and_a_builder_builds_more_than_once() {
 fn a_strict_server_refuses_frames_without_a_mask() {
     guarded(|| {
         let settings = Settings { masking_strict: true, ..Default::default() };
-        let server = Server::start_with(settings, || |out: Sender| move |msg| out.send(msg));
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
+        let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
+        let mut peer = Peer::open(server.addr);
+        peer.send(&unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true)));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
         server.stop();
@@ -87,10 +87,10 @@ fn a_strict_server_refuses_frames_without_a_mask() {
 fn a_lax_server_takes_frames_without_a_mask() {
     guarded(|| {
         let settings = Settings { masking_strict: false, ..Default::default() };
-        let server = Server::start_with(settings, || |out: Sender| move |msg| out.send(msg));
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
-        assert_eq!(peer.frame().unwrap().into_data(), b"bare");
+        let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
+        let mut peer = Peer::open(server.addr);
+        peer.send(&unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true)));
+        assert_eq!(peer.next_frame().unwrap().into_data(), b"bare");
         drop(peer);
         server.stop();
     });
@@ -129,7 +129,7 @@ fn client_error(settings: Settings, server: &Server) -> Option<ErrorKind> {
 #[test]
 fn a_frame_may_not_exceed_its_limit() {
     guarded(|| {
-        let server = Server::start(|| |out: Sender| move |msg| out.send(msg));
+        let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let limited = |max_fragment_size| Settings { max_fragment_size, ..Settings::default() };
         assert!(client_error(limited(9), &server).is_none());
         assert!(client_error(limited(8), &server).is_some());
@@ -141,7 +141,7 @@ fn a_frame_may_not_exceed_its_limit() {
 fn fragments_may_not_exceed_their_number_unless_it_grows() {
     guarded(|| {
         let parts = Settings { fragment_size: 2, ..Settings::default() };
-        let server = Server::start_with(parts, || |out: Sender| move |msg| out.send(msg));
+        let server = Server::run_with(parts, || |out: Sender| move |msg| out.send(msg));
         let limited =
             |fragments_grow| Settings { fragments_capacity: 3, fragments_grow, ..Settings::default() };
         assert!(client_error(limited(true), &server).is_none());
@@ -154,7 +154,7 @@ fn fragments_may_not_exceed_their_number_unless_it_grows() {
 fn over_the_number_of_connections_the_factory_is_not_asked() {
     guarded(|| {
         let settings = Settings { max_connections: 1, queue_size: 100, ..Settings::default() };
-        let server = Server::start_with(settings, || {
+        let server = Server::run_with(settings, || {
             let mut made = 0;
             move |out: Sender| {
                 made += 1;
@@ -162,11 +162,11 @@ fn over_the_number_of_connections_the_factory_is_not_asked() {
                 move |msg| out.send(msg)
             }
         });
-        let mut first = RawPeer::upgrade(server.addr);
-        let second = RawPeer::connect(server.addr).rest();
+        let mut first = Peer::open(server.addr);
+        let second = Peer::connect(server.addr).rest_text();
         assert!(!second.starts_with("HTTP/1.1 101"), "{second}");
-        first.write_frame(Frame::message(b"still served".to_vec(), OpCode::Text, true));
-        assert_eq!(first.frame().unwrap().into_data(), b"still served");
+        first.send(Frame::message(b"still served".to_vec(), OpCode::Text, true));
+        assert_eq!(first.next_frame().unwrap().into_data(), b"still served");
         drop(first);
         server.stop();
     });

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ws::util::{Timeout, Token};
 use ws::{CloseCode, Error, ErrorKind, Frame, Handler, Handshake, Message, OpCode, Result, Sender, connect};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 const FIRST: Token = Token(1);
 const CANCELLED: Token = Token(2);
@@ -52,7 +52,7 @@ impl Handler for Timed {
 #[test]
 fn a_time_out_fires_once_unless_it_is_cancelled() {
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
+        let server = Server::run(|| |_| |_| Ok(()));
         let log = Log::default();
         connect(server.url(), |out| Timed { out, log: Rc::clone(&log), cancelled: None }).unwrap();
         let expected = [("new", FIRST), ("new", CANCELLED), ("fired", FIRST), ("new", LAST), ("fired", LAST)];
@@ -109,18 +109,18 @@ impl Handler for Expiring {
 #[test]
 fn who_does_not_answer_pings_is_closed() {
     guarded(|| {
-        let server = Server::start(|| |out| Expiring { out, expire: None, pings: 0 });
-        let mut peer = RawPeer::upgrade(server.addr);
+        let server = Server::run(|| |out| Expiring { out, expire: None, pings: 0 });
+        let mut peer = Peer::open(server.addr);
         let mut pings = 0;
         let close = loop {
-            let frame = peer.frame().unwrap();
+            let frame = peer.next_frame().unwrap();
             match frame.opcode() {
                 OpCode::Ping => pings += 1,
                 _ => break frame,
             }
             // Four answers, then silence.
             if pings <= 4 {
-                peer.write_frame(Frame::pong(frame.into_data()));
+                peer.send(Frame::pong(frame.into_data()));
             }
         };
         assert!(pings > 4, "{pings}");
@@ -151,9 +151,9 @@ impl Handler for Failing {
 #[test]
 fn an_error_of_a_time_out_closes_the_connection() {
     guarded(|| {
-        let server = Server::start(|| Failing);
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(Frame::message(b"12345".to_vec(), OpCode::Text, true));
+        let server = Server::run(|| Failing);
+        let mut peer = Peer::open(server.addr);
+        peer.send(Frame::message(b"12345".to_vec(), OpCode::Text, true));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
         server.stop();

@@ -11,7 +11,7 @@ use ws::{
     Sender, WebSocket,
 };
 
-use crate::support::{RawPeer, Server, join};
+use crate::support::{Peer, Server, join};
 
 pub(crate) type Log = Rc<RefCell<Vec<String>>>;
 
@@ -140,7 +140,7 @@ impl Factory for Tracer {
 }
 
 /// Lets `peer` talk to a traced server, and gives back what was called there.
-pub(crate) fn server_trace(plan: Plan, peer: impl FnOnce(RawPeer)) -> Vec<String> {
+pub(crate) fn server_trace(plan: Plan, peer: impl FnOnce(Peer)) -> Vec<String> {
     let (tell, told) = mpsc::channel();
     let thread = thread::spawn(move || {
         let log = Log::default();
@@ -150,7 +150,7 @@ pub(crate) fn server_trace(plan: Plan, peer: impl FnOnce(RawPeer)) -> Vec<String
         drop(socket.run().unwrap());
         log.take()
     });
-    peer(RawPeer::upgrade(told.recv().unwrap()));
+    peer(Peer::open(told.recv().unwrap()));
     join(thread)
 }
 

@@ -7,8 +7,8 @@ use sockeye::protocol::handshake::Extension;
 use sockeye::protocol::{Config, Connection, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, OpCode};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, CLOSE, TEXT};
+use sockeye_test_support::bytes::{self, CLOSE, TEXT};
+use sockeye_test_support::pair::{End, Seen};
 
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
@@ -29,19 +29,19 @@ fn a_connection_after_a_handshake_is_open_in_both_roles() {
         let mut end = resume(role, Config::default(), "").unwrap();
         assert_eq!((end.core.role(), end.state(), end.core.deadline()), (role, State::Open, None));
         end.send("upstream");
-        let sent = wire::only(&end.take_out());
+        let sent = bytes::only(&end.take_out());
         assert!(sent.is(TEXT, b"upstream"));
         assert_eq!(sent.key.is_some(), role == Role::Client, "§5.1");
-        assert_eq!(end.feed(&wire::frame(!role, TEXT, b"back")), [Seen::text("back")]);
-        assert_eq!(end.feed(&wire::close(!role, 1000, b"")), [Seen::close(CloseCode::Normal, "")]);
-        assert_eq!(wire::only(&end.take_out()).first, CLOSE);
+        assert_eq!(end.feed(&bytes::frame_from(!role, TEXT, b"back")), [Seen::text("back")]);
+        assert_eq!(end.feed(&bytes::close_from(!role, 1000, b"")), [Seen::close(CloseCode::Normal, "")]);
+        assert_eq!(bytes::only(&end.take_out()).first, CLOSE);
     }
 }
 
 #[test]
 fn a_connection_after_a_handshake_begins_with_bytes_that_were_read_ahead() {
     for role in ROLES {
-        let bytes = [wire::frame(!role, TEXT, b"one"), wire::frame(!role, TEXT, b"two")].concat();
+        let bytes = [bytes::frame_from(!role, TEXT, b"one"), bytes::frame_from(!role, TEXT, b"two")].concat();
         for cut in 0..=bytes.len() {
             let mut end = resume(role, Config::default(), "").unwrap();
             let (read_ahead, read_later) = bytes.split_at(cut);
@@ -65,12 +65,12 @@ fn a_connection_after_a_handshake_leaves_other_extensions_to_the_caller() {
     let mut frame = Frame::message(b"x".to_vec(), OpCode::Binary, true);
     frame.set_rsv2(true);
     end.core.send_frame(frame, end.now, &mut end.out).unwrap();
-    assert_eq!(wire::only(&end.take_out()).first, 0x82 | 0x20);
-    let seen = end.feed(&wire::frame(Role::Client, TEXT | 0x10, b"marked"));
+    assert_eq!(bytes::only(&end.take_out()).first, 0x82 | 0x20);
+    let seen = end.feed(&bytes::frame_from(Role::Client, TEXT | 0x10, b"marked"));
     assert_eq!(seen, [Seen::text("marked")]);
 
     let mut end = resume(Role::Server, Config::default(), "").unwrap();
-    let seen = end.feed(&wire::frame(Role::Client, TEXT | 0x10, b"marked"));
+    let seen = end.feed(&bytes::frame_from(Role::Client, TEXT | 0x10, b"marked"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::ReservedBits)]);
 }
 
@@ -98,7 +98,7 @@ mod compression {
                     sender.send(text.as_str());
                     let bytes = sender.take_out();
                     assert!(bytes.len() < text.len() / 2, "{} bytes", bytes.len());
-                    assert_eq!(wire::only(&bytes).first, TEXT | 0x40);
+                    assert_eq!(bytes::only(&bytes).first, TEXT | 0x40);
                     assert_eq!(receiver.feed(&bytes), [Seen::text(&text)]);
                 }
             }

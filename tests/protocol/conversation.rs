@@ -5,7 +5,9 @@ use proptest::sample::Index;
 use sockeye::Message;
 use sockeye::protocol::Role;
 
-use crate::wire::{self, BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, PING, PONG, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{
+    self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START,
+};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -33,7 +35,7 @@ pub(crate) struct Control(u8, Vec<u8>);
 
 impl Control {
     fn encode(&self, sender: Role) -> Vec<u8> {
-        wire::frame(sender, self.0, &self.1)
+        bytes::frame_from(sender, self.0, &self.1)
     }
 }
 
@@ -45,7 +47,7 @@ impl Piece {
             }
             Self::Text(bytes, cuts) => fragments(sender, true, bytes, cuts),
             Self::Control(control) => control.encode(sender),
-            Self::Close(payload) => wire::frame(sender, CLOSE, payload),
+            Self::Close(payload) => bytes::frame_from(sender, CLOSE, payload),
             Self::Bytes(bytes) => bytes.clone(),
         }
     }
@@ -67,15 +69,15 @@ fn fragments(sender: Role, is_text: bool, payload: &[u8], cuts: &[(Index, Option
     let mut ends: Vec<_> =
         cuts.iter().map(|(cut, control)| (cut.index(payload.len() + 1), control)).collect();
     ends.sort_by_key(|(end, _)| *end);
-    let (whole, mut first) = if is_text { (TEXT, TEXT_BEGINS) } else { (BINARY, BINARY_BEGINS) };
+    let (whole, mut first) = if is_text { (TEXT, TEXT_START) } else { (BINARY, BINARY_START) };
     let (mut bytes, mut start) = (Vec::new(), 0);
     for (end, control) in &ends {
-        bytes.extend(wire::frame(sender, first, &payload[start..*end]));
+        bytes.extend(bytes::frame_from(sender, first, &payload[start..*end]));
         bytes.extend(control.iter().flat_map(|control| control.encode(sender)));
-        (first, start) = (GOES_ON, *end);
+        (first, start) = (CONTINUATION, *end);
     }
-    let last = if ends.is_empty() { whole } else { ENDS };
-    bytes.extend(wire::frame(sender, last, &payload[start..]));
+    let last = if ends.is_empty() { whole } else { LAST };
+    bytes.extend(bytes::frame_from(sender, last, &payload[start..]));
     bytes
 }
 
@@ -168,13 +170,13 @@ pub(crate) fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Reads the frames behind the head that a server has sent first; behind a refusal there are none.
-pub(crate) fn frames_of(sender: Role, out: &[u8]) -> Vec<wire::Read> {
+pub(crate) fn frames_of(sender: Role, out: &[u8]) -> Vec<bytes::Decoded> {
     if sender == Role::Client {
-        return wire::frames(out);
+        return bytes::frames(out);
     }
     if !out.starts_with(b"HTTP/1.1 101 ") {
         return Vec::new();
     }
     let end = out.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    wire::frames(&out[end + 4..])
+    bytes::frames(&out[end + 4..])
 }

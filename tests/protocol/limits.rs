@@ -2,15 +2,15 @@
 
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, TEXT, TEXT_START};
+use sockeye_test_support::pair::{End, Seen};
 
 fn limited(config: Config) -> End {
     End::open(Role::Server, config)
 }
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    wire::frame(Role::Client, first, payload)
+    bytes::frame_from(Role::Client, first, payload)
 }
 
 fn failed(err: ProtocolError) -> Vec<Seen> {
@@ -22,22 +22,22 @@ fn m3_the_limit_of_a_message_is_inclusive() {
     for first in [TEXT, BINARY] {
         let mut server = limited(Config { max_message_size: 300, ..Config::default() });
         assert_eq!(server.feed(&frame(first, &[b'x'; 300])).len(), 1);
-        let seen = server.feed(&wire::header(Role::Client, first, 301));
+        let seen = server.feed(&bytes::header_from(Role::Client, first, 301));
         assert_eq!(seen, failed(ProtocolError::MessageTooLong), "from the header alone");
-        assert!(wire::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
+        assert!(bytes::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
     }
 }
 
 #[test]
 fn m3_the_limit_of_a_message_counts_all_its_fragments() {
-    for first in [TEXT_BEGINS, BINARY_BEGINS] {
+    for first in [TEXT_START, BINARY_START] {
         let mut server = limited(Config { max_message_size: 300, ..Config::default() });
-        for (first, len) in [(first, 100), (GOES_ON, 100), (ENDS, 100)] {
+        for (first, len) in [(first, 100), (CONTINUATION, 100), (LAST, 100)] {
             assert_ne!(server.feed(&frame(first, &vec![b'x'; len])), failed(ProtocolError::MessageTooLong));
         }
         server.feed(&frame(first, &[b'x'; 100]));
-        server.feed(&frame(GOES_ON, &[b'x'; 100]));
-        let seen = server.feed(&wire::header(Role::Client, ENDS, 101));
+        server.feed(&frame(CONTINUATION, &[b'x'; 100]));
+        let seen = server.feed(&bytes::header_from(Role::Client, LAST, 101));
         assert_eq!(seen, failed(ProtocolError::MessageTooLong), "from the header alone");
     }
 }
@@ -46,8 +46,8 @@ fn m3_the_limit_of_a_message_counts_all_its_fragments() {
 fn m3_the_next_message_has_the_whole_limit_again() {
     let mut server = limited(Config { max_message_size: 10, ..Config::default() });
     for _ in 0..5 {
-        server.feed(&frame(BINARY_BEGINS, &[0; 9]));
-        assert_eq!(server.feed(&frame(ENDS, &[0; 1])), [Seen::binary([0; 10])]);
+        server.feed(&frame(BINARY_START, &[0; 9]));
+        assert_eq!(server.feed(&frame(LAST, &[0; 1])), [Seen::binary([0; 10])]);
         assert_eq!(server.feed(&frame(BINARY, &[0; 10])), [Seen::binary([0; 10])]);
     }
 }
@@ -55,41 +55,41 @@ fn m3_the_next_message_has_the_whole_limit_again() {
 #[test]
 fn m3_the_limit_of_a_frame() {
     let mut server = limited(Config { max_frame_size: 100, ..Config::default() });
-    server.feed(&frame(BINARY_BEGINS, &[0; 100]));
-    assert_eq!(server.feed(&frame(ENDS, &[0; 100])), [Seen::binary([0; 200])]);
-    let seen = server.feed(&wire::header(Role::Client, BINARY, 101));
+    server.feed(&frame(BINARY_START, &[0; 100]));
+    assert_eq!(server.feed(&frame(LAST, &[0; 100])), [Seen::binary([0; 200])]);
+    let seen = server.feed(&bytes::header_from(Role::Client, BINARY, 101));
     assert_eq!(seen, failed(ProtocolError::FrameTooLong));
-    assert!(wire::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(CLOSE, &1009_u16.to_be_bytes()));
 }
 
 #[test]
 fn m4_fragments_are_counted_without_control_frames() {
     let mut server = limited(Config { max_fragments: Some(2), ..Config::default() });
-    server.feed(&frame(TEXT_BEGINS, b"1"));
+    server.feed(&frame(TEXT_START, b"1"));
     for _ in 0..10 {
-        server.feed(&frame(wire::PONG, b""));
+        server.feed(&frame(bytes::PONG, b""));
     }
-    assert_eq!(server.feed(&frame(ENDS, b"2")), [Seen::text("12")]);
+    assert_eq!(server.feed(&frame(LAST, b"2")), [Seen::text("12")]);
 }
 
 #[test]
 fn m4_by_default_a_message_may_have_262_144_fragments() {
     let mut server = limited(Config::default());
     let most = Config::default().max_message_size / 64;
-    server.feed(&frame(BINARY_BEGINS, &[0]));
-    let fragments = frame(GOES_ON, &[0]).repeat(most - 1);
+    server.feed(&frame(BINARY_START, &[0]));
+    let fragments = frame(CONTINUATION, &[0]).repeat(most - 1);
     assert_eq!(server.feed(&fragments), []);
-    assert_eq!(server.feed(&frame(GOES_ON, &[0])), failed(ProtocolError::TooManyFragments));
+    assert_eq!(server.feed(&frame(CONTINUATION, &[0])), failed(ProtocolError::TooManyFragments));
 }
 
 #[test]
 fn m5_empty_fragments_are_counted() {
     let mut server = limited(Config::default());
-    assert_eq!(server.feed(&frame(TEXT_BEGINS, b"")), []);
-    assert_eq!(server.feed(&frame(GOES_ON, b"").repeat(1023)), []);
-    assert_eq!(server.feed(&frame(GOES_ON, b"one with a byte is none of them")), []);
-    assert_eq!(server.feed(&frame(GOES_ON, b"")), failed(ProtocolError::TooManyFragments));
-    assert!(wire::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
+    assert_eq!(server.feed(&frame(TEXT_START, b"")), []);
+    assert_eq!(server.feed(&frame(CONTINUATION, b"").repeat(1023)), []);
+    assert_eq!(server.feed(&frame(CONTINUATION, b"one with a byte is none of them")), []);
+    assert_eq!(server.feed(&frame(CONTINUATION, b"")), failed(ProtocolError::TooManyFragments));
+    assert!(bytes::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn m3_the_limits_are_for_messages_not_for_control_frames() {
     let config =
         Config { max_message_size: 1, max_frame_size: 1, max_fragments: Some(1), ..Config::default() };
     let mut server = limited(config);
-    assert_eq!(server.feed(&frame(wire::PING, &[7; 125])), [Seen::Ping(vec![7; 125])]);
+    assert_eq!(server.feed(&frame(bytes::PING, &[7; 125])), [Seen::Ping(vec![7; 125])]);
     assert_eq!(server.feed(&frame(BINARY, &[7])), [Seen::binary([7])]);
     assert_eq!(server.state(), State::Open);
 }
@@ -105,16 +105,16 @@ fn m3_the_limits_are_for_messages_not_for_control_frames() {
 #[test]
 fn m4_fragments_are_counted() {
     let mut server = limited(Config { max_fragments: Some(5), ..Config::default() });
-    server.feed(&frame(TEXT_BEGINS, b"1"));
+    server.feed(&frame(TEXT_START, b"1"));
     for _ in 0..3 {
-        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+        assert_eq!(server.feed(&frame(CONTINUATION, b"x")), []);
     }
-    assert_eq!(server.feed(&frame(ENDS, b"5")), [Seen::text("1xxx5")]);
-    server.feed(&frame(TEXT_BEGINS, b"1"));
+    assert_eq!(server.feed(&frame(LAST, b"5")), [Seen::text("1xxx5")]);
+    server.feed(&frame(TEXT_START, b"1"));
     for _ in 0..4 {
-        assert_eq!(server.feed(&frame(GOES_ON, b"x")), []);
+        assert_eq!(server.feed(&frame(CONTINUATION, b"x")), []);
     }
-    let seen = server.feed(&wire::header(Role::Client, ENDS, 1));
+    let seen = server.feed(&bytes::header_from(Role::Client, LAST, 1));
     assert_eq!(seen, failed(ProtocolError::TooManyFragments), "from the header alone");
-    assert!(wire::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(CLOSE, &1008_u16.to_be_bytes()));
 }

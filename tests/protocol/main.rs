@@ -10,7 +10,6 @@ mod codec;
 mod conversation;
 mod limits;
 mod manual;
-mod pair;
 mod properties;
 #[cfg(feature = "permessage-deflate")]
 mod rfc7692;
@@ -25,4 +24,3 @@ mod s7_1_closing;
 mod s7_4_close_codes;
 mod s8_1_utf8;
 mod time;
-mod wire;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Response};
 
-use crate::pair::{End, Seen, request};
-use crate::wire::{self, BINARY, CLOSE, ENDS, PING, PONG, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, BINARY, CLOSE, LAST, PING, PONG, TEXT, TEXT_START};
+use sockeye_test_support::pair::{End, Seen, request};
 
 fn manual() -> Config {
     Config { answers: Answers::Manual, ..Config::default() }
@@ -15,7 +15,7 @@ fn manual() -> Config {
 
 /// The next event of a server, out of a whole frame of the client.
 fn event(server: &mut End, first: u8, payload: &[u8]) -> Result<Event, ProtocolError> {
-    let mut bytes = wire::frame(Role::Client, first, payload);
+    let mut bytes = bytes::frame_from(Role::Client, first, payload);
     let event = server.core.receive(&mut bytes.as_mut_slice(), server.now, &mut server.out)?;
     Ok(event.unwrap())
 }
@@ -35,10 +35,10 @@ fn accept(server: &mut End, frame: Frame) -> Result<Option<Event>, ProtocolError
 fn manual_frames_come_out_before_the_core_acts_on_them() {
     let mut server = End::open(Role::Server, manual());
     let bytes = [
-        wire::frame(Role::Client, TEXT_BEGINS, b"a"),
-        wire::frame(Role::Client, PING, b"p"),
-        wire::frame(Role::Client, ENDS, b"b"),
-        wire::close(Role::Client, 1000, b"c"),
+        bytes::frame_from(Role::Client, TEXT_START, b"a"),
+        bytes::frame_from(Role::Client, PING, b"p"),
+        bytes::frame_from(Role::Client, LAST, b"b"),
+        bytes::close_from(Role::Client, 1000, b"c"),
     ];
     let expected = [
         Seen::Frame(OpCode::Text, false, b"a".to_vec()),
@@ -50,7 +50,7 @@ fn manual_frames_come_out_before_the_core_acts_on_them() {
         Seen::close(CloseCode::Normal, "c"),
     ];
     assert_eq!(server.feed(&bytes.concat()), expected);
-    let sent = wire::frames(&server.out);
+    let sent = bytes::frames(&server.out);
     assert!(sent[0].is(PONG, b"p") && sent[1].is(CLOSE, &1000_u16.to_be_bytes()));
     assert_eq!(server.state(), State::Closing);
 }
@@ -58,11 +58,11 @@ fn manual_frames_come_out_before_the_core_acts_on_them() {
 #[test]
 fn manual_a_frame_that_is_kept_has_not_been() {
     let mut server = End::open(Role::Server, manual());
-    for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_BEGINS, b"z")] {
+    for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_START, b"z")] {
         frame(&mut server, first, payload);
     }
     assert_eq!((server.state(), server.out.len()), (State::Open, 0));
-    frame(&mut server, ENDS, b"z");
+    frame(&mut server, LAST, b"z");
     let whole = frame(&mut server, TEXT, b"here again");
     assert!(
         matches!(accept(&mut server, whole), Ok(Some(Event::Message(text))) if text == "here again".into())
@@ -86,7 +86,7 @@ fn manual_a_frame_may_be_changed() {
 #[test]
 fn manual_rules_of_the_wire_hold_whatever_is_kept() {
     let mut server = End::open(Role::Server, manual());
-    frame(&mut server, TEXT_BEGINS, b"kept");
+    frame(&mut server, TEXT_START, b"kept");
     let interrupted = event(&mut server, TEXT, b"new").unwrap_err();
     assert_eq!(interrupted, ProtocolError::InterruptedMessage);
 }
@@ -114,7 +114,7 @@ fn manual_the_front_end_owes_the_reply_to_a_close() {
     assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
     let reply = server.core.close_reply(code).unwrap();
     server.core.send_frame(reply.clone(), server.now, &mut server.out).unwrap();
-    assert!(wire::only(&server.out).is(CLOSE, &1001_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(CLOSE, &1001_u16.to_be_bytes()));
     assert!(server.core.close_reply(code).is_none(), "it is owed once");
     assert_eq!(server.core.send_frame(reply, server.now, &mut server.out), Err(ProtocolError::NotOpen));
     assert!(server.core.awaits_flush() && server.flush() && !server.core.awaits_flush());
@@ -129,7 +129,7 @@ fn manual_the_front_end_owes_the_close_that_fails() {
     assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
     let failure = server.core.failure(err).unwrap();
     server.core.send_frame(failure, server.now, &mut server.out).unwrap();
-    assert!(wire::only(&server.out).is(CLOSE, &1007_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(CLOSE, &1007_u16.to_be_bytes()));
     assert!(server.core.failure(err).is_none(), "it is owed once");
     assert!(server.flush());
 }
@@ -143,7 +143,7 @@ fn manual_a_close_that_is_owed_may_be_left_out() {
     assert!(server.core.awaits_flush() && server.flush());
 
     let mut client = End::open(Role::Client, manual());
-    let mut bytes = wire::frame(Role::Server, 0x83, b"");
+    let mut bytes = bytes::frame_from(Role::Server, 0x83, b"");
     client.core.receive(&mut bytes.as_mut_slice(), client.now, &mut client.out).unwrap_err();
     client.core.skip_close(client.now);
     assert!(client.flush());
@@ -234,9 +234,9 @@ fn feed_turning(server: &mut End, bytes: &[u8], at: usize) -> Result<Vec<Message
 fn s5_8_the_payload_of_an_extension_is_not_looked_at_before_the_program() {
     let turned: Vec<u8> = "\u{1f41f} upstream".bytes().map(|byte| !byte).collect();
     for mark in [0, 0x10] {
-        let whole = wire::frame(Role::Client, TEXT | mark, &turned);
-        let begins = wire::frame(Role::Client, TEXT_BEGINS | mark, &turned[..6]);
-        let ends = wire::frame(Role::Client, ENDS, &turned[6..]);
+        let whole = bytes::frame_from(Role::Client, TEXT | mark, &turned);
+        let begins = bytes::frame_from(Role::Client, TEXT_START | mark, &turned[..6]);
+        let ends = bytes::frame_from(Role::Client, LAST, &turned[6..]);
         for bytes in [whole, [begins, ends].concat()] {
             for at in 0..=bytes.len() {
                 let mut server = with_extension();
@@ -253,7 +253,7 @@ fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
     let mut frame = Frame::message(b"x".to_vec(), OpCode::Binary, true);
     frame.set_rsv1(true).set_rsv3(true);
     server.core.send_frame(frame, server.now, &mut server.out).unwrap();
-    assert!(wire::only(&server.out).is(BINARY | 0x50, b"x"));
+    assert!(bytes::only(&server.out).is(BINARY | 0x50, b"x"));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn s5_5_1_manual_what_was_meant_for_the_peer_may_go_before_the_close_that_is_owe
         assert!(!server.core.can_send(OpCode::Text));
         let late = server.core.send("too late", server.now, &mut server.out);
         assert_eq!(late, Err(ProtocolError::NotOpen));
-        let sent = wire::frames(&server.out);
+        let sent = bytes::frames(&server.out);
         assert!(sent.len() == 2 && sent[0].is(TEXT, b"an answer") && sent[1].first == CLOSE);
     }
 }

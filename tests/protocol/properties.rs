@@ -6,8 +6,8 @@ use sockeye::protocol::{Answers, Config, Role, State};
 use sockeye::{Message, OpCode};
 
 use crate::conversation::{self, Piece, anything, cuts, proper, role, split, stream};
-use crate::pair::{End, Pair, Seen};
-use crate::wire;
+use sockeye_test_support::bytes;
+use sockeye_test_support::pair::{End, Pair, Seen};
 
 /// An end that waits for the head of its peer.
 fn waiting(role: Role, config: Config) -> End {
@@ -30,8 +30,10 @@ fn observed<'a>(
     let seen = pieces.into_iter().flat_map(|piece| end.feed(piece)).collect();
     let mut out = end.take_out();
     if role == Role::Client {
-        out =
-            wire::frames(&out).iter().flat_map(|read| wire::frame(role, read.first, &read.payload)).collect();
+        out = bytes::frames(&out)
+            .iter()
+            .flat_map(|read| bytes::frame_from(role, read.first, &read.payload))
+            .collect();
     }
     (seen, out, end.state())
 }
@@ -124,7 +126,7 @@ proptest! {
         let (seen, out, _) = observed(role, &Config::default(), [bytes.as_slice()]);
         let pinged = seen.iter().filter_map(|seen| if let Seen::Ping(payload) = seen { Some(payload) } else { None });
         let answered = conversation::frames_of(role, &out);
-        let ponged = answered.iter().filter(|read| read.first == wire::PONG).map(|read| &read.payload);
+        let ponged = answered.iter().filter(|read| read.first == bytes::PONG).map(|read| &read.payload);
         prop_assert!(pinged.eq(ponged));
     }
 
@@ -143,7 +145,7 @@ proptest! {
             end.send(message);
         }
         let (up, down) = (pair.client.take_out(), pair.server.take_out());
-        let fragments = wire::frames(&up).into_iter().chain(wire::frames(&down));
+        let fragments = bytes::frames(&up).into_iter().chain(bytes::frames(&down));
         prop_assert!(fragments.into_iter().all(|read| read.payload.len() <= fragment_size));
         let at_server: Vec<Seen> = split(&up, &cuts).iter().flat_map(|piece| pair.server.feed(piece)).collect();
         let at_client: Vec<Seen> = split(&down, &cuts).iter().flat_map(|piece| pair.client.feed(piece)).collect();
@@ -154,8 +156,8 @@ proptest! {
 
 #[test]
 fn f12_a_fragment_that_breaks_two_rules() {
-    let begins = wire::frame(Role::Client, wire::TEXT_BEGINS, b"fine");
-    let ends = wire::frame(Role::Client, wire::ENDS, b"\xff one too many");
+    let begins = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine");
+    let ends = bytes::frame_from(Role::Client, bytes::LAST, b"\xff one too many");
     let bytes = stream(Role::Client, &[Piece::Bytes([begins, ends].concat())]);
     for answers in [Answers::Automatic, Answers::Manual] {
         let config = Config { max_fragments: Some(1), answers, ..Config::default() };
@@ -166,7 +168,7 @@ fn f12_a_fragment_that_breaks_two_rules() {
 
 #[test]
 fn f12_a_bad_fragment_is_not_seen_by_a_front_end() {
-    let bad = wire::frame(Role::Client, wire::TEXT_BEGINS, b"fine, fine, \xff");
+    let bad = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine, fine, \xff");
     let bytes = stream(Role::Client, &[Piece::Bytes(bad)]);
     let config = Config { answers: Answers::Manual, ..Config::default() };
     let whole = observed(Role::Server, &config, [bytes.as_slice()]);

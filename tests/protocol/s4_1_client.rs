@@ -3,8 +3,8 @@
 use sockeye::protocol::handshake::accept_value;
 use sockeye::protocol::{Config, Connection, ProtocolError, Role, State};
 
-use crate::pair::{End, Seen, request};
-use crate::wire::{self, TEXT};
+use sockeye_test_support::bytes::{self, TEXT};
+use sockeye_test_support::pair::{End, Seen, request};
 
 /// A client that has sent its request, and the key that it has sent.
 fn asked(config: Config) -> (End, String) {
@@ -79,7 +79,7 @@ fn h10_s4_1_frames_may_follow_the_answer_at_once() {
     let (mut client, key) = asked(Config::default());
     let mut bytes = GOOD.replace("{accept}", &accept_value(key)).replace('\n', "\r\n").into_bytes();
     bytes.extend(b"\r\n");
-    bytes.extend(wire::frame(Role::Server, TEXT, b"at once"));
+    bytes.extend(bytes::frame_from(Role::Server, TEXT, b"at once"));
     assert_eq!(client.feed(&bytes), [Seen::Response(101), Seen::text("at once")]);
 }
 

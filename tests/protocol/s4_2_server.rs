@@ -4,8 +4,8 @@ use sockeye::protocol::handshake::Origins;
 use sockeye::protocol::{Config, Event, ProtocolError, Role, State};
 use sockeye::{Request, Response};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, TEXT};
+use sockeye_test_support::bytes::{self, TEXT};
+use sockeye_test_support::pair::{End, Seen};
 
 /// The request of §1.3, in lines that the tests change.
 const GOOD: &str = "GET /chat HTTP/1.1\nHost: server.example.com\nUpgrade: websocket\nConnection: Upgrade\n\
@@ -115,18 +115,18 @@ fn h5_s4_2_1_what_is_no_request_never_reaches_the_program() {
 fn h10_s4_2_2_frames_may_come_with_the_head() {
     let mut server = End::server(Config::default());
     let mut bytes = head(GOOD);
-    bytes.extend(wire::frame(Role::Client, TEXT, b"early"));
-    bytes.extend(&wire::frame(Role::Client, TEXT, b"cut")[..7]);
+    bytes.extend(bytes::frame_from(Role::Client, TEXT, b"early"));
+    bytes.extend(&bytes::frame_from(Role::Client, TEXT, b"cut")[..7]);
     let expected = [Seen::Request("/chat".to_owned()), Seen::text("early")];
     assert_eq!(server.feed(&bytes), expected);
-    assert_eq!(server.feed(&wire::frame(Role::Client, TEXT, b"cut")[7..]), [Seen::text("cut")]);
+    assert_eq!(server.feed(&bytes::frame_from(Role::Client, TEXT, b"cut")[7..]), [Seen::text("cut")]);
 }
 
 #[test]
 fn h10_s4_2_2_what_follows_the_head_waits_for_the_answer() {
     let mut server = End::server(Config::default());
     let mut bytes = head(GOOD);
-    let early = wire::frame(Role::Client, TEXT, b"early");
+    let early = bytes::frame_from(Role::Client, TEXT, b"early");
     bytes.extend(&early);
     let mut input = bytes.as_mut_slice();
     let (now, out) = (server.now, &mut server.out);

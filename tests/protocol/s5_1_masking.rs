@@ -4,24 +4,24 @@ use std::collections::HashSet;
 
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Pair, Seen};
-use crate::wire::{self, BINARY, TEXT};
+use sockeye_test_support::bytes::{self, BINARY, TEXT};
+use sockeye_test_support::pair::{End, Pair, Seen};
 
 #[test]
 fn f2_s5_1_server_fails_on_an_unmasked_frame() {
     let mut server = End::open(Role::Server, Config::default());
-    let seen = server.feed(&wire::frame(Role::Server, TEXT, b"as a server would"));
+    let seen = server.feed(&bytes::frame_from(Role::Server, TEXT, b"as a server would"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::UnmaskedFrame)]);
-    assert!(wire::only(&server.out).is(wire::CLOSE, &1002_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(bytes::CLOSE, &1002_u16.to_be_bytes()));
     assert_eq!(server.state(), State::Closing);
 }
 
 #[test]
 fn f2_s5_1_client_fails_on_a_masked_frame() {
     let mut client = End::open(Role::Client, Config::default());
-    let seen = client.feed(&wire::frame(Role::Client, TEXT, b"as a client would"));
+    let seen = client.feed(&bytes::frame_from(Role::Client, TEXT, b"as a client would"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::MaskedFrame)]);
-    assert!(wire::only(&client.out).is(wire::CLOSE, &1002_u16.to_be_bytes()));
+    assert!(bytes::only(&client.out).is(bytes::CLOSE, &1002_u16.to_be_bytes()));
     assert_eq!(client.state(), State::Closing);
 }
 
@@ -30,7 +30,7 @@ fn s5_1_both_are_taken_where_masking_is_not_strict() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config { masking_strict: false, ..Config::default() });
         for sender in [Role::Client, Role::Server] {
-            let seen = end.feed(&wire::frame(sender, TEXT, b"either way"));
+            let seen = end.feed(&bytes::frame_from(sender, TEXT, b"either way"));
             assert_eq!(seen, [Seen::text("either way")]);
         }
     }
@@ -43,7 +43,7 @@ fn f9_s5_3_client_has_a_fresh_key_for_every_frame() {
     client.core.ping("ping", client.now, &mut client.out).unwrap();
     client.core.pong("pong", client.now, &mut client.out).unwrap();
     client.close(sockeye::CloseCode::Normal, "").unwrap();
-    let keys: HashSet<_> = wire::frames(&client.out).iter().map(|frame| frame.key.unwrap()).collect();
+    let keys: HashSet<_> = bytes::frames(&client.out).iter().map(|frame| frame.key.unwrap()).collect();
     assert_eq!(keys.len(), 4 + 3);
 }
 
@@ -51,9 +51,9 @@ fn f9_s5_3_client_has_a_fresh_key_for_every_frame() {
 fn s5_1_server_never_masks() {
     let mut server = End::open(Role::Server, Config::default());
     server.send("plain");
-    server.feed(&wire::frame(Role::Client, wire::PING, b"ping"));
+    server.feed(&bytes::frame_from(Role::Client, bytes::PING, b"ping"));
     server.close(sockeye::CloseCode::Normal, "bye").unwrap();
-    assert!(wire::frames(&server.out).iter().all(|frame| frame.key.is_none()));
+    assert!(bytes::frames(&server.out).iter().all(|frame| frame.key.is_none()));
 }
 
 #[test]

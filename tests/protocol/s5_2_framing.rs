@@ -3,8 +3,8 @@
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 use sockeye::{Frame, OpCode};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, BINARY, TEXT};
+use sockeye_test_support::bytes::{self, BINARY, TEXT};
+use sockeye_test_support::pair::{End, Seen};
 
 #[test]
 fn s5_7_examples_of_the_rfc() {
@@ -12,7 +12,7 @@ fn s5_7_examples_of_the_rfc() {
     assert_eq!(client.feed(b"\x81\x05Hello"), [Seen::text("Hello")]);
     assert_eq!(client.feed(b"\x01\x03Hel\x80\x02lo"), [Seen::text("Hello")]);
     assert_eq!(client.feed(b"\x89\x05Hello"), [Seen::Ping(b"Hello".to_vec())]);
-    assert!(wire::only(&client.take_out()).is(wire::PONG, b"Hello"));
+    assert!(bytes::only(&client.take_out()).is(bytes::PONG, b"Hello"));
 
     let mut server = End::open(Role::Server, Config::default());
     let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
@@ -31,12 +31,16 @@ fn s5_2_lengths_around_the_borders_of_the_three_forms() {
         let mut end = End::open(role, Config::default());
         for len in [0, 1, 124, 125, 126, 127, 128, 65_534, 65_535, 65_536, 65_537] {
             let payload = vec![0xa5; len];
-            let seen = end.feed(&wire::frame(!role, BINARY, &payload));
+            let seen = end.feed(&bytes::frame_from(!role, BINARY, &payload));
             assert_eq!(seen, [Seen::binary(payload.clone())], "{len}");
             end.send(payload.as_slice());
             let sent = end.take_out();
-            assert!(wire::only(&sent).is(BINARY, &payload), "{len}");
-            assert_eq!(sent.len(), wire::frame(role, BINARY, &payload).len(), "the shortest form for {len}");
+            assert!(bytes::only(&sent).is(BINARY, &payload), "{len}");
+            assert_eq!(
+                sent.len(),
+                bytes::frame_from(role, BINARY, &payload).len(),
+                "the shortest form for {len}"
+            );
         }
     }
 }
@@ -52,11 +56,11 @@ fn claim(role: Role, header: &[u8]) -> (Vec<Seen>, State) {
 fn f1_claims_beyond_the_limit_fail_from_the_header_alone() {
     for role in [Role::Client, Role::Server] {
         for len in [(16 << 20) + 1, 1 << 31, 1 << 32, 1 << 53, (1 << 63) - 1] {
-            let (seen, state) = claim(role, &wire::header(!role, BINARY, len));
+            let (seen, state) = claim(role, &bytes::header_from(!role, BINARY, len));
             assert_eq!(seen, [Seen::Failed(ProtocolError::MessageTooLong)], "{len}");
             assert_eq!(state, State::Closing);
         }
-        let (seen, state) = claim(role, &wire::header(!role, BINARY, 16 << 20));
+        let (seen, state) = claim(role, &bytes::header_from(!role, BINARY, 16 << 20));
         assert_eq!((seen, state), (vec![], State::Open));
     }
 }
@@ -64,7 +68,7 @@ fn f1_claims_beyond_the_limit_fail_from_the_header_alone() {
 #[test]
 fn f1_claims_with_the_highest_bit_fail() {
     for len in [1 << 63, u64::MAX] {
-        let (seen, _) = claim(Role::Client, &wire::header(Role::Server, BINARY, len));
+        let (seen, _) = claim(Role::Client, &bytes::header_from(Role::Server, BINARY, len));
         assert_eq!(seen, [Seen::Failed(ProtocolError::LengthOverflow)]);
     }
 }
@@ -87,7 +91,7 @@ fn f1_claims_in_a_longer_form_than_need_be_fail() {
 fn s5_2_missing_tells_how_much_of_a_payload_is_still_to_come() {
     let mut server = End::open(Role::Server, Config::default());
     assert_eq!(server.core.missing(), 0);
-    server.feed(&wire::header(Role::Client, BINARY, 1_000_000));
+    server.feed(&bytes::header_from(Role::Client, BINARY, 1_000_000));
     assert_eq!(server.core.missing(), 1_000_000);
     server.feed(&[0; 999_999]);
     assert_eq!(server.core.missing(), 1);

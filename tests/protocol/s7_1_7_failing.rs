@@ -2,8 +2,10 @@
 
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, PING, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{
+    self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, TEXT, TEXT_START,
+};
+use sockeye_test_support::pair::{End, Seen};
 
 /// The limits under which every rule can be broken with few bytes.
 fn tight() -> Config {
@@ -12,7 +14,7 @@ fn tight() -> Config {
 
 /// What a peer of the given role sends to break each of the rules of frames, and the code that it must hear.
 fn offences(peer: Role) -> Vec<(ProtocolError, u16, Vec<u8>)> {
-    let frame = |first, payload: &[u8]| wire::frame(peer, first, payload);
+    let frame = |first, payload: &[u8]| bytes::frame_from(peer, first, payload);
     let header = |first, second: u8, more: &[u8]| {
         let mask = if peer == Role::Client { 0x80 } else { 0 };
         [&[first, mask | second][..], more].concat()
@@ -21,8 +23,13 @@ fn offences(peer: Role) -> Vec<(ProtocolError, u16, Vec<u8>)> {
         Role::Client => ProtocolError::UnmaskedFrame,
         Role::Server => ProtocolError::MaskedFrame,
     };
-    let many = [frame(BINARY_BEGINS, b"1"), frame(GOES_ON, b"2"), frame(GOES_ON, b"3"), frame(GOES_ON, b"4")];
-    let long = [frame(BINARY_BEGINS, &[0; 15]), frame(ENDS, &[0; 6])];
+    let many = [
+        frame(BINARY_START, b"1"),
+        frame(CONTINUATION, b"2"),
+        frame(CONTINUATION, b"3"),
+        frame(CONTINUATION, b"4"),
+    ];
+    let long = [frame(BINARY_START, &[0; 15]), frame(LAST, &[0; 6])];
     vec![
         (ProtocolError::ReservedBits, 1002, frame(TEXT | 0x40, b"x")),
         (ProtocolError::ReservedBits, 1002, frame(PING | 0x20, b"x")),
@@ -32,19 +39,19 @@ fn offences(peer: Role) -> Vec<(ProtocolError, u16, Vec<u8>)> {
         (ProtocolError::NonMinimalLength, 1002, header(BINARY, 126, &[0, 5])),
         (ProtocolError::NonMinimalLength, 1002, header(BINARY, 127, &[0, 0, 0, 0, 0, 0, 0, 5])),
         (ProtocolError::LengthOverflow, 1002, header(BINARY, 127, &[0x80, 0, 0, 0, 0, 0, 0, 0])),
-        (masking, 1002, wire::frame(!peer, TEXT, b"x")),
+        (masking, 1002, bytes::frame_from(!peer, TEXT, b"x")),
         (ProtocolError::ControlTooLong, 1002, frame(PING, &[0; 126])),
         (ProtocolError::FragmentedControl, 1002, frame(PING & 0x7f, b"x")),
-        (ProtocolError::LoneContinuation, 1002, frame(ENDS, b"x")),
-        (ProtocolError::InterruptedMessage, 1002, [frame(TEXT_BEGINS, b"x"), frame(TEXT, b"y")].concat()),
+        (ProtocolError::LoneContinuation, 1002, frame(LAST, b"x")),
+        (ProtocolError::InterruptedMessage, 1002, [frame(TEXT_START, b"x"), frame(TEXT, b"y")].concat()),
         (ProtocolError::FrameTooLong, 1009, frame(BINARY, &[0; 16])),
         (ProtocolError::MessageTooLong, 1009, long.concat()),
         (ProtocolError::TooManyFragments, 1008, many.concat()),
         (ProtocolError::InvalidUtf8, 1007, frame(TEXT, b"\xff")),
-        (ProtocolError::InvalidUtf8, 1007, frame(TEXT_BEGINS, b"\xff")),
-        (ProtocolError::InvalidUtf8, 1007, wire::close(peer, 1000, b"\xff")),
+        (ProtocolError::InvalidUtf8, 1007, frame(TEXT_START, b"\xff")),
+        (ProtocolError::InvalidUtf8, 1007, bytes::close_from(peer, 1000, b"\xff")),
         (ProtocolError::TruncatedCloseCode, 1002, frame(CLOSE, &[3])),
-        (ProtocolError::InvalidCloseCode, 1002, wire::close(peer, 1005, b"")),
+        (ProtocolError::InvalidCloseCode, 1002, bytes::close_from(peer, 1005, b"")),
     ]
 }
 
@@ -54,7 +61,7 @@ fn s7_1_7_every_offence_has_its_close_code() {
         for (err, code, bytes) in offences(!role) {
             let mut end = End::open(role, tight());
             assert_eq!(end.feed(&bytes), [Seen::Failed(err)]);
-            let close = wire::only(&end.take_out());
+            let close = bytes::only(&end.take_out());
             assert!(close.is(CLOSE, &code.to_be_bytes()), "{err:?}: {close:?}");
             assert_eq!(u16::from(err.close_code()), code);
             assert_eq!(close.key.is_some(), role == Role::Client);
@@ -70,9 +77,9 @@ fn s7_1_7_after_an_offence_nothing_is_heard_and_nothing_said() {
             end.feed(&bytes);
             end.take_out();
             let more = [
-                wire::frame(!role, TEXT, b"hello?"),
-                wire::frame(!role, PING, b"anyone?"),
-                wire::close(!role, 1000, b"well then"),
+                bytes::frame_from(!role, TEXT, b"hello?"),
+                bytes::frame_from(!role, PING, b"anyone?"),
+                bytes::close_from(!role, 1000, b"well then"),
             ];
             assert_eq!(end.feed(&more.concat()), [], "{err:?}");
             assert_eq!(end.core.send("no", end.now, &mut end.out), Err(ProtocolError::NotOpen));
@@ -100,12 +107,12 @@ fn l4_s7_1_7_after_an_offence_tcp_ends_from_our_side() {
 #[test]
 fn s7_1_7_what_came_before_the_offence_is_delivered() {
     let mut server = End::open(Role::Server, Config::default());
-    let mut bytes = wire::frame(Role::Client, TEXT, b"fine");
-    bytes.extend(wire::frame(Role::Client, PING, b"fine, too"));
-    bytes.extend(wire::frame(Role::Client, 0x85, b"not fine"));
+    let mut bytes = bytes::frame_from(Role::Client, TEXT, b"fine");
+    bytes.extend(bytes::frame_from(Role::Client, PING, b"fine, too"));
+    bytes.extend(bytes::frame_from(Role::Client, 0x85, b"not fine"));
     let expected =
         [Seen::text("fine"), Seen::Ping(b"fine, too".to_vec()), Seen::Failed(ProtocolError::ReservedOpCode)];
     assert_eq!(server.feed(&bytes), expected);
-    let sent = wire::frames(&server.out);
-    assert!(sent[0].is(wire::PONG, b"fine, too") && sent[1].is(CLOSE, &1002_u16.to_be_bytes()));
+    let sent = bytes::frames(&server.out);
+    assert!(sent[0].is(bytes::PONG, b"fine, too") && sent[1].is(CLOSE, &1002_u16.to_be_bytes()));
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sockeye::CloseCode;
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Pair, Seen};
-use crate::wire::{self, CLOSE, PING, PONG, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, CLOSE, PING, PONG, TEXT, TEXT_START};
+use sockeye_test_support::pair::{End, Pair, Seen};
 
 /// Every form that the payload of a Close frame has.
 fn forms() -> Vec<(CloseCode, String)> {
@@ -59,7 +59,7 @@ fn s7_1_2_both_close_at_once() {
 #[test]
 fn s7_1_1_the_server_ends_tcp_first() {
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::close(Role::Client, 1000, b""));
+    server.feed(&bytes::close_from(Role::Client, 1000, b""));
     assert!(server.flush(), "the server shuts down its side as soon as all is written");
     assert!(!server.flush(), "once");
     assert_eq!(server.state(), State::Closing);
@@ -67,7 +67,7 @@ fn s7_1_1_the_server_ends_tcp_first() {
     assert_eq!(server.state(), State::Closed);
 
     let mut client = End::open(Role::Client, Config::default());
-    client.feed(&wire::close(Role::Server, 1000, b""));
+    client.feed(&bytes::close_from(Role::Server, 1000, b""));
     assert!(!client.flush(), "the client waits for the server");
     assert_eq!(client.core.receive_eof(), Ok(()));
     assert_eq!(client.state(), State::Closed);
@@ -76,7 +76,7 @@ fn s7_1_1_the_server_ends_tcp_first() {
 #[test]
 fn s7_1_1_the_end_of_the_peer_does_not_cut_our_answer() {
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::close(Role::Client, 1000, b""));
+    server.feed(&bytes::close_from(Role::Client, 1000, b""));
     assert_eq!(server.core.receive_eof(), Ok(()));
     assert_eq!(server.state(), State::Closing, "the answer is not written yet");
     server.flush();
@@ -92,8 +92,8 @@ fn s5_5_1_nothing_is_sent_after_close() {
         nothing_can_be_sent(&mut end);
 
         let mut end = End::open(role, Config::default());
-        end.feed(&wire::close(!role, 1000, b""));
-        assert!(wire::only(&end.take_out()).is(CLOSE, &1000_u16.to_be_bytes()));
+        end.feed(&bytes::close_from(!role, 1000, b""));
+        assert!(bytes::only(&end.take_out()).is(CLOSE, &1000_u16.to_be_bytes()));
         nothing_can_be_sent(&mut end);
         let pong = end.core.pong("late", end.now, &mut end.out);
         assert_eq!((pong, end.out.is_empty()), (Err(ProtocolError::NotOpen), true));
@@ -116,14 +116,14 @@ fn l1_s5_5_1_no_message_after_our_close() {
         end.close(CloseCode::Normal, "").unwrap();
         end.take_out();
         let late = [
-            wire::frame(!role, TEXT, b"late"),
-            wire::frame(!role, TEXT_BEGINS, b"later \xff"),
-            wire::frame(!role, wire::ENDS, b"latest"),
+            bytes::frame_from(!role, TEXT, b"late"),
+            bytes::frame_from(!role, TEXT_START, b"later \xff"),
+            bytes::frame_from(!role, bytes::LAST, b"latest"),
         ];
         assert_eq!(end.feed(&late.concat()), []);
         assert!(end.out.is_empty());
         assert_eq!(
-            end.feed(&wire::close(!role, 1001, b"same to you")),
+            end.feed(&bytes::close_from(!role, 1001, b"same to you")),
             [Seen::close(CloseCode::Away, "same to you")]
         );
     }
@@ -135,10 +135,10 @@ fn s5_5_2_a_ping_is_answered_until_the_peers_close_is_there() {
         let mut end = End::open(role, Config::default());
         end.close(CloseCode::Normal, "").unwrap();
         end.take_out();
-        end.feed(&wire::frame(!role, PING, b"still there?"));
-        assert!(wire::only(&end.take_out()).is(PONG, b"still there?"));
-        end.feed(&wire::close(!role, 1000, b""));
-        end.feed(&wire::frame(!role, PING, b"and now?"));
+        end.feed(&bytes::frame_from(!role, PING, b"still there?"));
+        assert!(bytes::only(&end.take_out()).is(PONG, b"still there?"));
+        end.feed(&bytes::close_from(!role, 1000, b""));
+        end.feed(&bytes::frame_from(!role, PING, b"and now?"));
         assert!(end.out.is_empty());
     }
 }
@@ -146,15 +146,15 @@ fn s5_5_2_a_ping_is_answered_until_the_peers_close_is_there() {
 #[test]
 fn l1_s5_5_1_a_message_that_was_arriving_is_dropped_with_our_close() {
     let mut server = End::open(Role::Server, Config::default());
-    let long = wire::frame(Role::Client, TEXT, &[&[b'x'; 900][..], &[0xff; 100]].concat());
+    let long = bytes::frame_from(Role::Client, TEXT, &[&[b'x'; 900][..], &[0xff; 100]].concat());
     server.feed(&long[..500]);
     server.close(CloseCode::Normal, "").unwrap();
     assert_eq!(server.feed(&long[500..]), []);
 
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::frame(Role::Client, TEXT_BEGINS, b"one "));
+    server.feed(&bytes::frame_from(Role::Client, TEXT_START, b"one "));
     server.close(CloseCode::Normal, "").unwrap();
-    assert_eq!(server.feed(&wire::frame(Role::Client, wire::ENDS, b"two")), []);
+    assert_eq!(server.feed(&bytes::frame_from(Role::Client, bytes::LAST, b"two")), []);
     assert_eq!(server.state(), State::Closing);
 }
 
@@ -163,7 +163,7 @@ fn s5_5_1_a_broken_frame_after_our_close_gets_no_second_close() {
     let mut server = End::open(Role::Server, Config::default());
     server.close(CloseCode::Normal, "").unwrap();
     server.take_out();
-    let seen = server.feed(&wire::frame(Role::Client, 0x83, b""));
+    let seen = server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     assert_eq!(seen, [Seen::Failed(ProtocolError::ReservedOpCode)]);
     assert!(server.out.is_empty());
     assert!(server.flush(), "TCP ends without the peer's Close");
@@ -172,11 +172,11 @@ fn s5_5_1_a_broken_frame_after_our_close_gets_no_second_close() {
 #[test]
 fn f8_s5_5_1_data_after_close_is_ignored_and_cannot_grow() {
     let mut server = End::open(Role::Server, Config::default());
-    let mut bytes = wire::close(Role::Client, 1000, b"");
-    bytes.extend(wire::frame(Role::Client, TEXT, b"after the end"));
-    bytes.extend(wire::frame(Role::Client, PING, b"and on"));
+    let mut bytes = bytes::close_from(Role::Client, 1000, b"");
+    bytes.extend(bytes::frame_from(Role::Client, TEXT, b"after the end"));
+    bytes.extend(bytes::frame_from(Role::Client, PING, b"and on"));
     assert_eq!(server.feed(&bytes), [Seen::close(CloseCode::Normal, "")]);
-    assert!(wire::only(&server.take_out()).is(CLOSE, &1000_u16.to_be_bytes()));
+    assert!(bytes::only(&server.take_out()).is(CLOSE, &1000_u16.to_be_bytes()));
 
     let more = vec![0x55; 64 * 1024];
     let mut fed = 0;
@@ -195,7 +195,7 @@ fn f7_s5_5_our_own_reason_has_123_bytes_at_most() {
     assert_eq!(server.close(CloseCode::Status, "no place"), Err(ProtocolError::ReasonTooLong));
     assert_eq!((server.state(), server.out.len()), (State::Open, 0));
     assert_eq!(server.close(CloseCode::Normal, &"x".repeat(123)), Ok(()));
-    assert_eq!(wire::only(&server.out).payload.len(), 125);
+    assert_eq!(bytes::only(&server.out).payload.len(), 125);
 }
 
 #[test]

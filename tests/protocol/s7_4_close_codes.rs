@@ -3,8 +3,8 @@
 use sockeye::CloseCode;
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Pair, Seen};
-use crate::wire::{self, CLOSE};
+use sockeye_test_support::bytes::{self, CLOSE};
+use sockeye_test_support::pair::{End, Pair, Seen};
 
 /// The table of §7.4.1, the ranges of §7.4.2, and what IANA has registered since: 1012 to 1014.
 fn may_be_sent(code: u16) -> bool {
@@ -17,8 +17,8 @@ fn may_be_sent(code: u16) -> bool {
 fn f7_s7_4_every_code_that_comes_in() {
     for code in 0..=u16::MAX {
         let mut client = End::open_cheaply();
-        let seen = client.feed(&wire::close(Role::Server, code, b"why"));
-        let answer = wire::only(&client.out);
+        let seen = client.feed(&bytes::close_from(Role::Server, code, b"why"));
+        let answer = bytes::only(&client.out);
         if may_be_sent(code) {
             assert_eq!(seen, [Seen::close(CloseCode::from(code), "why")]);
             assert!(answer.is(CLOSE, &code.to_be_bytes()), "{code}");
@@ -39,7 +39,7 @@ fn f7_s7_4_every_code_that_goes_out() {
         if is_none || may_be_sent(number) {
             let payload = if is_none { vec![] } else { number.to_be_bytes().to_vec() };
             assert_eq!(closed, Ok(()));
-            assert!(wire::only(&client.out).is(CLOSE, &payload), "{number}");
+            assert!(bytes::only(&client.out).is(CLOSE, &payload), "{number}");
         } else {
             assert_eq!(closed, Err(ProtocolError::UnsendableCloseCode), "{number}");
             assert_eq!((client.out.len(), client.state()), (0, State::Open));
@@ -58,7 +58,7 @@ fn f7_s7_4_codes_that_only_programs_use_are_never_sent() {
 #[test]
 fn f7_s5_5_1_a_close_frame_with_half_a_code_fails() {
     let mut server = End::open(Role::Server, Config::default());
-    let seen = server.feed(&wire::frame(Role::Client, CLOSE, &[3]));
+    let seen = server.feed(&bytes::frame_from(Role::Client, CLOSE, &[3]));
     assert_eq!(seen, [Seen::Failed(ProtocolError::TruncatedCloseCode)]);
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use sockeye::protocol::{Config, ProtocolError, Role};
 
-use crate::pair::{End, Seen};
-use crate::wire::{self, ENDS, GOES_ON, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, CONTINUATION, LAST, TEXT, TEXT_START};
+use sockeye_test_support::pair::{End, Seen};
 
 /// A text of a client, in fragments that end at these offsets, as single bytes of the wire; with each the offset in
 /// the text that it carries, if it is one of the payload.
@@ -15,13 +15,13 @@ fn stream(text: &[u8], cuts: &[usize]) -> Vec<(u8, Option<usize>)> {
     for (i, end) in ends.iter().copied().enumerate() {
         let first = match (i, i + 1 == ends.len()) {
             (0, true) => TEXT,
-            (0, false) => TEXT_BEGINS,
-            (_, true) => ENDS,
-            (_, false) => GOES_ON,
+            (0, false) => TEXT_START,
+            (_, true) => LAST,
+            (_, false) => CONTINUATION,
         };
-        let header = wire::header(Role::Client, first, (end - start) as u64);
+        let header = bytes::header_from(Role::Client, first, (end - start) as u64);
         stream.extend(header.into_iter().map(|byte| (byte, None)));
-        stream.extend(wire::masked(&text[start..end]).zip(start..end).map(|(byte, at)| (byte, Some(at))));
+        stream.extend(bytes::mask(&text[start..end]).zip(start..end).map(|(byte, at)| (byte, Some(at))));
         start = end;
     }
     stream
@@ -54,7 +54,7 @@ fn check(text: &[u8], cuts: &[usize], piece: usize) {
         assert_eq!(server.feed(&bytes), expected, "{text:x?} at {cuts:?}, piece {i} of {piece} bytes");
     }
     if valid.is_none() {
-        assert!(wire::only(&server.out).is(wire::CLOSE, &1007_u16.to_be_bytes()));
+        assert!(bytes::only(&server.out).is(bytes::CLOSE, &1007_u16.to_be_bytes()));
     }
 }
 
@@ -93,24 +93,24 @@ fn f6_s8_1_bad_text_in_every_split() {
 #[test]
 fn f6_s8_1_bytes_are_not_text() {
     let mut server = End::open(Role::Server, Config::default());
-    let seen = server.feed(&wire::frame(Role::Client, wire::BINARY, b"\xff\xfe\x80"));
+    let seen = server.feed(&bytes::frame_from(Role::Client, bytes::BINARY, b"\xff\xfe\x80"));
     assert_eq!(seen, [Seen::binary(b"\xff\xfe\x80")]);
 }
 
 #[test]
 fn f6_s8_1_a_control_frame_between_two_halves_of_a_character() {
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::frame(Role::Client, TEXT_BEGINS, b"\xe2\x82"));
-    server.feed(&wire::frame(Role::Client, wire::PING, b"\xff"));
-    assert_eq!(server.feed(&wire::frame(Role::Client, ENDS, b"\xac")), [Seen::text("\u{20ac}")]);
+    server.feed(&bytes::frame_from(Role::Client, TEXT_START, b"\xe2\x82"));
+    server.feed(&bytes::frame_from(Role::Client, bytes::PING, b"\xff"));
+    assert_eq!(server.feed(&bytes::frame_from(Role::Client, LAST, b"\xac")), [Seen::text("\u{20ac}")]);
 }
 
 #[test]
 fn f6_s5_5_1_the_reason_of_a_close_is_text() {
     let mut server = End::open(Role::Server, Config::default());
-    let seen = server.feed(&wire::close(Role::Client, 1000, b"cut \xe2\x82"));
+    let seen = server.feed(&bytes::close_from(Role::Client, 1000, b"cut \xe2\x82"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::InvalidUtf8)]);
-    assert!(wire::only(&server.out).is(wire::CLOSE, &1007_u16.to_be_bytes()));
+    assert!(bytes::only(&server.out).is(bytes::CLOSE, &1007_u16.to_be_bytes()));
 }
 
 /// Text with a byte or two that may not belong there.

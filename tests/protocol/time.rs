@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sockeye::CloseCode;
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use crate::pair::{End, Pair, Seen};
-use crate::wire::{self, BINARY, BINARY_BEGINS, PING, TEXT};
+use sockeye_test_support::bytes::{self, BINARY, BINARY_START, PING, TEXT};
+use sockeye_test_support::pair::{End, Pair, Seen};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,7 +70,7 @@ fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
         end.close(CloseCode::Normal, "").unwrap();
         end.flush();
         end.advance(4 * SECOND);
-        end.feed(&wire::frame(!role, TEXT, b"but I am still talking"));
+        end.feed(&bytes::frame_from(!role, TEXT, b"but I am still talking"));
         assert_eq!(due(&end), Some(SECOND), "what it says does not prolong it");
         assert_eq!(end.tick(), Err(ProtocolError::ConnectionLost));
         assert_eq!((end.state(), end.core.deadline()), (State::Closed, None));
@@ -80,7 +80,7 @@ fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
 #[test]
 fn l1_s7_1_1_a_server_that_never_ends_tcp() {
     let mut client = End::open(Role::Client, Config::default());
-    client.feed(&wire::close(Role::Server, 1000, b""));
+    client.feed(&bytes::close_from(Role::Server, 1000, b""));
     client.flush();
     assert_eq!(due(&client), Some(10 * SECOND));
     assert_eq!(client.tick(), Ok(()), "the closing handshake is done: nothing is lost");
@@ -89,7 +89,7 @@ fn l1_s7_1_1_a_server_that_never_ends_tcp() {
 
 #[test]
 fn l4_s7_1_1_after_our_last_word_the_peer_has_a_second() {
-    for failing in [wire::frame(Role::Client, 0x83, b""), wire::close(Role::Client, 1000, b"")] {
+    for failing in [bytes::frame_from(Role::Client, 0x83, b""), bytes::close_from(Role::Client, 1000, b"")] {
         let mut server = End::open(Role::Server, Config::default());
         server.feed(&failing);
         assert_eq!(due(&server), Some(10 * SECOND), "until the Close is written");
@@ -108,7 +108,7 @@ fn l4_s7_1_1_after_our_last_word_the_peer_has_a_second() {
 #[test]
 fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::frame(Role::Client, 0x83, b""));
+    server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.advance(9 * SECOND + SECOND / 2);
     server.flush();
     assert_eq!(due(&server), Some(SECOND / 2), "the drain does not outlast the close time-out");
@@ -117,7 +117,7 @@ fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
 #[test]
 fn l4_s7_1_1_beyond_a_mebibyte_the_peer_is_not_heard_but_may_still_read() {
     let mut server = End::open(Role::Server, Config::default());
-    server.feed(&wire::frame(Role::Client, 0x83, b""));
+    server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.flush();
     server.feed(&vec![0; 1024 * 1024 - 100]);
     assert!(server.core.wants_input());
@@ -152,7 +152,7 @@ fn l2_what_we_send_is_no_sign_of_the_peer() {
 #[test]
 fn l3_any_byte_counts_as_life() {
     let mut server = watchful(Role::Server, 30, 0);
-    let message = wire::frame(Role::Client, BINARY, &[1; 100]);
+    let message = bytes::frame_from(Role::Client, BINARY, &[1; 100]);
     for byte in &message[..message.len() - 1] {
         server.advance(29 * SECOND);
         assert_eq!(server.feed(&[*byte]), []);
@@ -176,10 +176,10 @@ fn l2_s5_5_2_a_ping_goes_out_after_silence() {
     for _ in 0..3 {
         assert_eq!(due(&server), Some(20 * SECOND));
         assert_eq!(server.tick(), Ok(()));
-        assert!(wire::only(&server.take_out()).is(PING, b""));
+        assert!(bytes::only(&server.take_out()).is(PING, b""));
     }
     server.advance(15 * SECOND);
-    server.feed(&wire::frame(Role::Client, BINARY_BEGINS, b"a fragment is a sign of life"));
+    server.feed(&bytes::frame_from(Role::Client, BINARY_START, b"a fragment is a sign of life"));
     assert_eq!(due(&server), Some(20 * SECOND));
 }
 
@@ -200,7 +200,7 @@ fn l2_s5_5_2_a_pong_keeps_both_ends_alive() {
 fn l2_s5_5_2_a_ping_that_is_not_answered_ends_in_the_idle_timeout() {
     let mut server = watchful(Role::Server, 50, 20);
     assert_eq!([server.tick(), server.tick()], [Ok(()), Ok(())]);
-    assert_eq!(wire::frames(&server.out).len(), 2);
+    assert_eq!(bytes::frames(&server.out).len(), 2);
     assert_eq!(due(&server), Some(10 * SECOND));
     assert_eq!(server.tick(), Err(ProtocolError::IdleTimeout));
 }

@@ -8,12 +8,12 @@ use ws::{
     TrustedProxies, connect,
 };
 
-use crate::support::{RawPeer, Server, guarded, upgrade_request};
+use crate::support::{Peer, Server, guarded, upgrade_request};
 
 #[test]
 fn a_closure_that_changes_what_it_holds_is_a_handler() {
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out: Sender| {
                 let mut count = 0;
                 move |msg: Message| {
@@ -49,7 +49,7 @@ impl Handler for Greeter {
 #[test]
 fn a_boxed_handler_is_a_handler() {
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out: Sender| -> Box<dyn Handler> {
                 match out.connection_id() {
                     0 => Box::new(Greeter(out)),
@@ -61,10 +61,10 @@ fn a_boxed_handler_is_a_handler() {
             }
         });
         for greeting in ["a struct", "a closure"] {
-            assert_eq!(RawPeer::upgrade(server.addr).frame().unwrap().into_data(), greeting.as_bytes());
+            assert_eq!(Peer::open(server.addr).next_frame().unwrap().into_data(), greeting.as_bytes());
         }
         server.stop();
-        Server::start(|| |out| -> Box<dyn Handler + Send> { Box::new(Greeter(out)) }).stop();
+        Server::run(|| |out| -> Box<dyn Handler + Send> { Box::new(Greeter(out)) }).stop();
     });
 }
 
@@ -98,11 +98,11 @@ fn what_is_removed_is_what_was_named() {
 fn a_subprotocol_is_one_line() {
     guarded(|| {
         let settings = Settings { subprotocols: &["v2", "v1"], ..Settings::default() };
-        let server = Server::start_with(settings, || |_| |_| Ok(()));
-        let mut peer = RawPeer::connect(server.addr);
+        let server = Server::run_with(settings, || |_| |_| Ok(()));
+        let mut peer = Peer::connect(server.addr);
         let offer = "\r\nSec-WebSocket-Protocol: v1, v2\r\n\r\n";
-        peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", offer).as_bytes());
-        let head = peer.head();
+        peer.send(upgrade_request(server.addr, "GET").replace("\r\n\r\n", offer).as_bytes());
+        let head = peer.head().text;
         assert!(head.contains("Sec-WebSocket-Protocol: v2\r\n"), "{head}");
         drop(peer);
         server.stop();
@@ -113,14 +113,14 @@ fn a_subprotocol_is_one_line() {
 fn a_check_of_the_origin_is_one_line() {
     guarded(|| {
         let settings = Settings { origins: Origins::SameHost, ..Settings::default() };
-        let server = Server::start_with(settings, || |_| |_| Ok(()));
+        let server = Server::run_with(settings, || |_| |_| Ok(()));
         for (origin, status) in
             [("http://evil.example", 403), (server.url().replace("ws:", "http:").as_str(), 101)]
         {
-            let mut peer = RawPeer::connect(server.addr);
+            let mut peer = Peer::connect(server.addr);
             let from = format!("\r\nOrigin: {origin}\r\n\r\n");
-            peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", &from).as_bytes());
-            let head = peer.head();
+            peer.send(upgrade_request(server.addr, "GET").replace("\r\n\r\n", &from).as_bytes());
+            let head = peer.head().text;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{origin} {head}");
         }
         server.stop();
@@ -142,12 +142,12 @@ fn a_forwarded_address_is_believed_only_from_proxies_that_are_named() {
             [(TrustedProxies::None, "127.0.0.1"), (TrustedProxies::Loopback, "192.0.2.7")]
         {
             let settings = Settings { trusted_proxies, ..Settings::default() };
-            let server = Server::start_with(settings, || Mirror);
-            let mut peer = RawPeer::connect(server.addr);
+            let server = Server::run_with(settings, || Mirror);
+            let mut peer = Peer::connect(server.addr);
             let forwarded = "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
-            peer.write(upgrade_request(server.addr, "GET").replace("\r\n\r\n", forwarded).as_bytes());
-            peer.head();
-            assert_eq!(peer.frame().unwrap().into_data(), expected.as_bytes());
+            peer.send(upgrade_request(server.addr, "GET").replace("\r\n\r\n", forwarded).as_bytes());
+            peer.head().text;
+            assert_eq!(peer.next_frame().unwrap().into_data(), expected.as_bytes());
             drop(peer);
             server.stop();
         }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use ws::{CloseCode, Error, ErrorKind, Frame, Handler, Message, OpCode, Result, Sender, Settings};
 
 use crate::failures::{Hook, is_dropped};
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 /// Tells what happens to it, and does what messages ask for.
 struct Told {
@@ -34,7 +34,7 @@ impl Handler for Told {
 
 fn told(settings: Settings) -> (Server, mpsc::Receiver<String>) {
     let (tell, told) = mpsc::channel();
-    (Server::start_with(settings, || move |out| Told { out, tell: tell.clone() }), told)
+    (Server::run_with(settings, || move |out| Told { out, tell: tell.clone() }), told)
 }
 
 fn text(text: &str) -> Frame {
@@ -45,13 +45,13 @@ fn text(text: &str) -> Frame {
 fn after_our_close_no_message_arrives() {
     guarded(|| {
         let (server, told) = told(Settings::default());
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(text("close"));
-        peer.write_frame(text("too late"));
+        let mut peer = Peer::open(server.addr);
+        peer.send(text("close"));
+        peer.send(text("too late"));
         assert_eq!(peer.close_code(), Some(1000));
-        peer.write_frame(text("much too late"));
-        peer.write_frame(Frame::close(CloseCode::Normal, ""));
-        assert!(peer.frame().is_none());
+        peer.send(text("much too late"));
+        peer.send(Frame::close(CloseCode::Normal, ""));
+        assert!(peer.next_frame().is_none());
         drop(peer);
         server.stop();
         assert_eq!(told.iter().collect::<Vec<_>>(), ["message close", "close Normal "]);
@@ -63,8 +63,8 @@ fn registered_close_codes_are_legal() {
     guarded(|| {
         let (server, told) = told(Settings::default());
         for code in [1012, 1013, 1014] {
-            let mut peer = RawPeer::upgrade(server.addr);
-            peer.write_frame(Frame::close(code.into(), "as registered"));
+            let mut peer = Peer::open(server.addr);
+            peer.send(Frame::close(code.into(), "as registered"));
             assert_eq!(peer.close_code(), Some(code));
             assert_eq!(told.recv().unwrap(), format!("close {:?} as registered", CloseCode::from(code)));
         }
@@ -77,8 +77,8 @@ fn registered_close_codes_are_legal() {
 fn a_broken_protocol_is_an_error_and_then_an_abnormal_end() {
     guarded(|| {
         let (server, told) = told(Settings::default());
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_frame(Frame::message(b"no beginning".to_vec(), OpCode::Continue, true));
+        let mut peer = Peer::open(server.addr);
+        peer.send(Frame::message(b"no beginning".to_vec(), OpCode::Continue, true));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
         assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["error Protocol", "close Abnormal "]);
@@ -95,10 +95,10 @@ fn too_large_is_1009() {
             Settings { in_buffer_grow: false, in_buffer_capacity: 8, ..Settings::default() },
         ] {
             let (server, told) = told(settings);
-            let mut peer = RawPeer::upgrade(server.addr);
-            peer.write_frame(text("8 bytes!"));
-            assert_eq!(peer.frame().unwrap().into_data(), b"8 bytes!");
-            peer.write_frame(text("nine char"));
+            let mut peer = Peer::open(server.addr);
+            peer.send(text("8 bytes!"));
+            assert_eq!(peer.next_frame().unwrap().into_data(), b"8 bytes!");
+            peer.send(text("nine char"));
             assert_eq!(peer.close_code(), Some(1009));
             assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["message 8 bytes!", "error Capacity"]);
             drop(peer);
@@ -117,9 +117,9 @@ fn a_custom_error_does_not_hold_up_what_follows() {
             frame.set_mask();
             frame.format(&mut both).unwrap();
         }
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write(&both);
-        assert_eq!(peer.frame().unwrap().into_data(), b"and on");
+        let mut peer = Peer::open(server.addr);
+        peer.send(&both);
+        assert_eq!(peer.next_frame().unwrap().into_data(), b"and on");
         drop(peer);
         server.stop();
     });

@@ -102,7 +102,7 @@ impl Handler for Status {
 fn another_status_is_shown_to_the_handler_and_is_an_error() {
     guarded(|| {
         for status in [200, 302, 404, 503] {
-            let server = Server::start(move || move |_| Status(status));
+            let server = Server::run(move || move |_| Status(status));
             let (_, log) = attempt(server.url());
             assert_eq!(log, [format!("rejected with {status}"), "error".into()]);
             server.stop();
@@ -128,7 +128,7 @@ fn a_client_that_turns_the_response_down_has_not_been_open() {
         }
     }
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
+        let server = Server::run(|| |_| |_| Ok(()));
         let log = Log::default();
         let err = connect(server.url(), |_| Picky(Traced { log: Rc::clone(&log) })).unwrap_err();
         assert_eq!(err.details, "not like this");

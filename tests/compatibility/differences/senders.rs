@@ -8,14 +8,14 @@ use ws::{
     Builder, CloseCode, ErrorKind, Handler, Handshake, Message, QueueError, Result, Sender, Settings, connect,
 };
 
-use crate::support::{RawPeer, Server, guarded, join};
+use crate::support::{Peer, Server, guarded, join};
 
 /// `ws` stands still for good after 500.
 #[test]
 fn a_callback_sends_as_much_as_it_likes() {
     const MANY: usize = 30_000;
     guarded(|| {
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             |out: Sender| move |msg: Message| (0..MANY).try_for_each(|_| out.send(msg.clone()))
         });
         let count = Cell::new(0);
@@ -50,8 +50,8 @@ fn a_full_queue_is_an_error_at_once() {
 #[test]
 fn a_sender_whose_loop_is_gone_says_so() {
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
-        let out = server.sender.clone();
+        let server = Server::run(|| |_| |_| Ok(()));
+        let out = server.all.clone();
         server.stop();
         let err = out.send("too late").unwrap_err();
         assert!(matches!(err.kind, ErrorKind::Queue(QueueError::Disconnected)), "{err:?}");
@@ -82,20 +82,20 @@ impl Handler for Asking {
 fn a_sender_can_be_asked_whether_anybody_is_there() {
     guarded(|| {
         let (give, take) = mpsc::channel();
-        let server = Server::start(|| {
+        let server = Server::run(|| {
             move |out: Sender| {
                 assert!(!out.is_open());
                 assert!(out.try_send("too early").is_err());
                 Asking { out, give: give.clone() }
             }
         });
-        let mut peer = RawPeer::upgrade(server.addr);
+        let mut peer = Peer::open(server.addr);
         let out = take.recv().unwrap();
-        assert_eq!(peer.frame().unwrap().into_data(), b"tried");
+        assert_eq!(peer.next_frame().unwrap().into_data(), b"tried");
         assert!(out.is_open());
-        peer.write_frame(ws::Frame::close(CloseCode::Normal, ""));
+        peer.send(ws::Frame::close(CloseCode::Normal, ""));
         assert_eq!(peer.close_code(), Some(1000));
-        assert!(peer.frame().is_none());
+        assert!(peer.next_frame().is_none());
         assert!(!out.is_open());
         assert!(out.try_send("nobody").is_err());
         // The end may be seen here before the loop has noted that all is sent.

@@ -7,7 +7,7 @@ use std::thread;
 
 use ws::{CloseCode, Factory, Handler, Message, Result, Sender, WebSocket, connect};
 
-use crate::support::{RawPeer, Server, guarded, join};
+use crate::support::{Peer, Server, guarded, join};
 
 const MANY: usize = 5_000;
 
@@ -103,15 +103,15 @@ fn what_was_queued_arrives_and_then_1001() {
 #[test]
 fn a_connection_that_is_not_open_yet_does_not_stop_it() {
     guarded(|| {
-        let server = Server::start(|| |_| |_| Ok(()));
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(b"GET / HTTP/1.1\r\nHost: ");
+        let server = Server::run(|| |_| |_| Ok(()));
+        let mut peer = Peer::connect(server.addr);
+        peer.send(b"GET / HTTP/1.1\r\nHost: ");
         // Behind the first in the queue of the listener; when it is open, the first has been accepted.
-        let mut open = RawPeer::upgrade(server.addr);
-        server.sender.shutdown().unwrap();
+        let mut open = Peer::open(server.addr);
+        server.all.shutdown().unwrap();
         assert_eq!(open.close_code(), Some(1001));
-        open.write_frame(ws::Frame::close(CloseCode::Away, ""));
-        assert!(!peer.rest().starts_with("HTTP/1.1 101"));
+        open.send(ws::Frame::close(CloseCode::Away, ""));
+        assert!(!peer.rest_text().starts_with("HTTP/1.1 101"));
         drop((peer, open));
         server.wait();
     });

@@ -8,17 +8,17 @@ use ws::{
     Settings, connect,
 };
 
-use crate::support::{RawPeer, Server, guarded, join, upgrade_request};
+use crate::support::{Peer, Server, guarded, join, unmasked, upgrade_request};
 
 fn echo() -> Server {
-    Server::start(|| |out: Sender| move |msg| out.send(msg))
+    Server::run(|| |out: Sender| move |msg| out.send(msg))
 }
 
 /// What a server answers to a request.
 fn answer(server: &Server, request: &str) -> String {
-    let mut peer = RawPeer::connect(server.addr);
-    peer.write(request.as_bytes());
-    peer.head()
+    let mut peer = Peer::connect(server.addr);
+    peer.send(request.as_bytes());
+    peer.head().text
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn defaults_that_changed() {
 fn a_client_has_to_mask() {
     guarded(|| {
         let server = echo();
-        let mut peer = RawPeer::upgrade(server.addr);
-        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
+        let mut peer = Peer::open(server.addr);
+        peer.send(&unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true)));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
         server.stop();
@@ -77,13 +77,13 @@ fn a_plain_get_is_answered_with_426() {
 #[test]
 fn a_lenient_server_is_as_lax_as_it_was() {
     guarded(|| {
-        let server = Server::start_with(Settings::lenient(), || |out: Sender| move |msg| out.send(msg));
+        let server = Server::run_with(Settings::lenient(), || |out: Sender| move |msg| out.send(msg));
         let request = upgrade_request(server.addr, "POST").replace("dGhlIHNhbXBsZSBub25jZQ==", "abc");
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(request.as_bytes());
-        assert!(peer.head().starts_with("HTTP/1.1 101 "));
-        peer.write_unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true));
-        assert_eq!(peer.frame().unwrap().into_data(), b"bare");
+        let mut peer = Peer::connect(server.addr);
+        peer.send(request.as_bytes());
+        assert!(peer.head().text.starts_with("HTTP/1.1 101 "));
+        peer.send(&unmasked(Frame::message(b"bare".to_vec(), OpCode::Text, true)));
+        assert_eq!(peer.next_frame().unwrap().into_data(), b"bare");
         drop(peer);
         server.stop();
     });
@@ -109,14 +109,14 @@ fn a_client_checks_the_answer_to_its_key() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
-            let mut peer = RawPeer::new(listener.accept().unwrap().0);
-            peer.head();
-            peer.write(
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.head().text;
+            peer.send(
                 b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
             );
             // Until the client has gone.
-            peer.rest();
+            peer.rest_text();
         });
         let mut errors = 0;
         {
@@ -151,17 +151,19 @@ impl Handler for Blunt {
 #[test]
 fn an_internal_error_ends_one_connection_and_tells_the_peer_no_details() {
     guarded(|| {
-        let server = Server::start(|| |_| Blunt);
+        let server = Server::run(|| |_| Blunt);
         for _ in 0..2 {
-            let mut peer = RawPeer::upgrade(server.addr);
-            peer.write_frame(Frame::message(b"x".to_vec(), OpCode::Text, true));
-            let close = peer.frame().unwrap();
+            let mut peer = Peer::connect(server.addr);
+            peer.send(upgrade_request(server.addr, "GET").as_bytes());
+            peer.opened();
+            peer.send(Frame::message(b"x".to_vec(), OpCode::Text, true));
+            let close = peer.next_frame().unwrap();
             assert_eq!(close.payload()[..2], 1011_u16.to_be_bytes());
             assert!(!String::from_utf8_lossy(close.payload()).contains("password"));
         }
-        let mut peer = RawPeer::connect(server.addr);
-        peer.write(upgrade_request(server.addr, "GET").replace("GET / ", "GET /x ").as_bytes());
-        let answer = peer.rest();
+        let mut peer = Peer::connect(server.addr);
+        peer.send(upgrade_request(server.addr, "GET").replace("GET / ", "GET /x ").as_bytes());
+        let answer = peer.rest_text();
         assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("password"), "{answer}");
         drop(peer);
         server.stop();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ws::util::Token;
 use ws::{CloseCode, Handler, Handshake, Result, Sender};
 
-use crate::support::{RawPeer, Server, guarded};
+use crate::support::{Peer, Server, guarded};
 
 /// Arms a time-out for itself, and closes when one fires.
 struct Owner(Sender);
@@ -32,14 +32,14 @@ impl Handler for Owner {
 #[test]
 fn a_time_out_dies_with_its_connection() {
     guarded(|| {
-        let server = Server::start(|| Owner);
-        let mut peer = RawPeer::upgrade(server.addr);
-        let place = peer.frame().unwrap().into_data();
+        let server = Server::run(|| Owner);
+        let mut peer = Peer::open(server.addr);
+        let place = peer.next_frame().unwrap().into_data();
         // Until one gets the place of the first; before that the server may not know yet that it is free.
         loop {
             drop(peer);
-            peer = RawPeer::upgrade(server.addr);
-            if peer.frame().unwrap().into_data() == place {
+            peer = Peer::open(server.addr);
+            if peer.next_frame().unwrap().into_data() == place {
                 break;
             }
         }
@@ -60,9 +60,9 @@ fn a_broadcasters_time_out_fires_everywhere() {
     }
     guarded(|| {
         let (tell, told) = mpsc::channel();
-        let server = Server::start(|| move |_| Everywhere(tell.clone()));
-        let peers = [RawPeer::upgrade(server.addr), RawPeer::upgrade(server.addr)];
-        server.sender.timeout(20, Token(7)).unwrap();
+        let server = Server::run(|| move |_| Everywhere(tell.clone()));
+        let peers = [Peer::open(server.addr), Peer::open(server.addr)];
+        server.all.timeout(20, Token(7)).unwrap();
         assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [Token(7), Token(7)]);
         drop(peers);
         server.stop();
@@ -97,8 +97,8 @@ impl Handler for Metronome {
 #[test]
 fn time_outs_are_not_rounded_up_to_a_tenth_of_a_second() {
     guarded(|| {
-        let server = Server::start(|| |out| Metronome { out, opened: Instant::now(), ticks: 0 });
-        assert_eq!(RawPeer::upgrade(server.addr).close_code(), Some(1000));
+        let server = Server::run(|| |out| Metronome { out, opened: Instant::now(), ticks: 0 });
+        assert_eq!(Peer::open(server.addr).close_code(), Some(1000));
         server.stop();
     });
 }

@@ -9,8 +9,8 @@ use sockeye::blocking::{Builder, WebSocket};
 use sockeye::protocol::Config;
 use sockeye::protocol::handshake::Rejected;
 
-use crate::bytes::{TEXT, frame};
 use crate::{ACCEPTED, LIMIT, answering, listen, said};
+use sockeye_test_support::bytes::{TEXT, frame};
 
 #[test]
 fn c1_a_url_with_port_query_and_ipv6_address() {
@@ -211,7 +211,7 @@ fn c12_interim_responses_and_loose_heads_are_taken() {
 #[cfg(target_os = "linux")]
 #[test]
 fn l7_connecting_takes_too_long() {
-    let full = crate::full::Full::new();
+    let full = sockeye_test_support::unresponsive::Unresponsive::new();
     let (timeout, begun) = (Duration::from_millis(150), Instant::now());
     let err =
         Builder::new().connect_timeout(timeout).connect(&format!("ws://{}/", full.address)).unwrap_err();

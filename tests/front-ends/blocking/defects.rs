@@ -7,9 +7,11 @@ use std::time::Duration;
 use sockeye::protocol::Config;
 use sockeye::{CloseCode, OpCode};
 
-use crate::bytes::{CLOSE, END, PING, PONG, TEXT, TEXT_BEGIN, close_payload, masked, masked_close};
-use crate::peer::End;
 use crate::{pair, served};
+use sockeye_test_support::bytes::{
+    CLOSE, LAST, PING, PONG, TEXT, TEXT_START, close_payload, masked, masked_close,
+};
+use sockeye_test_support::peer::End;
 
 /// T1: a Close that is received is answered, and then nothing can be sent.
 #[test]
@@ -34,7 +36,7 @@ fn t2_t3_closing_is_awaited_and_ends_tcp() {
         (closed, socket)
     });
     assert_eq!(peer.frame(), (CLOSE, close_payload(1000, "ours")));
-    assert!(!peer.hears_within(Duration::from_millis(50)));
+    assert!(!peer.receives_within(Duration::from_millis(50)));
     peer.send(&masked_close(3000, "theirs"));
     // The socket is not dropped yet.
     assert_eq!(peer.rest(), (Vec::new(), End::Fin));
@@ -104,8 +106,8 @@ fn the_close_of_an_error_has_its_code() {
     for (bytes, code) in [
         (masked(TEXT, b"\xff"), 1007),
         (masked(PING, &[7; 200]), 1002),
-        (masked(END, b"orphan"), 1002),
-        ([masked(TEXT_BEGIN, b""), masked(TEXT, b"x")].concat(), 1002),
+        (masked(LAST, b"orphan"), 1002),
+        ([masked(TEXT_START, b""), masked(TEXT, b"x")].concat(), 1002),
         (masked(CLOSE, b"x"), 1002),
         (masked(CLOSE, &[3, 232, 0xff]), 1007),
         (vec![TEXT, 1, b'x'], 1002),
@@ -125,7 +127,7 @@ fn a_socket_that_is_dropped_says_so() {
     let (socket, mut peer) = served(Config::default());
     let clone = socket.try_clone().unwrap();
     drop(socket);
-    assert!(!peer.hears_within(Duration::from_millis(30)));
+    assert!(!peer.receives_within(Duration::from_millis(30)));
     drop(clone);
     peer.expect_failure(1001);
 }
@@ -153,7 +155,7 @@ fn two_handles_that_are_dropped_at_once_say_so_too() {
 #[test]
 fn text_may_be_cut_anywhere() {
     let (mut socket, mut peer) = served(Config::default());
-    peer.send(&[masked(TEXT_BEGIN, b"\xf0\x9f"), masked(END, b"\x90\x9f")].concat());
+    peer.send(&[masked(TEXT_START, b"\xf0\x9f"), masked(LAST, b"\x90\x9f")].concat());
     assert_eq!(socket.read().unwrap(), Some("\u{1f41f}".into()));
 }
 
@@ -205,7 +207,7 @@ fn small_reads_of_a_large_message() {
 #[test]
 fn frames_that_break_a_rule_are_refused() {
     for bytes in
-        [masked(0xc1, b"x"), masked(0x91, b"x"), masked(0x09, b"x"), masked(END, b"x"), masked(0x83, b"x")]
+        [masked(0xc1, b"x"), masked(0x91, b"x"), masked(0x09, b"x"), masked(LAST, b"x"), masked(0x83, b"x")]
     {
         let (mut socket, mut peer) = served(Config::default());
         // After a whole message, and before any.
@@ -221,7 +223,7 @@ fn frames_that_break_a_rule_are_refused() {
 #[test]
 fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
-    peer.send(&[masked(TEXT_BEGIN, b"eight by"), masked(END, b"eight by"), masked(TEXT, b"ok")].concat());
+    peer.send(&[masked(TEXT_START, b"eight by"), masked(LAST, b"eight by"), masked(TEXT, b"ok")].concat());
     let reading = thread::spawn(move || {
         assert!(socket.read().is_err());
         assert_eq!(socket.read().unwrap(), None);
@@ -269,12 +271,12 @@ mod compressed {
     use sockeye::{Deflate, OpCode};
 
     use crate::Tcp;
-    use crate::bytes::{END, masked, upgrade_and};
-    use crate::peer::Peer;
+    use sockeye_test_support::bytes::{LAST, masked, upgrade_and};
+    use sockeye_test_support::peer::Peer;
 
     /// A text, and the first frame of one, that are compressed.
     const TEXT: u8 = 0xc1;
-    const TEXT_BEGIN: u8 = 0x41;
+    const TEXT_START: u8 = 0x41;
 
     /// "Hello" (RFC 7692 §7.2.3.1), and once more with the context of the first (§7.2.3.2).
     const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -317,7 +319,7 @@ mod compressed {
     #[test]
     fn a_compressed_message_whose_first_fragment_is_empty() {
         let (mut socket, mut peer) = served();
-        peer.send(&[masked(TEXT_BEGIN, b""), masked(END, HELLO), masked(TEXT, AGAIN)].concat());
+        peer.send(&[masked(TEXT_START, b""), masked(LAST, HELLO), masked(TEXT, AGAIN)].concat());
         assert_eq!(socket.read().unwrap(), Some("Hello".into()));
         assert_eq!(socket.read().unwrap(), Some("Hello".into()));
     }

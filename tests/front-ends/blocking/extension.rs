@@ -6,10 +6,10 @@ use sockeye::blocking::Builder;
 use sockeye::protocol::Config;
 use sockeye::{Frame, OpCode};
 
-use crate::bytes::{CLOSE, END, PING, PONG, TEXT, TEXT_BEGIN, masked, upgrade_and};
-use crate::flip::Flip;
-use crate::peer::Peer;
 use crate::{ACCEPTED, answering, pair_of, streams};
+use sockeye_test_support::bytes::{CLOSE, LAST, PING, PONG, TEXT, TEXT_START, masked, upgrade_and};
+use sockeye_test_support::extension::Flip;
+use sockeye_test_support::peer::Peer;
 
 const RSV2: u8 = 0x20;
 
@@ -49,8 +49,8 @@ fn x1_reserved_bits_on_the_wire() {
     peer.send(upgrade_and("Sec-WebSocket-Extensions: x-other, x-flip; by=255\r\n").as_bytes());
     peer.opened();
     // As text, these bytes would not be UTF-8: the extension comes first.
-    peer.send(&[masked(TEXT_BEGIN | RSV2, &flipped(b"sal", 255)), masked(PING, b"?")].concat());
-    peer.send(&masked(END | RSV2, &flipped(b"mon", 255)));
+    peer.send(&[masked(TEXT_START | RSV2, &flipped(b"sal", 255)), masked(PING, b"?")].concat());
+    peer.send(&masked(LAST | RSV2, &flipped(b"mon", 255)));
     assert_eq!(peer.frame(), (PONG, b"?".to_vec()));
     assert_eq!(peer.frame(), (TEXT | RSV2, flipped(b"ok", 255)));
     peer.send(&masked(TEXT | 0x10, b"x"));

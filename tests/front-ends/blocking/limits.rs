@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sockeye::protocol::Config;
 
-use crate::bytes::{BINARY, BINARY_BEGIN, END, PING, header, masked};
 use crate::{LIMIT, said, served};
+use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked};
 
 #[test]
 fn l1_a_message_that_is_too_long_gets_1009() {
@@ -19,7 +19,7 @@ fn l1_a_message_that_is_too_long_gets_1009() {
     // And in fragments; what was whole before is delivered.
     let (mut socket, mut peer) = served(config);
     peer.send(
-        &[masked(BINARY, &[7; 1000]), masked(BINARY_BEGIN, &[7; 600]), masked(END, &[7; 600])].concat(),
+        &[masked(BINARY, &[7; 1000]), masked(BINARY_START, &[7; 600]), masked(LAST, &[7; 600])].concat(),
     );
     assert_eq!(socket.read().unwrap().unwrap().len(), 1000);
     let reading = thread::spawn(move || said(socket.read()));
@@ -73,7 +73,7 @@ fn l7_pings_keep_a_connection_up() {
     for _ in 0..15 {
         let (first, payload) = peer.frame();
         assert_eq!(first, PING);
-        peer.send(&masked(crate::bytes::PONG, &payload));
+        peer.send(&masked(sockeye_test_support::bytes::PONG, &payload));
     }
     peer.send(&masked(BINARY, b"x"));
     assert_eq!(reading.join().unwrap().unwrap().unwrap().len(), 1);

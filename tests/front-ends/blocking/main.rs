@@ -2,38 +2,24 @@
 //! S: of a server, M: messages, A: shapes, L: limits, X: extensions), and after what is known to go wrong there.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../../support/bytes.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod bytes;
 mod client;
 mod defects;
 mod extension;
-#[path = "../../support/flip.rs"]
-mod flip;
-#[cfg(target_os = "linux")]
-#[path = "../../support/full.rs"]
-mod full;
 mod life_cycle;
 mod limits;
 mod messages;
-#[path = "../../support/peer.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod peer;
 mod server;
 mod shapes;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use sockeye::Result;
 use sockeye::blocking::{Builder, WebSocket};
 use sockeye::protocol::Config;
 
-use self::peer::Peer;
-
-/// How long anything may take that is to happen at all.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+use sockeye_test_support::peer::{Head, Peer};
+pub(crate) use sockeye_test_support::{LIMIT, streams};
 
 pub(crate) type Tcp = WebSocket<TcpStream>;
 
@@ -72,11 +58,11 @@ pub(crate) fn listen<T: Send + 'static>(
 ) -> (SocketAddr, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    (address, thread::spawn(move || serve(Peer::new(listener.accept().unwrap().0))))
+    (address, thread::spawn(move || serve(Peer::accept(&listener))))
 }
 
 /// Listens, reads the head of a request and answers it with these bytes; returns the head.
-pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<peer::Head>) {
+pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<Head>) {
     let response = response.into();
     listen(move |mut peer| {
         let head = peer.head();
@@ -90,12 +76,6 @@ pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<
 /// What opens a connection.
 pub(crate) const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n";
-
-pub(crate) fn streams() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (one, listener.accept().unwrap().0)
-}
 
 /// What an error says.
 pub(crate) fn said<T: std::fmt::Debug>(result: Result<T>) -> String {

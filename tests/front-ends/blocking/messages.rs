@@ -6,8 +6,10 @@ use std::time::Duration;
 use sockeye::protocol::{Answers, Config};
 use sockeye::{CloseCode, Frame, Message, OpCode};
 
-use crate::bytes::{BINARY, CLOSE, END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN, masked, masked_close};
 use crate::{LIMIT, pair, said, served};
+use sockeye_test_support::bytes::{
+    BINARY, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START, masked, masked_close,
+};
 
 #[test]
 fn m1_m2_m22_text_and_binary_owned_and_borrowed() {
@@ -81,7 +83,7 @@ fn m7_what_is_queued_goes_with_a_flush() {
     for at in 0..100 {
         socket.queue(at.to_string()).unwrap();
     }
-    assert!(!peer.hears_within(Duration::from_millis(30)));
+    assert!(!peer.receives_within(Duration::from_millis(30)));
     socket.flush().unwrap();
     for at in 0..100 {
         assert_eq!(peer.frame(), (TEXT, at.to_string().into_bytes()));
@@ -150,7 +152,8 @@ fn m13_m27_sending_after_the_end_is_an_error() {
 fn m14_m21_messages_are_whole_also_in_a_buffer_of_ones_own() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(
-        &[masked(TEXT_BEGIN, b"sa"), masked(GO_ON, b"l"), masked(END, b"mon"), masked(BINARY, b"!")].concat(),
+        &[masked(TEXT_START, b"sa"), masked(CONTINUATION, b"l"), masked(LAST, b"mon"), masked(BINARY, b"!")]
+            .concat(),
     );
     let mut buffer = b"one ".to_vec();
     assert_eq!(socket.read_into(&mut buffer).unwrap(), Some(OpCode::Text));
@@ -171,7 +174,7 @@ fn m16_nothing_is_answered_where_the_program_does() {
     assert_eq!((ping.opcode(), ping.payload().as_slice()), (OpCode::Ping, &b"?"[..]));
     let close = socket.read_frame().unwrap().unwrap();
     assert_eq!(close.opcode(), OpCode::Close);
-    assert!(!peer.hears_within(Duration::from_millis(30)));
+    assert!(!peer.receives_within(Duration::from_millis(30)));
     // The program's turn, in its own order.
     socket.pong("?").unwrap();
     socket.send("last words").unwrap();
@@ -180,19 +183,19 @@ fn m16_nothing_is_answered_where_the_program_does() {
     assert_eq!(closed.reason, "bye");
     assert_eq!(peer.frame(), (PONG, b"?".to_vec()));
     assert_eq!(peer.frame(), (TEXT, b"last words".to_vec()));
-    assert_eq!(peer.frame(), (CLOSE, crate::bytes::close_payload(3000, "mine")));
+    assert_eq!(peer.frame(), (CLOSE, sockeye_test_support::bytes::close_payload(3000, "mine")));
 }
 
 #[test]
 fn m16_messages_come_also_where_the_program_answers() {
     let (mut socket, mut peer) = served(Config::default());
     socket.set_answers(Answers::Manual);
-    peer.send(&[masked(TEXT_BEGIN, b"sal"), masked(PING, b"?"), masked(END, b"mon")].concat());
+    peer.send(&[masked(TEXT_START, b"sal"), masked(PING, b"?"), masked(LAST, b"mon")].concat());
     assert_eq!(socket.read().unwrap(), Some("salmon".into()));
     // But for violations: there is only one answer to those.
-    peer.send(&masked(END, b"lone"));
+    peer.send(&masked(LAST, b"lone"));
     let reading = thread::spawn(move || socket.read().is_err());
-    assert_eq!(peer.frame(), (CLOSE, crate::bytes::close_payload(1002, "")));
+    assert_eq!(peer.frame(), (CLOSE, sockeye_test_support::bytes::close_payload(1002, "")));
     peer.end_writing();
     assert!(reading.join().unwrap());
 }

@@ -9,9 +9,9 @@ use sockeye::protocol::Config;
 use sockeye::protocol::handshake::Rejected;
 use sockeye::{Error, ErrorKind, Request, Response, Result};
 
-use crate::bytes::{TEXT, masked, upgrade_and, upgrade_with};
-use crate::peer::{Answer, Peer};
 use crate::{Tcp, said, streams, with};
+use sockeye_test_support::bytes::{TEXT, masked, upgrade_and, upgrade_with};
+use sockeye_test_support::peer::{Answer, Peer};
 
 /// Serves one client, which says this, and returns what both have got.
 fn serve(
@@ -141,7 +141,7 @@ fn s1_s14_over_whatever_reads_and_writes_with_frames_sent_along() {
     peer.opened();
     socket.send("late").unwrap();
     assert_eq!(peer.frame(), (TEXT, b"late".to_vec()));
-    peer.send(&crate::bytes::masked_close(1000, ""));
+    peer.send(&sockeye_test_support::bytes::masked_close(1000, ""));
     assert_eq!(socket.read().unwrap(), None);
     assert!(socket.closed().unwrap().was_clean);
     drop(socket);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sockeye::protocol::Config;
 use sockeye::{CloseCode, Message, OpCode};
 
-use crate::bytes::{PING, PONG, masked};
 use crate::{LIMIT, pair, served};
+use sockeye_test_support::bytes::{PING, PONG, masked};
 
 /// One thread is blocked in reading, while another sends.
 #[test]
@@ -40,10 +40,10 @@ fn a9_a_writer_that_is_blocked_does_not_keep_the_reader() {
     let mut writer = socket.try_clone().unwrap();
     // More than the system takes of it.
     let writing = thread::spawn(move || writer.send(vec![7; 15 << 20]));
-    assert!(peer.hears_within(LIMIT));
+    assert!(peer.receives_within(LIMIT));
     for at in 0..50 {
         peer.send(&masked(PING, format!("{at}").as_bytes()));
-        peer.send(&masked(crate::bytes::TEXT, b"x"));
+        peer.send(&masked(sockeye_test_support::bytes::TEXT, b"x"));
         assert_eq!(socket.read().unwrap(), Some("x".into()));
     }
     assert_eq!(peer.frame().1.len(), 15 << 20);
@@ -184,7 +184,7 @@ fn a6_an_iterator_that_ends_with_the_connection() {
     writing.join().unwrap();
     // After an error nothing more comes.
     let (mut socket, mut peer) = served(Config::default());
-    peer.send(&masked(crate::bytes::TEXT, b"\xff"));
+    peer.send(&masked(sockeye_test_support::bytes::TEXT, b"\xff"));
     peer.try_end_writing();
     assert!(socket.messages().next().unwrap().is_err());
     assert!(socket.messages().next().is_none());

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use sockeye::protocol::Role;
 use sockeye::{CloseCode, Message};
 
-use super::bytes::{CLOSE, PING, TEXT, close_payload};
-use super::peer::End as Ended;
-use super::{End, RawPeer, Received, Terms, for_all_ends, for_all_pairs};
+use super::{End, Peer, Received, Terms, for_all_ends, for_all_pairs};
+use sockeye_test_support::bytes::{CLOSE, PING, TEXT, close_payload};
+use sockeye_test_support::peer::End as Ended;
 
 /// The longest reason (§5.5).
 const LONG: &str = "lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs lachs \
@@ -31,11 +31,11 @@ fn payload(code: CloseCode, reason: &str) -> Vec<u8> {
 }
 
 /// The end of TCP, in the order of §7.1.1: the server's comes first, and ours must come where it is our turn.
-fn expect_end(peer: &mut RawPeer) {
+fn expect_end(peer: &mut Peer) {
     if peer.role == Role::Server {
-        peer.peer.end_writing();
+        peer.end_writing();
     }
-    let (rest, end) = peer.peer.rest();
+    let (rest, end) = peer.rest();
     assert_eq!((rest, end), (Vec::new(), Ended::Fin));
 }
 
@@ -96,7 +96,7 @@ fn s7_1_3_both_close_at_once() {
 fn s5_5_1_the_peer_closes_and_is_answered() {
     for (code, reason) in payloads() {
         for_all_ends(Terms::default(), |mut end, mut peer| {
-            peer.send(CLOSE, &payload(code, reason));
+            peer.send_frame(CLOSE, &payload(code, reason));
             let received = thread::scope(|scope| {
                 let received = scope.spawn(|| end.receive());
                 assert_eq!(peer.frame(), (CLOSE, payload(code, "")));
@@ -112,7 +112,7 @@ fn s5_5_1_the_peer_closes_and_is_answered() {
 fn s5_5_1_the_peer_closes_byte_by_byte() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         for byte in peer.encode(CLOSE, &payload(CloseCode::Away, "slowly")) {
-            peer.peer.send(&[byte]);
+            peer.send(&[byte]);
         }
         let received = thread::scope(|scope| {
             let received = scope.spawn(|| end.receive());
@@ -128,10 +128,10 @@ fn s5_5_1_the_peer_closes_byte_by_byte() {
 fn m23_all_that_comes_before_a_close_is_delivered() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         let last = [peer.encode(TEXT, b"one"), peer.encode(TEXT, b"two"), peer.encode(CLOSE, b"")].concat();
-        peer.peer.send(&last);
+        peer.send(&last);
         // And nothing that comes after it.
         let late = peer.encode(TEXT, b"late");
-        peer.peer.try_send(&late);
+        peer.try_send(&late);
         assert_eq!(end.receive(), Received::Message("one".into()));
         assert_eq!(end.receive(), Received::Message("two".into()));
         let received = thread::scope(|scope| {
@@ -150,7 +150,7 @@ fn s7_1_2_we_close_and_are_answered() {
         for_all_ends(Terms::default(), |end, mut peer| {
             let (received, _) = closing(end, code, reason, || {
                 assert_eq!(peer.frame(), (CLOSE, payload(code, reason)));
-                peer.send(CLOSE, &payload(CloseCode::Away, "answer"));
+                peer.send_frame(CLOSE, &payload(CloseCode::Away, "answer"));
                 expect_end(&mut peer);
             });
             assert_eq!(received, Received::close(CloseCode::Away, "answer"));
@@ -163,10 +163,10 @@ fn s5_5_1_data_that_comes_after_our_close_is_dropped_and_pings_are_not() {
     for_all_ends(Terms::default(), |end, mut peer| {
         let (received, _) = closing(end, CloseCode::Normal, "", || {
             assert_eq!(peer.frame().0, CLOSE);
-            peer.send(TEXT, &vec![b'x'; 200_000]);
-            peer.send(PING, b"?");
-            assert_eq!(peer.frame(), (super::bytes::PONG, b"?".to_vec()));
-            peer.send(CLOSE, &payload(CloseCode::Normal, ""));
+            peer.send_frame(TEXT, &vec![b'x'; 200_000]);
+            peer.send_frame(PING, b"?");
+            assert_eq!(peer.frame(), (sockeye_test_support::bytes::PONG, b"?".to_vec()));
+            peer.send_frame(CLOSE, &payload(CloseCode::Normal, ""));
             expect_end(&mut peer);
         });
         assert_eq!(received, Received::close(CloseCode::Normal, ""));
@@ -191,7 +191,7 @@ fn l7_our_close_is_talked_over_for_longer_than_its_time() {
         let flood = peer.encode(TEXT, &[b'x'; 100]).repeat(1000);
         let (received, time) = closing(end, CloseCode::Normal, "", || {
             let begun = Instant::now();
-            while peer.peer.try_send(&flood) && begun.elapsed() < super::LIMIT {}
+            while peer.try_send(&flood) && begun.elapsed() < super::LIMIT {}
         });
         assert_eq!(received, Received::Lost);
         assert!((close_timeout..super::LIMIT / 2).contains(&time), "{time:?}");
@@ -201,15 +201,15 @@ fn l7_our_close_is_talked_over_for_longer_than_its_time() {
 #[test]
 fn s7_1_5_the_peer_goes_without_a_word() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
-        peer.send(TEXT, b"last");
-        peer.peer.end_writing();
+        peer.send_frame(TEXT, b"last");
+        peer.end_writing();
         assert_eq!(end.receive(), Received::Message("last".into()));
         assert_eq!(end.receive(), Received::Lost);
     });
     for_all_ends(Terms::default(), |end, mut peer| {
         let (received, _) = closing(end, CloseCode::Normal, "", || {
             assert_eq!(peer.frame().0, CLOSE);
-            peer.peer.end_writing();
+            peer.end_writing();
         });
         assert_eq!(received, Received::Lost);
     });

@@ -7,30 +7,22 @@
 
 #[cfg(feature = "blocking")]
 mod blocking;
-#[path = "../../support/bytes.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod bytes;
 mod closings;
 #[cfg(feature = "tokio")]
 mod futures;
 mod messages;
-#[path = "../../support/peer.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
-mod peer;
 #[cfg(feature = "reactor")]
 mod reactor;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
 use sockeye::protocol::Role;
 use sockeye::{CloseCode, Message};
 
-use self::peer::Peer;
-
-/// How long anything may take that is to happen at all.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::{LIMIT, streams};
 
 /// A way to use a connection.
 pub(crate) trait FrontEnd: Sync {
@@ -110,72 +102,17 @@ pub(crate) fn for_all_pairs(terms: Terms, script: impl Fn(&mut dyn End, &mut dyn
 }
 
 /// Goes through all front ends in both roles: each gets a peer that speaks bytes.
-pub(crate) fn for_all_ends(terms: Terms, script: impl Fn(Box<dyn End>, RawPeer)) {
+pub(crate) fn for_all_ends(terms: Terms, script: impl Fn(Box<dyn End>, Peer)) {
     for front_end in front_ends() {
         for role in [Role::Server, Role::Client] {
             let (ours, theirs) = streams();
-            let mut peer = RawPeer { role: !role, peer: Peer::new(theirs) };
+            let mut peer = Peer::with_role(theirs, !role);
             let end = thread::scope(|scope| {
                 let end = scope.spawn(|| front_end.open(role, ours, terms));
-                peer.open();
+                peer.upgrade();
                 end.join().unwrap()
             });
             script(end, peer);
-        }
-    }
-}
-
-fn streams() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    one.set_nodelay(true).unwrap();
-    let other = listener.accept().unwrap().0;
-    other.set_nodelay(true).unwrap();
-    (one, other)
-}
-
-/// A peer that speaks bytes, in either role.
-#[derive(Debug)]
-pub(crate) struct RawPeer {
-    pub(crate) role: Role,
-    pub(crate) peer: Peer,
-}
-
-impl RawPeer {
-    fn open(&mut self) {
-        if self.role == Role::Client {
-            self.peer.upgrade();
-            return;
-        }
-        let head = self.peer.head();
-        let key = head.header("Sec-WebSocket-Key").unwrap();
-        let accept = sockeye::protocol::handshake::accept_value(key);
-        let response =
-            "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Accept";
-        self.peer.send(format!("{response}: {accept}\r\n\r\n").as_bytes());
-    }
-
-    /// The bytes of a frame, as the role has it.
-    pub(crate) fn encode(&self, first: u8, payload: &[u8]) -> Vec<u8> {
-        match self.role {
-            Role::Client => bytes::masked(first, payload),
-            Role::Server => bytes::frame(first, payload),
-        }
-    }
-
-    pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
-        let bytes = self.encode(first, payload);
-        self.peer.send(&bytes);
-    }
-
-    /// The next frame: its first byte, and its payload.
-    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
-        match self.role {
-            Role::Client => self.peer.frame(),
-            Role::Server => {
-                let (first, _, payload) = self.peer.masked_frame();
-                (first, payload)
-            }
         }
     }
 }

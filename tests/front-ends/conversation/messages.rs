@@ -2,8 +2,8 @@
 
 use sockeye::{CloseCode, Deflate, Message};
 
-use super::bytes::{END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN};
 use super::{Received, Terms, for_all_ends, for_all_pairs};
+use sockeye_test_support::bytes::{CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START};
 
 /// The lengths at which a header changes its form (§5.2), and what no buffer holds.
 const LENGTHS: [usize; 10] = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 300_000, 3 << 20];
@@ -63,10 +63,10 @@ fn s5_4_many_messages_keep_their_order() {
 fn s5_4_fragments_with_a_ping_between_them() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         // Cut within a character.
-        peer.send(TEXT_BEGIN, b"sal\xc3");
-        peer.send(PING, b"still there?");
-        peer.send(GO_ON, b"");
-        peer.send(END, b"\xb6mon");
+        peer.send_frame(TEXT_START, b"sal\xc3");
+        peer.send_frame(PING, b"still there?");
+        peer.send_frame(CONTINUATION, b"");
+        peer.send_frame(LAST, b"\xb6mon");
         assert_eq!(end.receive(), Received::Message("sal\u{f6}mon".into()));
         assert_eq!(peer.frame(), (PONG, b"still there?".to_vec()));
     });
@@ -77,7 +77,7 @@ fn s5_2_bytes_that_come_one_by_one() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         let bytes = [peer.encode(TEXT, "gr\u{fc}\u{df}e".as_bytes()), peer.encode(TEXT, b"")].concat();
         for byte in bytes {
-            peer.peer.send(&[byte]);
+            peer.send(&[byte]);
         }
         assert_eq!(end.receive(), Received::Message("gr\u{fc}\u{df}e".into()));
         assert_eq!(end.receive(), Received::Message("".into()));
@@ -91,14 +91,14 @@ fn s7_4_1_violations_get_their_code() {
         (0xc1, b"x".to_vec(), CloseCode::Protocol),
         (0x83, b"x".to_vec(), CloseCode::Protocol),
         (PING, vec![0; 126], CloseCode::Protocol),
-        (END, b"x".to_vec(), CloseCode::Protocol),
+        (LAST, b"x".to_vec(), CloseCode::Protocol),
         (TEXT, b"\xff".to_vec(), CloseCode::Invalid),
         (TEXT, vec![b'x'; 1001], CloseCode::Size),
     ];
     for (first, payload, code) in cases {
         for_all_ends(terms, |mut end, mut peer| {
-            peer.send(TEXT, b"good");
-            peer.send(first, &payload);
+            peer.send_frame(TEXT, b"good");
+            peer.send_frame(first, &payload);
             assert_eq!(end.receive(), Received::Message("good".into()));
             assert_eq!(end.receive(), Received::Lost);
             let (_, close) = peer.frame();

@@ -12,10 +12,10 @@ use crate::support::{
 fn failed_by(is_server: bool, bytes: &[u8]) -> (Error, u16) {
     let (mut socket, raw) =
         if is_server { open_server(&Builder::new()) } else { open_client(&Builder::new()) };
-    raw.say(bytes);
+    raw.write(bytes);
     raw.end();
     let err = ready(socket.receive()).expect_err("it breaks a rule");
-    let close = raw.hear_frames().pop().expect("a Close");
+    let close = raw.read_frames().pop().expect("a Close");
     assert_eq!(close.opcode(), OpCode::Close);
     assert_eq!(ready(socket.closed()).code, CloseCode::Abnormal);
     assert!(ready(socket.send("late")).is_err());
@@ -26,7 +26,7 @@ fn failed_by(is_server: bool, bytes: &[u8]) -> (Error, u16) {
 fn p1_a_client_masks_and_refuses_what_is_masked() {
     let (mut socket, raw) = open_client(&Builder::new());
     ready(socket.send("a")).unwrap();
-    assert_eq!(raw.hear()[1], 0x81);
+    assert_eq!(raw.read()[1], 0x81);
     assert_eq!(failed_by(false, &masked(0x81, b"a")).1, 1002);
 }
 
@@ -65,10 +65,10 @@ fn p6_p7_text_that_is_not_utf8_is_answered_with_1007() {
 fn not_failed_again_the_answer_of_a_peer_that_is_refused() {
     // The error is told only when the Close is out: to drop the socket at once loses nothing.
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say(frame(0x81, b"a"));
+    raw.write(frame(0x81, b"a"));
     assert!(now(socket.receive()).is_none());
-    assert_eq!(raw.hear(), frame(0x88, &close_payload(1002, "")));
-    assert!(raw.has_heard_the_end());
+    assert_eq!(raw.read(), frame(0x88, &close_payload(1002, "")));
+    assert!(raw.has_ended());
     raw.end();
     assert!(ready(socket.receive()).is_err());
 }
@@ -76,17 +76,17 @@ fn not_failed_again_the_answer_of_a_peer_that_is_refused() {
 #[test]
 fn not_stalled_by_an_empty_frame() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say(masked(0x81, b""));
+    raw.write(masked(0x81, b""));
     assert_eq!(ready(socket.receive()).unwrap(), Some("".into()));
-    raw.say(masked(0x88, b""));
+    raw.write(masked(0x88, b""));
     assert!(now(socket.receive()).is_none());
-    assert_eq!(raw.hear(), [0x88, 0]);
+    assert_eq!(raw.read(), [0x88, 0]);
 }
 
 #[test]
 fn not_lost_a_message_that_comes_with_a_close() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say([masked(0x81, b"last"), masked(0x88, b"")].concat());
+    raw.write([masked(0x81, b"last"), masked(0x88, b"")].concat());
     raw.end();
     assert_eq!(ready(socket.receive()).unwrap(), Some("last".into()));
     assert_eq!(ready(socket.receive()).unwrap(), None);
@@ -102,11 +102,11 @@ fn not_panicking_on_any_bytes() {
     for _ in 0..500 {
         let bytes: Vec<u8> = (0..64).map(|_| byte()).collect();
         let (mut socket, raw) = open_client(&Builder::new());
-        raw.say(&bytes);
+        raw.write(&bytes);
         raw.end();
         while let Some(Ok(Some(_))) = now(socket.receive_frame()) {}
         let (end, raw) = pipe();
-        raw.say(&bytes);
+        raw.write(&bytes);
         raw.end();
         let _ = now(Builder::new().server(end).accept());
     }
@@ -116,11 +116,11 @@ fn not_panicking_on_any_bytes() {
 #[test]
 fn t1_not_silent_when_the_peer_closes() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say(frame(0x88, &close_payload(4321, "bye")));
+    raw.write(frame(0x88, &close_payload(4321, "bye")));
     assert!(now(socket.receive()).is_none());
-    assert_eq!(raw.hear_frames()[0].payload(), &close_payload(4321, ""));
+    assert_eq!(raw.read_frames()[0].payload(), &close_payload(4321, ""));
     assert!(ready(socket.send("late")).is_err());
-    assert!(raw.hear().is_empty());
+    assert!(raw.read().is_empty());
 }
 
 /// T2, T3: `close` waits, returns what the peer said, and the stream ends; after it nothing can be sent.
@@ -130,14 +130,14 @@ fn t2_t3_not_closed_before_the_peer_has_answered() {
     {
         let mut closing = Box::pin(socket.close(CloseCode::Normal, "ours"));
         assert!(poll(&mut closing).is_pending());
-        assert_eq!(raw.hear_frames()[0].payload(), &close_payload(1000, "ours"));
-        raw.say(frame(0x88, &close_payload(3000, "theirs")));
+        assert_eq!(raw.read_frames()[0].payload(), &close_payload(1000, "ours"));
+        raw.write(frame(0x88, &close_payload(3000, "theirs")));
         assert!(poll(&mut closing).is_pending(), "the server ends its side first");
         raw.end();
         let closed = ready(closing).unwrap();
         assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::Other(3000), "theirs"));
     }
-    assert!(raw.has_heard_the_end());
+    assert!(raw.has_ended());
     assert!(ready(socket.send("late")).is_err());
 }
 
@@ -146,10 +146,10 @@ fn t2_t3_not_closed_before_the_peer_has_answered() {
 fn t4_not_open_beyond_the_limit() {
     let config = Config { max_message_size: 10, ..Config::default() };
     let (mut socket, raw) = open_server(&Builder::new().config(config));
-    raw.say([masked(0x01, b"eight by"), masked(0x80, b"eight by"), masked(0x81, b"ok")].concat());
+    raw.write([masked(0x01, b"eight by"), masked(0x80, b"eight by"), masked(0x81, b"ok")].concat());
     raw.end();
     assert!(ready(socket.receive()).is_err());
-    assert_eq!(raw.hear_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
+    assert_eq!(raw.read_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
     assert!(ready(socket.send("late")).is_err());
     assert_eq!(ready(socket.receive()).unwrap(), None);
 }
@@ -159,7 +159,7 @@ fn t4_not_open_beyond_the_limit() {
 fn t7_not_an_error_a_close_without_a_code() {
     for (payload, code) in [(Vec::new(), CloseCode::Status), (close_payload(1001, ""), CloseCode::Away)] {
         let (mut socket, raw) = open_server(&Builder::new());
-        raw.say(masked(0x88, &payload));
+        raw.write(masked(0x88, &payload));
         raw.end();
         let event = ready(socket.receive_event()).unwrap();
         assert!(matches!(event, Some(Event::Close(came, _)) if came == code));
@@ -203,10 +203,10 @@ fn not_an_upgrade_what_only_looks_like_one() {
         [("Upgrade: websocket", "Upgrade: notwebsocket"), ("Connection: Upgrade", "Connection: noupgrade")]
     {
         let (end, raw) = pipe();
-        raw.say(REQUEST.replace(from, to));
+        raw.write(REQUEST.replace(from, to));
         raw.end();
         assert!(ready(Builder::new().server(end).accept()).is_err());
-        assert!(raw.hear_text().starts_with("HTTP/1.1 426 "));
+        assert!(raw.read_text().starts_with("HTTP/1.1 426 "));
     }
 }
 
@@ -216,19 +216,19 @@ mod compressed {
     use sockeye::protocol::Config;
     use sockeye::{Deflate, OpCode};
 
-    use crate::support::{End, REQUEST, Raw, masked, pipe, ready};
+    use crate::support::{End, REQUEST, RemoteEnd, masked, pipe, ready};
 
     /// "Hello" (RFC 7692 §7.2.3.1), and once more with the context of the first (§7.2.3.2).
     const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     const AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
 
     /// A server, and a client that offers what browsers do.
-    fn served() -> (WebSocket<End>, Raw) {
+    fn served() -> (WebSocket<End>, RemoteEnd) {
         let deflate = Deflate { client_no_context_takeover: false, ..Deflate::default() };
         let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
         let (end, raw) = pipe();
         let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin";
-        raw.say(REQUEST.replace("Origin", offer));
+        raw.write(REQUEST.replace("Origin", offer));
         (ready(builder.server(end).accept()).unwrap(), raw)
     }
 
@@ -236,7 +236,7 @@ mod compressed {
     #[test]
     fn t8_not_corrupt_the_second_message_of_a_browser() {
         let (mut socket, raw) = served();
-        raw.say([masked(0xc1, HELLO), masked(0xc1, AGAIN), masked(0xc1, AGAIN)].concat());
+        raw.write([masked(0xc1, HELLO), masked(0xc1, AGAIN), masked(0xc1, AGAIN)].concat());
         for _ in 0..3 {
             assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
         }
@@ -245,7 +245,7 @@ mod compressed {
     #[test]
     fn not_inflated_what_was_in_the_buffer_before() {
         let (mut socket, raw) = served();
-        raw.say(masked(0xc1, HELLO));
+        raw.write(masked(0xc1, HELLO));
         let mut buffer = b"before ".to_vec();
         assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Text));
         assert_eq!(buffer, b"before Hello");
@@ -254,7 +254,7 @@ mod compressed {
     #[test]
     fn not_mishandled_a_first_fragment_that_is_empty() {
         let (mut socket, raw) = served();
-        raw.say([masked(0x41, b""), masked(0x80, HELLO), masked(0xc1, AGAIN)].concat());
+        raw.write([masked(0x41, b""), masked(0x80, HELLO), masked(0xc1, AGAIN)].concat());
         assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
         assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));
     }

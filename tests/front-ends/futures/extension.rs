@@ -3,8 +3,8 @@
 use sockeye::futures::Builder;
 use sockeye::{Frame, OpCode};
 
-use crate::flip::Flip;
 use crate::support::{REQUEST, acceptance, asking, close_payload, header, masked, now, pipe, ready};
+use sockeye_test_support::extension::Flip;
 
 const RSV2: u8 = 0x20;
 
@@ -15,19 +15,19 @@ fn flipped(bytes: &[u8], by: u8) -> Vec<u8> {
 #[test]
 fn x1_reserved_bits_on_the_wire() {
     let (end, raw) = pipe();
-    raw.say(REQUEST.replace("Origin", "Sec-WebSocket-Extensions: x-flip; by=255\r\nOrigin"));
+    raw.write(REQUEST.replace("Origin", "Sec-WebSocket-Extensions: x-flip; by=255\r\nOrigin"));
     let mut socket = ready(Builder::new().extension(|| Flip(1)).server(end).accept()).unwrap();
-    assert_eq!(header(&raw.hear_text(), "Sec-WebSocket-Extensions"), Some("x-flip; by=255"));
+    assert_eq!(header(&raw.read_text(), "Sec-WebSocket-Extensions"), Some("x-flip; by=255"));
     // As text, these bytes would not be UTF-8: the extension comes first, also where somebody else reads.
-    raw.say(masked(0x01 | RSV2, &flipped(b"sal", 255)));
+    raw.write(masked(0x01 | RSV2, &flipped(b"sal", 255)));
     ready(socket.send("ok")).unwrap();
-    assert_eq!(raw.hear(), [&[0x81 | RSV2, 2][..], &flipped(b"ok", 255)].concat());
-    raw.say([masked(0x89, b"?"), masked(0x80 | RSV2, &flipped(b"mon", 255))].concat());
+    assert_eq!(raw.read(), [&[0x81 | RSV2, 2][..], &flipped(b"ok", 255)].concat());
+    raw.write([masked(0x89, b"?"), masked(0x80 | RSV2, &flipped(b"mon", 255))].concat());
     assert_eq!(ready(socket.receive()).unwrap(), Some("salmon".into()));
-    assert_eq!(raw.hear(), b"\x8a\x01?");
-    raw.say(masked(0x91, b"x"));
+    assert_eq!(raw.read(), b"\x8a\x01?");
+    raw.write(masked(0x91, b"x"));
     assert!(now(socket.receive()).is_none());
-    assert_eq!(raw.hear(), [&[0x88, 2][..], &close_payload(1002, "")].concat());
+    assert_eq!(raw.read(), [&[0x88, 2][..], &close_payload(1002, "")].concat());
     raw.end();
     assert!(ready(socket.receive()).is_err());
 }
@@ -37,8 +37,8 @@ fn x1_a_client_offers_and_frames_are_plain() {
     let builder = Builder::new().extension(|| Flip(9));
     let (mut client, request, raw) = asking(&builder);
     assert_eq!(header(&request, "Sec-WebSocket-Extensions"), Some("x-flip; by=9"));
-    raw.say(acceptance(&request, "Sec-WebSocket-Extensions: x-flip; by=9\r\n"));
-    raw.say([&[0x82 | RSV2, 2][..], &flipped(b"hi", 9)].concat());
+    raw.write(acceptance(&request, "Sec-WebSocket-Extensions: x-flip; by=9\r\n"));
+    raw.write([&[0x82 | RSV2, 2][..], &flipped(b"hi", 9)].concat());
     ready(client.handshake()).unwrap();
     let mut socket = client.into_socket().unwrap();
     let frame = ready(socket.receive_frame()).unwrap().unwrap();
@@ -47,7 +47,7 @@ fn x1_a_client_offers_and_frames_are_plain() {
         (OpCode::Binary, false, &b"hi"[..])
     );
     ready(socket.send_frame(Frame::message(b"a".to_vec(), OpCode::Binary, true))).unwrap();
-    let sent = raw.hear_frames().remove(0);
+    let sent = raw.read_frames().remove(0);
     assert!(sent.has_rsv2() && sent.payload() == &flipped(b"a", 9));
 }
 
@@ -56,13 +56,13 @@ fn x1_without_agreement_there_is_no_extension() {
     let builder = Builder::new().extension(|| Flip(9));
     for (headers, is_open) in [("", true), ("Sec-WebSocket-Extensions: x-flip; by=8\r\n", false)] {
         let (mut client, request, raw) = asking(&builder);
-        raw.say(acceptance(&request, headers));
+        raw.write(acceptance(&request, headers));
         raw.end();
         let answered = ready(client.handshake());
         assert_eq!(answered.is_ok(), is_open);
         if let (true, Ok(mut socket)) = (is_open, client.into_socket()) {
             let _ = now(socket.send("plain"));
-            assert_eq!(raw.hear_frames()[0].payload(), b"plain");
+            assert_eq!(raw.read_frames()[0].payload(), b"plain");
         }
     }
 }

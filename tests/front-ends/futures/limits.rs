@@ -26,17 +26,17 @@ fn timed(config: Config) -> Builder {
 #[test]
 fn l1_largest_message() {
     let (mut socket, raw) = open_client(&with(Config { max_message_size: 4, ..Config::default() }));
-    raw.say([frame(0x81, b"four"), frame(0x01, b"fi"), frame(0x80, b"ve!")].concat());
+    raw.write([frame(0x81, b"four"), frame(0x01, b"fi"), frame(0x80, b"ve!")].concat());
     raw.end();
     assert_eq!(ready(socket.receive()).unwrap(), Some("four".into()));
     assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
-    assert_eq!(raw.hear_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
+    assert_eq!(raw.read_frames()[0].payload()[..2], 1009_u16.to_be_bytes());
 }
 
 #[test]
 fn l1_not_aborted_by_a_length_of_64_tebibytes() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([&[0x82, 127], &(1_u64 << 46).to_be_bytes()[..], b"abc"].concat());
+    raw.write([&[0x82, 127], &(1_u64 << 46).to_be_bytes()[..], b"abc"].concat());
     raw.end();
     assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
 }
@@ -44,7 +44,7 @@ fn l1_not_aborted_by_a_length_of_64_tebibytes() {
 #[test]
 fn l2_largest_frame() {
     let (mut socket, raw) = open_client(&with(Config { max_frame_size: 2, ..Config::default() }));
-    raw.say([frame(0x01, b"a"), frame(0x80, b"bcd")].concat());
+    raw.write([frame(0x01, b"a"), frame(0x80, b"bcd")].concat());
     raw.end();
     assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Capacity));
 }
@@ -58,10 +58,10 @@ fn l3_sending_waits_for_the_peer_and_is_limited() {
     drop(sending);
     assert!(matches!(ready(socket.send("more")).unwrap_err().kind, ErrorKind::Capacity));
     raw.limit(usize::MAX);
-    let mut heard = raw.hear();
+    let mut heard = raw.read();
     ready(socket.flush()).unwrap();
     ready(socket.send("again")).unwrap();
-    heard.extend(raw.hear());
+    heard.extend(raw.read());
     assert_eq!(heard.len(), 154 + 7, "what was accepted has all come");
 }
 
@@ -73,7 +73,7 @@ fn l4_nothing_is_read_before_the_message_is_taken() {
     let (socket, raw) = open_server(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
     for _ in 0..100 {
-        raw.say(masked(0x82, &[0; LEN]));
+        raw.write(masked(0x82, &[0; LEN]));
         ready(sender.send("x")).unwrap();
     }
     assert!(sender.is_open());
@@ -90,16 +90,16 @@ fn l4_a_flood_of_pings_is_answered_within_bounds() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.limit(100);
     for _ in 0..1000 {
-        raw.say(masked(0x89, &[0; 125]));
+        raw.write(masked(0x89, &[0; 125]));
         let _ = now(socket.receive());
     }
     assert!(socket.buffered_amount() < 64 * 1024, "{}", socket.buffered_amount());
     raw.limit(usize::MAX);
-    raw.hear();
-    raw.say(masked(0x89, b"last"));
+    raw.read();
+    raw.write(masked(0x89, b"last"));
     let _ = now(socket.receive());
     let _ = now(socket.receive());
-    assert!(raw.hear_frames().iter().any(|pong| pong.payload() == b"last"));
+    assert!(raw.read_frames().iter().any(|pong| pong.payload() == b"last"));
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn l7_handshake_of_a_client_takes_too_long() {
     let mut client = timed(short.clone()).client(end, "ws://a/").unwrap();
     assert!(matches!(wait(client.handshake()).unwrap_err().kind, ErrorKind::Protocol));
     let (end, raw) = pipe();
-    raw.say("GET ");
+    raw.write("GET ");
     assert!(wait(timed(short).server(end).accept()).is_err());
-    assert!(raw.hear_text().starts_with("HTTP/1.1 408 "));
+    assert!(raw.read_text().starts_with("HTTP/1.1 408 "));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn l7_a_peer_that_does_not_answer_a_close() {
     let (mut socket, raw) = open_client(&builder);
     let closed = wait(socket.close(CloseCode::Normal, "")).unwrap();
     assert!(!closed.was_clean);
-    assert!(raw.hear_frames()[0].opcode() == OpCode::Close && raw.has_heard_the_end());
+    assert!(raw.read_frames()[0].opcode() == OpCode::Close && raw.has_ended());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn l7_silence_and_pings_against_it() {
         .kind,
         ErrorKind::Protocol
     ));
-    assert!(raw.hear_frames().iter().filter(|frame| frame.opcode() == OpCode::Ping).count() >= 1);
+    assert!(raw.read_frames().iter().filter(|frame| frame.opcode() == OpCode::Ping).count() >= 1);
     assert!(!ready(socket.closed()).was_clean);
 }
 
@@ -150,6 +150,6 @@ fn l7_without_a_timer_there_are_no_timeouts() {
     let (mut socket, raw) =
         open_client(&with(Config { idle_timeout: Some(Duration::from_secs(60)), ..Config::default() }));
     assert!(now(socket.receive()).is_none());
-    raw.say(frame(0x8a, b"p"));
+    raw.write(frame(0x8a, b"p"));
     assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Pong(_)))));
 }

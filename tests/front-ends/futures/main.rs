@@ -12,11 +12,6 @@ mod cancel;
 mod compression;
 mod defects;
 mod extension;
-#[path = "../../support/flip.rs"]
-mod flip;
-#[cfg(all(feature = "tokio", target_os = "linux"))]
-#[path = "../../support/full.rs"]
-mod full;
 mod limits;
 mod messages;
 mod no_runtime;

@@ -15,8 +15,8 @@ fn m1_m22_text_and_binary_told_apart() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send("text")).unwrap();
     ready(socket.send(vec![1, 2])).unwrap();
-    assert_eq!(raw.hear(), b"\x81\x04text\x82\x02\x01\x02");
-    raw.say([masked(0x81, b"a"), masked(0x82, b"b")].concat());
+    assert_eq!(raw.read(), b"\x81\x04text\x82\x02\x01\x02");
+    raw.write([masked(0x81, b"a"), masked(0x82, b"b")].concat());
     assert_eq!(ready(socket.receive()).unwrap(), Some(Message::text("a")));
     assert_eq!(ready(socket.receive()).unwrap(), Some(Message::binary(*b"b")));
 }
@@ -26,7 +26,7 @@ fn m3_a_frame_with_fin_and_continuation() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send_frame(Frame::message(b"a".to_vec(), OpCode::Text, false))).unwrap();
     ready(socket.send_frame(Frame::message(b"b".to_vec(), OpCode::Continue, true))).unwrap();
-    assert_eq!(raw.hear(), b"\x01\x01a\x80\x01b");
+    assert_eq!(raw.read(), b"\x01\x01a\x80\x01b");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn m4_m5_ping_and_unsolicited_pong() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.ping("p")).unwrap();
     ready(socket.pong("q")).unwrap();
-    assert_eq!(raw.hear(), b"\x89\x01p\x8a\x01q");
+    assert_eq!(raw.read(), b"\x89\x01p\x8a\x01q");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn m6_control_payloads_are_at_most_125_bytes() {
     assert!(ready(socket.pong(vec![0; 126])).is_err());
     assert!(ready(socket.close(CloseCode::Normal, &"x".repeat(124))).is_err());
     assert!(ready(socket.close(CloseCode::Abnormal, "")).is_err());
-    assert!(socket.is_open() && raw.hear().is_empty());
+    assert!(socket.is_open() && raw.read().is_empty());
     ready(socket.ping(vec![0; 125])).unwrap();
 }
 
@@ -53,9 +53,9 @@ fn m7_batches_and_flush() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.queue("a")).unwrap();
     ready(socket.queue("b")).unwrap();
-    assert_eq!((raw.hear(), socket.buffered_amount()), (vec![], 6));
+    assert_eq!((raw.read(), socket.buffered_amount()), (vec![], 6));
     ready(socket.flush()).unwrap();
-    assert_eq!((raw.hear(), socket.buffered_amount()), (b"\x81\x01a\x81\x01b".to_vec(), 0));
+    assert_eq!((raw.read(), socket.buffered_amount()), (b"\x81\x01a\x81\x01b".to_vec(), 0));
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn m8_m10_close_with_code_and_reason_waits_for_the_echo() {
     let (mut socket, raw) = open_server(&Builder::new());
     let payload = close_payload(4000, "done");
     assert!(now(socket.close(CloseCode::Other(4000), "done")).is_none());
-    assert_eq!(raw.hear(), frame(0x88, &payload));
-    raw.say(masked(0x88, &payload));
+    assert_eq!(raw.read(), frame(0x88, &payload));
+    raw.write(masked(0x88, &payload));
     assert!(now(socket.close(CloseCode::Normal, "")).is_none(), "TCP has not ended");
-    assert!(raw.has_heard_the_end());
+    assert!(raw.has_ended());
     raw.end();
     let closed = ready(socket.close(CloseCode::Normal, "")).unwrap();
     assert_eq!(closed, clean(CloseCode::Other(4000), "done"));
@@ -76,7 +76,7 @@ fn m8_m10_close_with_code_and_reason_waits_for_the_echo() {
 fn m9_close_without_a_code() {
     let (mut socket, raw) = open_server(&Builder::new());
     assert!(now(socket.close(CloseCode::Status, "")).is_none());
-    assert_eq!(raw.hear(), [0x88, 0]);
+    assert_eq!(raw.read(), [0x88, 0]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn m11_abrupt_end_without_a_close() {
     let (socket, raw) = open_server(&Builder::new());
     let closed = socket.closed();
     socket.abort();
-    assert!(raw.hear().is_empty() && raw.has_heard_the_end());
+    assert!(raw.read().is_empty() && raw.has_ended());
     assert!(!ready(closed).was_clean);
 }
 
@@ -94,10 +94,10 @@ fn m12_dropped_while_open_it_says_1001() {
     let closed = socket.closed();
     let (sender, receiver) = socket.split();
     drop(sender);
-    assert_eq!(raw.hear(), b"", "the other half lives");
+    assert_eq!(raw.read(), b"", "the other half lives");
     drop(receiver);
-    assert_eq!(raw.hear(), frame(0x88, &close_payload(1001, "")));
-    assert!(raw.has_heard_the_end());
+    assert_eq!(raw.read(), frame(0x88, &close_payload(1001, "")));
+    assert!(raw.has_ended());
     assert_eq!(ready(closed).code, CloseCode::Abnormal);
 }
 
@@ -108,7 +108,7 @@ fn m13_to_send_after_a_close_is_an_error() {
     assert!(ready(socket.send("late")).is_err());
 
     let (mut other, peer) = open_client(&Builder::new());
-    peer.say(frame(0x88, b""));
+    peer.write(frame(0x88, b""));
     assert!(now(other.receive()).is_none(), "TCP has not ended");
     assert!(ready(other.send("late")).is_err());
     drop(raw);
@@ -117,14 +117,14 @@ fn m13_to_send_after_a_close_is_an_error() {
 #[test]
 fn m14_p6_whole_messages_also_cut_within_a_character() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x01, b"\xe2\x82"), frame(0x89, b""), frame(0x00, b""), frame(0x80, b"\xac")].concat());
+    raw.write([frame(0x01, b"\xe2\x82"), frame(0x89, b""), frame(0x00, b""), frame(0x80, b"\xac")].concat());
     assert_eq!(ready(socket.receive()).unwrap(), Some("\u{20ac}".into()));
 }
 
 #[test]
 fn m15_single_frames() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x01, b"a"), frame(0x89, b"p"), frame(0x80, b"b"), frame(0x81, b"c")].concat());
+    raw.write([frame(0x01, b"a"), frame(0x89, b"p"), frame(0x80, b"b"), frame(0x81, b"c")].concat());
     let mut seen = Vec::new();
     while let Some(next) = now(socket.receive_frame()) {
         let next = next.unwrap().unwrap();
@@ -137,13 +137,13 @@ fn m15_single_frames() {
         (OpCode::Text, true, b"c".to_vec()),
     ];
     assert_eq!(seen, expected);
-    assert_eq!(raw.hear_frames().len(), 1, "the Ping is answered");
+    assert_eq!(raw.read_frames().len(), 1, "the Ping is answered");
 }
 
 #[test]
 fn m15_after_some_of_its_frames_the_message_is_still_whole() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x01, b"a"), frame(0x80, b"b")].concat());
+    raw.write([frame(0x01, b"a"), frame(0x80, b"b")].concat());
     assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().payload(), b"a");
     assert_eq!(ready(socket.receive()).unwrap(), Some("ab".into()));
 }
@@ -152,22 +152,22 @@ fn m15_after_some_of_its_frames_the_message_is_still_whole() {
 fn m16_receiving_without_automatic_answers() {
     let (mut socket, raw) = open_server(&Builder::new());
     socket.set_answers(Answers::Manual);
-    raw.say([masked(0x89, b"p"), masked(0x88, &close_payload(1000, ""))].concat());
+    raw.write([masked(0x89, b"p"), masked(0x88, &close_payload(1000, ""))].concat());
     assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), OpCode::Ping);
-    assert_eq!(raw.hear(), b"");
+    assert_eq!(raw.read(), b"");
     ready(socket.pong("p")).unwrap();
     assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), OpCode::Close);
-    assert_eq!(raw.hear(), b"\x8a\x01p");
+    assert_eq!(raw.read(), b"\x8a\x01p");
     assert!(now(socket.close(CloseCode::Normal, "")).is_none());
-    assert_eq!(raw.hear(), frame(0x88, &close_payload(1000, "")));
+    assert_eq!(raw.read(), frame(0x88, &close_payload(1000, "")));
 }
 
 #[test]
 fn m17_m19_pings_are_answered_and_pongs_are_visible() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say([masked(0x89, b"p"), masked(0x8a, b"q")].concat());
+    raw.write([masked(0x89, b"p"), masked(0x8a, b"q")].concat());
     assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Ping(p))) if p == b"p"));
-    assert_eq!(raw.hear(), b"\x8a\x01p");
+    assert_eq!(raw.read(), b"\x8a\x01p");
     assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Pong(q))) if q == b"q"));
 }
 
@@ -179,11 +179,11 @@ fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
         (Vec::new(), CloseCode::Status, ""),
     ] {
         let (mut socket, raw) = open_server(&Builder::new());
-        raw.say(masked(0x88, &payload));
+        raw.write(masked(0x88, &payload));
         let event = ready(socket.receive_event()).unwrap();
         assert!(matches!(&event, Some(Event::Close(c, r)) if *c == code && r == reason), "{event:?}");
-        assert_eq!(raw.hear_frames()[0].opcode(), OpCode::Close);
-        assert!(raw.has_heard_the_end(), "a server ends TCP first");
+        assert_eq!(raw.read_frames()[0].opcode(), OpCode::Close);
+        assert!(raw.has_ended(), "a server ends TCP first");
         raw.end();
         assert_eq!(ready(socket.closed()), clean(code, reason));
         assert_eq!(ready(socket.receive()).unwrap(), None);
@@ -195,7 +195,7 @@ fn m19_many_pings_do_not_displace_the_close_behind_them() {
     let (mut socket, raw) = open_server(&Builder::new());
     // Nobody looks at what comes until the connection has ended.
     assert!(now(socket.close(CloseCode::Normal, "")).is_none());
-    raw.say([masked(0x89, b"p").repeat(100), masked(0x88, &close_payload(4321, "why"))].concat());
+    raw.write([masked(0x89, b"p").repeat(100), masked(0x88, &close_payload(4321, "why"))].concat());
     raw.end();
     assert_eq!(ready(socket.closed()), clean(CloseCode::Other(4321), "why"));
     let mut pings = 0;
@@ -212,7 +212,7 @@ fn m19_many_pings_do_not_displace_the_close_behind_them() {
 #[test]
 fn m21_into_the_buffer_of_the_caller() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x81, b"cd"), frame(0x82, b""), frame(0x88, b"")].concat());
+    raw.write([frame(0x81, b"cd"), frame(0x82, b""), frame(0x88, b"")].concat());
     raw.end();
     let mut buffer = b"ab".to_vec();
     assert_eq!(ready(socket.receive_into(&mut buffer)).unwrap(), Some(OpCode::Text));
@@ -224,7 +224,7 @@ fn m21_into_the_buffer_of_the_caller() {
 #[test]
 fn m23_all_data_before_a_close_is_delivered() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x81, b"a"), frame(0x81, b"b"), frame(0x88, &close_payload(1000, ""))].concat());
+    raw.write([frame(0x81, b"a"), frame(0x81, b"b"), frame(0x88, &close_payload(1000, ""))].concat());
     raw.reset();
     assert_eq!(ready(socket.receive()).unwrap(), Some("a".into()));
     // What is sent now fails, and does not take the rest along.
@@ -256,7 +256,7 @@ fn m26_close_codes_with_others_and_their_validity() {
 fn m27_is_open_tells() {
     let (mut socket, raw) = open_client(&Builder::new());
     assert!(socket.is_open());
-    raw.say(frame(0x88, b""));
+    raw.write(frame(0x88, b""));
     assert!(now(socket.receive()).is_none());
     assert!(!socket.is_open());
 }
@@ -266,5 +266,5 @@ fn m2_owned_messages() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send(String::from("a"))).unwrap();
     ready(socket.send(Message::binary(vec![1]))).unwrap();
-    assert_eq!(raw.hear(), b"\x81\x01a\x82\x01\x01");
+    assert_eq!(raw.read(), b"\x81\x01a\x82\x01\x01");
 }

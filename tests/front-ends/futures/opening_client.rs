@@ -9,7 +9,7 @@ use crate::support::{acceptance, asking, frame, header, now, open_client, pipe, 
 /// What a client makes of an answer.
 fn answered(builder: &Builder, answer: impl FnOnce(&str) -> String) -> sockeye::Result<Answer> {
     let (mut client, request, raw) = asking(builder);
-    raw.say(answer(&request));
+    raw.write(answer(&request));
     raw.end();
     ready(client.handshake())
 }
@@ -35,7 +35,7 @@ fn c6_c7_several_subprotocols_and_the_accepted_one() {
     let builder = Builder::new().add_subprotocol("soap").add_subprotocol("x").add_subprotocol("wamp");
     let (mut client, request, raw) = asking(&builder.remove_subprotocol("x"));
     assert_eq!(header(&request, "Sec-WebSocket-Protocol"), Some("soap,wamp"));
-    raw.say(acceptance(&request, "Sec-WebSocket-Protocol: wamp\r\n"));
+    raw.write(acceptance(&request, "Sec-WebSocket-Protocol: wamp\r\n"));
     let answer = ready(client.handshake()).unwrap();
     assert_eq!(answer, Answer::Accepted { protocol: Some("wamp".into()) });
     let socket = client.into_socket().unwrap();
@@ -47,7 +47,7 @@ fn c6_c7_several_subprotocols_and_the_accepted_one() {
 #[test]
 fn c8_headers_of_the_response_also_on_halves() {
     let (mut client, request, raw) = asking(&Builder::new());
-    raw.say(acceptance(&request, "X-Server: pike\r\n"));
+    raw.write(acceptance(&request, "X-Server: pike\r\n"));
     ready(client.handshake()).unwrap();
     let (sender, receiver) = client.into_socket().unwrap().split();
     assert_eq!(sender.response().header("x-server"), Some(&b"pike".to_vec()));
@@ -57,9 +57,9 @@ fn c8_headers_of_the_response_also_on_halves() {
 #[test]
 fn c9_c10_rejection_with_status_headers_and_body() {
     let (mut client, _, raw) = asking(&Builder::new());
-    raw.say("HTTP/1.1 403 Forbidden\r\nX-Why: no\r\nContent-Length: 8\r\n\r\nno en");
+    raw.write("HTTP/1.1 403 Forbidden\r\nX-Why: no\r\nContent-Length: 8\r\n\r\nno en");
     assert!(now(client.handshake()).is_none(), "the body is not there yet");
-    raw.say("try");
+    raw.write("try");
     assert_eq!(ready(client.handshake()).unwrap(), Answer::Rejected { status: 403 });
     let response = client.response().unwrap();
     assert_eq!(response.header("X-Why"), Some(&b"no".to_vec()));
@@ -98,7 +98,7 @@ fn c14_unsolicited_extension_is_refused() {
 #[test]
 fn c15_bytes_behind_the_response_are_kept() {
     let (mut client, request, raw) = asking(&Builder::new());
-    raw.say([acceptance(&request, "").into_bytes(), frame(0x81, b"early")].concat());
+    raw.write([acceptance(&request, "").into_bytes(), frame(0x81, b"early")].concat());
     ready(client.handshake()).unwrap();
     let mut socket = client.into_socket().unwrap();
     assert_eq!(ready(socket.receive()).unwrap(), Some("early".into()));
@@ -108,10 +108,10 @@ fn c15_bytes_behind_the_response_are_kept() {
 fn c16_the_raw_stream_comes_back_with_what_was_read_ahead() {
     let (socket, raw) = open_client(&Builder::new());
     drop(socket.into_inner().unwrap());
-    assert_eq!(raw.hear(), b"", "no Close was sent");
+    assert_eq!(raw.read(), b"", "no Close was sent");
 
     let (mut client, request, raw) = asking(&Builder::new());
-    raw.say([acceptance(&request, "").into_bytes(), b"not a frame".to_vec()].concat());
+    raw.write([acceptance(&request, "").into_bytes(), b"not a frame".to_vec()].concat());
     ready(client.handshake()).unwrap();
     assert_eq!(client.into_inner().unwrap().1, b"not a frame");
 }
@@ -121,7 +121,7 @@ fn c1_query_host_and_port_of_the_url() {
     let (end, raw) = pipe();
     let mut client = Builder::new().client(end, "ws://example.com:81/a?token=1#no").unwrap();
     assert!(now(client.handshake()).is_none());
-    let request = raw.hear_text();
+    let request = raw.read_text();
     assert!(request.starts_with("GET /a?token=1 HTTP/1.1\r\n"), "{request}");
     assert_eq!(header(&request, "Host"), Some("example.com:81"));
 }

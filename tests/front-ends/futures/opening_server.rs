@@ -10,9 +10,9 @@ use crate::support::{REQUEST, header, masked, now, pipe, ready};
 #[test]
 fn s1_s7_accept_without_a_subprotocol() {
     let (end, raw) = pipe();
-    raw.say(REQUEST);
+    raw.write(REQUEST);
     let socket = ready(Builder::new().server(end).accept()).unwrap();
-    let head = raw.hear_text();
+    let head = raw.read_text();
     assert!(head.starts_with("HTTP/1.1 101 "));
     assert_eq!(header(&head, "Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!((header(&head, "Sec-WebSocket-Protocol"), socket.protocol()), (None, None));
@@ -30,44 +30,44 @@ fn s2_upgrade_of_a_request_that_was_parsed_elsewhere() {
     assert_eq!(socket.protocol(), Some("wamp"));
     assert_eq!(ready(socket.receive()).unwrap(), Some("early".into()));
     ready(socket.send("hi")).unwrap();
-    assert_eq!(raw.hear(), b"\x81\x02hi");
+    assert_eq!(raw.read(), b"\x81\x02hi");
 }
 
 #[test]
 fn s4_plain_http_side_by_side() {
     let (end, raw) = pipe();
-    raw.say("GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw.write("GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut server = Builder::new().server(end);
     let request = ready(server.receive_request()).unwrap();
     assert!(!request.is_upgrade());
     raw.end();
     ready(server.respond(Response::new(200, "OK", b"a page".to_vec()))).unwrap();
-    let answer = raw.hear_text();
+    let answer = raw.read_text();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\na page"), "{answer}");
-    assert!(raw.has_heard_the_end());
+    assert!(raw.has_ended());
 }
 
 #[test]
 fn s5_s6_offered_subprotocols_and_one_of_them() {
     let (end, raw) = pipe();
-    raw.say(REQUEST);
+    raw.write(REQUEST);
     let mut server = Builder::new().add_subprotocol("mqtt").add_subprotocol("wamp").server(end);
     assert_eq!(ready(server.receive_request()).unwrap().protocols().unwrap(), ["soap", "wamp"]);
     let socket = ready(server.accept()).unwrap();
     assert_eq!(socket.protocol(), Some("wamp"));
-    assert_eq!(header(&raw.hear_text(), "Sec-WebSocket-Protocol"), Some("wamp"));
+    assert_eq!(header(&raw.read_text(), "Sec-WebSocket-Protocol"), Some("wamp"));
 }
 
 #[test]
 fn s6_a_subprotocol_that_was_not_offered_is_an_error() {
     let (end, raw) = pipe();
-    raw.say(REQUEST);
+    raw.write(REQUEST);
     raw.end();
     let mut server = Builder::new().server(end);
     let mut response = Response::from_request(ready(server.receive_request()).unwrap()).unwrap();
     response.set_protocol("mqtt");
     assert!(ready(server.respond(response)).is_err());
-    assert!(raw.hear_text().starts_with("HTTP/1.1 500 "));
+    assert!(raw.read_text().starts_with("HTTP/1.1 500 "));
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn s8_error_when_it_is_no_websocket_request() {
         (REQUEST.replace("Version: 13", "Version: 8"), "426"),
     ] {
         let (end, raw) = pipe();
-        raw.say(&request);
+        raw.write(&request);
         raw.end();
         assert!(ready(Builder::new().server(end).accept()).is_err(), "{request}");
-        let answer = raw.hear_text();
+        let answer = raw.read_text();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
     }
 }
@@ -91,14 +91,14 @@ fn s8_error_when_it_is_no_websocket_request() {
 #[test]
 fn s9_reject_with_any_status_body_and_headers() {
     let (end, raw) = pipe();
-    raw.say(REQUEST);
+    raw.write(REQUEST);
     raw.end();
     let mut server = Builder::new().server(end);
     ready(server.receive_request()).unwrap();
     let mut response = Response::new(418, "I'm a teapot", b"short and stout".to_vec());
     response.set_header("X-Handle", "here").unwrap();
     ready(server.respond(response)).unwrap();
-    let answer = raw.hear_text();
+    let answer = raw.read_text();
     assert!(answer.starts_with("HTTP/1.1 418 I'm a teapot\r\n") && answer.ends_with("short and stout"));
     assert_eq!(header(&answer, "X-Handle"), Some("here"));
     let err = server.into_socket().unwrap_err();
@@ -108,7 +108,7 @@ fn s9_reject_with_any_status_body_and_headers() {
 #[test]
 fn s10_s11_key_path_host_and_origin() {
     let (end, raw) = pipe();
-    raw.say(REQUEST);
+    raw.write(REQUEST);
     let mut server = Builder::new().server(end);
     let request = ready(server.receive_request()).unwrap();
     assert!(request.is_upgrade());
@@ -121,7 +121,7 @@ fn s10_s11_key_path_host_and_origin() {
 #[test]
 fn s13_the_raw_stream_behind_the_request() {
     let (end, raw) = pipe();
-    raw.say("GET /tunnel HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\nbytes");
+    raw.write("GET /tunnel HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\nbytes");
     let mut server = Builder::new().server(end);
     ready(server.receive_request()).unwrap();
     assert_eq!(server.into_inner().unwrap().1, b"bytes");
@@ -130,7 +130,7 @@ fn s13_the_raw_stream_behind_the_request() {
 #[test]
 fn s14_bytes_behind_the_request_are_kept() {
     let (end, raw) = pipe();
-    raw.say([REQUEST.as_bytes(), &masked(0x82, b"early")].concat());
+    raw.write([REQUEST.as_bytes(), &masked(0x82, b"early")].concat());
     let mut socket = ready(Builder::new().server(end).accept()).unwrap();
     assert_eq!(ready(socket.receive()).unwrap(), Some(b"early".to_vec().into()));
 }
@@ -138,17 +138,17 @@ fn s14_bytes_behind_the_request_are_kept() {
 #[test]
 fn l6_head_of_the_request_is_limited() {
     let (end, raw) = pipe();
-    raw.say(format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(20_000)));
+    raw.write(format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(20_000)));
     raw.end();
     assert!(ready(Builder::new().server(end).accept()).is_err());
-    assert!(raw.hear_text().starts_with("HTTP/1.1 431 "));
+    assert!(raw.read_text().starts_with("HTTP/1.1 431 "));
 }
 
 #[test]
 fn nothing_is_answered_before_the_request_is_there() {
     let (end, raw) = pipe();
-    raw.say(&REQUEST[..50]);
+    raw.write(&REQUEST[..50]);
     let mut server = Builder::new().server(end);
     assert!(now(server.receive_request()).is_none());
-    assert_eq!(raw.hear(), b"");
+    assert_eq!(raw.read(), b"");
 }

@@ -26,7 +26,7 @@ fn a2_stream_of_messages() {
         stream
     }
     let (socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x81, b"a"), frame(0x82, b"b"), frame(0x88, b"")].concat());
+    raw.write([frame(0x81, b"a"), frame(0x82, b"b"), frame(0x88, b"")].concat());
     raw.end();
     let mut socket = is_stream(socket);
     assert_eq!(ready(socket.next()).unwrap().unwrap(), "a".into());
@@ -53,10 +53,10 @@ fn a3_sink_of_everything_that_is_a_message() {
     ready(SinkExt::send(&mut socket, "a")).unwrap();
     ready(SinkExt::feed(&mut socket, String::from("b"))).unwrap();
     ready(SinkExt::send(&mut socket, &b"c"[..])).unwrap();
-    assert_eq!(raw.hear(), b"\x81\x01a\x81\x01b\x82\x01c");
+    assert_eq!(raw.read(), b"\x81\x01a\x81\x01b\x82\x01c");
     assert!(now(SinkExt::<Message>::close(&mut socket)).is_none());
-    assert_eq!(raw.hear(), frame(0x88, &close_payload(1000, "")));
-    raw.say(masked(0x88, &close_payload(1000, "")));
+    assert_eq!(raw.read(), frame(0x88, &close_payload(1000, "")));
+    raw.write(masked(0x88, &close_payload(1000, "")));
     raw.end();
     ready(SinkExt::<Message>::close(&mut socket)).unwrap();
 }
@@ -64,14 +64,14 @@ fn a3_sink_of_everything_that_is_a_message() {
 #[test]
 fn a4_bytes_over_messages() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say([masked(0x82, b"abc"), masked(0x82, b""), masked(0x81, b"def")].concat());
+    raw.write([masked(0x82, b"abc"), masked(0x82, b""), masked(0x81, b"def")].concat());
     let mut bytes = [0; 5];
     ready(socket.read_exact(&mut bytes)).unwrap();
     assert_eq!(&bytes, b"abcde");
     ready(socket.write_all(b"xyz")).unwrap();
     ready(AsyncWriteExt::flush(&mut socket)).unwrap();
-    assert_eq!(raw.hear(), b"\x82\x03xyz");
-    raw.say(masked(0x88, b""));
+    assert_eq!(raw.read(), b"\x82\x03xyz");
+    raw.write(masked(0x88, b""));
     raw.end();
     let mut rest = Vec::new();
     ready(socket.read_to_end(&mut rest)).unwrap();
@@ -88,7 +88,7 @@ fn a4_an_end_without_a_close_is_no_end_of_file() {
 #[test]
 fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say(masked(0x82, b"abcdef"));
+    raw.write(masked(0x82, b"abcdef"));
     ready(socket.read_exact(&mut [0; 2])).unwrap();
     let (sender, mut receiver) = socket.split();
     ready(receiver.read_exact(&mut [0; 1])).unwrap();
@@ -100,7 +100,7 @@ fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
 fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
     let (mut socket, raw) = open_server(&Builder::new());
     let messages = ["salmon", "lös", "trout", "char", "next", "last"];
-    raw.say(messages.map(|message| masked(0x81, message.as_bytes())).concat());
+    raw.write(messages.map(|message| masked(0x81, message.as_bytes())).concat());
     let mut half = [0; 3];
     ready(socket.read_exact(&mut half)).unwrap();
     assert_eq!(ready(socket.receive()).unwrap(), Some(Message::text("mon")));
@@ -119,7 +119,7 @@ fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
     assert_eq!(rest, "t".into());
     // A message that was read to its end leaves nothing.
     ready(socket.read_exact(&mut [0; 4])).unwrap();
-    raw.say(masked(0x88, b""));
+    raw.write(masked(0x88, b""));
     raw.end();
     assert_eq!(ready(socket.receive()).unwrap(), None);
 }
@@ -127,7 +127,7 @@ fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
 #[test]
 fn a4_not_quadratic_a_large_message_in_small_reads() {
     let (mut socket, raw) = open_server(&Builder::new());
-    raw.say(masked(0x82, &vec![7; 4 << 20]));
+    raw.write(masked(0x82, &vec![7; 4 << 20]));
     let started = std::time::Instant::now();
     let mut piece = [0; 16];
     for _ in 0..(4 << 20) / 16 {
@@ -140,9 +140,9 @@ fn a4_not_quadratic_a_large_message_in_small_reads() {
 fn a7_the_receiver_answers_without_the_sender() {
     let (socket, raw) = open_server(&Builder::new());
     let (sender, mut receiver) = socket.split();
-    raw.say([masked(0x89, b"p"), masked(0x88, b"")].concat());
+    raw.write([masked(0x89, b"p"), masked(0x88, b"")].concat());
     assert!(now(receiver.receive()).is_none());
-    let heard: Vec<OpCode> = raw.hear_frames().iter().map(sockeye::Frame::opcode).collect();
+    let heard: Vec<OpCode> = raw.read_frames().iter().map(sockeye::Frame::opcode).collect();
     assert_eq!(heard, [OpCode::Pong, OpCode::Close]);
     drop(sender);
 }
@@ -151,13 +151,13 @@ fn a7_the_receiver_answers_without_the_sender() {
 fn a7_the_sender_answers_without_the_receiver() {
     let (socket, raw) = open_server(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
-    raw.say([masked(0x89, b"p"), masked(0x81, b"kept"), masked(0x88, b"")].concat());
+    raw.write([masked(0x89, b"p"), masked(0x81, b"kept"), masked(0x88, b"")].concat());
     ready(sender.send("x")).unwrap();
-    assert_eq!(raw.hear_frames().len(), 2, "the Pong goes along");
+    assert_eq!(raw.read_frames().len(), 2, "the Pong goes along");
     assert!(sender.is_open(), "behind the message that nobody has taken lies the Close");
     assert_eq!(ready(receiver.receive()).unwrap(), Some("kept".into()));
     ready(sender.flush()).unwrap();
-    assert_eq!(raw.hear_frames()[0].opcode(), OpCode::Close);
+    assert_eq!(raw.read_frames()[0].opcode(), OpCode::Close);
     assert!(ready(sender.send("late")).is_err());
 }
 
@@ -168,10 +168,10 @@ fn a7_a_sender_that_cannot_write_keeps_no_receiver_waiting() {
     raw.limit(10);
     let mut sending = Box::pin(sender.send(vec![0; 100]));
     assert!(poll(&mut sending).is_pending());
-    raw.say(masked(0x81, b"through"));
+    raw.write(masked(0x81, b"through"));
     assert_eq!(ready(receiver.receive()).unwrap(), Some("through".into()));
     raw.limit(usize::MAX);
-    raw.hear();
+    raw.read();
     assert!(poll(&mut sending).is_ready());
 }
 
@@ -184,7 +184,7 @@ fn a7_each_half_is_woken_by_what_the_other_does() {
     let mut receiving = Box::pin(receiver.receive());
     assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     // The sender comes first, and finds what is for the receiver.
-    raw.say(frame(0x81, b"a"));
+    raw.write(frame(0x81, b"a"));
     let before = woken.count();
     ready(sender.send("x")).unwrap();
     assert!(woken.count() > before || before > 0);
@@ -201,7 +201,7 @@ fn a8_join_keeps_everything_and_tells_strangers() {
     let mut socket = WebSocket::join(err.0, receiver).unwrap();
     assert_eq!(socket.request().resource(), "/chat");
     assert_eq!(socket.response().status(), 101);
-    raw.say(frame(0x81, b"a"));
+    raw.write(frame(0x81, b"a"));
     assert_eq!(ready(socket.receive()).unwrap(), Some("a".into()));
     drop((strange, err.1));
 }
@@ -209,7 +209,7 @@ fn a8_join_keeps_everything_and_tells_strangers() {
 #[test]
 fn a10_frames_say_what_they_are_also_empty_ones() {
     let (mut socket, raw) = open_client(&Builder::new());
-    raw.say([frame(0x89, b""), frame(0x8a, b""), frame(0x88, b"")].concat());
+    raw.write([frame(0x89, b""), frame(0x8a, b""), frame(0x88, b"")].concat());
     for opcode in [OpCode::Ping, OpCode::Pong, OpCode::Close] {
         assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), opcode);
     }
@@ -229,7 +229,7 @@ fn a16_closed_of_a_half_drives_the_close_that_the_other_has_begun() {
     let (socket, raw) = open_client(&Builder::new());
     let (mut sender, receiver) = socket.split();
     assert!(now(sender.close(CloseCode::Normal, "")).is_none());
-    raw.say(frame(0x88, &close_payload(1000, "")));
+    raw.write(frame(0x88, &close_payload(1000, "")));
     raw.end();
     assert!(ready(receiver.closed()).was_clean);
 }

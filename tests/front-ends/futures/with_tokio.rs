@@ -126,7 +126,7 @@ async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn l7_connecting_takes_too_long() {
-    let full = crate::full::Full::new();
+    let full = sockeye_test_support::unresponsive::Unresponsive::new();
     let builder = Builder::new().connect_timeout(Duration::from_millis(150));
     let err = builder.connect(&format!("ws://{}/", full.address)).await.unwrap_err();
     assert!(matches!(err.kind, ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::TimedOut));

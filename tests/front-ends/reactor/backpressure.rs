@@ -7,10 +7,10 @@ use std::thread;
 
 use sockeye::{CloseCode, ErrorKind, Frame, Message, OpCode, Overflow, QueueError, Sender, Settings};
 
-use crate::support::loops::{
-    Ear, Heard, Hook, LIMIT, Loop, Probes, join, send_too_much, wait_until, wait_until_blocked,
-};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, join, wait_until};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * 1024;
@@ -20,7 +20,7 @@ fn limited(max_buffered: usize, overflow: Overflow) -> Settings {
 }
 
 /// A server that answers every message of its first client with many, and those of others with one.
-fn generous(settings: Settings, count: usize, size: usize) -> (Loop, Ear) {
+fn generous(settings: Settings, count: usize, size: usize) -> (Server, Ear) {
     Probes::listen(settings, move |hook, out| {
         if hook != Hook::Message {
             return Ok(());
@@ -32,17 +32,17 @@ fn generous(settings: Settings, count: usize, size: usize) -> (Loop, Ear) {
     })
 }
 
-fn check_echo(server: &Loop) {
-    let mut bystander = Wire::open(server.addr);
-    bystander.text("hello");
+fn check_echo(server: &Server) {
+    let mut bystander = Peer::open(server.addr);
+    bystander.send_text("hello");
     assert_eq!(bystander.message(), "echo");
-    bystander.close();
+    bystander.finish();
 }
 
 /// Reads whole messages of one size, and returns how many came before the end.
-fn count_messages(peer: &mut Wire, size: usize) -> (usize, Ending) {
+fn count_messages(peer: &mut Peer, size: usize) -> (usize, Ending) {
     let (mut count, mut len) = (0, 0);
-    while let Some(frame) = peer.frame() {
+    while let Some(frame) = peer.next_frame() {
         if frame.opcode() == OpCode::Close {
             return (
                 count,
@@ -61,8 +61,8 @@ fn count_messages(peer: &mut Wire, size: usize) -> (usize, Ending) {
 #[test]
 fn m1_who_does_not_read_fails_and_nobody_else() {
     let (server, ear) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
-    let mut slow = Wire::open(server.addr);
-    slow.text("more");
+    let mut slow = Peer::open(server.addr);
+    slow.send_text("more");
     assert!(matches!(ear.error(), ErrorKind::Capacity));
     check_echo(&server);
     // What was within the limit is delivered, if the peer reads after all.
@@ -76,11 +76,11 @@ fn m1_who_does_not_read_fails_and_nobody_else() {
 #[test]
 fn m1_the_excess_is_dropped_where_that_is_wanted() {
     let (server, ear) = generous(limited(MIB, Overflow::Drop), 1000, 64 * KIB);
-    let mut slow = Wire::open(server.addr);
+    let mut slow = Peer::open(server.addr);
     let out = ear.opened();
-    slow.text("more");
+    slow.send_text("more");
     // One piece for every frame that may be as long as the setting says, and one for what is left.
-    (0..16 * 2).for_each(|_| drop(slow.frame().unwrap()));
+    (0..16 * 2).for_each(|_| drop(slow.next_frame().unwrap()));
     wait_until("all is sent", || out.buffered_amount() == 0);
     out.send(vec![7; 64 * KIB]).unwrap();
     out.close(CloseCode::Normal).unwrap();
@@ -93,8 +93,8 @@ fn m1_the_excess_is_dropped_where_that_is_wanted() {
 #[test]
 fn m1_a_single_message_may_be_longer_than_the_limit() {
     let (server, ear) = generous(limited(KIB, Overflow::Fail), 1, MIB);
-    let mut peer = Wire::open(server.addr);
-    peer.text("one, please");
+    let mut peer = Peer::open(server.addr);
+    peer.send_text("one, please");
     ear.message();
     peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
     assert_eq!(count_messages(&mut peer, MIB), (1, Ending::Close(CloseCode::Normal)));
@@ -106,7 +106,7 @@ fn m1_a_single_message_may_be_longer_than_the_limit() {
 fn m1_control_frames_count_as_well() {
     for is_for_all in [false, true] {
         let (server, ear) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
-        let slow = Wire::open(server.addr);
+        let slow = Peer::open(server.addr);
         let out = ear.opened();
         let out = if is_for_all { server.all.clone() } else { out };
         let pinging = thread::spawn(move || {
@@ -128,18 +128,18 @@ fn m1_control_frames_count_as_well() {
 #[test]
 fn m1_broadcasts_count_for_each_receiver() {
     let (server, ear) = Probes::listen(limited(MIB, Overflow::Fail), |_, _| Ok(()));
-    let slow = Wire::open(server.addr);
+    let slow = Peer::open(server.addr);
     let out = ear.opened();
-    let mut fast = Wire::open(server.addr);
+    let mut fast = Peer::open(server.addr);
     let mut sent = 0;
     while out.is_open() {
         assert!(sent < 10_000, "{sent} messages fit");
         server.all.send(vec![7; 64 * KIB]).unwrap();
         sent += 1;
-        while !fast.frame().unwrap().is_final() {}
+        while !fast.next_frame().unwrap().is_final() {}
     }
     assert!(matches!(ear.error(), ErrorKind::Capacity));
-    fast.close();
+    fast.finish();
     drop(slow);
     server.stop();
 }
@@ -158,19 +158,19 @@ fn buffered_amount_is_exact() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     for _ in 0..10 {
-        peer.text("hello");
+        peer.send_text("hello");
         assert_eq!(told.recv_timeout(LIMIT).unwrap(), (0, 1017));
-        while peer.frame().unwrap().payload() != b"seven b" {}
+        while peer.next_frame().unwrap().payload() != b"seven b" {}
         wait_until("all is sent", || out.buffered_amount() == 0);
     }
     out.send(vec![7; 8 * MIB]).unwrap();
     assert!(out.buffered_amount() > 0);
     let mut len = 0;
     while len < 8 * MIB {
-        len += peer.frame().unwrap().payload().len();
+        len += peer.next_frame().unwrap().payload().len();
     }
     wait_until("all is sent", || out.buffered_amount() == 0);
     out.send(vec![7; 8 * MIB]).unwrap();
@@ -184,8 +184,8 @@ fn buffered_amount_is_exact() {
 #[test]
 fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
     const COUNT: u8 = 48;
-    let server = Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
-    let mut peer = Wire::open(server.addr);
+    let server = Server::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
+    let mut peer = Peer::open(server.addr);
     // More than the system takes on both ways: the server would stop reading for good if it waited for this client to read.
     for number in 0..COUNT {
         peer.send(Frame::message(vec![number; 256 * KIB], OpCode::Binary, true));
@@ -193,27 +193,27 @@ fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
     for number in 0..COUNT {
         let mut len = 0;
         while len < 256 * KIB {
-            let frame = peer.frame().unwrap();
+            let frame = peer.next_frame().unwrap();
             assert!(frame.payload().iter().all(|byte| *byte == number));
             len += frame.payload().len();
         }
     }
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
 #[test]
 fn m1_a_peer_that_reads_its_answers_late_is_not_heard_for_a_moment_only() {
-    let server = Loop::start(Settings::default(), |out: Sender| {
+    let server = Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| if msg.len() == 1 { out.broadcast("heard") } else { out.send(vec![7; 12 * MIB]) }
     });
-    let (mut slow, mut other) = (Wire::open(server.addr), Wire::open(server.addr));
-    slow.text("much");
+    let (mut slow, mut other) = (Peer::open(server.addr), Peer::open(server.addr));
+    slow.send_text("much");
     // It has begun, and now more waits than the system takes.
     slow.stream.read_exact(&mut [0]).unwrap();
-    slow.text("x");
+    slow.send_text("x");
     assert_eq!(other.message(), "heard");
-    other.close();
+    other.finish();
     drop(slow);
     server.stop();
 }
@@ -237,16 +237,16 @@ fn try_send_tells_what_send_does_not() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     let told = || told.recv_timeout(LIMIT).unwrap();
     assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "not yet open");
-    peer.text("hello");
+    peer.send_text("hello");
     assert!(matches!(told(), (true, Ok(()))), "fits exactly");
     assert!(matches!(told(), (true, Err(ErrorKind::Capacity))), "one byte too many");
-    assert_eq!(peer.frame().unwrap().payload().len(), KIB);
+    assert_eq!(peer.next_frame().unwrap().payload().len(), KIB);
     // What was refused has done no harm.
-    peer.close();
+    peer.finish();
     assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "closed");
     ear.lost();
     assert!(matches!(out.try_send("gone").unwrap_err().kind, ErrorKind::Protocol));
@@ -264,19 +264,19 @@ fn on_drain_once_for_every_time_that_the_peer_was_slow() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     for round in 1..=3 {
         out.send("small").unwrap();
         assert_eq!(peer.message(), "small");
         send_too_much(&out).unwrap();
         wait_until_blocked(&out);
-        while !peer.frame().unwrap().is_final() {}
+        while !peer.next_frame().unwrap().is_final() {}
         ear.find(|_, heard| matches!(heard, Heard::Drain).then_some(()));
         wait_until("it has looked", || buffered.lock().unwrap().len() == round);
         assert_eq!(buffered.lock().unwrap().as_slice(), vec![0; round]);
     }
-    peer.close();
+    peer.finish();
     server.stop();
     assert_eq!(buffered.lock().unwrap().len(), 3);
 }
@@ -301,9 +301,9 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     let (hold, held) = holding();
     let settings = Settings { queue_size: 1, max_connections: 2, ..limited(20, Overflow::Fail) };
     let (server, ear) = Probes::listen(settings, hold);
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
-    peer.text("hold");
+    peer.send_text("hold");
     let release = held.recv_timeout(LIMIT).unwrap();
     out.send("12345").unwrap();
     out.timeout(0, 1.into()).unwrap();
@@ -315,7 +315,7 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     assert!(out.is_open());
     wait_until("room", || out.send("later").is_ok());
     assert_eq!(peer.message(), "later");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -323,9 +323,9 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
 fn m1_an_overflow_from_another_thread() {
     let (hold, held) = holding();
     let (server, ear) = Probes::listen(limited(10, Overflow::Fail), hold);
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
-    peer.text("hold");
+    peer.send_text("hold");
     let release = held.recv_timeout(LIMIT).unwrap();
     out.send("12345").unwrap();
     out.send("123456").unwrap();

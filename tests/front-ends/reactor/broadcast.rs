@@ -6,31 +6,34 @@ use std::net::TcpListener;
 use sockeye::util::Token;
 use sockeye::{Builder, CloseCode, Frame, Handler, OpCode, Result, Sender, Settings};
 
-use crate::support::loops::{Heard, Loop, Probes, wait_until};
-use crate::support::raw::{Ending, Wire, accept, masked};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::{Ending, Peer, masked};
+use sockeye_test_support::probes::{Heard, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::wait_until;
 
 #[test]
 fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
     let (far, far_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let slow_server = TcpListener::bind("127.0.0.1:0").unwrap();
     let (near, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peers: Vec<Wire> = (0..3).map(|_| Wire::open(near.addr)).collect();
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::open(near.addr)).collect();
     (0..3).for_each(|_| drop(ear.opened()));
-    near.all.connect(far.url()).unwrap();
+    near.all.connect(far.url().parse().unwrap()).unwrap();
     ear.opened();
     // A client of ours whose server has not answered, and a client that has not asked.
     near.all.connect(format!("ws://{}", slow_server.local_addr().unwrap()).parse().unwrap()).unwrap();
-    let mut late_server = accept(&slow_server);
-    let mut late_peer = Wire::dial(near.addr);
+    let mut late_server = Peer::accept(&slow_server);
+    let mut late_peer = Peer::connect(near.addr);
     let some = [ear.made(), ear.made()];
 
     near.all.send("from the broadcaster").unwrap();
     some[0].broadcast("from a connection").unwrap();
     far.all.send("not from here").unwrap();
 
-    late_peer.say_hello();
-    assert!(late_peer.head().starts_with("HTTP/1.1 101"));
-    late_server.welcome();
+    late_peer.send(UPGRADE);
+    assert!(late_peer.head().text.starts_with("HTTP/1.1 101"));
+    late_server.upgrade();
     peers.extend([late_peer, late_server]);
     for peer in &mut peers {
         assert_eq!([peer.message(), peer.message()], ["from the broadcaster", "from a connection"]);
@@ -39,7 +42,7 @@ fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
     // Each of them has had it once: what comes next is something else.
     near.all.ping(b"next".to_vec()).unwrap();
     for peer in &mut peers {
-        assert_eq!(peer.frame().unwrap().payload(), b"next");
+        assert_eq!(peer.next_frame().unwrap().payload(), b"next");
     }
     drop(peers);
     near.stop();
@@ -67,8 +70,8 @@ impl Handler for Signing {
 
 #[test]
 fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
-    let server = Loop::start(Settings::default(), |out: Sender| Signing { number: out.connection_id() });
-    let mut peers: Vec<Wire> = (0..5).map(|_| Wire::open(server.addr)).collect();
+    let server = Server::start(Settings::default(), |out: Sender| Signing { number: out.connection_id() });
+    let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
     // Small payloads are copied, large ones are sent from where they lie.
     for len in [10, 20_000, 200_000] {
         server.all.send(vec![0xaa; len]).unwrap();
@@ -76,7 +79,7 @@ fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
         for (number, peer) in peers.iter_mut().enumerate() {
             let mut payload = Vec::new();
             loop {
-                let frame = peer.frame().unwrap();
+                let frame = peer.next_frame().unwrap();
                 if frame.opcode() == OpCode::Text {
                     break;
                 }
@@ -94,7 +97,7 @@ fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
 
 #[test]
 fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_sent() {
-    let server = Loop::start(Settings::default(), |out: Sender| {
+    let server = Server::start(Settings::default(), |out: Sender| {
         move |_| {
             out.send("1")?;
             out.broadcast("2")?;
@@ -103,11 +106,11 @@ fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_se
             out.broadcast("5")
         }
     });
-    let (mut speaker, mut listener) = (Wire::open(server.addr), Wire::open(server.addr));
+    let (mut speaker, mut listener) = (Peer::open(server.addr), Peer::open(server.addr));
     // Several messages in one piece: the second comes while what answers the first is queued.
     let said = masked(Frame::message(b"now".to_vec(), OpCode::Text, true));
     speaker.stream.write_all(&said.repeat(3)).unwrap();
-    let heard = |wire: &mut Wire, count: usize| (0..count).map(|_| wire.message()).collect::<String>();
+    let heard = |wire: &mut Peer, count: usize| (0..count).map(|_| wire.message()).collect::<String>();
     assert_eq!(heard(&mut speaker, 15), "123451234512345");
     assert_eq!(heard(&mut listener, 9), "235235235");
     drop((speaker, listener));
@@ -117,7 +120,7 @@ fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_se
 #[test]
 fn a_close_and_a_timeout_for_all_reach_all() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peers: Vec<Wire> = (0..5).map(|_| Wire::open(server.addr)).collect();
+    let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
     (0..5).for_each(|_| drop(ear.opened()));
     server.all.timeout(5, Token(3)).unwrap();
     let mut heard = [false; 5];

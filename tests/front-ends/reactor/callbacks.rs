@@ -10,8 +10,10 @@ use sockeye::{
     Sender, Settings, WebSocket,
 };
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probe, Probes, send_too_much, wait_until_blocked};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::{Ear, Heard, Hook, Probe, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::server::Server;
 
 type Deed = fn(&Sender) -> Result<()>;
 
@@ -73,12 +75,12 @@ fn act(hook: Hook, deed: Deed) -> impl Fn(Hook, &Sender) -> Result<()> + Send + 
 }
 
 /// A server whose first handler does the deed, and its client, which has said what makes the handler do so.
-fn provoke(hook: Hook, deed: Deed) -> (Loop, Ear, Wire) {
+fn provoke(hook: Hook, deed: Deed) -> (Server, Ear, Peer) {
     let (server, ear) = Probes::listen(Settings::default(), act(hook, deed));
-    let mut peer = Wire::dial(server.addr);
-    peer.say_hello();
+    let mut peer = Peer::connect(server.addr);
+    peer.send(UPGRADE);
     match hook {
-        Hook::Message | Hook::Frame | Hook::Error => peer.text("hello"),
+        Hook::Message | Hook::Frame | Hook::Error => peer.send_text("hello"),
         Hook::Close => peer.send(Frame::close(CloseCode::Normal, "")),
         Hook::Shutdown => {
             peer.head();
@@ -119,11 +121,11 @@ fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
         let (server, ear, mut peer) = provoke(hook, everything);
         if hook != Hook::Close {
             for text in ["sent", "broadcast"] {
-                while peer.frame().unwrap().payload() != text.as_bytes() {}
+                while peer.next_frame().unwrap().payload() != text.as_bytes() {}
             }
         }
         if !matches!(hook, Hook::Close | Hook::Shutdown) {
-            peer.text("still there?");
+            peer.send_text("still there?");
             peer.send(Frame::close(CloseCode::Normal, ""));
         }
         assert!(matches!(peer.ending(), Ending::Close(_)), "{hook:?}");
@@ -175,7 +177,7 @@ fn a2_shutdown_from_every_callback_of_a_server() {
     }
 }
 
-fn provoke_shutdown(hook: Hook) -> (Loop, Ear, Wire) {
+fn provoke_shutdown(hook: Hook) -> (Server, Ear, Peer) {
     provoke(hook, Sender::shutdown)
 }
 
@@ -190,8 +192,8 @@ impl Handler for Stubborn {
 
 #[test]
 fn a2_a_handler_that_keeps_its_close_back_does_not_keep_the_loop_back() {
-    let server = Loop::start(Settings::default(), |_| Stubborn);
-    let mut peer = Wire::open(server.addr);
+    let server = Server::start(Settings::default(), |_| Stubborn);
+    let mut peer = Peer::open(server.addr);
     server.all.shutdown().unwrap();
     assert_eq!(peer.ending(), Ending::Cut);
     server.join().unwrap().unwrap();
@@ -206,7 +208,7 @@ fn a2_a_handler_has_the_last_word_in_on_shutdown() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     server.all.shutdown().unwrap();
     assert_eq!([peer.message(), peer.message()], ["at", "last"]);
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Away));
@@ -222,7 +224,7 @@ fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
             if self.0 { Response::from_request(req) } else { Ok(Response::new(404, "Not Found", Vec::new())) }
         }
     }
-    let server = Loop::start(Settings::default(), move |_| Doorman(hook != Hook::Rejected));
+    let server = Server::start(Settings::default(), move |_| Doorman(hook != Hook::Rejected));
     let (probes, ear) = Probes::new(move |called, out| {
         if called == hook && out.connection_id() == 0 {
             deed(out)?;
@@ -230,7 +232,7 @@ fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
         if called == Hook::Open { out.close(CloseCode::Normal) } else { Ok(()) }
     });
     let mut socket = WebSocket::new(probes).unwrap();
-    socket.connect(server.url()).unwrap();
+    socket.connect(server.url().parse().unwrap()).unwrap();
     socket.run().unwrap();
     ear.rest()
 }
@@ -273,10 +275,10 @@ impl Factory for Busy {
 #[test]
 fn a2_every_call_from_every_callback_of_a_factory() {
     let (probes, ear) = Probes::quiet();
-    let server = Loop::start(Settings::default(), Busy(probes));
-    let mut peer = Wire::open(server.addr);
+    let server = Server::start(Settings::default(), Busy(probes));
+    let mut peer = Peer::open(server.addr);
     assert_eq!([peer.message(), peer.message()], ["sent", "broadcast"]);
-    peer.close();
+    peer.finish();
     let mut lost = [false; 5];
     while lost.contains(&false) {
         let (id, heard) = ear.next();

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use httparse::Error as HttpError;
 use sockeye::{CloseCode, Error, ErrorKind, QueueError, Settings};
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::server::Server;
 
 const KINDS: [&str; 8] = ["internal", "capacity", "protocol", "encoding", "io", "http", "queue", "custom"];
 
@@ -43,7 +45,7 @@ fn documented(kind: &str) -> Option<Ending> {
 }
 
 /// A server whose handlers return an error from one method, once; they see to it that the method is called.
-fn failing(hook: Hook, kind: &'static str) -> (Loop, Ear) {
+fn failing(hook: Hook, kind: &'static str) -> (Server, Ear) {
     let has_failed = AtomicBool::new(false);
     Probes::listen(Settings::default(), move |called, out| {
         match (hook, called) {
@@ -57,19 +59,19 @@ fn failing(hook: Hook, kind: &'static str) -> (Loop, Ear) {
 
 fn check(hook: Hook, kind: &'static str) {
     let (server, ear) = failing(hook, kind);
-    let mut peer = Wire::dial(server.addr);
-    peer.say_hello();
+    let mut peer = Peer::connect(server.addr);
+    peer.send(UPGRADE);
     if matches!(hook, Hook::Message | Hook::Frame | Hook::SendFrame) || documented(kind).is_none() {
-        peer.text("question");
+        peer.send_text("question");
     }
     match documented(kind) {
         Some(Ending::Cut) => {
             // Whoever is dropped early is not even told that the connection was open.
-            let received = peer.read_to_end();
+            let received = peer.rest().0;
             assert!(received.is_empty() || received.ends_with(b"\r\n\r\n"), "{hook:?} {kind}");
         }
         expected => {
-            assert!(peer.head().starts_with("HTTP/1.1 101 "));
+            assert!(peer.head().text.starts_with("HTTP/1.1 101 "));
             match expected {
                 Some(expected) => assert_eq!(peer.ending(), expected, "{hook:?} {kind}"),
                 None if matches!(hook, Hook::Frame | Hook::SendFrame) => {}
@@ -102,15 +104,15 @@ fn a3_a_handler_that_fails_for_a_close_frame() {
             Hook::SendFrame => Err(error(kind)),
             _ => Ok(()),
         });
-        let mut peer = Wire::open(server.addr);
-        peer.text("close");
+        let mut peer = Peer::open(server.addr);
+        peer.send_text("close");
         assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
         match documented(kind) {
             // The Close by which the error is answered is not shown to the handler again, and goes out.
             Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
             None => {
                 // The Close is not sent, and the connection goes on until it closes by itself.
-                peer.text("close");
+                peer.send_text("close");
                 assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
             }
         }
@@ -129,14 +131,14 @@ fn a3_every_kind_of_error_from_on_drain() {
             Hook::Drain => Err(error(kind)),
             _ => Ok(()),
         });
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         wait_until_blocked(ear.first());
         match documented(kind) {
             Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
             None => {
-                while !peer.frame().unwrap().is_final() {}
+                while !peer.next_frame().unwrap().is_final() {}
                 assert!(is_same(&ear.error(), &error(kind).kind));
-                peer.text("question");
+                peer.send_text("question");
                 assert_eq!(peer.message(), "answer");
             }
         }
@@ -149,14 +151,14 @@ fn a3_every_kind_of_error_from_on_drain() {
 fn a3_every_kind_of_error_from_on_request() {
     for kind in KINDS {
         let (server, ear) = failing(Hook::Request, kind);
-        let mut peer = Wire::dial(server.addr);
-        peer.say_hello();
+        let mut peer = Peer::connect(server.addr);
+        peer.send(UPGRADE);
         let status = match kind {
             "protocol" => Some("HTTP/1.1 400 "),
             "io" => None,
             _ => Some("HTTP/1.1 500 "),
         };
-        let response = String::from_utf8(peer.read_to_end()).unwrap();
+        let response = String::from_utf8(peer.rest().0).unwrap();
         assert!(response.starts_with(status.unwrap_or_default()), "{kind}: {response}");
         assert_eq!(response.is_empty(), status.is_none(), "{kind}: {response}");
         assert!(!response.contains("detail"), "{kind}: {response}");
@@ -170,13 +172,13 @@ fn a3_every_kind_of_error_from_on_request() {
 
 #[test]
 fn a3_every_kind_of_error_from_a_client_that_connects() {
-    let server = Loop::start(Settings::default(), |_| |_| Ok(()));
+    let server = Server::start(Settings::default(), |_| |_| Ok(()));
     for hook in [Hook::BuildRequest, Hook::Response] {
         for kind in KINDS {
             let (probes, ear) =
                 Probes::new(move |called, _| if called == hook { Err(error(kind)) } else { Ok(()) });
             let mut socket = sockeye::WebSocket::new(probes).unwrap();
-            socket.connect(server.url()).unwrap();
+            socket.connect(server.url().parse().unwrap()).unwrap();
             socket.run().unwrap();
             assert!(is_same(&ear.error(), &error(kind).kind), "{hook:?} {kind}");
             ear.lost();

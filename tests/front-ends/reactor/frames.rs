@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use sockeye::protocol::Role;
 use sockeye::{CloseCode, Frame, Handler, Message, OpCode, Result, Sender, Settings};
 
-use crate::support::loops::Loop;
-use crate::support::raw::{Wire, accept, masked};
+use sockeye_test_support::peer::{Peer, masked};
+use sockeye_test_support::server::Server;
 
 type Seen = Arc<Mutex<Vec<OpCode>>>;
 
@@ -43,7 +43,7 @@ impl Handler for Echo {
 }
 
 /// Says all kinds of things to one end, and returns what comes back.
-fn talk(peer: &mut Wire, role: Role, all: &Sender) -> Vec<Heard> {
+fn talk(peer: &mut Peer, role: Role, all: &Sender) -> Vec<Heard> {
     let large = vec![7; 60_000];
     for frame in [
         Frame::message(b"whole".to_vec(), OpCode::Text, true),
@@ -66,7 +66,7 @@ fn talk(peer: &mut Wire, role: Role, all: &Sender) -> Vec<Heard> {
 }
 
 /// Sends a frame as this role sends it.
-fn say(peer: &mut Wire, role: Role, mut frame: Frame) {
+fn say(peer: &mut Peer, role: Role, mut frame: Frame) {
     let mut bytes = Vec::new();
     match role {
         Role::Client => bytes = masked(frame),
@@ -75,8 +75,8 @@ fn say(peer: &mut Wire, role: Role, mut frame: Frame) {
     peer.stream.write_all(&bytes).unwrap();
 }
 
-fn next(peer: &mut Wire) -> Heard {
-    let frame = peer.frame().unwrap();
+fn next(peer: &mut Peer) -> Heard {
+    let frame = peer.next_frame().unwrap();
     (frame.is_final(), frame.opcode(), frame.payload().clone())
 }
 
@@ -84,20 +84,20 @@ fn next(peer: &mut Wire) -> Heard {
 fn heard_and_seen(sees_frames: bool) -> (Vec<Heard>, Vec<OpCode>) {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
-    let server = Loop::start(Settings::default(), move |out: Sender| Echo {
+    let server = Server::start(Settings::default(), move |out: Sender| Echo {
         out,
         sees_frames,
         seen: Arc::clone(&notes),
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let mut heard = talk(&mut peer, Role::Client, &server.all);
     drop(peer);
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     server.all.connect(url.parse().unwrap()).unwrap();
-    let mut peer = accept(&listener);
-    peer.welcome();
+    let mut peer = Peer::accept(&listener);
+    peer.upgrade();
     heard.extend(talk(&mut peer, Role::Server, &server.all));
     drop(peer);
     server.stop();

@@ -3,17 +3,18 @@
 use sockeye::util::Token;
 use sockeye::{CloseCode, Sender, Settings};
 
-use crate::support::loops::{Ear, Heard, Loop, Probes};
-use crate::support::raw::Wire;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::probes::{Ear, Heard, Probes};
+use sockeye_test_support::server::Server;
 
 /// A sender of a connection that has gone, and the connection that is in its place.
-fn successor(server: &Loop, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sender, Sender, Wire) {
-    let peer = Wire::open(server.addr);
+fn successor(server: &Server, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sender, Sender, Peer) {
+    let peer = Peer::open(server.addr);
     let old = ear.opened();
     before(&old);
-    peer.close();
+    peer.finish();
     ear.lost();
-    let peer = Wire::open(server.addr);
+    let peer = Peer::open(server.addr);
     let new = ear.opened();
     assert_eq!(old.token(), new.token(), "the place is used again");
     assert_ne!(old, new);
@@ -33,7 +34,7 @@ fn t1_a_late_command_reaches_nobody() {
     old.close(CloseCode::Again).unwrap();
     // These come after the late ones, so that anything that got through would show before.
     new.timeout(30, Token(2)).unwrap();
-    peer.text("hello");
+    peer.send_text("hello");
     let mut messages = 0;
     ear.find(|_, heard| match heard {
         Heard::Message(_) => {
@@ -49,9 +50,9 @@ fn t1_a_late_command_reaches_nobody() {
     });
     assert_eq!(messages, 1);
     new.send("in time").unwrap();
-    assert_eq!(peer.frame().unwrap().payload(), b"in time");
+    assert_eq!(peer.next_frame().unwrap().payload(), b"in time");
     assert!(new.is_open());
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -76,7 +77,7 @@ fn t1_l8_a_late_time_out_reaches_nobody() {
         }
         _ => None,
     });
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -84,7 +85,7 @@ fn t1_l8_a_late_time_out_reaches_nobody() {
 fn t1_a_thread_that_sends_on_and_on_reaches_its_own_connection_only() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for round in 0..50 {
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         let out = ear.opened();
         let text = round.to_string();
         let talker = std::thread::spawn({
@@ -95,7 +96,7 @@ fn t1_a_thread_that_sends_on_and_on_reaches_its_own_connection_only() {
         (0..5).for_each(|_| assert_eq!(peer.message(), text));
         drop(peer);
         if round % 10 == 9 {
-            crate::support::loops::join(talker).unwrap();
+            sockeye_test_support::join(talker).unwrap();
         }
     }
     server.stop();

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use sockeye::{CloseCode, ErrorKind, Frame, OpCode, Settings};
 
-use crate::support::loops::Probes;
-use crate::support::raw::{Ending, Wire, masked};
+use sockeye_test_support::peer::{Ending, Peer, masked};
+use sockeye_test_support::probes::Probes;
 
 /// The bytes of a message in fragments of these lengths.
 fn fragments(lengths: impl IntoIterator<Item = usize>) -> Vec<u8> {
@@ -22,14 +22,14 @@ fn fragments(lengths: impl IntoIterator<Item = usize>) -> Vec<u8> {
 /// What becomes of a message: its length, or the code with which it is refused.
 fn send(settings: Settings, message: &[u8]) -> std::result::Result<usize, CloseCode> {
     let (server, ear) = Probes::listen(settings, |hook, out| match hook {
-        crate::support::loops::Hook::Message => out.close(CloseCode::Normal),
+        sockeye_test_support::probes::Hook::Message => out.close(CloseCode::Normal),
         _ => Ok(()),
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     peer.stream.write_all(message).unwrap();
     let outcome = match peer.ending() {
         Ending::Close(CloseCode::Normal) => Ok(ear.find(|_, heard| match heard {
-            crate::support::loops::Heard::Message(message) => Some(message.len()),
+            sockeye_test_support::probes::Heard::Message(message) => Some(message.len()),
             _ => None,
         })),
         Ending::Close(code) => {

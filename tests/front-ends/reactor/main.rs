@@ -3,9 +3,6 @@
 #![cfg(all(feature = "reactor", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
 
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod backpressure;
 mod broadcast;
 mod callbacks;

@@ -6,11 +6,12 @@ use std::sync::mpsc::channel;
 
 use sockeye::{CloseCode, Sender, Settings, connect};
 
-use crate::support::loops::{Hook, Loop, Probes};
-use crate::support::raw::Wire;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::probes::{Hook, Probes};
+use sockeye_test_support::server::Server;
 
-fn echo_server() -> Loop {
-    Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg))
+fn echo_server() -> Server {
+    Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg))
 }
 
 /// Runs a client that says something, and does something else when it comes back.
@@ -37,12 +38,12 @@ fn t6_senders_of_the_outer_loop_keep_their_order_within_the_inner_one() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(outer.addr);
+    let mut peer = Peer::open(outer.addr);
     for _ in 0..3 {
-        peer.text("go");
+        peer.send_text("go");
         assert_eq!([peer.message(), peer.message(), peer.message()], ["1", "2", "3"]);
     }
-    peer.close();
+    peer.finish();
     outer.stop();
     inner.stop();
 }
@@ -58,10 +59,10 @@ fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(outer.addr);
-    peer.text("go");
+    let mut peer = Peer::open(outer.addr);
+    peer.send_text("go");
     (0..1000).for_each(|number| assert_eq!(peer.message(), number.to_string()));
-    peer.close();
+    peer.finish();
     outer.stop();
     inner.stop();
 }
@@ -84,11 +85,11 @@ fn a_sender_of_the_inner_loop_is_told_that_it_has_ended() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(outer.addr);
-    peer.text("go");
+    let mut peer = Peer::open(outer.addr);
+    peer.send_text("go");
     assert_eq!(peer.message(), "done");
     assert!(told.recv().unwrap());
-    peer.close();
+    peer.finish();
     outer.stop();
     inner.stop();
 }
@@ -97,7 +98,7 @@ fn a_sender_of_the_inner_loop_is_told_that_it_has_ended() {
 fn a_message_from_one_loop_to_another_within_a_callback() {
     let (tell, told) = channel();
     let (far, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut far_peer = Wire::open(far.addr);
+    let mut far_peer = Peer::open(far.addr);
     tell.send(ear.opened()).unwrap();
     let far_out = Mutex::new(told);
     let (near, _ear) = Probes::listen(Settings::default(), move |hook, out| {
@@ -110,14 +111,14 @@ fn a_message_from_one_loop_to_another_within_a_callback() {
         }
         Ok(())
     });
-    let mut near_peer = Wire::open(near.addr);
-    near_peer.text("go");
+    let mut near_peer = Peer::open(near.addr);
+    near_peer.send_text("go");
     for number in 0..100 {
         assert_eq!(near_peer.message(), number.to_string());
         assert_eq!(far_peer.message(), number.to_string());
     }
-    near_peer.close();
-    far_peer.close();
+    near_peer.finish();
+    far_peer.finish();
     near.stop();
     far.stop();
 }

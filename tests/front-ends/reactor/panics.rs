@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Ear, Heard, Hook, Loop, Probes, send_too_much, wait_until_blocked};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::server::Server;
 
 /// What is thrown; nothing is printed for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,11 +48,11 @@ fn panicking(hook: Hook) -> impl Fn(Hook, &Sender) -> Result<()> + Send + Sync +
 #[test]
 fn a1_by_default_a_panic_travels_out_of_run() {
     let (server, ear) = Probes::listen(Settings::default(), panicking(Hook::Message));
-    let mut culprit = Wire::open(server.addr);
+    let mut culprit = Peer::open(server.addr);
     let first = ear.opened();
-    let mut bystander = Wire::open(server.addr);
+    let mut bystander = Peer::open(server.addr);
     let second = ear.opened();
-    culprit.text("panic");
+    culprit.send_text("panic");
     let all = server.all.clone();
     assert_eq!(server.join().unwrap_err().downcast_ref(), Some(&Quietly));
     // Nobody is left to believe that the connections are still there.
@@ -64,22 +66,22 @@ fn a1_by_default_a_panic_travels_out_of_run() {
 }
 
 /// A client of the loop that must not suffer, and shows it.
-fn check_echo(bystander: &mut Wire) {
-    bystander.text("hello");
+fn check_echo(bystander: &mut Peer) {
+    bystander.send_text("hello");
     assert_eq!(bystander.message(), "echo");
 }
 
 fn check_caught(hook: Hook, expected: &Ending) {
     let (server, ear) = Probes::listen(catching(), panicking(hook));
-    let mut culprit = Wire::dial(server.addr);
+    let mut culprit = Peer::connect(server.addr);
     ear.made();
-    let mut bystander = Wire::open(server.addr);
-    culprit.say_hello();
+    let mut bystander = Peer::open(server.addr);
+    culprit.send(UPGRADE);
     match hook {
-        Hook::Message | Hook::Frame | Hook::Error => culprit.text("panic"),
+        Hook::Message | Hook::Frame | Hook::Error => culprit.send_text("panic"),
         Hook::Close => culprit.send(Frame::close(CloseCode::Normal, "")),
         Hook::Shutdown => {
-            assert!(culprit.head().starts_with("HTTP/1.1 101"));
+            assert!(culprit.head().text.starts_with("HTTP/1.1 101"));
             server.all.shutdown().unwrap();
         }
         Hook::Drain => wait_until_blocked(ear.first()),
@@ -89,7 +91,7 @@ fn check_caught(hook: Hook, expected: &Ending) {
         assert_eq!(culprit.ending(), Ending::Cut, "{hook:?}");
     } else {
         if hook != Hook::Shutdown {
-            assert!(culprit.head().starts_with("HTTP/1.1 101"));
+            assert!(culprit.head().text.starts_with("HTTP/1.1 101"));
         }
         assert_eq!(&culprit.ending(), expected, "{hook:?}");
     }
@@ -100,7 +102,7 @@ fn check_caught(hook: Hook, expected: &Ending) {
         server.join().unwrap().unwrap();
     } else {
         check_echo(&mut bystander);
-        bystander.close();
+        bystander.finish();
         server.stop();
     }
     check_silence(&ear, hook);
@@ -157,13 +159,13 @@ fn check_client(hook: Hook, url: &str, bystander_url: &str) {
     assert_eq!(opened, 1, "{hook:?}");
     all.send("hello").unwrap();
     assert_eq!(ear.message(), "hello");
-    crate::support::loops::join(runner).unwrap().unwrap();
+    sockeye_test_support::join(runner).unwrap().unwrap();
 }
 
 #[test]
 fn a1_a_panic_of_a_client_that_connects_is_caught() {
-    let server = Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
-    let refusing = Loop::start(Settings::default(), |_| Refusing);
+    let server = Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
+    let refusing = Server::start(Settings::default(), |_| Refusing);
     let (url, refused) = (server.url(), refusing.url());
     check_client(Hook::BuildRequest, url.as_str(), url.as_str());
     check_client(Hook::Response, url.as_str(), url.as_str());
@@ -193,7 +195,7 @@ fn a1_a_run_that_has_panicked_leaves_the_thread_to_other_loops() {
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| socket.run().map(drop)));
     assert_eq!(ran.unwrap_err().downcast_ref(), Some(&Quietly));
 
-    let server = Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
+    let server = Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
     sockeye::connect(server.url().as_str(), |out: Sender| {
         out.send("hello").unwrap();
         move |_| out.close(CloseCode::Normal)

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Frame, OpCode, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Ear, Heard, Hook, LIMIT, Loop, Probes, join};
-use crate::support::raw::{Ending, Wire, masked};
+use sockeye_test_support::peer::{Ending, Peer, masked};
+use sockeye_test_support::probes::{Ear, Heard, Hook, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, join};
 
 /// Far less than the time that a peer has for its part of a closing handshake.
 const SOON: Duration = Duration::from_secs(5);
@@ -34,9 +36,9 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
             Settings::default(),
             |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) },
         );
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
-    peer.text("pause");
+    peer.send_text("pause");
     assert_eq!(ear.message(), "pause");
     // Three messages make a share of one turn, so that each pause leaves most of them unread.
     let filling = "x".repeat(24 * 1024);
@@ -61,7 +63,7 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
         assert!(next - start <= 12, "{start} to {next} came in one turn");
     }
     out.resume().unwrap();
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -71,12 +73,12 @@ fn a_pause_of_one_connection_is_none_of_another() {
         Hook::Message if out.connection_id() == 0 => out.pause(),
         _ => Ok(()),
     });
-    let mut paused = Wire::open(server.addr);
+    let mut paused = Peer::open(server.addr);
     ear.opened();
-    let mut other = Wire::open(server.addr);
+    let mut other = Peer::open(server.addr);
     ear.opened();
     for round in 0..20 {
-        paused.text("now and then");
+        paused.send_text("now and then");
         let all: Vec<u8> = (0..20).flat_map(|number| text(&format!("{round} {number}"))).collect();
         other.stream.write_all(&all).unwrap();
     }
@@ -98,7 +100,7 @@ fn a_pause_of_one_connection_is_none_of_another() {
 #[test]
 fn the_peer_has_to_wait_and_nothing_is_lost() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     out.pause().unwrap();
     go_round(&out, &ear);
@@ -133,18 +135,18 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
         });
         assert_eq!(message, vec![u8::try_from(number % 251).unwrap(); 64 * 1024]);
     }
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
 /// A paused connection, whose peer has said something, and goodbye, since.
-fn paused_with_goodbye() -> (Loop, Ear, Sender, Wire) {
+fn paused_with_goodbye() -> (Server, Ear, Sender, Peer) {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     out.pause().unwrap();
     go_round(&out, &ear);
-    peer.text("last words");
+    peer.send_text("last words");
     peer.send(Frame::close(CloseCode::Normal, ""));
     peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
     go_round(&out, &ear);
@@ -191,7 +193,7 @@ fn a_pause_can_begin_before_the_connection_does() {
         _ => Ok(()),
     });
     let mut socket = WebSocket::new(probes).unwrap();
-    socket.connect(server.url()).unwrap();
+    socket.connect(server.url().parse().unwrap()).unwrap();
     let client = std::thread::spawn(move || socket.run().map(drop));
     let out = ear.opened();
     server_ear.opened().send("greeting").unwrap();

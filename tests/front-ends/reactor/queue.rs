@@ -7,8 +7,11 @@ use std::thread;
 use sockeye::util::Token;
 use sockeye::{Builder, CloseCode, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
-use crate::support::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
-use crate::support::raw::{Ending, Wire};
+use sockeye::protocol::Role;
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::{Hook, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, join, wait_until};
 
 fn is_refused(result: &Result<()>, reason: QueueError) -> bool {
     matches!(result, Err(err) if matches!(err.kind, ErrorKind::Queue(why) if why == reason))
@@ -42,7 +45,7 @@ fn check_disconnected(out: &Sender) {
 #[test]
 fn t3_a_sender_is_told_at_once_that_the_loop_is_gone() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let _peer = Wire::open(server.addr);
+    let _peer = Peer::open(server.addr);
     let (one, all) = (ear.opened(), server.all.clone());
     drop(_peer);
     server.stop();
@@ -78,7 +81,7 @@ fn t3_a_queue_is_full_exactly_at_its_size() {
 fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
-    socket.connect(server.url()).unwrap();
+    socket.connect(server.url().parse().unwrap()).unwrap();
     let all = socket.broadcaster();
     (0..100).for_each(|number| all.send(number.to_string()).unwrap());
     all.close(CloseCode::Normal).unwrap();
@@ -92,7 +95,7 @@ fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
 fn t6_first_in_first_out_for_each_thread() {
     const EACH: usize = 10_000;
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     let threads: Vec<_> = (0..4)
         .map(|number| {
@@ -109,7 +112,7 @@ fn t6_first_in_first_out_for_each_thread() {
         *expected += 1;
     }
     threads.into_iter().for_each(|thread| join(thread).unwrap());
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -118,7 +121,7 @@ fn t6_nothing_overtakes_a_close() {
     const EACH: usize = 2000;
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for _ in 0..5 {
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         let out = ear.opened();
         let thread = thread::spawn(move || {
             (0..EACH).for_each(|count| out.send(count.to_string()).unwrap());
@@ -128,7 +131,7 @@ fn t6_nothing_overtakes_a_close() {
         for count in 0..EACH {
             assert_eq!(peer.message(), count.to_string());
         }
-        assert_eq!(peer.frame().map(|frame| frame.into_data()), Some(vec![0x03, 0xf5]));
+        assert_eq!(peer.next_frame().map(|frame| frame.into_data()), Some(vec![0x03, 0xf5]));
         peer.send(Frame::close(CloseCode::Again, ""));
         assert_eq!(peer.ending(), Ending::Cut);
         join(thread).unwrap();
@@ -137,11 +140,11 @@ fn t6_nothing_overtakes_a_close() {
 }
 
 /// A server that hands what it hears to a channel.
-fn telling() -> (Loop, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>) {
+fn telling() -> (Server, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>) {
     let (tell, told) = channel();
     let out = Arc::new(Mutex::new(None));
     let place = Arc::clone(&out);
-    let server = Loop::start(Settings::default(), move |out: Sender| {
+    let server = Server::start(Settings::default(), move |out: Sender| {
         *place.lock().unwrap() = Some(out);
         let tell = tell.clone();
         move |_| {
@@ -155,12 +158,12 @@ fn telling() -> (Loop, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>
 #[test]
 fn t4_no_wake_up_is_lost() {
     let (server, told, out) = telling();
-    let peer = Wire::open(server.addr);
+    let peer = Peer::open(server.addr);
     let out = out.lock().unwrap().take().unwrap();
     let mut echoing = peer.stream.try_clone().unwrap();
     let echo = thread::spawn(move || {
-        let mut peer = Wire::on(&mut echoing);
-        while let Some(frame) = peer.frame() {
+        let mut peer = Peer::over(&mut echoing, Role::Client);
+        while let Some(frame) = peer.next_frame() {
             if frame.opcode() == sockeye::OpCode::Text {
                 peer.send(frame);
             }
@@ -180,7 +183,7 @@ fn t4_no_wake_up_is_lost() {
 #[test]
 fn o5_no_wake_up_is_lost_after_a_budget_stop() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
     for round in 0..60 {
         // Around one, two and three times what is done in one turn.
@@ -188,7 +191,7 @@ fn o5_no_wake_up_is_lost_after_a_budget_stop() {
         (0..count).for_each(|number| out.send(number.to_string()).unwrap());
         (0..count).for_each(|number| assert_eq!(peer.message(), number.to_string()));
     }
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -207,9 +210,9 @@ fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let out = ear.opened();
-    peer.text("shut down");
+    peer.send_text("shut down");
     in_callback.recv_timeout(LIMIT).unwrap();
     (0..COUNT).for_each(|count| out.send(count.to_string()).unwrap());
     drop(release);
@@ -222,13 +225,13 @@ fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
 
 #[test]
 fn a_loop_can_run_again() {
-    let server = Loop::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
+    let server = Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
     let (probes, ear) =
         Probes::new(|hook, out| if hook == Hook::Message { out.close(CloseCode::Normal) } else { Ok(()) });
     let mut socket = WebSocket::new(probes).unwrap();
     let all = socket.broadcaster();
     for _ in 0..3 {
-        socket.connect(server.url()).unwrap();
+        socket.connect(server.url().parse().unwrap()).unwrap();
         let helper = thread::spawn({
             let all = all.clone();
             move || wait_until("the loop runs", || all.send("hello").is_ok())
@@ -243,7 +246,7 @@ fn a_loop_can_run_again() {
     let socket = socket.bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
     let runner = thread::spawn(move || socket.run().map(drop));
-    let peer = Wire::open(addr);
+    let peer = Peer::open(addr);
     all.shutdown().unwrap();
     drop(peer);
     join(runner).unwrap().unwrap();

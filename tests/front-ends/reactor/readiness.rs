@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use sockeye::{CloseCode, Frame, Message, OpCode, Sender, Settings};
 
-use crate::support::loops::{Heard, Hook, LIMIT, Loop, Probes, wait_until};
-use crate::support::raw::{Wire, masked};
+use sockeye_test_support::peer::{Peer, masked};
+use sockeye_test_support::probes::{Heard, Hook, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, wait_until};
 
-fn echo_server() -> Loop {
-    Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg))
+fn echo_server() -> Server {
+    Server::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg))
 }
 
 /// Payloads of many lengths, each different from the others.
@@ -25,10 +27,10 @@ fn payloads() -> Vec<Vec<u8>> {
 }
 
 /// Reads one message, out of all its fragments.
-fn read_message(peer: &mut Wire) -> Vec<u8> {
+fn read_message(peer: &mut Peer) -> Vec<u8> {
     let mut message = Vec::new();
     loop {
-        let frame = peer.frame().unwrap();
+        let frame = peer.next_frame().unwrap();
         let is_final = frame.is_final();
         message.extend(frame.into_data());
         if is_final {
@@ -40,7 +42,7 @@ fn read_message(peer: &mut Wire) -> Vec<u8> {
 #[test]
 fn o4_short_reads_and_short_writes() {
     let server = echo_server();
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     // Small buffers on our side make all of the loop's reads and writes short ones.
     let socket = socket2::SockRef::from(&peer.stream);
     socket.set_recv_buffer_size(32 * 1024).unwrap();
@@ -58,20 +60,20 @@ fn o4_short_reads_and_short_writes() {
         assert!(read_message(&mut peer) == payload);
     }
     writing.join().unwrap();
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
 #[test]
 fn o4_wake_ups_without_a_reason() {
     let server = echo_server();
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let all = server.all.clone();
     let waking = thread::spawn(move || (0..5000).for_each(|_| all.resume().unwrap()));
     (0..100).for_each(|number| peer.echo(&format!("{number}")));
     waking.join().unwrap();
     peer.echo("done");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -95,20 +97,20 @@ fn o4_events_of_connections_that_go_in_the_same_turn() {
         }
         Ok(())
     });
-    let mut first = Wire::open(server.addr);
-    let mut others: Vec<Wire> = (1..COUNT).map(|_| Wire::open(server.addr)).collect();
-    first.text("hold");
+    let mut first = Peer::open(server.addr);
+    let mut others: Vec<Peer> = (1..COUNT).map(|_| Peer::open(server.addr)).collect();
+    first.send_text("hold");
     let release = held.recv_timeout(LIMIT).unwrap();
     for (peer, number) in others.iter_mut().zip(0..) {
         match number % 3 {
-            0 => peer.text("a last word"),
+            0 => peer.send_text("a last word"),
             1 => peer.send(Frame::close(CloseCode::Normal, "")),
             _ => {}
         }
         socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
     drop(others);
-    let newcomer = Wire::dial(server.addr);
+    let newcomer = Peer::connect(server.addr);
     drop(release);
     let mut lost = 0;
     while lost < COUNT - 1 {
@@ -118,6 +120,6 @@ fn o4_events_of_connections_that_go_in_the_same_turn() {
     drop(newcomer);
     drop(first);
     wait_until("room for others", || server.all.is_open());
-    Wire::open(server.addr).close();
+    Peer::open(server.addr).finish();
     server.stop();
 }

@@ -7,8 +7,9 @@ use std::sync::mpsc::channel;
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Frame, OpCode, QueueError, Result, Sender, Settings};
 
-use crate::support::loops::{Heard, Hook, LIMIT, Probes, wait_until};
-use crate::support::raw::Wire;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::probes::{Heard, Hook, Probes};
+use sockeye_test_support::{LIMIT, wait_until};
 
 /// The outcome of a call, as the table names it.
 fn outcome(result: &Result<()>) -> &'static str {
@@ -62,7 +63,7 @@ const CLOSED: Outcomes =
     Outcomes { is_open: false, send: "Ok", try_send: "Protocol", timeout: "Disconnected", pause: "Ok" };
 
 /// Records the outcomes within one method of a server's handler, which closes the connection in another one.
-fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Wire)) -> (Outcomes, Vec<Heard>) {
+fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Peer)) -> (Outcomes, Vec<Heard>) {
     let (tell, told) = channel();
     let tell = Mutex::new(Some(tell));
     let (server, ear) = Probes::listen(Settings::default(), move |called, out| {
@@ -73,7 +74,7 @@ fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Wire)) -> (Outc
         }
         if called == closes_in { out.close(CloseCode::Normal) } else { Ok(()) }
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     talk(&mut peer);
     let outcomes = told.recv_timeout(LIMIT).unwrap();
     let heard = match outcomes.timeout {
@@ -100,7 +101,7 @@ fn a_connection_that_is_open() {
 #[test]
 fn a_connection_that_waits_for_the_close_of_the_peer() {
     let (outcomes, _) = record_in(Hook::Frame, Hook::Open, |peer| {
-        assert_eq!(peer.frame().unwrap().opcode(), OpCode::Close);
+        assert_eq!(peer.next_frame().unwrap().opcode(), OpCode::Close);
         peer.send(Frame::ping(Vec::new()));
     });
     assert_eq!(outcomes, CLOSING);
@@ -129,14 +130,14 @@ fn a_connection_in_on_close_that_was_lost() {
 #[test]
 fn a_closed_connection_from_another_thread() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let peer = Wire::open(server.addr);
+    let peer = Peer::open(server.addr);
     let out = ear.opened();
-    let next = Wire::open(server.addr);
+    let next = Peer::open(server.addr);
     drop(peer);
     ear.lost();
     assert_eq!(outcomes(&out), CLOSED);
     // Another connection is in the same slot now.
-    let mut again = Wire::open(server.addr);
+    let mut again = Peer::open(server.addr);
     let successor = ear.opened();
     assert_eq!((successor.token(), successor.is_open()), (out.token(), true));
     assert_eq!(outcomes(&out), CLOSED);
@@ -185,7 +186,7 @@ fn new_connections_while_the_loop_shuts_down() {
         }
         Ok(())
     });
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     ear.opened();
     server.all.shutdown().unwrap();
     assert_eq!(told.recv_timeout(LIMIT).unwrap(), ["Ok", "Ok", "Ok", "Disconnected", "Disconnected"]);

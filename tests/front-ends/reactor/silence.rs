@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use sockeye::{Builder, CloseCode, OpCode, Settings};
 
-use crate::support::loops::{Loop, Probes, join};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::join;
+use sockeye_test_support::peer::{Ending, Peer};
+use sockeye_test_support::probes::Probes;
+use sockeye_test_support::server::Server;
 
 const PING: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_millis(400);
@@ -17,10 +19,10 @@ fn watchful() -> Settings {
 #[test]
 fn l2_a_peer_that_does_not_answer_is_gone_in_time() {
     let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let start = Instant::now();
     let mut pings = 0;
-    while let Some(frame) = peer.frame() {
+    while let Some(frame) = peer.next_frame() {
         assert_eq!(frame.opcode(), OpCode::Ping);
         pings += 1;
     }
@@ -34,7 +36,7 @@ fn l2_a_peer_that_does_not_answer_is_gone_in_time() {
 fn l2_without_a_setting_nothing_is_asked() {
     let (server, _ear) =
         Probes::listen(Settings { idle_timeout: Some(IDLE), ..Settings::default() }, |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     assert_eq!(peer.ending(), Ending::Cut);
     server.stop();
 }
@@ -45,13 +47,13 @@ fn l3_whoever_answers_stays() {
     // A client of ours answers by itself.
     let (probes, client_ear) = Probes::quiet();
     let mut socket = Builder::new().build(probes).unwrap();
-    socket.connect(server.url()).unwrap();
+    socket.connect(server.url().parse().unwrap()).unwrap();
     let client = std::thread::spawn(move || socket.run().map(drop));
     let out = ear.opened();
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let start = Instant::now();
     while start.elapsed() < 2 * IDLE {
-        let frame = peer.frame().unwrap();
+        let frame = peer.next_frame().unwrap();
         assert_eq!(frame.opcode(), OpCode::Ping);
         peer.send(sockeye::Frame::pong(frame.into_data()));
     }
@@ -59,7 +61,7 @@ fn l3_whoever_answers_stays() {
     out.close(CloseCode::Normal).unwrap();
     assert_eq!(client_ear.close(), CloseCode::Normal);
     join(client).unwrap().unwrap();
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -67,9 +69,10 @@ fn l3_whoever_answers_stays() {
 fn l3_any_byte_is_a_sign_of_life() {
     let settings = Settings { idle_timeout: Some(IDLE), ..Settings::default() };
     let (server, ear) = Probes::listen(settings, |_, _| Ok(()));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     ear.opened();
-    let message = crate::support::raw::masked(sockeye::Frame::message(vec![b'x'; 200], OpCode::Text, true));
+    let message =
+        sockeye_test_support::peer::masked(sockeye::Frame::message(vec![b'x'; 200], OpCode::Text, true));
     let start = Instant::now();
     let mut rest = message.as_slice();
     while start.elapsed() < 2 * IDLE {
@@ -81,16 +84,16 @@ fn l3_any_byte_is_a_sign_of_life() {
     }
     std::io::Write::write_all(&mut peer.stream, rest).unwrap();
     assert_eq!(ear.message().len(), 200);
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
 #[test]
 fn l2_a_client_watches_its_server() {
-    let server = Loop::start(Settings::default(), |_| Mute);
+    let server = Server::start(Settings::default(), |_| Mute);
     let (probes, ear) = Probes::quiet();
     let mut socket = Builder::new().with_settings(watchful()).build(probes).unwrap();
-    socket.connect(server.url()).unwrap();
+    socket.connect(server.url().parse().unwrap()).unwrap();
     socket.run().unwrap();
     assert_eq!(ear.close(), CloseCode::Abnormal);
     server.stop();

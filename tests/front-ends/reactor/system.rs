@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sockeye::{Builder, Message, Sender, Settings};
 
-use crate::support::child::{self, Child, is_child, tell};
-use crate::support::raw::{Ending, Wire};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::child::{self, Child, is_child, tell};
+use sockeye_test_support::peer::{Ending, Peer};
 
 const SERVER: &str = "system::a_server_of_its_own";
 
@@ -56,8 +57,8 @@ fn start(limits: &str, variables: &[(&str, &str)]) -> (Child, SocketAddr) {
     (child, address)
 }
 
-fn quit(child: Child, mut peer: Wire) {
-    peer.text("quit");
+fn quit(child: Child, mut peer: Peer) {
+    peer.send_text("quit");
     assert!(matches!(peer.ending(), Ending::Close(_)));
     drop(peer);
     child.finish();
@@ -66,11 +67,11 @@ fn quit(child: Child, mut peer: Wire) {
 #[test]
 fn o1_out_of_descriptors() {
     let (child, address) = start("ulimit -n 40", &[]);
-    let mut first = Wire::open(address);
-    let mut others: Vec<Wire> = (0..60)
+    let mut first = Peer::open(address);
+    let mut others: Vec<Peer> = (0..60)
         .map(|_| {
-            let mut peer = Wire::dial(address);
-            peer.say_hello();
+            let mut peer = Peer::connect(address);
+            peer.send(UPGRADE);
             peer
         })
         .collect();
@@ -88,10 +89,10 @@ fn o1_out_of_descriptors() {
     // It recovers by itself.
     others.drain(..40);
     for peer in &mut others {
-        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+        assert!(peer.head().text.starts_with("HTTP/1.1 101 "));
         peer.echo("at last");
     }
-    Wire::open(address).close();
+    Peer::open(address).finish();
     drop(others);
     assert!(!child.lines().iter().any(|line| line.contains("accepted")));
     quit(child, first);
@@ -100,7 +101,7 @@ fn o1_out_of_descriptors() {
 #[test]
 fn o2_an_interrupt_changes_nothing() {
     let (child, address) = start("", &[]);
-    let mut peer = Wire::open(address);
+    let mut peer = Peer::open(address);
     for round in 0..20 {
         child.interrupt();
         peer.echo(&round.to_string());
@@ -112,7 +113,7 @@ fn o2_an_interrupt_changes_nothing() {
 #[test]
 fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
     let (child, address) = start("", &[("ON_INTERRUPT", "1")]);
-    let mut peer = Wire::open(address);
+    let mut peer = Peer::open(address);
     peer.echo("hello");
     // Only a wait can be interrupted, and the loop may be between two of them.
     peer.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -128,12 +129,12 @@ fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
 #[test]
 fn o3_writing_to_those_who_have_gone_ends_nothing() {
     let (child, address) = start("", &[]);
-    let mut witness = Wire::open(address);
+    let mut witness = Peer::open(address);
     for round in 0..50 {
-        let mut peer = Wire::open(address);
+        let mut peer = Peer::open(address);
         // The echo of one is small, that of the other is written in several pieces; both meet with a reset.
-        (0..20).for_each(|_| peer.text("echo"));
-        peer.text(&"x".repeat(200_000));
+        (0..20).for_each(|_| peer.send_text("echo"));
+        peer.send_text(&"x".repeat(200_000));
         socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         witness.echo(&round.to_string());

@@ -11,8 +11,12 @@ use sockeye::{
     CloseCode, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings, WebSocket,
 };
 
-use crate::support::loops::{Hook, LIMIT, Loop, Probes, join, wait_until};
-use crate::support::raw::Wire;
+use sockeye::protocol::Role;
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::probes::{Hook, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, join, wait_until};
 
 /// A path for a socket that nobody else uses.
 fn socket_path(name: &str) -> PathBuf {
@@ -31,18 +35,18 @@ where
     (all, thread::spawn(move || socket.run().map(drop)))
 }
 
-fn check_echo<S: io::Read + io::Write>(mut peer: Wire<S>) {
-    peer.text("hello");
+fn check_echo<S: io::Read + io::Write>(mut peer: Peer<S>) {
+    peer.send_text("hello");
     assert_eq!(peer.message(), "hello");
-    peer.close();
+    peer.finish();
 }
 
-fn on_unix(path: &PathBuf) -> Wire<UnixStream> {
+fn on_unix(path: &PathBuf) -> Peer<UnixStream> {
     let stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let mut wire = Wire::on(stream);
-    wire.say_hello();
-    assert!(wire.head().starts_with("HTTP/1.1 101 "));
+    let mut wire = Peer::over(stream, Role::Client);
+    wire.send(UPGRADE);
+    assert!(wire.head().text.starts_with("HTTP/1.1 101 "));
     wire
 }
 
@@ -57,8 +61,8 @@ fn one_loop_listens_in_several_places() {
         socket.bind_listener(listener).unwrap().bind("127.0.0.1:0").unwrap().bind_unix(&path).unwrap();
     assert_eq!(socket.local_addr().unwrap(), first);
     let (all, runner) = run(socket);
-    check_echo(Wire::open(first));
-    check_echo(Wire::open(brought));
+    check_echo(Peer::open(first));
+    check_echo(Peer::open(brought));
     check_echo(on_unix(&path));
     all.shutdown().unwrap();
     join(runner).unwrap().unwrap();
@@ -80,7 +84,7 @@ fn an_address_can_be_bound_again_at_once() {
         addr = socket.local_addr().unwrap();
         let (all, runner) = run(socket);
         // The server ends TCP first, so that its side of the address rests for a while.
-        check_echo(Wire::open(addr));
+        check_echo(Peer::open(addr));
         all.shutdown().unwrap();
         join(runner).unwrap().unwrap();
     }
@@ -103,12 +107,12 @@ fn an_address_that_is_taken_is_refused() {
 fn streams_that_were_accepted_elsewhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = || {
-        let peer = Wire::dial(listener.local_addr().unwrap());
+        let peer = Peer::connect(listener.local_addr().unwrap());
         (peer, listener.accept().unwrap().0)
     };
-    let open = |mut peer: Wire| {
-        peer.say_hello();
-        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+    let open = |mut peer: Peer| {
+        peer.send(UPGRADE);
+        assert!(peer.head().text.starts_with("HTTP/1.1 101 "));
         peer
     };
     // One before the loop runs, which keeps it running, and one after.
@@ -198,24 +202,24 @@ fn much_goes_over_a_unix_domain_socket() {
         Probes::new(|hook, out| if hook == Hook::Message { out.send(vec![7; LEN]) } else { Ok(()) });
     let (all, runner) = run(WebSocket::new(probes).unwrap().bind_unix(&path).unwrap());
     let mut peer = on_unix(&path);
-    peer.text("more");
+    peer.send_text("more");
     let mut len = 0;
     while len < LEN {
-        len += peer.frame().unwrap().payload().len();
+        len += peer.next_frame().unwrap().payload().len();
     }
-    peer.close();
+    peer.finish();
     all.shutdown().unwrap();
     join(runner).unwrap().unwrap();
 }
 
 #[test]
 fn a_loop_that_is_its_own_client() {
-    let server = Loop::start(Settings::default(), |out: Sender| {
+    let server = Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| {
             if msg.len() < 5 { out.send(format!("{msg}+")) } else { out.close(CloseCode::Normal) }
         }
     });
-    server.all.connect(server.url()).unwrap();
+    server.all.connect(server.url().parse().unwrap()).unwrap();
     wait_until("it is open", || server.all.broadcast("+").is_ok());
     server.stop();
 }

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Sender as Channel, channel};
 use sockeye::protocol::{Config, Upgrade};
 use sockeye::{CloseCode, Handler, Handshake, Message, OpCode, Request, Result, Sender, Settings};
 
-use crate::support::LIMIT;
-use crate::support::loops::Loop;
-use crate::support::raw::{Ending, Wire, masked};
+use sockeye_test_support::LIMIT;
+use sockeye_test_support::peer::{Ending, Peer, masked};
+use sockeye_test_support::server::Server;
 
 /// Tells how it was opened, and echoes.
 struct Told {
@@ -29,9 +29,9 @@ impl Handler for Told {
 }
 
 /// A client that is welcome, and what the server knows of it.
-fn welcome(config: Config) -> (Wire, TcpStream, Upgrade) {
+fn welcome(config: Config) -> (Peer, TcpStream, Upgrade) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let peer = Wire::dial(listener.local_addr().unwrap());
+    let peer = Peer::connect(listener.local_addr().unwrap());
     let head = "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Protocol: soap, wamp\r\n\
@@ -40,9 +40,9 @@ fn welcome(config: Config) -> (Wire, TcpStream, Upgrade) {
     (peer, listener.accept().unwrap().0, Upgrade::new(request, config).unwrap())
 }
 
-fn serve(settings: Settings) -> (Loop, std::sync::mpsc::Receiver<(String, Option<String>)>) {
+fn serve(settings: Settings) -> (Server, std::sync::mpsc::Receiver<(String, Option<String>)>) {
     let (tell, told) = channel();
-    (Loop::start(settings, move |out| Told { out, tell: tell.clone() }), told)
+    (Server::start(settings, move |out| Told { out, tell: tell.clone() }), told)
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
     assert_eq!(peer.message(), "early");
     std::io::Write::write_all(&mut peer.stream, &cut[4..]).unwrap();
     assert_eq!(peer.message(), "cut");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -68,9 +68,9 @@ fn s12_the_limits_are_those_of_the_loop() {
     let (server, _told) = serve(Settings { max_message_size: 10, ..Settings::default() });
     let (mut peer, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();
-    peer.text("ten bytes!");
+    peer.send_text("ten bytes!");
     assert_eq!(peer.message(), "ten bytes!");
-    peer.text("eleven char");
+    peer.send_text("eleven char");
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Size));
     server.stop();
 }
@@ -86,7 +86,7 @@ fn s12_who_finds_no_room_is_told_to_come_back() {
     assert_eq!(second.ending(), Ending::Close(CloseCode::Again));
     assert!(told.try_recv().is_err(), "it never had a handler");
     first.echo("still there?");
-    first.close();
+    first.finish();
     server.stop();
 }
 
@@ -101,9 +101,9 @@ fn x2_compression_is_what_the_handshake_agreed_on() {
     let (mut peer, stream, upgrade) = welcome(Config { deflate, ..Config::default() });
     assert!(upgrade.response().header("Sec-WebSocket-Extensions").is_some());
     server.all.accept_upgraded(stream, upgrade).unwrap();
-    peer.text(&"salmon ".repeat(100));
-    let frame = peer.frame().unwrap();
+    peer.send_text(&"salmon ".repeat(100));
+    let frame = peer.next_frame().unwrap();
     assert!(frame.has_rsv1() && frame.payload().len() < 100);
-    peer.close();
+    peer.finish();
     server.stop();
 }

@@ -11,7 +11,7 @@ use sockeye::blocking::{Builder, Socket, Stream, Tls, WebSocket};
 use sockeye::protocol::Config;
 use sockeye::{ClientTls, CloseCode, Error, ErrorKind, ServerTls};
 
-use crate::authority::{Authority, Folder, Wish};
+use sockeye_test_support::authority::{Authority, Folder, Wish};
 
 struct Files {
     _folder: Folder,

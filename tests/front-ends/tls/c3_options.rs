@@ -9,8 +9,8 @@ use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
 use sockeye::blocking::{Bare, WebSocket};
 use sockeye::{ClientTls, Result, TlsVersion};
 
-use crate::authority::{Authority, Folder, Identity, Use, Wish, common_name};
 use crate::loops::{polite, visit};
+use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish, common_name};
 
 /// What a server has seen of a client.
 #[derive(Debug, PartialEq, Eq)]

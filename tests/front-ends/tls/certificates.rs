@@ -3,9 +3,9 @@
 use openssl::ssl::{SslMethod, SslVersion};
 use sockeye::{ClientTls, ServerTls, Settings};
 
-use crate::authority::{Authority, Folder, Identity, Use, Wish, common_name};
 use crate::loops::{Heard, Server, echo, polite, visit};
-use crate::raw::{Raw, acceptor, anyone, tcp, trusting};
+use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish, common_name};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
 
 fn server_tls(identity: &Identity, folder: &Folder) -> ServerTls {
     let (chain, key) = identity.write(folder);
@@ -64,18 +64,18 @@ fn a_certificate_is_replaced_without_dropping_a_connection() {
     let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() });
     let tls = server_tls(&issue("old.example"), &folder);
     let server = serve(tls.clone());
-    let mut before = Raw::connect(server.address, &anyone());
+    let mut before = TlsPeer::connect_tls(server.address, &anyone());
     tls.replace(server_tls(&issue("new.example"), &folder));
     assert_eq!(shown(&server, "localhost"), "new.example");
     before.send_text("still here");
-    assert_eq!(before.receive_text(), "still here");
+    assert_eq!(before.message(), "still here");
     tls.replace(acceptor(&issue("newest.example")));
     assert_eq!(shown(&server, "localhost"), "newest.example");
     // What cannot be read replaces nothing.
     assert!(ServerTls::from_pem_files("missing", "missing").is_err());
     before.send_text("and still");
-    assert_eq!(before.receive_text(), "and still");
-    before.close();
+    assert_eq!(before.message(), "and still");
+    before.finish_tls();
 }
 
 #[test]
@@ -160,10 +160,11 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
         connector.set_max_proto_version(Some(version)).unwrap();
         // OpenSSL itself would not offer the old versions else.
         connector.set_cipher_list("DEFAULT:@SECLEVEL=0").unwrap();
-        let mut stream = Raw::new(connector.build().connect("localhost", tcp(server.address)).ok()?);
-        stream.open();
+        let mut stream =
+            TlsPeer::encrypted(connector.build().connect("localhost", tcp(server.address)).ok()?);
+        stream.upgrade();
         stream.send_text("hello");
-        assert_eq!(stream.receive_text(), "hello");
+        assert_eq!(stream.message(), "hello");
         Some(stream.stream.ssl().version_str())
     };
     assert_eq!(speak(SslVersion::TLS1_3), Some("TLSv1.3"));

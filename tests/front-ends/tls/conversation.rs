@@ -4,9 +4,11 @@ use std::thread;
 
 use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
 
-use crate::authority::{Authority, Wish};
 use crate::loops::{Heard, Manners, PATIENCE, Server, build, echo, visit};
-use crate::raw::{End, Raw, acceptor, anyone, tcp};
+use sockeye_test_support::authority::{Authority, Wish};
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::End;
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp};
 
 fn serve(settings: Settings) -> Server {
     let identity = Authority::root("root").issue(&Wish::default());
@@ -55,31 +57,33 @@ fn many_small_messages_come_back_in_order() {
 #[test]
 fn everyone_hears_what_is_said_to_all() {
     let server = serve(Settings::default());
-    let mut clients: Vec<Raw> = (0..20).map(|_| Raw::connect(server.address, &anyone())).collect();
+    let mut clients: Vec<TlsPeer> =
+        (0..20).map(|_| TlsPeer::connect_tls(server.address, &anyone())).collect();
     let large = "x".repeat(100_000);
     for text in ["hello", &large] {
         server.everyone().send(text).unwrap();
         for client in &mut clients {
             let mut whole = Vec::new();
             while whole.len() < text.len() {
-                whole.extend(client.receive().into_data());
+                whole.extend(client.next_frame().unwrap().into_data());
             }
             assert_eq!(whole, text.as_bytes());
         }
     }
     for client in &mut clients {
         client.send(Frame::ping(b"are you there".to_vec()));
-        assert_eq!(client.receive().opcode(), OpCode::Pong);
-        assert_eq!(client.close(), End::Clean);
+        assert_eq!(client.next_frame().unwrap().opcode(), OpCode::Pong);
+        assert_eq!(client.finish_tls(), End::Fin);
     }
 }
 
 #[test]
 fn who_finds_no_room_is_told_so_over_tls() {
     let server = serve(Settings { max_connections: 1, ..Settings::default() });
-    let _first = Raw::connect(server.address, &anyone());
-    let mut second = Raw::new(anyone().connect("localhost", tcp(server.address)).unwrap());
-    assert_eq!(second.request_status(), 503);
+    let _first = TlsPeer::connect_tls(server.address, &anyone());
+    let mut second = TlsPeer::encrypted(anyone().connect("localhost", tcp(server.address)).unwrap());
+    second.send(UPGRADE);
+    assert_eq!(second.head().status(), 503);
 }
 
 #[test]

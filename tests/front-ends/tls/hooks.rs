@@ -8,9 +8,9 @@ use openssl::ssl::{
 use sockeye::util::TcpStream;
 use sockeye::{Error, ErrorKind, Message, Result, Settings};
 
-use crate::authority::{Authority, Folder, Wish};
 use crate::loops::{Heard, Manners, Server, echo, polite, visit};
-use crate::raw::{Raw, acceptor, anyone, tcp};
+use sockeye_test_support::authority::{Authority, Folder, Wish};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp};
 
 /// As in programs for `ws`, down to how errors are turned.
 pub(crate) fn serving() -> Manners {
@@ -69,7 +69,7 @@ fn a_hook_that_fails_frees_the_slot_and_is_told_once() {
         // More than there are slots.
         for _ in 0..5 {
             let mut stream = tcp(server.address);
-            assert_eq!(crate::raw::read_to_end(&mut stream), b"");
+            assert_eq!(sockeye_test_support::tls::read_to_end(&mut stream), b"");
             let Heard::Error(told, _) = server.next() else { panic!("the handler hears why") };
             assert_eq!(told, kind);
             assert_eq!(server.next(), Heard::Lost);
@@ -94,7 +94,7 @@ fn a_hook_that_panics_costs_one_connection() {
     let settings = Settings { catch_panics: true, ..encrypting() };
     let server = Server::start(manners, settings, |socket| socket);
     for _ in 0..5 {
-        assert_eq!(crate::raw::read_to_end(&mut tcp(server.address)), b"");
+        assert_eq!(sockeye_test_support::tls::read_to_end(&mut tcp(server.address)), b"");
     }
 }
 
@@ -102,8 +102,8 @@ fn a_hook_that_panics_costs_one_connection() {
 fn a_certificate_of_the_loop_comes_before_the_hook() {
     let own = acceptor(&Authority::root("root").issue(&Wish::default()));
     let server = Server::start(refusing(), encrypting(), |socket| socket.with_server_tls(own));
-    let mut client = Raw::connect(server.address, &anyone());
-    client.close();
+    let mut client = TlsPeer::connect_tls(server.address, &anyone());
+    client.finish_tls();
 }
 
 /// A context as OpenSSL makes it: without partial writes, without moving buffers, with the reading ahead that some

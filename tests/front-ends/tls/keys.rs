@@ -13,7 +13,7 @@ use openssl::ssl::SslVersion;
 use openssl::symm::{Cipher, encrypt_aead};
 use sockeye::{Frame, OpCode, Request};
 
-use crate::raw::{Raw, gullible, tcp};
+use sockeye_test_support::tls::{TlsPeer, gullible, tcp};
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
@@ -22,7 +22,7 @@ const KEY_UPDATE: u8 = 24;
 /// A client after its handshake, whose records go out by hand.
 pub(crate) struct Sealed {
     /// For reading.
-    pub(crate) raw: Raw,
+    pub(crate) raw: TlsPeer,
     secret: Vec<u8>,
     key: Vec<u8>,
     iv: Vec<u8>,
@@ -41,8 +41,13 @@ impl Sealed {
         let log = log.lock().unwrap();
         let line = log.lines().find(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")).unwrap();
         let secret = unhex(line.rsplit(' ').next().unwrap());
-        let mut sealed =
-            Self { raw: Raw::new(stream), secret: Vec::new(), key: Vec::new(), iv: Vec::new(), sequence: 0 };
+        let mut sealed = Self {
+            raw: TlsPeer::encrypted(stream),
+            secret: Vec::new(),
+            key: Vec::new(),
+            iv: Vec::new(),
+            sequence: 0,
+        };
         sealed.use_secret(secret);
         sealed
     }
@@ -58,7 +63,7 @@ impl Sealed {
     pub(crate) fn open(&mut self) {
         let request = self.request();
         self.send(&request);
-        assert_eq!(self.raw.receive_response(), 101);
+        assert_eq!(self.raw.head().status(), 101);
     }
 
     /// A message, sealed.
@@ -91,7 +96,7 @@ impl Sealed {
     pub(crate) fn check_answers(&mut self) {
         let bytes = self.text("still there?");
         self.send(&bytes);
-        assert_eq!(self.raw.receive_text(), "still there?");
+        assert_eq!(self.raw.message(), "still there?");
     }
 
     fn use_secret(&mut self, secret: Vec<u8>) {

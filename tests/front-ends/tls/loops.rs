@@ -13,7 +13,7 @@ use sockeye::{
 };
 use url::Url;
 
-use crate::authority::common_name;
+use sockeye_test_support::authority::common_name;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

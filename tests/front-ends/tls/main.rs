@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without may end it")]
 
-mod authority;
 #[cfg(feature = "blocking")]
 mod blocking;
 #[cfg(feature = "blocking")]
@@ -12,7 +11,6 @@ mod conversation;
 mod hooks;
 mod keys;
 mod loops;
-mod raw;
 mod s1_verification;
 mod s2_truncation;
 mod s3_readiness;

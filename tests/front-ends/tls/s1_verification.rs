@@ -5,9 +5,9 @@ use std::process::Command;
 use openssl::ssl::SslConnector;
 use sockeye::{ClientTls, ServerTls, Settings};
 
-use crate::authority::{Authority, Folder, Identity, Use, Wish};
 use crate::loops::{Heard, Server, build, echo, polite, visit};
-use crate::raw::acceptor;
+use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish};
+use sockeye_test_support::tls::acceptor;
 
 fn serve(identity: &Identity) -> Server {
     Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(identity)))

@@ -6,9 +6,10 @@ use std::thread;
 use openssl::ssl::SslConnector;
 use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
 
-use crate::authority::{Authority, Identity, Wish};
 use crate::loops::{Heard, Manners, Server, echo, polite, visit};
-use crate::raw::{End, Raw, acceptor, anyone, tcp, trusting};
+use sockeye_test_support::authority::{Authority, Identity, Wish};
+use sockeye_test_support::peer::End;
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
 
 fn certificate() -> (Authority, Identity) {
     let root = Authority::root("root");
@@ -24,11 +25,11 @@ fn serve() -> (Server, SslConnector) {
 }
 
 /// Lets a client of ours talk to a server by hand.
-fn with_client(manners: Manners, serve: impl FnOnce(Raw) + Send + 'static) -> Vec<Heard> {
+fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -> Vec<Heard> {
     let (root, identity) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let serving = thread::spawn(move || serve(Raw::accept(&listener, &acceptor(&identity))));
+    let serving = thread::spawn(move || serve(TlsPeer::accept_tls(&listener, &acceptor(&identity))));
     let heard = visit(&format!("wss://localhost:{port}"), manners, Some(trusting(&root).build()));
     serving.join().unwrap();
     heard
@@ -37,9 +38,9 @@ fn with_client(manners: Manners, serve: impl FnOnce(Raw) + Send + 'static) -> Ve
 #[test]
 fn s2_a_client_that_cuts_tcp_off_is_lost() {
     let (server, connector) = serve();
-    let mut client = Raw::connect(server.address, &connector);
+    let mut client = TlsPeer::connect_tls(server.address, &connector);
     client.send_text("hello");
-    assert_eq!(client.receive_text(), "hello");
+    assert_eq!(client.message(), "hello");
     client.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     client.end();
     assert!(server.next().is_open());
@@ -51,7 +52,7 @@ fn s2_a_client_that_cuts_tcp_off_is_lost() {
 #[test]
 fn s2_a_client_that_ends_tls_without_a_close_frame_is_lost() {
     let (server, connector) = serve();
-    let mut client = Raw::connect(server.address, &connector);
+    let mut client = TlsPeer::connect_tls(server.address, &connector);
     client.stream.shutdown().unwrap();
     client.end();
     assert!(server.next().is_open());
@@ -62,8 +63,8 @@ fn s2_a_client_that_ends_tls_without_a_close_frame_is_lost() {
 #[test]
 fn s2_a_server_ends_tls_after_a_clean_close() {
     let (server, connector) = serve();
-    let mut client = Raw::connect(server.address, &connector);
-    assert_eq!(client.close(), End::Clean);
+    let mut client = TlsPeer::connect_tls(server.address, &connector);
+    assert_eq!(client.finish_tls(), End::Fin);
     assert!(server.next().is_open());
     assert_eq!(server.next(), Heard::Close(CloseCode::Normal));
     client.stream.shutdown().unwrap();
@@ -109,10 +110,10 @@ fn s2_a_message_that_is_cut_off_is_not_delivered() {
 #[test]
 fn s2_a_client_ends_tls_after_a_clean_close() {
     let heard = with_client(polite(), |mut server| {
-        assert_eq!(server.receive().opcode(), OpCode::Close);
+        assert_eq!(server.next_frame().unwrap().opcode(), OpCode::Close);
         server.send(Frame::close(CloseCode::Normal, ""));
         server.stream.shutdown().unwrap();
-        assert_eq!(server.end(), End::Clean);
+        assert_eq!(server.end(), End::Fin);
     });
     assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
 }
@@ -120,7 +121,7 @@ fn s2_a_client_ends_tls_after_a_clean_close() {
 #[test]
 fn s2_after_the_close_frames_a_server_need_not_end_tls() {
     let heard = with_client(polite(), |mut server| {
-        assert_eq!(server.receive().opcode(), OpCode::Close);
+        assert_eq!(server.next_frame().unwrap().opcode(), OpCode::Close);
         server.send(Frame::close(CloseCode::Normal, ""));
     });
     assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
@@ -129,15 +130,15 @@ fn s2_after_the_close_frames_a_server_need_not_end_tls() {
 #[test]
 fn s2_a_shutdown_says_goodbye_to_everyone() {
     let (server, _) = serve();
-    let mut clients: Vec<Raw> = (0..5).map(|_| Raw::connect(server.address, &anyone())).collect();
+    let mut clients: Vec<TlsPeer> = (0..5).map(|_| TlsPeer::connect_tls(server.address, &anyone())).collect();
     server.everyone().send(Message::text("last words")).unwrap();
     server.everyone().shutdown().unwrap();
     for client in &mut clients {
-        assert_eq!(client.receive_text(), "last words");
-        let close = client.receive();
+        assert_eq!(client.message(), "last words");
+        let close = client.next_frame().unwrap();
         assert_eq!((close.opcode(), &close.payload()[..2]), (OpCode::Close, &1001_u16.to_be_bytes()[..]));
         client.send(Frame::close(CloseCode::Away, ""));
-        assert_eq!(client.end(), End::Clean);
+        assert_eq!(client.end(), End::Fin);
     }
 }
 

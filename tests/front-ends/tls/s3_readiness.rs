@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use sockeye::{Builder, Frame, Message, OpCode, Settings};
 
-use crate::authority::{Authority, Wish};
 use crate::hooks::{bare_client, bare_server, encrypting};
 use crate::keys::Sealed;
 use crate::loops::{Heard, Manners, Server, build, echo};
-use crate::raw::{Raw, acceptor, anyone};
+use sockeye_test_support::authority::{Authority, Wish};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
 
 /// Bytes of which each place tells where it is.
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
@@ -24,10 +24,10 @@ fn binary(data: Vec<u8>) -> Frame {
 }
 
 /// The payload of a message that may have come in fragments.
-fn receive_message(raw: &mut Raw) -> Vec<u8> {
+fn receive_message(raw: &mut TlsPeer) -> Vec<u8> {
     let mut message = Vec::new();
     loop {
-        let frame = raw.receive();
+        let frame = raw.next_frame().unwrap();
         message.extend_from_slice(frame.payload());
         if frame.is_final() {
             return message;
@@ -40,7 +40,7 @@ fn s3_a_server_repeats_blocked_writes_with_the_same_bytes() {
     for reads_ahead in [false, true] {
         let settings = Settings { max_buffered: 64 << 20, ..encrypting() };
         let server = Server::start(bare_server(reads_ahead), settings, |socket| socket);
-        let mut client = Raw::connect(server.address, &anyone());
+        let mut client = TlsPeer::connect_tls(server.address, &anyone());
         assert!(server.next().is_open());
         // While the client does not read, the output grows between the attempts to write it.
         for round in 0..24 {
@@ -52,7 +52,7 @@ fn s3_a_server_repeats_blocked_writes_with_the_same_bytes() {
             let len = if round % 3 == 0 { 3 << 20 } else { 100 + round };
             assert!(receive_message(&mut client) == pattern(len, round), "message {round} has been damaged");
         }
-        client.close();
+        client.finish_tls();
     }
 }
 
@@ -63,7 +63,7 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
         let serving = thread::spawn(move || {
-            let mut server = Raw::accept(&listener, &acceptor(&identity));
+            let mut server = TlsPeer::accept_tls(&listener, &acceptor(&identity));
             // What is sent back is appended to output that is blocked.
             for round in 0..50 {
                 server.send(binary(pattern(1000 + round, round)));
@@ -81,7 +81,7 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
                     "echo {round} is damaged"
                 );
             }
-            server.close();
+            server.finish_tls();
         });
         let greetings = (0..3).map(|round| Message::binary(pattern(4 << 20, round))).collect();
         let manners = Manners { echoes: true, greetings, ..bare_client(reads_ahead) };
@@ -97,11 +97,11 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
 fn s4_what_stays_inside_openssl_is_delivered_without_another_event() {
     for (manners, settings) in [(bare_server(true), encrypting()), (bare_server(false), encrypting())] {
         let server = Server::start(manners, settings, |socket| socket);
-        let mut client = Raw::connect(server.address, &anyone());
+        let mut client = TlsPeer::connect_tls(server.address, &anyone());
         // Many records at once: more than one turn takes.
         for count in [1, 31, 32, 33, 64, 65, 1000] {
             (0..count).for_each(|number| client.send_text(&format!("{number}")));
-            (0..count).for_each(|number| assert_eq!(client.receive_text(), format!("{number}")));
+            (0..count).for_each(|number| assert_eq!(client.message(), format!("{number}")));
         }
         // Many messages in one record; and one message in many.
         let mut frames = Vec::new();
@@ -111,10 +111,10 @@ fn s4_what_stays_inside_openssl_is_delivered_without_another_event() {
             frame.format(&mut frames).unwrap();
         }
         std::io::Write::write_all(&mut client.stream, &frames).unwrap();
-        (0..200).for_each(|_| assert_eq!(client.receive().payload().len(), 70));
+        (0..200).for_each(|_| assert_eq!(client.next_frame().unwrap().payload().len(), 70));
         client.send(binary(pattern(3_000_000, 1)));
         assert!(receive_message(&mut client) == pattern(3_000_000, 1));
-        client.close();
+        client.finish_tls();
         while server.next() != Heard::Lost {}
         server.assert_idle();
     }
@@ -130,9 +130,9 @@ fn s4_what_comes_with_the_last_flight_of_the_handshake_is_read() {
         bytes.extend(sealed.text("first"));
         bytes.extend(sealed.text("second"));
         sealed.send(&bytes);
-        assert_eq!(sealed.raw.receive_response(), 101);
-        assert_eq!(sealed.raw.receive_text(), "first");
-        assert_eq!(sealed.raw.receive_text(), "second");
+        assert_eq!(sealed.raw.head().status(), 101);
+        assert_eq!(sealed.raw.message(), "first");
+        assert_eq!(sealed.raw.message(), "second");
     }
 }
 
@@ -151,7 +151,7 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
     sealed.send(&bytes);
     thread::sleep(Duration::from_millis(200));
     assert!(receive_message(&mut sealed.raw) == pattern(len, 5));
-    assert_eq!(sealed.raw.receive_text(), "behind");
+    assert_eq!(sealed.raw.message(), "behind");
     sealed.check_answers();
 }
 
@@ -178,7 +178,7 @@ fn s4_a_pause_keeps_what_openssl_holds() {
         .unwrap();
     let (address, everyone) = (socket.local_addr().unwrap(), socket.broadcaster());
     let running = thread::spawn(move || drop(socket.run().unwrap()));
-    let mut client = Raw::connect(address, &anyone());
+    let mut client = TlsPeer::connect_tls(address, &anyone());
     (0..500).for_each(|_| client.send_text("x"));
     let connection = resume.recv_timeout(crate::loops::PATIENCE).unwrap();
     thread::sleep(Duration::from_millis(100));
@@ -188,7 +188,7 @@ fn s4_a_pause_keeps_what_openssl_holds() {
     thread::sleep(Duration::from_millis(50));
     assert_eq!(count.load(Ordering::SeqCst), delivered);
     connection.resume().unwrap();
-    client.close();
+    client.finish_tls();
     assert_eq!(count.load(Ordering::SeqCst), 500);
     everyone.shutdown().unwrap();
     running.join().unwrap();
@@ -211,15 +211,15 @@ fn s4_errors_that_someone_has_left_behind_fail_no_connection() {
         .unwrap();
     let (address, everyone) = (socket.local_addr().unwrap(), socket.broadcaster());
     let running = thread::spawn(move || drop(socket.run().unwrap()));
-    let mut clients: Vec<Raw> = (0..3).map(|_| Raw::connect(address, &anyone())).collect();
+    let mut clients: Vec<TlsPeer> = (0..3).map(|_| TlsPeer::connect_tls(address, &anyone())).collect();
     for round in 0..10 {
         for client in &mut clients {
             client.send_text(&format!("{round}"));
-            assert_eq!(client.receive_text(), format!("{round}"));
+            assert_eq!(client.message(), format!("{round}"));
         }
     }
     for client in &mut clients {
-        client.close();
+        client.finish_tls();
     }
     everyone.shutdown().unwrap();
     running.join().unwrap();
@@ -230,14 +230,14 @@ fn s4_the_end_waits_for_room_to_write() {
     let identity = Authority::root("root").issue(&Wish::default());
     let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
     let server = Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)));
-    let mut client = Raw::connect(server.address, &anyone());
+    let mut client = TlsPeer::connect_tls(server.address, &anyone());
     assert!(server.next().is_open());
     let len = 30 << 20;
     server.everyone().send(pattern(len, 3)).unwrap();
     server.everyone().close(sockeye::CloseCode::Normal).unwrap();
     thread::sleep(Duration::from_millis(100));
     assert!(receive_message(&mut client) == pattern(len, 3));
-    assert_eq!(client.receive().opcode(), OpCode::Close);
+    assert_eq!(client.next_frame().unwrap().opcode(), OpCode::Close);
     client.send(Frame::close(sockeye::CloseCode::Normal, ""));
-    assert_eq!(client.end(), crate::raw::End::Clean);
+    assert_eq!(client.end(), sockeye_test_support::peer::End::Fin);
 }

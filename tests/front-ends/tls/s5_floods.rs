@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use sockeye::Settings;
 
-use crate::authority::{Authority, Wish};
 use crate::hooks::{bare_server, encrypting};
 use crate::keys::Sealed;
 use crate::loops::{Server, echo};
-use crate::raw::{Raw, acceptor, anyone};
+use sockeye_test_support::authority::{Authority, Wish};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
 
 /// How long the round trips of a client take while others flood, and how long the flood lasts.
 fn flooded(server: &Server, count: usize) -> (Vec<Duration>, Duration) {
-    let mut victim = Raw::connect(server.address, &anyone());
+    let mut victim = TlsPeer::connect_tls(server.address, &anyone());
     let mut floods: Vec<(Sealed, Vec<u8>)> = (0..3)
         .map(|_| {
             let mut sealed = Sealed::connect(server.address);
@@ -29,7 +29,7 @@ fn flooded(server: &Server, count: usize) -> (Vec<Duration>, Duration) {
         floods.iter_mut().map(|(sealed, bytes)| sealed.send_aside(std::mem::take(bytes))).collect();
     let flooding = thread::spawn(move || {
         for (sealed, _) in &mut floods {
-            assert_eq!(sealed.raw.receive_text(), "done");
+            assert_eq!(sealed.raw.message(), "done");
         }
         began.elapsed()
     });
@@ -37,7 +37,7 @@ fn flooded(server: &Server, count: usize) -> (Vec<Duration>, Duration) {
     while !flooding.is_finished() {
         let sent = Instant::now();
         victim.send_text("ping");
-        assert_eq!(victim.receive_text(), "ping");
+        assert_eq!(victim.message(), "ping");
         round_trips.push(sent.elapsed());
     }
     writing.into_iter().for_each(|writing| writing.join().unwrap());

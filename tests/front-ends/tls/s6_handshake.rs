@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use sockeye::Settings;
 
-use crate::authority::{Authority, Identity, Wish};
 use crate::loops::{Heard, Server, echo, polite, visit};
-use crate::raw::{Raw, Steady, acceptor, anyone, read_to_end, tcp};
+use sockeye_test_support::authority::{Authority, Identity, Wish};
+use sockeye_test_support::tls::{Steady, TlsPeer, acceptor, anyone, read_to_end, tcp};
 
 fn identity() -> Identity {
     Authority::root("root").issue(&Wish::default())
@@ -23,10 +23,10 @@ fn serve() -> Server {
 }
 
 fn assert_serves(server: &Server) {
-    let mut client = Raw::connect(server.address, &anyone());
+    let mut client = TlsPeer::connect_tls(server.address, &anyone());
     client.send_text("hello");
-    assert_eq!(client.receive_text(), "hello");
-    client.close();
+    assert_eq!(client.message(), "hello");
+    client.finish_tls();
     drop(client);
     server.wait_for(&Heard::Lost);
 }
@@ -215,8 +215,8 @@ fn s6_a_client_does_not_wait_for_ever_for_its_server() {
 fn s6_a_shutdown_does_not_wait_for_handshakes() {
     let server = serve();
     let _silent = tcp(server.address);
-    let mut open = Raw::connect(server.address, &anyone());
-    open.close();
+    let mut open = TlsPeer::connect_tls(server.address, &anyone());
+    open.finish_tls();
     drop(open);
     let began = Instant::now();
     drop(server);

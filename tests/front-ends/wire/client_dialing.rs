@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use sockeye::{CloseCode, ErrorKind, Factory};
 
-use crate::support::bytes::{CLOSE, TEXT, frame, masked};
-use crate::support::host::{Host, answer_to};
-use crate::support::journal::{Hook, Journal};
-use crate::support::script::Script;
-use crate::support::{LIMIT, system};
+use sockeye_test_support::bytes::{CLOSE, TEXT, frame, masked};
+use sockeye_test_support::host::{Host, answer_to};
+use sockeye_test_support::journal::{Hook, Journal};
+use sockeye_test_support::script::Script;
+use sockeye_test_support::{LIMIT, system};
 
 fn redirect(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use sockeye::{Request, Result};
 
-use crate::support::bytes::{ACCEPT, CLOSE, TEXT, close_payload, frame};
-use crate::support::host::{Host, answer_to};
-use crate::support::peer::{End, Head};
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{ACCEPT, CLOSE, TEXT, close_payload, frame};
+use sockeye_test_support::host::{Host, answer_to};
+use sockeye_test_support::peer::{End, Head};
+use sockeye_test_support::script::Script;
 
 /// Lets a client connect, answers it, and returns its story; the client must say nothing more.
 fn story_of(script: &Script, answer: impl FnOnce(&Head) -> String) -> String {
@@ -114,7 +114,7 @@ fn k2_a_slow_or_silent_server_is_given_up_in_time() {
         let mut peer = host.accept();
         let request = peer.head();
         for byte in answer_to(&request, "").bytes() {
-            if peer.hears_within(Duration::from_millis(20)) || (!is_silent && !peer.try_send(&[byte])) {
+            if peer.receives_within(Duration::from_millis(20)) || (!is_silent && !peer.try_send(&[byte])) {
                 break;
             }
         }
@@ -253,7 +253,7 @@ fn h10_a_client_gets_frames_that_come_with_the_response() {
     let (first, _, payload) = peer.masked_frame();
     assert_eq!((first, payload), (CLOSE, close_payload(1001, "")));
     // §7.1.1: the server ends TCP first.
-    assert!(!peer.hears_within(Duration::from_millis(50)));
+    assert!(!peer.receives_within(Duration::from_millis(50)));
     peer.end_writing();
     assert_eq!(peer.rest(), (Vec::new(), End::Fin));
     client.wait_for_end();

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use sockeye::{CloseCode, Response};
 
-use crate::support::bytes::{
+use sockeye_test_support::bytes::{
     CLOSE, PING, PONG, TEXT, UPGRADE, close_payload, frame, header, masked, masked_close, upgrade_and,
 };
-use crate::support::host::Host;
-use crate::support::journal::Hook;
-use crate::support::peer::End;
-use crate::support::running::Running;
-use crate::support::script::Script;
+use sockeye_test_support::host::Host;
+use sockeye_test_support::journal::Hook;
+use sockeye_test_support::peer::End;
+use sockeye_test_support::running::Running;
+use sockeye_test_support::script::Script;
 
 const OPENED: &str = "made, request GET /chat, open";
 
@@ -43,7 +43,7 @@ fn l1_a_client_that_never_answers_our_close_is_dropped_in_time() {
     peer.send(&masked(TEXT, b"close"));
     peer.expect_close(1001);
     // It talks on instead; nothing of that is told.
-    while !peer.hears_within(Duration::from_millis(20)) && peer.try_send(&masked(TEXT, b"deaf")) {}
+    while !peer.receives_within(Duration::from_millis(20)) && peer.try_send(&masked(TEXT, b"deaf")) {}
     assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, message close, close 1006, lost"));
     assert_on_time(start, server.journal.time_of("close 1006"));
     let full = server.journal.full_story(0);
@@ -59,7 +59,7 @@ fn l1_a_server_that_never_answers_our_close_is_dropped_in_time() {
     let start = Instant::now();
     peer.send(&frame(TEXT, b"close"));
     assert_eq!(peer.masked_frame().2, close_payload(1001, ""));
-    while !peer.hears_within(Duration::from_millis(20)) && peer.try_send(&frame(TEXT, b"deaf")) {}
+    while !peer.receives_within(Duration::from_millis(20)) && peer.try_send(&frame(TEXT, b"deaf")) {}
     client.wait_for_end();
     assert_on_time(start, client.journal.time_of("close 1006"));
     assert!(client.journal.full_story(0).ends_with("message close, send CLOSE, close 1006, lost"));
@@ -83,7 +83,7 @@ fn l1_a_peer_that_answers_and_never_ends_tcp_is_dropped_in_time() {
     let mut peer = server.open();
     peer.send(&masked_close(1000, ""));
     peer.expect_close(1000);
-    assert!(peer.hears_within(SHORT / 2), "the server does not end its side");
+    assert!(peer.receives_within(SHORT / 2), "the server does not end its side");
     assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, close 1000, lost"));
     server.wait_for_sockets(0);
 }
@@ -91,7 +91,7 @@ fn l1_a_peer_that_answers_and_never_ends_tcp_is_dropped_in_time() {
 #[test]
 fn l1_a_peer_that_went_while_reading_was_paused_is_not_waited_for() {
     let server = Script::new()
-        .settings(|it| it.close_timeout = crate::support::LIMIT)
+        .settings(|it| it.close_timeout = sockeye_test_support::LIMIT)
         .on(|out, hook| match hook {
             Hook::Message(_) => {
                 out.pause()?;
@@ -157,7 +157,7 @@ fn l3_a_message_that_trickles_in_keeps_the_connection_alive() {
     peer.send(&[header(TEXT, 30, true).as_slice(), &[0; 4]].concat());
     for _ in 0..30 {
         // Slower than the limit as a whole, faster from byte to byte.
-        assert!(!peer.hears_within(SHORT / 10));
+        assert!(!peer.receives_within(SHORT / 10));
         peer.send(b"x");
     }
     assert_eq!(peer.frame(), (TEXT, vec![b'x'; 30]));
@@ -173,7 +173,7 @@ const PENDING: usize = 900_000;
 
 #[test]
 fn l4_our_close_arrives_although_much_is_unread() {
-    let server = closer().settings(|it| it.close_timeout = crate::support::LIMIT).serve();
+    let server = closer().settings(|it| it.close_timeout = sockeye_test_support::LIMIT).serve();
     let endings = [(masked(0x83, b""), 1002), (masked(TEXT, b"\xff"), 1007), (masked_close(4000, ""), 4000)];
     for (ending, code) in endings {
         let mut peer = server.open();
@@ -205,7 +205,7 @@ fn l4_a_refusal_arrives_although_the_body_is_unread() {
     }
 }
 
-fn fail_of(server: &Running, peer: crate::support::peer::Peer, id: u32) -> String {
+fn fail_of(server: &Running, peer: sockeye_test_support::peer::Peer, id: u32) -> String {
     peer.reset();
     server.journal.story_of_lost(id)
 }

@@ -2,11 +2,11 @@
 
 use sockeye::{CloseCode, ErrorKind};
 
-use crate::support::bytes::{CLOSE, PING, TEXT, close_payload, frame, masked, masked_close};
-use crate::support::host::Host;
-use crate::support::journal::Hook;
-use crate::support::peer::End;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{CLOSE, PING, TEXT, close_payload, frame, masked, masked_close};
+use sockeye_test_support::host::Host;
+use sockeye_test_support::journal::Hook;
+use sockeye_test_support::peer::End;
+use sockeye_test_support::script::Script;
 
 const OPENED: &str = "made, request GET /chat, open";
 

@@ -1,12 +1,12 @@
 //! F1 to F3: what the header of a frame says.
 
-use crate::support::bytes::{
-    BINARY, BINARY_BEGIN, CLOSE, END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN, close_payload, frame, header,
-    masked,
+use sockeye_test_support::bytes::{
+    BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START, close_payload, frame,
+    header, masked,
 };
-use crate::support::host::Host;
-use crate::support::peer::Peer;
-use crate::support::script::Script;
+use sockeye_test_support::host::Host;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::script::Script;
 
 /// Opens a connection, sends bytes, and returns the first byte and the payload of the first frame that comes back.
 fn reply_to(peer: &mut Peer, bytes: &[u8]) -> (u8, Vec<u8>) {
@@ -57,7 +57,7 @@ fn f1_a_length_that_cannot_be_fails_from_the_header_alone() {
     let server = Script::echo().settings(|it| it.max_message_size = limit).serve();
     let too_long = [limit as u64 + 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 53, (1 << 63) - 1];
     let too_long = too_long.map(|len| (only_header(BINARY, len), 1009));
-    let begun = [masked(BINARY_BEGIN, &vec![0; 40_000]), only_header(GO_ON, 30_001)].concat();
+    let begun = [masked(BINARY_START, &vec![0; 40_000]), only_header(CONTINUATION, 30_001)].concat();
     let wrong = [
         (in_eight_bytes(BINARY, 1 << 63), 1002),
         (in_eight_bytes(BINARY, u64::MAX), 1002),
@@ -86,8 +86,8 @@ fn f1_a_length_that_cannot_be_fails_from_the_header_alone() {
 fn f1_a_fragment_may_have_a_limit_of_its_own() {
     let server = Script::echo().settings(|it| it.max_fragment_size = 1000).serve();
     let mut peer = server.open();
-    peer.send(&masked(BINARY_BEGIN, &[7; 1000]));
-    assert_eq!(reply_to(&mut peer, &masked(END, &[7; 1000])), (BINARY, vec![7; 2000]));
+    peer.send(&masked(BINARY_START, &[7; 1000]));
+    assert_eq!(reply_to(&mut peer, &masked(LAST, &[7; 1000])), (BINARY, vec![7; 2000]));
     peer.send(&only_header(BINARY, 1001));
     peer.expect_failure(1009);
 }
@@ -173,7 +173,7 @@ fn f3_every_first_byte_has_the_effect_that_the_rfc_wants_on_a_server() {
     for first in 0..=u8::MAX {
         for in_message in [false, true] {
             let mut peer = server.open();
-            let before = if in_message { masked(TEXT_BEGIN, b"") } else { Vec::new() };
+            let before = if in_message { masked(TEXT_START, b"") } else { Vec::new() };
             let seen = reply_to(&mut peer, &[before, masked(first, b""), masked(PING, b"after")].concat());
             assert_eq!(effect_seen(seen), effect(first, in_message), "{first:#x}, {in_message}");
         }

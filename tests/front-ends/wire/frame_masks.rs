@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use sockeye::Message;
 
-use crate::support::bytes::TEXT;
-use crate::support::host::Host;
-use crate::support::journal::Hook;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::TEXT;
+use sockeye_test_support::host::Host;
+use sockeye_test_support::journal::Hook;
+use sockeye_test_support::script::Script;
 
 #[test]
 fn f9_every_frame_has_a_fresh_key() {

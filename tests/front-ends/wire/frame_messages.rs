@@ -1,11 +1,12 @@
 //! F4 to F6, F12: fragments, control frames between them, text, and how all of it is cut.
 
-use crate::support::bytes::{
-    BINARY_BEGIN, CLOSE, END, GO_ON, PING, PONG, TEXT, TEXT_BEGIN, close_payload, masked, masked_close,
+use sockeye_test_support::bytes::{
+    BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START, close_payload, masked,
+    masked_close,
 };
-use crate::support::peer::Peer;
-use crate::support::running::Running;
-use crate::support::script::Script;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::running::Running;
+use sockeye_test_support::script::Script;
 
 const OPENED: &str = "made, request GET /chat, open";
 
@@ -40,19 +41,19 @@ fn f4_control_frames_between_fragments_do_not_disturb_the_message() {
     let longest = [9; 125];
     peer.send(
         &[
-            masked(TEXT_BEGIN, "w\u{fc}".as_bytes()),
+            masked(TEXT_START, "w\u{fc}".as_bytes()),
             masked(PING, &longest),
-            masked(GO_ON, b"r"),
+            masked(CONTINUATION, b"r"),
             masked(PONG, b"nobody asked"),
             masked(PING, b""),
-            masked(END, b"ste"),
+            masked(LAST, b"ste"),
         ]
         .concat(),
     );
     assert_eq!(peer.frame(), (PONG, longest.to_vec()));
     assert_eq!(peer.frame(), (PONG, Vec::new()));
     assert_eq!(peer.frame(), (TEXT, "w\u{fc}rste".as_bytes().to_vec()));
-    peer.send(&[masked(TEXT_BEGIN, b"never finished"), masked_close(1000, "")].concat());
+    peer.send(&[masked(TEXT_START, b"never finished"), masked_close(1000, "")].concat());
     peer.expect_failure(1000);
     assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, message w\u{fc}rste, close 1000, lost"));
 }
@@ -61,15 +62,15 @@ fn f4_control_frames_between_fragments_do_not_disturb_the_message() {
 fn f5_fragments_out_of_order_fail() {
     let server = Script::new().serve();
     let broken = [
-        vec![masked(END, b"x")],
-        vec![masked(GO_ON, b"x")],
-        vec![masked(TEXT_BEGIN, b"x"), masked(TEXT, b"y")],
-        vec![masked(TEXT_BEGIN, b"x"), masked(BINARY_BEGIN, b"y")],
-        vec![masked(BINARY_BEGIN, b"x"), masked(GO_ON, b"y"), masked(TEXT_BEGIN, b"z")],
-        vec![masked(TEXT_BEGIN, b"x"), masked(END, b"y"), masked(END, b"z")],
+        vec![masked(LAST, b"x")],
+        vec![masked(CONTINUATION, b"x")],
+        vec![masked(TEXT_START, b"x"), masked(TEXT, b"y")],
+        vec![masked(TEXT_START, b"x"), masked(BINARY_START, b"y")],
+        vec![masked(BINARY_START, b"x"), masked(CONTINUATION, b"y"), masked(TEXT_START, b"z")],
+        vec![masked(TEXT_START, b"x"), masked(LAST, b"y"), masked(LAST, b"z")],
     ];
     for (id, frames) in (0..).zip(broken) {
-        let is_whole_before = frames.len() == 3 && frames[1] == masked(END, b"y");
+        let is_whole_before = frames.len() == 3 && frames[1] == masked(LAST, b"y");
         let message = if is_whole_before { "message xy, " } else { "" };
         fails(&server, id, &frames, 1002, &format!("{message}error Protocol, close 1006"));
     }
@@ -88,9 +89,14 @@ fn f6_bad_text_fails_in_the_read_that_holds_it() {
         vec![masked(TEXT, b"surrogate \xed\xa0\x80")],
         vec![masked(TEXT, b"overlong \xc0\x80")],
         vec![not_all_there(TEXT, b"hello \xff")],
-        vec![not_all_there(TEXT_BEGIN, b"\xf4\x90")],
-        vec![masked(TEXT_BEGIN, b"\xe2\x82"), not_all_there(GO_ON, b"\x41")],
-        vec![masked(TEXT_BEGIN, b"\xe2"), masked(PING, b""), masked(GO_ON, b""), masked(END, b"\x82")],
+        vec![not_all_there(TEXT_START, b"\xf4\x90")],
+        vec![masked(TEXT_START, b"\xe2\x82"), not_all_there(CONTINUATION, b"\x41")],
+        vec![
+            masked(TEXT_START, b"\xe2"),
+            masked(PING, b""),
+            masked(CONTINUATION, b""),
+            masked(LAST, b"\x82"),
+        ],
         vec![masked(CLOSE, &[0x03, 0xe8, 0xff])],
         vec![masked(CLOSE, &[0x03, 0xe8, 0xe2, 0x82])],
     ];
@@ -113,7 +119,7 @@ fn f6_characters_may_be_cut_anywhere() {
     let mut peer = server.open();
     for at in 0..=text.len() {
         let (first, second) = text.as_bytes().split_at(at);
-        peer.send(&[masked(TEXT_BEGIN, first), masked(END, second)].concat());
+        peer.send(&[masked(TEXT_START, first), masked(LAST, second)].concat());
         assert_eq!(peer.frame(), (TEXT, text.as_bytes().to_vec()));
         // The same cut, of the frame and not of the message.
         let whole = masked(TEXT, text.as_bytes());
@@ -128,8 +134,8 @@ fn f6_characters_may_be_cut_anywhere() {
 #[test]
 fn m4_fragments_without_end_are_limited() {
     let server = Script::new().settings(|it| it.max_message_size = 1024).serve();
-    let empty = masked(GO_ON, b"");
-    let begin = masked(TEXT_BEGIN, b"");
+    let empty = masked(CONTINUATION, b"");
+    let begin = masked(TEXT_START, b"");
     fails(&server, 0, &[begin, empty.repeat(2000)], 1008, "error Capacity, close 1006");
 }
 
@@ -138,13 +144,13 @@ fn conversation() -> Vec<u8> {
     [
         masked(TEXT, "caf\u{e9}".as_bytes()),
         masked(PING, b"1"),
-        masked(BINARY_BEGIN, &[1; 200]),
+        masked(BINARY_START, &[1; 200]),
         masked(PING, b"2"),
-        masked(GO_ON, &[2; 300]),
+        masked(CONTINUATION, &[2; 300]),
         masked(PONG, b"3"),
-        masked(END, b""),
-        masked(TEXT_BEGIN, b"\xe2"),
-        masked(END, b"\x82\xac"),
+        masked(LAST, b""),
+        masked(TEXT_START, b"\xe2"),
+        masked(LAST, b"\x82\xac"),
         masked_close(4000, "enough"),
         masked(TEXT, b"too late"),
     ]
@@ -154,7 +160,7 @@ fn conversation() -> Vec<u8> {
 fn say(server: &Running, pieces: &[&[u8]]) -> Vec<u8> {
     let mut peer: Peer = server.open();
     for piece in pieces {
-        peer.send(piece);
+        peer.send(*piece);
     }
     peer.rest().0
 }

@@ -6,9 +6,6 @@
 #![cfg(feature = "reactor")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod client_dialing;
 mod client_opening;
 mod closing;

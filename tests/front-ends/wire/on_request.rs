@@ -4,10 +4,10 @@ use std::io;
 
 use sockeye::{Error, ErrorKind, QueueError, Request, Response, Result};
 
-use crate::support::LIMIT;
-use crate::support::bytes::UPGRADE;
-use crate::support::peer::End;
-use crate::support::script::Script;
+use sockeye_test_support::LIMIT;
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::End;
+use sockeye_test_support::script::Script;
 
 /// What `on_request` returns, for each path.
 fn outcome(path: &str) -> Result<Response> {

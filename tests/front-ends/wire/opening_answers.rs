@@ -4,9 +4,9 @@ use std::sync::{Mutex, Once};
 
 use sockeye::{Error, ErrorKind, Origins, Response, TrustedProxies};
 
-use crate::support::bytes::{TEXT, UPGRADE, masked, upgrade_and};
-use crate::support::journal::Hook;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{TEXT, UPGRADE, masked, upgrade_and};
+use sockeye_test_support::journal::Hook;
+use sockeye_test_support::script::Script;
 
 #[test]
 fn h11_line_breaks_cannot_be_set_and_are_never_sent() {
@@ -156,11 +156,11 @@ fn h17_escape_codes_of_a_peer_do_not_reach_the_log() {
     let (address, out) = (socket.local_addr().unwrap(), socket.broadcaster());
     let thread = std::thread::spawn(move || socket.run().map(drop));
     let nasty = "h17-\u{9b}31m\u{85}";
-    let mut peer = crate::support::peer::Peer::connect(address);
+    let mut peer = sockeye_test_support::peer::Peer::connect(address);
     peer.send(upgrade_and(&format!("X: {nasty}\r\nOrigin: {nasty}\r\n")).as_bytes());
     peer.opened();
     let reason = "h17-\u{1b}[2J\r\nfake line\u{7}";
-    peer.send(&crate::support::bytes::masked_close(1000, reason));
+    peer.send(&sockeye_test_support::bytes::masked_close(1000, reason));
     peer.expect_failure(1000);
     out.shutdown().unwrap();
     thread.join().unwrap().unwrap();

@@ -1,9 +1,9 @@
 //! H5, H7 to H10: what is no request for a WebSocket, and what comes behind a request.
 
-use crate::support::bytes::{TEXT, UPGRADE, masked, masked_close, upgrade_and, upgrade_with};
-use crate::support::peer::{Answer, End};
-use crate::support::running::Running;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{TEXT, UPGRADE, masked, masked_close, upgrade_and, upgrade_with};
+use sockeye_test_support::peer::{Answer, End};
+use sockeye_test_support::running::Running;
+use sockeye_test_support::script::Script;
 
 /// Sends a request that is refused.
 fn refused(server: &Running, request: &[u8]) -> Answer {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::bytes::{UPGRADE, upgrade_and};
-use crate::support::peer::{End, Peer};
-use crate::support::running::Running;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{UPGRADE, upgrade_and};
+use sockeye_test_support::peer::{End, Peer};
+use sockeye_test_support::running::Running;
+use sockeye_test_support::script::Script;
 
 /// A right request that is exactly so long.
 fn upgrade_of(len: usize) -> String {
@@ -105,7 +105,7 @@ fn h3_a_missing_header_is_refused_also_at_the_limit() {
 /// Sends the next byte of a request every now and then, until the server ends it: the answer, if there was any.
 fn drip(mut peer: Peer) -> (Vec<u8>, End) {
     for byte in UPGRADE.bytes().cycle().skip(1) {
-        if peer.hears_within(Duration::from_millis(20)) || !peer.try_send(&[byte]) {
+        if peer.receives_within(Duration::from_millis(20)) || !peer.try_send(&[byte]) {
             break;
         }
     }
@@ -170,7 +170,7 @@ fn h6_spaces_commas_and_quotes_cost_linear_time() {
             let value = piece.repeat(15 * 1024 / piece.len());
             let mut peer = server.peer();
             peer.send(upgrade_and(&format!("{name}: a{value}a\r\n")).as_bytes());
-            assert!(peer.hears_within(crate::support::LIMIT));
+            assert!(peer.receives_within(sockeye_test_support::LIMIT));
         }
         let spent = server.time_spent().saturating_sub(before);
         assert!(spent < Duration::from_millis(500), "{name} took {spent:?}");

@@ -1,8 +1,8 @@
 //! H18 and the limit of connections: those who do not want a WebSocket, and those who are too many.
 
-use crate::support::bytes::UPGRADE;
-use crate::support::peer::{End, Peer};
-use crate::support::script::Script;
+use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::peer::{End, Peer};
+use sockeye_test_support::script::Script;
 
 /// The beginnings of other protocols, and bytes of none.
 fn noises() -> Vec<(&'static str, Vec<u8>)> {
@@ -27,7 +27,7 @@ fn noises() -> Vec<(&'static str, Vec<u8>)> {
         ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
         ("SOCKS", vec![5, 1, 0]),
         ("RDP", b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0".to_vec()),
-        ("a frame", crate::support::bytes::masked(crate::support::bytes::TEXT, b"hello")),
+        ("a frame", sockeye_test_support::bytes::masked(sockeye_test_support::bytes::TEXT, b"hello")),
         ("the half of a request", UPGRADE.as_bytes()[..40].to_vec()),
         ("nothing", Vec::new()),
     ]
@@ -135,8 +135,8 @@ fn a_crowd_beyond_max_connections_does_not_harm_those_who_are_in() {
     let mut inside = server.open();
     // They neither ask nor leave.
     let crowd: Vec<Peer> = (0..200).map(|_| server.peer()).collect();
-    inside.send(&crate::support::bytes::masked(crate::support::bytes::TEXT, b"still here"));
-    assert_eq!(inside.frame(), (crate::support::bytes::TEXT, b"still here".to_vec()));
+    inside.send(&sockeye_test_support::bytes::masked(sockeye_test_support::bytes::TEXT, b"still here"));
+    assert_eq!(inside.frame(), (sockeye_test_support::bytes::TEXT, b"still here".to_vec()));
     // All are gone soon, without any help of theirs.
     server.wait_for_sockets(1);
     drop(crowd);

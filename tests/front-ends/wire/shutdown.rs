@@ -6,12 +6,12 @@ use std::sync::mpsc::channel;
 use sockeye::util::Token;
 use sockeye::{Builder, Error, ErrorKind, QueueError};
 
-use crate::support::LIMIT;
-use crate::support::bytes::{BINARY, TEXT, UPGRADE, masked, masked_close};
-use crate::support::host::Host;
-use crate::support::journal::{Hook, Journal};
-use crate::support::peer::{End, Peer};
-use crate::support::script::Script;
+use sockeye_test_support::LIMIT;
+use sockeye_test_support::bytes::{BINARY, TEXT, UPGRADE, masked, masked_close};
+use sockeye_test_support::host::Host;
+use sockeye_test_support::journal::{Hook, Journal};
+use sockeye_test_support::peer::{End, Peer};
+use sockeye_test_support::script::Script;
 
 /// Reads a message, whatever it is cut into: its kind, and its length.
 fn message(peer: &mut Peer) -> (u8, usize) {

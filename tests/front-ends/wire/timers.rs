@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Sender};
 
-use crate::support::bytes::{TEXT, masked};
-use crate::support::host::Host;
-use crate::support::journal::Hook;
-use crate::support::script::Script;
+use sockeye_test_support::bytes::{TEXT, masked};
+use sockeye_test_support::host::Host;
+use sockeye_test_support::journal::Hook;
+use sockeye_test_support::script::Script;
 
 #[test]
 fn l7_timeouts_fire_once_each_and_never_early() {

@@ -8,8 +8,8 @@ use sockeye::protocol::{Config, Role, State};
 use sockeye::{Deflate, Message};
 
 use super::{EAGER, RSV1, client, feed, noise, server, with};
-use crate::pair::{End, Seen};
-use crate::wire::{self, BINARY_BEGINS, ENDS, GOES_ON};
+use sockeye_test_support::bytes::{self, BINARY_START, CONTINUATION, LAST};
+use sockeye_test_support::pair::{End, Seen};
 
 /// How many messages go in each direction for each of the 196 sets of parameters and each role: 10,192 in each direction.
 const MESSAGES: usize = 26;
@@ -132,7 +132,7 @@ impl Dice {
 /// Sends a message to the other zlib, and one back, in fragments.
 fn exchange(end: &mut End, python: &mut Python, dice: &mut Dice, message: &[u8]) {
     end.send(message.to_vec());
-    let frames = wire::frames(&end.take_out());
+    let frames = bytes::frames(&end.take_out());
     let payload: Vec<u8> = frames.iter().flat_map(|frame| frame.payload.clone()).collect();
     let received = if frames[0].first & RSV1 != 0 { python.ask(b'i', &payload) } else { payload };
     assert!(received == message, "{} bytes were sent, and others received", message.len());
@@ -140,9 +140,9 @@ fn exchange(end: &mut End, python: &mut Python, dice: &mut Dice, message: &[u8])
     let compressed = python.ask(b'd', message);
     let at = dice.roll(compressed.len() + 1);
     let (first, rest) = compressed.split_at(at);
-    assert_eq!(feed(end, BINARY_BEGINS | RSV1, first), []);
-    assert_eq!(feed(end, GOES_ON, &[]), []);
-    let seen = feed(end, ENDS, rest);
+    assert_eq!(feed(end, BINARY_START | RSV1, first), []);
+    assert_eq!(feed(end, CONTINUATION, &[]), []);
+    let seen = feed(end, LAST, rest);
     let [Seen::Message(Message::Binary(received))] = seen.as_slice() else { panic!("{seen:?}") };
     assert!(received == message, "{} bytes were to be received", message.len());
 }

@@ -3,8 +3,8 @@
 use sockeye::protocol::{Config, ProtocolError, Role};
 
 use super::{COMPRESSED_BINARY, COMPRESSED_TEXT, EAGER, EMPTY_BLOCK, RSV1, feed, noise, open, sent, with};
-use crate::pair::{End, Seen};
-use crate::wire::{self, BINARY_BEGINS, ENDS, GOES_ON};
+use sockeye_test_support::bytes::{self, BINARY_START, CONTINUATION, LAST};
+use sockeye_test_support::pair::{End, Seen};
 
 fn limited(max_message_size: usize) -> End {
     open(Role::Server, Config { max_message_size, ..with(EAGER) })
@@ -18,7 +18,7 @@ fn zeros(len: usize) -> Vec<u8> {
 
 fn is_too_long(end: &mut End, seen: &[Seen]) -> bool {
     let told =
-        wire::frames(&end.take_out()).pop().is_some_and(|frame| frame.payload == 1009_u16.to_be_bytes());
+        bytes::frames(&end.take_out()).pop().is_some_and(|frame| frame.payload == 1009_u16.to_be_bytes());
     told && seen == [Seen::Failed(ProtocolError::MessageTooLong)]
 }
 
@@ -34,10 +34,10 @@ fn d1_m3_the_limit_is_that_of_the_inflated_message() {
 fn d1_fragments_count_together() {
     let mut end = limited(100_000);
     let part = [&zeros(30_000)[..], &EMPTY_BLOCK[1..]].concat();
-    assert_eq!(feed(&mut end, BINARY_BEGINS | RSV1, &part), []);
-    assert_eq!(feed(&mut end, GOES_ON, &part), []);
-    assert_eq!(feed(&mut end, GOES_ON, &part), []);
-    let seen = feed(&mut end, GOES_ON, &part);
+    assert_eq!(feed(&mut end, BINARY_START | RSV1, &part), []);
+    assert_eq!(feed(&mut end, CONTINUATION, &part), []);
+    assert_eq!(feed(&mut end, CONTINUATION, &part), []);
+    let seen = feed(&mut end, CONTINUATION, &part);
     assert!(is_too_long(&mut end, &seen), "before the message ends");
 }
 
@@ -50,11 +50,11 @@ fn d1_what_cannot_be_compressed_may_be_as_long_as_the_limit() {
         let mut fresh = limited(len);
         assert_eq!(feed(&mut fresh, COMPRESSED_BINARY, &whole), [Seen::binary(message.clone())]);
         let (first, second) = whole.split_at(whole.len() / 2);
-        assert_eq!(feed(&mut fresh, BINARY_BEGINS, &[]), [], "no compression, no allowance");
-        assert_eq!(feed(&mut fresh, ENDS, &[]), [Seen::binary([])]);
+        assert_eq!(feed(&mut fresh, BINARY_START, &[]), [], "no compression, no allowance");
+        assert_eq!(feed(&mut fresh, LAST, &[]), [Seen::binary([])]);
         let mut fresh = limited(len);
-        assert_eq!(feed(&mut fresh, BINARY_BEGINS | RSV1, first), []);
-        assert_eq!(feed(&mut fresh, ENDS, second), [Seen::binary(message)]);
+        assert_eq!(feed(&mut fresh, BINARY_START | RSV1, first), []);
+        assert_eq!(feed(&mut fresh, LAST, second), [Seen::binary(message)]);
     }
 }
 
@@ -62,7 +62,7 @@ fn d1_what_cannot_be_compressed_may_be_as_long_as_the_limit() {
 fn d1_f1_a_claim_beyond_that_is_refused_from_the_header() {
     let refused = |first: u8, len: u64| {
         let mut end = limited(1 << 20);
-        let seen = end.feed(&wire::header(Role::Client, first, len));
+        let seen = end.feed(&bytes::header_from(Role::Client, first, len));
         !seen.is_empty() && is_too_long(&mut end, &seen)
     };
     let allowance = (1 << 20) / 8 + 64;
@@ -70,7 +70,7 @@ fn d1_f1_a_claim_beyond_that_is_refused_from_the_header() {
         !refused(COMPRESSED_TEXT, (1 << 20) + allowance)
             && refused(COMPRESSED_TEXT, (1 << 20) + allowance + 1)
     );
-    assert!(!refused(wire::TEXT, 1 << 20) && refused(wire::TEXT, (1 << 20) + 1));
+    assert!(!refused(bytes::TEXT, 1 << 20) && refused(bytes::TEXT, (1 << 20) + 1));
 }
 
 #[test]
@@ -91,16 +91,16 @@ fn d3_blocks_that_produce_nothing_are_limited() {
         assert_eq!(feed(&mut end, COMPRESSED_TEXT, &few), [Seen::text("Hello")]);
         let seen = feed(&mut end, COMPRESSED_TEXT, &EMPTY_BLOCK.repeat(40_000));
         assert_eq!(seen, [Seen::Failed(ProtocolError::WastefulDeflate)]);
-        assert_eq!(wire::only(&end.take_out()).payload, 1008_u16.to_be_bytes());
+        assert_eq!(bytes::only(&end.take_out()).payload, 1008_u16.to_be_bytes());
     }
 }
 
 #[test]
 fn d3_they_are_counted_over_all_fragments() {
     let mut end = open(Role::Server, with(EAGER));
-    assert_eq!(feed(&mut end, BINARY_BEGINS | RSV1, &EMPTY_BLOCK.repeat(1000)), []);
+    assert_eq!(feed(&mut end, BINARY_START | RSV1, &EMPTY_BLOCK.repeat(1000)), []);
     let seen = (0..1000)
-        .map(|_| feed(&mut end, GOES_ON, &EMPTY_BLOCK.repeat(1000)))
+        .map(|_| feed(&mut end, CONTINUATION, &EMPTY_BLOCK.repeat(1000)))
         .position(|seen| !seen.is_empty());
     assert_eq!(seen, Some(12), "64 KiB in fragments of 5,000 bytes");
 }

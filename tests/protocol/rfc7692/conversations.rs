@@ -7,8 +7,8 @@ use sockeye::{Deflate, Message};
 
 use super::{COMPRESSED_TEXT, EAGER, RSV1, feed, open, with};
 use crate::conversation::{cuts, message, role, split};
-use crate::pair::{Pair, Seen};
-use crate::wire::{self, ENDS, GOES_ON, PING, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, CONTINUATION, LAST, PING, TEXT_START};
+use sockeye_test_support::pair::{Pair, Seen};
 
 /// Settings of either side; most of what they are about is agreed on in the handshake.
 fn deflate() -> impl Strategy<Value = Deflate> {
@@ -92,13 +92,13 @@ proptest! {
 fn d7_control_frames_between_fragments() {
     let mut end = open(Role::Server, with(EAGER));
     for _ in 0..2 {
-        assert_eq!(feed(&mut end, TEXT_BEGINS | RSV1, &[0xf2, 0x48]), []);
+        assert_eq!(feed(&mut end, TEXT_START | RSV1, &[0xf2, 0x48]), []);
         assert_eq!(feed(&mut end, PING, b"?"), [Seen::Ping(b"?".to_vec())]);
-        assert_eq!(feed(&mut end, GOES_ON, &[0xcd, 0xc9]), []);
+        assert_eq!(feed(&mut end, CONTINUATION, &[0xcd, 0xc9]), []);
         // What we send meanwhile has a context of its own.
         end.send("Hello, hello, hello");
         assert_eq!(feed(&mut end, PING, b"!"), [Seen::Ping(b"!".to_vec())]);
-        assert_eq!(feed(&mut end, ENDS, &[0xc9, 0x07, 0x00]), [Seen::text("Hello")]);
+        assert_eq!(feed(&mut end, LAST, &[0xc9, 0x07, 0x00]), [Seen::text("Hello")]);
     }
     assert_eq!(feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00]), [Seen::text("Hello")]);
 }
@@ -110,9 +110,9 @@ fn d7_messages_without_compression_do_not_touch_the_context() {
         feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
         [Seen::text("Hello")]
     );
-    assert_eq!(feed(&mut end, wire::TEXT, b"plain"), [Seen::text("plain")]);
-    assert_eq!(feed(&mut end, TEXT_BEGINS, b"plain "), []);
-    assert_eq!(feed(&mut end, ENDS, b"too"), [Seen::text("plain too")]);
+    assert_eq!(feed(&mut end, bytes::TEXT, b"plain"), [Seen::text("plain")]);
+    assert_eq!(feed(&mut end, TEXT_START, b"plain "), []);
+    assert_eq!(feed(&mut end, LAST, b"too"), [Seen::text("plain too")]);
     assert_eq!(feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00]), [Seen::text("Hello")]);
 }
 
@@ -122,13 +122,13 @@ fn s8_1_inflated_text_is_checked_as_it_arrives() {
     let mut sender = open(Role::Client, Config { fragment_size: 7, ..with(EAGER) });
     let (good, mut bad) = (text.clone().into_bytes(), text.clone().into_bytes());
     bad[20] = 0xff;
-    let frames = |sender: &mut crate::pair::End, bytes: &[u8]| {
+    let frames = |sender: &mut sockeye_test_support::pair::End, bytes: &[u8]| {
         sender.send(bytes.to_vec());
-        wire::frames(&sender.take_out())
+        bytes::frames(&sender.take_out())
     };
     let mut end = open(Role::Server, with(EAGER));
     let good = frames(&mut sender, &good);
-    let first = TEXT_BEGINS | RSV1;
+    let first = TEXT_START | RSV1;
     let seen: Vec<Seen> = good
         .iter()
         .enumerate()
@@ -145,31 +145,31 @@ fn s8_1_inflated_text_is_checked_as_it_arrives() {
         !feed(&mut end, if at == 0 { first } else { frame.first }, &frame.payload).is_empty()
     });
     assert!(failed.is_some_and(|at| at < 10), "long before the message is complete: {failed:?}");
-    assert_eq!(wire::only(&end.take_out()).payload, 1007_u16.to_be_bytes());
+    assert_eq!(bytes::only(&end.take_out()).payload, 1007_u16.to_be_bytes());
 }
 
 #[test]
 fn d7_garbage_fails_the_connection_and_no_other_one() {
     for role in [Role::Client, Role::Server] {
         let mut other = open(role, with(super::ALONE));
-        let _ = feed(&mut other, TEXT_BEGINS | RSV1, &[0xf2, 0x48, 0xcd]);
+        let _ = feed(&mut other, TEXT_START | RSV1, &[0xf2, 0x48, 0xcd]);
         let mut end = open(role, with(EAGER));
         // A block of the type that does not exist; a stored block whose length does not fit; a distance too far.
         for (payload, in_two) in
             [(&[0x07_u8, 0, 0][..], false), (&[0, 1, 0, 0, 0], true), (&[0xf2, 0, 0x11, 0], false)]
         {
             let seen = if in_two {
-                feed(&mut end, TEXT_BEGINS | RSV1, &payload[..2]);
-                feed(&mut end, ENDS, &payload[2..])
+                feed(&mut end, TEXT_START | RSV1, &payload[..2]);
+                feed(&mut end, LAST, &payload[2..])
             } else {
                 feed(&mut end, COMPRESSED_TEXT, payload)
             };
             assert_eq!(seen, [Seen::Failed(ProtocolError::MalformedDeflate)], "{payload:x?}");
             assert_eq!(end.state(), State::Closing);
-            assert_eq!(wire::only(&end.take_out()).payload, 1002_u16.to_be_bytes());
+            assert_eq!(bytes::only(&end.take_out()).payload, 1002_u16.to_be_bytes());
             end = open(role, with(EAGER));
         }
-        assert_eq!(feed(&mut other, ENDS, &[0xc9, 0xc9, 0x07, 0x00]), [Seen::text("Hello")]);
+        assert_eq!(feed(&mut other, LAST, &[0xc9, 0xc9, 0x07, 0x00]), [Seen::text("Hello")]);
     }
 }
 
@@ -181,9 +181,9 @@ proptest! {
         for (is_final, payload) in payloads {
             let first = match (in_message, is_final) {
                 (false, true) => super::COMPRESSED_BINARY,
-                (false, false) => wire::BINARY_BEGINS | RSV1,
-                (true, true) => ENDS,
-                (true, false) => GOES_ON,
+                (false, false) => bytes::BINARY_START | RSV1,
+                (true, true) => LAST,
+                (true, false) => CONTINUATION,
             };
             in_message = !is_final;
             let _ = feed(&mut end, first, &payload);

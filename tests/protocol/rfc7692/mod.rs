@@ -9,8 +9,8 @@ mod s7_2_3_examples;
 use sockeye::Deflate;
 use sockeye::protocol::{Config, Role, State};
 
-use crate::pair::{End, Seen, request};
-use crate::wire::{self, BINARY, TEXT};
+use sockeye_test_support::bytes::{self, BINARY, TEXT};
+use sockeye_test_support::pair::{End, Seen, request};
 
 /// The bit of the first byte that marks a compressed message.
 const RSV1: u8 = 0x40;
@@ -79,14 +79,14 @@ fn open(role: Role, config: Config) -> End {
 
 /// Feeds a frame of the peer.
 fn feed(end: &mut End, first: u8, payload: &[u8]) -> Vec<Seen> {
-    let frame = wire::frame(!end.core.role(), first, payload);
+    let frame = bytes::frame_from(!end.core.role(), first, payload);
     end.feed(&frame)
 }
 
 /// The frames that are sent for a message.
-fn sent(end: &mut End, message: impl Into<sockeye::Message>) -> Vec<wire::Read> {
+fn sent(end: &mut End, message: impl Into<sockeye::Message>) -> Vec<bytes::Decoded> {
     end.send(message);
-    wire::frames(&end.take_out())
+    bytes::frames(&end.take_out())
 }
 
 /// Bytes that cannot be compressed, always the same.

@@ -4,8 +4,8 @@ use sockeye::protocol::{Answers, Config, Event, ProtocolError, Role, State};
 use sockeye::{Deflate, Frame, Message, OpCode, Response};
 
 use super::{ALONE, COMPRESSED_BINARY, COMPRESSED_TEXT, EAGER, RSV1, client, feed, open, sent, server, with};
-use crate::pair::{End, Pair, Seen, request};
-use crate::wire::{self, BINARY, ENDS, GOES_ON, PING, TEXT, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, BINARY, CONTINUATION, LAST, PING, TEXT, TEXT_START};
+use sockeye_test_support::pair::{End, Pair, Seen, request};
 
 #[test]
 fn d6_an_offer_is_accepted_or_declined() {
@@ -105,7 +105,7 @@ fn d7_s7_1_1_without_takeover_every_message_stands_for_itself() {
         feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
         let seen = feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00]);
         assert_eq!(seen, [Seen::Failed(ProtocolError::MalformedDeflate)]);
-        assert_eq!(wire::frames(&end.take_out()).last().unwrap().payload, 1002_u16.to_be_bytes());
+        assert_eq!(bytes::frames(&end.take_out()).last().unwrap().payload, 1002_u16.to_be_bytes());
     }
 }
 
@@ -113,14 +113,14 @@ fn d7_s7_1_1_without_takeover_every_message_stands_for_itself() {
 fn f3_rsv1_stands_on_the_first_frame_of_a_message_only() {
     for (first, in_message) in [
         (PING | RSV1, false),
-        (GOES_ON | RSV1, true),
-        (ENDS | RSV1, true),
+        (CONTINUATION | RSV1, true),
+        (LAST | RSV1, true),
         (TEXT | 0x20, false),
         (TEXT | 0x50, false),
     ] {
         let mut end = open(Role::Server, with(EAGER));
         if in_message {
-            feed(&mut end, TEXT_BEGINS | RSV1, &[0xf2]);
+            feed(&mut end, TEXT_START | RSV1, &[0xf2]);
         }
         assert_eq!(feed(&mut end, first, &[0]), [Seen::Failed(ProtocolError::ReservedBits)], "{first:#x}");
     }
@@ -135,11 +135,11 @@ fn small_messages_and_those_that_do_not_want_it_are_not_compressed() {
     assert!(frame.is_compressible());
     frame.set_compressible(false);
     end.core.send_frame(frame, end.now, &mut end.out).unwrap();
-    assert!(wire::only(&end.take_out()).is(TEXT, b"aaaaaaaaaaaaaaaaaaaa"));
+    assert!(bytes::only(&end.take_out()).is(TEXT, b"aaaaaaaaaaaaaaaaaaaa"));
     // Fragments that the program makes, and bits that it sets, are its own affair.
     let fragment = Frame::message(vec![b'a'; 20], OpCode::Text, false);
     end.core.send_frame(fragment, end.now, &mut end.out).unwrap();
-    assert!(wire::only(&end.take_out()).is(TEXT_BEGINS, &[b'a'; 20]));
+    assert!(bytes::only(&end.take_out()).is(TEXT_START, &[b'a'; 20]));
 }
 
 #[test]
@@ -160,14 +160,14 @@ fn s6_1_fragments_of_a_compressed_message_are_marked_once() {
     let mut end = open(Role::Server, config);
     let frames = sent(&mut end, text.repeat(3).as_str());
     assert!(frames.len() > 3);
-    assert_eq!(frames[0].first, TEXT_BEGINS | RSV1);
-    assert!(frames[1..frames.len() - 1].iter().all(|frame| frame.first == GOES_ON));
-    assert_eq!(frames[frames.len() - 1].first, ENDS);
+    assert_eq!(frames[0].first, TEXT_START | RSV1);
+    assert!(frames[1..frames.len() - 1].iter().all(|frame| frame.first == CONTINUATION));
+    assert_eq!(frames[frames.len() - 1].first, LAST);
     let mut peer = open(Role::Client, with(EAGER));
     for frame in &frames[..frames.len() - 1] {
         assert_eq!(feed(&mut peer, frame.first, &frame.payload), []);
     }
-    assert_eq!(feed(&mut peer, ENDS, &frames[frames.len() - 1].payload), [Seen::text(&text.repeat(3))]);
+    assert_eq!(feed(&mut peer, LAST, &frames[frames.len() - 1].payload), [Seen::text(&text.repeat(3))]);
 }
 
 /// A server whose program answers a request by itself.
@@ -226,14 +226,14 @@ fn s9_1_another_extension_of_the_program_stays_its_own() {
     let mut frame = Frame::message(b"packed".to_vec(), OpCode::Binary, true);
     frame.set_rsv1(true);
     end.core.send_frame(frame, end.now, &mut end.out).unwrap();
-    assert!(wire::only(&end.take_out()).is(COMPRESSED_BINARY, b"packed"));
+    assert!(bytes::only(&end.take_out()).is(COMPRESSED_BINARY, b"packed"));
 }
 
 #[test]
 fn manual_the_program_sees_what_came_over_the_wire() {
     let mut end = open(Role::Server, Config { answers: Answers::Manual, ..with(EAGER) });
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
-    let mut bytes = wire::frame(Role::Client, COMPRESSED_TEXT, &hello);
+    let mut bytes = bytes::frame_from(Role::Client, COMPRESSED_TEXT, &hello);
     let event = end.core.receive(&mut bytes.as_mut_slice(), end.now, &mut end.out).unwrap();
     let Some(Event::Frame(frame)) = event else { panic!("{event:?}") };
     assert!(frame.has_rsv1() && !frame.has_foreign_bits());

@@ -3,8 +3,8 @@
 use sockeye::protocol::Role;
 
 use super::{ALONE, COMPRESSED_TEXT, EAGER, RSV1, feed, open, sent, with};
-use crate::pair::Seen;
-use crate::wire::{self, ENDS, TEXT_BEGINS};
+use sockeye_test_support::bytes::{self, LAST, TEXT_START};
+use sockeye_test_support::pair::Seen;
 
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 
@@ -13,7 +13,11 @@ fn d5_s7_2_3_1_a_message_in_one_block() {
     let mut client = open(Role::Client, with(EAGER));
     let whole = [0xc1, 0x07, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     assert_eq!(client.feed(&whole), [Seen::text("Hello")]);
-    assert_eq!(wire::frame(Role::Server, COMPRESSED_TEXT, &HELLO), whole, "the helpers of the tests agree");
+    assert_eq!(
+        bytes::frame_from(Role::Server, COMPRESSED_TEXT, &HELLO),
+        whole,
+        "the helpers of the tests agree"
+    );
     for role in [Role::Client, Role::Server] {
         let mut end = open(role, with(EAGER));
         assert_eq!(feed(&mut end, COMPRESSED_TEXT, &HELLO), [Seen::text("Hello")]);
@@ -81,7 +85,7 @@ fn s7_2_1_we_send_what_the_examples_show() {
     assert!(sent(&mut server, "Hello")[0].is(COMPRESSED_TEXT, &HELLO));
     assert!(sent(&mut server, "Hello")[0].is(COMPRESSED_TEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00]));
     // An empty message needs no compression, and begins no context.
-    assert!(sent(&mut server, "")[0].is(wire::TEXT, b""));
+    assert!(sent(&mut server, "")[0].is(bytes::TEXT, b""));
 }
 
 #[test]
@@ -101,8 +105,8 @@ fn d5_a_final_block_anywhere() {
             assert_eq!(feed(&mut end, COMPRESSED_TEXT, &payload), [Seen::text(text)], "{payload:x?}");
             // The same cut behind every byte.
             for at in 0..=payload.len() {
-                assert_eq!(feed(&mut end, TEXT_BEGINS | RSV1, &payload[..at]), []);
-                assert_eq!(feed(&mut end, ENDS, &payload[at..]), [Seen::text(text)], "{payload:x?} {at}");
+                assert_eq!(feed(&mut end, TEXT_START | RSV1, &payload[..at]), []);
+                assert_eq!(feed(&mut end, LAST, &payload[at..]), [Seen::text(text)], "{payload:x?} {at}");
             }
         }
         assert_eq!(feed(&mut end, COMPRESSED_TEXT, &HELLO), [Seen::text("Hello")]);

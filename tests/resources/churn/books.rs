@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sockeye::util::Token;
 use sockeye::{CloseCode, Error, Factory, Handler, Handshake, Message, Result, Sender};
 
-use crate::support::LIMIT;
+use sockeye_test_support::LIMIT;
 
 /// One test at a time has the process to itself.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -129,8 +129,12 @@ pub(crate) fn memory() -> usize {
 /// Waits until the process holds no more descriptors than it did.
 pub(crate) fn wait_for_descriptors(before: usize) {
     let end = Instant::now() + LIMIT;
-    while crate::support::system::descriptors() > before {
-        assert!(Instant::now() < end, "{} descriptors, not {before}", crate::support::system::descriptors());
+    while sockeye_test_support::system::descriptors() > before {
+        assert!(
+            Instant::now() < end,
+            "{} descriptors, not {before}",
+            sockeye_test_support::system::descriptors()
+        );
         thread::park_timeout(Duration::from_millis(2));
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use sockeye::{Builder, Settings};
 
 use super::books::{Bookkeeper, Dice, alone, memory, wait_for_descriptors};
-use crate::support::bytes::{BINARY, CLOSE, PING, TEXT, TEXT_BEGIN, close_payload, frame, header};
-use crate::support::host::{Host, answer_to};
-use crate::support::peer::Peer;
-use crate::support::{LIMIT, system};
+use sockeye_test_support::bytes::{BINARY, CLOSE, PING, TEXT, TEXT_START, close_payload, frame, header};
+use sockeye_test_support::host::{Host, answer_to};
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::{LIMIT, system};
 
 /// How many peers that have stopped talking are kept at the same time.
 const SILENT: usize = 20;
@@ -38,7 +38,7 @@ fn misbehave(mut peer: Peer, dice: &mut Dice) -> Option<Peer> {
         1 => peer.reset(),
         2 => {
             peer.try_end_writing();
-            peer.read_on();
+            peer.drain();
         }
         _ => return Some(peer),
     }
@@ -51,7 +51,7 @@ fn talk(peer: &mut Peer, dice: &mut Dice) {
         1 => frame(TEXT, b"close"),
         2 => frame(CLOSE, &close_payload(1000, "bye")),
         3 => frame(CLOSE, &close_payload(999, "")),
-        4 => frame(TEXT_BEGIN, b"begun"),
+        4 => frame(TEXT_START, b"begun"),
         5 => header(BINARY, 100_000, false),
         6 => frame(PING, b"ping"),
         _ => frame(TEXT, b"hello"),

@@ -4,9 +4,6 @@
 #![cfg(feature = "reactor")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod books;
 mod clients;
 mod servers;

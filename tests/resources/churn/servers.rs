@@ -7,9 +7,9 @@ use std::time::Duration;
 use sockeye::{Builder, Settings};
 
 use super::books::{Bookkeeper, Dice, alone, memory, wait_for_descriptors};
-use crate::support::bytes::{BINARY, PING, TEXT, TEXT_BEGIN, UPGRADE, header, masked, masked_close};
-use crate::support::peer::Peer;
-use crate::support::system;
+use sockeye_test_support::bytes::{BINARY, PING, TEXT, TEXT_START, UPGRADE, header, masked, masked_close};
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::system;
 
 /// How many peers that have stopped talking are kept at the same time.
 const SILENT: usize = 40;
@@ -40,7 +40,7 @@ fn talk(peer: &mut Peer, dice: &mut Dice) {
         1 => masked(TEXT, b"close"),
         2 => masked_close(1000, "bye"),
         3 => masked_close(999, ""),
-        4 => masked(TEXT_BEGIN, b"begun"),
+        4 => masked(TEXT_START, b"begun"),
         5 => header(BINARY, 100_000, true),
         6 => masked(BINARY, &[7; 50_000]),
         7 => masked(PING, b"ping"),
@@ -56,11 +56,11 @@ fn end(mut peer: Peer, dice: &mut Dice) -> Option<Peer> {
         1 => peer.reset(),
         2 => {
             peer.try_end_writing();
-            peer.read_on();
+            peer.drain();
         }
         3 => {
             peer.try_send(&masked_close(1001, ""));
-            peer.read_on();
+            peer.drain();
         }
         4 => {
             peer.try_end_writing();

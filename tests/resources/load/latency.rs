@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use sockeye::{Frame, Message, OpCode, Overflow, Sender, Settings};
 
 use super::alone;
-use crate::support::loops::{Loop, join};
-use crate::support::raw::{Wire, masked};
+use sockeye_test_support::join;
+use sockeye_test_support::peer::{Peer, masked};
+use sockeye_test_support::server::Server;
 
 /// How often the time of an echo is taken.
 const ROUNDS: usize = 30;
@@ -55,14 +56,14 @@ impl Drop for Nuisance {
     }
 }
 
-fn server() -> Loop {
+fn server() -> Server {
     // What a flood brings back is dropped, so that the flood goes on.
     let settings = Settings { overflow: Overflow::Drop, max_buffered: 1 << 20, ..Settings::default() };
-    Loop::start(settings, |out: Sender| move |msg: Message| out.send(msg))
+    Server::start(settings, |out: Sender| move |msg: Message| out.send(msg))
 }
 
 /// The time that an echo takes, in the middle and nearly always, over many of them and until it is enough.
-fn echo_times(peer: &mut Wire, is_enough: impl Fn() -> bool) -> (Duration, Duration) {
+fn echo_times(peer: &mut Peer, is_enough: impl Fn() -> bool) -> (Duration, Duration) {
     let limit = Instant::now() + Duration::from_secs(20);
     let mut times = Vec::new();
     while times.len() < ROUNDS || !is_enough() {
@@ -76,10 +77,10 @@ fn echo_times(peer: &mut Wire, is_enough: impl Fn() -> bool) -> (Duration, Durat
 }
 
 /// Compares the times of an echo without and with a nuisance, which has to have been one.
-fn check(least: usize, start: impl FnOnce(&Loop) -> Nuisance) {
+fn check(least: usize, start: impl FnOnce(&Server) -> Nuisance) {
     let _alone = alone();
     let server = server();
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let (usual, usual_most) = echo_times(&mut peer, || true);
     let nuisance = start(&server);
     let (disturbed, disturbed_most) = echo_times(&mut peer, || nuisance.count() >= least);
@@ -89,13 +90,13 @@ fn check(least: usize, start: impl FnOnce(&Loop) -> Nuisance) {
     let allowed = |time: Duration| (2 * time).max(floor);
     assert!(disturbed <= allowed(usual), "{usual:?} became {disturbed:?}");
     assert!(disturbed_most <= allowed(2 * usual_most), "{usual_most:?} became {disturbed_most:?}");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
 /// Floods with a frame, again and again, and reads nothing.
-fn flood(server: &Loop, frame: Frame) -> Nuisance {
-    let mut peer = Wire::open(server.addr);
+fn flood(server: &Server, frame: Frame) -> Nuisance {
+    let mut peer = Peer::open(server.addr);
     let frame = masked(frame);
     let many = frame.repeat(1 + 65_536 / frame.len());
     Nuisance::start(move || peer.stream.write_all(&many).unwrap())
@@ -117,10 +118,10 @@ fn m8_a_flood_of_empty_pings() {
 }
 
 /// A server that answers texts, and does something else for binary messages, which it counts.
-fn counting(settings: Settings, busy: fn()) -> (Loop, Arc<AtomicUsize>) {
+fn counting(settings: Settings, busy: fn()) -> (Server, Arc<AtomicUsize>) {
     let handled = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&handled);
-    let server = Loop::start(settings, move |out: Sender| {
+    let server = Server::start(settings, move |out: Sender| {
         let count = Arc::clone(&count);
         move |msg: Message| match msg {
             Message::Text(_) => out.send(msg),
@@ -135,7 +136,7 @@ fn counting(settings: Settings, busy: fn()) -> (Loop, Arc<AtomicUsize>) {
 }
 
 /// How many messages of others an echo has to wait for, in ascending order: how long that takes is up to the machine, too.
-fn echo_waits(peer: &mut Wire, handled: &AtomicUsize) -> Vec<usize> {
+fn echo_waits(peer: &mut Peer, handled: &AtomicUsize) -> Vec<usize> {
     let mut waits: Vec<_> = (0..100)
         .map(|round| {
             let before = handled.load(Ordering::Relaxed);
@@ -153,16 +154,16 @@ fn m8_a_slow_handler() {
     // Its end is not waited for.
     let settings = Settings { close_timeout: Duration::from_millis(100), ..Settings::default() };
     let (server, handled) = counting(settings, || thread::sleep(Duration::from_millis(1)));
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let frames = masked(Frame::message(vec![7; 10], OpCode::Binary, true)).repeat(4000);
-    let mut slow: Vec<_> = (0..4).map(|_| Wire::open(server.addr)).collect();
+    let mut slow: Vec<_> = (0..4).map(|_| Peer::open(server.addr)).collect();
     slow.iter_mut().for_each(|slow| slow.stream.write_all(&frames).unwrap());
     let waits = echo_waits(&mut peer, &handled);
     assert!(handled.load(Ordering::Relaxed) < 4000, "no nuisance at all");
     // A turn or two, in each 4 ms and a frame of the first, and a frame or two of the others. The 256 frames each that a turn may
     // bring would take a second.
     assert!(waits[98] <= 32, "{waits:?}");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 
@@ -170,7 +171,7 @@ fn m8_a_slow_handler() {
 fn m8_one_share_in_a_turn_however_often_more_comes() {
     let _alone = alone();
     let (server, handled) = counting(Settings::default(), || {});
-    let mut peer = Wire::open(server.addr);
+    let mut peer = Peer::open(server.addr);
     let nuisance = flood(&server, Frame::message(vec![7; 10], OpCode::Binary, true));
     let waits = echo_waits(&mut peer, &handled);
     nuisance.end();
@@ -178,7 +179,7 @@ fn m8_one_share_in_a_turn_however_often_more_comes() {
     // A turn brings 256 of them, and some come while this thread waits for a core. One more share for each piece that
     // arrives would be a hundred thousand.
     assert!(waits[50] <= 8192, "{waits:?}");
-    peer.close();
+    peer.finish();
     server.stop();
 }
 

@@ -4,9 +4,6 @@
 #![cfg(all(feature = "reactor", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
 
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod latency;
 mod memory;
 mod million;

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use sockeye::{Frame, Message, OpCode, Sender, Settings, WebSocket};
 
 use super::alone;
-use crate::support::child::{self, is_child};
-use crate::support::loops::{Hook, Loop, Probes, join, wait_until};
-use crate::support::raw::{Wire, accept, masked};
+use sockeye_test_support::child::{self, is_child};
+use sockeye_test_support::peer::{Peer, masked};
+use sockeye_test_support::probes::{Hook, Probes};
+use sockeye_test_support::server::Server;
+use sockeye_test_support::{join, wait_until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -50,21 +52,21 @@ pub(super) fn assert_back_within_a_second(base: usize) {
     assert_grown_by_less_than(base, REST);
 }
 
-fn echo_server() -> Loop {
-    Loop::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg))
+fn echo_server() -> Server {
+    Server::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg))
 }
 
 /// Has the loop answer something, so that it has done with all that came before.
-fn settle(peer: &mut Wire) {
+fn settle(peer: &mut Peer) {
     peer.send(Frame::ping(b"done".to_vec()));
-    while peer.frame().unwrap().payload() != b"done" {}
+    while peer.next_frame().unwrap().payload() != b"done" {}
 }
 
 #[test]
 fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
     measured("memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
         let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-        let mut slow = Wire::open(server.addr);
+        let mut slow = Peer::open(server.addr);
         let out = ear.opened();
         settle(&mut slow);
         let base = resident();
@@ -87,7 +89,7 @@ fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
 }
 
 /// Floods a loop with Pings of 125 bytes, and reads none of the answers until the end.
-fn flood_with_pings(peer: &mut Wire, encode: impl Fn(Frame) -> Vec<u8>) {
+fn flood_with_pings(peer: &mut Peer, encode: impl Fn(Frame) -> Vec<u8>) {
     const COUNT: usize = 160_000;
     let base = resident();
     for number in 0..COUNT {
@@ -101,7 +103,7 @@ fn flood_with_pings(peer: &mut Wire, encode: impl Fn(Frame) -> Vec<u8>) {
     // Of the Pings that waited, the last one has to be answered; before that, not every one.
     let last = format!("{:0125}", COUNT - 1).into_bytes();
     let mut answers = 1;
-    while peer.frame().unwrap().payload() != &last {
+    while peer.next_frame().unwrap().payload() != &last {
         answers += 1;
     }
     assert!(answers < COUNT, "nothing was ever held back");
@@ -112,11 +114,11 @@ fn flood_with_pings(peer: &mut Wire, encode: impl Fn(Frame) -> Vec<u8>) {
 fn m2_pings_of_a_client_that_does_not_read() {
     measured("memory::m2_pings_of_a_client_that_does_not_read", || {
         let server = echo_server();
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         settle(&mut peer);
         flood_with_pings(&mut peer, masked);
         peer.echo("and it goes on");
-        peer.close();
+        peer.finish();
         server.stop();
     });
 }
@@ -128,8 +130,8 @@ fn m2_pings_of_a_server_that_does_not_read() {
         let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
         socket.connect(format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap()).unwrap();
         let client = std::thread::spawn(move || socket.run().map(drop));
-        let mut peer = accept(&listener);
-        peer.welcome();
+        let mut peer = Peer::accept(&listener);
+        peer.upgrade();
         flood_with_pings(&mut peer, |mut frame| {
             let mut bytes = Vec::new();
             frame.format(&mut bytes).unwrap();
@@ -146,7 +148,7 @@ fn m4_a_fragment_costs_little_beyond_its_payload() {
         const COUNT: usize = 262_144;
         for opcode in [OpCode::Binary, OpCode::Text] {
             let server = echo_server();
-            let mut peer = Wire::open(server.addr);
+            let mut peer = Peer::open(server.addr);
             let continuation = masked(Frame::message(b"x".to_vec(), OpCode::Continue, false));
             let most: Vec<u8> = continuation.repeat(COUNT - 2);
             settle(&mut peer);
@@ -158,9 +160,9 @@ fn m4_a_fragment_costs_little_beyond_its_payload() {
             peer.send(Frame::message(b"x".to_vec(), OpCode::Continue, true));
             let mut len = 0;
             while len < COUNT {
-                len += peer.frame().unwrap().payload().len();
+                len += peer.next_frame().unwrap().payload().len();
             }
-            peer.close();
+            peer.finish();
             server.stop();
         }
     });
@@ -171,7 +173,7 @@ fn m7_a_large_message_leaves_nothing_behind() {
     measured("memory::m7_a_large_message_leaves_nothing_behind", || {
         const LEN: usize = 16 * MIB;
         let server = echo_server();
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         settle(&mut peer);
         let base = resident();
         for round in 0..4 {
@@ -182,14 +184,14 @@ fn m7_a_large_message_leaves_nothing_behind() {
                 let writing = std::thread::spawn(move || writer.write_all(&message).unwrap());
                 let mut len = 0;
                 while len < LEN {
-                    len += peer.frame().unwrap().payload().len();
+                    len += peer.next_frame().unwrap().payload().len();
                 }
                 join(writing).unwrap();
             }
-            peer.forget();
+            peer.release();
             assert_back_within_a_second(base);
         }
-        peer.close();
+        peer.finish();
         server.stop();
     });
 }
@@ -198,7 +200,7 @@ fn m7_a_large_message_leaves_nothing_behind() {
 fn m11_a_broadcast_is_not_copied_for_each_receiver() {
     measured("memory::m11_a_broadcast_is_not_copied_for_each_receiver", || {
         let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-        let mut peers: Vec<Wire> = (0..100).map(|_| Wire::open(server.addr)).collect();
+        let mut peers: Vec<Peer> = (0..100).map(|_| Peer::open(server.addr)).collect();
         let outs: Vec<Sender> = (0..100).map(|_| ear.opened()).collect();
         peers.iter_mut().for_each(settle);
         let base = resident();
@@ -223,7 +225,7 @@ fn a_pause_costs_nothing() {
             RECEIVED.fetch_add(usize::from(hook == Hook::Message), Ordering::Relaxed);
             Ok(())
         });
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         let out = ear.opened();
         settle(&mut peer);
         let message = masked(Frame::message(vec![7; 65_536], OpCode::Binary, true));

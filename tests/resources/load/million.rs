@@ -7,20 +7,21 @@ use sockeye::{CloseCode, ErrorKind, Message, Sender, Settings};
 
 use super::alone;
 use super::memory::{assert_back_within_a_second, measured, resident};
-use crate::support::loops::{Hook, Loop, Probes};
-use crate::support::raw::Wire;
+use sockeye_test_support::peer::Peer;
+use sockeye_test_support::probes::{Hook, Probes};
+use sockeye_test_support::server::Server;
 
 const MILLION: usize = 1_000_000;
 
 /// A server that answers one message with a million.
-fn generous() -> Loop {
-    Loop::start(Settings::default(), |out: Sender| {
+fn generous() -> Server {
+    Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| (0..MILLION).try_for_each(|_| out.send(msg.as_bytes()))
     })
 }
 
 /// Reads a million messages of one byte.
-fn read_million(peer: &mut Wire) {
+fn read_million(peer: &mut Peer) {
     peer.stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let (mut buffer, mut len) = (vec![0; 1 << 20], 0);
     while len < MILLION * 3 {
@@ -41,13 +42,13 @@ fn t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind()
     let name = "million::t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind";
     measured(name, || {
         let server = generous();
-        let mut peer = Wire::open(server.addr);
+        let mut peer = Peer::open(server.addr);
         let base = resident();
-        peer.text("x");
+        peer.send_text("x");
         read_million(&mut peer);
         // M7: neither do the queues stay as large as they once were.
         assert_back_within_a_second(base);
-        peer.close();
+        peer.finish();
         server.stop();
     });
 }
@@ -59,11 +60,11 @@ fn t2_a_million_that_do_not_fit_are_refused_and_the_handler_is_told() {
         Hook::Message => (0..MILLION).try_for_each(|_| out.send([7; 100].as_slice())),
         _ => Ok(()),
     });
-    let mut peer = Wire::open(server.addr);
-    peer.text("go");
+    let mut peer = Peer::open(server.addr);
+    peer.send_text("go");
     let mut count = 0;
     let code = loop {
-        let frame = peer.frame().unwrap();
+        let frame = peer.next_frame().unwrap();
         if frame.is_control() {
             break frame.payload().get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
         }

@@ -1,7 +1,7 @@
 //! Certificates made on the spot: authorities, and what they sign.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use openssl::asn1::Asn1Time;
@@ -15,28 +15,28 @@ use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
 /// What a certificate is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub enum Use {
     Server,
     Client,
 }
 
 /// A certificate, what leads from it to its root, and its key.
-pub(crate) struct Identity {
-    pub(crate) certificate: X509,
-    pub(crate) chain: Vec<X509>,
-    pub(crate) key: PKey<Private>,
+pub struct Identity {
+    pub certificate: X509,
+    pub chain: Vec<X509>,
+    pub key: PKey<Private>,
 }
 
 /// An authority: a root, or an intermediate one.
-pub(crate) struct Authority(Identity);
+pub struct Authority(Identity);
 
 /// What is wanted of a certificate.
-pub(crate) struct Wish<'a> {
-    pub(crate) names: &'a [&'a str],
-    pub(crate) addresses: &'a [&'a str],
-    pub(crate) usage: Use,
+pub struct Wish<'a> {
+    pub names: &'a [&'a str],
+    pub addresses: &'a [&'a str],
+    pub usage: Use,
     /// Days from now.
-    pub(crate) valid: std::ops::Range<i64>,
+    pub valid: std::ops::Range<i64>,
 }
 
 impl Default for Wish<'_> {
@@ -76,12 +76,12 @@ fn builder(
 }
 
 impl Authority {
-    pub(crate) fn root(name: &str) -> Self {
+    pub fn root(name: &str) -> Self {
         Self::new(name, None)
     }
 
     /// An authority that this one vouches for.
-    pub(crate) fn intermediate(&self, name: &str) -> Self {
+    pub fn intermediate(&self, name: &str) -> Self {
         Self::new(name, Some(&self.0))
     }
 
@@ -96,15 +96,15 @@ impl Authority {
     }
 
     /// Its own certificate and key, for who takes them for those of a server.
-    pub(crate) fn into_identity(self) -> Identity {
+    pub fn into_identity(self) -> Identity {
         self.0
     }
 
-    pub(crate) fn certificate(&self) -> &X509 {
+    pub fn certificate(&self) -> &X509 {
         &self.0.certificate
     }
 
-    pub(crate) fn issue(&self, wish: &Wish<'_>) -> Identity {
+    pub fn issue(&self, wish: &Wish<'_>) -> Identity {
         let key = new_key();
         let name = wish.names.first().unwrap_or(&"nobody");
         let mut builder = builder(name, &key, Some(&self.0), wish.valid.clone());
@@ -131,7 +131,7 @@ impl Authority {
     }
 
     /// Writes the root into a file, which is gone with the folder.
-    pub(crate) fn write(&self, folder: &Folder) -> PathBuf {
+    pub fn write(&self, folder: &Folder) -> PathBuf {
         folder.write("root.pem", &self.certificate().to_pem().unwrap())
     }
 }
@@ -149,7 +149,7 @@ fn chain(issuer: Option<&Identity>) -> Vec<X509> {
 
 impl Identity {
     /// Writes chain and key into files, which are gone with the folder.
-    pub(crate) fn write(&self, folder: &Folder) -> (PathBuf, PathBuf) {
+    pub fn write(&self, folder: &Folder) -> (PathBuf, PathBuf) {
         let mut chain = self.certificate.to_pem().unwrap();
         self.chain.iter().for_each(|issuer| chain.extend(issuer.to_pem().unwrap()));
         let key = self.key.private_key_to_pem_pkcs8().unwrap();
@@ -157,24 +157,24 @@ impl Identity {
     }
 }
 
-pub(crate) fn common_name(certificate: &openssl::x509::X509Ref) -> String {
+pub fn common_name(certificate: &openssl::x509::X509Ref) -> String {
     let mut entries = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
     entries.next().unwrap().data().to_string().unwrap()
 }
 
 /// A folder for the files of one test.
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let name = format!("sockeye-tls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let path = self.0.join(format!("{}-{name}", COUNT.fetch_add(1, Ordering::Relaxed)));
         fs::write(&path, bytes).unwrap();

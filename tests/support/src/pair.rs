@@ -8,7 +8,7 @@ use sockeye::{CloseCode, Frame, Message, OpCode, Request, Response};
 
 /// What an end has reported, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Seen {
+pub enum Seen {
     Request(String),
     Response(u16),
     Rejected(u16),
@@ -21,55 +21,55 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    pub(crate) fn text(text: &str) -> Self {
+    pub fn text(text: &str) -> Self {
         Self::Message(Message::text(text))
     }
 
-    pub(crate) fn binary(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn binary(bytes: impl Into<Vec<u8>>) -> Self {
         Self::Message(Message::binary(bytes))
     }
 
-    pub(crate) fn close(code: CloseCode, reason: &str) -> Self {
+    pub fn close(code: CloseCode, reason: &str) -> Self {
         Self::Close(code, reason.to_owned())
     }
 }
 
 /// One end, driven as a front end drives it.
 #[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) core: Connection,
+pub struct End {
+    pub core: Connection,
     /// What is to be sent and has not been taken yet.
-    pub(crate) out: Vec<u8>,
-    pub(crate) now: Instant,
+    pub out: Vec<u8>,
+    pub now: Instant,
     is_manual: bool,
 }
 
 impl End {
     /// A server that waits for a request, and accepts it.
-    pub(crate) fn server(config: Config) -> Self {
+    pub fn server(config: Config) -> Self {
         let (now, is_manual) = (Instant::now(), config.answers == Answers::Manual);
         Self { core: Connection::server(Arc::new(config), now), out: Vec::new(), now, is_manual }
     }
 
     /// A client that has written its request.
-    pub(crate) fn client(config: Config) -> Self {
+    pub fn client(config: Config) -> Self {
         Self::asking(config, request())
     }
 
     /// A client that has written this request.
-    pub(crate) fn asking(config: Config, request: Request) -> Self {
+    pub fn asking(config: Config, request: Request) -> Self {
         let (now, is_manual, mut out) = (Instant::now(), config.answers == Answers::Manual, Vec::new());
         let core = Connection::client(Arc::new(config), request, now, &mut out).unwrap();
         Self { core, out, now, is_manual }
     }
 
     /// An end whose opening handshake was performed elsewhere.
-    pub(crate) fn resumed(core: Connection, now: Instant) -> Self {
+    pub fn resumed(core: Connection, now: Instant) -> Self {
         Self { core, out: Vec::new(), now, is_manual: false }
     }
 
     /// An end that is open, with nothing left to be sent.
-    pub(crate) fn open(role: Role, config: Config) -> Self {
+    pub fn open(role: Role, config: Config) -> Self {
         let pair = match role {
             Role::Client => Pair::open_with(config, Config::default()),
             Role::Server => Pair::open_with(Config::default(), config),
@@ -78,27 +78,27 @@ impl End {
     }
 
     /// A client that is open, for tests that need very many of them.
-    pub(crate) fn open_cheaply() -> Self {
+    pub fn open_cheaply() -> Self {
         let mut client = Self::client(Config { key_strict: false, ..Config::default() });
         client.feed(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
         client.take_out();
         client
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub fn state(&self) -> State {
         self.core.state()
     }
 
-    pub(crate) fn take_out(&mut self) -> Vec<u8> {
+    pub fn take_out(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
-    pub(crate) fn advance(&mut self, time: Duration) {
+    pub fn advance(&mut self, time: Duration) {
         self.now += time;
     }
 
     /// Receives bytes until all of them are used up; returns what was reported.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
         let (mut bytes, mut seen) = (bytes.to_vec(), Vec::new());
         let mut input = bytes.as_mut_slice();
         loop {
@@ -113,7 +113,7 @@ impl End {
     }
 
     /// Moves the clock to the deadline, which must be there, and does what is due.
-    pub(crate) fn tick(&mut self) -> Result<(), ProtocolError> {
+    pub fn tick(&mut self) -> Result<(), ProtocolError> {
         self.now = self.core.deadline().expect("something waits for time");
         if let Some(ping) = self.core.tick(self.now, &mut self.out)? {
             self.core.send_frame(ping, self.now, &mut self.out)?;
@@ -122,16 +122,16 @@ impl End {
     }
 
     /// Tells that all output is written, and drops it.
-    pub(crate) fn flush(&mut self) -> bool {
+    pub fn flush(&mut self) -> bool {
         self.out.clear();
         self.core.flushed(self.now)
     }
 
-    pub(crate) fn send(&mut self, message: impl Into<Message>) {
+    pub fn send(&mut self, message: impl Into<Message>) {
         self.core.send(message, self.now, &mut self.out).unwrap();
     }
 
-    pub(crate) fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ProtocolError> {
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ProtocolError> {
         self.core.close(code, reason, self.now, &mut self.out)
     }
 
@@ -197,32 +197,32 @@ impl End {
 }
 
 /// The request of every client that needs no special one.
-pub(crate) fn request() -> Request {
+pub fn request() -> Request {
     Request::from_url(&"ws://example.com/chat".parse().unwrap()).unwrap()
 }
 
 /// A client and a server, and the wires between them.
 #[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) client: End,
-    pub(crate) server: End,
+pub struct Pair {
+    pub client: End,
+    pub server: End,
     /// Which of the ends have shut down their side of TCP.
     shut: [bool; 2],
 }
 
 impl Pair {
-    pub(crate) fn new(client: Config, server: Config) -> Self {
+    pub fn new(client: Config, server: Config) -> Self {
         let (client, mut server) = (End::client(client), End::server(server));
         server.now = client.now;
         Self { client, server, shut: [false; 2] }
     }
 
     /// Both ends open, and nothing on the wires.
-    pub(crate) fn open() -> Self {
+    pub fn open() -> Self {
         Self::open_with(Config::default(), Config::default())
     }
 
-    pub(crate) fn open_with(client: Config, server: Config) -> Self {
+    pub fn open_with(client: Config, server: Config) -> Self {
         let mut pair = Self::new(client, server);
         let seen = pair.run();
         assert_eq!(seen, (vec![Seen::Response(101)], vec![Seen::Request("/chat".to_owned())]));
@@ -230,12 +230,12 @@ impl Pair {
         pair
     }
 
-    pub(crate) fn states(&self) -> (State, State) {
+    pub fn states(&self) -> (State, State) {
         (self.client.state(), self.server.state())
     }
 
     /// Carries bytes, and the ends of TCP, until both wires are silent; returns what client and server reported.
-    pub(crate) fn run(&mut self) -> (Vec<Seen>, Vec<Seen>) {
+    pub fn run(&mut self) -> (Vec<Seen>, Vec<Seen>) {
         let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
         loop {
             let [client_shut, server_shut] = &mut self.shut;

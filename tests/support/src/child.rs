@@ -10,32 +10,31 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::LIMIT;
-use super::loops::wait_until;
+use crate::{LIMIT, wait_until};
 
 /// Names the test that a process was started for.
 const VARIABLE: &str = "SOCKEYE_CHILD";
 
 /// A process that runs one test of this binary, as a child of another test.
-pub(crate) struct Child {
+pub struct Child {
     process: process::Child,
     lines: Mutex<Receiver<String>>,
 }
 
 /// Whether this process was started for the test with this name.
-pub(crate) fn is_child(test: &str) -> bool {
+pub fn is_child(test: &str) -> bool {
     env::var_os(VARIABLE).is_some_and(|name| name == OsStr::new(test))
 }
 
 /// Tells the parent something.
 #[expect(clippy::print_stderr, reason = "it is what the parent listens to")]
-pub(crate) fn tell(line: &str) {
+pub fn tell(line: &str) {
     eprintln!("{line}");
 }
 
 /// Runs a test, named with its modules, in a process of its own, with the limits that a shell sets first. Its standard
 /// error is what it tells.
-pub(crate) fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
+pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
     let mut process = Command::new("sh")
         .arg("-c")
         .arg(format!("{limits}\nexec \"$0\" \"$@\""))
@@ -56,17 +55,17 @@ pub(crate) fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Chi
 
 impl Child {
     /// What the child tells next.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.lines.lock().unwrap().recv_timeout(LIMIT).expect("the child says nothing")
     }
 
     /// What the child has told meanwhile.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().try_iter().collect()
     }
 
     /// The time that all its threads have spent on a processor.
-    pub(crate) fn time(&self) -> Duration {
+    pub fn time(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
         let spent = tasks.map(|task| {
             let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
@@ -76,7 +75,7 @@ impl Child {
     }
 
     /// Stops it, and lets it go on: whatever it waits for is interrupted.
-    pub(crate) fn interrupt(&self) {
+    pub fn interrupt(&self) {
         self.signal("STOP");
         wait_until("it has stopped", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
@@ -91,7 +90,7 @@ impl Child {
     }
 
     /// Waits for its end, which has to be a good one.
-    pub(crate) fn finish(mut self) {
+    pub fn finish(mut self) {
         let end = Instant::now() + 6 * LIMIT;
         let status = loop {
             match self.process.try_wait().unwrap() {

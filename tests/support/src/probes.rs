@@ -1,104 +1,40 @@
-//! Loops on threads of their own, and a handler that tells what it hears.
+//! A handler that sends what it receives through a channel, and acts in every method.
 
-use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sockeye::util::{Timeout, Token};
 use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, QueueError, Request,
-    Response, Result, Sender, Settings,
+    CloseCode, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Request, Response, Result,
+    Sender, Settings,
 };
 use url::Url;
 
-pub(crate) use super::LIMIT;
+use crate::server::Server;
+use crate::{LIMIT, wait_until};
 
-/// A message of this length is more than the system takes for a peer that does not read, and less than a connection may
-/// queue, in bytes.
-pub(crate) const TOO_MUCH: usize = 15 << 20;
+/// The size of a message that the system does not buffer for a peer that does not read, and that a connection may queue,
+/// in bytes.
+pub const TOO_MUCH: usize = 15 << 20;
 
-/// Waits until something has come true.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !is_so() {
-        assert!(Instant::now() < end, "still waiting: {what}");
-        thread::park_timeout(Duration::from_millis(1));
-    }
-}
-
-/// Sends more than the system takes, whose peer does not read.
-pub(crate) fn send_too_much(out: &Sender) -> Result<()> {
+/// Sends more than the system buffers.
+///
+/// # Errors
+///
+/// Those of the queue.
+pub fn send_too_much(out: &Sender) -> Result<()> {
     out.send(vec![7; TOO_MUCH])
 }
 
-/// Waits until the system has taken of that what it does.
-pub(crate) fn wait_until_blocked(out: &Sender) {
-    wait_until("the output stands", || (1..TOO_MUCH).contains(&out.buffered_amount()));
-}
-
-/// A loop that listens, on a thread of its own; dropping it shuts it down.
-pub(crate) struct Loop {
-    pub(crate) addr: SocketAddr,
-    /// Speaks to all connections.
-    pub(crate) all: Sender,
-    thread: Option<JoinHandle<Result<()>>>,
-}
-
-impl Loop {
-    /// Starts a loop that listens on a port of the system's choice.
-    pub(crate) fn start<F: Factory + Send + 'static>(settings: Settings, factory: F) -> Self {
-        let (tell, told) = channel();
-        let thread = thread::spawn(move || {
-            let socket = Builder::new().with_settings(settings).build(factory)?.bind("127.0.0.1:0")?;
-            tell.send((socket.local_addr()?, socket.broadcaster())).ok();
-            socket.run().map(drop)
-        });
-        let (addr, all) = told.recv_timeout(LIMIT).unwrap();
-        Self { addr, all, thread: Some(thread) }
-    }
-
-    pub(crate) fn url(&self) -> Url {
-        format!("ws://{}/", self.addr).parse().unwrap()
-    }
-
-    /// Waits for the end of the thread, and tells how `run` ended.
-    pub(crate) fn join(mut self) -> thread::Result<Result<()>> {
-        join(self.thread.take().unwrap())
-    }
-
-    /// Shuts the loop down, and sees that it ends well.
-    pub(crate) fn stop(self) {
-        // The queue may be full of what a test has asked for.
-        wait_until("room in the queue", || match self.all.shutdown() {
-            Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => false,
-            asked => asked.is_ok() || panic!("{asked:?}"),
-        });
-        self.join().unwrap().unwrap();
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.all.shutdown().ok();
-            if !thread::panicking() {
-                join(thread).unwrap().unwrap();
-            }
-        }
-    }
-}
-
-/// Joins a thread that is expected to end.
-pub(crate) fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
-    wait_until("the end of a thread", || thread.is_finished());
-    thread.join()
+/// Waits until the system has taken what it buffers of that.
+pub fn wait_until_blocked(out: &Sender) {
+    wait_until("the output is blocked", || (1..TOO_MUCH).contains(&out.buffered_amount()));
 }
 
 /// The methods of a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Hook {
+pub enum Hook {
     Shutdown,
     Open,
     Message,
@@ -117,7 +53,7 @@ pub(crate) enum Hook {
 
 /// What a [`Probe`] has heard.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub enum Heard {
     Made(Sender),
     Open,
     Message(Message),
@@ -135,30 +71,30 @@ pub(crate) enum Heard {
 }
 
 /// What is done within every method of a [`Probe`]; the error is what the method returns, if it can.
-pub(crate) type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
+pub type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
 
 /// A handler that tells what it hears, each time with the id of its connection, and then acts.
-pub(crate) struct Probe {
-    pub(crate) out: Sender,
+pub struct Probe {
+    pub out: Sender,
     tell: Channel<(u32, Heard)>,
     act: Act,
 }
 
 /// The factory of [`Probe`]s.
-pub(crate) struct Probes {
+pub struct Probes {
     tell: Channel<(u32, Heard)>,
     act: Act,
     first: Arc<OnceLock<Sender>>,
 }
 
 /// What the probes of one loop have heard.
-pub(crate) struct Ear {
+pub struct Ear {
     told: Mutex<Receiver<(u32, Heard)>>,
     first: Arc<OnceLock<Sender>>,
 }
 
 impl Probes {
-    pub(crate) fn new(act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static) -> (Self, Ear) {
+    pub fn new(act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static) -> (Self, Ear) {
         let (tell, told) = channel();
         let first = Arc::new(OnceLock::new());
         let ear = Ear { told: Mutex::new(told), first: Arc::clone(&first) };
@@ -166,17 +102,17 @@ impl Probes {
     }
 
     /// Probes that only listen.
-    pub(crate) fn quiet() -> (Self, Ear) {
+    pub fn quiet() -> (Self, Ear) {
         Self::new(|_, _| Ok(()))
     }
 
     /// A loop of probes.
-    pub(crate) fn listen(
+    pub fn listen(
         settings: Settings,
         act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static,
-    ) -> (Loop, Ear) {
+    ) -> (Server, Ear) {
         let (probes, ear) = Self::new(act);
-        (Loop::start(settings, probes), ear)
+        (Server::start(settings, probes), ear)
     }
 }
 
@@ -200,12 +136,12 @@ impl Factory for Probes {
 
 impl Ear {
     /// The next thing that was heard.
-    pub(crate) fn next(&self) -> (u32, Heard) {
+    pub fn next(&self) -> (u32, Heard) {
         self.told.lock().unwrap().recv_timeout(LIMIT).unwrap()
     }
 
     /// The next thing of which `choose` makes something; others are passed over.
-    pub(crate) fn find<T>(&self, mut choose: impl FnMut(u32, Heard) -> Option<T>) -> T {
+    pub fn find<T>(&self, mut choose: impl FnMut(u32, Heard) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         loop {
             assert!(Instant::now() < end, "that was never heard");
@@ -217,13 +153,13 @@ impl Ear {
     }
 
     /// The sender of the first connection, without passing anything over.
-    pub(crate) fn first(&self) -> &Sender {
+    pub fn first(&self) -> &Sender {
         wait_until("the first connection", || self.first.get().is_some());
         self.first.get().unwrap()
     }
 
     /// The sender of the next connection that is made.
-    pub(crate) fn made(&self) -> Sender {
+    pub fn made(&self) -> Sender {
         self.find(|_, heard| match heard {
             Heard::Made(out) => Some(out),
             _ => None,
@@ -231,14 +167,14 @@ impl Ear {
     }
 
     /// The sender of the next connection that opens.
-    pub(crate) fn opened(&self) -> Sender {
+    pub fn opened(&self) -> Sender {
         let out = self.made();
         self.find(|id, heard| (id == out.connection_id() && matches!(heard, Heard::Open)).then_some(()));
         out
     }
 
     /// The text of the next message.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         self.find(|_, heard| match heard {
             Heard::Message(message) => message.into_text().ok(),
             _ => None,
@@ -246,7 +182,7 @@ impl Ear {
     }
 
     /// The code of the next `on_close`.
-    pub(crate) fn close(&self) -> CloseCode {
+    pub fn close(&self) -> CloseCode {
         self.find(|_, heard| match heard {
             Heard::Close(code, _) => Some(code),
             _ => None,
@@ -254,7 +190,7 @@ impl Ear {
     }
 
     /// The kind of the next error.
-    pub(crate) fn error(&self) -> ErrorKind {
+    pub fn error(&self) -> ErrorKind {
         self.find(|_, heard| match heard {
             Heard::Error(kind) => Some(kind),
             _ => None,
@@ -262,12 +198,12 @@ impl Ear {
     }
 
     /// Waits until a connection has been given back to the factory.
-    pub(crate) fn lost(&self) -> u32 {
+    pub fn lost(&self) -> u32 {
         self.find(|id, heard| matches!(heard, Heard::Lost).then_some(id))
     }
 
     /// Everything until the end of the loop, or of the run, as far as it has been told.
-    pub(crate) fn rest(&self) -> Vec<(u32, Heard)> {
+    pub fn rest(&self) -> Vec<(u32, Heard)> {
         self.told.lock().unwrap().try_iter().collect()
     }
 }

@@ -6,7 +6,7 @@ use sockeye::protocol::{FrameExtension, ProtocolError};
 
 /// The number of one end; each changes its bytes by that of the client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flip(pub(crate) u8);
+pub struct Flip(pub u8);
 
 impl Flip {
     fn apply(self, frame: &mut Frame) {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use sockeye::util::Timeout;
 use sockeye::{CloseCode, Message, OpCode};
 
-use super::LIMIT;
+use crate::LIMIT;
 
 /// One call of a hook.
 #[derive(Debug, Clone)]
-pub(crate) enum Hook {
+pub enum Hook {
     /// The factory has made the handler.
     Made,
     Build(String),
@@ -60,20 +60,20 @@ impl fmt::Display for Hook {
 
 /// A call, of which connection, and when.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) id: u32,
-    pub(crate) hook: Hook,
-    pub(crate) at: Instant,
+pub struct Entry {
+    pub id: u32,
+    pub hook: Hook,
+    pub at: Instant,
 }
 
 /// All calls of a loop, for the test to wait on.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     shared: Arc<(Mutex<Vec<Entry>>, Condvar)>,
 }
 
 impl Journal {
-    pub(crate) fn note(&self, id: u32, hook: Hook) {
+    pub fn note(&self, id: u32, hook: Hook) {
         self.entries().push(Entry { id, hook, at: Instant::now() });
         self.shared.1.notify_all();
     }
@@ -83,7 +83,7 @@ impl Journal {
     }
 
     /// Waits until `find` finds something.
-    pub(crate) fn wait<T>(&self, what: &str, find: impl Fn(&[Entry]) -> Option<T>) -> T {
+    pub fn wait<T>(&self, what: &str, find: impl Fn(&[Entry]) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         let mut entries = self.entries();
         loop {
@@ -97,14 +97,14 @@ impl Journal {
     }
 
     /// Waits until a hook, as its `Display` says it, has been called so many times, by whichever connections.
-    pub(crate) fn wait_for(&self, hook: &str, count: usize) {
+    pub fn wait_for(&self, hook: &str, count: usize) {
         self.wait(&format!("{count} times `{hook}`"), |entries| {
             (count_of(entries, hook) >= count).then_some(())
         });
     }
 
     /// Waits until a connection is gone, and returns its story.
-    pub(crate) fn story_of_lost(&self, id: u32) -> String {
+    pub fn story_of_lost(&self, id: u32) -> String {
         self.wait(&format!("the loss of {id}"), |entries| {
             entries.iter().any(|it| it.id == id && matches!(it.hook, Hook::Lost)).then_some(())
         });
@@ -112,30 +112,30 @@ impl Journal {
     }
 
     /// What a connection has been told, without the frames.
-    pub(crate) fn story(&self, id: u32) -> String {
+    pub fn story(&self, id: u32) -> String {
         tell(&self.entries(), |it| it.id == id && !matches!(it.hook, Hook::Frame(_) | Hook::SendFrame(_)))
     }
 
     /// What a connection has been told, frame by frame.
-    pub(crate) fn full_story(&self, id: u32) -> String {
+    pub fn full_story(&self, id: u32) -> String {
         tell(&self.entries(), |it| it.id == id)
     }
 
-    pub(crate) fn count(&self, hook: &str) -> usize {
+    pub fn count(&self, hook: &str) -> usize {
         count_of(&self.entries(), hook)
     }
 
-    pub(crate) fn all(&self) -> Vec<Entry> {
+    pub fn all(&self) -> Vec<Entry> {
         self.entries().clone()
     }
 
     /// When a hook was called for the first time.
-    pub(crate) fn time_of(&self, hook: &str) -> Instant {
+    pub fn time_of(&self, hook: &str) -> Instant {
         self.wait(hook, |entries| entries.iter().find(|it| it.hook.to_string() == hook).map(|it| it.at))
     }
 
     /// Asserts that nothing is told for a while.
-    pub(crate) fn stays_silent(&self, span: Duration) {
+    pub fn stays_silent(&self, span: Duration) {
         let entries = self.entries();
         let before = entries.len();
         let (entries, _) = self
@@ -148,7 +148,7 @@ impl Journal {
 
     /// Asserts that every handler was made and given back once, and that every opening had its one close, and no close
     /// was without one.
-    pub(crate) fn assert_balanced(&self) {
+    pub fn assert_balanced(&self) {
         let mut stories: BTreeMap<u32, Vec<Hook>> = BTreeMap::new();
         for entry in self.all() {
             stories.entry(entry.id).or_default().push(entry.hook);

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 /// A thread of this process.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub struct Task {
     folder: PathBuf,
 }
 
 impl Task {
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         let folder = fs::read_link("/proc/thread-self").unwrap_or_default();
         Self { folder: PathBuf::from("/proc").join(folder) }
     }
 
     /// The time that the thread has spent on a processor.
-    pub(crate) fn time(&self) -> Duration {
+    pub fn time(&self) -> Duration {
         let stat = fs::read_to_string(self.folder.join("schedstat")).unwrap_or_default();
         let spent = stat.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
         Duration::from_nanos(spent.unwrap_or(0))
@@ -26,12 +26,12 @@ impl Task {
 }
 
 /// How many connected sockets with this own address are held by a descriptor.
-pub(crate) fn sockets_at(address: SocketAddr) -> usize {
+pub fn sockets_at(address: SocketAddr) -> usize {
     sockets(|fields| ends_with_port(fields[1], address.port()))
 }
 
 /// How many sockets that are connected, or connecting, to this address are held by a descriptor.
-pub(crate) fn sockets_to(address: SocketAddr) -> usize {
+pub fn sockets_to(address: SocketAddr) -> usize {
     sockets(|fields| ends_with_port(fields[2], address.port()))
 }
 
@@ -51,6 +51,6 @@ fn ends_with_port(address: &str, port: u16) -> bool {
 }
 
 /// How many descriptors this process holds.
-pub(crate) fn descriptors() -> usize {
+pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }

@@ -11,7 +11,7 @@ use sockeye::{
 };
 use url::Url;
 
-use super::journal::{Hook, Journal};
+use crate::journal::{Hook, Journal};
 
 type Act = dyn Fn(&Sender, &Hook) -> Result<()> + Send + Sync;
 type Answer = dyn Fn(&Request) -> Result<Response> + Send + Sync;
@@ -19,8 +19,8 @@ type Build = dyn Fn(&Url) -> Result<Request> + Send + Sync;
 
 /// What the handlers of a loop do.
 #[derive(Clone)]
-pub(crate) struct Script {
-    pub(super) settings: Settings,
+pub struct Script {
+    pub settings: Settings,
     act: Arc<Act>,
     answer: Arc<Answer>,
     build: Arc<Build>,
@@ -28,7 +28,7 @@ pub(crate) struct Script {
 
 impl Script {
     /// Handlers that do nothing but accept.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             // A test that ends while its peers are still there is not to wait for them long.
             settings: Settings { close_timeout: Duration::from_millis(500), ..Settings::default() },
@@ -39,25 +39,25 @@ impl Script {
     }
 
     /// Handlers that send every message back.
-    pub(crate) fn echo() -> Self {
+    pub fn echo() -> Self {
         Self::new().on(|out, hook| match hook {
             Hook::Message(message) => out.send(message.clone()),
             _ => Ok(()),
         })
     }
 
-    pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
     }
 
     /// What handlers do in every hook, after it has been noted; an error counts where the hook may return one.
-    pub(crate) fn on(mut self, act: impl Fn(&Sender, &Hook) -> Result<()> + Send + Sync + 'static) -> Self {
+    pub fn on(mut self, act: impl Fn(&Sender, &Hook) -> Result<()> + Send + Sync + 'static) -> Self {
         self.act = Arc::new(act);
         self
     }
 
-    pub(crate) fn on_request(
+    pub fn on_request(
         mut self,
         answer: impl Fn(&Request) -> Result<Response> + Send + Sync + 'static,
     ) -> Self {
@@ -65,15 +65,12 @@ impl Script {
         self
     }
 
-    pub(crate) fn on_build(
-        mut self,
-        build: impl Fn(&Url) -> Result<Request> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_build(mut self, build: impl Fn(&Url) -> Result<Request> + Send + Sync + 'static) -> Self {
         self.build = Arc::new(build);
         self
     }
 
-    pub(crate) fn factory(&self, journal: &Journal) -> Recorders {
+    pub fn factory(&self, journal: &Journal) -> Recorders {
         Recorders { script: self.clone(), journal: journal.clone() }
     }
 }
@@ -86,7 +83,7 @@ impl fmt::Debug for Script {
 
 /// Makes recorders.
 #[derive(Debug)]
-pub(crate) struct Recorders {
+pub struct Recorders {
     script: Script,
     journal: Journal,
 }
@@ -107,7 +104,7 @@ impl Factory for Recorders {
 
 /// Notes every call, then does what the script says.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     script: Script,
     journal: Journal,
     out: Sender,

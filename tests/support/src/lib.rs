@@ -1,0 +1,91 @@
+//! What the tests share: peers that exchange bytes, event loops that record the calls of their handlers, and what the
+//! system knows of both.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`bytes`] | heads and frames as bytes, encoded and decoded from the RFC without the code under test |
+//! | [`peer`] | the other end of a connection over any stream, as a client or as a server |
+//! | [`host`] | a listener whose answers are written by the test |
+//! | [`tls`], [`authority`] | the same over TLS, and certificates for it |
+//! | [`pipe`] | a stream in memory, and futures that are polled by hand |
+//! | [`pair`] | two protocol cores that are joined in memory, with a clock that only the test moves |
+//! | [`server`] | an event loop on a thread of its own |
+//! | [`script`], [`journal`], [`running`] | a loop whose handlers follow a script and record their calls in a journal |
+//! | [`probes`] | a loop whose handlers send what they receive through a channel |
+//! | [`child`] | a test in a process of its own |
+//! | [`extension`] | a small extension for `FrameExtension` |
+//! | [`unresponsive`] | an address that neither accepts nor refuses connections |
+//! | [`system`] | sockets, descriptors and processor time, as Linux counts them |
+//!
+//! Nothing here sleeps as a means of synchronization. A wait has a condition, and [`LIMIT`] only detects a hang.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    clippy::new_without_default,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "only tests use this crate: a panic fails the test, and what is not obvious is documented"
+)]
+
+#[cfg(feature = "ssl")]
+pub mod authority;
+pub mod bytes;
+#[cfg(feature = "reactor")]
+pub mod child;
+pub mod extension;
+pub mod host;
+#[cfg(feature = "reactor")]
+pub mod journal;
+pub mod pair;
+pub mod peer;
+#[cfg(feature = "futures")]
+pub mod pipe;
+#[cfg(feature = "reactor")]
+pub mod probes;
+#[cfg(feature = "reactor")]
+pub mod running;
+#[cfg(feature = "reactor")]
+pub mod script;
+#[cfg(feature = "reactor")]
+pub mod server;
+pub mod system;
+#[cfg(feature = "ssl")]
+pub mod tls;
+#[cfg(target_os = "linux")]
+pub mod unresponsive;
+
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The time after which a wait fails the test. Only a hang takes this long, however busy the machine is.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until a condition holds.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "still waiting: {what}");
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Joins a thread that ends by itself.
+#[track_caller]
+pub fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
+    wait_until("the end of a thread", || thread.is_finished());
+    thread.join()
+}
+
+/// Returns two TCP streams that are connected to each other.
+pub fn streams() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let far = listener.accept().unwrap().0;
+    for stream in [&near, &far] {
+        stream.set_nodelay(true).unwrap();
+    }
+    (near, far)
+}

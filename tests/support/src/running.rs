@@ -1,0 +1,131 @@
+//! A loop with a script: its handlers record their calls, and it is checked when it ends.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use sockeye::{Builder, Result, Sender, WebSocket};
+
+use crate::bytes::{PING, PONG, masked};
+use crate::journal::Journal;
+use crate::peer::Peer;
+use crate::script::{Recorders, Script};
+use crate::server::Server;
+use crate::{system, wait_until};
+
+/// A loop with a script, on a thread of its own.
+///
+/// Dropping it shuts it down. It must end, and every connection must have had its pairs of calls: see
+/// [`Journal::assert_balanced`].
+#[derive(Debug)]
+pub struct Running {
+    pub journal: Journal,
+    /// Sends to all connections.
+    pub out: Sender,
+    server: Option<Server>,
+}
+
+impl Script {
+    /// Serves on a port of the system's choice.
+    pub fn serve(&self) -> Running {
+        self.run(|socket| socket.bind("127.0.0.1:0"))
+    }
+
+    /// Runs a client.
+    pub fn connect(&self, url: &str) -> Running {
+        let url = url.parse().unwrap();
+        self.run(move |mut socket| {
+            socket.connect(url)?;
+            Ok(socket)
+        })
+    }
+
+    /// Runs the loop that `prepare` returns.
+    pub fn run(
+        &self,
+        prepare: impl FnOnce(WebSocket<Recorders>) -> Result<WebSocket<Recorders>> + Send + 'static,
+    ) -> Running {
+        let journal = Journal::default();
+        let (settings, factory) = (self.settings, self.factory(&journal));
+        let server = Server::spawn(move || prepare(Builder::new().with_settings(settings).build(factory)?));
+        Running { journal, out: server.all.clone(), server: Some(server) }
+    }
+}
+
+impl Running {
+    fn server(&self) -> &Server {
+        self.server.as_ref().expect("the loop runs")
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server().addr
+    }
+
+    pub fn url(&self) -> String {
+        self.server().at("/")
+    }
+
+    /// Connects, and sends nothing.
+    pub fn peer(&self) -> Peer {
+        Peer::connect(self.address())
+    }
+
+    /// Connects, and completes the opening handshake.
+    pub fn open(&self) -> Peer {
+        Peer::open(self.address())
+    }
+
+    /// Waits until the loop ends by itself.
+    pub fn wait_for_end(&mut self) {
+        self.server.take().expect("the loop runs").wait();
+        self.journal.assert_balanced();
+    }
+
+    /// Shuts the loop down, and waits for its end.
+    pub fn finish(&mut self) {
+        // A loop without connections and listeners has ended already.
+        let _ = self.out.shutdown();
+        self.wait_for_end();
+    }
+
+    /// Asserts that the loop comes to rest: for a while its thread takes next to no processor time. A loop that spins
+    /// takes all that it can get.
+    pub fn assert_idle(&self) {
+        let span = Duration::from_millis(100);
+        wait_until("the loop comes to rest", || {
+            let before = self.time_spent();
+            thread::sleep(span);
+            assert!(!self.server().has_ended(), "the loop has ended");
+            self.time_spent().saturating_sub(before) < span / 20
+        });
+    }
+
+    /// The time that the loop's thread has spent on a processor; zero where the system does not count it.
+    pub fn time_spent(&self) -> Duration {
+        self.server().task().time()
+    }
+
+    /// Waits until the loop holds at most this many sockets of its clients.
+    pub fn wait_for_sockets(&self, count: usize) {
+        wait_until("the sockets are closed", || {
+            assert!(!self.server().has_ended(), "the loop has ended");
+            system::sockets_at(self.address()) <= count
+        });
+    }
+
+    /// Asserts that the loop still serves.
+    pub fn assert_serves(&self) {
+        let mut peer = self.open();
+        peer.send(&masked(PING, b"there?"));
+        assert_eq!(peer.frame(), (PONG, b"there?".to_vec()));
+        peer.close(1000);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.server.is_some() && !thread::panicking() {
+            self.finish();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A peer over TLS: OpenSSL on a blocking socket.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
+
+use openssl::ssl::{
+    ErrorCode, SslAcceptor, SslConnector, SslConnectorBuilder, SslMethod, SslStream, SslVerifyMode,
+};
+use sockeye::protocol::Role;
+use sockeye::{CloseCode, Frame};
+
+use crate::authority::{Authority, Identity};
+use crate::peer::{End, Ending, Peer, prepared};
+
+/// A connector that trusts this authority only.
+pub fn trusting(root: &Authority) -> SslConnectorBuilder {
+    let mut store = openssl::x509::store::X509StoreBuilder::new().unwrap();
+    store.add_cert(root.certificate().clone()).unwrap();
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_cert_store(store.build());
+    connector
+}
+
+/// A connector that trusts everyone.
+pub fn gullible() -> SslConnectorBuilder {
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    connector
+}
+
+/// The one that trusts everyone; made once, as it reads the roots of the system first.
+pub fn anyone() -> SslConnector {
+    static ANYONE: OnceLock<SslConnector> = OnceLock::new();
+    ANYONE.get_or_init(|| gullible().build()).clone()
+}
+
+/// An acceptor with this certificate.
+pub fn acceptor(identity: &Identity) -> SslAcceptor {
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_certificate(&identity.certificate).unwrap();
+    identity.chain.iter().for_each(|issuer| acceptor.add_extra_chain_cert(issuer.clone()).unwrap());
+    acceptor.set_private_key(&identity.key).unwrap();
+    acceptor.build()
+}
+
+/// A socket with time-outs, whose waits go on after whatever stops the process for a while; OpenSSL would not try again.
+#[derive(Debug)]
+pub struct Steady(TcpStream);
+
+pub fn tcp(address: SocketAddr) -> Steady {
+    Steady::new(TcpStream::connect(address).unwrap())
+}
+
+impl Steady {
+    fn new(stream: TcpStream) -> Self {
+        Self(prepared(stream))
+    }
+
+    fn again(&mut self, mut wait: impl FnMut(&mut TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match wait(&mut self.0) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Deref for Steady {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl Read for Steady {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.again(|stream| stream.read(buffer))
+    }
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.again(|stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A TLS stream that distinguishes a close_notify from the end of TCP.
+#[derive(Debug)]
+pub struct Encrypted(SslStream<Steady>);
+
+impl Deref for Encrypted {
+    type Target = SslStream<Steady>;
+
+    fn deref(&self) -> &SslStream<Steady> {
+        &self.0
+    }
+}
+
+impl DerefMut for Encrypted {
+    fn deref_mut(&mut self) -> &mut SslStream<Steady> {
+        &mut self.0
+    }
+}
+
+impl Read for Encrypted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.ssl_read(buffer) {
+            Ok(len) => Ok(len),
+            Err(err) if err.code() == ErrorCode::ZERO_RETURN => Ok(0),
+            Err(err) if err.code() == ErrorCode::SYSCALL && err.io_error().is_none() => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Err(err) => Err(err.into_io_error().unwrap_or_else(io::Error::other)),
+        }
+    }
+}
+
+impl Write for Encrypted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A peer over TLS.
+pub type TlsPeer = Peer<Encrypted>;
+
+impl Peer<Encrypted> {
+    /// Takes the stream of a client.
+    pub fn encrypted(stream: SslStream<Steady>) -> Self {
+        Self::over(Encrypted(stream), Role::Client)
+    }
+
+    /// Connects to localhost, and completes the opening handshake.
+    pub fn connect_tls(address: SocketAddr, connector: &SslConnector) -> Self {
+        let stream = connector.connect("localhost", tcp(address)).expect("the handshake succeeds");
+        let mut peer = Self::encrypted(stream);
+        peer.upgrade();
+        peer
+    }
+
+    /// Accepts a client, and completes the opening handshake.
+    pub fn accept_tls(listener: &TcpListener, acceptor: &SslAcceptor) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        let stream = acceptor.accept(Steady::new(stream)).expect("the handshake succeeds");
+        let mut peer = Self::over(Encrypted(stream), Role::Server);
+        peer.upgrade();
+        peer
+    }
+
+    /// Closes the connection in order, over TLS as well; returns how the other end has ended it.
+    pub fn finish_tls(&mut self) -> End {
+        self.send(Frame::close(CloseCode::Normal, ""));
+        assert_eq!(self.ending(), Ending::Close(CloseCode::Normal));
+        if self.role == Role::Server {
+            // The server ends TCP first (RFC 6455 §7.1.1).
+            self.stream.shutdown().unwrap();
+        }
+        self.end()
+    }
+}
+
+/// Reads from a plain socket until it ends, be it well or not.
+pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(len @ 1..) = stream.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..len]);
+    }
+    bytes
+}
