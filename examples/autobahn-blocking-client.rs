@@ -42,7 +42,7 @@ fn main() -> Result {
     arguments.end()?;
 
     let suite = url.as_str().trim_end_matches('/');
-    let answer = builder.connect(&format!("{suite}/getCaseCount"))?.read()?;
+    let answer = builder.connect(&format!("{suite}/getCaseCount"))?.receive()?;
     let count: Option<u32> = answer.and_then(|answer| answer.as_text().ok()?.parse().ok());
     let count = count.ok_or_else(|| Failure::new(format!("{suite} is not the server of the test suite")))?;
     for case in 1..=count {
@@ -58,14 +58,14 @@ fn main() -> Result {
     Ok(echo(&builder, &format!("{suite}/updateReports?agent=Sockeye"))?)
 }
 
-fn echo(builder: &Builder, url: &str) -> sockeye::Result<()> {
+fn echo(builder: &Builder, url: &str) -> sockeye::blocking::Result<()> {
     let mut socket = builder.connect(url)?;
     let mut closer = socket.try_clone()?;
     support::on_interrupt(move || {
         // An error means that the connection has already ended.
         let _ = closer.close(CloseCode::Away, "");
     });
-    while let Some(message) = socket.read()? {
+    while let Some(message) = socket.receive()? {
         socket.send(message)?;
     }
     Ok(())

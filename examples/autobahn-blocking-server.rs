@@ -35,52 +35,46 @@ Sends every message back to the Autobahn test suite, with blocking sockets.
 ADDRESS  where to listen [127.0.0.1:3012]
 --tls    encrypt, with a certificate created at startup; requires the feature ssl";
 
-/// Turns an accepted stream into one with or without TLS.
-type Wrap = Box<dyn Fn(TcpStream) -> sockeye::Result<Socket> + Sync>;
-
 fn main() -> Result {
     let mut arguments = support::Arguments::parse(USAGE)?;
     let address = arguments.address()?;
-    let (scheme, wrap): (_, Wrap) = match arguments.has("--tls") {
-        true => ("wss", encryption()?),
-        false => ("ws", Box::new(|stream| Ok(Socket::Tcp(stream)))),
-    };
-    arguments.end()?;
-
     // The suite's largest messages are 16 MiB, exactly the default limit.
     let config = Config { max_message_size: 32 << 20, deflate: compression(), ..Config::default() };
-    let builder = Builder::new().config(config);
+    let mut builder = Builder::new().config(config);
+    let mut scheme = "ws";
+    if arguments.has("--tls") {
+        (builder, scheme) = (encrypt(builder)?, "wss");
+    }
+    arguments.end()?;
+
     let server = Server::bind(&address)?;
     println!("echoing on {scheme}://{}", server.local_addr()?);
     server.run(|stream, connections| {
         // Most cases end with an error on purpose.
-        let _ = stream
-            .set_nodelay(true)
-            .map_err(From::from)
-            .and_then(|()| echo(&builder, wrap(stream)?, connections));
+        let _ = echo(&builder, stream, connections);
     })?;
     Ok(())
 }
 
-fn echo(builder: &Builder, stream: Socket, connections: &Connections<Socket>) -> sockeye::Result<()> {
+fn echo(
+    builder: &Builder,
+    stream: TcpStream,
+    connections: &Connections<Socket>,
+) -> sockeye::blocking::Result<()> {
     let mut socket = builder.accept(stream)?;
     connections.add(&socket)?;
-    while let Some(message) = socket.read()? {
+    while let Some(message) = socket.receive()? {
         socket.send(message)?;
     }
     Ok(())
 }
 
 #[cfg(feature = "ssl")]
-fn encryption() -> Result<Wrap> {
-    use sockeye::blocking::Tls;
-
-    let tls = sockeye::ServerTls::from(certificate::acceptor()?);
-    let timeout = Config::default().handshake_timeout;
-    Ok(Box::new(move |stream| Ok(Socket::Tls(Tls::accept(&tls, stream, timeout)?))))
+fn encrypt(builder: Builder) -> Result<Builder> {
+    Ok(builder.server_tls(certificate::acceptor()?))
 }
 
 #[cfg(not(feature = "ssl"))]
-fn encryption() -> Result<Wrap> {
+fn encrypt(_: Builder) -> Result<Builder> {
     Err(support::Failure::new("--tls requires a build with `--features ssl`"))
 }

@@ -40,7 +40,7 @@ fn main() -> support::Result {
         }
     });
 
-    while let Some(message) = socket.read()? {
+    while let Some(message) = socket.receive()? {
         println!("{message}");
     }
     if let Some(closed) = socket.closed() {
@@ -49,7 +49,7 @@ fn main() -> support::Result {
     Ok(())
 }
 
-fn send_lines(socket: &mut WebSocket<Socket>) -> sockeye::Result<()> {
+fn send_lines(socket: &mut WebSocket<Socket>) -> sockeye::blocking::Result<()> {
     for line in io::stdin().lines() {
         socket.send(line?)?;
     }

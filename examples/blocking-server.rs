@@ -14,7 +14,7 @@ mod threads;
 
 use std::net::TcpStream;
 
-use sockeye::blocking::WebSocket;
+use sockeye::blocking::{Socket, WebSocket};
 
 use crate::threads::{Connections, Server};
 
@@ -39,10 +39,10 @@ fn main() -> support::Result {
     Ok(())
 }
 
-fn echo(stream: TcpStream, connections: &Connections<TcpStream>) -> sockeye::Result<()> {
+fn echo(stream: TcpStream, connections: &Connections<Socket>) -> sockeye::blocking::Result<()> {
     let mut socket = WebSocket::accept(stream)?;
     connections.add(&socket)?;
-    while let Some(message) = socket.read()? {
+    while let Some(message) = socket.receive()? {
         println!("received {message}");
         socket.send(message)?;
     }

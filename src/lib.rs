@@ -139,7 +139,7 @@ mod reactor;
     feature = "futures",
     all(feature = "browser", any(target_family = "wasm", sockeye_docs))
 ))]
-mod socket;
+pub mod socket;
 #[cfg(feature = "ssl")]
 mod tcp_stream;
 #[cfg(feature = "ssl")]
@@ -183,6 +183,36 @@ pub use http;
 #[cfg(feature = "ssl")]
 pub use openssl;
 pub use url;
+
+/// The async client socket of the target: that of `futures` with tokio on native targets, that of `browser` on WebAssembly.
+///
+/// Both have the same methods for what a browser can do, so that one program can be compiled for both.
+/// [`ClientBuilder`] has their options, and [`socket::Error`] is their error.
+///
+/// # Examples
+///
+/// ```no_run
+/// use sockeye::ClientSocket;
+///
+/// async fn greet(url: &str) -> sockeye::socket::Result<()> {
+///     let mut socket = ClientSocket::connect(url).await?;
+///     socket.send("hello").await
+/// }
+/// ```
+#[cfg(all(feature = "tokio", not(target_family = "wasm")))]
+pub type ClientSocket = futures::WebSocket<futures::Socket>;
+
+/// The async client socket of the target: that of `futures` with tokio on native targets, that of `browser` on WebAssembly.
+#[cfg(all(feature = "browser", target_family = "wasm"))]
+pub type ClientSocket = browser::WebSocket;
+
+/// The options of a [`ClientSocket`]: the builder of `futures` on native targets, that of `browser` on WebAssembly.
+#[cfg(all(feature = "tokio", not(target_family = "wasm")))]
+pub type ClientBuilder = futures::Builder;
+
+/// The options of a [`ClientSocket`]: the builder of `futures` on native targets, that of `browser` on WebAssembly.
+#[cfg(all(feature = "browser", target_family = "wasm"))]
+pub type ClientBuilder = browser::Builder;
 
 /// Runs a server on an address, with the default [`Settings`], until it is shut down.
 ///

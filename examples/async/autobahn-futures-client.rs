@@ -62,7 +62,7 @@ async fn main() -> Result {
     Ok(echo(&builder, &format!("{suite}/updateReports?agent=Sockeye"), &interrupt).await?)
 }
 
-async fn echo(builder: &Builder, url: &str, interrupt: &Interrupt) -> sockeye::Result<()> {
+async fn echo(builder: &Builder, url: &str, interrupt: &Interrupt) -> sockeye::futures::Result<()> {
     let mut interrupt = interrupt.clone();
     let mut socket = builder.connect(url).await?;
     loop {

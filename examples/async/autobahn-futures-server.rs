@@ -58,7 +58,11 @@ async fn main() -> Result {
         .await
 }
 
-async fn echo(builder: &Builder, stream: TcpStream, mut interrupt: Interrupt) -> sockeye::Result<()> {
+async fn echo(
+    builder: &Builder,
+    stream: TcpStream,
+    mut interrupt: Interrupt,
+) -> sockeye::futures::Result<()> {
     let mut socket = builder.accept(stream).await?;
     loop {
         tokio::select! {

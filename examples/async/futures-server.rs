@@ -41,7 +41,7 @@ async fn main() -> support::Result {
         .await
 }
 
-async fn echo(stream: TcpStream, mut interrupt: Interrupt) -> sockeye::Result<()> {
+async fn echo(stream: TcpStream, mut interrupt: Interrupt) -> sockeye::futures::Result<()> {
     let mut socket = WebSocket::accept(stream).await?;
     loop {
         // `receive` is cancel-safe: if Ctrl-C comes first, no message is lost.

@@ -1,28 +1,19 @@
-//! How a blocking socket is opened: where to, with what request, by which limits.
+//! The options with which blocking sockets are opened.
 
-use std::io;
 use std::net::TcpStream;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Instant;
-
-use url::Url;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::writer::Patience;
+use super::tls::Encryption;
 use super::{Socket, Stream, WebSocket};
-use crate::error::Result;
-use crate::protocol::handshake::{Body, Rejected, Request, Response, unix_target};
-use crate::protocol::{Event, ProtocolError};
+use crate::protocol::handshake::Extension;
+use crate::protocol::{Connection, Role, Upgrade};
+use crate::socket::Result;
 use crate::socket::options::{Options, parse_url, setters};
-use crate::socket::session::{Item, Unit};
+use crate::socket::session::Session;
 
-/// How much is kept of the body of a response that rejects the opening handshake, in bytes.
-const MAX_BODY: usize = 64 * 1024;
-
-/// Opens sockets, with headers, limits and time-outs of one's own.
+/// Options for sockets: headers, subprotocols, limits and timeouts. A builder opens any number of sockets, in both roles.
 ///
 /// # Examples
 ///
@@ -38,190 +29,126 @@ const MAX_BODY: usize = 64 * 1024;
 ///     .add_subprotocol("chat.v2")
 ///     .add_subprotocol("chat.v1")
 ///     .connect("wss://example.com/chat?room=1")?;
-/// println!("we speak {:?}", socket.protocol());
-/// # sockeye::Result::Ok(())
+/// println!("the server has chosen {:?}", socket.protocol());
+/// # sockeye::blocking::Result::Ok(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     pub(super) options: Options,
+    pub(super) read_timeout: Option<Duration>,
+    #[cfg_attr(not(feature = "ssl"), expect(dead_code, reason = "this build has no TLS"))]
+    pub(super) encryption: Encryption,
 }
 
 setters!(Builder);
 
 impl Builder {
-    /// Begins with the defaults of [`Config`](crate::protocol::Config).
+    /// Creates a builder with the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Sets how long each call that receives may take. Default: the read timeout that is set on the stream, or else no limit.
+    ///
+    /// [`WebSocket::set_read_timeout`] describes it, and can change it later.
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = Some(timeout);
+        self
+    }
+
     /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL.
+    ///
+    /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
+    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
+    /// together. `TCP_NODELAY` is set.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::connect`].
+    /// - `Url` if a client cannot connect to a URL of this form; `TlsDisabled` for `wss://` in a build without TLS.
+    /// - `Connect` if the host is unknown or refuses the connection; `Timeout` with `Connect`.
+    /// - `Tls` if TLS fails, for instance because the certificate is not valid for the host.
+    /// - `Rejected` if the server answers with another status than 101.
+    /// - `Protocol` if its answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
     pub fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
         let url = parse_url(url)?;
         let request = self.options.request(&url)?;
-        if let Some(stream) = connect_unix(&url)? {
-            return self.open(stream, request, Instant::now());
-        }
-        let stream = self.dial(&url)?;
+        let stream = self.connect_stream(&url)?;
+        let start = Instant::now();
+        self.client_since(start, self.encrypt(stream, &url)?, request)?.open()
+    }
+
+    /// Accepts a client on a TCP stream, with TLS if there is a certificate (`server_tls`), and performs the opening
+    /// handshake.
+    ///
+    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
+    /// together. The first supported subprotocol that the client offers is chosen. `TCP_NODELAY` is set.
+    /// [`server`](Self::server) accepts on other streams, and shows the request first.
+    ///
+    /// # Errors
+    ///
+    /// - `Protocol` if the request breaks a rule of RFC 6455 §4.2.1. The client has received an HTTP error.
+    /// - `Tls` if TLS fails.
+    /// - `Timeout` with `Handshake`; `ConnectionLost`.
+    pub fn accept(&self, stream: TcpStream) -> Result<WebSocket<Socket>> {
         stream.set_nodelay(true)?;
-        let begun = Instant::now();
-        let socket = if matches!(url.scheme(), "wss" | "https") {
-            self.encrypt(stream, &url)?
-        } else {
-            Socket::Tcp(stream)
-        };
-        self.open(socket, request, begun)
+        let start = Instant::now();
+        let stream = self.encrypt_server(stream)?;
+        self.server_since(start, stream).accept()
     }
 
-    /// Makes the opening handshake of a client on a stream that is connected already, and encrypted if that is wanted: the
-    /// URL only says what to ask for.
+    /// Creates a socket after an opening handshake that another HTTP server has performed on this stream.
+    ///
+    /// The limits are those of the upgrade. [`upgrade`](crate::upgrade) has the complete procedure.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::connect`].
-    pub fn connect_stream<S: Stream>(&self, url: &str, stream: S) -> Result<WebSocket<S>> {
-        let request = self.options.request(&parse_url(url)?)?;
-        self.open(stream, request, Instant::now())
+    /// `Protocol` if the response was changed so that it does not open a connection any more (RFC 6455 §4.2.2).
+    pub fn upgraded<S: Stream>(&self, stream: S, upgrade: Upgrade) -> Result<WebSocket<S>> {
+        let opening = (upgrade.request().clone(), upgrade.response().clone());
+        let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
+        let link = Link::new(&stream, Session::new(connection), Vec::new(), read_ahead);
+        Ok(WebSocket::open(self, stream, link, Some(opening)))
     }
 
-    /// Makes the opening handshake of a server. The first of the supported subprotocols that the client offers is chosen.
+    /// Creates a socket after an opening handshake that was performed elsewhere, in either role.
+    ///
+    /// The handshake is not checked again. `extensions` are those that the server has accepted, usually none; compression
+    /// applies if it is one of them and [`Config::deflate`](crate::protocol::Config::deflate) is set. `read_ahead` contains
+    /// the bytes that were read after the handshake. The socket has no [request](WebSocket::request), response and
+    /// subprotocol.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::accept`].
-    pub fn accept<S: Stream>(&self, stream: S) -> Result<WebSocket<S>> {
-        self.accept_with(stream, Response::from_request)
-    }
-
-    /// Makes the opening handshake of a server, with the response that `answer` gives to the request: usually that of
-    /// [`Response::from_request`], to which it may add headers, or choose a subprotocol. Any other than status 101 rejects
-    /// the client, or serves it a page, if that is what it has asked for.
+    /// `Protocol` if the parameters of an extension cannot appear in a response (RFC 7692 §7.1).
     ///
-    /// # Errors
+    /// # Examples
     ///
-    /// As [`WebSocket::accept`]; `Custom` with the [`Rejected`] response if it is not 101; the error of `answer`, which the
-    /// client only gets to know as a status.
-    pub fn accept_with<S: Stream>(
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use sockeye::blocking::Builder;
+    /// use sockeye::protocol::Role;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let ours = TcpStream::connect(listener.local_addr()?)?;
+    /// let (theirs, _) = listener.accept()?;
+    /// // Both ends have agreed on WebSocket in some other way.
+    /// let mut client = Builder::new().after_handshake(ours, Role::Client, &[], [])?;
+    /// let mut server = Builder::new().after_handshake(theirs, Role::Server, &[], [])?;
+    /// client.send("salmon")?;
+    /// assert_eq!(server.receive()?, Some("salmon".into()));
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
+    pub fn after_handshake<S: Stream>(
         &self,
         stream: S,
-        answer: impl FnOnce(&Request) -> Result<Response>,
+        role: Role,
+        extensions: &[Extension],
+        read_ahead: impl Into<Vec<u8>>,
     ) -> Result<WebSocket<S>> {
-        self.accept_since(Instant::now(), stream, answer)
+        let config = Arc::clone(&self.options.config);
+        let connection = Connection::after_handshake(role, config, extensions, Instant::now())?;
+        let link = Link::new(&stream, Session::new(connection), Vec::new(), read_ahead.into());
+        Ok(WebSocket::open(self, stream, link, None))
     }
-
-    /// Makes the opening handshake of a server, whose time has begun before if there was TLS.
-    pub(super) fn accept_since<S: Stream>(
-        &self,
-        begun: Instant,
-        mut stream: S,
-        answer: impl FnOnce(&Request) -> Result<Response>,
-    ) -> Result<WebSocket<S>> {
-        let link = Link::new(self.options.server(begun), Vec::new(), Vec::new());
-        let Some(Event::Request(request)) = opening(&link, &mut stream)? else {
-            return Err(ProtocolError::HandshakeCut.into());
-        };
-        let answered = self.respond(&link, &request, answer);
-        let flushed = link.flush(link.lock(), &mut stream, Patience::Wait);
-        match answered {
-            Ok(response) if response.status() == 101 => {
-                flushed?;
-                Ok(WebSocket::open(stream, link, *request, response))
-            }
-            answered => {
-                link.reading(|input| link.drain(&mut stream, input));
-                Err(answered.map_or_else(|err| err, |response| Rejected::new(response).into()))
-            }
-        }
-    }
-
-    /// Puts the response to a request into the output.
-    fn respond(
-        &self,
-        link: &Link,
-        request: &Request,
-        answer: impl FnOnce(&Request) -> Result<Response>,
-    ) -> Result<Response> {
-        let answered = answer(request);
-        let mut state = link.lock();
-        let mut response = match answered {
-            Ok(response) => response,
-            Err(err) => {
-                let is_upgrade = request.is_upgrade();
-                let reason =
-                    if is_upgrade { ProtocolError::UnsendableHead } else { ProtocolError::NotAnUpgrade };
-                state.say(|session, now, out| {
-                    session.connection.refuse(reason, now, out);
-                    Ok(())
-                })?;
-                return Err(if is_upgrade { err } else { reason.into() });
-            }
-        };
-        if response.status() == 101 {
-            self.options.choose_protocol(request, &mut response)?;
-        }
-        state.say(|session, now, out| session.respond(request, &mut response, now, out))?;
-        Ok(response)
-    }
-
-    /// Makes the opening handshake of a client.
-    fn open<S: Stream>(&self, mut stream: S, request: Request, begun: Instant) -> Result<WebSocket<S>> {
-        let mut out = Vec::new();
-        let session = self.options.client(request, begun, &mut out)?;
-        let link = Link::new(session, out, Vec::new());
-        match opening(&link, &mut stream)? {
-            Some(Event::Response { request, response }) => {
-                Ok(WebSocket::open(stream, link, *request, *response))
-            }
-            Some(Event::Rejected(mut response)) => {
-                let end = begun + self.options.config.handshake_timeout;
-                let mut body = Body::of(&response, MAX_BODY);
-                link.reading(|input| input.read_body(&mut stream, &mut body, end));
-                response.set_body(body.finish());
-                Err(Rejected::new(*response).into())
-            }
-            _ => Err(ProtocolError::HandshakeCut.into()),
-        }
-    }
-
-    /// Tries the addresses of a host, one after the other.
-    fn dial(&self, url: &Url) -> Result<TcpStream> {
-        let (url, (found, addresses)) = (url.clone(), channel());
-        // The look-up has no time-out of its own, and cannot be interrupted.
-        thread::spawn(move || {
-            let _ = found.send(url.socket_addrs(|| None));
-        });
-        let addresses = match addresses.recv_timeout(self.options.connect_timeout) {
-            Ok(addresses) => addresses?,
-            Err(RecvTimeoutError::Timeout) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-            Err(RecvTimeoutError::Disconnected) => Vec::new(),
-        };
-        let mut failure = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, self.options.connect_timeout) {
-                Ok(stream) => return Ok(stream),
-                Err(err) => failure = err,
-            }
-        }
-        Err(failure.into())
-    }
-}
-
-/// What comes of the opening handshake.
-fn opening<S: Stream>(link: &Link, stream: &mut S) -> Result<Option<Event>> {
-    let item = link.reading(|reading| link.next(stream, reading, Unit::Event))?;
-    Ok(item.and_then(Item::into_event))
-}
-
-#[cfg(unix)]
-fn connect_unix(url: &Url) -> Result<Option<Socket>> {
-    let Some((path, _)) = unix_target(url) else { return Ok(None) };
-    Ok(Some(Socket::Unix(UnixStream::connect(path)?)))
-}
-
-#[cfg(not(unix))]
-fn connect_unix(_: &Url) -> Result<Option<Socket>> {
-    Ok(None)
 }

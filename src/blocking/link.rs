@@ -1,9 +1,11 @@
-//! Bytes between a stream and the protocol, for any number of threads.
+//! The connection between a stream and the protocol, for any number of threads.
 //!
-//! Nobody holds the lock of the state while a stream blocks. One thread at a time reads, and has the lock of the input for
-//! that; one at a time writes, which a flag says: whoever has something to say while another thread writes leaves it in
-//! the output, and that thread takes it along. So a reader never waits for a writer, and whoever sends waits until the
-//! system has taken what it sends. Reading and closing are here, writing is in [`writing`](super::writer).
+//! There are two locks: one for the state, and one for the input. No thread holds the lock of the state while a stream
+//! blocks. The thread that reads holds the lock of the input. The thread that writes sets `is_writing`; output of other
+//! threads is appended meanwhile, and that thread writes it too. Thus a reader never waits for a writer, and a sender waits
+//! until the system has accepted its bytes.
+//!
+//! Reading and closing are here; writing is in [`writer`](super::writer).
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -11,72 +13,98 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use super::writer::{Patience, Speech};
+use super::state::{IfBusy, WriteState};
+use super::timeout::{StreamTimeout, TICK, is_timeout, time_left};
 use crate::close::{CloseCode, Closed};
-use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::Body;
 use crate::protocol::{Event, State};
-use crate::socket::byte_reader::Leftover;
-use crate::socket::read_buffer::Input;
+use crate::socket::byte_reader::ByteReader;
+use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
+use crate::socket::{Error, Result, TimeoutKind};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// The shortest time that a system waits.
-const TICK: Duration = Duration::from_millis(1);
-
-/// The part of a connection that does not know its stream.
+/// A connection without its stream.
 pub(super) struct Link {
-    state: Mutex<Speech>,
+    state: Mutex<WriteState>,
     reading: Mutex<Reading>,
-    /// Somebody has stopped reading or writing.
+    /// Notified when a thread stops reading or writing.
     pub(super) changed: Condvar,
 }
 
-/// What whoever reads has.
+/// The input, which belongs to the thread that reads.
 pub(super) struct Reading {
-    input: Input,
-    timeout: Timeout,
-    /// The last deadline that passed before something was read.
+    input: ReadBuffer,
+    timeout: StreamTimeout,
+    /// The last deadline of the connection that passed before something was read.
     passed: Option<Instant>,
-    /// What [`io::Read`] has left of a message.
-    pub(super) rest: Leftover,
+    /// When the call that receives must return.
+    until: Option<Instant>,
+    /// The rest of a message that [`io::Read`] has read in part.
+    pub(super) rest: ByteReader,
 }
 
-/// The time-out that a stream has for one direction, where it is known.
-#[derive(Debug, Default)]
-pub(super) struct Timeout(Option<Option<Duration>>);
-
 impl Link {
-    /// `out` is what the connection has to say already, `unread` what was read already.
-    pub(super) fn new(session: Session, out: Vec<u8>, unread: Vec<u8>) -> Self {
-        let input = Input::new(unread, CHUNK);
-        let reading = Reading { input, timeout: Timeout::default(), passed: None, rest: Leftover::default() };
-        Self {
-            state: Mutex::new(Speech::new(session, out)),
-            reading: Mutex::new(reading),
-            changed: Condvar::new(),
-        }
+    /// Creates a connection with output that is waiting already, and input that was read already. The timeouts that the
+    /// program has set on the stream are taken over.
+    pub(super) fn new<S: Stream>(stream: &S, session: Session, out: Vec<u8>, unread: Vec<u8>) -> Self {
+        let timeouts = [stream.read_timeout(), stream.write_timeout()];
+        let [read_timeout, write_timeout] = timeouts.map(|timeout| timeout.ok().flatten());
+        let reading = Reading {
+            input: ReadBuffer::new(unread, CHUNK),
+            timeout: StreamTimeout::new(read_timeout),
+            passed: None,
+            until: None,
+            rest: ByteReader::default(),
+        };
+        let mut state = WriteState::new(session, out, write_timeout);
+        state.read_timeout = read_timeout;
+        Self { state: Mutex::new(state), reading: Mutex::new(reading), changed: Condvar::new() }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Speech> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, WriteState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads, as the only thread that does.
+    /// Receives for the program, within the read timeout.
+    pub(super) fn receive<T>(&self, read: impl FnOnce(&mut Reading) -> Result<T>) -> Result<T> {
+        let timeout = self.lock().read_timeout;
+        self.reading(|reading| reading.within(timeout, read))
+    }
+
+    /// Receives for the program, unless another thread is reading.
+    pub(super) fn try_receive<T>(&self, read: impl FnOnce(&mut Reading) -> Result<T>) -> Result<T> {
+        let mut reading = match self.reading.try_lock() {
+            Ok(reading) => reading,
+            Err(TryLockError::Poisoned(reading)) => reading.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(Error::Timeout(TimeoutKind::Read)),
+        };
+        let result = reading.within(Some(TICK), read);
+        drop(reading);
+        self.notify();
+        result
+    }
+
+    /// Reads as the only thread.
     pub(super) fn reading<T>(&self, read: impl FnOnce(&mut Reading) -> T) -> T {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let result = read(&mut reading);
         drop(reading);
-        // Who waits for the end may go on reading; the lock sees to it that it is waiting, or has not looked yet.
-        drop(self.lock());
-        self.changed.notify_all();
+        self.notify();
         result
     }
 
-    /// What is left of a message that was read in part, or the next one; `None` at the end.
+    /// Wakes a thread that is waiting for the end and can now read itself. With the lock in between it cannot miss this:
+    /// it either waits already, or has not tried to read yet.
+    fn notify(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Returns the rest of a message that was read in part, or the next message; `None` at the end.
     pub(super) fn message<S: Stream>(
         &self,
         stream: &mut S,
@@ -85,18 +113,28 @@ impl Link {
         if let Some(rest) = reading.rest.take() {
             return Ok(Some(rest));
         }
-        while let Some(item) = self.next(stream, reading, Unit::Event)? {
-            match item.into_event() {
-                Some(Event::Message(message)) => return Ok(Some(message)),
-                // Where the program answers, it is its turn.
-                Some(Event::Close(..)) if self.lock().session.connection.owes_close() => return Ok(None),
+        while let Some(event) = self.event(stream, reading)? {
+            match event {
+                Event::Message(message) => return Ok(Some(message)),
+                // With manual answers the program must now send its Close.
+                Event::Close(..) if self.lock().session.connection.owes_close() => return Ok(None),
                 _ => {}
             }
         }
         Ok(None)
     }
 
-    /// What comes next; `None` at the end.
+    /// Returns the next event; `None` at the end.
+    pub(super) fn event<S: Stream>(&self, stream: &mut S, reading: &mut Reading) -> Result<Option<Event>> {
+        while let Some(item) = self.next(stream, reading, Unit::Event)? {
+            if let Some(event) = item.into_event() {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the next item; `None` at the end.
     pub(super) fn next<S: Stream>(
         &self,
         stream: &mut S,
@@ -105,12 +143,12 @@ impl Link {
     ) -> Result<Option<Item>> {
         loop {
             let mut state = self.lock();
-            let taken = state.take(&mut reading.input, unit);
-            // Should it fail, what the peer has said before is still to be read.
-            let _ = self.flush(state, stream, Patience::Leave);
-            match taken {
+            let received = state.receive(&mut reading.input, unit);
+            // Even if this fails, what the peer has sent before can be received.
+            let _ = self.flush(state, stream, IfBusy::Return);
+            match received {
                 Ok(None) => {}
-                Ok(taken) => return Ok(taken),
+                Ok(received) => return Ok(received),
                 Err(err) => {
                     self.drain(stream, reading);
                     return Err(err.into());
@@ -120,7 +158,7 @@ impl Link {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(err) => {
-                    let _ = self.flush(self.lock(), stream, Patience::Leave);
+                    let _ = self.flush(self.lock(), stream, IfBusy::Return);
                     if self.lock().state() == State::Closed {
                         self.end(stream);
                     }
@@ -130,14 +168,15 @@ impl Link {
         }
     }
 
-    /// Lets the peer read our last words, until it ends TCP or its time is up.
+    /// Reads and drops input until the peer ends TCP or its time is up, so that it can read our last frames (§7.1.1).
     pub(super) fn drain<S: Stream>(&self, stream: &mut S, reading: &mut Reading) {
+        reading.until = None;
         while self.fill(stream, reading).unwrap_or(false) {
-            let _ = self.lock().take(&mut reading.input, Unit::Event);
+            let _ = self.lock().receive(&mut reading.input, Unit::Event);
         }
     }
 
-    /// Reads once; returns whether the connection goes on.
+    /// Reads once, and returns whether the connection goes on.
     fn fill<S: Stream>(&self, stream: &mut S, reading: &mut Reading) -> Result<bool> {
         let mut state = self.lock();
         let deadline = state.session.connection.deadline();
@@ -146,12 +185,15 @@ impl Link {
             self.end(stream);
             return Ok(false);
         }
+        if reading.has_timed_out() {
+            return Err(Error::Timeout(TimeoutKind::Read));
+        }
+        let timeout = deadline.into_iter().chain(reading.until).min().map(time_left);
         if !state.session.connection.wants_input() {
-            // The peer talks on after the end: it has a moment to find that out.
+            // The peer sends although the connection has ended: it gets time to notice that.
             drop(state);
-            thread::sleep(deadline.map_or(TICK, time_left));
-            state = self.lock();
-            state.tick()?;
+            thread::sleep(timeout.unwrap_or(TICK));
+            self.lock().tick()?;
             return Ok(true);
         }
         if reading.is_too_late(deadline) {
@@ -160,8 +202,8 @@ impl Link {
         }
         let missing = state.session.connection.missing();
         drop(state);
-        if reading.timeout.changes(deadline) {
-            stream.set_read_timeout(reading.timeout.get())?;
+        if reading.timeout.update(timeout) {
+            stream.set_read_timeout(timeout)?;
         }
         let read = stream.read(reading.input.room(missing));
         let mut state = self.lock();
@@ -169,23 +211,23 @@ impl Link {
             Ok(0) => state.session.receive_eof()?,
             Ok(len) => reading.input.filled(len),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) if is_timeout(&err) && deadline.is_some() => state.tick()?,
+            Err(err) if is_timeout(&err) && timeout.is_some() => state.tick()?,
             Err(err) if is_timeout(&err) => return Err(err.into()),
             Err(err) => {
                 if state.session.lose() {
-                    return Err(err.into());
+                    return Err(Error::ConnectionLost(err));
                 }
             }
         }
         Ok(true)
     }
 
-    /// Closes, and waits for the end.
+    /// Closes the connection, and waits for its end.
     pub(super) fn close<S: Stream>(&self, stream: &mut S, code: CloseCode, reason: &str) -> Result<Closed> {
         let mut state = self.lock();
-        state.say(|session, now, out| session.close(code, reason, now, out))?;
-        // Should it fail, the Close of the peer may still be there.
-        let _ = self.flush(state, stream, Patience::Wait);
+        state.enqueue(|session, now, out| session.close(code, reason, now, out))?;
+        // Even if this fails, the Close of the peer may have arrived.
+        let _ = self.flush(state, stream, IfBusy::Wait);
         let mut state = self.lock();
         while state.state() != State::Closed {
             let reading = match self.reading.try_lock() {
@@ -197,15 +239,15 @@ impl Link {
                 drop(state);
                 let next = self.next(stream, &mut reading, Unit::Event);
                 state = self.lock();
-                // How the connection has ended is told below; only one that goes on has failed to be closed.
+                // The return value describes how a connection has ended. Only if it has not ended, this is an error.
                 if state.state() != State::Closed {
                     next?;
                 }
             } else {
-                // Another thread reads.
+                // Another thread is reading.
                 let left = state.session.connection.deadline().map_or(TICK, time_left);
                 let waited = self.changed.wait_timeout(state, left);
-                self.give_up_late(waited.unwrap_or_else(PoisonError::into_inner).0, stream);
+                self.end_if_late(waited.unwrap_or_else(PoisonError::into_inner).0, stream);
                 state = self.lock();
             }
         }
@@ -215,59 +257,68 @@ impl Link {
         Ok(closed.unwrap_or_else(Closed::abnormal))
     }
 
-    /// Wakes whoever reads when the time for the end is up.
-    fn give_up_late<S: Stream>(&self, mut state: MutexGuard<'_, Speech>, stream: &mut S) {
+    /// Ends the stream when the time for the closing handshake is up, which wakes the thread that reads.
+    fn end_if_late<S: Stream>(&self, mut state: MutexGuard<'_, WriteState>, stream: &mut S) {
         let _ = state.tick();
         if state.state() == State::Closed {
             drop(state);
             self.end(stream);
         }
     }
+
+    /// Restores the timeouts that the program had set on the stream.
+    pub(super) fn restore_timeouts<S: Stream>(&self, stream: &mut S) -> io::Result<()> {
+        self.reading(|reading| {
+            let original = reading.timeout.original();
+            if reading.timeout.update(original) { stream.set_read_timeout(original) } else { Ok(()) }
+        })?;
+        let mut state = self.lock();
+        let original = state.write_timeout.original();
+        if state.write_timeout.update(original) { stream.set_write_timeout(original) } else { Ok(()) }
+    }
 }
 
 impl Reading {
-    /// Whether the deadline has passed, and what was read since then has not moved it. So a peer that always has something to
-    /// say is late as well, and one that has spoken in time is not, however late we listen.
+    /// Reads within a timeout.
+    fn within<T>(&mut self, timeout: Option<Duration>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.until = timeout.and_then(|timeout| Instant::now().checked_add(timeout.max(TICK)));
+        let result = read(self);
+        self.until = None;
+        result
+    }
+
+    fn has_timed_out(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Whether a deadline of the connection has passed, and the input read since then has not moved it.
+    ///
+    /// Thus a peer that always sends something can be late as well, and a peer that sent in time is not late if the program
+    /// reads late.
     fn is_too_late(&mut self, deadline: Option<Instant>) -> bool {
         let passed = deadline.filter(|deadline| *deadline <= Instant::now());
         passed.is_some() && std::mem::replace(&mut self.passed, passed) == passed
     }
 
-    /// What was read and not looked at; nothing is left of it.
+    /// Takes out what was read and not processed.
     pub(super) fn take_unread(&mut self) -> Vec<u8> {
         self.input.take()
     }
 
-    /// Reads the body of a response, as far as it comes.
-    pub(super) fn read_body<S: Stream>(&mut self, stream: &mut S, body: &mut Body, end: Instant) {
-        let mut is_whole = body.push(&self.input.take());
-        while !is_whole && Instant::now() < end && stream.set_read_timeout(Some(time_left(end))).is_ok() {
+    /// Reads the body of a response until a deadline.
+    pub(super) fn read_body<S: Stream>(&mut self, stream: &mut S, body: &mut Body, deadline: Instant) {
+        let mut is_complete = body.push(&self.input.take());
+        while !is_complete && Instant::now() < deadline {
+            let timeout = Some(time_left(deadline));
+            if self.timeout.update(timeout) && stream.set_read_timeout(timeout).is_err() {
+                return;
+            }
             match stream.read(self.input.room(0)) {
                 Ok(len @ 1..) => self.input.filled(len),
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 _ => return,
             }
-            is_whole = body.push(&self.input.take());
+            is_complete = body.push(&self.input.take());
         }
     }
-}
-
-impl Timeout {
-    /// Puts the time that is left in place; returns whether the stream must be told.
-    pub(super) fn changes(&mut self, deadline: Option<Instant>) -> bool {
-        let left = deadline.map(time_left);
-        self.0.replace(left) != Some(left)
-    }
-
-    pub(super) fn get(&self) -> Option<Duration> {
-        self.0.flatten()
-    }
-}
-
-fn time_left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now()).max(TICK)
-}
-
-pub(super) fn is_timeout(err: &io::Error) -> bool {
-    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

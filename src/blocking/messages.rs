@@ -3,11 +3,12 @@
 use std::io::{self, Read, Write};
 
 use super::{Stream, WebSocket};
-use crate::error::Result;
 use crate::message::Message;
-use crate::socket::byte_reader::into_io;
+use crate::socket::Result;
 
-/// The messages that come, until the connection is closed, or has failed: then the error comes last.
+/// An iterator over the messages of a connection, made by [`WebSocket::messages`].
+///
+/// It ends when the connection is closed. If the connection fails, the error is the last item.
 #[derive(Debug)]
 pub struct Messages<'s, S: Stream>(&'s mut WebSocket<S>);
 
@@ -21,7 +22,7 @@ impl<S: Stream> Iterator for Messages<'_, S> {
     type Item = Result<Message>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.read().transpose()
+        self.0.receive().transpose()
     }
 }
 
@@ -34,33 +35,35 @@ impl<'s, S: Stream> IntoIterator for &'s mut WebSocket<S> {
     }
 }
 
-/// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
-/// closes. An end without a Close is an error. What it leaves of a message is the next thing that is read, by whatever
-/// handle.
+/// Reads the messages of any type as one stream of bytes.
+///
+/// The stream ends when the peer closes the connection. An end without a Close is an error. The rest of a message that was
+/// read in part is the next message that any handle receives.
 impl<S: Stream> Read for WebSocket<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let (link, stream) = self.parts().map_err(into_io)?;
-        link.reading(|reading| {
+        let (link, stream) = self.parts()?;
+        let read = link.receive(|reading| {
             while reading.rest.is_empty() {
-                let Some(message) = link.message(stream, reading).map_err(into_io)? else { return Ok(0) };
+                let Some(message) = link.message(stream, reading)? else { return Ok(0) };
                 reading.rest = message.into();
             }
             Ok(reading.rest.read(buffer))
-        })
+        });
+        Ok(read?)
     }
 }
 
-/// Sends each piece that is written as one binary message. A [`BufWriter`](io::BufWriter) around it makes larger ones.
+/// Sends the bytes of each write as one binary message. A [`BufWriter`](io::BufWriter) creates larger messages.
 impl<S: Stream> Write for WebSocket<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(bytes).map_err(into_io)?;
+        self.send(bytes)?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Self::flush(self).map_err(into_io)
+        Ok(Self::flush(self)?)
     }
 }

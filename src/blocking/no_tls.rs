@@ -1,4 +1,4 @@
-//! The encrypted stream of a build without TLS: there is none.
+//! The TLS stream of a build without TLS: it cannot be created.
 
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
@@ -8,9 +8,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::{Builder, Socket, Stream};
-use crate::error::{Error, ErrorKind, Result};
+use crate::socket::options::is_secure;
+use crate::socket::{Error, Result};
 
-/// A stream over another one, encrypted. It is not in this build: the feature `ssl` brings it.
+/// How the servers of a builder encrypt: not at all.
+pub(super) type Encryption = ();
+
+/// A TLS stream over another stream. This build has none: it lacks the feature `ssl`.
 #[derive(Debug)]
 pub struct Tls<S>(Never, PhantomData<S>);
 
@@ -18,8 +22,16 @@ pub struct Tls<S>(Never, PhantomData<S>);
 enum Never {}
 
 impl Builder {
-    pub(super) fn encrypt(&self, _: TcpStream, _: &Url) -> Result<Socket> {
-        Err(Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`"))
+    /// Refuses a URL that asks for TLS.
+    pub(super) fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
+        if is_secure(url) {
+            return Err(Error::TlsDisabled(url.host_str().unwrap_or_default().to_owned()));
+        }
+        Ok(stream)
+    }
+
+    pub(super) fn encrypt_server(&self, stream: TcpStream) -> Result<Socket> {
+        Ok(Socket::Tcp(stream))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a blocking socket speaks through.
+//! The streams of a blocking socket.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,52 +8,72 @@ use std::time::Duration;
 
 use super::Tls;
 
-/// A stream that a [`WebSocket`](super::WebSocket) can wait for, end one side of, and use from two threads.
+/// A stream for a blocking [`WebSocket`](super::WebSocket): it has timeouts, two sides, and can be used from two threads.
 ///
-/// It is implemented for the sockets of the standard library and for [`Tls`]; [`Bare`] makes one of whatever reads and
+/// It is implemented for the sockets of the standard library and for [`Tls`]. [`Bare`] wraps anything else that reads and
 /// writes.
 pub trait Stream: Read + Write {
-    /// Sets how long a read may block, before it fails with `WouldBlock` or `TimedOut`; `None` for as long as it takes.
+    /// Sets how long a read may block before it fails with `WouldBlock` or `TimedOut`. `None` means no limit.
     ///
     /// # Errors
     ///
     /// Those of the system.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Sets how long a write may block.
+    /// Sets how long a write may block before it fails with `WouldBlock` or `TimedOut`. `None` means no limit.
     ///
     /// # Errors
     ///
     /// Those of the system.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Ends the writing side, after what was written, or both.
+    /// Returns the read timeout. The socket takes it over as its own. Default: none.
     ///
     /// # Errors
     ///
-    /// Those of the system, and that a stream has no sides; it is dropped instead, then.
+    /// Those of the system.
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    /// Returns the write timeout. The socket takes it over as its own. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    /// Ends the writing side after the bytes that were written, or ends both sides.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, or `Unsupported` if the stream has no sides. It then ends when it is dropped.
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
 
-    /// Makes a second handle to the same stream, so that one thread can be blocked in reading while another writes.
+    /// Creates a second handle to the same stream, so that one thread can write while another is blocked in a read.
     ///
     /// # Errors
     ///
-    /// Those of the system, and that a stream can have no second handle.
+    /// Those of the system, or `Unsupported` if the stream cannot have a second handle.
     fn try_clone(&self) -> io::Result<Self>
     where
         Self: Sized;
 }
 
-/// Makes a [`Stream`] of whatever reads and writes. It cannot be told how long to wait, it has one handle, and it ends when
-/// it is dropped.
+/// A [`Stream`] made of anything that reads and writes.
+///
+/// It has no timeouts: the socket looks at the time only when a read returns. It has a single handle, and ends when it is
+/// dropped.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use sockeye::blocking::{Bare, WebSocket};
+/// use sockeye::blocking::{Bare, Builder};
 ///
-/// # fn doc(stream: Box<dyn ReadAndWrite>) -> sockeye::Result<()> {
-/// let mut socket = WebSocket::accept(Bare(stream))?;
+/// # fn doc(stream: Box<dyn ReadAndWrite>) -> sockeye::blocking::Result<()> {
+/// let mut socket = Builder::new().server(Bare(stream)).accept()?;
 /// # Ok(()) }
 /// # trait ReadAndWrite: std::io::Read + std::io::Write {}
 /// ```
@@ -98,8 +118,8 @@ impl<T: Write> Write for Bare<T> {
     }
 }
 
-/// Writes a `Stream` that does what the type itself does under the same names.
-macro_rules! stream_of_the_system {
+/// Implements `Stream` for a type that has methods of the same names.
+macro_rules! system_stream {
     ($stream:ty) => {
         impl Stream for $stream {
             fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -108,6 +128,14 @@ macro_rules! stream_of_the_system {
 
             fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
                 Self::set_write_timeout(self, timeout)
+            }
+
+            fn read_timeout(&self) -> io::Result<Option<Duration>> {
+                Self::read_timeout(self)
+            }
+
+            fn write_timeout(&self) -> io::Result<Option<Duration>> {
+                Self::write_timeout(self)
             }
 
             fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
@@ -121,21 +149,22 @@ macro_rules! stream_of_the_system {
     };
 }
 
-stream_of_the_system!(TcpStream);
+system_stream!(TcpStream);
 #[cfg(unix)]
-stream_of_the_system!(UnixStream);
+system_stream!(UnixStream);
 
-/// The stream of a client that has connected to a URL: its scheme says which.
+/// The stream of a socket that [`Builder::connect`](super::Builder::connect) or
+/// [`Builder::accept`](super::Builder::accept) has opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
-    /// `ws`.
+    /// TCP: `ws://`, and a server without a certificate.
     Tcp(TcpStream),
-    /// `ws+unix`.
+    /// A Unix domain socket: `ws+unix://`.
     #[cfg(unix)]
     Unix(UnixStream),
-    /// `wss`; only ever made with the feature `ssl`.
-    Tls(Tls<TcpStream>),
+    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `ssl`.
+    Tls(Box<Tls<TcpStream>>),
 }
 
 impl Socket {
@@ -144,7 +173,7 @@ impl Socket {
             Self::Tcp(stream) => stream,
             #[cfg(unix)]
             Self::Unix(stream) => stream,
-            Self::Tls(stream) => stream,
+            Self::Tls(stream) => stream.as_ref(),
         }
     }
 
@@ -153,7 +182,7 @@ impl Socket {
             Self::Tcp(stream) => stream,
             #[cfg(unix)]
             Self::Unix(stream) => stream,
-            Self::Tls(stream) => stream,
+            Self::Tls(stream) => stream.as_mut(),
         }
     }
 }
@@ -167,6 +196,14 @@ impl Stream for Socket {
         self.as_ref().set_write_timeout(timeout)
     }
 
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.as_ref().read_timeout()
+    }
+
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.as_ref().write_timeout()
+    }
+
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         self.as_mut().shutdown(how)
     }
@@ -176,7 +213,7 @@ impl Stream for Socket {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
             #[cfg(unix)]
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
-            Self::Tls(stream) => Self::Tls(stream.try_clone()?),
+            Self::Tls(stream) => Self::Tls(Box::new(Tls::try_clone(stream)?)),
         })
     }
 }

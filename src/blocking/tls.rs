@@ -13,10 +13,11 @@ use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
 use openssl::x509::{X509, X509VerifyResult};
 use url::Url;
 
-use super::{Builder, Socket, Stream, WebSocket};
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::ProtocolError;
-use crate::protocol::handshake::Response;
+use super::timeout::is_timeout;
+use super::{Builder, Socket, Stream};
+use crate::error::{Error as ReactorError, ErrorKind};
+use crate::socket::options::is_secure;
+use crate::socket::{Error, Result, TimeoutKind};
 use crate::tls::{ServerTls, server_name, session};
 
 /// How much is read at once, and encrypted at once, in bytes: a record (RFC 8446 §5.1) and what is around it.
@@ -55,80 +56,104 @@ struct Memory {
 /// Which end makes the handshake.
 type Side = fn(&mut SslStream<Memory>) -> std::result::Result<(), ssl::Error>;
 
+/// How the servers of a builder encrypt.
+pub(super) type Encryption = Option<ServerTls>;
+
 impl Builder {
-    /// Sets whom a client trusts, and what certificate it shows: a [`ClientTls`](crate::ClientTls), or a connector.
+    /// Sets the trust roots and the certificate of a client: a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
+    /// Default: the trust roots of the system, no certificate.
     #[must_use]
     pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
         self.options.set_connector(tls.into());
         self
     }
 
-    /// Encrypts the stream of a client that has connected, and makes the opening handshake of a server;
-    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) is for both together.
-    ///
-    /// # Errors
-    ///
-    /// As [`WebSocket::accept`], and `Ssl` if TLS fails.
-    pub fn accept_tls<S: Stream>(&self, tls: &ServerTls, stream: S) -> Result<WebSocket<Tls<S>>> {
-        let begun = Instant::now();
-        let stream = Tls::accept(tls, stream, self.options.config.handshake_timeout)?;
-        self.accept_since(begun, stream, Response::from_request)
+    /// Sets the certificate of a server, with which [`accept`](Self::accept) encrypts. Default: no TLS.
+    #[must_use]
+    pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
+        self.encryption = Some(tls.into());
+        self
     }
 
-    pub(super) fn encrypt(&self, stream: TcpStream, url: &Url) -> Result<Socket> {
+    /// Encrypts the stream of a client, if its URL asks for it.
+    pub(super) fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
+        let Socket::Tcp(stream) = stream else { return Ok(stream) };
+        if !is_secure(url) {
+            return Ok(Socket::Tcp(stream));
+        }
         let (connector, timeout) = (self.options.connector()?, self.options.config.handshake_timeout);
-        Ok(Socket::Tls(Tls::connect(&connector, &server_name(url)?, stream, timeout)?))
+        let tls = Tls::connect(&connector, &server_name(url)?, stream, timeout)?;
+        Ok(Socket::Tls(Box::new(tls)))
+    }
+
+    /// Encrypts the stream of a server, if it has a certificate.
+    pub(super) fn encrypt_server(&self, stream: TcpStream) -> Result<Socket> {
+        let Some(tls) = &self.encryption else { return Ok(Socket::Tcp(stream)) };
+        let tls = Tls::accept(tls, stream, self.options.config.handshake_timeout)?;
+        Ok(Socket::Tls(Box::new(tls)))
     }
 }
 
 impl<S: Stream> Tls<S> {
-    /// Makes the handshake of a server, for which the client may take no longer than `timeout`. A read time-out of the
-    /// stream is not what it was then.
+    /// Performs the handshake of a server, which may take no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// `Ssl` if the handshake fails, `Io` if the stream does, `Protocol` if it takes too long.
+    /// `Tls` if the handshake fails; `Timeout` with `Handshake`; `ConnectionLost` if the stream fails.
     pub fn accept(tls: &ServerTls, stream: S, timeout: Duration) -> Result<Self> {
-        let ssl = Ssl::new(tls.acceptor().context())?;
+        let ssl = Ssl::new(tls.acceptor().context()).map_err(ReactorError::from)?;
         Self::handshake(ssl, stream, SslStream::accept, timeout)
     }
 
-    /// Makes the handshake of a client, with a server that must be `host`, a name or an IP address.
+    /// Performs the handshake of a client with a server whose certificate must be valid for `host`, a name or an IP address.
     ///
     /// # Errors
     ///
     /// As [`accept`](Self::accept).
     pub fn connect(connector: &SslConnector, host: &str, stream: S, timeout: Duration) -> Result<Self> {
-        Self::handshake(session(connector, host)?, stream, SslStream::connect, timeout)
+        let ssl = session(connector, host).map_err(ReactorError::from)?;
+        Self::handshake(ssl, stream, SslStream::connect, timeout)
     }
 
-    /// Returns the certificate that the peer has shown.
+    /// Returns the stream below.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// Returns the certificate of the peer.
     pub fn peer_certificate(&self) -> Option<X509> {
         self.shared.session().ssl().peer_certificate()
     }
 
     fn handshake(ssl: Ssl, stream: S, side: Side, timeout: Duration) -> Result<Self> {
-        let session = SslStream::new(ssl, Memory::default())?;
+        let session = SslStream::new(ssl, Memory::default()).map_err(ReactorError::from)?;
         let shared = Shared { session: Mutex::new(session), unsent: Mutex::default() };
         let mut tls = Self { stream, shared: Arc::new(shared), raw: Vec::new() };
+        let before = tls.stream.read_timeout()?;
+        tls.perform_handshake(side, timeout)?;
+        tls.stream.set_read_timeout(before)?;
+        Ok(tls)
+    }
+
+    fn perform_handshake(&mut self, side: Side, timeout: Duration) -> Result<()> {
         let end = Instant::now() + timeout;
         loop {
-            let done = side(&mut tls.shared.session());
-            // An alert goes out as well.
-            let sent = tls.send_answers();
+            let done = side(&mut self.shared.session());
+            // An alert is sent as well.
+            let sent = self.send_answers().map_err(Error::ConnectionLost);
             match done {
-                Ok(()) => return sent.map(|()| tls).map_err(Error::from),
+                Ok(()) => return sent,
                 Err(err) if err.code() == ErrorCode::WANT_READ => sent?,
-                Err(err) => return Err(tls.handshake_failed(err)),
+                Err(err) => return Err(self.handshake_failed(err)),
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ProtocolError::HandshakeTimeout.into());
+                return Err(Error::Timeout(TimeoutKind::Handshake));
             }
-            tls.stream.set_read_timeout(Some(left))?;
-            match tls.read_raw() {
-                Err(err) if matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-                read => read?,
+            self.stream.set_read_timeout(Some(left))?;
+            match self.read_raw() {
+                Err(err) if is_timeout(&err) => {}
+                read => read.map_err(Error::ConnectionLost)?,
             }
         }
     }
@@ -138,7 +163,7 @@ impl<S: Stream> Tls<S> {
             X509VerifyResult::OK => String::new(),
             refusal => refusal.to_string(),
         };
-        Error::new(ErrorKind::Ssl(err), details)
+        Error::Tls(Box::new(ReactorError::new(ErrorKind::Ssl(err), details)))
     }
 
     /// Takes from a record that is here; `None` if there is none.
@@ -203,9 +228,7 @@ impl<S: Stream> Write for Tls<S> {
         unsent.append(&mut session.get_mut().outgoing);
         drop(session);
         match send(&mut self.stream, &mut unsent) {
-            Err(err) if !matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Err(err)
-            }
+            Err(err) if !is_timeout(&err) => Err(err),
             _ => Ok(len),
         }
     }
@@ -223,6 +246,14 @@ impl<S: Stream> Stream for Tls<S> {
 
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.set_write_timeout(timeout)
+    }
+
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.stream.read_timeout()
+    }
+
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.stream.write_timeout()
     }
 
     /// Ends TLS first, so that the peer knows that nothing was cut off; not if both sides end, which is at once.

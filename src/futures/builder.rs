@@ -1,16 +1,16 @@
-//! What a connection is made with.
+//! The options with which async sockets are opened.
 
 use super::Timer;
-use super::engine::Limits;
+use super::engine::EngineOptions;
 #[cfg(all(feature = "tokio", feature = "ssl"))]
 use super::tokio_tls::Encryption;
 use crate::socket::options::{Options, setters};
 
-/// How a build encrypts that cannot.
+/// How servers encrypt in a build without TLS for tokio: not at all.
 #[cfg(not(all(feature = "tokio", feature = "ssl")))]
 type Encryption = ();
 
-/// How sockets are made: headers, subprotocols, limits and time-outs. It makes any number of them, of either role.
+/// Options for sockets: headers, subprotocols, limits and timeouts. A builder opens any number of sockets, in both roles.
 ///
 /// # Examples
 ///
@@ -22,7 +22,7 @@ type Encryption = ();
 ///     .config(Config { max_message_size: 64 * 1024, ..Config::default() })
 ///     .add_header("Origin", "https://example.com")?
 ///     .add_subprotocol("chat.v2");
-/// # sockeye::Result::Ok(())
+/// # sockeye::futures::Result::Ok(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -42,7 +42,7 @@ impl Default for Builder {
 setters!(Builder);
 
 impl Builder {
-    /// Begins with the defaults of everything.
+    /// Creates a builder with the default options.
     pub fn new() -> Self {
         Self {
             options: Options::default(),
@@ -52,24 +52,28 @@ impl Builder {
         }
     }
 
-    /// Sets how much may wait to be sent before nothing more is accepted, in bytes. Default 16 MiB.
+    /// Sets how many bytes may wait to be sent. Beyond that, messages and frames are not accepted. Default: 16 MiB.
+    ///
+    /// A program that awaits each `send` does not reach this limit. [`Error::Full`](super::Error::Full) returns the message.
     #[must_use]
     pub fn max_buffered(mut self, max: usize) -> Self {
         self.max_buffered = max;
         self
     }
 
-    /// Sets how to sleep. Without it there are no time-outs, except for what tokio's `connect` and `accept` make.
+    /// Sets the timer. Default: that of tokio for sockets that `connect` and `accept` open; otherwise none, and then there
+    /// are no timeouts.
     #[must_use]
     pub fn timer(mut self, timer: Timer) -> Self {
         self.timer = Some(timer);
         self
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    pub(super) fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
             timer: self.timer.clone(),
             max_buffered: self.max_buffered,
+            high_water: self.options.high_water,
             max_body: self.options.config.max_head_size,
         }
     }

@@ -1,4 +1,4 @@
-//! The client's side of the opening handshake (§4.1).
+//! The opening handshake of a client (§4.1).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,13 +9,13 @@ use std::time::Instant;
 use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
-use crate::error::{Error, Result};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError};
 use crate::socket::options::parse_url;
 use crate::socket::session::Item;
+use crate::socket::{Answer, Error, Result};
 
-/// A client that opens a connection over a stream of the program; made by [`Builder::client`].
+/// A client that performs the opening handshake on a stream of the program, made by [`Builder::client`].
 ///
 /// # Examples
 ///
@@ -23,11 +23,11 @@ use crate::socket::session::Item;
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// use sockeye::futures::{Answer, Builder};
 ///
-/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::Result<()> {
+/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::futures::Result<()> {
 /// let mut client = Builder::new().add_subprotocol("chat").client(stream, "ws://example.com/")?;
 /// match client.handshake().await? {
-///     Answer::Accepted { protocol } => println!("it speaks {protocol:?}"),
-///     Answer::Redirect { status, location } => println!("{status}: go to {location}"),
+///     Answer::Accepted { protocol } => println!("the subprotocol is {protocol:?}"),
+///     Answer::Redirect { status, location } => println!("{status}: moved to {location}"),
 ///     Answer::Rejected { status } => println!("{status}: {:?}", client.response()),
 ///     answer => println!("{answer:?}"),
 /// }
@@ -38,102 +38,79 @@ pub struct Client<S: Transport> {
     owner: Arc<Owner<S>>,
     request: Request,
     response: Option<Response>,
-    /// When the body of a rejection is no longer waited for, while there may be one to come.
+    /// The deadline for the body of a rejection, while it is being read.
     body_until: Option<Option<Instant>>,
     deadline: Option<Instant>,
 }
 
-/// What the server has answered; [`Client::response`] has its headers and its body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Answer {
-    /// The connection is open.
-    Accepted {
-        /// The subprotocol that the server has chosen.
-        protocol: Option<String>,
-    },
-    /// The server would have the client go elsewhere (RFC 9110 §15.4).
-    Redirect {
-        /// The status: 301, 302, 303, 307 or 308.
-        status: u16,
-        /// The `Location`, as it stands.
-        location: String,
-    },
-    /// The server does not open a connection.
-    Rejected {
-        /// The status.
-        status: u16,
-    },
-}
-
 impl Builder {
-    /// Begins as a client on a stream that has been connected to the host of the URL, and encrypted if need be.
+    /// Creates a client on a stream that is connected to the host of the URL, and encrypted if the URL asks for it.
     ///
     /// # Errors
     ///
-    /// `Internal` for a URL that cannot be read, `Protocol` for a request that breaks a rule of §4.1.
+    /// `Url` if a client cannot connect to a URL of this form; `Protocol` if the request cannot be sent.
     pub fn client<S: Transport>(&self, stream: S, url: &str) -> Result<Client<S>> {
         let request = self.options.request(&parse_url(url)?)?;
         let (now, mut out) = (Instant::now(), Vec::new());
         let session = self.options.client(request.clone(), now, &mut out)?;
-        let owner = Owner::new(Engine::new(stream, session, out, self.limits()));
+        let owner = Owner::new(Engine::new(stream, session, out, self.engine_options()));
         let deadline = now.checked_add(self.options.config.handshake_timeout);
         Ok(Client { owner, request, response: None, body_until: None, deadline })
     }
 }
 
 impl<S: Transport> Client<S> {
-    /// Sends the request, and waits for the answer, with as much of its body as fits into
-    /// [`Config::max_head_size`](crate::protocol::Config::max_head_size) if it is a rejection.
+    /// Sends the request, and waits for the answer. If the answer is not 101, its body is read as well, up to
+    /// [`Config::max_head_size`](crate::protocol::Config::max_head_size).
     ///
     /// # Errors
     ///
-    /// The rule that the answer breaks; `Io` if the stream fails.
+    /// `Protocol` if the answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
     pub async fn handshake(&mut self) -> Result<Answer> {
         poll_fn(|cx| self.poll_answer(cx)).await
     }
 
-    /// Makes the handshake, and returns the socket.
+    /// Performs the handshake, and returns the socket. If the future is dropped, so is the connection.
     ///
     /// # Errors
     ///
-    /// As [`handshake`](Self::handshake), and `Custom` with [`Rejected`] if the answer is not 101.
+    /// As [`handshake`](Self::handshake), and `Rejected` if the answer is not 101.
     pub async fn open(mut self) -> Result<WebSocket<S>> {
         self.handshake().await?;
         self.into_socket()
     }
 
-    /// Returns the socket of a connection that was accepted.
+    /// Returns the socket of a connection that the server has accepted.
     ///
     /// # Errors
     ///
-    /// `Custom` with [`Rejected`] if it was not; `Protocol` if there is no answer yet.
+    /// `Rejected` if the server has answered with another status than 101; `Closed` if there is no answer yet.
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
-                Ok(WebSocket::open(self.owner, self.request, response))
+                Ok(WebSocket::open(self.owner, Some((self.request, response))))
             }
             Some(response) => Err(Rejected::new(response).into()),
-            None => Err(ProtocolError::NotOpen.into()),
+            None => Err(Error::Closed),
         }
     }
 
-    /// Gives the stream back, and what was read from it behind the answer.
+    /// Returns the stream, and the bytes that were read after the answer.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the stream is gone.
+    /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
         let taken = self.owner.shared().change(None, Engine::take_stream);
-        Ok(taken.ok_or(ProtocolError::NotOpen)?)
+        taken.ok_or(Error::Closed)
     }
 
-    /// Returns the request; once it is answered, just as it was sent.
+    /// Returns the request. After the handshake it is exactly what was sent.
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// Returns the answer, once it is there.
+    /// Returns the answer, or `None` before the handshake.
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
     }
@@ -161,19 +138,7 @@ impl<S: Transport> Client<S> {
                 .set_body(ready!(shared.poll(Who::Receiver, cx, |engine, cx| engine.poll_body(until, cx))));
             self.body_until = None;
         }
-        Poll::Ready(self.response.as_ref().map(answer).ok_or_else(|| Error::from(ProtocolError::NotOpen)))
-    }
-}
-
-fn answer(response: &Response) -> Answer {
-    let status = response.status();
-    if status == 101 {
-        let protocol = response.protocol().ok().flatten().map(str::to_owned);
-        return Answer::Accepted { protocol };
-    }
-    match Rejected::new(response.clone()).redirect() {
-        Some(location) => Answer::Redirect { status, location: location.to_owned() },
-        None => Answer::Rejected { status },
+        Poll::Ready(self.response.as_ref().map(Answer::of).ok_or(Error::Closed))
     }
 }
 

@@ -1,8 +1,7 @@
-//! One connection: its stream, its protocol, and what waits in between.
+//! One connection: its stream, its session, and the input and output between them.
 //!
-//! Everything that a future could lose when it is dropped lives here. Whoever polls drives both directions: reads as long as
-//! nobody owes the program anything, and writes what is to be written, so that Pings and the Close are answered
-//! whatever the program awaits.
+//! Everything that would be lost with a dropped future lives here. Each poll drives both directions: it reads while the
+//! receive queue has room, and writes the output. Thus Pings and the Close are answered whatever the program awaits.
 
 use std::io;
 use std::pin::Pin;
@@ -11,95 +10,97 @@ use std::time::Instant;
 
 use super::Transport;
 use super::inbox::Inbox;
-use super::output::Output;
-use super::timer::{Alarm, Timer};
+use super::output::OutputBuffer;
+use super::timer::{DeadlineTimer, Timer};
 use crate::close::{CloseCode, Closed};
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::handshake::Body;
-use crate::protocol::{Event, ProtocolError, State};
-use crate::socket::read_buffer::Input;
+use crate::message::Message;
+use crate::protocol::handshake::{Body, Request, Response};
+use crate::protocol::{Event, Frame, ProtocolError, State};
+use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
+use crate::socket::{Error, Result};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 8 * 1024;
 
-/// How often one poll goes on before others get their turn.
+/// How many steps one poll makes before other tasks get their turn.
 const TURNS: u32 = 64;
 
-/// How far the end of the stream has come.
+/// The state of our side of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// Our side is open.
-    Not,
-    /// Our side is to be ended.
-    Due,
-    /// Our side has been ended.
-    Done,
+enum WriteSide {
+    Open,
+    /// It is being closed.
+    Closing,
+    Closed,
 }
 
 pub(super) struct Engine<S> {
-    /// There until the program takes it.
+    /// Present until the program takes it.
     stream: Option<S>,
     pub(super) session: Session,
-    input: Input,
-    output: Output,
+    input: ReadBuffer,
+    output: OutputBuffer,
     inbox: Inbox,
-    /// What the program looks at.
+    /// Whether the program receives events or frames.
     pub(super) unit: Unit,
-    /// Why the connection has failed; told when the peer has been told.
+    /// Why the connection has failed. It is returned once, after the Close for the peer has been written.
     error: Option<Error>,
-    /// Output that was accepted has not been written.
+    /// Whether output that was accepted could not be written.
     has_lost_output: bool,
-    /// The peer has ended its side.
+    /// Whether the peer has ended its side of the stream.
     has_ended: bool,
-    ending: Ending,
-    /// The body of a response that rejects us; while there is one, the stream stays open.
+    write_side: WriteSide,
+    /// The body of a response that rejects a client. While it is being read, the stream stays open.
     body: Option<Body>,
-    alarm: Alarm,
+    timer: DeadlineTimer,
     max_buffered: usize,
+    pub(super) high_water: usize,
     max_body: usize,
-    /// Changes with everything that somebody else may be waiting for.
+    /// Changes with everything that another task may be waiting for.
     pub(super) progress: u64,
 }
 
-/// What holds for a connection beside the configuration of the core.
-pub(super) struct Limits {
+/// The options of a connection that the core does not know.
+pub(super) struct EngineOptions {
     pub(super) timer: Option<Timer>,
     pub(super) max_buffered: usize,
+    pub(super) high_water: usize,
     pub(super) max_body: usize,
 }
 
 impl<S: Transport> Engine<S> {
-    pub(super) fn new(stream: S, session: Session, unwritten: Vec<u8>, limits: Limits) -> Self {
+    pub(super) fn new(stream: S, session: Session, unwritten: Vec<u8>, options: EngineOptions) -> Self {
         Self {
             stream: Some(stream),
             session,
-            input: Input::new(Vec::new(), CHUNK),
-            output: Output::new(unwritten),
+            input: ReadBuffer::new(Vec::new(), CHUNK),
+            output: OutputBuffer::new(unwritten),
             inbox: Inbox::default(),
             unit: Unit::Event,
             error: None,
             has_lost_output: false,
             has_ended: false,
-            ending: Ending::Not,
+            write_side: WriteSide::Open,
             body: None,
-            alarm: Alarm::new(limits.timer),
-            max_buffered: limits.max_buffered,
-            max_body: limits.max_body,
+            timer: DeadlineTimer::new(options.timer),
+            max_buffered: options.max_buffered,
+            high_water: options.high_water,
+            max_body: options.max_body,
             progress: 0,
         }
     }
 
-    /// Begins with what someone else has read.
+    /// Starts with bytes that have been read already.
     pub(super) fn read_ahead(&mut self, bytes: Vec<u8>) {
-        self.input = Input::new(bytes, CHUNK);
+        self.input = ReadBuffer::new(bytes, CHUNK);
     }
 
     pub(super) fn stream(&self) -> Option<&S> {
         self.stream.as_ref()
     }
 
-    /// Gives up the stream, and what was read from it and not looked at.
+    /// Takes out the stream, and what was read from it and not processed.
     pub(super) fn take_stream(&mut self) -> Option<(S, Vec<u8>)> {
         let stream = self.stream.take()?;
         self.session.connection.abandon();
@@ -107,7 +108,7 @@ impl<S: Transport> Engine<S> {
         Some((stream, self.input.take()))
     }
 
-    /// How much is to be written, in bytes.
+    /// The number of bytes that are waiting to be written.
     pub(super) fn buffered(&self) -> usize {
         self.output.len()
     }
@@ -116,31 +117,49 @@ impl<S: Transport> Engine<S> {
         self.session.connection.state()
     }
 
-    /// How the connection has ended; `None` before.
+    /// How the connection has ended, or `None` if it has not.
     pub(super) fn closed(&self) -> Option<Closed> {
         self.is_over().then(|| self.session.closed().unwrap_or_else(Closed::abnormal))
     }
 
-    /// Lets the protocol say something, which goes out with the next thing that is driven.
-    pub(super) fn say(
-        &mut self,
-        say: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
-    ) -> Result<()> {
-        if self.stream.is_none() || self.has_lost_output {
-            return Err(ProtocolError::NotOpen.into());
+    /// Appends a message to the output.
+    pub(super) fn send(&mut self, message: Message) -> Result<()> {
+        self.check_writable()?;
+        if self.is_full() {
+            return Err(Error::Full(message));
         }
-        if self.output.len() >= self.max_buffered {
-            return Err(Error::new(ErrorKind::Capacity, "too much waits to be sent"));
-        }
-        Ok(say(&mut self.session, Instant::now(), self.output.buffer())?)
+        Ok(self.session.send(message, Instant::now(), self.output.buffer())?)
     }
 
-    /// Begins to close, or answers the Close of the peer. There is always room for that.
+    /// Appends a frame to the output.
+    pub(super) fn send_frame(&mut self, frame: Frame) -> Result<()> {
+        self.check_writable()?;
+        if self.is_full() {
+            return Err(Error::FullFrame(Box::new(frame)));
+        }
+        Ok(self.session.send_frame(frame, Instant::now(), self.output.buffer())?)
+    }
+
+    /// Appends the response of a server to the output.
+    pub(super) fn respond(&mut self, request: &Request, response: &mut Response) -> Result<()> {
+        self.check_writable()?;
+        Ok(self.session.respond(request, response, Instant::now(), self.output.buffer())?)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.stream.is_none() || self.has_lost_output { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.output.len() >= self.max_buffered
+    }
+
+    /// Begins to close, or answers the Close of the peer. `max_buffered` does not apply.
     pub(super) fn close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
         Ok(self.session.close(code, reason, Instant::now(), self.output.buffer())?)
     }
 
-    /// Waits for what comes next: `None` once the connection has ended, after the error if there is one.
+    /// Waits for the next item; `None` once the connection has ended, after the error if there is one.
     pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item>>> {
         if self.inbox.is_empty() {
             self.drive(cx);
@@ -154,7 +173,7 @@ impl<S: Transport> Engine<S> {
         Poll::Ready(self.error.take().map_or(Ok(None), Err))
     }
 
-    /// Waits until at most `most` bytes are still to be written, and, for none, have been flushed.
+    /// Waits until at most `most` bytes are waiting to be written. For zero, it also flushes the stream.
     pub(super) fn poll_flush(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.drive(cx);
         if self.has_lost_output {
@@ -164,16 +183,16 @@ impl<S: Transport> Engine<S> {
         if is_done || self.is_over() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Waits for the end; what still comes for the program is dropped when it is more than fits.
+    /// Waits for the end. Items that arrive meanwhile are dropped once the receive queue is full.
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
         self.drive(cx);
         self.closed().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Waits for the end of the body of a response that rejects us.
+    /// Waits for the body of a response that rejects a client.
     pub(super) fn poll_body(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> Poll<Vec<u8>> {
         while let (Some(body), Some(stream)) = (&mut self.body, &mut self.stream) {
-            if body.push(&self.input.take()) || self.alarm.poll(until, cx).is_ready() {
+            if body.push(&self.input.take()) || self.timer.poll(until, cx).is_ready() {
                 break;
             }
             match ready!(Pin::new(stream).poll_read(cx, self.input.room(0))) {
@@ -184,7 +203,7 @@ impl<S: Transport> Engine<S> {
         Poll::Ready(self.body.take().map(Body::finish).unwrap_or_default())
     }
 
-    /// Tells the peer that nobody is there any more, as far as that can be done at once, and lets go of the stream.
+    /// Sends a Close with 1001 if that is possible without waiting, and drops the stream.
     pub(super) fn leave(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());
         if let Some(mut stream) = self.stream.take() {
@@ -198,38 +217,38 @@ impl<S: Transport> Engine<S> {
         self.progress += 1;
     }
 
-    /// Whether the program has been given everything, and been told of the end.
+    /// Whether the program has received everything, including the error.
     pub(super) fn is_spent(&self) -> bool {
         self.is_over() && self.inbox.is_empty() && self.error.is_none()
     }
 
     fn is_over(&self) -> bool {
-        self.state() == State::Closed && (self.ending == Ending::Done || self.stream.is_none())
+        self.state() == State::Closed && (self.write_side == WriteSide::Closed || self.stream.is_none())
     }
 
-    /// Notes why the connection has failed. The first reason counts.
+    /// Records why the connection has failed. Only the first error is kept.
     pub(super) fn fail(&mut self, err: impl Into<Error>) {
         self.error.get_or_insert(err.into());
         self.progress += 1;
     }
 
-    /// Does all that can be done now, in both directions.
+    /// Does everything that can be done now, in both directions.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         for _ in 0..TURNS {
             self.write(cx);
-            // The clock comes last: all before may have moved the deadline that is to be waited for.
+            // The clock comes last, because everything before may have moved the deadline.
             if !self.process() && !self.fill(cx) && !self.tick(cx) {
                 return;
             }
         }
-        // Whoever always has something to read has deadlines, too.
+        // A connection that always has input has deadlines, too.
         self.tick(cx);
         cx.waker().wake_by_ref();
     }
 
-    /// Does what is due by the clock; returns whether there was anything.
+    /// Does what is due at this time, and returns whether there was anything.
     fn tick(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.alarm.poll(self.session.connection.deadline(), cx).is_pending() {
+        if self.timer.poll(self.session.connection.deadline(), cx).is_pending() {
             return false;
         }
         if let Err(err) = self.session.tick(Instant::now(), self.output.buffer()) {
@@ -266,35 +285,36 @@ impl<S: Transport> Engine<S> {
         self.end(cx);
     }
 
-    /// All is written: ends our side of the stream, if that is next.
+    /// Everything is written: closes our side of the stream, if that comes next (§7.1.1).
     fn end(&mut self, cx: &mut Context<'_>) {
         let is_closed = self.state() == State::Closed;
         if (self.session.connection.flushed(Instant::now()) || (is_closed && self.body.is_none()))
-            && self.ending == Ending::Not
+            && self.write_side == WriteSide::Open
         {
-            self.ending = Ending::Due;
+            self.write_side = WriteSide::Closing;
         }
         let is_closed = self.state() == State::Closed;
         let Some(stream) = &mut self.stream else { return };
-        // Once nothing is awaited, a stream that cannot even end is dropped as it is.
-        if self.ending == Ending::Due && (Pin::new(stream).poll_close(cx).is_ready() || is_closed) {
-            self.ending = Ending::Done;
+        // A closed connection does not wait for a stream that cannot be closed: the stream is dropped.
+        if self.write_side == WriteSide::Closing && (Pin::new(stream).poll_close(cx).is_ready() || is_closed)
+        {
+            self.write_side = WriteSide::Closed;
             self.progress += 1;
         }
     }
 
-    /// The peer takes nothing any more. It may have said something before, so that reading goes on.
+    /// Writing has failed. Reading goes on, because the peer may have sent something before.
     fn stop_writing(&mut self, err: io::Error) {
         self.output.discard();
         self.has_lost_output = true;
         self.progress += 1;
-        // Who has heard the Close of the peer does not care.
+        // After the Close of the peer this does not matter.
         if !self.session.has_heard_close() {
-            self.error.get_or_insert(err.into());
+            self.error.get_or_insert(Error::ConnectionLost(err));
         }
     }
 
-    /// Takes the next thing out of the input; returns whether there was anything.
+    /// Processes input up to the next item, and returns whether there was any.
     fn process(&mut self) -> bool {
         if self.input.is_empty() || self.body.is_some() || !self.has_room() {
             return false;
@@ -311,7 +331,7 @@ impl<S: Transport> Engine<S> {
     fn push(&mut self, item: Item) {
         self.progress += 1;
         match item.event() {
-            // Told once all was written, it is no error that the peer has gone.
+            // It is no error that writing has failed: the peer has closed.
             Some(Event::Close(..)) => self.error = None,
             Some(Event::Rejected(response)) => self.body = Some(Body::of(response, self.max_body)),
             _ => {}
@@ -319,7 +339,7 @@ impl<S: Transport> Engine<S> {
         self.inbox.push(item);
     }
 
-    /// Reads; returns whether there was anything.
+    /// Reads, and returns whether there was anything.
     fn fill(&mut self, cx: &mut Context<'_>) -> bool {
         let connection = &self.session.connection;
         let is_done = self.has_ended || self.body.is_some() || self.state() == State::Closed;
@@ -340,14 +360,14 @@ impl<S: Transport> Engine<S> {
             Poll::Ready(Err(err)) => {
                 self.has_ended = true;
                 if self.session.lose() {
-                    self.fail(err);
+                    self.fail(Error::ConnectionLost(err));
                 }
             }
         }
         true
     }
 
-    /// Whether the program can be given more. After our own Close no message comes any more.
+    /// Whether more can be received. After our own Close no more messages are delivered.
     fn has_room(&self) -> bool {
         self.state().is_ending() || self.inbox.has_room()
     }

@@ -1,57 +1,49 @@
-//! The two halves of a socket: one receives, the other sends.
+//! The two halves of a socket: one sends, the other receives.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use super::Transport;
 use super::link::{Owner, Shared, Who};
 use crate::close::{CloseCode, Closed};
-use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError};
-use crate::socket::byte_reader::Leftover;
-use crate::socket::session::{Item, Session, Unit};
+use crate::protocol::{Answers, Event, Frame, OpCode};
+use crate::socket::Result;
+use crate::socket::byte_reader::ByteReader;
+use crate::socket::session::{Item, Unit};
 
-/// How much may wait to be written before [`Sender::queue`] waits too, in bytes.
-pub(super) const HIGH_WATER: usize = 64 * 1024;
+/// How many control frames one call skips before other tasks get their turn.
+const MAX_SKIPPED: u32 = 64;
 
-/// How many control frames a call passes over before others get their turn.
-const MAX_PASSED: u32 = 64;
-
-/// The opening handshake as it was made.
-#[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) request: Request,
-    pub(super) response: Response,
-}
+/// The request and the response of the opening handshake, unless it was performed elsewhere.
+pub(super) type OpeningHeads = Option<(Request, Response)>;
 
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 ///
-/// It goes on alone: whatever it waits for, Pings and the Close of the peer are answered meanwhile.
+/// It does not need the other half: while it waits, Pings and the Close of the peer are answered.
 pub struct Sender<S: Transport> {
     pub(super) owner: Arc<Owner<S>>,
-    pub(super) opening: Arc<Opening>,
+    pub(super) opening: Arc<OpeningHeads>,
 }
 
 /// The half of a [`WebSocket`](super::WebSocket) that receives.
 ///
-/// It goes on alone: what is to be answered is sent without the other half.
+/// It does not need the other half: it sends the answers to Pings and to the Close of the peer.
 pub struct Receiver<S: Transport> {
     pub(super) owner: Arc<Owner<S>>,
-    pub(super) opening: Arc<Opening>,
-    /// What `AsyncRead` has left of a message.
-    pub(super) rest: Leftover,
+    pub(super) opening: Arc<OpeningHeads>,
+    /// The rest of a message that `AsyncRead` has read in part.
+    pub(super) rest: ByteReader,
 }
 
-/// Waits for the end of a connection, and tells how it came. It does not keep the connection open.
+/// A future of the end of a connection, and of how it has ended. It does not keep the connection open.
 ///
-/// Ready when the peer's Close and ours are exchanged and the stream has ended, or when the connection has failed or was
-/// dropped. It can be awaited anywhere, also while the halves are in use.
+/// It is ready when both Closes are exchanged and the stream has ended, or when the connection has failed or was dropped. It
+/// can be awaited anywhere, also while the halves are in use.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ended<S: Transport> {
     shared: Arc<Shared<S>>,
@@ -59,89 +51,89 @@ pub struct Ended<S: Transport> {
 }
 
 impl<S: Transport> Sender<S> {
-    /// Sends a message, and waits until the stream has taken it.
+    /// Sends a message, and waits until the stream has accepted it.
     ///
-    /// The message is accepted as a whole when the future is first polled; dropped after that, it loses nothing: what is
-    /// left goes out with whatever is awaited next.
+    /// The first poll accepts the whole message. If the future is dropped afterwards, nothing is lost: the next future that
+    /// is polled continues to write it.
     ///
     /// # Errors
     ///
-    /// `Protocol` after a Close was sent or received, or the connection has ended; `Capacity` if more than
-    /// [`Builder::max_buffered`](super::Builder::max_buffered) waits to be sent, and then the message was not accepted.
+    /// - `Closed` if a Close was sent or received, or the connection has ended.
+    /// - `Full` with the message if [`Builder::max_buffered`](super::Builder::max_buffered) bytes are waiting already.
+    /// - `ConnectionLost` if the connection ends before the message is written.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.say(|session, now, out| session.send(message, now, out))?;
+        self.enqueue(message.into())?;
         self.flush().await
     }
 
-    /// Puts a message with those that wait for [`flush`](Self::flush), so that many small ones go in one piece; waits as
-    /// long as more than 64 KiB wait.
+    /// Adds a message to the output, which is written by [`flush`](Self::flush), so that many small messages are written at
+    /// once.
+    ///
+    /// It waits while more than [`Builder::high_water`](super::Builder::high_water) bytes are waiting.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.say(|session, now, out| session.send(message, now, out))?;
-        if self.buffered_amount() > HIGH_WATER {
-            poll_fn(|cx| self.poll_until(HIGH_WATER, cx)).await?;
-        }
-        Ok(())
+        self.enqueue(message.into())?;
+        poll_fn(|cx| self.poll_below_high_water(cx)).await
     }
 
-    /// Waits until everything that was accepted has been taken by the stream.
+    /// Waits until the stream has accepted the whole output.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the connection ended before that.
+    /// `ConnectionLost` if the connection ends before that.
     pub async fn flush(&mut self) -> Result<()> {
         poll_fn(|cx| self.poll_until(0, cx)).await
     }
 
-    /// Sends a Ping with up to 125 bytes. The Pong is to be seen with [`Receiver::receive_event`].
+    /// Sends a Ping with up to 125 bytes (RFC 6455 §5.5.2). [`Receiver::receive_event`] returns the Pong.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and `Protocol` for more bytes.
+    /// As [`send_frame`](Self::send_frame).
     pub async fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.say(|session, now, out| session.send_frame(Frame::ping(payload.into()), now, out))?;
-        self.flush().await
+        self.send_frame(Frame::ping(payload.into())).await
     }
 
-    /// Sends a Pong that nobody has asked for; Pings are answered without it.
+    /// Sends an unsolicited Pong with up to 125 bytes (RFC 6455 §5.5.3). Pings are answered without this method.
     ///
     /// # Errors
     ///
-    /// As [`ping`](Self::ping).
+    /// As [`send_frame`](Self::send_frame).
     pub async fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
-        self.say(|session, now, out| session.send_frame(Frame::pong(payload.into()), now, out))?;
-        self.flush().await
+        self.send_frame(Frame::pong(payload.into())).await
     }
 
-    /// Sends a frame as it is: a fragment, an answer of one's own. Who sends fragments sees to their order.
+    /// Sends a frame unchanged, for instance a fragment. The caller is responsible for the order of fragments.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and `Protocol` for a frame that the RFC forbids.
+    /// As [`send`](Self::send), with `FullFrame` in place of `Full`, and `Protocol` for a frame that RFC 6455 forbids (§5.2,
+    /// §5.4, §5.5).
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
-        self.say(|session, now, out| session.send_frame(frame, now, out))?;
+        self.owner.shared().change(Some(Who::Sender), |engine| engine.send_frame(frame))?;
         self.flush().await
     }
 
-    /// Closes with a code ([`CloseCode::Status`] for none) and a reason, waits for the Close of the peer and for the end of
-    /// the stream, and tells what the peer has said.
+    /// Closes the connection with a code and a reason, waits for the Close of the peer and the end of the stream, and returns
+    /// the code and reason of the peer (RFC 6455 §7.1.2).
     ///
-    /// The Close is sent when the future is first polled. Messages that come after it are dropped; those that have come
-    /// before can still be received. If the peer closes at the same time, or has begun to, its Close counts.
+    /// The first poll sends the Close. [`CloseCode::Status`] sends no code. Messages that arrive afterwards are dropped;
+    /// those that arrived before can still be received. If the peer has already begun to close, its Close counts. If no Close
+    /// arrives within [`Config::close_timeout`](crate::protocol::Config::close_timeout), or the connection is lost, the
+    /// connection has ended as intended: that is no error, but [`Closed::was_clean`] is false.
     ///
     /// # Errors
     ///
-    /// `Protocol` for a code or a reason that may not be sent, and then the connection goes on. If no answer comes within
-    /// [`Config::close_timeout`](crate::protocol::Config::close_timeout), that is no error: it was not clean.
+    /// `Protocol` if the code or the reason may not be sent; the connection then stays open.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.begin_close(code, reason)?;
         Ok(poll_fn(|cx| self.poll_closed(cx)).await)
     }
 
-    /// Returns how much was accepted and not written yet, in bytes.
+    /// Returns how many bytes are waiting to be written.
     pub fn buffered_amount(&self) -> usize {
         self.owner.shared().lock().buffered()
     }
@@ -150,14 +142,20 @@ impl<S: Transport> Sender<S> {
         self.owner.shared().change(Some(Who::Sender), |engine| engine.close(code, reason))
     }
 
-    pub(super) fn say(
-        &self,
-        say: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
-    ) -> Result<()> {
-        self.owner.shared().change(Some(Who::Sender), |engine| engine.say(say))
+    /// Adds a message to the output.
+    pub(super) fn enqueue(&self, message: Message) -> Result<()> {
+        self.owner.shared().change(Some(Who::Sender), |engine| engine.send(message))
     }
 
-    /// Waits until at most `most` bytes are to be written.
+    /// Waits until at most `high_water` bytes are waiting. If this is so already, it writes nothing.
+    pub(super) fn poll_below_high_water(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let engine = self.owner.shared().lock();
+        let (buffered, high_water) = (engine.buffered(), engine.high_water);
+        drop(engine);
+        if buffered <= high_water { Poll::Ready(Ok(())) } else { self.poll_until(high_water, cx) }
+    }
+
+    /// Waits until at most `most` bytes are waiting to be written.
     pub(super) fn poll_until(&self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.owner.shared().poll(Who::Sender, cx, |engine, cx| engine.poll_flush(most, cx))
     }
@@ -168,32 +166,37 @@ impl<S: Transport> Sender<S> {
 }
 
 impl<S: Transport> Receiver<S> {
-    /// Receives the next message; `None` once the connection is closed.
+    /// Receives the next message. Returns `None` once the connection is closed.
     ///
-    /// What `AsyncRead` has left of a message comes first, as a message of the same type; of a text
-    /// that it has cut in the middle of a character, as a binary one.
+    /// If `AsyncRead` has read a part of a message, its rest comes first: as a message of the same type, or as a binary
+    /// message if a text was split inside a character.
     ///
     /// # Errors
     ///
-    /// `Protocol`, `Capacity` or `Encoding` if the peer breaks a rule or a limit, or goes without a Close; `Io` if the stream
-    /// fails. It is told once, when the peer has been told as well; after that there is `None`.
+    /// - `Protocol` if the peer breaks a rule or exceeds a limit.
+    /// - `ConnectionLost` if the stream ends without a Close, or fails.
+    /// - `Timeout` with `Idle` if the peer was silent for too long.
+    ///
+    /// The connection is closed then. The error is returned once, after the Close for the peer has been written. After it
+    /// comes `None`.
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
 
-    /// Receives the next message behind what is in a buffer, and tells its type; `None` once the connection is closed.
+    /// Receives the next message, appends it to a buffer, and returns its type. Returns `None` once the connection is
+    /// closed.
     ///
     /// # Errors
     ///
-    /// As [`receive`](Self::receive); the buffer is as before then.
+    /// As [`receive`](Self::receive). The buffer is unchanged then.
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         let Some(message) = self.receive().await? else { return Ok(None) };
         buffer.extend_from_slice(message.as_bytes());
         Ok(Some(if message.is_text() { OpCode::Text } else { OpCode::Binary }))
     }
 
-    /// Receives what comes next: a message, a Ping, a Pong, or the Close of the peer, with its code and reason. `None`
-    /// once the connection has ended.
+    /// Receives the next event: a message, a Ping, a Pong, or the Close of the peer with its code and reason. Returns `None`
+    /// once the connection is closed.
     ///
     /// # Errors
     ///
@@ -208,11 +211,11 @@ impl<S: Transport> Receiver<S> {
         .await
     }
 
-    /// Receives the next frame, of whatever kind, once it has been acted on: fragments come one by one, and Pings, Pongs and
-    /// the Close as well. With compression, frames come as they were sent, with RSV1. `None` once the connection has ended.
+    /// Receives the next frame of any type, after it has been acted on. Returns `None` once the connection is closed.
     ///
-    /// [`receive`](Self::receive) after some of the fragments still gives the whole message. What `AsyncRead` has left
-    /// of one comes first, as one frame.
+    /// Fragments come one by one, as do Pings, Pongs and the Close. Compressed frames come as they were sent, with RSV1. After
+    /// some of the fragments, [`receive`](Self::receive) still returns the whole message. The rest of a message that
+    /// `AsyncRead` has read in part comes first, as one frame.
     ///
     /// # Errors
     ///
@@ -227,10 +230,10 @@ impl<S: Transport> Receiver<S> {
         .await
     }
 
-    /// Says who answers the Pings of the peer and its Close: by default whichever half is in use, with
-    /// [`Answers::Manual`] the program, by [`Sender::pong`] and [`Sender::close`].
+    /// Sets who answers the Pings and the Close of the peer. Default: [`Config::answers`](crate::protocol::Config::answers).
     ///
-    /// It holds for what has not been read yet, so that it is best said at the beginning.
+    /// With [`Answers::Automatic`] the half that is in use sends the answers. With [`Answers::Manual`] the program does, with
+    /// [`Sender::pong`] and [`Sender::close`]. This applies to input that has not been read yet, so set it at the beginning.
     pub fn set_answers(&mut self, answers: Answers) {
         self.owner.shared().lock().session.connection.set_answers(answers);
     }
@@ -245,7 +248,7 @@ impl<S: Transport> Receiver<S> {
         })
     }
 
-    /// Waits for the next thing that `choose` does not pass over.
+    /// Waits for the next item that `choose` does not skip.
     fn poll_item<T>(
         &self,
         unit: Unit,
@@ -254,7 +257,7 @@ impl<S: Transport> Receiver<S> {
     ) -> Poll<Result<Option<T>>> {
         self.owner.shared().poll(Who::Receiver, cx, |engine, cx| {
             engine.unit = unit;
-            for _ in 0..MAX_PASSED {
+            for _ in 0..MAX_SKIPPED {
                 let Some(item) = ready!(engine.poll_item(cx))? else { return Poll::Ready(Ok(None)) };
                 if let Some(chosen) = choose(item) {
                     return Poll::Ready(Ok(Some(chosen)));
@@ -266,23 +269,23 @@ impl<S: Transport> Receiver<S> {
     }
 }
 
-/// What both halves tell of their connection.
-macro_rules! tell {
+/// The methods that both halves have.
+macro_rules! shared_methods {
     ($half:ident) => {
         impl<S: Transport> $half<S> {
-            /// Returns the subprotocol that was chosen.
+            /// Returns the subprotocol that the server has chosen.
             pub fn protocol(&self) -> Option<&str> {
-                self.opening.response.protocol().ok().flatten()
+                self.response().and_then(|response| response.protocol().ok().flatten())
             }
 
-            /// Returns the request of the opening handshake.
-            pub fn request(&self) -> &Request {
-                &self.opening.request
+            /// Returns the request of the opening handshake, or `None` if the handshake was performed elsewhere.
+            pub fn request(&self) -> Option<&Request> {
+                (*self.opening).as_ref().map(|(request, _)| request)
             }
 
-            /// Returns the response of the opening handshake, with its headers.
-            pub fn response(&self) -> &Response {
-                &self.opening.response
+            /// Returns the response of the opening handshake, or `None` if the handshake was performed elsewhere.
+            pub fn response(&self) -> Option<&Response> {
+                (*self.opening).as_ref().map(|(_, response)| response)
             }
 
             /// Returns whether messages can be sent.
@@ -290,7 +293,12 @@ macro_rules! tell {
                 self.owner.shared().lock().session.connection.can_send(OpCode::Text)
             }
 
-            /// Waits for the end of the connection, and tells how it came.
+            /// Returns whether the connection has ended. Messages that arrived before can still be received.
+            pub fn is_closed(&self) -> bool {
+                self.owner.shared().lock().closed().is_some()
+            }
+
+            /// Returns a future of the end of the connection, and of how it has ended.
             pub fn closed(&self) -> Ended<S> {
                 Ended { who: self.owner.shared().observe(), shared: Arc::clone(self.owner.shared()) }
             }
@@ -304,8 +312,8 @@ macro_rules! tell {
     };
 }
 
-tell!(Sender);
-tell!(Receiver);
+shared_methods!(Sender);
+shared_methods!(Receiver);
 
 impl<S: Transport> Future for Ended<S> {
     type Output = Closed;

@@ -1,13 +1,14 @@
-//! What was received, and waits for the program.
+//! Items that were received and wait for the program.
 
 use std::collections::VecDeque;
 
 use crate::protocol::Event;
 use crate::socket::session::Item;
 
-/// Most items that wait. Only control frames come to so many: there is one message at most.
+/// The most items that wait. At most one of them is a message; the others are control frames.
 const MAX_WAITING: usize = 16;
 
+/// Items that wait for the program.
 #[derive(Debug, Default)]
 pub(super) struct Inbox(VecDeque<Item>);
 
@@ -16,12 +17,12 @@ impl Inbox {
         self.0.is_empty()
     }
 
-    /// Whether more is to be received: not before the program has taken the message that waits.
+    /// Whether more can be received: not before the program has received the message that waits.
     pub(super) fn has_room(&self) -> bool {
         self.0.len() < MAX_WAITING && !self.0.iter().any(Item::is_data)
     }
 
-    /// Puts something behind the rest, as long as it fits. The Close of the peer always does: there is one.
+    /// Appends an item if there is room. The Close of the peer always fits, because it comes once.
     pub(super) fn push(&mut self, item: Item) {
         if self.0.len() < MAX_WAITING || matches!(item.event(), Some(Event::Close(..))) {
             self.0.push_back(item);

@@ -1,4 +1,4 @@
-//! What the halves of a connection have in common, and who is to be woken.
+//! What the halves of a connection share, and the wakers of the tasks that wait for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,17 +8,18 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::Transport;
 use super::engine::Engine;
 
-/// Who polls a connection. Each has a place for its waker, so that none takes that of another.
+/// A user of a connection. Each one has its own waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Receiver,
     Sender,
-    /// One of those who wait for the end.
+    /// An [`Ended`](super::Ended) future.
     Observer(u64),
 }
 
-/// The wakers of a connection. The stream gets them all as one, since it keeps a single waker for each direction, and
-/// whoever polls drives both.
+/// The wakers of a connection.
+///
+/// The stream gets all of them as a single waker, because it keeps only one for each direction, and every poll drives both.
 #[derive(Default)]
 struct Wakers(Mutex<Waiting>);
 
@@ -30,13 +31,13 @@ struct Waiting {
     next: u64,
 }
 
-/// A connection that several can hold.
+/// A connection with several users.
 pub(super) struct Shared<S> {
     engine: Mutex<Engine<S>>,
     wakers: Arc<Wakers>,
 }
 
-/// What a half of a connection holds: when the last is dropped, so is the connection.
+/// What a half of a connection holds. When the last owner is dropped, the connection ends.
 pub(super) struct Owner<S: Transport>(Arc<Shared<S>>);
 
 impl<S: Transport> Shared<S> {
@@ -52,7 +53,7 @@ impl<S: Transport> Shared<S> {
         self.change(Some(who), |engine| poll(engine, &mut Context::from_waker(&all)))
     }
 
-    /// Changes something, and wakes those who may be waiting for that, other than who does it.
+    /// Changes the connection, and wakes all other users if that may concern them.
     pub(super) fn change<T>(&self, who: Option<Who>, change: impl FnOnce(&mut Engine<S>) -> T) -> T {
         let mut engine = self.lock();
         let before = engine.progress;
@@ -69,7 +70,7 @@ impl<S: Transport> Shared<S> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a place for someone who waits for the end.
+    /// Adds a user that waits for the end.
     pub(super) fn observe(&self) -> Who {
         let mut waiting = self.wakers.lock();
         waiting.next += 1;
@@ -86,7 +87,7 @@ impl<S: Transport> Owner<S> {
         Arc::new(Self(Arc::new(Shared { engine: Mutex::new(engine), wakers: Arc::default() })))
     }
 
-    /// The connection, to look at without keeping it open.
+    /// The connection. To hold it does not keep it open.
     pub(super) fn shared(&self) -> &Arc<Shared<S>> {
         &self.0
     }
@@ -107,7 +108,7 @@ impl Wakers {
         self.lock().put(who, waker.clone());
     }
 
-    /// Wakes everyone but one, who knows already.
+    /// Wakes all users except one.
     fn wake_others(&self, who: Option<Who>) {
         let mut waiting = self.lock();
         let own = who.and_then(|who| Some((who, waiting.take(who)?)));

@@ -1,17 +1,17 @@
-//! An async socket: one connection in whatever task uses it, over any stream, on any runtime.
+//! An async WebSocket, on any stream and any runtime.
 //!
-//! It needs the traits of `futures-io`, `futures-core` and `futures-sink` alone. The feature `tokio` adds what connects and
-//! accepts by tokio, its time, and its traits. The rules, the limits and their defaults are those of
-//! [`protocol::Config`](crate::protocol::Config), as everywhere.
+//! It needs only the traits of `futures-io`, `futures-core` and `futures-sink`. The feature `tokio` adds `connect`, `accept`,
+//! timeouts, and the I/O traits of tokio. The protocol core checks everything that RFC 6455 requires;
+//! [`protocol::Config`](crate::protocol::Config) contains the limits and their defaults.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] mod with_tokio {
 //! use sockeye::CloseCode;
-//! use sockeye::futures::WebSocket;
+//! use sockeye::futures::{Result, WebSocket};
 //! use tokio::net::TcpListener;
 //!
-//! # #[tokio::main(flavor = "current_thread")] pub async fn run() -> sockeye::Result<()> {
-//! // An echo server; each client has its task.
+//! # #[tokio::main(flavor = "current_thread")] pub async fn run() -> Result<()> {
+//! // An echo server with a task for each client.
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let address = listener.local_addr()?;
 //! tokio::spawn(async move {
@@ -21,7 +21,7 @@
 //!             while let Some(message) = socket.receive().await? {
 //!                 socket.send(message).await?;
 //!             }
-//!             sockeye::Result::Ok(())
+//!             Result::Ok(())
 //!         });
 //!     }
 //! });
@@ -29,53 +29,54 @@
 //! let mut socket = WebSocket::connect(&format!("ws://{address}/")).await?;
 //! socket.send("salmon").await?;
 //! assert_eq!(socket.receive().await?, Some("salmon".into()));
-//! let closed = socket.close(CloseCode::Normal, "spawned").await?;
+//! let closed = socket.close(CloseCode::Normal, "done").await?;
 //! assert!(closed.was_clean);
 //! # Ok(()) }
 //! # }
 //! # #[cfg(feature = "tokio")] with_tokio::run()?;
-//! # sockeye::Result::Ok(())
+//! # sockeye::futures::Result::Ok(())
 //! ```
 //!
-//! Over a stream of one's own, whatever the runtime, there are [`Builder::client`] and [`Builder::server`], which show each
-//! step of the opening handshake; [`WebSocket::upgraded`] is for a handshake that another HTTP server has made.
+//! # Choosing a method
 //!
-//! # Which call is for what
-//!
-//! | | |
+//! | to | use |
 //! |---|---|
-//! | whole messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
-//! | also Pings, Pongs, and the Close with its reason | [`receive_event`](WebSocket::receive_event) |
-//! | single frames, fragments one by one | [`receive_frame`](WebSocket::receive_frame), [`send_frame`](WebSocket::send_frame) |
-//! | no automatic answers | [`set_answers`](WebSocket::set_answers) |
-//! | one message now; many in one piece | [`send`](WebSocket::send); [`queue`](WebSocket::queue) and [`flush`](WebSocket::flush), or the `Sink` |
-//! | bytes, without regard to messages | `AsyncRead` and `AsyncWrite` |
-//! | two tasks | [`split`](WebSocket::split), [`join`](WebSocket::join) |
-//! | the end | [`close`](WebSocket::close), [`closed`](WebSocket::closed), [`abort`](WebSocket::abort) |
+//! | open a connection with tokio | `WebSocket::connect`, `WebSocket::accept`, or a [`Builder`] with options |
+//! | open one on your own stream, step by step | [`Builder::client`], [`Builder::server`] |
+//! | continue after a handshake of another server | [`WebSocket::upgraded`] |
+//! | receive messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
+//! | also receive Pings, Pongs and the Close | [`receive_event`](WebSocket::receive_event) |
+//! | receive and send single frames | [`receive_frame`](WebSocket::receive_frame), [`send_frame`](WebSocket::send_frame) |
+//! | answer Pings and the Close yourself | [`set_answers`](WebSocket::set_answers) |
+//! | send one message | [`send`](WebSocket::send) |
+//! | send many small messages at once | [`queue`](WebSocket::queue) and [`flush`](WebSocket::flush), or the `Sink` |
+//! | transfer bytes | `AsyncRead` and `AsyncWrite` |
+//! | receive and send in two tasks | [`split`](WebSocket::split), [`join`](WebSocket::join) |
+//! | end the connection, or await its end | [`close`](WebSocket::close), [`abort`](WebSocket::abort), [`closed`](WebSocket::closed) |
 //!
 //! # Futures can be dropped
 //!
-//! Every future of this module can be dropped wherever it waits, such as by a `select!` or a time-out, and begun again: no byte
-//! and no message is lost by that. What was received waits in the socket, and a message that is sent has been accepted as a
-//! whole by the first poll. Only who consumes the socket, such as [`Client::open`] does, gives it up with the future.
+//! Every future of this module can be dropped while it waits, for instance by `select!` or a timeout, and started again. No
+//! byte and no message is lost: input stays in the socket, and the first poll of `send` accepts the whole message. Only a
+//! method that consumes the socket, such as [`Client::open`], drops the connection with its future.
 //!
-//! # Who answers
+//! # Answers and backpressure
 //!
-//! Whoever awaits anything drives both directions, so that Pings and the Close of the peer are answered by whichever half
-//! is in use, even if that one only sends. Not more is read than one message that nobody has taken; the rest is left to
-//! TCP, which holds the peer back. A program that awaits nothing does not keep its connection up.
+//! Each poll drives both directions. Whichever half is in use, it answers Pings and the Close of the peer, even if it only
+//! sends. At most one message is read before the program receives it. The rest is left to TCP, which slows down the peer. A
+//! program that polls nothing does not keep its connection alive.
 //!
-//! # Time-outs
+//! # Timeouts
 //!
-//! | | set by | default |
-//! |---|---|---|
-//! | connecting, each address | [`Builder::connect_timeout`] | 10 s |
-//! | opening handshake | [`Config::handshake_timeout`] | 10 s |
-//! | silence of the peer | [`Config::idle_timeout`], [`Config::ping_interval`] | none |
-//! | closing handshake, and the end of the stream after it | [`Config::close_timeout`] | 10 s |
+//! | limits | set with | default | error |
+//! |---|---|---|---|
+//! | connecting to each address | [`Builder::connect_timeout`] | 10 seconds | [`Connect`](TimeoutKind::Connect) |
+//! | TLS and the opening handshake together | [`Config::handshake_timeout`] | 10 seconds | [`Handshake`](TimeoutKind::Handshake) |
+//! | silence of the peer | [`Config::idle_timeout`], [`Config::ping_interval`] | no limit | [`Idle`](TimeoutKind::Idle) |
+//! | the closing handshake | [`Config::close_timeout`] | 10 seconds | none: [`was_clean`](crate::Closed::was_clean) is false |
 //!
-//! They need a [`Timer`]. What tokio connects and accepts has one; for other streams it is set by [`Builder::timer`], and
-//! without it a peer can keep one waiting.
+//! They need a [`Timer`]. Sockets that tokio connects and accepts have one. On other streams, [`Builder::timer`] sets it;
+//! without it a peer can keep the program waiting forever.
 //!
 //! [`Config::handshake_timeout`]: crate::protocol::Config::handshake_timeout
 //! [`Config::idle_timeout`]: crate::protocol::Config::idle_timeout
@@ -108,7 +109,7 @@ mod tokio_tls;
 use futures_io::{AsyncRead, AsyncWrite};
 
 pub use self::builder::Builder;
-pub use self::client::{Answer, Client};
+pub use self::client::Client;
 pub use self::halves::{Ended, Receiver, Sender};
 pub use self::server::Server;
 pub use self::socket::{JoinError, WebSocket};
@@ -121,10 +122,11 @@ pub use self::tls::Tls;
 pub use self::tokio_compat::Compat;
 #[cfg(all(feature = "tokio", not(feature = "ssl")))]
 pub use self::tokio_tls::Tls;
+pub use crate::socket::{Answer, Error, InvalidUrl, Result, TimeoutKind};
 
-/// What a socket speaks through: any stream that reads and writes.
+/// A stream that reads and writes: the stream of a socket.
 ///
-/// It is implemented for all that are; nobody need implement it.
+/// Every type with these traits implements it.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + ?Sized> Transport for S {}

@@ -1,4 +1,4 @@
-//! A build without TLS: what is to be encrypted is refused.
+//! A build without TLS: URLs that ask for it are refused.
 
 use std::io;
 use std::marker::PhantomData;
@@ -9,22 +9,23 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::stream::{Socket, is_secure};
+use super::stream::Socket;
 use super::{Builder, Compat};
-use crate::error::{Error, ErrorKind, Result};
+use crate::socket::options::is_secure;
+use crate::socket::{Error, Result};
 
-/// A stream over another one, encrypted. It is not in this build: the feature `ssl` brings it.
+/// A TLS stream over another stream. This build has none: it lacks the feature `ssl`.
 #[derive(Debug)]
 pub struct Tls<S>(Never, PhantomData<S>);
 
 #[derive(Debug)]
 enum Never {}
 
-#[expect(clippy::unused_async, reason = "a build with TLS waits here")]
+#[expect(clippy::unused_async, reason = "a build with TLS awaits a handshake here")]
 impl Builder {
     pub(super) async fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
         if is_secure(url) {
-            return Err(Error::new(ErrorKind::Internal, "this build has no TLS: it lacks the feature `ssl`"));
+            return Err(Error::TlsDisabled(url.host_str().unwrap_or_default().to_owned()));
         }
         Ok(stream)
     }

@@ -1,4 +1,4 @@
-//! What is to be written, and how far that has come.
+//! The bytes that are waiting to be written.
 
 use std::io;
 use std::pin::Pin;
@@ -6,24 +6,25 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
-/// An output that is longer than this gives its memory back when it is written, in bytes.
+/// The most memory that is kept after everything is written, in bytes.
 const KEPT: usize = 64 * 1024;
 
+/// The output of a connection, and how much of it is written.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct OutputBuffer {
     bytes: Vec<u8>,
     written: usize,
-    /// Whether the stream may hold what was written.
+    /// Whether the stream must be flushed.
     needs_flush: bool,
 }
 
-impl Output {
-    /// Begins with what is to be written already.
+impl OutputBuffer {
+    /// Starts with bytes that are waiting already.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
     }
 
-    /// How much waits, in bytes.
+    /// The number of bytes that are waiting.
     pub(super) fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.written)
     }
@@ -32,9 +33,9 @@ impl Output {
         self.len() == 0 && !self.needs_flush
     }
 
-    /// Where the next bytes are appended.
+    /// Returns the buffer, to append bytes.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
-        // What is written makes room only when it is most of the whole: each byte is moved once at most.
+        // Written bytes are removed only when they are most of the buffer, so that each byte is moved once at most.
         if self.written > KEPT && self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;
@@ -42,14 +43,14 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Forgets what waits; returns whether that was anything.
+    /// Drops the waiting bytes, and returns whether there were any.
     pub(super) fn discard(&mut self) -> bool {
         let had_any = !self.is_flushed();
         *self = Self::default();
         had_any
     }
 
-    /// Writes until nothing is left; flushing is another matter.
+    /// Writes until nothing is left. This does not flush the stream.
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -72,7 +73,7 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// Has the stream hand on what it holds.
+    /// Flushes the stream, if anything was written to it.
     pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,

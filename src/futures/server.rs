@@ -1,4 +1,4 @@
-//! The server's side of the opening handshake (§4.2).
+//! The opening handshake of a server (§4.2).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,13 +9,13 @@ use std::time::Instant;
 use super::engine::Engine;
 use super::link::{Owner, Who};
 use super::{Builder, Transport, WebSocket};
-use crate::error::Result;
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError, State};
 use crate::socket::options::Options;
 use crate::socket::session::Item;
+use crate::socket::{Error, Result};
 
-/// A server that is asked for a connection over a stream of the program; made by [`Builder::server`].
+/// A server that performs the opening handshake on a stream of the program, made by [`Builder::server`].
 ///
 /// # Examples
 ///
@@ -24,12 +24,12 @@ use crate::socket::session::Item;
 /// use sockeye::Response;
 /// use sockeye::futures::Builder;
 ///
-/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::Result<()> {
+/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::futures::Result<()> {
 /// let mut server = Builder::new().server(stream);
 /// let request = server.receive_request().await?;
 /// if request.resource() == "/chat" {
 ///     let mut socket = server.accept().await?;
-///     socket.send("welcome").await?;
+///     socket.send("hello").await?;
 /// } else {
 ///     server.respond(Response::new(404, "Not Found", b"there is only /chat".to_vec())).await?;
 /// }
@@ -43,63 +43,68 @@ pub struct Server<S: Transport> {
 }
 
 impl Builder {
-    /// Begins as a server on a stream that a client has connected, encrypted if need be.
+    /// Creates a server on a stream of the program, which the program has encrypted if it wants TLS.
     pub fn server<S: Transport>(&self, stream: S) -> Server<S> {
         self.server_since(Instant::now(), stream)
     }
 
-    /// Begins as a server whose time for the opening handshake has begun before, if there was TLS.
-    pub(super) fn server_since<S: Transport>(&self, begun: Instant, stream: S) -> Server<S> {
-        let session = self.options.server(begun);
-        let owner = Owner::new(Engine::new(stream, session, Vec::new(), self.limits()));
+    /// Creates a server whose handshake timeout started earlier, before TLS.
+    pub(super) fn server_since<S: Transport>(&self, start: Instant, stream: S) -> Server<S> {
+        let session = self.options.server(start);
+        let owner = Owner::new(Engine::new(stream, session, Vec::new(), self.engine_options()));
         Server { owner, request: None, response: None, options: self.options.clone() }
     }
 }
 
 impl<S: Transport> Server<S> {
-    /// Waits for the request. It may want a page and no WebSocket: [`Request::is_upgrade`] tells. An upgrade keeps the rules
-    /// of §4.2.1.
+    /// Waits for the request.
+    ///
+    /// [`Request::is_upgrade`] returns whether it asks for a WebSocket. If so, it follows the rules of RFC 6455 §4.2.1.
     ///
     /// # Errors
     ///
-    /// The rule that the request breaks, and the client has been told; `Io` if the stream fails.
+    /// `Protocol` if the request breaks a rule, and the client has received an HTTP error; `Timeout` with `Handshake`;
+    /// `ConnectionLost`.
     pub async fn receive_request(&mut self) -> Result<&Request> {
         poll_fn(|cx| self.poll_request(cx)).await?;
         Ok(self.request.as_ref().ok_or(ProtocolError::HandshakeCut)?)
     }
 
-    /// Answers the request: a response with status 101, such as [`Response::from_request`] makes, opens the connection, and
-    /// [`into_socket`](Self::into_socket) has it then. Any other one is sent with its body, and ends the connection.
-    /// The first one counts: called again, as after the future was dropped, it goes on sending that.
+    /// Answers the request.
+    ///
+    /// A response with status 101, such as that of [`Response::from_request`], opens the connection;
+    /// [`into_socket`](Self::into_socket) then returns the socket. Any other response is sent with its body, and ends the
+    /// connection. Only the first response is sent: a second call, for instance after the future was dropped, continues to
+    /// send it.
     ///
     /// # Errors
     ///
-    /// `Protocol` if there is no request yet, or the response does not fit it, such as with a subprotocol that was not
-    /// offered; the client has been refused then. `Io` if the stream fails.
+    /// `Closed` if there is no request yet. `Protocol` if the response does not fit the request, for instance because the
+    /// client did not offer the subprotocol (RFC 6455 §4.2.2); the client has received an HTTP error. `ConnectionLost`.
     pub async fn respond(&mut self, mut response: Response) -> Result<()> {
-        let request = self.request.as_ref().ok_or(ProtocolError::NotOpen)?;
+        let request = self.request.as_ref().ok_or(Error::Closed)?;
         if self.response.is_none() {
             self.owner.shared().change(None, |engine| {
-                let said = engine.say(|session, now, out| session.respond(request, &mut response, now, out));
-                // The client is told first.
-                said.unwrap_or_else(|err| engine.fail(err));
+                let answered = engine.respond(request, &mut response);
+                // The error is returned after the HTTP error for the client has been written.
+                answered.unwrap_or_else(|err| engine.fail(err));
             });
             self.response = Some(response);
         }
         poll_fn(|cx| self.poll_sent(cx)).await
     }
 
-    /// Makes the handshake, and returns the socket. Of the subprotocols of the [`Builder`], the first that the client
-    /// offers is chosen.
+    /// Performs the handshake, and returns the socket. The first supported subprotocol that the client offers is chosen.
+    /// If the future is dropped, so is the connection.
     ///
     /// # Errors
     ///
-    /// As [`receive_request`](Self::receive_request) and [`respond`](Self::respond); a request that wants no WebSocket is
-    /// answered 426.
+    /// As [`receive_request`](Self::receive_request) and [`respond`](Self::respond). A request that does not ask for a
+    /// WebSocket is answered with 426, and is a `Protocol` error.
     pub async fn accept(mut self) -> Result<WebSocket<S>> {
         if self.response.is_none() {
             let request = self.receive_request().await?.clone();
-            let response = self.acceptance(&request);
+            let response = self.options.acceptance(&request);
             self.respond(response).await?;
         } else {
             poll_fn(|cx| self.poll_sent(cx)).await?;
@@ -107,39 +112,29 @@ impl<S: Transport> Server<S> {
         self.into_socket()
     }
 
-    /// Returns the socket of a connection that was accepted.
+    /// Returns the socket of a connection that was accepted with [`respond`](Self::respond).
     ///
     /// # Errors
     ///
-    /// `Custom` with [`Rejected`] if it was not; `Protocol` if nothing was answered yet.
+    /// `Rejected` if the response was another one than 101; `Closed` if there is no response yet.
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match (self.request, self.response) {
             (Some(request), Some(response)) if response.status() == 101 => {
-                Ok(WebSocket::open(self.owner, request, response))
+                Ok(WebSocket::open(self.owner, Some((request, response))))
             }
             (_, Some(response)) => Err(Rejected::new(response).into()),
-            _ => Err(ProtocolError::NotOpen.into()),
+            _ => Err(Error::Closed),
         }
     }
 
-    /// Gives the stream back, and what was read from it behind the request.
+    /// Returns the stream, and the bytes that were read after the request.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the stream is gone.
+    /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
         let taken = self.owner.shared().change(None, Engine::take_stream);
-        Ok(taken.ok_or(ProtocolError::NotOpen)?)
-    }
-
-    fn acceptance(&self, request: &Request) -> Response {
-        let Ok(mut response) = Response::from_request(request) else {
-            // It has no key: the core refuses it, with what belongs to that.
-            return Response::new(101, "", Vec::new());
-        };
-        // A list that cannot be read is refused by the core.
-        let _ = self.options.choose_protocol(request, &mut response);
-        response
+        taken.ok_or(Error::Closed)
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -155,7 +150,7 @@ impl<S: Transport> Server<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits until the response is written, and, if it ends the connection, has ended it.
+    /// Waits until the response is written, and for the end of the connection unless the response opens it.
     fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.owner.shared().poll(Who::Sender, cx, |engine, cx| {
             if engine.state() == State::Open {

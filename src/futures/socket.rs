@@ -1,4 +1,4 @@
-//! The socket itself: both halves in one.
+//! The socket: both halves together.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,161 +6,187 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::halves::{Ended, Opening, Receiver, Sender};
+use super::halves::{Ended, OpeningHeads, Receiver, Sender};
 use super::link::Owner;
 use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
-use crate::error::Result;
 use crate::message::Message;
-use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError, Upgrade};
-use crate::socket::byte_reader::Leftover;
+use crate::protocol::handshake::{Extension, Request, Response};
+use crate::protocol::{Answers, Connection, Event, Frame, OpCode, Role, Upgrade};
+use crate::socket::byte_reader::ByteReader;
 use crate::socket::session::Session;
+use crate::socket::{Error, Result};
 
-/// One end of an open connection, over any stream.
+/// One end of an open connection, on any stream.
 ///
-/// See the [module](super) for how it is used. When it is dropped while it is open, or both of its halves are, the peer gets
-/// a Close with 1001, as far as the stream takes that at once.
+/// The [module](super) describes how it is used. When it is dropped while the connection is open, or both of its halves are,
+/// the peer receives a Close with 1001, if the stream accepts it without waiting.
+///
+/// # Examples
+///
+/// ```
+/// # use sockeye::futures::{Result, Transport};
+/// use sockeye::CloseCode;
+/// use sockeye::futures::WebSocket;
+///
+/// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+/// socket.send("hello").await?;
+/// while let Some(message) = socket.receive().await? {
+///     println!("received {message}");
+///     socket.close(CloseCode::Normal, "").await?;
+/// }
+/// # Ok(()) }
+/// ```
 pub struct WebSocket<S: Transport> {
     pub(super) sender: Sender<S>,
     pub(super) receiver: Receiver<S>,
 }
 
-/// The halves of two connections cannot be joined; here they are again.
+/// The halves of two different connections, which cannot be joined.
 pub struct JoinError<S: Transport>(pub Sender<S>, pub Receiver<S>);
 
 impl<S: Transport> WebSocket<S> {
-    /// Goes on from an opening handshake that another HTTP server has made, over the stream of its connection; without
-    /// time-outs, which [`Builder::upgraded`] has.
+    /// Creates a socket after an opening handshake that another HTTP server has performed on this stream.
+    ///
+    /// It has no timeouts: [`Builder::upgraded`] with a [`Timer`](super::Timer) has them.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the response was changed, and does not open a connection any more.
+    /// See [`Builder::upgraded`].
     pub fn upgraded(stream: S, upgrade: Upgrade) -> Result<Self> {
         Builder::new().upgraded(stream, upgrade)
     }
 
-    pub(super) fn open(owner: Arc<Owner<S>>, request: Request, response: Response) -> Self {
-        let opening = Arc::new(Opening { request, response });
-        let sender = Sender { owner: Arc::clone(&owner), opening: Arc::clone(&opening) };
-        Self { sender, receiver: Receiver { owner, opening, rest: Leftover::default() } }
-    }
-
-    /// As [`Receiver::receive`].
+    /// Creates a socket after an opening handshake that was performed elsewhere, in either role, with the default options.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Builder::after_handshake`].
+    pub fn after_handshake(stream: S, role: Role, read_ahead: impl Into<Vec<u8>>) -> Result<Self> {
+        Builder::new().after_handshake(stream, role, &[], read_ahead)
+    }
+
+    pub(super) fn open(owner: Arc<Owner<S>>, opening: OpeningHeads) -> Self {
+        let opening = Arc::new(opening);
+        let sender = Sender { owner: Arc::clone(&owner), opening: Arc::clone(&opening) };
+        Self { sender, receiver: Receiver { owner, opening, rest: ByteReader::default() } }
+    }
+
+    /// Receives the next message. Returns `None` once the connection is closed. See [`Receiver::receive`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::receive`].
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         self.receiver.receive().await
     }
 
-    /// As [`Receiver::receive_into`].
+    /// Receives the next message, appends it to a buffer, and returns its type. See [`Receiver::receive_into`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         self.receiver.receive_into(buffer).await
     }
 
-    /// As [`Receiver::receive_event`].
+    /// Receives the next message, Ping, Pong or Close. See [`Receiver::receive_event`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive_event(&mut self) -> Result<Option<Event>> {
         self.receiver.receive_event().await
     }
 
-    /// As [`Receiver::receive_frame`].
+    /// Receives the next frame. See [`Receiver::receive_frame`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive_frame(&mut self) -> Result<Option<Frame>> {
         self.receiver.receive_frame().await
     }
 
-    /// As [`Receiver::set_answers`].
+    /// Sets who answers the Pings and the Close of the peer. See [`Receiver::set_answers`].
     pub fn set_answers(&mut self, answers: Answers) {
         self.receiver.set_answers(answers);
     }
 
-    /// As [`Sender::send`].
+    /// Sends a message, and waits until the stream has accepted it. See [`Sender::send`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send`].
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.send(message).await
     }
 
-    /// As [`Sender::queue`].
+    /// Adds a message to the output. See [`Sender::queue`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send`].
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.queue(message).await
     }
 
-    /// As [`Sender::flush`].
+    /// Waits until the stream has accepted the whole output. See [`Sender::flush`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::flush`].
     pub async fn flush(&mut self) -> Result<()> {
         self.sender.flush().await
     }
 
-    /// As [`Sender::ping`].
+    /// Sends a Ping with up to 125 bytes. See [`Sender::ping`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send_frame`].
     pub async fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.sender.ping(payload).await
     }
 
-    /// As [`Sender::pong`].
+    /// Sends an unsolicited Pong with up to 125 bytes. See [`Sender::pong`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send_frame`].
     pub async fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.sender.pong(payload).await
     }
 
-    /// As [`Sender::send_frame`].
+    /// Sends a frame unchanged. See [`Sender::send_frame`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send_frame`].
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
         self.sender.send_frame(frame).await
     }
 
-    /// As [`Sender::close`].
+    /// Closes the connection with a code and a reason, and waits for its end. See [`Sender::close`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::close`].
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.sender.close(code, reason).await
     }
 
-    /// Waits for the end of the connection, and tells how it came.
+    /// Returns a future of the end of the connection, and of how it has ended.
     pub fn closed(&self) -> Ended<S> {
         self.sender.closed()
     }
 
-    /// Ends the connection at once, without a Close.
+    /// Ends the connection immediately, without a Close.
     pub fn abort(self) {
         self.sender.owner.shared().change(None, |engine| drop(engine.take_stream()));
     }
 
-    /// Returns how much was accepted and not written yet, in bytes.
+    /// Returns how many bytes are waiting to be written.
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
     }
@@ -170,37 +196,44 @@ impl<S: Transport> WebSocket<S> {
         self.sender.is_open()
     }
 
-    /// Returns the subprotocol that was chosen.
+    /// Returns whether the connection has ended. Messages that arrived before can still be received.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Returns the subprotocol that the server has chosen.
     pub fn protocol(&self) -> Option<&str> {
         self.sender.protocol()
     }
 
-    /// Returns the request of the opening handshake.
-    pub fn request(&self) -> &Request {
+    /// Returns the request of the opening handshake, or `None` if the handshake was performed elsewhere.
+    pub fn request(&self) -> Option<&Request> {
         self.sender.request()
     }
 
-    /// Returns the response of the opening handshake, with its headers.
-    pub fn response(&self) -> &Response {
+    /// Returns the response of the opening handshake, or `None` if the handshake was performed elsewhere.
+    pub fn response(&self) -> Option<&Response> {
         self.sender.response()
     }
 
-    /// Looks at the stream, for example for the address of the peer; `None` if it is gone. Everybody else waits meanwhile:
-    /// to use the socket or a half of it in there blocks for ever.
+    /// Calls a function with the stream, for instance to ask for the address of the peer. Returns `None` if the stream has
+    /// ended.
+    ///
+    /// The connection is locked meanwhile: a function that uses the socket or one of its halves blocks forever.
     pub fn with_stream<T>(&self, look: impl FnOnce(&S) -> T) -> Option<T> {
         self.sender.owner.shared().lock().stream().map(look)
     }
 
-    /// Splits into halves for two tasks. Each goes on alone, and nothing need be done for the other.
+    /// Splits the socket into halves for two tasks. Each half works without the other.
     pub fn split(self) -> (Sender<S>, Receiver<S>) {
         (self.sender, self.receiver)
     }
 
-    /// Joins two halves again.
+    /// Joins the two halves of a connection.
     ///
     /// # Errors
     ///
-    /// If they are not of the same connection; both are in the error.
+    /// A [`JoinError`] with both halves if they belong to different connections.
     pub fn join(sender: Sender<S>, receiver: Receiver<S>) -> std::result::Result<Self, JoinError<S>> {
         match Arc::ptr_eq(&sender.owner, &receiver.owner) {
             true => Ok(Self { sender, receiver }),
@@ -208,31 +241,72 @@ impl<S: Transport> WebSocket<S> {
         }
     }
 
-    /// Gives the stream back, and what was read from it and not looked at. What was not [flushed](Self::flush) is not
-    /// sent, and a message that has come and was not taken, or only in part, is gone.
+    /// Returns the stream and the bytes that were read but not processed.
+    ///
+    /// Output that was not [flushed](Self::flush) is dropped, as is a message that has arrived and was not received.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the stream is gone.
+    /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
         let taken = self.sender.owner.shared().change(None, Engine::take_stream);
-        Ok(taken.ok_or(ProtocolError::NotOpen)?)
+        taken.ok_or(Error::Closed)
     }
 }
 
 impl Builder {
-    /// Goes on from an opening handshake that another HTTP server has made, over the stream of its connection. The limits
-    /// are those that the upgrade was made with.
+    /// Creates a socket after an opening handshake that another HTTP server has performed on this stream.
+    ///
+    /// The limits are those of the upgrade. The timeouts need a [`timer`](Self::timer). [`upgrade`](crate::upgrade) has the
+    /// complete procedure.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the response was changed, and does not open a connection any more.
+    /// `Protocol` if the response was changed so that it does not open a connection any more (RFC 6455 §4.2.2).
     pub fn upgraded<S: Transport>(&self, stream: S, upgrade: Upgrade) -> Result<WebSocket<S>> {
-        let (request, response) = (upgrade.request().clone(), upgrade.response().clone());
-        let (core, read_ahead) = upgrade.into_connection(Instant::now())?;
-        let mut engine = Engine::new(stream, Session::new(core), Vec::new(), self.limits());
+        let opening = (upgrade.request().clone(), upgrade.response().clone());
+        let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
+        let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
         engine.read_ahead(read_ahead);
-        Ok(WebSocket::open(Owner::new(engine), request, response))
+        Ok(WebSocket::open(Owner::new(engine), Some(opening)))
+    }
+
+    /// Creates a socket after an opening handshake that was performed elsewhere, in either role.
+    ///
+    /// The handshake is not checked again. `extensions` are those that the server has accepted, usually none; compression
+    /// applies if it is one of them and [`Config::deflate`](crate::protocol::Config::deflate) is set. `read_ahead` contains
+    /// the bytes that were read after the handshake. The socket has no [request](WebSocket::request), response and
+    /// subprotocol. The timeouts need a
+    /// [`timer`](Self::timer).
+    ///
+    /// # Errors
+    ///
+    /// `Protocol` if the parameters of an extension cannot appear in a response (RFC 7692 §7.1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn doc(stream: impl sockeye::futures::Transport) -> sockeye::futures::Result<()> {
+    /// use sockeye::futures::Builder;
+    /// use sockeye::protocol::Role;
+    ///
+    /// // Both ends have agreed on WebSocket in some other way.
+    /// let mut socket = Builder::new().after_handshake(stream, Role::Client, &[], [])?;
+    /// socket.send("salmon").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn after_handshake<S: Transport>(
+        &self,
+        stream: S,
+        role: Role,
+        extensions: &[Extension],
+        read_ahead: impl Into<Vec<u8>>,
+    ) -> Result<WebSocket<S>> {
+        let config = Arc::clone(&self.options.config);
+        let connection = Connection::after_handshake(role, config, extensions, Instant::now())?;
+        let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
+        engine.read_ahead(read_ahead.into());
+        Ok(WebSocket::open(Owner::new(engine), None))
     }
 }
 
@@ -250,7 +324,7 @@ impl<S: Transport> fmt::Debug for JoinError<S> {
 
 impl<S: Transport> fmt::Display for JoinError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("these are halves of two connections")
+        f.write_str("the halves belong to different connections")
     }
 }
 

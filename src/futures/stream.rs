@@ -1,10 +1,11 @@
-//! Connecting and accepting, by tokio.
+//! Connecting and accepting with tokio.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -15,131 +16,143 @@ use url::{Host, Url};
 
 use super::tokio_tls::Tls;
 use super::{Builder, Compat, Timer, Transport, WebSocket};
-use crate::error::{Error, Result};
-use crate::protocol::ProtocolError;
-use crate::socket::options::parse_url;
+use crate::socket::options::{authority, parse_url};
+use crate::socket::{Error, Result, TimeoutKind};
 
-/// The stream of a socket that tokio has connected or accepted: the scheme of the URL, or the certificate of the server, says
-/// which.
+/// The stream of a socket that [`Builder::connect`] or [`Builder::accept`] has opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
-    /// `ws`.
+    /// TCP: `ws://`, and a server without a certificate.
     Tcp(Compat<TcpStream>),
-    /// `ws+unix`.
+    /// A Unix domain socket: `ws+unix://`.
     #[cfg(unix)]
     Unix(Compat<UnixStream>),
-    /// `wss`; only ever made with the feature `ssl`.
+    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `ssl`.
     Tls(Box<Tls<Compat<TcpStream>>>),
 }
 
 impl WebSocket<Socket> {
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL. [`Builder`] has the options.
+    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL. [`Builder`] has options.
     ///
     /// # Errors
     ///
-    /// As [`Builder::connect`].
+    /// See [`Builder::connect`].
     pub async fn connect(url: &str) -> Result<Self> {
         Builder::new().connect(url).await
     }
 
-    /// Accepts a client that has connected, and makes the opening handshake. [`Builder`] has the options.
+    /// Accepts a client on a TCP stream, and performs the opening handshake. [`Builder`] has options.
     ///
     /// # Errors
     ///
-    /// As [`Builder::accept`].
+    /// See [`Builder::accept`].
     pub async fn accept(stream: TcpStream) -> Result<Self> {
         Builder::new().accept(stream).await
     }
 }
 
 impl Builder {
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL. The addresses of the host are tried one after the
-    /// other; [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) is for TLS and the opening handshake
-    /// together.
+    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL.
+    ///
+    /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
+    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
+    /// together. `TCP_NODELAY` is set.
     ///
     /// # Errors
     ///
-    /// `Internal` for a URL that cannot be read, or a `wss` one in a build without TLS; `Io` if there is no such host, or
-    /// nobody answers; `Ssl` if TLS fails; `Protocol` if the answer to the opening
-    /// handshake breaks a rule, or does not come in time; `Custom` with
-    /// [`Rejected`](crate::protocol::handshake::Rejected) if it is not 101.
+    /// - `Url` if a client cannot connect to a URL of this form; `TlsDisabled` for `wss://` in a build without TLS.
+    /// - `Connect` if the host is unknown or refuses the connection; `Timeout` with `Connect`.
+    /// - `Tls` if TLS fails, for instance because the certificate is not valid for the host.
+    /// - `Rejected` if the server answers with another status than 101.
+    /// - `Protocol` if its answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
-        let builder = self.with_tokio();
+        let builder = self.with_tokio_timer();
         let parsed = parse_url(url)?;
-        // What cannot be asked is not connected for.
+        // A URL that cannot be requested is refused before connecting.
         builder.options.request(&parsed)?;
-        let stream = builder.dial(&parsed).await?;
-        in_time(builder.options.config.handshake_timeout, async {
+        let stream = builder.connect_stream(&parsed).await?;
+        within(builder.options.config.handshake_timeout, async {
             let stream = builder.encrypt(stream, &parsed).await?;
             builder.client(stream, url)?.open().await
         })
         .await
     }
 
-    /// Accepts a client that has connected, encrypted if there is a [certificate](Self::server_tls), and makes the opening
-    /// handshake; [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) is for both together.
+    /// Accepts a client on a TCP stream, with TLS if there is a certificate (`server_tls`), and performs the opening
+    /// handshake.
+    ///
+    /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
+    /// together. The first supported subprotocol that the client offers is chosen. `TCP_NODELAY` is set.
+    /// [`server`](Self::server) accepts on other streams, and shows the request first.
     ///
     /// # Errors
     ///
-    /// The rule that the request breaks, which the client has been told; `Ssl` if TLS fails; `Io` if the stream fails.
+    /// - `Protocol` if the request breaks a rule of RFC 6455 §4.2.1. The client has received an HTTP error.
+    /// - `Tls` if TLS fails.
+    /// - `Timeout` with `Handshake`; `ConnectionLost`.
     pub async fn accept(&self, stream: TcpStream) -> Result<WebSocket<Socket>> {
-        let builder = self.with_tokio();
+        let builder = self.with_tokio_timer();
         stream.set_nodelay(true)?;
-        let begun = Instant::now();
-        let stream =
-            in_time(builder.options.config.handshake_timeout, builder.encrypt_server(Compat(stream))).await?;
-        builder.server_since(begun, stream).accept().await
+        let start = Instant::now();
+        let encrypting = builder.encrypt_server(Compat(stream));
+        let stream = within(builder.options.config.handshake_timeout, encrypting).await?;
+        builder.server_since(start, stream).accept().await
     }
 
-    fn with_tokio(&self) -> Self {
+    fn with_tokio_timer(&self) -> Self {
         let builder = self.clone();
         if builder.timer.is_some() { builder } else { builder.timer(Timer::tokio()) }
     }
 
-    async fn dial(&self, url: &Url) -> Result<Socket> {
+    /// Connects the stream for a URL, without TLS.
+    async fn connect_stream(&self, url: &Url) -> Result<Socket> {
         #[cfg(unix)]
         if let Some((path, _)) = crate::protocol::handshake::unix_target(url) {
-            let stream = patiently(self, UnixStream::connect(path)).await?;
+            let connected = self.within_connect_timeout(UnixStream::connect(&path)).await?;
+            let stream = connected.map_err(|source| Error::Connect { target: path, source })?;
             return Ok(Socket::Unix(Compat(stream)));
         }
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = match url.host() {
-            Some(Host::Domain(name)) => lookup_host((name, port)).await?.collect(),
-            Some(Host::Ipv4(address)) => vec![(address, port).into()],
-            Some(Host::Ipv6(address)) => vec![(address, port).into()],
-            None => Vec::new(),
-        };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in addresses {
-            match patiently(self, TcpStream::connect(address)).await {
-                Ok(stream) => {
+        let failed = |source| Error::Connect { target: authority(url), source };
+        let mut failure = Error::Timeout(TimeoutKind::Connect);
+        for address in resolve(url).await.map_err(failed)? {
+            match self.within_connect_timeout(TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(Socket::Tcp(Compat(stream)));
                 }
-                Err(err) => last = err,
+                Ok(Err(err)) => failure = failed(err),
+                Err(err) => failure = err,
             }
         }
-        Err(last.into())
+        Err(failure)
+    }
+
+    async fn within_connect_timeout<T>(&self, connecting: impl Future<Output = T>) -> Result<T> {
+        let connected = timeout(self.options.connect_timeout, connecting).await;
+        connected.map_err(|_| Error::Timeout(TimeoutKind::Connect))
     }
 }
 
-/// Gives a connection to an address its time.
-async fn patiently<T>(builder: &Builder, connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(builder.options.connect_timeout, connecting)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+/// Looks up the addresses of a host.
+async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
+    let port = url.port_or_known_default().unwrap_or(80);
+    let addresses: Vec<SocketAddr> = match url.host() {
+        Some(Host::Domain(name)) => lookup_host((name, port)).await?.collect(),
+        Some(Host::Ipv4(address)) => vec![(address, port).into()],
+        Some(Host::Ipv6(address)) => vec![(address, port).into()],
+        None => Vec::new(),
+    };
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+    }
+    Ok(addresses)
 }
 
-/// Gives a handshake its time.
-async fn in_time<T>(within: std::time::Duration, handshake: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = || Err(Error::from(ProtocolError::HandshakeTimeout));
-    timeout(within, handshake).await.unwrap_or_else(|_| late())
-}
-
-/// Whether the URL wants encryption.
-pub(super) fn is_secure(url: &Url) -> bool {
-    matches!(url.scheme(), "wss" | "https")
+/// Limits the time of a handshake.
+async fn within<T>(limit: Duration, handshake: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Err(Error::Timeout(TimeoutKind::Handshake));
+    timeout(limit, handshake).await.unwrap_or_else(|_| late())
 }
 
 impl Socket {

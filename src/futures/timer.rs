@@ -1,4 +1,4 @@
-//! Time-outs: sleeping is the runtime's business, when to wake is the protocol's.
+//! Timeouts: the protocol has the deadline, and the runtime sleeps until then.
 
 use std::fmt;
 use std::future::Future;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// A future that is ready after some time.
+/// A future that is ready after a duration.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How a runtime sleeps; without one there are no time-outs.
+/// A function that sleeps, which depends on the runtime. Without a timer there are no timeouts.
 ///
 /// # Examples
 ///
@@ -31,7 +31,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Timer(Arc<dyn Fn(Duration) -> Sleep + Send + Sync>);
 
 impl Timer {
-    /// Takes the function that sleeps.
+    /// Creates a timer from a function that sleeps for a duration.
     pub fn new<F, S>(sleep: F) -> Self
     where
         F: Fn(Duration) -> S + Send + Sync + 'static,
@@ -48,20 +48,20 @@ impl fmt::Debug for Timer {
 }
 
 /// Wakes a connection when its deadline has passed.
-pub(super) struct Alarm {
+pub(super) struct DeadlineTimer {
     timer: Option<Timer>,
     armed: Option<(Instant, Sleep)>,
 }
 
-impl Alarm {
+impl DeadlineTimer {
     pub(super) fn new(timer: Option<Timer>) -> Self {
         Self { timer, armed: None }
     }
 
     /// Waits for the deadline, and returns once it has passed.
     ///
-    /// A deadline that moves back, as that of an idle time-out does with every byte, leaves the sleep as it is: when that
-    /// is over, the next one begins.
+    /// If a deadline moves back, as that of the idle timeout does with every byte, the sleep continues unchanged. After it
+    /// the next one begins.
     pub(super) fn poll(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = deadline else {
             self.armed = None;

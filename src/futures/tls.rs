@@ -1,4 +1,4 @@
-//! A stream that is encrypted.
+//! A TLS stream over another stream.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,10 +11,11 @@ use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
 use openssl::x509::{X509, X509VerifyResult};
 
 use super::Transport;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error as ReactorError, ErrorKind};
+use crate::socket::{Error, Result};
 use crate::tls::{ServerTls, session};
 
-/// A stream over another one, encrypted.
+/// A TLS stream over another stream.
 ///
 /// # Examples
 ///
@@ -23,44 +24,46 @@ use crate::tls::{ServerTls, session};
 /// use sockeye::ClientTls;
 /// use sockeye::futures::{Builder, Tls};
 ///
-/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::Result<()> {
+/// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::futures::Result<()> {
 /// let tls = Tls::connect(&ClientTls::new()?.into(), "example.com", stream).await?;
 /// let mut socket = Builder::new().client(tls, "wss://example.com/")?.open().await?;
 /// # Ok(()) }
 /// ```
 pub struct Tls<S>(SslStream<Bridge<S>>);
 
-/// A stream as OpenSSL wants it: where it would wait, it fails, and the waker is known.
+/// A stream in the form that OpenSSL needs: where it would wait, it returns `WouldBlock`, and its waker is known.
 struct Bridge<S> {
     stream: S,
     waker: Option<Waker>,
 }
 
 impl<S: Transport> Tls<S> {
-    /// Makes the handshake of a client, with a server that must be `host`, a name or an IP address.
+    /// Performs the handshake of a client with a server whose certificate must be valid for `host`, a name or an IP address.
     ///
     /// # Errors
     ///
-    /// `Ssl` if the handshake fails, `Io` if the stream does.
+    /// `Tls` if the handshake fails; `ConnectionLost` if the stream fails.
     pub async fn connect(connector: &SslConnector, host: &str, stream: S) -> Result<Self> {
-        Self::handshake(session(connector, host)?, stream, SslStream::connect).await
+        let ssl = session(connector, host).map_err(ReactorError::from)?;
+        Self::handshake(ssl, stream, SslStream::connect).await
     }
 
-    /// Makes the handshake of a server.
+    /// Performs the handshake of a server.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
     pub async fn accept(tls: &ServerTls, stream: S) -> Result<Self> {
-        Self::handshake(Ssl::new(tls.acceptor().context())?, stream, SslStream::accept).await
+        let ssl = Ssl::new(tls.acceptor().context()).map_err(ReactorError::from)?;
+        Self::handshake(ssl, stream, SslStream::accept).await
     }
 
-    /// Looks at the stream below.
+    /// Returns the stream below.
     pub fn get_ref(&self) -> &S {
         &self.0.get_ref().stream
     }
 
-    /// Returns the certificate that the peer has shown.
+    /// Returns the certificate of the peer.
     pub fn peer_certificate(&self) -> Option<X509> {
         self.0.ssl().peer_certificate()
     }
@@ -70,23 +73,24 @@ impl<S: Transport> Tls<S> {
         stream: S,
         side: fn(&mut SslStream<Bridge<S>>) -> std::result::Result<(), ssl::Error>,
     ) -> Result<Self> {
-        let mut tls = Self(SslStream::new(ssl, Bridge { stream, waker: None })?);
+        let session = SslStream::new(ssl, Bridge { stream, waker: None }).map_err(ReactorError::from)?;
+        let mut tls = Self(session);
         let done = poll_fn(|cx| tls.poll(cx, side)).await;
-        // An alert goes out as well.
+        // An alert is sent as well.
         let flushed = poll_fn(|cx| Pin::new(&mut tls).poll_flush(cx)).await;
         match done {
-            Ok(()) => Ok(flushed.map(|()| tls)?),
+            Ok(()) => flushed.map(|()| tls).map_err(Error::ConnectionLost),
             Err(err) => {
                 let details = match tls.0.ssl().verify_result() {
                     X509VerifyResult::OK => String::new(),
                     refusal => refusal.to_string(),
                 };
-                Err(Error::new(ErrorKind::Ssl(err), details))
+                Err(Error::Tls(Box::new(ReactorError::new(ErrorKind::Ssl(err), details))))
             }
         }
     }
 
-    /// Has OpenSSL do something, which may have to wait for either direction of the stream.
+    /// Performs a step of OpenSSL, which may have to wait for either direction of the stream.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -124,17 +128,17 @@ impl<S: Transport> AsyncWrite for Tls<S> {
         Pin::new(&mut self.get_mut().0.get_mut().stream).poll_flush(cx)
     }
 
-    /// Ends TLS first, so that the peer knows that nothing was cut off.
+    /// Ends TLS first, so that the peer can detect truncation.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tls = self.get_mut();
-        // That the peer is gone is no reason to fail.
+        // It does not matter if the peer has gone.
         let _ = ready!(tls.poll(cx, |session| session.shutdown().map(drop)));
         Pin::new(&mut tls.0.get_mut().stream).poll_close(cx)
     }
 }
 
 impl<S: Transport> Bridge<S> {
-    /// What is ready now, and an error if nothing is.
+    /// Polls the stream, and returns `WouldBlock` if it is not ready.
     fn now<T>(
         &mut self,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,

@@ -1,4 +1,4 @@
-//! Between the traits of tokio and those of `futures-io`.
+//! Conversion between the I/O traits of tokio and those of `futures-io`.
 
 use std::io;
 use std::pin::Pin;
@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf};
 
 use super::{Receiver, Sender, Timer, Transport, WebSocket};
 
-/// A stream of tokio's kind, as one of `futures-io`.
+/// A stream with the traits of tokio, as a stream with those of `futures-io`.
 ///
 /// # Examples
 ///
 /// ```
 /// use sockeye::futures::{Builder, Compat, Timer};
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> sockeye::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> sockeye::futures::Result<()> {
 /// let (near, far) = tokio::io::duplex(1024);
 /// let builder = Builder::new().timer(Timer::tokio());
 /// let server = tokio::spawn(builder.server(Compat(far)).accept());
@@ -31,7 +31,7 @@ use super::{Receiver, Sender, Timer, Transport, WebSocket};
 pub struct Compat<T>(pub T);
 
 impl Timer {
-    /// That of tokio, whose runtime must be entered and have its time enabled.
+    /// Creates a timer of tokio. Futures that use it must run in a runtime with time enabled.
     pub fn tokio() -> Self {
         Self::new(|duration: Duration| tokio::time::sleep(duration))
     }
@@ -59,7 +59,7 @@ impl<T: TokioWrite + Unpin> AsyncWrite for Compat<T> {
     }
 }
 
-/// Has the types that read read for tokio as well.
+/// Implements the reading trait of tokio.
 macro_rules! read_for_tokio {
     ($type:ident) => {
         impl<S: Transport> TokioRead for $type<S> {
@@ -76,7 +76,7 @@ macro_rules! read_for_tokio {
     };
 }
 
-/// Has the types that write write for tokio as well.
+/// Implements the writing trait of tokio.
 macro_rules! write_for_tokio {
     ($type:ident) => {
         impl<S: Transport> TokioWrite for $type<S> {

@@ -1,28 +1,29 @@
-//! Encryption of what tokio connects and accepts.
+//! TLS for the sockets that tokio connects and accepts.
 
 use openssl::ssl::SslConnector;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::stream::{Socket, is_secure};
+use super::stream::Socket;
 pub(super) use super::tls::Tls;
 use super::{Builder, Compat};
-use crate::error::Result;
+use crate::socket::Result;
+use crate::socket::options::is_secure;
 use crate::tls::{ServerTls, server_name};
 
 /// How the servers of a builder encrypt.
 pub(super) type Encryption = Option<ServerTls>;
 
 impl Builder {
-    /// Sets whom a client trusts, and the certificate that it shows: a [`ClientTls`](crate::ClientTls) or an
-    /// [`SslConnector`]. Default: the trust roots of the system, no certificate.
+    /// Sets the trust roots and the certificate of a client: a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
+    /// Default: the trust roots of the system, no certificate.
     #[must_use]
     pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
         self.options.set_connector(tls.into());
         self
     }
 
-    /// Sets the certificate of a server, which [`accept`](Self::accept) then encrypts with.
+    /// Sets the certificate of a server, with which [`accept`](Self::accept) encrypts. Default: no TLS.
     #[must_use]
     pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
         self.encryption = Some(tls.into());

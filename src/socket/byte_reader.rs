@@ -1,65 +1,56 @@
-//! Messages read as a stream of bytes, by the front ends without handlers.
+//! Messages read as a stream of bytes.
 
-use std::io;
-
-use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 
-/// What is left of a message of which only a part has been read.
+/// The rest of a message of which a part has been read as bytes.
 #[derive(Debug)]
-pub(crate) struct Leftover {
+pub(crate) struct ByteReader {
     message: Message,
-    /// How many of its bytes have been read.
-    given: usize,
+    /// The number of bytes of the message that have been read.
+    position: usize,
 }
 
-impl Default for Leftover {
+impl Default for ByteReader {
     fn default() -> Self {
         Message::binary(Vec::new()).into()
     }
 }
 
-impl From<Message> for Leftover {
+impl From<Message> for ByteReader {
     fn from(message: Message) -> Self {
-        Self { message, given: 0 }
+        Self { message, position: 0 }
     }
 }
 
-impl Leftover {
+impl ByteReader {
     pub(crate) fn is_empty(&self) -> bool {
-        self.given == self.message.len()
+        self.position == self.message.len()
     }
 
-    /// Fills the buffer as far as there is something left; returns how many bytes those are.
+    /// Copies as much of the rest as fits into the buffer, and returns the number of bytes.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let left = self.message.as_bytes().get(self.given..).unwrap_or_default();
-        let len = left.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(left) {
+        let rest = self.message.as_bytes().get(self.position..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(rest) {
             *to = *from;
         }
-        self.given += len;
+        self.position += len;
         len
     }
 
-    /// Gives what is left as a message, if there is something: no byte is lost. What is left of a text is text, unless it
-    /// begins in the middle of a character.
+    /// Takes the rest out as a message, so that no byte is lost. The rest of a text is text, unless it begins in the
+    /// middle of a character.
     pub(crate) fn take(&mut self) -> Option<Message> {
         if self.is_empty() {
             return None;
         }
-        let Self { message, given } = std::mem::take(self);
+        let Self { message, position } = std::mem::take(self);
         Some(match message {
-            Message::Text(mut text) if text.is_char_boundary(given) => Message::Text(text.split_off(given)),
-            message => Message::Binary(message.into_data().split_off(given)),
+            Message::Text(mut text) if text.is_char_boundary(position) => {
+                Message::Text(text.split_off(position))
+            }
+            message => Message::Binary(message.into_data().split_off(position)),
         })
-    }
-}
-
-/// Makes an error one of the traits for bytes; what the system has said stays as it is.
-pub(crate) fn into_io(err: Error) -> io::Error {
-    match err.kind {
-        ErrorKind::Io(err) => err,
-        kind => io::Error::other(Error { kind, details: err.details }),
     }
 }
 
@@ -67,26 +58,26 @@ pub(crate) fn into_io(err: Error) -> io::Error {
 mod tests {
     use super::*;
 
-    fn left_of(message: impl Into<Message>, given: usize) -> Option<Message> {
-        let mut left = Leftover::from(message.into());
-        assert_eq!(left.read(&mut vec![0; given]), given);
-        let message = left.take();
-        assert!(left.is_empty() && left.take().is_none());
+    fn rest_of(message: impl Into<Message>, read: usize) -> Option<Message> {
+        let mut reader = ByteReader::from(message.into());
+        assert_eq!(reader.read(&mut vec![0; read]), read);
+        let message = reader.take();
+        assert!(reader.is_empty() && reader.take().is_none());
         message
     }
 
     #[test]
-    fn what_is_left_is_a_message_of_the_same_type() {
-        assert_eq!(left_of("salmon", 3), Some("mon".into()));
-        assert_eq!(left_of(&b"salmon"[..], 3), Some(b"mon"[..].into()));
-        assert_eq!(left_of("salmon", 0), Some("salmon".into()));
-        assert_eq!(left_of("salmon", 6), None);
-        assert_eq!(left_of("", 0), None);
+    fn the_rest_is_a_message_of_the_same_type() {
+        assert_eq!(rest_of("salmon", 3), Some("mon".into()));
+        assert_eq!(rest_of(&b"salmon"[..], 3), Some(b"mon"[..].into()));
+        assert_eq!(rest_of("salmon", 0), Some("salmon".into()));
+        assert_eq!(rest_of("salmon", 6), None);
+        assert_eq!(rest_of("", 0), None);
     }
 
     #[test]
-    fn a_text_that_is_cut_in_a_character_is_binary() {
-        assert_eq!(left_of("lösö", 2), Some("lösö".as_bytes()[2..].into()));
-        assert_eq!(left_of("lösö", 3), Some("sö".into()));
+    fn the_rest_of_a_text_that_is_split_inside_a_character_is_binary() {
+        assert_eq!(rest_of("lösö", 2), Some("lösö".as_bytes()[2..].into()));
+        assert_eq!(rest_of("lösö", 3), Some("sö".into()));
     }
 }

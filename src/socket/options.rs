@@ -1,4 +1,4 @@
-//! What a client or a server is made with, in every front end without handlers.
+//! The options that the builders of `blocking` and `futures` have in common.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,30 +9,34 @@ use openssl::ssl::SslConnector;
 use url::Url;
 
 use super::session::Session;
-use crate::error::{Error, ErrorKind, Result};
+use super::{InvalidUrl, Result};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Config, FrameExtension, ProtocolError};
 
-/// Makes the extension of a connection.
-type Extend = Arc<dyn Fn() -> Box<dyn FrameExtension> + Send + Sync>;
+/// Creates the extension of a connection.
+type MakeExtension = Arc<dyn Fn() -> Box<dyn FrameExtension> + Send + Sync>;
 
-/// Whom a client trusts, where that was said.
+/// How a client encrypts, if the program has configured it.
 #[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
 type Connector = Option<SslConnector>;
 #[cfg(not(all(feature = "ssl", any(feature = "blocking", feature = "tokio"))))]
 type Connector = ();
 
-/// What the builders have in common.
+/// The default of `high_water`, in bytes.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// The options that both builders have.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) config: Arc<Config>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) high_water: usize,
     headers: Vec<(String, Vec<u8>)>,
     subprotocols: Vec<String>,
-    extend: Option<Extend>,
+    make_extension: Option<MakeExtension>,
     #[cfg_attr(
         not(all(feature = "ssl", any(feature = "blocking", feature = "tokio"))),
-        expect(dead_code, reason = "nothing encrypts")
+        expect(dead_code, reason = "this build has no TLS")
     )]
     connector: Connector,
 }
@@ -42,9 +46,10 @@ impl Default for Options {
         Self {
             config: Arc::default(),
             connect_timeout: Duration::from_secs(10),
+            high_water: HIGH_WATER,
             headers: Vec::new(),
             subprotocols: Vec::new(),
-            extend: None,
+            make_extension: None,
             connector: Connector::default(),
         }
     }
@@ -53,7 +58,8 @@ impl Default for Options {
 impl Options {
     /// Adds a header, if it can be sent.
     pub(crate) fn add_header(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        Response::new(200, "", Vec::new()).add_header(name, value)?;
+        let mut probe = Response::new(200, "", Vec::new());
+        probe.add_header(name, value).map_err(|_| ProtocolError::UnsendableHead)?;
         self.headers.push((name.to_owned(), value.to_vec()));
         Ok(())
     }
@@ -74,12 +80,13 @@ impl Options {
         &mut self,
         make: impl Fn() -> E + Send + Sync + 'static,
     ) {
-        self.extend = Some(Arc::new(move || Box::new(make())));
+        self.make_extension = Some(Arc::new(move || Box::new(make())));
     }
 
-    /// The request of a client.
+    /// Creates the request of a client.
     pub(crate) fn request(&self, url: &Url) -> Result<Request> {
-        let mut request = Request::from_url(url)?;
+        let mut request =
+            Request::from_url(url).map_err(|err| InvalidUrl::unsuitable(url.as_str(), err.details))?;
         for (number, (name, value)) in self.headers.iter().enumerate() {
             match self.headers.iter().take(number).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                 true => request.add_header(name, value)?,
@@ -92,24 +99,25 @@ impl Options {
         Ok(request)
     }
 
-    /// Begins as a client, and writes its request.
+    /// Creates the session of a client, and writes its request.
     pub(crate) fn client(
         &self,
         request: Request,
         now: Instant,
         out: &mut Vec<u8>,
     ) -> std::result::Result<Session, ProtocolError> {
-        let extension = self.extend.as_ref().map(|make| make());
-        Session::client(self.rules(), request, extension, now, out)
+        let extension = self.make_extension.as_ref().map(|make| make());
+        Session::client(self.connection_config(), request, extension, now, out)
     }
 
-    /// Begins as a server.
+    /// Creates the session of a server.
     pub(crate) fn server(&self, now: Instant) -> Session {
-        Session::server(self.rules(), self.extend.as_ref().map(|make| make()), now)
+        let extension = self.make_extension.as_ref().map(|make| make());
+        Session::server(self.connection_config(), extension, now)
     }
 
-    /// Chooses the first of the subprotocols that the client offers, unless one is chosen.
-    pub(crate) fn choose_protocol(&self, request: &Request, response: &mut Response) -> Result<()> {
+    /// Chooses the first supported subprotocol that the client offers, unless one is chosen already.
+    fn choose_protocol(&self, request: &Request, response: &mut Response) -> Result<()> {
         if response.protocol()?.is_none() {
             let supported: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
             response.choose_protocol(request, &supported);
@@ -117,20 +125,32 @@ impl Options {
         Ok(())
     }
 
+    /// Creates the response that accepts a request.
+    pub(crate) fn acceptance(&self, request: &Request) -> Response {
+        let Ok(mut response) = Response::from_request(request) else {
+            // Without a key, the core refuses the request with the right status.
+            return Response::new(101, "", Vec::new());
+        };
+        // The core refuses a list that is malformed.
+        let _ = self.choose_protocol(request, &mut response);
+        response
+    }
+
     #[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
     pub(crate) fn set_connector(&mut self, connector: SslConnector) {
         self.connector = Some(connector);
     }
 
-    /// How a client encrypts.
+    /// Returns how a client encrypts. Default: it trusts the roots of the system.
     #[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
     pub(crate) fn connector(&self) -> Result<SslConnector> {
-        self.connector.clone().map_or_else(crate::tls::default_connector, Ok)
+        Ok(self.connector.clone().map_or_else(crate::tls::default_connector, Ok)?)
     }
 
-    /// Both would want to be the last that changes a frame: compression, and an extension of the program.
-    fn rules(&self) -> Arc<Config> {
-        if self.extend.is_none() || self.config.deflate.is_none() {
+    /// The configuration of a connection. An extension of the program replaces compression, because only one of them can be
+    /// the last to change a frame.
+    fn connection_config(&self) -> Arc<Config> {
+        if self.make_extension.is_none() || self.config.deflate.is_none() {
             return Arc::clone(&self.config);
         }
         Arc::new(Config { deflate: None, ..(*self.config).clone() })
@@ -144,6 +164,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("config", &self.config)
             .field("connect_timeout", &self.connect_timeout)
+            .field("high_water", &self.high_water)
             .field("headers", &headers)
             .field("subprotocols", &self.subprotocols)
             .finish_non_exhaustive()
@@ -151,62 +172,90 @@ impl fmt::Debug for Options {
 }
 
 pub(crate) fn parse_url(url: &str) -> Result<Url> {
-    Url::parse(url)
-        .map_err(|err| Error::new(ErrorKind::Internal, format!("the URL {url:?} cannot be read: {err}")))
+    Ok(Url::parse(url).map_err(|err| InvalidUrl::syntax(url, err))?)
 }
 
-/// Gives a builder that has `options` the calls that set them.
+/// Whether a URL asks for TLS.
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+pub(crate) fn is_secure(url: &Url) -> bool {
+    matches!(url.scheme(), "wss" | "https")
+}
+
+/// The host and port of a URL, for error texts.
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Adds the setters of [`Options`] to a builder.
 macro_rules! setters {
     ($builder:ident) => {
         impl $builder {
-            /// Sets the limits, the time-outs and the rules.
+            /// Sets the limits, timeouts and rules of the protocol. Default: [`Config::default`].
+            ///
+            /// [`Config::default`]: crate::protocol::Config
             #[must_use]
             pub fn config(mut self, config: $crate::protocol::Config) -> Self {
                 self.options.config = std::sync::Arc::new(config);
                 self
             }
 
-            /// Sets how long the connection to one address may take. Default 10 s.
+            /// Sets how long a client may take to connect to each address of the host. Default: 10 seconds.
             #[must_use]
             pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.options.connect_timeout = timeout;
                 self
             }
 
-            /// Adds a header to the request of a client. One that the request has anyway, such as `Host`, is replaced.
+            /// Sets how many bytes may wait to be sent before `queue` has to write some of them. Default: 64 KiB.
+            #[must_use]
+            pub fn high_water(mut self, bytes: usize) -> Self {
+                self.options.high_water = bytes;
+                self
+            }
+
+            /// Adds a header to the request of a client. It replaces a header that is always sent, such as `Host`.
             ///
             /// # Errors
             ///
-            /// `Protocol` for a name or a value that would not arrive as it is meant, such as one with a line break.
-            pub fn add_header(mut self, name: &str, value: impl AsRef<[u8]>) -> $crate::error::Result<Self> {
+            /// `Protocol` with [`UnsendableHead`](crate::protocol::ProtocolError::UnsendableHead) if the name or the value
+            /// contains something that cannot be sent, such as a line break.
+            pub fn add_header(mut self, name: &str, value: impl AsRef<[u8]>) -> $crate::socket::Result<Self> {
                 self.options.add_header(name, value.as_ref())?;
                 Ok(self)
             }
 
-            /// Removes the headers of a name that were added.
+            /// Removes all added headers of this name.
             #[must_use]
             pub fn remove_header(mut self, name: &str) -> Self {
                 self.options.remove_header(name);
                 self
             }
 
-            /// Adds a subprotocol behind those that a client offers, or a server supports, the best first. If there are
-            /// any, they take the place of [`Config::subprotocols`](crate::protocol::Config::subprotocols).
+            /// Adds a subprotocol that a client offers, or that a server supports. The preferred one comes first.
+            ///
+            /// Added subprotocols replace [`Config::subprotocols`](crate::protocol::Config::subprotocols).
             #[must_use]
             pub fn add_subprotocol(mut self, protocol: &str) -> Self {
                 self.options.add_subprotocol(protocol);
                 self
             }
 
-            /// Removes a subprotocol that was added.
+            /// Removes an added subprotocol.
             #[must_use]
             pub fn remove_subprotocol(mut self, protocol: &str) -> Self {
                 self.options.remove_subprotocol(protocol);
                 self
             }
 
-            /// Sets what makes the extension of each connection, which both ends then agree on in the opening handshake,
-            /// or not. It takes the place of compression. A socket that goes on from an upgrade made elsewhere has none.
+            /// Sets a function that creates the extension of each connection (RFC 6455 §9). Default: no extension.
+            ///
+            /// Both ends agree on the extension in the opening handshake; otherwise it is not used. It replaces compression.
+            /// A connection whose opening handshake was performed elsewhere has no extension.
             #[must_use]
             pub fn extension<E: $crate::protocol::FrameExtension + 'static>(
                 mut self,

@@ -1,25 +1,25 @@
-//! What a front end has read and the core has not looked at.
+//! Bytes that were read from a stream and have not been processed yet.
 
-/// How much is read at once of a long payload, in bytes.
+/// The most that is read at once for a long payload, in bytes.
 const LARGE: usize = 128 * 1024;
 
-/// A buffer that is read into at its end, and looked at from its beginning.
+/// A buffer that is filled at its end and consumed from its beginning.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct ReadBuffer {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// How much is read at once when no long payload is in progress, in bytes.
+    /// The least room that is offered to a read, in bytes.
     chunk: usize,
 }
 
-impl Input {
-    /// Begins with what someone else has read.
+impl ReadBuffer {
+    /// Starts with bytes that have been read already.
     pub(crate) fn new(unread: Vec<u8>, chunk: usize) -> Self {
         Self { start: 0, end: unread.len(), buffer: unread, chunk }
     }
 
-    /// How much is unread, in bytes.
+    /// The number of unprocessed bytes.
     #[cfg(feature = "futures")]
     pub(crate) fn len(&self) -> usize {
         self.end.saturating_sub(self.start)
@@ -30,16 +30,17 @@ impl Input {
         self.start == self.end
     }
 
+    /// The unprocessed bytes.
     pub(crate) fn unread(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.start..self.end).unwrap_or_default()
     }
 
-    /// Tells that all but the last `left` bytes have been looked at.
+    /// Drops all but the last `left` bytes: they have been processed.
     pub(crate) fn keep(&mut self, left: usize) {
         self.start = self.end.saturating_sub(left);
     }
 
-    /// Where the next bytes are read to; `missing` is how long a payload is yet to come.
+    /// Returns room for the next read; `missing` is the rest of the payload in progress, in bytes.
     pub(crate) fn room(&mut self, missing: u64) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -49,19 +50,19 @@ impl Input {
         if self.buffer.len() < needed {
             self.buffer.resize(needed, 0);
         } else if missing == 0 && self.buffer.len() > needed.saturating_mul(2) {
-            // Much more than is needed is given back; to do so for less would cost more than it saves.
+            // Memory is released only if there is much of it: shrinking costs a reallocation.
             self.buffer.truncate(needed);
             self.buffer.shrink_to_fit();
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Tells how much was read into [`room`](Self::room).
+    /// Records that `len` bytes were read into [`room`](Self::room).
     pub(crate) fn filled(&mut self, len: usize) {
         self.end = self.end.saturating_add(len).min(self.buffer.len());
     }
 
-    /// Takes out what nobody has looked at.
+    /// Takes the unprocessed bytes out.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let unread = self.unread().to_vec();
         self.keep(0);
@@ -71,11 +72,11 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
-    use super::Input;
+    use super::ReadBuffer;
 
     #[test]
-    fn what_is_unread_stays_and_what_is_long_gets_room() {
-        let mut input = Input::new(b"abc".to_vec(), 4);
+    fn unread_bytes_stay_and_a_long_payload_gets_room() {
+        let mut input = ReadBuffer::new(b"abc".to_vec(), 4);
         input.keep(1);
         assert_eq!(input.room(0).len(), 4);
         input.room(0)[..2].copy_from_slice(b"de");
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(input.take(), b"cde");
         assert_eq!(input.room(1000).len(), 1000);
         assert_eq!(input.room(u64::MAX).len(), super::LARGE);
-        assert_eq!(input.room(0).len(), 4, "and gives it back");
+        assert_eq!(input.room(0).len(), 4, "the memory is released");
         input.filled(usize::MAX);
         assert_eq!(input.unread().len(), 4);
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::read_buffer::Input;
+use super::read_buffer::ReadBuffer;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Extension, Request, Response};
@@ -84,7 +84,7 @@ impl Session {
     /// Takes what comes next off the input. An error has been answered by then; the peer need only hear it.
     pub(crate) fn receive(
         &mut self,
-        input: &mut Input,
+        input: &mut ReadBuffer,
         unit: Unit,
         now: Instant,
         out: &mut Vec<u8>,

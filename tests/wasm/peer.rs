@@ -137,7 +137,7 @@ impl Echo {
 }
 
 /// Makes a test the other end of a TCP connection.
-fn relay_for(stream: TcpStream) -> Result<()> {
+fn relay_for(stream: TcpStream) -> blocking::Result<()> {
     let mut test = blocking::WebSocket::accept(stream)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     // Otherwise the system can buffer tens of megabytes for a peer that does not read, and the output never stops.
@@ -149,7 +149,7 @@ fn relay_for(stream: TcpStream) -> Result<()> {
     let (heard, tester, from) = (Arc::clone(&ears), test.try_clone()?, stream.try_clone()?);
     let reading = thread::spawn(move || pass_on(&heard, tester, from));
     let mut stream = Some(stream);
-    while let (Some(message), Some(to)) = (test.read()?, &mut stream) {
+    while let (Some(message), Some(to)) = (test.receive()?, &mut stream) {
         match message {
             // Writing fails if the peer has gone. The test receives that from the reading side.
             Message::Binary(bytes) => drop(to.write_all(&bytes)),
@@ -174,7 +174,11 @@ fn relay_for(stream: TcpStream) -> Result<()> {
 }
 
 /// Passes received bytes to the test, unless it is deaf.
-fn pass_on(ears: &Ears, mut test: blocking::WebSocket<TcpStream>, mut stream: TcpStream) -> Result<()> {
+fn pass_on(
+    ears: &Ears,
+    mut test: blocking::WebSocket<blocking::Socket>,
+    mut stream: TcpStream,
+) -> blocking::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         ears.wait();

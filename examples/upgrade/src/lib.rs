@@ -87,7 +87,7 @@ impl Threads {
 
 fn echo(stream: impl Read + Write, upgrade: Upgrade, is_stopping: &AtomicBool) -> Result<()> {
     let mut socket = WebSocket::upgraded(Bare(stream), upgrade)?;
-    while let Some(message) = socket.read()? {
+    while let Some(message) = socket.receive()? {
         if is_stopping.load(Ordering::SeqCst) {
             socket.close(CloseCode::Away, SHUTDOWN)?;
             break;

@@ -69,7 +69,7 @@ fn check(program: &str) {
     assert_eq!(socket.protocol(), Some("echo"));
     for message in [Message::text("salmon"), Message::binary(vec![7; 300_000]), Message::text("")] {
         socket.send(message.clone()).unwrap();
-        assert!(socket.read().unwrap() == Some(message));
+        assert!(socket.receive().unwrap() == Some(message));
     }
     assert_eq!(socket.close(CloseCode::Normal, "").unwrap().code, CloseCode::Normal);
 

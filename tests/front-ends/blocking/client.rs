@@ -4,10 +4,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::ErrorKind;
-use sockeye::blocking::{Builder, WebSocket};
-use sockeye::protocol::Config;
-use sockeye::protocol::handshake::Rejected;
+use sockeye::blocking::{Builder, Error, TimeoutKind, WebSocket};
+use sockeye::protocol::{Config, ProtocolError};
 
 use crate::{ACCEPTED, LIMIT, answering, listen, said};
 use sockeye_test_support::bytes::{TEXT, frame};
@@ -24,7 +22,7 @@ fn c1_a_url_with_port_query_and_ipv6_address() {
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || WebSocket::accept(listener.accept().unwrap().0).unwrap());
     let socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
-    assert_eq!(socket.request().header("Host"), Some(&address.to_string().into_bytes()));
+    assert_eq!(socket.request().unwrap().header("Host"), Some(&address.to_string().into_bytes()));
     server.join().unwrap();
 }
 
@@ -34,14 +32,14 @@ fn c1_a_unix_domain_socket() {
     let path = std::env::temp_dir().join(format!("sockeye-blocking-{}.sock", std::process::id()));
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let server = thread::spawn(move || {
-        let mut socket = WebSocket::accept(listener.accept().unwrap().0).unwrap();
-        assert_eq!(socket.request().resource(), "/chat");
+        let mut socket = Builder::new().server(listener.accept().unwrap().0).accept().unwrap();
+        assert_eq!(socket.request().unwrap().resource(), "/chat");
         socket.send("salmon").unwrap();
-        socket.read()
+        socket.receive()
     });
     let mut socket = WebSocket::connect(&format!("ws+unix://{}:/chat", path.display())).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(socket.read().unwrap(), Some("salmon".into()));
+    assert_eq!(socket.receive().unwrap(), Some("salmon".into()));
     socket.close(sockeye::CloseCode::Normal, "").unwrap();
     assert_eq!(server.join().unwrap().unwrap(), None);
 }
@@ -63,7 +61,7 @@ fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
     let other = socket.try_clone().unwrap();
     drop(socket);
     assert_eq!(other.protocol(), Some("chat.v1"));
-    let cookies = other.response().headers().iter().filter(|(name, _)| name == "Set-Cookie");
+    let cookies = other.response().unwrap().headers().iter().filter(|(name, _)| name == "Set-Cookie");
     assert_eq!(cookies.count(), 2);
     drop(other);
     let head = head.join().unwrap();
@@ -90,7 +88,7 @@ fn c4_what_was_added_is_removed_again() {
 fn c5_a_header_with_a_line_break_is_refused() {
     for (name, value) in [("X", "a\r\nInjected: yes"), ("X: y\r\nZ", "a"), ("X", "a\0")] {
         let err = Builder::new().add_header(name, value).unwrap_err();
-        assert!(matches!(err.kind, ErrorKind::Protocol), "{err}");
+        assert!(matches!(err, Error::Protocol(ProtocolError::UnsendableHead)), "{err}");
     }
 }
 
@@ -102,7 +100,7 @@ fn c9_c10_a_rejection_with_status_headers_and_body() {
     ] {
         let (address, _) = answering(format!("HTTP/1.1 403 Forbidden\r\nX-Why: rain\r\n{headers}\r\n{body}"));
         let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
-        let rejected = Rejected::of(&err).unwrap();
+        let rejected = err.rejected().unwrap();
         assert_eq!(rejected.response().status(), 403);
         assert_eq!(rejected.response().header("x-why"), Some(&b"rain".to_vec()));
         assert_eq!(rejected.response().body(), b"no entry!");
@@ -115,7 +113,7 @@ fn c9_c10_a_rejection_with_status_headers_and_body() {
         peer.send(b"it");
     });
     let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
-    assert_eq!(Rejected::of(&err).unwrap().response().body(), b"all of it");
+    assert_eq!(err.rejected().unwrap().response().body(), b"all of it");
 }
 
 #[test]
@@ -125,7 +123,7 @@ fn c11_a_redirect_with_its_location() {
             "HTTP/1.1 {status} \r\nLocation: wss://else.where/\r\nContent-Length: 0\r\n\r\n"
         ));
         let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
-        let rejected = Rejected::of(&err).unwrap();
+        let rejected = err.rejected().unwrap();
         assert_eq!((rejected.response().status(), rejected.redirect()), (status, Some("wss://else.where/")));
     }
 }
@@ -156,7 +154,7 @@ fn c15_bytes_behind_the_response_are_kept() {
         peer.rest();
     });
     let mut socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
-    assert_eq!(socket.read().unwrap(), Some("early".into()));
+    assert_eq!(socket.receive().unwrap(), Some("early".into()));
 }
 
 #[test]
@@ -165,7 +163,7 @@ fn c16_the_stream_comes_back_with_what_was_read() {
     client.queue("one").unwrap();
     client.queue("two").unwrap();
     client.flush().unwrap();
-    assert_eq!(server.read().unwrap(), Some("one".into()));
+    assert_eq!(server.receive().unwrap(), Some("one".into()));
     let (stream, unread) = server.into_inner().unwrap();
     // Two small frames of one write come in one read.
     assert_eq!(unread.len(), 2 + 4 + 3);
@@ -204,7 +202,7 @@ fn c12_interim_responses_and_loose_heads_are_taken() {
             .replace(" Switching Protocols", "")
     ));
     let socket = WebSocket::connect(&format!("ws://{address}/")).unwrap();
-    assert_eq!(socket.response().reason(), "");
+    assert_eq!(socket.response().unwrap().reason(), "");
 }
 
 /// An address that does not answer at all: its backlog is full.
@@ -215,6 +213,6 @@ fn l7_connecting_takes_too_long() {
     let (timeout, begun) = (Duration::from_millis(150), Instant::now());
     let err =
         Builder::new().connect_timeout(timeout).connect(&format!("ws://{}/", full.address)).unwrap_err();
-    assert!(matches!(err.kind, ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::TimedOut));
+    assert!(matches!(err, Error::Timeout(TimeoutKind::Connect)));
     assert!((timeout..LIMIT / 2).contains(&begun.elapsed()));
 }

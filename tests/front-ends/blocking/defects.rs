@@ -19,7 +19,7 @@ fn t1_the_close_of_the_peer_is_answered() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked_close(4321, "bye"));
     let reading = thread::spawn(move || {
-        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Close);
+        assert_eq!(socket.receive_frame().unwrap().unwrap().opcode(), OpCode::Close);
         assert!(socket.send("late").is_err());
     });
     assert_eq!(peer.frame(), (CLOSE, close_payload(4321, "")));
@@ -50,9 +50,9 @@ fn t4_beyond_the_limit_the_socket_is_closed() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
     peer.send(&masked(TEXT, b"eleven char"));
     let reading = thread::spawn(move || {
-        assert!(socket.read().is_err());
+        assert!(socket.receive().is_err());
         assert!(socket.send("late").is_err());
-        assert!(socket.read().unwrap().is_none());
+        assert!(socket.receive().unwrap().is_none());
     });
     peer.expect_failure(1009);
     reading.join().unwrap();
@@ -65,14 +65,14 @@ fn t7_a_close_without_a_code_is_a_close() {
         let (mut socket, mut peer) = served(Config::default());
         peer.send(&masked(CLOSE, &payload));
         peer.end_writing();
-        assert_eq!(socket.read().unwrap(), None);
+        assert_eq!(socket.receive().unwrap(), None);
         let closed = socket.closed().unwrap();
         assert!(closed.was_clean && closed.code == code);
         // A frame without a payload is what it is.
         let (mut socket, mut peer) = served(Config::default());
         peer.send(&[masked(PING, b""), masked(CLOSE, &payload)].concat());
-        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Ping);
-        assert_eq!(socket.read_frame().unwrap().unwrap().opcode(), OpCode::Close);
+        assert_eq!(socket.receive_frame().unwrap().unwrap().opcode(), OpCode::Ping);
+        assert_eq!(socket.receive_frame().unwrap().unwrap().opcode(), OpCode::Close);
     }
 }
 
@@ -82,9 +82,9 @@ fn the_last_messages_are_delivered() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(TEXT, b"one"), masked(TEXT, b"two"), masked(CLOSE, b"")].concat());
     peer.end_writing();
-    assert_eq!(socket.read().unwrap(), Some("one".into()));
-    assert_eq!(socket.read().unwrap(), Some("two".into()));
-    assert_eq!(socket.read().unwrap(), None);
+    assert_eq!(socket.receive().unwrap(), Some("one".into()));
+    assert_eq!(socket.receive().unwrap(), Some("two".into()));
+    assert_eq!(socket.receive().unwrap(), None);
 }
 
 /// rouille: an empty frame stalled until the next byte.
@@ -92,9 +92,9 @@ fn the_last_messages_are_delivered() {
 fn an_empty_frame_does_not_wait_for_the_next_one() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked(TEXT, b""));
-    assert_eq!(socket.read().unwrap(), Some("".into()));
+    assert_eq!(socket.receive().unwrap(), Some("".into()));
     peer.send(&masked(CLOSE, b""));
-    let reading = thread::spawn(move || socket.read().unwrap());
+    let reading = thread::spawn(move || socket.receive().unwrap());
     assert_eq!(peer.frame(), (CLOSE, Vec::new()));
     peer.end_writing();
     assert_eq!(reading.join().unwrap(), None);
@@ -114,7 +114,7 @@ fn the_close_of_an_error_has_its_code() {
     ] {
         let (mut socket, mut peer) = served(Config::default());
         peer.send(&bytes);
-        let reading = thread::spawn(move || socket.read().is_err());
+        let reading = thread::spawn(move || socket.receive().is_err());
         assert_eq!(peer.frame(), (CLOSE, u16::to_be_bytes(code).to_vec()));
         peer.end_writing();
         assert!(reading.join().unwrap());
@@ -146,7 +146,7 @@ fn two_handles_that_are_dropped_at_once_say_so_too() {
                 });
             }
         });
-        assert_eq!(client.read().unwrap(), None);
+        assert_eq!(client.receive().unwrap(), None);
         assert_eq!(client.closed().unwrap().code, CloseCode::Away);
     }
 }
@@ -156,7 +156,7 @@ fn two_handles_that_are_dropped_at_once_say_so_too() {
 fn text_may_be_cut_anywhere() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(TEXT_START, b"\xf0\x9f"), masked(LAST, b"\x90\x9f")].concat());
-    assert_eq!(socket.read().unwrap(), Some("\u{1f41f}".into()));
+    assert_eq!(socket.receive().unwrap(), Some("\u{1f41f}".into()));
 }
 
 /// websockets, soketto: a receive that was given up lost its place.
@@ -165,14 +165,14 @@ fn a_read_that_would_block_loses_nothing() {
     let (mut socket, mut peer) = served(Config::default());
     socket.get_ref().unwrap().set_nonblocking(true).unwrap();
     for byte in masked(TEXT, b"salmon") {
-        let err = socket.read().unwrap_err();
+        let err = socket.receive().unwrap_err();
         assert!(
-            matches!(err.kind, sockeye::ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::WouldBlock)
+            matches!(err, sockeye::blocking::Error::Io(err) if err.kind() == std::io::ErrorKind::WouldBlock)
         );
         peer.send(&[byte]);
     }
     socket.get_ref().unwrap().set_nonblocking(false).unwrap();
-    assert_eq!(socket.read().unwrap(), Some("salmon".into()));
+    assert_eq!(socket.receive().unwrap(), Some("salmon".into()));
 }
 
 /// soketto: after `close`, the Close of the peer could not be answered, nor a Ping that came before it.
@@ -212,7 +212,7 @@ fn frames_that_break_a_rule_are_refused() {
         let (mut socket, mut peer) = served(Config::default());
         // After a whole message, and before any.
         peer.send(&[masked(TEXT, b"whole"), bytes].concat());
-        let reading = thread::spawn(move || (socket.read().unwrap(), socket.read().is_err()));
+        let reading = thread::spawn(move || (socket.receive().unwrap(), socket.receive().is_err()));
         assert_eq!(peer.frame(), (CLOSE, close_payload(1002, "")));
         peer.end_writing();
         assert_eq!(reading.join().unwrap(), (Some("whole".into()), true));
@@ -225,8 +225,8 @@ fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
     peer.send(&[masked(TEXT_START, b"eight by"), masked(LAST, b"eight by"), masked(TEXT, b"ok")].concat());
     let reading = thread::spawn(move || {
-        assert!(socket.read().is_err());
-        assert_eq!(socket.read().unwrap(), None);
+        assert!(socket.receive().is_err());
+        assert_eq!(socket.receive().unwrap(), None);
     });
     peer.expect_failure(1009);
     reading.join().unwrap();
@@ -238,8 +238,8 @@ fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
 fn a_second_handle_knows_what_the_first_knows() {
     let (client, _server) = pair();
     let clone = client.try_clone().unwrap();
-    assert_eq!(clone.request().key().unwrap(), client.request().key().unwrap());
-    assert_eq!(clone.response().headers(), client.response().headers());
+    assert_eq!(clone.request().unwrap().key().unwrap(), client.request().unwrap().key().unwrap());
+    assert_eq!(clone.response().unwrap().headers(), client.response().unwrap().headers());
 }
 
 /// A bare Close, a Ping and a Pong without payload are what they are.
@@ -247,7 +247,7 @@ fn a_second_handle_knows_what_the_first_knows() {
 fn an_empty_control_frame_has_its_kind() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(PING, b""), masked(PONG, b""), masked(CLOSE, b"")].concat());
-    let kinds = [(); 3].map(|()| socket.read_frame().unwrap().unwrap().opcode());
+    let kinds = [(); 3].map(|()| socket.receive_frame().unwrap().unwrap().opcode());
     assert_eq!(kinds, [OpCode::Ping, OpCode::Pong, OpCode::Close]);
 }
 
@@ -255,7 +255,8 @@ fn an_empty_control_frame_has_its_kind() {
 #[test]
 fn the_response_has_what_belongs_there() {
     let (socket, _peer) = served(Config::default());
-    let names: Vec<_> = socket.response().headers().iter().map(|(name, _)| name.to_lowercase()).collect();
+    let names: Vec<_> =
+        socket.response().unwrap().headers().iter().map(|(name, _)| name.to_lowercase()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
     for name in ["upgrade", "connection", "sec-websocket-accept"] {
         assert!(names.contains(&name.to_owned()), "{names:?}");
@@ -288,7 +289,7 @@ mod compressed {
         let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
         let (ours, theirs) = crate::streams();
         let mut peer = Peer::new(theirs);
-        let accepting = thread::spawn(move || builder.accept(ours).unwrap());
+        let accepting = thread::spawn(move || builder.server(ours).accept().unwrap());
         let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
         peer.send(upgrade_and(offer).as_bytes());
         peer.opened();
@@ -301,7 +302,7 @@ mod compressed {
         let (mut socket, mut peer) = served();
         peer.send(&[masked(TEXT, HELLO), masked(TEXT, AGAIN), masked(TEXT, AGAIN)].concat());
         for _ in 0..3 {
-            assert_eq!(socket.read().unwrap(), Some("Hello".into()));
+            assert_eq!(socket.receive().unwrap(), Some("Hello".into()));
         }
     }
 
@@ -311,7 +312,7 @@ mod compressed {
         let (mut socket, mut peer) = served();
         peer.send(&masked(TEXT, HELLO));
         let mut buffer = b"before ".to_vec();
-        assert_eq!(socket.read_into(&mut buffer).unwrap(), Some(OpCode::Text));
+        assert_eq!(socket.receive_into(&mut buffer).unwrap(), Some(OpCode::Text));
         assert_eq!(buffer, b"before Hello");
     }
 
@@ -320,7 +321,7 @@ mod compressed {
     fn a_compressed_message_whose_first_fragment_is_empty() {
         let (mut socket, mut peer) = served();
         peer.send(&[masked(TEXT_START, b""), masked(LAST, HELLO), masked(TEXT, AGAIN)].concat());
-        assert_eq!(socket.read().unwrap(), Some("Hello".into()));
-        assert_eq!(socket.read().unwrap(), Some("Hello".into()));
+        assert_eq!(socket.receive().unwrap(), Some("Hello".into()));
+        assert_eq!(socket.receive().unwrap(), Some("Hello".into()));
     }
 }

@@ -21,17 +21,17 @@ fn flipped(bytes: &[u8], by: u8) -> Vec<u8> {
 fn x1_both_ends_agree_on_an_extension_of_the_program() {
     let (mut client, mut server) =
         pair_of(&Builder::new().extension(|| Flip(0xaa)), &Builder::new().extension(|| Flip(1)));
-    assert_eq!(client.response().extensions().unwrap(), ["x-flip; by=170"]);
+    assert_eq!(client.response().unwrap().extensions().unwrap(), ["x-flip; by=170"]);
     client.send("salmon").unwrap();
-    assert_eq!(server.read().unwrap(), Some("salmon".into()));
+    assert_eq!(server.receive().unwrap(), Some("salmon".into()));
     // Fragments, and a control frame between them, which no extension changes.
     server.send_frame(Frame::message(b"sal".to_vec(), OpCode::Text, false)).unwrap();
     server.ping("?").unwrap();
     server.send_frame(Frame::message(b"mon".to_vec(), OpCode::Continue, true)).unwrap();
-    assert_eq!(client.read().unwrap(), Some("salmon".into()));
+    assert_eq!(client.receive().unwrap(), Some("salmon".into()));
     client.send(vec![7; 200_000]).unwrap();
-    assert_eq!(server.read_frame().unwrap().unwrap().opcode(), OpCode::Pong);
-    let frame = server.read_frame().unwrap().unwrap();
+    assert_eq!(server.receive_frame().unwrap().unwrap().opcode(), OpCode::Pong);
+    let frame = server.receive_frame().unwrap().unwrap();
     assert!(frame.payload() == &vec![7; 200_000] && !frame.has_rsv2());
 }
 
@@ -41,10 +41,10 @@ fn x1_reserved_bits_on_the_wire() {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     let serving = thread::spawn(move || {
-        let mut socket = Builder::new().extension(|| Flip(1)).accept(ours).unwrap();
-        let text = socket.read().unwrap();
+        let mut socket = Builder::new().extension(|| Flip(1)).server(ours).accept().unwrap();
+        let text = socket.receive().unwrap();
         socket.send("ok").unwrap();
-        (text, socket.read().is_err())
+        (text, socket.receive().is_err())
     });
     peer.send(upgrade_and("Sec-WebSocket-Extensions: x-other, x-flip; by=255\r\n").as_bytes());
     peer.opened();
@@ -64,10 +64,10 @@ fn x1_reserved_bits_on_the_wire() {
 fn x1_without_agreement_there_is_no_extension() {
     let (mut client, mut server) = pair_of(&Builder::new().extension(|| Flip(0xaa)), &Builder::new());
     client.send("plain").unwrap();
-    assert_eq!(server.read().unwrap(), Some("plain".into()));
+    assert_eq!(server.receive().unwrap(), Some("plain".into()));
     let (mut client, mut server) = pair_of(&Builder::new(), &Builder::new().extension(|| Flip(0xaa)));
     server.send("plain").unwrap();
-    assert_eq!(client.read().unwrap(), Some("plain".into()));
+    assert_eq!(client.receive().unwrap(), Some("plain".into()));
     // An answer that is not to the offer.
     let (address, _) = answering(format!("{ACCEPTED}Sec-WebSocket-Extensions: x-flip; by=3\r\n\r\n"));
     let builder = Builder::new().extension(|| Flip(4)).config(Config::default());

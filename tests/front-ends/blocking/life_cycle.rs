@@ -12,14 +12,14 @@ use std::time::Duration;
 use sockeye::CloseCode;
 use sockeye::blocking::{Socket, WebSocket};
 
-use crate::{LIMIT, Tcp};
+use crate::LIMIT;
 
 /// A pool of threads that accept and serve, as the example `blocking-server` has it.
 struct Pool {
     address: SocketAddr,
     is_stopping: Arc<AtomicBool>,
     most_at_once: Arc<AtomicUsize>,
-    open: Arc<Mutex<Vec<Tcp>>>,
+    open: Arc<Mutex<Vec<WebSocket<Socket>>>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -27,7 +27,8 @@ impl Pool {
     fn start(size: usize) -> Self {
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
-        let (is_stopping, open) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<Tcp>>>::default());
+        let (is_stopping, open) =
+            (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<WebSocket<Socket>>>>::default());
         let (now, most_at_once) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let workers = (0..size)
             .map(|_| {
@@ -42,7 +43,7 @@ impl Pool {
                         let Ok(mut socket) = WebSocket::accept(stream) else { continue };
                         open.lock().unwrap().push(socket.try_clone().unwrap());
                         most_at_once.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        while let Ok(Some(message)) = socket.read() {
+                        while let Ok(Some(message)) = socket.receive() {
                             let _ = socket.send(message);
                         }
                         now.fetch_sub(1, Ordering::SeqCst);
@@ -75,7 +76,7 @@ fn s16_a_pool_serves_and_stops() {
         let mut clients = [pool.connect(), pool.connect()];
         for client in &mut clients {
             client.send(format!("{round}")).unwrap();
-            assert_eq!(client.read().unwrap(), Some(format!("{round}").into()));
+            assert_eq!(client.receive().unwrap(), Some(format!("{round}").into()));
         }
         for mut client in clients {
             assert!(client.close(CloseCode::Normal, "").unwrap().was_clean);
@@ -83,7 +84,7 @@ fn s16_a_pool_serves_and_stops() {
     }
     let mut last = pool.connect();
     let hearing = thread::spawn(move || {
-        assert_eq!(last.read().unwrap(), None);
+        assert_eq!(last.receive().unwrap(), None);
         last.closed().unwrap()
     });
     // It is served, and not merely accepted, before the pool stops.
@@ -116,7 +117,7 @@ fn s16_a_look_whether_somebody_waits() {
     stream.set_nonblocking(false).unwrap();
     let mut socket = WebSocket::accept(stream).unwrap();
     socket.send("welcome").unwrap();
-    assert_eq!(client.join().unwrap().read().unwrap(), Some("welcome".into()));
+    assert_eq!(client.join().unwrap().receive().unwrap(), Some("welcome".into()));
 }
 
 /// Looking for so long and no longer: whoever accepts is another thread.
@@ -130,6 +131,6 @@ fn s16_a_look_with_a_time_out() {
     let client = thread::spawn(move || WebSocket::connect(&format!("ws://{address}/")).unwrap());
     let mut socket = WebSocket::accept(waiting.recv_timeout(LIMIT).unwrap()).unwrap();
     drop(client.join().unwrap());
-    assert_eq!(socket.read().unwrap(), None);
+    assert_eq!(socket.receive().unwrap(), None);
     assert_eq!(socket.closed().unwrap().code, CloseCode::Away);
 }

@@ -10,12 +10,12 @@ mod limits;
 mod messages;
 mod server;
 mod shapes;
+mod timeouts;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
-use sockeye::Result;
-use sockeye::blocking::{Builder, WebSocket};
+use sockeye::blocking::{Builder, Result, WebSocket};
 use sockeye::protocol::Config;
 
 use sockeye_test_support::peer::{Head, Peer};
@@ -35,8 +35,8 @@ pub(crate) fn pair() -> (Tcp, Tcp) {
 pub(crate) fn pair_of(client: &Builder, server: &Builder) -> (Tcp, Tcp) {
     let (ours, theirs) = streams();
     thread::scope(|scope| {
-        let server = scope.spawn(|| server.accept(theirs).unwrap());
-        (client.connect_stream("ws://localhost/chat", ours).unwrap(), server.join().unwrap())
+        let server = scope.spawn(|| server.server(theirs).accept().unwrap());
+        (client.client(ours, "ws://localhost/chat").unwrap().open().unwrap(), server.join().unwrap())
     })
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn served(config: Config) -> (Tcp, Peer) {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     let socket = thread::scope(|scope| {
-        let socket = scope.spawn(|| with(config).accept(ours).unwrap());
+        let socket = scope.spawn(|| with(config).server(ours).accept().unwrap());
         peer.upgrade();
         socket.join().unwrap()
     });

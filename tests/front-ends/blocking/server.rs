@@ -4,24 +4,24 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use sockeye::blocking::{Bare, Builder, WebSocket};
-use sockeye::protocol::Config;
-use sockeye::protocol::handshake::Rejected;
-use sockeye::{Error, ErrorKind, Request, Response, Result};
+use sockeye::blocking::{Bare, Builder, Error, Result, Server, WebSocket};
+use sockeye::protocol::{Config, ProtocolError, Role};
+use sockeye::{Request, Response};
 
 use crate::{Tcp, said, streams, with};
-use sockeye_test_support::bytes::{TEXT, masked, upgrade_and, upgrade_with};
+use sockeye_test_support::bytes::{TEXT, frame, masked, upgrade_and, upgrade_with};
 use sockeye_test_support::peer::{Answer, Peer};
 
-/// Serves one client, which says this, and returns what both have got.
+/// Serves one client, which sends this request, and returns what both have got.
 fn serve(
-    accept: impl FnOnce(TcpStream) -> Result<Tcp> + Send,
+    builder: &Builder,
+    accept: impl FnOnce(Server<TcpStream>) -> Result<Tcp> + Send,
     request: &str,
 ) -> (Result<Tcp>, Option<Answer>) {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     thread::scope(|scope| {
-        let socket = scope.spawn(|| accept(ours));
+        let socket = scope.spawn(|| accept(builder.server(ours)));
         peer.send(request.as_bytes());
         if request.contains("Expect-101") {
             peer.opened();
@@ -30,6 +30,17 @@ fn serve(
         let answer = peer.answer();
         (socket.join().unwrap(), Some(answer))
     })
+}
+
+/// Answers the request with the response that a function makes.
+fn answer_with(
+    answer: impl FnOnce(&Request) -> sockeye::Result<Response> + Send,
+) -> impl FnOnce(Server<TcpStream>) -> Result<Tcp> + Send {
+    |mut server| {
+        let response = answer(server.receive_request()?)?;
+        server.respond(response)?;
+        server.into_socket()
+    }
 }
 
 #[test]
@@ -45,17 +56,17 @@ fn s5_s6_s7_subprotocols_are_listed_and_chosen() {
             Ok(response)
         }
     };
-    let (socket, _) = serve(|stream| Builder::new().accept_with(stream, choose("wamp")), &offer);
+    let (socket, _) = serve(&Builder::new(), answer_with(choose("wamp")), &offer);
     assert_eq!(socket.unwrap().protocol(), Some("wamp"));
     // By what the server supports, best first; and none at all.
-    let (socket, _) =
-        serve(|stream| Builder::new().add_subprotocol("x").add_subprotocol("chat").accept(stream), &offer);
+    let builder = Builder::new().add_subprotocol("x").add_subprotocol("chat");
+    let (socket, _) = serve(&builder, Server::accept, &offer);
     assert_eq!(socket.unwrap().protocol(), Some("chat"));
-    let (socket, _) = serve(WebSocket::accept, &offer);
+    let (socket, _) = serve(&Builder::new(), Server::accept, &offer);
     assert_eq!(socket.unwrap().protocol(), None);
 
     let offer = offer.replace("Expect-101", "Expect-500");
-    let (socket, answer) = serve(|stream| Builder::new().accept_with(stream, choose("bees")), &offer);
+    let (socket, answer) = serve(&Builder::new(), answer_with(choose("bees")), &offer);
     assert!(said(socket).contains("was not offered"));
     assert_eq!(answer.unwrap().status(), 500);
 }
@@ -72,7 +83,7 @@ fn s8_what_is_no_upgrade_is_an_error() {
         (upgrade_with("Upgrade: websocket", "Upgrade: notwebsocket"), 426),
         (upgrade_with("Connection: Upgrade", "Connection: noupgrade"), 426),
     ] {
-        let (socket, answer) = serve(WebSocket::accept, &request);
+        let (socket, answer) = serve(&Builder::new(), Server::accept, &request);
         assert!(socket.is_err(), "{request}");
         assert_eq!(answer.unwrap().status(), status, "{request}");
     }
@@ -86,17 +97,21 @@ fn s9_any_status_with_headers_and_body() {
         Ok(response)
     };
     let request = upgrade_and("");
-    let (socket, answer) = serve(|stream| Builder::new().accept_with(stream, teapot), &request);
+    let (socket, answer) = serve(&Builder::new(), answer_with(teapot), &request);
     let err = socket.unwrap_err();
-    assert_eq!(Rejected::of(&err).unwrap().response().status(), 418);
+    assert_eq!(err.rejected().unwrap().response().status(), 418);
     let answer = answer.unwrap();
     assert_eq!((answer.status(), answer.body), (418, b"short and stout".to_vec()));
     assert_eq!(answer.head.header("X-Handle"), Some("here"));
 
-    // The error of the program is for its own log.
-    let fail = |_: &Request| Err(Error::new(ErrorKind::Internal, "the password is salmon"));
-    let (socket, answer) = serve(|stream| Builder::new().accept_with(stream, fail), &request);
-    assert!(said(socket).contains("salmon"));
+    // A response that cannot be sent is for the log of the program.
+    let unsendable = |request: &Request| {
+        let mut response = Response::from_request(request)?;
+        response.set_reason("the password\r\nis salmon");
+        Ok(response)
+    };
+    let (socket, answer) = serve(&Builder::new(), answer_with(unsendable), &request);
+    assert!(matches!(socket, Err(Error::Protocol(ProtocolError::UnsendableHead))), "{socket:?}");
     let answer = answer.unwrap();
     assert_eq!(answer.status(), 500);
     assert!(!String::from_utf8(answer.body).unwrap().contains("salmon"));
@@ -108,20 +123,20 @@ fn s4_a_page_on_the_same_port() {
         true => Response::from_request(request),
         false => Ok(Response::new(200, "", b"<h1>Salmon</h1>".to_vec())),
     };
-    let (_, answer) =
-        serve(|stream| Builder::new().accept_with(stream, page), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (_, answer) = serve(&Builder::new(), answer_with(page), request);
     assert_eq!(answer.unwrap().body, b"<h1>Salmon</h1>");
-    let (socket, _) =
-        serve(|stream| Builder::new().accept_with(stream, page), &upgrade_and("Expect-101: x\r\n"));
+    let request = upgrade_and("Expect-101: x\r\n");
+    let (socket, _) = serve(&Builder::new(), answer_with(page), &request);
     assert!(socket.unwrap().is_open());
 }
 
 #[test]
 fn s10_the_request_can_be_read() {
     let request = upgrade_and("Cookie: a=b\r\nOrigin: http://example.com\r\nExpect-101: x\r\n");
-    let (socket, _) = serve(WebSocket::accept, &request);
+    let (socket, _) = serve(&Builder::new(), Server::accept, &request);
     let socket = socket.unwrap();
-    let request = socket.request();
+    let request = socket.request().unwrap();
     assert_eq!(request.resource(), "/chat");
     assert_eq!(request.origin().unwrap(), Some("http://example.com"));
     assert_eq!(request.header("Cookie"), Some(&b"a=b".to_vec()));
@@ -135,14 +150,14 @@ fn s1_s14_over_whatever_reads_and_writes_with_frames_sent_along() {
     let mut peer = Peer::new(theirs);
     let stream: Box<dyn ReadWrite> = Box::new(ours);
     peer.send(&[upgrade_and("").into_bytes(), masked(TEXT, b"early")].concat());
-    let mut socket = WebSocket::accept(Bare(stream)).unwrap();
-    assert_eq!(socket.read().unwrap(), Some("early".into()));
+    let mut socket = Builder::new().server(Bare(stream)).accept().unwrap();
+    assert_eq!(socket.receive().unwrap(), Some("early".into()));
     assert!(socket.try_clone().is_err());
     peer.opened();
     socket.send("late").unwrap();
     assert_eq!(peer.frame(), (TEXT, b"late".to_vec()));
     peer.send(&sockeye_test_support::bytes::masked_close(1000, ""));
-    assert_eq!(socket.read().unwrap(), None);
+    assert_eq!(socket.receive().unwrap(), None);
     assert!(socket.closed().unwrap().was_clean);
     drop(socket);
     peer.expect_close(1000);
@@ -157,10 +172,38 @@ fn l6_l7_heads_are_limited_in_size_and_time() {
     let config =
         Config { max_head_size: 512, handshake_timeout: Duration::from_millis(200), ..Config::default() };
     let long = upgrade_and(&format!("X: {}\r\n", "y".repeat(600)));
-    let (socket, answer) = serve(|stream| with(config.clone()).accept(stream), &long);
+    let (socket, answer) = serve(&with(config.clone()), Server::accept, &long);
     assert!(said(socket).contains("too large"));
     assert_eq!(answer.unwrap().status(), 431);
-    let (socket, answer) = serve(|stream| with(config).accept(stream), "GET / HTTP/1.1\r\nHost: a");
+    let (socket, answer) = serve(&with(config), Server::accept, "GET / HTTP/1.1\r\nHost: a");
     assert!(said(socket).contains("too long"));
     assert_eq!(answer.unwrap().status(), 408);
+}
+
+#[test]
+fn s2_after_a_handshake_elsewhere_in_either_role() {
+    for role in [Role::Client, Role::Server] {
+        let (ours, theirs) = streams();
+        let early = if role == Role::Server { masked(TEXT, b"early") } else { frame(TEXT, b"early") };
+        let mut socket = Builder::new().after_handshake(ours, role, &[], early).unwrap();
+        let mut peer = WebSocket::after_handshake(theirs, !role, []).unwrap();
+        assert_eq!(socket.receive().unwrap(), Some("early".into()));
+        assert!(socket.request().is_none() && socket.response().is_none() && socket.protocol().is_none());
+        socket.send("up").unwrap();
+        assert_eq!(peer.receive().unwrap(), Some("up".into()));
+        peer.send("down").unwrap();
+        assert_eq!(socket.receive().unwrap(), Some("down".into()));
+    }
+}
+
+#[test]
+fn a_server_returns_its_stream_and_refuses_to_answer_too_early() {
+    let (ours, theirs) = streams();
+    let mut peer = Peer::new(theirs);
+    let mut server = Builder::new().server(ours);
+    assert!(matches!(server.respond(Response::new(404, "", Vec::new())), Err(Error::Closed)));
+    peer.send(&[upgrade_and("").into_bytes(), masked(TEXT, b"early")].concat());
+    assert_eq!(server.receive_request().unwrap().resource(), "/chat");
+    let (_stream, unread) = server.into_inner().unwrap();
+    assert_eq!(unread, masked(TEXT, b"early"));
 }

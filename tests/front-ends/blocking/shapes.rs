@@ -25,10 +25,10 @@ fn a7_a9_one_thread_reads_while_another_sends() {
     let mut writer = client;
     for _ in 0..100 {
         writer.send("up").unwrap();
-        assert_eq!(server.read().unwrap(), Some("up".into()));
+        assert_eq!(server.receive().unwrap(), Some("up".into()));
         server.send("down").unwrap();
     }
-    let served = thread::spawn(move || server.read().unwrap());
+    let served = thread::spawn(move || server.receive().unwrap());
     assert_eq!(writer.close(CloseCode::Normal, "").unwrap().code, CloseCode::Normal);
     assert!(reading.join().unwrap() <= 100);
     assert_eq!(served.join().unwrap(), None);
@@ -44,7 +44,7 @@ fn a9_a_writer_that_is_blocked_does_not_keep_the_reader() {
     for at in 0..50 {
         peer.send(&masked(PING, format!("{at}").as_bytes()));
         peer.send(&masked(sockeye_test_support::bytes::TEXT, b"x"));
-        assert_eq!(socket.read().unwrap(), Some("x".into()));
+        assert_eq!(socket.receive().unwrap(), Some("x".into()));
     }
     assert_eq!(peer.frame().1.len(), 15 << 20);
     writing.join().unwrap().unwrap();
@@ -57,7 +57,7 @@ fn a9_close_while_another_thread_is_blocked_in_reading_and_no_answer_comes() {
     let config = Config { close_timeout: Duration::from_millis(200), ..Config::default() };
     let (mut socket, _peer) = served(config);
     let mut reader = socket.try_clone().unwrap();
-    let reading = thread::spawn(move || reader.read());
+    let reading = thread::spawn(move || reader.receive());
     assert!(!socket.close(CloseCode::Normal, "").unwrap().was_clean);
     // It does not stay there.
     assert!(!matches!(reading.join().unwrap(), Ok(Some(_))));
@@ -70,9 +70,9 @@ fn a8_dropping_one_handle_leaves_the_other_whole() {
     let mut joined = client;
     drop(reader);
     joined.send("up").unwrap();
-    assert_eq!(server.read().unwrap(), Some("up".into()));
+    assert_eq!(server.receive().unwrap(), Some("up".into()));
     server.send("down").unwrap();
-    assert_eq!(joined.read().unwrap(), Some("down".into()));
+    assert_eq!(joined.receive().unwrap(), Some("down".into()));
 }
 
 #[test]
@@ -82,24 +82,24 @@ fn a9_bytes_that_one_handle_has_read_are_there_for_the_other() {
     client.queue("two").unwrap();
     client.flush().unwrap();
     let mut other = server.try_clone().unwrap();
-    assert_eq!(server.read().unwrap(), Some("one".into()));
+    assert_eq!(server.receive().unwrap(), Some("one".into()));
     drop(server);
-    assert_eq!(other.read().unwrap(), Some("two".into()));
+    assert_eq!(other.receive().unwrap(), Some("two".into()));
 }
 
 #[cfg(unix)]
 #[test]
 fn a7_halves_over_a_unix_domain_socket() {
-    use sockeye::blocking::{Builder, WebSocket};
+    use sockeye::blocking::Builder;
 
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    let server = thread::spawn(move || WebSocket::accept(theirs).unwrap());
-    let mut client = Builder::new().connect_stream("ws://localhost/", ours).unwrap();
+    let server = thread::spawn(move || Builder::new().server(theirs).accept().unwrap());
+    let mut client = Builder::new().client(ours, "ws://localhost/").unwrap().open().unwrap();
     let mut server = server.join().unwrap();
     let mut reader = client.try_clone().unwrap();
-    let reading = thread::spawn(move || reader.read().unwrap());
+    let reading = thread::spawn(move || reader.receive().unwrap());
     client.send("up").unwrap();
-    assert_eq!(server.read().unwrap(), Some("up".into()));
+    assert_eq!(server.receive().unwrap(), Some("up".into()));
     server.send("down").unwrap();
     assert_eq!(reading.join().unwrap(), Some("down".into()));
 }
@@ -139,8 +139,8 @@ fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
     client.send("next").unwrap();
     other.read_exact(&mut half).unwrap();
     assert_eq!(&half, b"mon");
-    assert_eq!(other.read().unwrap(), Some(Message::text("next")));
-    client.abort().unwrap();
+    assert_eq!(other.receive().unwrap(), Some(Message::text("next")));
+    client.abort();
     assert!(server.read_to_end(&mut Vec::new()).is_err());
 }
 
@@ -153,21 +153,21 @@ fn a5_what_is_left_of_a_message_comes_before_the_next_one() {
     client.flush().unwrap();
     let mut half = [0; 3];
     server.read_exact(&mut half).unwrap();
-    assert_eq!(server.read().unwrap(), Some(Message::text("mon")));
+    assert_eq!(server.receive().unwrap(), Some(Message::text("mon")));
     // It is cut inside of the letter.
     server.read_exact(&mut half[..2]).unwrap();
     let mut buffer = Vec::new();
-    assert_eq!(server.read_into(&mut buffer).unwrap(), Some(OpCode::Binary));
+    assert_eq!(server.receive_into(&mut buffer).unwrap(), Some(OpCode::Binary));
     assert_eq!(buffer, "ös".as_bytes()[1..]);
     server.read_exact(&mut half).unwrap();
     assert_eq!(server.try_clone().unwrap().messages().next().unwrap().unwrap(), Message::text("ut"));
     server.read_exact(&mut half).unwrap();
-    let frame = server.read_frame().unwrap().unwrap();
+    let frame = server.receive_frame().unwrap().unwrap();
     assert_eq!((frame.opcode(), &frame.payload()[..]), (OpCode::Text, &b"r"[..]));
     // A message that was read to its end leaves nothing.
     server.read_exact(&mut [0; 4]).unwrap();
     drop(client);
-    assert_eq!(server.read().unwrap(), None);
+    assert_eq!(server.receive().unwrap(), None);
 }
 
 #[test]

@@ -23,8 +23,8 @@ impl FrontEnd for Blocking {
             ..Config::default()
         });
         Box::new(match role {
-            Role::Client => builder.connect_stream("ws://localhost/chat", stream).unwrap(),
-            Role::Server => builder.accept(stream).unwrap(),
+            Role::Client => builder.client(stream, "ws://localhost/chat").unwrap().open().unwrap(),
+            Role::Server => builder.server(stream).accept().unwrap(),
         })
     }
 }
@@ -35,7 +35,7 @@ impl End for WebSocket<TcpStream> {
     }
 
     fn receive(&mut self) -> Received {
-        match self.read() {
+        match self.receive() {
             Ok(Some(message)) => Received::Message(message),
             Ok(None) => ended(self),
             Err(_) => Received::Lost,

@@ -13,7 +13,7 @@ use sockeye::{CloseCode, Message};
 use crate::support::{End, duplex};
 
 /// The other end, which goes on while ours is tried.
-type Peer<'p> = Pin<&'p mut dyn Future<Output = sockeye::Result<()>>>;
+type Peer<'p> = Pin<&'p mut dyn Future<Output = sockeye::futures::Result<()>>>;
 
 /// Begins a future again and again, each time for so many polls, until one of them is done.
 async fn impatiently<T, O>(patience: usize, target: &mut T, begin: impl AsyncFn(&mut T) -> O) -> O {
@@ -73,7 +73,7 @@ fn messages() -> Vec<Message> {
     sizes.iter().flat_map(|&size| [Message::text("s".repeat(size)), Message::binary(vec![7; size])]).collect()
 }
 
-async fn echo(mut socket: WebSocket<End>) -> sockeye::Result<()> {
+async fn echo(mut socket: WebSocket<End>) -> sockeye::futures::Result<()> {
     while let Some(message) = socket.receive().await? {
         socket.ping("between").await?;
         socket.send(message).await?;

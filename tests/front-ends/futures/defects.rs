@@ -1,8 +1,9 @@
 //! Conformance through this front end, and what must not happen.
 
 use sockeye::futures::Builder;
-use sockeye::protocol::{Config, Event};
-use sockeye::{CloseCode, Error, ErrorKind, OpCode};
+use sockeye::futures::Error;
+use sockeye::protocol::{Config, Event, ProtocolError};
+use sockeye::{CloseCode, OpCode};
 
 use crate::support::{
     REQUEST, close_payload, frame, masked, now, open_client, open_server, pipe, poll, ready,
@@ -57,7 +58,7 @@ fn p5_the_order_of_continuations_is_checked() {
 #[test]
 fn p6_p7_text_that_is_not_utf8_is_answered_with_1007() {
     let (err, code) = failed_by(true, &masked(0x81, b"\xff\xfe"));
-    assert!(matches!(err.kind, ErrorKind::Encoding(_)));
+    assert!(matches!(err, Error::Protocol(ProtocolError::InvalidUtf8)));
     assert_eq!(code, 1007);
 }
 
@@ -185,14 +186,14 @@ fn not_answered_in_kind_what_is_malformed() {
 #[test]
 fn not_in_the_response_what_does_not_belong_there() {
     let (socket, _raw) = open_server(&Builder::new());
-    assert_eq!(socket.response().headers().len(), 3, "{:?}", socket.response());
+    assert_eq!(socket.response().unwrap().headers().len(), 3, "{:?}", socket.response());
 }
 
 /// soketto: a comma list, as browsers send it, was no list.
 #[test]
 fn not_overlooked_a_list_of_subprotocols() {
     let (socket, _raw) = open_server(&Builder::new().add_subprotocol("wamp"));
-    assert_eq!(socket.request().protocols().unwrap(), ["soap", "wamp"]);
+    assert_eq!(socket.request().unwrap().protocols().unwrap(), ["soap", "wamp"]);
     assert_eq!(socket.protocol(), Some("wamp"));
 }
 

@@ -1,8 +1,9 @@
 //! Sending, receiving and closing.
 
 use sockeye::futures::Builder;
+use sockeye::futures::Error;
 use sockeye::protocol::{Answers, Event};
-use sockeye::{CloseCode, Closed, ErrorKind, Frame, Message, OpCode};
+use sockeye::{CloseCode, Closed, Frame, Message, OpCode};
 
 use crate::support::{close_payload, frame, masked, now, open_client, open_server, ready};
 
@@ -241,7 +242,7 @@ fn m24_m25_closed_tells_how_whoever_waits() {
     assert!(now(&mut one).is_none() && now(&mut other).is_none());
     raw.end();
     assert_eq!(ready(one), Closed { code: CloseCode::Abnormal, reason: String::new(), was_clean: false });
-    assert!(matches!(ready(socket.receive()).unwrap_err().kind, ErrorKind::Protocol));
+    assert!(matches!(ready(socket.receive()), Err(Error::ConnectionLost(_))));
     assert_eq!(ready(socket.receive()).unwrap(), None, "an error is told once");
     assert!(!ready(other).was_clean);
 }

@@ -55,7 +55,7 @@ fn busy(stream: TcpStream) -> Busy {
     Busy(stream)
 }
 
-async fn echo<S: sockeye::futures::Transport>(mut socket: WebSocket<S>) -> sockeye::Result<()> {
+async fn echo<S: sockeye::futures::Transport>(mut socket: WebSocket<S>) -> sockeye::futures::Result<()> {
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }
@@ -78,7 +78,7 @@ fn a13_a_thread_that_blocks_on_a_future_is_runtime_enough() {
             assert_eq!(socket.receive().await?.unwrap().as_bytes(), vec![7; len]);
         }
         assert!(socket.close(CloseCode::Normal, "").await?.was_clean);
-        sockeye::Result::Ok(())
+        sockeye::futures::Result::Ok(())
     })
     .unwrap();
     server.join().unwrap().unwrap();

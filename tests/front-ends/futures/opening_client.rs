@@ -1,21 +1,19 @@
 //! The opening handshake of a client.
 
-use sockeye::futures::{Answer, Builder};
-use sockeye::protocol::handshake::Rejected;
-use sockeye::{Error, ErrorKind};
+use sockeye::futures::{Answer, Builder, Error};
 
 use crate::support::{acceptance, asking, frame, header, now, open_client, pipe, ready};
 
 /// What a client makes of an answer.
-fn answered(builder: &Builder, answer: impl FnOnce(&str) -> String) -> sockeye::Result<Answer> {
+fn answered(builder: &Builder, answer: impl FnOnce(&str) -> String) -> sockeye::futures::Result<Answer> {
     let (mut client, request, raw) = asking(builder);
     raw.write(answer(&request));
     raw.end();
     ready(client.handshake())
 }
 
-fn is_protocol(answer: sockeye::Result<Answer>) -> bool {
-    matches!(answer, Err(Error { kind: ErrorKind::Protocol, .. }))
+fn is_protocol(answer: sockeye::futures::Result<Answer>) -> bool {
+    matches!(answer, Err(Error::Protocol(_)))
 }
 
 #[test]
@@ -50,8 +48,8 @@ fn c8_headers_of_the_response_also_on_halves() {
     raw.write(acceptance(&request, "X-Server: pike\r\n"));
     ready(client.handshake()).unwrap();
     let (sender, receiver) = client.into_socket().unwrap().split();
-    assert_eq!(sender.response().header("x-server"), Some(&b"pike".to_vec()));
-    assert_eq!(receiver.response().header("x-server"), Some(&b"pike".to_vec()));
+    assert_eq!(sender.response().unwrap().header("x-server"), Some(&b"pike".to_vec()));
+    assert_eq!(receiver.response().unwrap().header("x-server"), Some(&b"pike".to_vec()));
 }
 
 #[test]
@@ -65,7 +63,7 @@ fn c9_c10_rejection_with_status_headers_and_body() {
     assert_eq!(response.header("X-Why"), Some(&b"no".to_vec()));
     assert_eq!(response.body(), b"no entry");
     let err = client.into_socket().unwrap_err();
-    assert_eq!(Rejected::of(&err).unwrap().response().body(), b"no entry");
+    assert_eq!(err.rejected().unwrap().response().body(), b"no entry");
 }
 
 #[test]
@@ -158,5 +156,6 @@ fn not_allocated_a_body_as_long_as_its_head_says() {
 
 #[test]
 fn an_end_within_the_handshake_is_an_error() {
-    assert!(is_protocol(answered(&Builder::new(), |_| "HTTP/1.1 101".to_owned())));
+    let answer = answered(&Builder::new(), |_| "HTTP/1.1 101".to_owned());
+    assert!(matches!(answer, Err(Error::ConnectionLost(_))), "{answer:?}");
 }

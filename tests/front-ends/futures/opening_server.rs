@@ -1,8 +1,7 @@
 //! The opening handshake of a server.
 
 use sockeye::futures::{Builder, WebSocket};
-use sockeye::protocol::handshake::Rejected;
-use sockeye::protocol::{Config, Upgrade};
+use sockeye::protocol::{Config, Role, Upgrade};
 use sockeye::{Request, Response};
 
 use crate::support::{REQUEST, header, masked, now, pipe, ready};
@@ -102,7 +101,7 @@ fn s9_reject_with_any_status_body_and_headers() {
     assert!(answer.starts_with("HTTP/1.1 418 I'm a teapot\r\n") && answer.ends_with("short and stout"));
     assert_eq!(header(&answer, "X-Handle"), Some("here"));
     let err = server.into_socket().unwrap_err();
-    assert_eq!(Rejected::of(&err).unwrap().response().status(), 418);
+    assert_eq!(err.rejected().unwrap().response().status(), 418);
 }
 
 #[test]
@@ -151,4 +150,25 @@ fn nothing_is_answered_before_the_request_is_there() {
     let mut server = Builder::new().server(end);
     assert!(now(server.receive_request()).is_none());
     assert_eq!(raw.read(), b"");
+}
+
+#[test]
+fn s2_after_a_handshake_elsewhere_in_either_role() {
+    for role in [Role::Client, Role::Server] {
+        let (near, far) = crate::support::duplex();
+        let mut early = sockeye::Frame::message(b"early".to_vec(), sockeye::OpCode::Text, true);
+        if role == Role::Server {
+            early.set_mask();
+        }
+        let mut read_ahead = Vec::new();
+        early.format(&mut read_ahead).unwrap();
+        let mut socket = Builder::new().after_handshake(near, role, &[], read_ahead).unwrap();
+        let mut peer = WebSocket::after_handshake(far, !role, []).unwrap();
+        assert_eq!(ready(socket.receive()).unwrap(), Some("early".into()));
+        assert!(socket.request().is_none() && socket.response().is_none() && socket.protocol().is_none());
+        ready(socket.send("up")).unwrap();
+        assert_eq!(ready(peer.receive()).unwrap(), Some("up".into()));
+        ready(peer.send("down")).unwrap();
+        assert_eq!(ready(socket.receive()).unwrap(), Some("down".into()));
+    }
 }

@@ -22,7 +22,7 @@ fn a1_a9_halves_go_to_any_thread() {
 
 #[test]
 fn a2_stream_of_messages() {
-    fn is_stream<T: Stream<Item = sockeye::Result<Message>>>(stream: T) -> T {
+    fn is_stream<T: Stream<Item = sockeye::futures::Result<Message>>>(stream: T) -> T {
         stream
     }
     let (socket, raw) = open_client(&Builder::new());
@@ -199,8 +199,8 @@ fn a8_join_keeps_everything_and_tells_strangers() {
     let (strange, stranger) = other.split();
     let err = WebSocket::join(sender, stranger).unwrap_err();
     let mut socket = WebSocket::join(err.0, receiver).unwrap();
-    assert_eq!(socket.request().resource(), "/chat");
-    assert_eq!(socket.response().status(), 101);
+    assert_eq!(socket.request().unwrap().resource(), "/chat");
+    assert_eq!(socket.response().unwrap().status(), 101);
     raw.write(frame(0x81, b"a"));
     assert_eq!(ready(socket.receive()).unwrap(), Some("a".into()));
     drop((strange, err.1));
@@ -219,7 +219,10 @@ fn a10_frames_say_what_they_are_also_empty_ones() {
 fn a11_getters_on_halves_too() {
     let (socket, _raw) = open_client(&Builder::new());
     let (sender, receiver) = socket.split();
-    assert_eq!((sender.request().resource(), receiver.request().resource()), ("/chat", "/chat"));
+    assert_eq!(
+        (sender.request().unwrap().resource(), receiver.request().unwrap().resource()),
+        ("/chat", "/chat")
+    );
     assert_eq!((sender.protocol(), receiver.protocol()), (None, None));
     assert!(sender.is_open() && receiver.is_open());
 }

@@ -4,24 +4,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sockeye::futures::{Builder, Compat, Socket, Timer, WebSocket};
+use sockeye::futures::{Error, TimeoutKind};
 use sockeye::protocol::Config;
-use sockeye::protocol::handshake::Rejected;
-use sockeye::{CloseCode, ErrorKind, Response};
+use sockeye::{CloseCode, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Accepts one client, echoes what it says, and returns the request.
-async fn echo_once(listener: TcpListener, builder: Builder) -> sockeye::Result<String> {
+async fn echo_once(listener: TcpListener, builder: Builder) -> sockeye::futures::Result<String> {
     let (stream, _) = listener.accept().await?;
     let mut socket = builder.accept(stream).await?;
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }
-    Ok(socket.request().to_string())
+    Ok(socket.request().unwrap().to_string())
 }
 
-async fn serve(at: &str, builder: Builder) -> (SocketAddr, JoinHandle<sockeye::Result<String>>) {
+async fn serve(at: &str, builder: Builder) -> (SocketAddr, JoinHandle<sockeye::futures::Result<String>>) {
     let listener = TcpListener::bind(at).await.unwrap();
     let address = listener.local_addr().unwrap();
     (address, tokio::spawn(echo_once(listener, builder)))
@@ -71,7 +71,7 @@ async fn c9_connect_tells_of_a_rejection() {
         server.respond(Response::new(401, "Unauthorized", b"who?".to_vec())).await
     });
     let err = WebSocket::connect(&format!("ws://{address}/")).await.unwrap_err();
-    let response = Rejected::of(&err).unwrap().response();
+    let response = err.rejected().unwrap().response();
     assert_eq!((response.status(), response.body()), (401, &b"who?"[..]));
 }
 
@@ -93,7 +93,7 @@ async fn l7_handshake_that_takes_too_long() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let config = Config { handshake_timeout: Duration::from_millis(50), ..Config::default() };
     let builder = Builder::new().config(config);
-    assert!(matches!(builder.connect(&url).await.unwrap_err().kind, ErrorKind::Protocol));
+    assert!(matches!(builder.connect(&url).await, Err(Error::Timeout(TimeoutKind::Handshake))));
 }
 
 /// Over TCP: who does not receive makes the peer wait, and nobody keeps what is on its way.
@@ -129,7 +129,7 @@ async fn l7_connecting_takes_too_long() {
     let full = sockeye_test_support::unresponsive::Unresponsive::new();
     let builder = Builder::new().connect_timeout(Duration::from_millis(150));
     let err = builder.connect(&format!("ws://{}/", full.address)).await.unwrap_err();
-    assert!(matches!(err.kind, ErrorKind::Io(err) if err.kind() == std::io::ErrorKind::TimedOut));
+    assert!(matches!(err, Error::Timeout(TimeoutKind::Connect)));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn nobody_there_is_an_error_of_io() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     drop(listener);
-    assert!(matches!(WebSocket::connect(&url).await.unwrap_err().kind, ErrorKind::Io(_)));
+    assert!(matches!(WebSocket::connect(&url).await, Err(Error::Connect { .. })));
 }
 
 #[tokio::test]
@@ -163,14 +163,14 @@ async fn a7_a9_halves_in_two_tasks_with_floods_both_ways() {
 }
 
 /// Sends and receives a great deal at once, each in a task of its own.
-async fn flood(socket: WebSocket<Socket>) -> sockeye::Result<()> {
+async fn flood(socket: WebSocket<Socket>) -> sockeye::futures::Result<()> {
     const COUNT: u32 = 2000;
     let (mut sender, mut receiver) = socket.split();
     let sending = tokio::spawn(async move {
         for number in 0..COUNT {
             sender.send(vec![number.to_be_bytes()[3]; 10_000]).await?;
         }
-        sockeye::Result::Ok(sender)
+        sockeye::futures::Result::Ok(sender)
     });
     for number in 0..COUNT {
         let message = receiver.receive().await?.expect("there is more");
@@ -218,7 +218,7 @@ async fn c1_unix_domain_socket() {
         while let Some(message) = socket.receive().await? {
             socket.send(message).await?;
         }
-        sockeye::Result::Ok(())
+        sockeye::futures::Result::Ok(())
     });
     converse(WebSocket::connect(&format!("ws+unix://{}", path.display())).await.unwrap()).await;
     server.await.unwrap().unwrap();
@@ -295,7 +295,7 @@ mod encrypted {
         let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
         let (address, served) = serve("127.0.0.1:0", server).await;
         let refused = WebSocket::connect(&format!("wss://{address}/")).await.unwrap_err();
-        assert!(matches!(refused.kind, ErrorKind::Ssl(_)), "{refused}");
+        assert!(matches!(refused, Error::Tls(_)), "{refused}");
         assert!(served.await.unwrap().is_err());
     }
 }

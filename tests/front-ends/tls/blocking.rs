@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::blocking::{Builder, Socket, Stream, Tls, WebSocket};
+use sockeye::blocking::{Builder, Error, Socket, Stream, Tls, WebSocket};
 use sockeye::protocol::Config;
-use sockeye::{ClientTls, CloseCode, Error, ErrorKind, ServerTls};
+use sockeye::{ClientTls, CloseCode, ServerTls};
 
 use sockeye_test_support::authority::{Authority, Folder, Wish};
 
@@ -27,13 +27,17 @@ fn files() -> Files {
     Files { server: ServerTls::from_pem_files(chain, key).unwrap(), roots, _folder: folder }
 }
 
-fn pair() -> (WebSocket<Socket>, WebSocket<Tls<TcpStream>>) {
+/// A builder for servers with the certificate.
+fn server(files: &Files) -> Builder {
+    Builder::new().server_tls(files.server.clone())
+}
+
+fn pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
     let known = files();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     thread::scope(|scope| {
-        let server =
-            scope.spawn(|| Builder::new().accept_tls(&known.server, listener.accept().unwrap().0).unwrap());
+        let server = scope.spawn(|| server(&known).accept(listener.accept().unwrap().0).unwrap());
         let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap();
         (Builder::new().client_tls(tls).connect(&url).unwrap(), server.join().unwrap())
     })
@@ -45,15 +49,15 @@ fn c2_s15_wss_in_both_roles_and_its_end() {
     for message in [vec![7; 3 << 20], vec![], vec![1]] {
         thread::scope(|scope| {
             scope.spawn(|| client.send(message.clone()).unwrap());
-            assert!(server.read().unwrap().unwrap().as_bytes() == message);
+            assert!(server.receive().unwrap().unwrap().as_bytes() == message);
         });
         thread::scope(|scope| {
             scope.spawn(|| server.send(message.clone()).unwrap());
-            assert!(client.read().unwrap().unwrap().as_bytes() == message);
+            assert!(client.receive().unwrap().unwrap().as_bytes() == message);
         });
     }
     let reading = thread::spawn(move || {
-        assert_eq!(server.read().unwrap(), None);
+        assert_eq!(server.receive().unwrap(), None);
         server.closed().unwrap()
     });
     assert!(client.close(CloseCode::Other(4000), "bye").unwrap().was_clean);
@@ -65,13 +69,11 @@ fn c3_whoever_is_not_trusted_is_refused() {
     let known = files();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
-    let accepting = thread::spawn(move || {
-        Builder::new().accept_tls(&known.server, listener.accept().unwrap().0).is_err()
-    });
+    let accepting = thread::spawn(move || server(&known).accept(listener.accept().unwrap().0).is_err());
     let other = files();
     let tls = ClientTls::new().unwrap().trust_only(&other.roots).unwrap();
     let err = Builder::new().client_tls(tls).connect(&url).unwrap_err();
-    assert!(matches!(err.kind, ErrorKind::Ssl(_)) && err.to_string().contains("certificate"), "{err}");
+    assert!(matches!(err, Error::Tls(_)) && err.to_string().contains("certificate"), "{err}");
     assert!(accepting.join().unwrap());
 }
 
@@ -81,12 +83,12 @@ fn l7_tls_and_the_opening_handshake_share_their_time() {
     let known = files();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let builder =
-        Builder::new().config(Config { handshake_timeout: Duration::from_secs(2), ..Config::default() });
+    let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
+    let builder = server(&known).config(config);
     let accepting = thread::spawn(move || {
         let stream = listener.accept().unwrap().0;
         let begun = Instant::now();
-        assert!(builder.accept_tls(&known.server, stream).is_err());
+        assert!(builder.accept(stream).is_err());
         begun.elapsed()
     });
     let stream = TcpStream::connect(address).unwrap();
@@ -144,7 +146,7 @@ fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let timeout = Duration::from_secs(1);
-    let builder = Builder::new().config(Config {
+    let builder = server(&known).config(Config {
         handshake_timeout: timeout,
         idle_timeout: Some(timeout),
         ..Config::default()
@@ -167,7 +169,7 @@ fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
         scope.spawn(|| trickle(""));
         let stream = listener.accept().unwrap().0;
         let begun = Instant::now();
-        too_late(begun, &builder.accept_tls(&known.server, stream).unwrap_err(), "opening handshake");
+        too_late(begun, &builder.accept(stream).unwrap_err(), "opening handshake");
     });
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -176,9 +178,9 @@ fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             );
         });
-        let mut socket = builder.accept_tls(&known.server, listener.accept().unwrap().0).unwrap();
+        let mut socket = builder.accept(listener.accept().unwrap().0).unwrap();
         let begun = Instant::now();
-        too_late(begun, &socket.read().unwrap_err(), "silent");
+        too_late(begun, &socket.receive().unwrap_err(), "silent");
     });
 }
 
@@ -188,7 +190,7 @@ fn a7_a9_one_thread_reads_while_another_sends_over_tls() {
     let mut reader = client.try_clone().unwrap();
     let reading = thread::spawn(move || {
         let mut read = 0;
-        while let Ok(Some(message)) = reader.read() {
+        while let Ok(Some(message)) = reader.receive() {
             read += message.len();
         }
         read
@@ -209,7 +211,7 @@ fn a7_a9_one_thread_reads_while_another_sends_over_tls() {
         writer
     });
     for _ in 0..12 {
-        assert_eq!(server.read().unwrap().unwrap().len(), 1 << 20);
+        assert_eq!(server.receive().unwrap().unwrap().len(), 1 << 20);
     }
     let writer = sending.join().unwrap();
     serving.join().unwrap();

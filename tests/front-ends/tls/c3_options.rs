@@ -6,7 +6,7 @@ use std::thread;
 
 use openssl::pkcs12::Pkcs12;
 use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
-use sockeye::blocking::{Bare, WebSocket};
+use sockeye::blocking::{Bare, Builder};
 use sockeye::{ClientTls, Result, TlsVersion};
 
 use crate::loops::{polite, visit};
@@ -58,8 +58,8 @@ fn serve(identity: &Identity, clients: Option<&Authority>, newest: Option<SslVer
             name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),
             client: ssl.peer_certificate().map(|certificate| common_name(&certificate)),
         };
-        let mut socket = WebSocket::accept(Bare(stream)).ok()?;
-        while let Ok(Some(_)) = socket.read() {}
+        let mut socket = Builder::new().server(Bare(stream)).accept().ok()?;
+        while let Ok(Some(_)) = socket.receive() {}
         Some(seen)
     });
     Serving { port, seen }

@@ -1,0 +1,100 @@
+//! The state that all handles of a connection share: the session, and what is waiting to be written.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use super::Stream;
+use super::timeout::StreamTimeout;
+use crate::protocol::{ProtocolError, State};
+use crate::socket::Result;
+use crate::socket::read_buffer::ReadBuffer;
+use crate::socket::session::{Item, Session, Unit};
+
+/// The largest output whose memory is reused, in bytes.
+const KEPT: usize = 64 * 1024;
+
+/// The session, its output, and the progress of writing it.
+pub(super) struct WriteState {
+    pub(super) session: Session,
+    pub(super) out: Vec<u8>,
+    /// Whether a thread is writing at this moment, without the lock of this state.
+    pub(super) is_writing: bool,
+    /// Whether the stream has been shut down.
+    pub(super) has_ended: bool,
+    /// Why nothing can be sent any more.
+    pub(super) failure: Option<io::ErrorKind>,
+    pub(super) write_timeout: StreamTimeout,
+    /// The timeout of one call that receives.
+    pub(super) read_timeout: Option<Duration>,
+}
+
+/// What to do while another thread is writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfBusy {
+    /// Wait until everything is written.
+    Wait,
+    /// Return at once: the other thread will write the output as well.
+    Return,
+}
+
+impl WriteState {
+    pub(super) fn new(session: Session, out: Vec<u8>, write_timeout: Option<Duration>) -> Self {
+        Self {
+            session,
+            out,
+            is_writing: false,
+            has_ended: false,
+            failure: None,
+            write_timeout: StreamTimeout::new(write_timeout),
+            read_timeout: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.session.connection.state()
+    }
+
+    /// Appends something to the output, and returns the length of the output in bytes.
+    pub(super) fn enqueue(
+        &mut self,
+        write: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
+    ) -> Result<usize> {
+        write(&mut self.session, Instant::now(), &mut self.out)?;
+        Ok(self.out.len())
+    }
+
+    /// Processes input, and returns the next item.
+    pub(super) fn receive(
+        &mut self,
+        input: &mut ReadBuffer,
+        unit: Unit,
+    ) -> std::result::Result<Option<Item>, ProtocolError> {
+        self.session.receive(input, unit, Instant::now(), &mut self.out)
+    }
+
+    /// Does what is due at this time.
+    pub(super) fn tick(&mut self) -> std::result::Result<(), ProtocolError> {
+        self.session.tick(Instant::now(), &mut self.out)
+    }
+
+    pub(super) fn release_pongs(&mut self) {
+        self.session.release_pongs(Instant::now(), &mut self.out);
+    }
+
+    /// Reuses the memory of output that was written, unless it is large.
+    pub(super) fn reuse(&mut self, mut written: Vec<u8>) {
+        if self.out.is_empty() && written.capacity() <= KEPT {
+            written.clear();
+            self.out = written;
+        }
+    }
+
+    /// Everything is written: shuts down our side of the stream, if that comes next (§7.1.1).
+    pub(super) fn finish_writing<S: Stream>(&mut self, stream: &mut S) {
+        if self.session.connection.flushed(Instant::now()) && stream.shutdown(Shutdown::Write).is_err() {
+            // The stream has no sides, or is gone: it ends when it is dropped.
+            self.session.connection.abandon();
+        }
+    }
+}
