@@ -1,16 +1,18 @@
-//! What a connection is made with.
+//! The options with which sockets are opened.
 
 use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
-use super::link::{Owner, Transport};
+use super::limits::Limits;
+use super::link::{Backend, Owner};
 use super::standard::Standard;
 use super::streaming::Streaming;
 use super::{Interface, WebSocket};
-use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
+use crate::socket::{Error, Result};
 
-/// How sockets are made: subprotocols, limits and time-outs. It makes any number of them.
+/// Options for sockets: subprotocols, limits and timeouts. A builder opens any number of sockets.
 ///
 /// # Examples
 ///
@@ -18,7 +20,7 @@ use crate::protocol::Config;
 /// use sockeye::browser::Builder;
 /// use sockeye::protocol::Config;
 ///
-/// # async fn run() -> sockeye::Result<()> {
+/// # async fn run() -> sockeye::browser::Result<()> {
 /// let builder = Builder::new()
 ///     .config(Config { max_message_size: 64 * 1024, ..Config::default() })
 ///     .add_subprotocol("chat.v2");
@@ -37,18 +39,6 @@ pub struct Builder {
     max_received_messages: usize,
 }
 
-/// What holds for one connection.
-#[derive(Debug, Clone)]
-pub(super) struct Limits {
-    pub(super) max_message_size: usize,
-    pub(super) max_buffered: usize,
-    pub(super) high_water: usize,
-    pub(super) max_received: usize,
-    pub(super) max_received_messages: usize,
-    pub(super) close_timeout: Duration,
-    pub(super) idle_timeout: Option<Duration>,
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Self::new()
@@ -56,7 +46,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Begins with the defaults of everything.
+    /// Creates a builder with the default options.
     pub fn new() -> Self {
         Self {
             config: Config::default(),
@@ -70,107 +60,119 @@ impl Builder {
         }
     }
 
-    /// Sets the limits and the time-outs. Those that a program in a browser can keep are
-    /// [`max_message_size`](Config::max_message_size), [`subprotocols`](Config::subprotocols),
-    /// [`handshake_timeout`](Config::handshake_timeout), [`close_timeout`](Config::close_timeout) and
-    /// [`idle_timeout`](Config::idle_timeout); the rest is the browser's.
+    /// Sets the limits and timeouts of the protocol. Default: [`Config::default`].
+    ///
+    /// A program in a browser can control [`max_message_size`](Config::max_message_size),
+    /// [`subprotocols`](Config::subprotocols), [`handshake_timeout`](Config::handshake_timeout),
+    /// [`close_timeout`](Config::close_timeout) and [`idle_timeout`](Config::idle_timeout). The browser controls everything
+    /// else.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Adds a subprotocol behind those that are offered, the best first. If there are any, they take the place of
-    /// [`Config::subprotocols`]. A server that then chooses none is refused by the browser.
+    /// Adds a subprotocol that is offered. The preferred one comes first.
+    ///
+    /// Added subprotocols replace [`Config::subprotocols`]. The browser refuses a server that chooses none of them.
     #[must_use]
     pub fn add_subprotocol(mut self, protocol: &str) -> Self {
         self.subprotocols.push(protocol.to_owned());
         self
     }
 
-    /// Removes a subprotocol that was added.
+    /// Removes an added subprotocol.
     #[must_use]
     pub fn remove_subprotocol(mut self, protocol: &str) -> Self {
         self.subprotocols.retain(|other| other != protocol);
         self
     }
 
-    /// Demands an interface of the browser. Without it, it is [`Interface::Stream`] where that is there, and
-    /// [`Interface::Standard`] elsewhere.
+    /// Selects an interface of the browser. Default: [`Interface::Stream`] if the browser has it, otherwise
+    /// [`Interface::Standard`].
     #[must_use]
     pub fn interface(mut self, interface: Interface) -> Self {
         self.interface = Some(interface);
         self
     }
 
-    /// Sets how long it may take to connect. Default 10 s, and to that comes [`Config::handshake_timeout`], as the browser
-    /// does not tell when the one ends and the other begins.
+    /// Sets how long connecting may take. Default: 10 seconds.
+    ///
+    /// [`Config::handshake_timeout`] is added to it, because the browser does not show when the handshake begins.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how much may wait to be sent before nothing more is accepted, in bytes. Default 16 MiB.
+    /// Sets how many bytes may wait to be sent. Beyond that, messages are not accepted. Default: 16 MiB.
+    ///
+    /// A program that awaits each `send` does not reach this limit. [`Error::Full`] returns the message.
     #[must_use]
     pub fn max_buffered(mut self, max: usize) -> Self {
         self.max_buffered = max;
         self
     }
 
-    /// Sets how much may wait to be sent before [`Sender::queue`](super::Sender::queue) and the `Sink` wait too, in bytes.
-    /// Default 1 MiB.
+    /// Sets how many bytes may wait to be sent before [`Sender::queue`](super::Sender::queue) and the `Sink` wait as well.
+    /// Default: 1 MiB.
+    ///
+    /// The default of the other sockets is 64 KiB. Here it is higher, because a browser reports only later that bytes were
+    /// sent.
     #[must_use]
     pub fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = bytes;
         self
     }
 
-    /// Sets how much may have been received and wait for the program, in bytes; a single message may be more. Beyond it the
-    /// connection is closed, and the program told with `Capacity`, behind what waits. Default 64 MiB.
+    /// Sets how many received bytes may wait for the program. A single message may be longer. Default: 64 MiB.
     ///
-    /// [`Interface::Standard`] needs it, as it cannot hold the peer back. With [`Interface::Stream`] no more than a message
-    /// waits, except while the connection is being closed.
+    /// Beyond that the connection is closed, and [`Error::Overflow`] is returned after the messages that wait.
+    /// [`Interface::Standard`] needs this limit, because it cannot slow down the peer. With [`Interface::Stream`] at most one
+    /// message waits, except while the connection is being closed.
     #[must_use]
     pub fn max_received(mut self, bytes: usize) -> Self {
         self.max_received = bytes;
         self
     }
 
-    /// Sets how many messages may have been received and wait for the program, so that empty ones are limited as well.
-    /// Beyond it happens what happens beyond [`max_received`](Self::max_received). Default 65,536.
+    /// Sets how many received messages may wait for the program, so that empty messages are limited as well. Default: 65,536.
+    ///
+    /// Beyond that, the same happens as beyond [`max_received`](Self::max_received).
     #[must_use]
     pub fn max_received_messages(mut self, messages: usize) -> Self {
         self.max_received_messages = messages;
         self
     }
 
-    /// Connects to a `ws://` or `wss://` URL. The future can be dropped, and with it goes the connection.
+    /// Connects to a `ws://` or `wss://` URL. If the future is dropped, so is the connection.
     ///
     /// # Errors
     ///
-    /// `Internal` for a URL or subprotocols that the browser does not take, or if it does not have the interface; `Io` if
-    /// there is no connection (the browser does not tell why, lest a page explore the network), or not in time.
+    /// - `Url` if the browser does not accept the URL or the subprotocols.
+    /// - `Connect` if there is no connection. The browser does not show the reason, so that a page cannot explore a network.
+    /// - `Timeout` with `Connect`.
+    /// - `Io` with `Unsupported` if the browser does not have the selected interface.
     pub async fn connect(&self, url: &str) -> Result<WebSocket> {
-        let owner = self.dial(url)?;
+        let owner = self.start(url)?;
         let link = owner.link();
         let opening = poll_fn(|cx| link.with(|state| state.poll_open(cx))).await?;
         Ok(WebSocket::open(owner, opening))
     }
 
-    fn dial(&self, url: &str) -> Result<Owner> {
+    fn start(&self, url: &str) -> Result<Owner> {
         let interface = self.interface.unwrap_or_else(Interface::best);
         if !interface.is_supported() {
-            let details = format!("there is no {} here", interface.name());
-            return Err(Error::new(ErrorKind::Internal, details));
+            let text = format!("this browser has no {}", interface.name());
+            return Err(Error::Io(io::Error::new(io::ErrorKind::Unsupported, text)));
         }
-        let owner = Owner::new(self.limits());
+        let owner = Owner::new(self.limits(), url);
         let (link, protocols) = (owner.link(), self.protocols());
-        let transport = match interface {
-            Interface::Stream => Transport::Stream(Streaming::connect(link, url, &protocols)?),
-            Interface::Standard => Transport::Standard(Standard::connect(link, url, &protocols)?),
+        let backend = match interface {
+            Interface::Stream => Backend::Stream(Streaming::connect(link, url, &protocols)?),
+            Interface::Standard => Backend::Standard(Standard::connect(link, url, &protocols)?),
         };
-        link.begin(transport, self.connect_timeout.saturating_add(self.config.handshake_timeout));
+        link.begin(backend, self.connect_timeout.saturating_add(self.config.handshake_timeout));
         Ok(owner)
     }
 

@@ -1,4 +1,4 @@
-//! The two halves of a socket: one receives, the other sends.
+//! The two halves of a socket: one sends, the other receives.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -10,10 +10,10 @@ use super::Interface;
 use super::link::{Link, Owner};
 use super::state::{Opening, Who};
 use crate::close::{CloseCode, Closed};
-use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::{Event, OpCode};
-use crate::socket::byte_reader::Leftover;
+use crate::socket::Result;
+use crate::socket::byte_reader::ByteReader;
 
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 pub struct Sender {
@@ -25,16 +25,16 @@ pub struct Sender {
 pub struct Receiver {
     pub(super) owner: Rc<Owner>,
     pub(super) opening: Rc<Opening>,
-    /// What `AsyncRead` has left of a message.
-    pub(super) rest: Leftover,
-    has_told_close: bool,
+    /// The rest of a message that `AsyncRead` has read in part.
+    pub(super) rest: ByteReader,
+    has_returned_close: bool,
 }
 
-/// Waits for the end of a connection, and tells how it came. It does not keep the connection open.
+/// A future of the end of a connection, and of how it has ended. It does not keep the connection open.
 ///
-/// Ready when both sides have closed, or when the connection has failed or was dropped. It can be awaited anywhere, also while
-/// the halves are in use. With [`Interface::Stream`] the Close of the peer is behind the messages that it has sent: as long
-/// as the program leaves them, the end does not come.
+/// It is ready when both sides have closed, or when the connection has failed or was dropped. It can be awaited anywhere, also
+/// while the halves are in use. With [`Interface::Stream`] the Close of the peer comes after the messages that it has sent: it
+/// is not ready until the program has received them.
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ended {
     link: Rc<Link>,
@@ -42,59 +42,63 @@ pub struct Ended {
 }
 
 impl Sender {
-    /// Sends a message, and waits until the browser has passed it on to the network.
+    /// Sends a message, and waits until the browser has passed it to the network.
     ///
-    /// The message is accepted as a whole when the future is first polled; dropped after that, it loses nothing: the browser
-    /// goes on with what is left.
+    /// The first poll accepts the whole message. If the future is dropped afterwards, nothing is lost: the browser continues
+    /// to send it.
     ///
     /// # Errors
     ///
-    /// `Protocol` after a Close was sent or received, or the connection has ended; `Capacity` if more than
-    /// [`Builder::max_buffered`](super::Builder::max_buffered) waits to be sent, and then the message was not accepted.
+    /// - `Closed` if a Close was sent or received, or the connection has ended.
+    /// - `Full` with the message if [`Builder::max_buffered`](super::Builder::max_buffered) bytes are waiting already.
+    /// - `ConnectionLost` if the connection ends before the message is sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.link().send(&message.into())?;
+        self.link().send(message.into())?;
         self.flush().await
     }
 
-    /// Puts a message with those that wait to be sent; waits as long as they are more than
-    /// [`Builder::high_water`](super::Builder::high_water). The browser sends them without [`flush`](Self::flush).
+    /// Adds a message to the output.
+    ///
+    /// It waits while more than [`Builder::high_water`](super::Builder::high_water) bytes are waiting. The browser sends them
+    /// without a [`flush`](Self::flush).
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
-        self.link().send(&message.into())?;
+        self.link().send(message.into())?;
         self.drain(self.link().limits.high_water).await
     }
 
-    /// Waits until the browser has passed everything on to the network.
+    /// Waits until the browser has passed the whole output to the network.
     ///
     /// # Errors
     ///
-    /// `Protocol` if the connection ended before that.
+    /// `ConnectionLost` if the connection ends before that.
     pub async fn flush(&mut self) -> Result<()> {
         self.drain(0).await
     }
 
-    /// Closes with a code ([`CloseCode::Status`] for none) and a reason, waits for the Close of the peer and for the end of
-    /// the connection, and tells what the peer has said.
+    /// Closes the connection with a code and a reason, waits for the Close of the peer and the end of the connection, and
+    /// returns the code and reason of the peer (RFC 6455 §7.1.2).
     ///
-    /// The Close is sent when the future is first polled, behind everything that was sent before. Messages that wait for the
-    /// program can still be received; what the peer was held back with is dropped. If the peer closes at the same time, or
-    /// has begun to, its Close counts.
+    /// The first poll sends the Close, after the output. [`CloseCode::Status`] sends no code. Messages that arrived before can
+    /// still be received; those that the browser has not read yet are dropped. If the peer has already begun to close, its
+    /// Close counts. If no Close arrives within [`Config::close_timeout`](crate::protocol::Config::close_timeout), the
+    /// connection has ended as intended: that is no error, but [`Closed::was_clean`] is false.
     ///
     /// # Errors
     ///
-    /// `Protocol` for a code that a browser does not let programs send, which is any but 1000 and 3000 to 4999, and for a
-    /// reason of more than 123 bytes; then the connection goes on. If no answer comes within
-    /// [`Config::close_timeout`](crate::protocol::Config::close_timeout), that is no error: it was not clean.
+    /// `Protocol` for a code that programs in a browser may not send, which is any except 1000 and 3000 to 4999, and for a
+    /// reason of more than 123 bytes. The connection then stays open.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.link().begin_close(code, reason)?;
         Ok(poll_fn(|cx| self.poll_closed(cx)).await)
     }
 
-    /// Returns how much was accepted and not sent yet, in bytes; with [`Interface::Standard`] as the browser knew it when it
-    /// last went around its event loop.
+    /// Returns how many bytes are waiting to be sent.
+    ///
+    /// With [`Interface::Standard`] the browser updates this number once in each turn of its event loop.
     pub fn buffered_amount(&self) -> usize {
         self.link().buffered()
     }
@@ -110,35 +114,42 @@ impl Sender {
 
 impl Receiver {
     pub(super) fn new(owner: Rc<Owner>, opening: Rc<Opening>) -> Self {
-        Self { owner, opening, rest: Leftover::default(), has_told_close: false }
+        Self { owner, opening, rest: ByteReader::default(), has_returned_close: false }
     }
 
-    /// Receives the next message; `None` once the connection is closed.
+    /// Receives the next message. Returns `None` once the connection is closed.
     ///
-    /// What `AsyncRead` has left of a message comes first, as a message of the same type; of a text
-    /// that it has cut in the middle of a character, as a binary one.
+    /// If `AsyncRead` has read a part of a message, its rest comes first: as a message of the same type, or as a binary
+    /// message if a text was split inside a character.
     ///
     /// # Errors
     ///
-    /// `Capacity` if the peer goes beyond a limit, `Protocol` if it goes without a Close. It is told once; after that there is
-    /// `None`.
+    /// - `Protocol` if a message is longer than [`Config::max_message_size`](crate::protocol::Config::max_message_size).
+    /// - `Overflow` if more was received than may wait for the program.
+    /// - `ConnectionLost` if the connection ends without a Close.
+    /// - `Timeout` with `Idle` if the peer was silent for too long.
+    ///
+    /// The connection is closed then. The error is returned once, after the messages that wait. After it comes `None`.
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
 
-    /// Receives the next message behind what is in a buffer, and tells its type; `None` once the connection is closed.
+    /// Receives the next message, appends it to a buffer, and returns its type. Returns `None` once the connection is
+    /// closed.
     ///
     /// # Errors
     ///
-    /// As [`receive`](Self::receive); the buffer is as before then.
+    /// As [`receive`](Self::receive). The buffer is unchanged then.
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         let Some(message) = self.receive().await? else { return Ok(None) };
         buffer.extend_from_slice(message.as_bytes());
         Ok(Some(if message.is_text() { OpCode::Text } else { OpCode::Binary }))
     }
 
-    /// Receives what comes next: a message, or the Close of the peer, with its code and reason. `None` once the connection
-    /// has ended. Pings and Pongs are the browser's, and never seen.
+    /// Receives the next event: a message, or the Close of the peer with its code and reason. Returns `None` once the
+    /// connection is closed.
+    ///
+    /// The browser answers Pings, and does not show Pings and Pongs.
     ///
     /// # Errors
     ///
@@ -148,7 +159,7 @@ impl Receiver {
             return Ok(Some(Event::Message(message)));
         }
         let closed = self.link().with(|state| state.closed().cloned()).filter(|closed| closed.was_clean);
-        let is_first = !std::mem::replace(&mut self.has_told_close, true);
+        let is_first = !std::mem::replace(&mut self.has_returned_close, true);
         Ok(closed.filter(|_| is_first).map(|closed| Event::Close(closed.code, closed.reason)))
     }
 
@@ -160,22 +171,21 @@ impl Receiver {
     }
 }
 
-/// What both halves tell of their connection.
-macro_rules! tell {
+/// The methods that both halves have.
+macro_rules! shared_methods {
     ($half:ident) => {
         impl $half {
-            /// Returns the URL of the connection, as the browser has understood it.
+            /// Returns the URL of the connection, as the browser has parsed it.
             pub fn url(&self) -> &str {
                 &self.opening.url
             }
 
-            /// Returns the subprotocol that the server chose.
+            /// Returns the subprotocol that the server has chosen.
             pub fn protocol(&self) -> Option<&str> {
                 Some(&*self.opening.protocol).filter(|protocol| !protocol.is_empty())
             }
 
-            /// Returns the extensions that the browser and the server have agreed on, as the header of the server has them;
-            /// empty for none.
+            /// Returns the extensions that the server has accepted: the value of its header, or an empty string.
             pub fn extensions(&self) -> &str {
                 &self.opening.extensions
             }
@@ -190,12 +200,12 @@ macro_rules! tell {
                 self.link().is_open()
             }
 
-            /// Returns whether the connection has ended. What was received before can still be taken.
+            /// Returns whether the connection has ended. Messages that arrived before can still be received.
             pub fn is_closed(&self) -> bool {
                 self.link().with(|state| state.closed().is_some())
             }
 
-            /// Waits for the end of the connection, and tells how it came.
+            /// Returns a future of the end of the connection, and of how it has ended.
             pub fn closed(&self) -> Ended {
                 let who = self.link().with(|state| state.observe());
                 Ended { link: Rc::clone(self.link()), who }
@@ -214,8 +224,8 @@ macro_rules! tell {
     };
 }
 
-tell!(Sender);
-tell!(Receiver);
+shared_methods!(Sender);
+shared_methods!(Receiver);
 
 impl Future for Ended {
     type Output = Closed;
@@ -227,7 +237,7 @@ impl Future for Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.link.with(|state| state.take(self.who));
+        self.link.with(|state| state.take_waker(self.who));
     }
 }
 

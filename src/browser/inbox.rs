@@ -1,15 +1,15 @@
-//! What was received, and waits for the program.
+//! Messages that were received and wait for the program.
 
 use std::collections::VecDeque;
 
-use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
+use crate::socket::{Error, Result};
 
-/// Messages that wait, and how many may.
+/// Messages that wait for the program, and their limits.
 #[derive(Debug)]
 pub(super) struct Inbox {
     messages: VecDeque<Message>,
-    /// How much they are together, in bytes.
+    /// The length of all messages, in bytes.
     bytes: usize,
     max_bytes: usize,
     max_messages: usize,
@@ -20,12 +20,12 @@ impl Inbox {
         Self { messages: VecDeque::new(), bytes: 0, max_bytes, max_messages }
     }
 
-    /// Takes a message in. Into an empty inbox each one fits: how long it may be is another limit.
+    /// Appends a message. One message always fits, because `max_message_size` limits its length.
     pub(super) fn push(&mut self, message: Message) -> Result<()> {
         let bytes = self.bytes.saturating_add(message.len());
         let is_full = bytes > self.max_bytes || self.messages.len() >= self.max_messages;
         if is_full && !self.is_empty() {
-            return Err(Error::new(ErrorKind::Capacity, "more was received than may wait for the program"));
+            return Err(Error::Overflow);
         }
         self.bytes = bytes;
         self.messages.push_back(message);

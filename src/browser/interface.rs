@@ -1,32 +1,32 @@
-//! Which of the browser's two interfaces is used.
+//! The two interfaces of the browser.
 
 use super::js::global;
 
-/// The interface of the browser that a connection goes through.
+/// The interface of the browser that a connection uses.
 ///
 /// # Examples
 ///
 /// ```no_run
 /// use sockeye::browser::{Builder, Interface};
 ///
-/// // Without this line, the same choice is made.
+/// // This is also the default.
 /// let best = if Interface::Stream.is_supported() { Interface::Stream } else { Interface::Standard };
 /// let builder = Builder::new().interface(best);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interface {
-    /// `WebSocketStream`, which holds the peer back as long as the program does not receive. Chromium has it from 124 on.
+    /// `WebSocketStream`, which slows down the peer while the program does not receive. Chromium has it since version 124.
     ///
-    /// In Chromium 156 the whole page crashes if the connection is lost while a message waits for the network to take it.
-    /// Who sends more than the network takes, or has reason to fear that, is better served by the other one.
+    /// In Chromium 156 the whole page crashes if the connection is lost while a message is being sent. Programs that send more
+    /// than the network can carry should use [`Standard`](Self::Standard).
     Stream,
-    /// `WebSocket`, which every browser has. What the program does not receive waits in memory, up to the limits of the
-    /// [`Builder`](super::Builder).
+    /// `WebSocket`, which every browser has. Messages that the program does not receive wait in memory, up to the limits of
+    /// the [`Builder`](super::Builder).
     Standard,
 }
 
 impl Interface {
-    /// Returns whether the interface is there, in this window, worker, or whatever else runs the program.
+    /// Returns whether the interface exists in this window, worker, or other environment.
     pub fn is_supported(self) -> bool {
         global(self.name()).is_function()
     }
@@ -38,7 +38,7 @@ impl Interface {
         }
     }
 
-    /// The one that holds the peer back, where it is there.
+    /// The interface that slows down the peer, if it exists.
     pub(super) fn best() -> Self {
         if Self::Stream.is_supported() { Self::Stream } else { Self::Standard }
     }

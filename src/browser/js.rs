@@ -1,53 +1,52 @@
-//! What is looked up in JavaScript by name, and how its values become ours.
+//! Access to JavaScript values by name, and their conversion.
 
 use js_sys::{Array, Function, JsString, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
 
-/// A property of the global object, be that a window, a worker or something else; undefined if there is none.
+/// A property of the global object, such as a window or a worker; undefined if it does not exist.
 pub(super) fn global(name: &str) -> JsValue {
     property(&js_sys::global(), name)
 }
 
-/// A property of an object; undefined if there is none.
+/// A property of an object; undefined if it does not exist.
 pub(super) fn property(object: &JsValue, name: &str) -> JsValue {
     Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }
 
-/// Calls a method, and passes over one that is missing or throws: what that leads to is heard elsewhere.
+/// Calls a method. If it is missing or throws, this does nothing: other events report the consequence.
 pub(super) fn call(object: &JsValue, method: &str, arguments: &[&JsValue]) -> JsValue {
     let Ok(method) = property(object, method).dyn_into::<Function>() else { return JsValue::UNDEFINED };
     let arguments: Array = arguments.iter().copied().collect();
     method.apply(object, &arguments).unwrap_or(JsValue::UNDEFINED)
 }
 
-/// An object with these properties.
+/// Creates an object with these properties.
 pub(super) fn object(properties: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in properties {
-        // It cannot fail: the object is a plain one.
+        // This cannot fail on a plain object.
         let _ = Reflect::set(&object, &JsValue::from_str(name), value);
     }
     object.into()
 }
 
-/// What the browser says went wrong.
-pub(super) fn into_error(kind: ErrorKind, thrown: &JsValue) -> Error {
+/// The message of a value that was thrown.
+pub(super) fn error_text(thrown: &JsValue) -> String {
     let text = property(thrown, "message").as_string().filter(|text| !text.is_empty());
-    Error::new(kind, text.unwrap_or_else(|| "the browser does not say why".to_owned()))
+    text.unwrap_or_else(|| "the browser gives no reason".to_owned())
 }
 
-/// The message that came, unless it is too long; one of text is not even copied then.
+/// Converts received data into a message. A text that is too long is not copied.
 pub(super) fn into_message(data: &JsValue, max: usize) -> Result<Message, ProtocolError> {
     let message = if let Some(text) = data.dyn_ref::<JsString>() {
-        // A unit of UTF-16 takes a byte of UTF-8 at least.
+        // A code unit of UTF-16 needs at least one byte of UTF-8.
         check(text.length(), max)?;
         Message::Text(text.into())
     } else {
-        // Of a buffer this is a view, of another view a copy.
+        // For a buffer this creates a view, for a view of another type a copy.
         let bytes = data.dyn_ref::<Uint8Array>().cloned().unwrap_or_else(|| Uint8Array::new(data));
         check(bytes.length(), max)?;
         Message::Binary(bytes.to_vec())
@@ -59,7 +58,7 @@ fn check(len: u32, max: usize) -> Result<(), ProtocolError> {
     if usize::try_from(len).is_ok_and(|len| len <= max) { Ok(()) } else { Err(ProtocolError::MessageTooLong) }
 }
 
-/// The time that has passed since some moment, in milliseconds; by a clock that nobody sets, where there is one.
+/// The time since an arbitrary moment, in milliseconds; from a monotonic clock if the browser has one.
 pub(super) fn now() -> f64 {
     call(&global("performance"), "now", &[]).as_f64().unwrap_or_else(js_sys::Date::now)
 }

@@ -1,6 +1,5 @@
-//! A connection that several hold: its two halves, who waits for its end, and the browser that calls back.
+//! A connection with several users: its two halves, the futures of its end, and the callbacks of the browser.
 
-use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
@@ -11,40 +10,42 @@ use std::time::Duration;
 
 use wasm_bindgen::JsValue;
 
-use super::builder::Limits;
 use super::js;
+use super::limits::Limits;
 use super::standard::Standard;
-use super::state::{Opening, Phase, State, Who};
+use super::state::{Opening, ReadyState, State, Who};
 use super::streaming::Streaming;
 use crate::close::{CloseCode, Closed};
-use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::{ProtocolError, check_close};
+use crate::socket::{Error, Result, TimeoutKind};
 
 /// The interface of the browser that is in use.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(super) enum Backend {
     Standard(Standard),
     Stream(Streaming),
 }
 
 pub(super) struct Link {
     state: RefCell<State>,
-    transport: OnceCell<Transport>,
+    backend: OnceCell<Backend>,
     pub(super) limits: Limits,
+    /// The URL, for error texts.
+    url: String,
 }
 
-/// What a half of a connection holds: when the last is dropped, so is the connection.
+/// What a half of a connection holds. When the last owner is dropped, the connection ends.
 #[derive(Debug)]
 pub(super) struct Owner(Rc<Link>);
 
 impl Owner {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, url: &str) -> Self {
         let state = RefCell::new(State::new(&limits));
-        Self(Rc::new(Link { state, transport: OnceCell::new(), limits }))
+        Self(Rc::new(Link { state, backend: OnceCell::new(), limits, url: url.to_owned() }))
     }
 
-    /// The connection, to look at without keeping it open.
+    /// The connection. To hold it does not keep it open.
     pub(super) fn link(&self) -> &Rc<Link> {
         &self.0
     }
@@ -52,57 +53,56 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.close_on_drop();
     }
 }
 
 impl Link {
-    /// Goes on with the interface of the browser that was asked to connect.
-    pub(super) fn begin(self: &Rc<Self>, transport: Transport, patience: Duration) {
-        let _ = self.transport.set(transport);
-        self.set_deadline(patience, |link| {
-            let late = io::Error::new(io::ErrorKind::TimedOut, "the connection took too long to open");
-            link.change(|state| state.fail(late.into()));
+    /// Continues with a backend that has started to connect.
+    pub(super) fn begin(self: &Rc<Self>, backend: Backend, timeout: Duration) {
+        let _ = self.backend.set(backend);
+        self.set_deadline(timeout, |link| {
+            link.change(|state| state.fail(Error::Timeout(TimeoutKind::Connect)));
             link.abandon();
         });
     }
 
-    /// Changes something, and wakes all who may be waiting for that.
+    /// Changes the state, and wakes all users.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.borrow_mut();
         let changed = change(&mut state);
-        let waiting = state.take_waiting();
+        let waiting = state.take_wakers();
         drop(state);
         waiting.into_values().for_each(Waker::wake);
         changed
     }
 
-    /// Looks at the state, or polls it. Nothing within may make the browser call back.
+    /// Reads or polls the state. The function must not cause a callback of the browser.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.borrow_mut())
     }
 
     pub(super) fn wake(&self, who: Who) {
-        let waker = self.with(|state| state.take(who));
+        let waker = self.with(|state| state.take_waker(who));
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits for a state.
+    /// Waits until the state fulfills a condition.
     pub(super) async fn until(&self, who: Who, is_so: impl Fn(&State) -> bool) {
         poll_fn(|cx| self.with(|state| if is_so(state) { Poll::Ready(()) } else { state.wait(who, cx) }))
             .await;
     }
 
     pub(super) fn streaming(&self) -> Option<&Streaming> {
-        match self.transport.get() {
-            Some(Transport::Stream(streaming)) => Some(streaming),
+        match self.backend.get() {
+            Some(Backend::Stream(streaming)) => Some(streaming),
             _ => None,
         }
     }
 
     pub(super) fn standard(&self) -> Option<&Standard> {
-        match self.transport.get() {
-            Some(Transport::Standard(standard)) => Some(standard),
+        match self.backend.get() {
+            Some(Backend::Standard(standard)) => Some(standard),
             _ => None,
         }
     }
@@ -110,25 +110,25 @@ impl Link {
     /// The browser has connected.
     pub(super) fn opened(self: &Rc<Self>, opening: Opening) {
         self.change(|state| state.open(opening));
-        if let Some(patience) = self.limits.idle_timeout {
-            self.hear();
-            self.listen(patience);
+        if let Some(timeout) = self.limits.idle_timeout {
+            self.record_activity();
+            self.schedule_idle_check(timeout);
         }
     }
 
     /// The browser has received a message.
     pub(super) fn received(self: &Rc<Self>, data: &JsValue) {
-        if !self.with(|state| state.wants()) {
+        if !self.with(|state| state.accepts_messages()) {
             return;
         }
         let message = js::into_message(data, self.limits.max_message_size).map_err(Error::from);
         match message.and_then(|message| self.with(|state| state.inbox.push(message))) {
             Ok(()) => {
-                self.hear();
+                self.record_activity();
                 self.wake(Who::Receiver);
             }
-            // What comes while we close, and does not fit, is dropped.
-            Err(_) if self.with(|state| state.phase != Phase::Open) => {}
+            // While the connection is being closed, messages that do not fit are dropped.
+            Err(_) if self.with(|state| state.ready_state != ReadyState::Open) => {}
             Err(err) => self.fail(err),
         }
     }
@@ -136,16 +136,19 @@ impl Link {
     pub(super) fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         let message = self.with(|state| state.poll_message(cx));
         if matches!(message, Poll::Ready(Ok(Some(_)))) {
-            self.hear();
+            self.record_activity();
             self.wake(Who::Reading);
         }
         message
     }
 
-    /// Ends the connection because of an error, which the program is told. The peer gets the nearest that the browser
-    /// lets us say.
+    /// Fails the connection. The peer gets the nearest code that the browser allows.
     pub(super) fn fail(self: &Rc<Self>, err: Error) {
-        let code = matches!(err.kind, ErrorKind::Capacity).then_some(TOO_MUCH);
+        let code = match &err {
+            Error::Overflow => Some(TOO_MUCH),
+            Error::Protocol(err) if err.close_code() == CloseCode::Size => Some(TOO_MUCH),
+            _ => None,
+        };
         self.change(|state| state.fail(err));
         self.start_closing(code, "");
     }
@@ -154,53 +157,57 @@ impl Link {
     pub(super) fn ended(&self, closed: Closed) {
         let has_unsent = !self.has_sent(0);
         self.change(|state| {
-            if state.phase == Phase::Connecting {
-                state.note(refused("the browser does not say why"));
+            if state.ready_state == ReadyState::Connecting {
+                state.record_error(self.refused("the browser gives no reason"));
             }
             state.has_lost_output |= has_unsent;
             state.end(closed);
         });
     }
 
-    /// Sends a message, or puts it with those that wait.
-    pub(super) fn send(&self, message: &Message) -> Result<()> {
+    /// The browser has not connected. It shows a program no more than that (WHATWG WebSockets §4).
+    pub(super) fn refused(&self, reason: impl Into<String>) -> Error {
+        let source = io::Error::new(io::ErrorKind::ConnectionRefused, reason.into());
+        Error::Connect { target: self.url.clone(), source }
+    }
+
+    /// Adds a message to the output.
+    pub(super) fn send(&self, message: Message) -> Result<()> {
         let is_open = self.is_open();
-        let Some(transport) = self.transport.get().filter(|_| is_open) else {
-            return Err(ProtocolError::NotOpen.into());
-        };
+        let Some(backend) = self.backend.get().filter(|_| is_open) else { return Err(Error::Closed) };
         if self.buffered() >= self.limits.max_buffered {
-            return Err(Error::new(ErrorKind::Capacity, "too much waits to be sent"));
+            return Err(Error::Full(message));
         }
-        match transport {
-            Transport::Standard(standard) => standard.send(message)?,
-            Transport::Stream(streaming) => streaming.send(message),
+        match backend {
+            Backend::Standard(standard) => standard.send(&message)?,
+            Backend::Stream(streaming) => streaming.send(&message),
         }
         self.wake(Who::Writing);
         Ok(())
     }
 
     pub(super) fn buffered(&self) -> usize {
-        match self.transport.get() {
-            Some(Transport::Standard(standard)) => standard.buffered(),
-            Some(Transport::Stream(streaming)) => streaming.buffered(),
+        match self.backend.get() {
+            Some(Backend::Standard(standard)) => standard.buffered(),
+            Some(Backend::Stream(streaming)) => streaming.buffered(),
             None => 0,
         }
     }
 
-    /// Whether at most `most` bytes wait to be sent; for none, nor does an empty message.
+    /// Whether at most `most` bytes are waiting to be sent. For zero, no empty message may be waiting either.
     fn has_sent(&self, most: usize) -> bool {
         let is_empty = self.streaming().is_none_or(Streaming::is_empty);
         self.buffered() <= most && (most > 0 || is_empty)
     }
 
     pub(super) fn is_open(&self) -> bool {
-        let can_say = self.standard().is_none_or(Standard::is_open);
-        can_say && self.with(|state| state.phase == Phase::Open && !state.has_lost_output)
+        let can_send = self.standard().is_none_or(Standard::is_open);
+        can_send && self.with(|state| state.ready_state == ReadyState::Open && !state.has_lost_output)
     }
 
-    /// Waits until at most `most` bytes wait to be sent.
+    /// Waits until at most `most` bytes are waiting to be sent.
     pub(super) fn poll_flush(self: &Rc<Self>, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let has_lost = self.with(|state| state.has_lost_output || state.is_left);
+        let has_lost = self.with(|state| state.has_lost_output || state.is_abandoned());
         if has_lost {
             return Poll::Ready(Err(ProtocolError::ConnectionLost.into()));
         }
@@ -222,7 +229,7 @@ impl Link {
         let code = match (code, u16::from(code)) {
             (CloseCode::Status | CloseCode::Empty, _) => None,
             (_, number @ (1000 | 3000..=4999)) => Some(number),
-            // The browser has the others to itself.
+            // The browser reserves all other codes for itself.
             _ => return Err(ProtocolError::UnsendableCloseCode.into()),
         };
         self.start_closing(code, reason);
@@ -231,9 +238,9 @@ impl Link {
 
     fn start_closing(self: &Rc<Self>, code: Option<u16>, reason: &str) {
         let is_first = self.with(|state| {
-            let is_first = state.phase == Phase::Open;
+            let is_first = state.ready_state == ReadyState::Open;
             if is_first {
-                state.phase = Phase::Closing;
+                state.ready_state = ReadyState::Closing;
             }
             is_first
         });
@@ -241,45 +248,40 @@ impl Link {
             return;
         }
         self.set_deadline(self.limits.close_timeout, |link| link.abandon());
-        match self.transport.get() {
-            Some(Transport::Standard(standard)) => standard.close(code, reason),
-            Some(Transport::Stream(streaming)) => streaming.close(code, reason),
+        match self.backend.get() {
+            Some(Backend::Standard(standard)) => standard.close(code, reason),
+            Some(Backend::Stream(streaming)) => streaming.close(code, reason),
             None => {}
         }
-        // Reading goes on until the peer has closed as well, whatever waits for the program.
+        // Reading continues until the peer has closed as well, even if messages are waiting for the program.
         self.wake(Who::Reading);
         self.wake(Who::Writing);
     }
 
-    /// Gives up without waiting for the peer.
+    /// Ends the connection without waiting for the peer.
     pub(super) fn abandon(&self) {
-        match self.transport.get() {
-            Some(Transport::Standard(standard)) => standard.abandon(),
-            Some(Transport::Stream(streaming)) => streaming.abandon(),
+        match self.backend.get() {
+            Some(Backend::Standard(standard)) => standard.abandon(),
+            Some(Backend::Stream(streaming)) => streaming.abandon(),
             None => {}
         }
         self.change(|state| state.end_reading(None));
         self.ended(Closed::abnormal());
     }
 
-    /// Nobody is there any more: closes, without waiting for the peer.
-    fn leave(self: &Rc<Self>) {
-        match self.with(|state| state.phase) {
-            Phase::Connecting => self.abandon(),
-            Phase::Open => self.start_closing(None, ""),
-            Phase::Closing | Phase::Closed => {}
+    /// Closes the connection of a socket that was dropped, without waiting for the peer.
+    fn close_on_drop(self: &Rc<Self>) {
+        match self.with(|state| state.ready_state) {
+            ReadyState::Connecting => self.abandon(),
+            ReadyState::Open => self.start_closing(None, ""),
+            ReadyState::Closing | ReadyState::Closed => {}
         }
-        self.change(State::leave);
+        self.change(State::abandon);
     }
 }
 
-/// What a browser can say in place of 1009.
+/// The close code that replaces 1009, which programs in a browser may not send.
 const TOO_MUCH: u16 = 4009;
-
-/// The browser tells a program no more than that there is no connection (WHATWG WebSockets §4).
-pub(super) fn refused(details: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Io(io::ErrorKind::ConnectionRefused.into()), details)
-}
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

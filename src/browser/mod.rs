@@ -1,15 +1,16 @@
-//! The WebSocket of the browser, for programs that are compiled to WebAssembly and run in one.
+//! The WebSocket of the browser, for programs that are compiled to WebAssembly.
 //!
-//! It is there on the targets of WebAssembly only, such as `wasm32-unknown-unknown`, with
-//! `default-features = false, features = ["browser"]`: there are no threads and no TCP in a browser, and so no event loop.
-//! The program runs in a window or in a worker; it also runs in what else has a `WebSocket`, such as Node. The names
-//! are those of `sockeye::futures`, so that one program can be compiled for both.
+//! This module exists only on WebAssembly targets, such as `wasm32-unknown-unknown`, with
+//! `default-features = false, features = ["browser"]`: a browser has no threads and no TCP, and so no event loop of this
+//! crate. The program runs in a window or in a worker, or in another environment with a `WebSocket`, such as Node. The names
+//! are those of `sockeye::futures`. [`ClientSocket`](crate::ClientSocket) is the socket of either module, so that one program
+//! can be compiled for both.
 //!
 //! ```no_run
 //! use sockeye::CloseCode;
 //! use sockeye::browser::WebSocket;
 //!
-//! # async fn run() -> sockeye::Result<()> {
+//! # async fn run() -> sockeye::browser::Result<()> {
 //! let mut socket = WebSocket::connect("ws://127.0.0.1:3012").await?;
 //! socket.send("salmon").await?;
 //! while let Some(message) = socket.receive().await? {
@@ -17,55 +18,57 @@
 //!         break;
 //!     }
 //! }
-//! let closed = socket.close(CloseCode::Normal, "spawned").await?;
+//! let closed = socket.close(CloseCode::Normal, "done").await?;
 //! assert!(closed.was_clean);
 //! # Ok(()) }
 //! ```
 //!
-//! # Which call is for what
+//! # Choosing a method
 //!
-//! | | |
+//! | to | use |
 //! |---|---|
-//! | whole messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
-//! | also the Close with its reason | [`receive_event`](WebSocket::receive_event) |
-//! | one message now; many, with a wait now and then | [`send`](WebSocket::send); [`queue`](WebSocket::queue) and [`flush`](WebSocket::flush), or the `Sink` |
-//! | bytes, without regard to messages | `AsyncRead` and `AsyncWrite` |
-//! | two tasks | [`split`](WebSocket::split), [`join`](WebSocket::join) |
-//! | the end | [`close`](WebSocket::close), [`closed`](WebSocket::closed), [`abort`](WebSocket::abort) |
+//! | open a connection | [`WebSocket::connect`], or a [`Builder`] with options |
+//! | receive messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
+//! | also receive the Close with its reason | [`receive_event`](WebSocket::receive_event) |
+//! | send one message | [`send`](WebSocket::send) |
+//! | send many messages, and wait only now and then | [`queue`](WebSocket::queue) and [`flush`](WebSocket::flush), or the `Sink` |
+//! | transfer bytes | `AsyncRead` and `AsyncWrite` |
+//! | receive and send in two tasks | [`split`](WebSocket::split), [`join`](WebSocket::join) |
+//! | end the connection, or await its end | [`close`](WebSocket::close), [`abort`](WebSocket::abort), [`closed`](WebSocket::closed) |
 //!
-//! Every future can be dropped wherever it waits, and begun again: no byte and no message is lost by that.
+//! Every future can be dropped while it waits, and started again. No byte and no message is lost.
 //!
 //! # The two interfaces of the browser
 //!
 //! | | [`Interface::Stream`] | [`Interface::Standard`] |
 //! |---|---|---|
-//! | is there | in Chromium, from 124 on | everywhere |
-//! | the program does not receive | the peer is held back; one message waits | messages wait, up to [`max_received`](Builder::max_received) |
-//! | the peer does not receive | `send` waits for the browser, which tells | `send` looks how much waits, again and again |
-//! | the peer closes | that is heard when everything before it has been taken | that is heard at once, and what came before can still be taken |
-//! | the connection is lost while a message is being sent | Chromium 156 loses the page | that is an error |
+//! | exists | in Chromium since version 124 | in every browser |
+//! | if the program does not receive | the peer is slowed down; one message waits | messages wait, up to [`max_received`](Builder::max_received) |
+//! | if the peer does not receive | `send` waits for a promise of the browser | `send` polls the number of unsent bytes |
+//! | the Close of the peer is visible | after all messages before it were received | immediately; messages before it can still be received |
+//! | if the connection is lost while a message is being sent | the page crashes in Chromium 156 | an error is returned |
 //!
-//! Without a wish ([`Builder::interface`]) it is the first, where that is there.
+//! Default ([`Builder::interface`]): the first one, if it exists.
 //!
-//! # What differs from `sockeye::futures`
+//! # Differences from `sockeye::futures`
 //!
-//! - The types have no parameter for the stream, and nothing is `Send`: what the browser hands out belongs to its thread.
-//! - There are no servers, no headers of one's own, no details of a rejected handshake, no redirects: the browser does not
-//!   show them. [`url`](WebSocket::url), [`extensions`](WebSocket::extensions), [`interface`](WebSocket::interface) and
-//!   [`is_closed`](WebSocket::is_closed) are in addition.
-//! - There are no Pings, Pongs and single frames. The browser answers, compresses, masks, and checks what comes.
-//! - A program may close with 1000 and 3000 to 4999 only, or without a code. So the peer hears 4009 rather than 1009 when it
-//!   goes beyond a limit, no code when it was silent for too long, and no code rather than 1001 when the socket is dropped.
-//! - Of [`Config`](crate::protocol::Config) some settings count only, as [`Builder::config`] lists. An idle time-out is about
-//!   messages, as Pings and Pongs are not seen.
-//! - A socket that nobody polls is kept up by the browser.
-//! - `queue` and the `Sink` wait beyond 1 MiB rather than 64 KiB, which can be [set](Builder::high_water).
+//! - The types have no parameter for the stream, and none is `Send`: JavaScript values belong to their thread.
+//! - There are no servers, custom headers, rejected responses and redirects, because the browser does not show them.
+//!   [`url`](WebSocket::url), [`extensions`](WebSocket::extensions) and [`interface`](WebSocket::interface) exist only here.
+//! - There are no Pings, Pongs and single frames. The browser answers Pings, compresses, masks, and checks input.
+//! - A program may close only with 1000, with 3000 to 4999, or without a code. Beyond a limit the peer therefore receives 4009
+//!   instead of 1009. If it was silent for too long, or the socket is dropped, it receives no code.
+//! - Only some settings of [`Config`](crate::protocol::Config) apply: see [`Builder::config`]. The idle timeout counts only
+//!   messages, because Pings and Pongs are not visible.
+//! - The browser keeps a connection alive even if the program polls nothing.
+//! - `queue` and the `Sink` wait beyond 1 MiB instead of 64 KiB: see [`Builder::high_water`].
 
 mod builder;
 mod halves;
 mod inbox;
 mod interface;
 mod js;
+mod limits;
 mod link;
 mod socket;
 mod standard;
@@ -79,3 +82,4 @@ pub use self::builder::Builder;
 pub use self::halves::{Ended, Receiver, Sender};
 pub use self::interface::Interface;
 pub use self::socket::{JoinError, WebSocket};
+pub use crate::socket::{Error, InvalidUrl, Result, TimeoutKind};

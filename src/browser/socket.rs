@@ -1,4 +1,4 @@
-//! The socket itself: both halves in one.
+//! The socket: both halves together.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,29 +9,29 @@ use super::link::Owner;
 use super::state::Opening;
 use super::{Builder, Interface};
 use crate::close::{CloseCode, Closed};
-use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::{Event, OpCode};
+use crate::socket::Result;
 
-/// One end of an open connection, the other end of which is a server.
+/// One end of an open connection to a server.
 ///
-/// See the [module](super) for how it is used. When it is dropped while it is open, or both of its halves are, what was sent
-/// goes out, and then a Close without a code.
+/// The [module](super) describes how it is used. When it is dropped while the connection is open, or both of its halves are,
+/// the browser sends the output, and then a Close without a code.
 pub struct WebSocket {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
 }
 
-/// The halves of two connections cannot be joined; here they are again.
+/// The halves of two different connections, which cannot be joined.
 #[derive(Debug)]
 pub struct JoinError(pub Sender, pub Receiver);
 
 impl WebSocket {
-    /// Connects to a `ws://` or `wss://` URL. [`Builder`] has the options.
+    /// Connects to a `ws://` or `wss://` URL. [`Builder`] has options.
     ///
     /// # Errors
     ///
-    /// As [`Builder::connect`].
+    /// See [`Builder::connect`].
     pub async fn connect(url: &str) -> Result<Self> {
         Builder::new().connect(url).await
     }
@@ -42,81 +42,81 @@ impl WebSocket {
         Self { sender, receiver: Receiver::new(owner, opening) }
     }
 
-    /// As [`Receiver::receive`].
+    /// Receives the next message. Returns `None` once the connection is closed. See [`Receiver::receive`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         self.receiver.receive().await
     }
 
-    /// As [`Receiver::receive_into`].
+    /// Receives the next message, appends it to a buffer, and returns its type. See [`Receiver::receive_into`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         self.receiver.receive_into(buffer).await
     }
 
-    /// As [`Receiver::receive_event`].
+    /// Receives the next message, or the Close of the peer. See [`Receiver::receive_event`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Receiver::receive`].
     pub async fn receive_event(&mut self) -> Result<Option<Event>> {
         self.receiver.receive_event().await
     }
 
-    /// As [`Sender::send`].
+    /// Sends a message, and waits until the browser has passed it to the network. See [`Sender::send`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send`].
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.send(message).await
     }
 
-    /// As [`Sender::queue`].
+    /// Adds a message to the output. See [`Sender::queue`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::send`].
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.queue(message).await
     }
 
-    /// As [`Sender::flush`].
+    /// Waits until the browser has passed the whole output to the network. See [`Sender::flush`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::flush`].
     pub async fn flush(&mut self) -> Result<()> {
         self.sender.flush().await
     }
 
-    /// As [`Sender::close`].
+    /// Closes the connection with a code and a reason, and waits for its end. See [`Sender::close`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Sender::close`].
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.sender.close(code, reason).await
     }
 
-    /// Waits for the end of the connection, and tells how it came.
+    /// Returns a future of the end of the connection, and of how it has ended.
     pub fn closed(&self) -> Ended {
         self.sender.closed()
     }
 
-    /// Ends the connection without waiting for anything: what was not sent may be lost. The browser still tells the peer,
-    /// by a Close without a code.
+    /// Ends the connection without waiting. Output that was not sent may be lost. The browser still sends a Close without a
+    /// code.
     pub fn abort(self) {
         self.sender.link().abandon();
     }
 
-    /// Returns how much was accepted and not sent yet, in bytes; see [`Sender::buffered_amount`].
+    /// Returns how many bytes are waiting to be sent. See [`Sender::buffered_amount`].
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
     }
@@ -126,22 +126,22 @@ impl WebSocket {
         self.sender.is_open()
     }
 
-    /// Returns whether the connection has ended. What was received before can still be taken.
+    /// Returns whether the connection has ended. Messages that arrived before can still be received.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    /// Returns the URL of the connection, as the browser has understood it.
+    /// Returns the URL of the connection, as the browser has parsed it.
     pub fn url(&self) -> &str {
         self.sender.url()
     }
 
-    /// Returns the subprotocol that the server chose.
+    /// Returns the subprotocol that the server has chosen.
     pub fn protocol(&self) -> Option<&str> {
         self.sender.protocol()
     }
 
-    /// Returns the extensions that the browser and the server have agreed on; see [`Sender::extensions`].
+    /// Returns the extensions that the server has accepted. See [`Sender::extensions`].
     pub fn extensions(&self) -> &str {
         self.sender.extensions()
     }
@@ -151,16 +151,16 @@ impl WebSocket {
         self.sender.interface()
     }
 
-    /// Splits into halves for two tasks. Each goes on alone, and nothing need be done for the other.
+    /// Splits the socket into halves for two tasks. Each half works without the other.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
-    /// Joins two halves again.
+    /// Joins the two halves of a connection.
     ///
     /// # Errors
     ///
-    /// If they are not of the same connection; both are in the error.
+    /// A [`JoinError`] with both halves if they belong to different connections.
     pub fn join(sender: Sender, receiver: Receiver) -> std::result::Result<Self, JoinError> {
         match Rc::ptr_eq(&sender.owner, &receiver.owner) {
             true => Ok(Self { sender, receiver }),
@@ -177,7 +177,7 @@ impl fmt::Debug for WebSocket {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("these are halves of two connections")
+        f.write_str("the halves belong to different connections")
     }
 }
 

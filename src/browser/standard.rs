@@ -1,6 +1,7 @@
-//! The interface that every browser has: `WebSocket`, which calls back with whatever comes (WHATWG WebSockets §3).
+//! The interface that every browser has: `WebSocket`, which reports everything with events (WHATWG WebSockets §3).
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use super::Interface;
 use super::js;
 use super::link::Link;
 use super::state::{Opening, Who};
-use super::timer::{Alarm, Lap};
+use super::timer::{DelayedCall, MacrotaskScheduler};
 use crate::close::{CloseCode, Closed};
-use crate::error::{ErrorKind, Result};
 use crate::message::Message;
+use crate::socket::{Error, InvalidUrl, Result};
 
-/// A socket of the browser, and what it calls.
+/// A socket of the browser, and the callbacks for its events.
 #[derive(Debug)]
 pub(super) struct Standard {
     socket: WebSocket,
@@ -28,20 +29,20 @@ pub(super) struct Standard {
     watch: RefCell<Option<Watch>>,
 }
 
-/// Looks again and again how much waits to be sent, as the browser does not tell when it is less.
+/// Polls the number of unsent bytes, because the browser does not report when it decreases.
 #[derive(Debug)]
 struct Watch {
     most: usize,
-    /// How often it has looked.
-    looks: u32,
-    lap: Option<Lap>,
-    alarm: Option<Alarm>,
+    /// The number of polls so far.
+    polls: u32,
+    scheduler: Option<MacrotaskScheduler>,
+    call: Option<DelayedCall>,
 }
 
-/// After so many laps around the event loop the network is what takes its time, and there is no hurry.
-const LAPS: u32 = 64;
+/// The number of polls in consecutive tasks. After them the network is the limit, and polling can be slower.
+const FAST_POLLS: u32 = 64;
 
-/// The longest time between two looks.
+/// The longest time between two polls, in milliseconds.
 const MAX_WAIT: u32 = 16;
 
 impl Standard {
@@ -49,7 +50,7 @@ impl Standard {
     pub(super) fn connect(link: &Rc<Link>, url: &str, protocols: &[String]) -> Result<Self> {
         let protocols: Array = protocols.iter().map(|protocol| JsValue::from_str(protocol)).collect();
         let socket = WebSocket::new_with_str_sequence(url, &protocols)
-            .map_err(|thrown| js::into_error(ErrorKind::Internal, &thrown))?;
+            .map_err(|thrown| InvalidUrl::unsuitable(url, js::error_text(&thrown)))?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         let on_open = on(link, {
             let socket = socket.clone();
@@ -70,12 +71,12 @@ impl Standard {
     pub(super) fn send(&self, message: &Message) -> Result<()> {
         let sent = match message {
             Message::Text(text) => self.socket.send_with_str(text),
-            // A copy, as the browser does not take memory that is shared between threads.
+            // A copy, because the browser does not accept memory that is shared between threads.
             Message::Binary(bytes) => {
                 self.socket.send_with_array_buffer(&Uint8Array::from(&**bytes).buffer())
             }
         };
-        sent.map_err(|thrown| js::into_error(ErrorKind::Internal, &thrown))
+        sent.map_err(|thrown| Error::Io(io::Error::other(js::error_text(&thrown))))
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -86,16 +87,16 @@ impl Standard {
         self.socket.ready_state() == WebSocket::OPEN
     }
 
-    /// The browser sends first what waits to be sent.
+    /// Closes the socket. The browser sends the output first.
     pub(super) fn close(&self, code: Option<u16>, reason: &str) {
-        // It cannot fail: the code and the reason have been checked.
+        // This cannot fail, because the code and the reason have been checked.
         let _ = match code {
             Some(code) => self.socket.close_with_code_and_reason(code, reason),
             None => self.socket.close(),
         };
     }
 
-    /// Hears nothing any more.
+    /// Removes all callbacks, and closes the socket.
     pub(super) fn abandon(&self) {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
@@ -104,39 +105,39 @@ impl Standard {
         let _ = self.socket.close();
     }
 
-    /// Sees to it that those who wait are woken when at most `most` bytes wait to be sent.
+    /// Wakes the sender when at most `most` bytes are waiting to be sent.
     pub(super) fn watch(&self, link: &Rc<Link>, most: usize) {
         if let Some(watch) = &mut *self.watch.borrow_mut() {
             watch.most = most;
             return;
         }
         let weak = Rc::downgrade(link);
-        let lap = Lap::new(move || look(&weak));
-        self.watch.replace(Some(Watch { most, looks: 0, lap, alarm: None }));
-        self.look_later(link);
+        let scheduler = MacrotaskScheduler::new(move || poll(&weak));
+        self.watch.replace(Some(Watch { most, polls: 0, scheduler, call: None }));
+        self.poll_later(link);
     }
 
-    /// Looks how much waits.
-    fn look(&self, link: &Rc<Link>) {
+    /// Checks the number of unsent bytes.
+    fn poll(&self, link: &Rc<Link>) {
         let most = self.watch.borrow().as_ref().map(|watch| watch.most);
         if most.is_some_and(|most| self.buffered() > most && self.is_open()) {
-            return self.look_later(link);
+            return self.poll_later(link);
         }
         self.watch.replace(None);
         link.wake(Who::Sender);
     }
 
-    fn look_later(&self, link: &Rc<Link>) {
+    fn poll_later(&self, link: &Rc<Link>) {
         let mut watch = self.watch.borrow_mut();
         let Some(watch) = &mut *watch else { return };
-        watch.looks += 1;
-        match &watch.lap {
-            Some(lap) if watch.looks <= LAPS => lap.go(),
+        watch.polls += 1;
+        match &watch.scheduler {
+            Some(scheduler) if watch.polls <= FAST_POLLS => scheduler.schedule(),
             _ => {
-                let wait = watch.looks.saturating_sub(LAPS).clamp(1, MAX_WAIT);
+                let wait = watch.polls.saturating_sub(FAST_POLLS).clamp(1, MAX_WAIT);
                 let weak = Rc::downgrade(link);
-                let alarm = Alarm::set(Duration::from_millis(wait.into()), move || look(&weak));
-                watch.alarm = Some(alarm);
+                let call = DelayedCall::schedule(Duration::from_millis(wait.into()), move || poll(&weak));
+                watch.call = Some(call);
             }
         }
     }
@@ -148,13 +149,13 @@ impl Drop for Standard {
     }
 }
 
-fn look(link: &Weak<Link>) {
+fn poll(link: &Weak<Link>) {
     if let Some((link, standard)) = link.upgrade().as_ref().and_then(|link| Some((link, link.standard()?))) {
-        standard.look(link);
+        standard.poll(link);
     }
 }
 
-/// What the browser calls as long as there is a connection.
+/// Creates a callback for an event. It does nothing once the connection is gone.
 fn on<E: wasm_bindgen::convert::FromWasmAbi + 'static>(
     link: &Rc<Link>,
     then: impl Fn(&Rc<Link>, E) + 'static,

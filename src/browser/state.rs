@@ -1,27 +1,40 @@
-//! How far a connection has come, and who waits for it to go on.
+//! The state of a connection, and the wakers of the tasks that wait for it.
 
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use super::Interface;
-use super::builder::Limits;
 use super::inbox::Inbox;
-use super::timer::Alarm;
+use super::limits::Limits;
+use super::timer::DelayedCall;
 use crate::close::Closed;
-use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
+use crate::socket::{Error, Result};
 
-/// The states of §7, as far as the browser lets them be seen.
+/// The states of RFC 6455 §7 that a browser shows, with the names of its `readyState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ReadyState {
     Connecting,
     Open,
     Closing,
     Closed,
 }
 
-/// What the opening handshake has brought.
+/// Whether messages are still accepted into the inbox. A later variant overrides an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Intake {
+    /// Messages are accepted.
+    Open,
+    /// The last message has arrived.
+    Complete,
+    /// We have failed the connection, so messages are dropped.
+    Failed,
+    /// The program has dropped the socket.
+    Abandoned,
+}
+
+/// The results of the opening handshake.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) url: String,
@@ -30,39 +43,35 @@ pub(super) struct Opening {
     pub(super) interface: Interface,
 }
 
-/// Who waits. Each has a place for its waker, so that none takes that of another.
+/// A user of a connection. Each one has its own waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
     Receiver,
     Sender,
-    /// The task that reads the stream of the browser, and the one that writes it.
+    /// The task that reads the stream of the browser.
     Reading,
+    /// The task that writes the stream of the browser.
     Writing,
-    /// One of those who wait for the end.
+    /// An [`Ended`](super::Ended) future.
     Observer(u64),
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) phase: Phase,
+    pub(super) ready_state: ReadyState,
     opening: Option<Opening>,
     pub(super) inbox: Inbox,
-    /// What was received is all in the inbox, and nothing comes after it.
-    has_read_all: bool,
-    /// Why the connection has failed; told once.
+    intake: Intake,
+    /// Why the connection has failed. It is returned once.
     error: Option<Error>,
-    /// It is we who have failed the connection: what still comes does not count.
-    pub(super) has_failed: bool,
-    /// Output that was accepted has not been sent.
+    /// Whether output that was accepted could not be sent.
     pub(super) has_lost_output: bool,
     closed: Option<Closed>,
-    /// Nobody has the socket any more.
-    pub(super) is_left: bool,
-    /// When the patience with the opening or the closing handshake ends.
-    pub(super) deadline: Option<Alarm>,
-    pub(super) idle: Option<Alarm>,
-    /// When a message came last, or the program was not ready for one; in milliseconds of the browser's clock.
-    pub(super) heard: f64,
+    /// The timeout of the opening or the closing handshake.
+    pub(super) deadline: Option<DelayedCall>,
+    pub(super) idle: Option<DelayedCall>,
+    /// When a message last arrived or was received by the program, in milliseconds of the browser's clock.
+    pub(super) last_activity: f64,
     waiting: BTreeMap<Who, Waker>,
     observers: u64,
 }
@@ -70,68 +79,74 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            phase: Phase::Connecting,
+            ready_state: ReadyState::Connecting,
             opening: None,
             inbox: Inbox::new(limits.max_received, limits.max_received_messages),
-            has_read_all: false,
+            intake: Intake::Open,
             error: None,
-            has_failed: false,
             has_lost_output: false,
             closed: None,
-            is_left: false,
             deadline: None,
             idle: None,
-            heard: 0.0,
+            last_activity: 0.0,
             waiting: BTreeMap::new(),
             observers: 0,
         }
     }
 
     pub(super) fn open(&mut self, opening: Opening) {
-        self.phase = Phase::Open;
+        self.ready_state = ReadyState::Open;
         self.opening = Some(opening);
         self.deadline = None;
     }
 
-    /// Notes why the connection has failed. The first reason counts.
-    pub(super) fn note(&mut self, err: Error) {
+    /// Records why the connection has failed. Only the first error is kept.
+    pub(super) fn record_error(&mut self, err: Error) {
         self.error.get_or_insert(err);
     }
 
-    /// Notes that we have failed the connection.
+    /// Records that we have failed the connection.
     pub(super) fn fail(&mut self, err: Error) {
-        self.note(err);
-        self.has_failed = true;
+        self.record_error(err);
+        self.limit_intake(Intake::Failed);
     }
 
-    /// Notes that no more is coming; the reason, if that is one for an error.
+    /// Records that no more messages will arrive, and the error if this is one.
     pub(super) fn end_reading(&mut self, err: Option<Error>) {
-        self.has_read_all = true;
+        self.limit_intake(Intake::Complete);
         if let Some(err) = err {
-            self.note(err);
+            self.record_error(err);
         }
     }
 
-    /// Whether what comes is for anybody.
-    pub(super) fn wants(&self) -> bool {
-        !self.has_failed && !self.has_read_all && !self.is_left
-    }
-
-    /// Nobody is there any more who could be told of the end, other than those who only wait for it.
-    pub(super) fn leave(&mut self) {
-        self.is_left = true;
+    /// Records that the program has dropped the socket. Only [`Ended`](super::Ended) futures remain.
+    pub(super) fn abandon(&mut self) {
+        self.limit_intake(Intake::Abandoned);
         self.closed.get_or_insert_with(Closed::abnormal);
     }
 
-    /// Notes how the connection has ended. The first end counts, and after a failure of ours it was none that the peer
-    /// could have wanted (§7.1.5).
+    fn limit_intake(&mut self, intake: Intake) {
+        self.intake = self.intake.max(intake);
+    }
+
+    /// Whether messages are accepted.
+    pub(super) fn accepts_messages(&self) -> bool {
+        self.intake == Intake::Open
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.intake == Intake::Abandoned
+    }
+
+    /// Records how the connection has ended. Only the first end counts. After a failure of ours it is abnormal, whatever Close
+    /// the peer has sent (RFC 6455 §7.1.5).
     pub(super) fn end(&mut self, closed: Closed) {
         if !closed.was_clean {
-            self.note(ProtocolError::ConnectionLost.into());
+            self.record_error(ProtocolError::ConnectionLost.into());
         }
-        let closed = if self.has_failed { Closed::abnormal() } else { closed };
+        let closed = if self.intake == Intake::Failed { Closed::abnormal() } else { closed };
         self.closed.get_or_insert(closed);
-        self.phase = Phase::Closed;
+        self.ready_state = ReadyState::Closed;
         (self.deadline, self.idle) = (None, None);
     }
 
@@ -139,12 +154,16 @@ impl State {
         self.closed.as_ref()
     }
 
-    /// Whether nothing more can come into the inbox.
+    /// Whether no more messages can come into the inbox.
     fn is_over(&self) -> bool {
-        self.has_failed || self.is_left || (self.has_read_all && self.closed.is_some())
+        match self.intake {
+            Intake::Open => false,
+            Intake::Complete => self.closed.is_some(),
+            Intake::Failed | Intake::Abandoned => true,
+        }
     }
 
-    /// Whether the program has been given everything, and been told of the end.
+    /// Whether the program has received everything, including the error.
     pub(super) fn is_spent(&self) -> bool {
         self.is_over() && self.inbox.is_empty() && self.error.is_none()
     }
@@ -153,14 +172,14 @@ impl State {
         if let Some(opening) = self.opening.take() {
             return Poll::Ready(Ok(opening));
         }
-        if self.phase == Phase::Closed {
+        if self.ready_state == ReadyState::Closed {
             let err = self.error.take().unwrap_or_else(|| ProtocolError::ConnectionLost.into());
             return Poll::Ready(Err(err));
         }
         self.wait(Who::Receiver, cx)
     }
 
-    /// Waits for the next message: `None` at the end, after the error if there is one.
+    /// Waits for the next message; `None` at the end, after the error if there is one.
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         if let Some(message) = self.inbox.pop() {
             return Poll::Ready(Ok(Some(message)));
@@ -183,17 +202,17 @@ impl State {
         Poll::Pending
     }
 
-    /// Makes a place for someone who waits for the end.
+    /// Adds a user that waits for the end.
     pub(super) fn observe(&mut self) -> Who {
         self.observers = self.observers.wrapping_add(1);
         Who::Observer(self.observers)
     }
 
-    pub(super) fn take(&mut self, who: Who) -> Option<Waker> {
+    pub(super) fn take_waker(&mut self, who: Who) -> Option<Waker> {
         self.waiting.remove(&who)
     }
 
-    pub(super) fn take_waiting(&mut self) -> BTreeMap<Who, Waker> {
+    pub(super) fn take_wakers(&mut self) -> BTreeMap<Who, Waker> {
         std::mem::take(&mut self.waiting)
     }
 }

@@ -1,4 +1,4 @@
-//! The interface that holds the peer back: `WebSocketStream`, whose streams are read and written by a task each.
+//! The interface that slows down the peer: `WebSocketStream`, with a task for each of its two streams.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,22 +12,22 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream, WritableStreamDefaultWriter};
 
 use super::Interface;
-use super::js::{call, global, into_error, object, property};
-use super::link::{Link, refused};
-use super::state::{Opening, Phase, Who};
+use super::js::{call, error_text, global, object, property};
+use super::link::Link;
+use super::state::{Opening, ReadyState, Who};
 use crate::close::{CloseCode, Closed};
-use crate::error::{ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
+use crate::socket::{InvalidUrl, Result};
 
-/// A `WebSocketStream`, and what is to be written to it.
+/// A `WebSocketStream`, and the output for it.
 #[derive(Debug)]
 pub(super) struct Streaming {
     socket: JsValue,
     outbox: RefCell<VecDeque<Outgoing>>,
-    /// How much is in the outbox, or on its way from there, in bytes.
+    /// The number of bytes in the outbox, and of those that are being written.
     buffered: Cell<usize>,
-    /// How many messages that are.
+    /// The number of messages in the outbox, and of those that are being written.
     messages: Cell<usize>,
     reader: RefCell<Option<ReadableStreamDefaultReader>>,
 }
@@ -45,7 +45,7 @@ impl Streaming {
         let protocols: Array = protocols.iter().map(|protocol| JsValue::from_str(protocol)).collect();
         let options = object(&[("protocols", protocols.into())]);
         let socket = Reflect::construct(&constructor, &Array::of2(&JsValue::from_str(url), &options))
-            .map_err(|thrown| into_error(ErrorKind::Internal, &thrown))?;
+            .map_err(|thrown| InvalidUrl::unsuitable(url, error_text(&thrown)))?;
         handle(promise(&socket, "closed"));
         spawn_local(await_opening(Rc::clone(link), socket.clone()));
         let (outbox, buffered, messages, reader) = Default::default();
@@ -66,12 +66,12 @@ impl Streaming {
         self.buffered.get()
     }
 
-    /// Whether no message waits to be sent, not even an empty one.
+    /// Whether no message is waiting to be sent, not even an empty one.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.get() == 0
     }
 
-    /// Closes behind what waits to be sent.
+    /// Closes the socket after the output.
     pub(super) fn close(&self, code: Option<u16>, reason: &str) {
         let info = match code {
             Some(code) => object(&[("closeCode", code.into()), ("reason", JsValue::from_str(reason))]),
@@ -80,7 +80,7 @@ impl Streaming {
         self.outbox.borrow_mut().push_back(Outgoing::Close(info));
     }
 
-    /// Lets go of everything.
+    /// Closes the socket, and cancels reading.
     pub(super) fn abandon(&self) {
         call(&self.socket, "close", &[]);
         if let Some(reader) = self.reader.take() {
@@ -88,11 +88,11 @@ impl Streaming {
         }
     }
 
-    fn take(&self) -> Option<Outgoing> {
+    fn next_outgoing(&self) -> Option<Outgoing> {
         self.outbox.borrow_mut().pop_front()
     }
 
-    fn sent(&self, len: usize) {
+    fn record_sent(&self, len: usize) {
         self.buffered.set(self.buffered.get().saturating_sub(len));
         self.messages.set(self.messages.get().saturating_sub(1));
     }
@@ -102,7 +102,7 @@ impl Streaming {
 async fn await_end(link: Rc<Link>, closed: Promise) {
     let closed = match JsFuture::from(closed).await {
         Ok(info) => closed_of(&info, true),
-        // The error has what is known of the end: not every one without a closing handshake has no Close.
+        // The error contains the code and the reason, if the peer has sent a Close.
         Err(err) => closed_of(&err, false),
     };
     link.ended(closed);
@@ -116,17 +116,17 @@ fn closed_of(info: &JsValue, was_clean: bool) -> Closed {
     Closed { code: code.map_or(unknown, CloseCode::from), reason, was_clean }
 }
 
-/// Waits for the opening handshake, and goes on with reading and writing.
+/// Waits for the opening handshake, and then reads and writes.
 async fn await_opening(link: Rc<Link>, socket: JsValue) {
     let opened = match JsFuture::from(promise(&socket, "opened")).await {
         Ok(opened) => opened,
         Err(err) => {
-            let details = into_error(ErrorKind::Internal, &err).details;
-            link.change(|state| state.end_reading(Some(refused(details))));
+            let refused = link.refused(error_text(&err));
+            link.change(|state| state.end_reading(Some(refused)));
             return link.ended(Closed::abnormal());
         }
     };
-    if link.with(|state| state.phase != Phase::Connecting) {
+    if link.with(|state| state.ready_state != ReadyState::Connecting) {
         call(&socket, "close", &[]);
         return;
     }
@@ -149,11 +149,11 @@ async fn await_opening(link: Rc<Link>, socket: JsValue) {
     read(link, reader).await;
 }
 
-/// Reads one message after the other, as long as none waits for the program.
+/// Reads the next message whenever none is waiting for the program.
 async fn read(link: Rc<Link>, reader: ReadableStreamDefaultReader) {
     let err = loop {
         link.until(Who::Reading, |state| {
-            state.inbox.is_empty() || state.phase == Phase::Closing || state.is_left
+            state.inbox.is_empty() || state.ready_state == ReadyState::Closing || state.is_abandoned()
         })
         .await;
         match JsFuture::from(reader.read()).await {
@@ -165,7 +165,7 @@ async fn read(link: Rc<Link>, reader: ReadableStreamDefaultReader) {
     link.change(|state| state.end_reading(err));
 }
 
-/// Writes one message after the other, as fast as the network takes them, and then the Close.
+/// Writes the messages as fast as the network accepts them, and then the Close.
 async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsValue) {
     while let Some(next) = next_outgoing(&link).await {
         match next {
@@ -174,7 +174,7 @@ async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsVa
                     return link.change(|state| state.has_lost_output = true);
                 }
                 if let Some(streaming) = link.streaming() {
-                    streaming.sent(len);
+                    streaming.record_sent(len);
                 }
                 link.wake(Who::Sender);
             }
@@ -186,17 +186,19 @@ async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsVa
     }
 }
 
-/// Waits for what is to be written next; `None` when the connection has ended.
+/// Waits for the next output; `None` when the connection has ended.
 async fn next_outgoing(link: &Link) -> Option<Outgoing> {
     poll_fn(|cx| {
-        if let Some(next) = link.streaming().and_then(Streaming::take) {
+        if let Some(next) = link.streaming().and_then(Streaming::next_outgoing) {
             return Poll::Ready(Some(next));
         }
-        link.with(
-            |state| {
-                if state.phase == Phase::Closed { Poll::Ready(None) } else { state.wait(Who::Writing, cx) }
-            },
-        )
+        link.with(|state| {
+            if state.ready_state == ReadyState::Closed {
+                Poll::Ready(None)
+            } else {
+                state.wait(Who::Writing, cx)
+            }
+        })
     })
     .await
 }
@@ -205,7 +207,7 @@ fn promise(object: &JsValue, name: &str) -> Promise {
     Promise::resolve(&property(object, name))
 }
 
-/// Takes note of a failure that does not matter, so that the browser does not report it as overlooked.
+/// Ignores a failure that does not matter, so that the browser does not report it as unhandled.
 fn handle(promise: Promise) {
     spawn_local(async move { drop(JsFuture::from(promise).await) });
 }

@@ -10,11 +10,10 @@ use futures_sink::Sink;
 
 use super::{Receiver, Sender, WebSocket};
 use crate::close::CloseCode;
-use crate::error::{Error, Result};
 use crate::message::Message;
-use crate::socket::byte_reader::into_io;
+use crate::socket::{Error, Result};
 
-/// Gives the messages; after an error, and after the end, there is nothing more.
+/// A stream of messages. It ends after an error, and when the connection is closed.
 impl Stream for Receiver {
     type Item = Result<Message>;
 
@@ -29,8 +28,10 @@ impl FusedStream for Receiver {
     }
 }
 
-/// Takes whatever is a message: `&str`, `String`, `&[u8]`, `Vec<u8>`, [`Message`] and their like. To close it is to close the
-/// connection with 1000, and to wait for the answer of the peer.
+/// A sink for everything that converts into a [`Message`], such as `&str`, `String`, `&[u8]` and `Vec<u8>`.
+///
+/// It is ready while at most [`Builder::high_water`](super::Builder::high_water) bytes are waiting. Closing it closes the
+/// connection with 1000, and waits for the answer of the peer.
 impl<M: Into<Message>> Sink<M> for Sender {
     type Error = Error;
 
@@ -39,7 +40,7 @@ impl<M: Into<Message>> Sink<M> for Sender {
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<()> {
-        self.link().send(&message.into())
+        self.link().send(message.into())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -53,8 +54,10 @@ impl<M: Into<Message>> Sink<M> for Sender {
     }
 }
 
-/// Reads the messages one behind the other, of whatever type, as if they were one stream of bytes; it ends where the peer
-/// closes. An end without a Close is an error. What it leaves of a message is the next thing that is received.
+/// Reads the messages of any type as one stream of bytes.
+///
+/// The stream ends when the peer closes the connection. An end without a Close is an error. The rest of a message that was
+/// read in part is the next message that is received.
 impl AsyncRead for Receiver {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let receiver = self.get_mut();
@@ -62,7 +65,7 @@ impl AsyncRead for Receiver {
             return Poll::Ready(Ok(0));
         }
         while receiver.rest.is_empty() {
-            let Some(message) = ready!(receiver.poll_message(cx)).map_err(into_io)? else {
+            let Some(message) = ready!(receiver.poll_message(cx))? else {
                 return Poll::Ready(Ok(0));
             };
             receiver.rest = message.into();
@@ -71,21 +74,21 @@ impl AsyncRead for Receiver {
     }
 }
 
-/// Sends each piece that is written as one binary message.
+/// Sends the bytes of each write as one binary message.
 impl AsyncWrite for Sender {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut sink = self;
-        ready!(Sink::<&[u8]>::poll_ready(sink.as_mut(), cx)).map_err(into_io)?;
-        Sink::start_send(sink, bytes).map_err(into_io)?;
+        ready!(Sink::<&[u8]>::poll_ready(sink.as_mut(), cx))?;
+        Sink::start_send(sink, bytes)?;
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Sink::<Message>::poll_flush(self, cx).map_err(into_io)
+        Sink::<Message>::poll_flush(self, cx).map_err(io::Error::from)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Sink::<Message>::poll_close(self, cx).map_err(into_io)
+        Sink::<Message>::poll_close(self, cx).map_err(io::Error::from)
     }
 }
 

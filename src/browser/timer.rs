@@ -1,4 +1,4 @@
-//! Being called later: after some time, or with the next task of the event loop.
+//! Calling a function later: after a delay, or in a later task of the event loop.
 
 use std::time::Duration;
 
@@ -9,65 +9,66 @@ use web_sys::{MessageChannel, MessagePort};
 
 use super::js::{call, global};
 
-/// A call after some time, unless it is dropped before.
+/// A call after a delay, unless it is dropped before.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct DelayedCall {
     id: JsValue,
-    _ring: Closure<dyn FnMut()>,
+    _callback: Closure<dyn FnMut()>,
 }
 
-/// The longest time of `setTimeout`, in milliseconds; a longer one would be none at all.
-const LONGEST: u32 = i32::MAX.unsigned_abs();
+/// The longest delay of `setTimeout`, in milliseconds. It treats a longer one as zero.
+const MAX_DELAY: u32 = i32::MAX.unsigned_abs();
 
-impl Alarm {
-    /// Where the global object has no `setTimeout`, the call never comes.
-    pub(super) fn set(after: Duration, ring: impl FnMut() + 'static) -> Self {
-        let ring = Closure::<dyn FnMut()>::new(ring);
-        // Never too early, by whatever is less than a millisecond.
-        let millis = after.as_nanos().div_ceil(1_000_000).min(LONGEST.into());
-        let millis = JsValue::from_f64(u32::try_from(millis).unwrap_or(LONGEST).into());
-        let id = call(&js_sys::global(), "setTimeout", &[ring.as_ref(), &millis]);
-        Self { id, _ring: ring }
+impl DelayedCall {
+    /// Schedules a call. If the global object has no `setTimeout`, it never happens.
+    pub(super) fn schedule(after: Duration, callback: impl FnMut() + 'static) -> Self {
+        let callback = Closure::<dyn FnMut()>::new(callback);
+        // Rounded up, so that the call is never too early.
+        let millis = after.as_nanos().div_ceil(1_000_000).min(MAX_DELAY.into());
+        let millis = JsValue::from_f64(u32::try_from(millis).unwrap_or(MAX_DELAY).into());
+        let id = call(&js_sys::global(), "setTimeout", &[callback.as_ref(), &millis]);
+        Self { id, _callback: callback }
     }
 }
 
-impl Drop for Alarm {
+impl Drop for DelayedCall {
     fn drop(&mut self) {
         call(&js_sys::global(), "clearTimeout", &[&self.id]);
     }
 }
 
-/// A way around the event loop. It is faster than `setTimeout`, which browsers slow down to 4 ms, and for a page that
-/// is not seen to a second or more.
+/// Calls a function in a later task of the event loop.
+///
+/// This is faster than `setTimeout`, which browsers slow down to 4 milliseconds, and in hidden pages to a second or more.
 #[derive(Debug)]
-pub(super) struct Lap {
-    there: MessagePort,
-    back: MessagePort,
-    _land: Closure<dyn FnMut()>,
+pub(super) struct MacrotaskScheduler {
+    sender: MessagePort,
+    receiver: MessagePort,
+    _callback: Closure<dyn FnMut()>,
 }
 
-impl Lap {
-    /// Prepares the way; `None` where the global object has no `MessageChannel`.
-    pub(super) fn new(land: impl FnMut() + 'static) -> Option<Self> {
+impl MacrotaskScheduler {
+    /// Creates a scheduler, or `None` if the global object has no `MessageChannel`.
+    pub(super) fn new(callback: impl FnMut() + 'static) -> Option<Self> {
         global("MessageChannel").dyn_ref::<Function>()?;
         let channel = MessageChannel::new().ok()?;
-        let land = Closure::<dyn FnMut()>::new(land);
-        let (there, back) = (channel.port1(), channel.port2());
-        back.set_onmessage(Some(land.as_ref().unchecked_ref()));
-        Some(Self { there, back, _land: land })
+        let callback = Closure::<dyn FnMut()>::new(callback);
+        let (sender, receiver) = (channel.port1(), channel.port2());
+        receiver.set_onmessage(Some(callback.as_ref().unchecked_ref()));
+        Some(Self { sender, receiver, _callback: callback })
     }
 
-    /// Calls with a later task of the event loop.
-    pub(super) fn go(&self) {
-        // It cannot fail: there is nothing in the message.
-        let _ = self.there.post_message(&JsValue::UNDEFINED);
+    /// Schedules one call.
+    pub(super) fn schedule(&self) {
+        // This cannot fail, because the message is empty.
+        let _ = self.sender.post_message(&JsValue::UNDEFINED);
     }
 }
 
-impl Drop for Lap {
+impl Drop for MacrotaskScheduler {
     fn drop(&mut self) {
-        self.back.set_onmessage(None);
-        self.there.close();
-        self.back.close();
+        self.receiver.set_onmessage(None);
+        self.sender.close();
+        self.receiver.close();
     }
 }

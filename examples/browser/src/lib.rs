@@ -1,17 +1,12 @@
-//! A client for an echo server that is compiled both for the browser and for the terminal. Only the import of `Builder`
-//! differs.
+//! A client for an echo server that is compiled both for the browser and for the terminal, from the same source.
 
 #[cfg(target_family = "wasm")]
 mod page;
 
 use std::time::Duration;
 
-use sockeye::CloseCode;
-#[cfg(target_family = "wasm")]
-use sockeye::browser::Builder;
-#[cfg(not(target_family = "wasm"))]
-use sockeye::futures::Builder;
 use sockeye::protocol::Config;
+use sockeye::{ClientBuilder, ClientSocket, CloseCode};
 
 /// The default URL: that of `cargo run --example server`.
 pub const URL: &str = "ws://127.0.0.1:3012";
@@ -21,10 +16,10 @@ pub const URL: &str = "ws://127.0.0.1:3012";
 /// # Errors
 ///
 /// The errors of the socket.
-pub async fn talk(url: &str, mut log: impl FnMut(String)) -> sockeye::Result<()> {
+pub async fn talk(url: &str, mut log: impl FnMut(String)) -> sockeye::socket::Result<()> {
     let config = Config { max_message_size: 64 * 1024, ..Config::default() };
-    let builder = Builder::new().config(config).connect_timeout(Duration::from_secs(5));
-    let mut socket = builder.connect(url).await?;
+    let builder = ClientBuilder::new().config(config).connect_timeout(Duration::from_secs(5));
+    let mut socket: ClientSocket = builder.connect(url).await?;
     log(format!("connected to {url}"));
     for number in 1..=3 {
         socket.send(format!("salmon {number}")).await?;

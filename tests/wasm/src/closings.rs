@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sockeye::browser::{Builder, WebSocket};
-use sockeye::{CloseCode, Closed, ErrorKind};
+use sockeye::browser::{Builder, Error, WebSocket};
+use sockeye::{CloseCode, Closed};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::peer::{CLOSE, PING, PONG, Peer, TEXT, both, close_payload, frame, is_lost};
@@ -270,7 +270,7 @@ async fn m13_sending_after_the_end_is_an_error() {
     for_all_echoes(async |mut socket| {
         within(socket.close(CloseCode::Normal, "")).await.unwrap();
         let err = within(socket.send("late")).await.unwrap_err();
-        assert!(matches!(err.kind, ErrorKind::Protocol), "{err:?}");
+        assert!(matches!(err, Error::Closed), "{err:?}");
         // To close once more is none.
         assert_eq!(within(socket.close(CloseCode::Normal, "")).await.unwrap(), clean(CloseCode::Normal, ""));
     })
@@ -293,7 +293,7 @@ async fn m26_codes_and_reasons_that_may_not_be_sent_are_errors() {
         let long = format!("{LONG}x");
         for (code, reason) in [(CloseCode::Normal, &*long), (CloseCode::Status, "why")] {
             let err = within(socket.close(code, reason)).await.unwrap_err();
-            assert!(matches!(err.kind, ErrorKind::Protocol), "{err:?}");
+            assert!(matches!(err, Error::Protocol(_)), "{err:?}");
         }
         // The connection goes on.
         within(socket.send("salmon")).await.unwrap();

@@ -1,7 +1,7 @@
 //! Messages on an open connection.
 
-use sockeye::browser::WebSocket;
-use sockeye::protocol::Event;
+use sockeye::browser::{Error, WebSocket};
+use sockeye::protocol::{Event, ProtocolError};
 use sockeye::{CloseCode, Message, OpCode};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -181,7 +181,7 @@ async fn l1_a_message_that_is_too_long_is_an_error_and_closes() {
             assert_eq!(receive(&mut socket).await, Some(bytes(1000).into()));
             within(socket.send(message)).await.unwrap();
             let err = within(socket.receive()).await.unwrap_err();
-            assert!(matches!(err.kind, sockeye::ErrorKind::Capacity), "{err:?}");
+            assert!(matches!(err, Error::Protocol(ProtocolError::MessageTooLong)), "{err:?}");
             assert_eq!(receive(&mut socket).await, None);
             assert!(within(socket.send("more")).await.is_err());
             assert!(!within(socket.closed()).await.was_clean);

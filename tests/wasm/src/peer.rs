@@ -4,8 +4,8 @@ use std::future::Future;
 use std::io::Cursor;
 
 use futures_util::future::join;
-use sockeye::browser::{Builder, Interface, WebSocket};
-use sockeye::{Error, Frame, Message, Request, Response};
+use sockeye::browser::{Builder, Error, Interface, WebSocket};
+use sockeye::{Frame, Message, Request, Response};
 
 use super::support::{port, within};
 
@@ -153,5 +153,5 @@ pub(crate) async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<
 }
 
 pub(crate) fn is_lost(err: &Error) -> bool {
-    err.to_string().contains("without a closing handshake")
+    matches!(err, Error::ConnectionLost(_))
 }
