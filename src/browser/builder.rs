@@ -178,7 +178,7 @@ impl Builder {
 
     fn protocols(&self) -> Vec<String> {
         if self.subprotocols.is_empty() {
-            return self.config.subprotocols.iter().copied().map(String::from).collect();
+            return self.config.subprotocols.clone();
         }
         self.subprotocols.clone()
     }

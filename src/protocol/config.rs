@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Deflate;
-use super::handshake::Origins;
+use super::handshake::OriginPolicy;
 
 /// The limits and rules of a [`Connection`](super::Connection); one value serves any number of them.
 ///
@@ -34,9 +34,9 @@ pub struct Config {
     /// Whether an upgrade must be a GET (§4.2.1). Default true.
     pub method_strict: bool,
     /// Which origins a server accepts (§10.2). Default any.
-    pub origins: Origins,
+    pub origins: OriginPolicy,
     /// The subprotocols that a server supports, best first; those that a client offers. Default none.
-    pub subprotocols: &'static [&'static str],
+    pub subprotocols: Vec<String>,
     /// Compression of messages, permessage-deflate (RFC 7692): a client offers it, a server accepts it. Default none.
     pub deflate: Option<Deflate>,
     /// How long the opening handshake may take. Default 10 s.
@@ -75,8 +75,8 @@ impl Default for Config {
             masking_strict: true,
             key_strict: true,
             method_strict: true,
-            origins: Origins::Any,
-            subprotocols: &[],
+            origins: OriginPolicy::Any,
+            subprotocols: Vec::new(),
             deflate: None,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::error;
 use mio::Registry;
 
-use super::api::settings::Settings;
+use super::api::settings::{ProxyPolicy, Settings};
 use super::api::util::{Timeout, Token};
 use super::queue::{Batch, CommandQueue};
 use super::timers::{Key, TimerList, Timers};
@@ -57,6 +57,7 @@ pub(super) struct LoopState {
     /// With what connections are encrypted, beside what their handlers do.
     pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
+    pub(super) trusted_proxies: ProxyPolicy,
     pub(super) queue: Arc<CommandQueue>,
     pub(super) registry: Registry,
     pub(super) timers: Timers<TimerEvent>,
@@ -89,6 +90,7 @@ impl LoopState {
             settings,
             keys: Keys::default(),
             config: Arc::new(settings.protocol()),
+            trusted_proxies: ProxyPolicy::Settings(settings.trusted_proxies),
             queue,
             registry,
             timers: Timers::new(),

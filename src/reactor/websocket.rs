@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +15,12 @@ use url::Url;
 use super::accepting::listener::Listener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
-use super::api::settings::Settings;
+use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
 use super::queue::Command;
 use super::{Reactor, WAKER};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Config;
+use crate::protocol::handshake::OriginPolicy;
 #[cfg(feature = "ssl")]
 use crate::tls::ServerTls;
 
@@ -65,6 +67,86 @@ where
     /// `Io` if the system gives no event queue.
     pub fn new(factory: F) -> Result<Self> {
         Builder::new().build(factory)
+    }
+
+    /// Sets the subprotocols that servers of the loop support, in order of preference, and that clients offer.
+    ///
+    /// This replaces [`Settings::subprotocols`] with a list that is owned, for example one from a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if an entry is not a token (RFC 9110 §5.6.2) or is repeated, because no handshake can contain it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::WebSocket;
+    ///
+    /// let configured = "chat.v2, chat.v1";
+    /// let socket = WebSocket::new(|_| |_| Ok(()))?.with_subprotocols(configured.split(", "))?;
+    /// # drop(socket);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    pub fn with_subprotocols<I>(mut self, subprotocols: I) -> Result<Self>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let list: Vec<String> = subprotocols.into_iter().map(Into::into).collect();
+        reject("subprotocols", subprotocol_problem(&list))?;
+        self.config().subprotocols = list;
+        Ok(self)
+    }
+
+    /// Sets the origins from which browsers can connect to servers of the loop.
+    ///
+    /// This replaces [`Settings::origins`] with a list that is owned. The entries have the form `https://example.com` or
+    /// `http://localhost:8080`, or are `null`; see [`Origins::Only`](crate::Origins::Only).
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if an entry does not have this form, because it would never match.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::WebSocket;
+    ///
+    /// let configured = vec![String::from("https://example.com"), String::from("https://www.example.com")];
+    /// let socket = WebSocket::new(|_| |_| Ok(()))?.with_origins(configured)?;
+    /// # drop(socket);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    pub fn with_origins<I>(mut self, origins: I) -> Result<Self>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let policy = OriginPolicy::Only(origins.into_iter().map(Into::into).collect());
+        reject("origins", origin_problem(&policy))?;
+        self.config().origins = policy;
+        Ok(self)
+    }
+
+    /// Sets the addresses of the proxies whose headers determine the address of a client.
+    ///
+    /// This replaces [`Settings::trusted_proxies`] with a list that is owned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use sockeye::WebSocket;
+    ///
+    /// let configured: Vec<IpAddr> = vec!["192.0.2.1".parse()?, "2001:db8::1".parse()?];
+    /// let socket = WebSocket::new(|_| |_| Ok(()))?.with_trusted_proxies(configured);
+    /// # drop(socket);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_trusted_proxies<I: IntoIterator<Item = IpAddr>>(mut self, proxies: I) -> Self {
+        self.reactor.state.trusted_proxies = ProxyPolicy::List(proxies.into_iter().collect());
+        self
     }
 
     /// Encrypts every connection that is accepted over TCP: with a certificate, as [`ServerTls`] reads it from files, or
@@ -270,6 +352,10 @@ where
         self.reactor.state.failure.take()
     }
 
+    fn config(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.reactor.state.config)
+    }
+
     fn request(&mut self, command: Command) -> Result<&mut Self> {
         self.reactor.requested.push(command);
         Ok(self)
@@ -282,6 +368,11 @@ where
         self.reactor.listeners.push(listener);
         Ok(())
     }
+}
+
+/// Returns the error for a list that makes no sense, as the check of the settings does.
+fn reject(name: &str, problem: Option<String>) -> Result<()> {
+    problem.map_or(Ok(()), |why| Err(Error::new(ErrorKind::Internal, format!("Settings::{name} {why}"))))
 }
 
 impl<F: Factory> fmt::Debug for WebSocket<F> {

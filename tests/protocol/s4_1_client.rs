@@ -37,7 +37,10 @@ const GOOD: &str =
 
 #[test]
 fn s4_1_the_request_as_it_goes_out() {
-    let client = End::client(Config { subprotocols: &["trout", "salmon"], ..Config::default() });
+    let client = End::client(Config {
+        subprotocols: ["trout", "salmon"].map(String::from).to_vec(),
+        ..Config::default()
+    });
     let text = String::from_utf8(client.out.clone()).unwrap();
     assert!(text.starts_with("GET /chat HTTP/1.1\r\n") && text.ends_with("\r\n\r\n"));
     for line in [

@@ -66,7 +66,10 @@ fn s4_2_2_the_example_of_the_rfc() {
 
 #[test]
 fn s4_2_2_a_subprotocol_is_chosen_by_the_order_of_the_server() {
-    let config = Config { subprotocols: &["trout", "superchat", "chat"], ..Config::default() };
+    let config = Config {
+        subprotocols: ["trout", "superchat", "chat"].map(String::from).to_vec(),
+        ..Config::default()
+    };
     let (_, out, _) = answered(config.clone(), GOOD);
     assert!(out.contains("\r\nSec-WebSocket-Protocol: superchat\r\n"), "{out}");
     let (_, out, state) = answered(config, &GOOD.replace("chat, superchat", "salmon"));
@@ -86,7 +89,7 @@ fn h5_s4_2_1_every_check_has_its_status() {
         ("http://example.com", "http://evil.example", ProtocolError::OriginRefused, 403),
     ];
     for (from, to, err, status) in checks {
-        let config = Config { origins: Origins::Only(&["http://example.com"]), ..Config::default() };
+        let config = Config { origins: Origins::Only(&["http://example.com"]).into(), ..Config::default() };
         let mut server = End::server(config);
         let seen = server.feed(&head(&GOOD.replace(from, to)));
         assert_eq!(seen, [Seen::Failed(err)], "the program is not asked");

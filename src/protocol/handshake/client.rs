@@ -8,7 +8,7 @@ use crate::protocol::{Config, ProtocolError};
 /// Completes the request: if the program offers no subprotocol, those of the configuration are offered, in their order.
 pub(crate) fn complete(request: &mut Request, config: &Config) {
     if request.header(fields::PROTOCOL).is_none() {
-        for protocol in config.subprotocols {
+        for protocol in &config.subprotocols {
             request.add_protocol(protocol);
         }
     }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn our_protocols_are_offered_unless_the_program_offers_its_own() {
-        let config = Config { subprotocols: &["a", "b"], ..Config::default() };
+        let config = Config { subprotocols: ["a", "b"].map(String::from).to_vec(), ..Config::default() };
         let mut bare = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
         complete(&mut bare, &config);
         assert_eq!(bare.protocols().unwrap(), ["a", "b"]);

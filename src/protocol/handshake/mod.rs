@@ -23,7 +23,7 @@ mod rejected;
 mod request;
 mod response;
 pub(crate) mod server;
-mod subprotocols;
+pub(crate) mod subprotocols;
 mod upgrade;
 
 pub use self::http::body::Body;
@@ -31,7 +31,7 @@ pub use self::http::request_target::unix_target;
 #[cfg(feature = "reactor")]
 pub(crate) use self::http::request_target::{unsupported_scheme, without_credentials};
 pub use extensions::Extension;
-pub use origin::Origins;
+pub use origin::{OriginPolicy, Origins};
 pub use rejected::Rejected;
 pub use request::Request;
 pub use response::Response;
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(request.protocols().unwrap(), ["chat", "superchat"]);
 
         let mut response = Response::from_request(&request).unwrap();
-        let config = Config { subprotocols: &["chat"], ..config };
+        let config = Config { subprotocols: vec!["chat".to_owned()], ..config };
         server::complete(&mut response, &request, &config);
         assert_eq!(server::check_response(&request, &response), Ok(()));
 
@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn s4_our_client_and_our_server_agree() {
-        let config = Config { subprotocols: &["wamp", "soap"], ..Config::default() };
+        let config =
+            Config { subprotocols: ["wamp", "soap"].map(String::from).to_vec(), ..Config::default() };
         let mut request = Request::from_url(&"ws://example.com/a?b".parse().unwrap()).unwrap();
         client::complete(&mut request, &config);
         assert_eq!(client::check_request(&request), Ok(()));
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn h7_any_bytes_are_handled_by_a_server() {
-        let config = Config { subprotocols: &["b"], ..Config::default() };
+        let config = Config { subprotocols: vec!["b".to_owned()], ..Config::default() };
         random_inputs::for_each(|rng| {
             let head = almost_a_head(rng);
             let _ = Request::parse(&head);

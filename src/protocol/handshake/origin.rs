@@ -47,17 +47,84 @@ pub enum Origins {
 impl Origins {
     /// Returns whether a request comes from an origin that is accepted.
     pub fn allows(&self, request: &Request) -> bool {
-        if *self == Self::Any {
-            return true;
-        }
-        let Ok(origin) = fields::single(request.headers(), fields::ORIGIN) else { return false };
-        let Some(origin) = origin else { return true };
         match self {
             Self::Any => true,
-            Self::SameHost => is_same_host(origin, request),
-            Self::Only(origins) => origins.iter().any(|accepted| is_same(origin, accepted.as_bytes())),
+            Self::SameHost => is_allowed(request, |origin| is_same_host(origin, request)),
+            Self::Only(origins) => is_allowed(request, |origin| is_listed(origin, origins)),
         }
     }
+}
+
+/// The origins that a server accepts, as in [`Origins`], with a list that is owned.
+///
+/// An `Origins` converts into an `OriginPolicy`. A list that is read at run time, for example from a configuration file,
+/// does not have to be `'static`.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::Origins;
+/// use sockeye::protocol::Config;
+/// use sockeye::protocol::handshake::OriginPolicy;
+///
+/// let listed = "https://example.com https://www.example.com".split(' ').map(String::from).collect();
+/// let config = Config { origins: OriginPolicy::Only(listed), ..Config::default() };
+/// # drop(config);
+/// let config = Config { origins: Origins::SameHost.into(), ..Config::default() };
+/// # drop(config);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OriginPolicy {
+    /// Every origin, including `null`.
+    #[default]
+    Any,
+    /// The host and port in the `Host` header of the request. See [`Origins::SameHost`].
+    SameHost,
+    /// The listed origins. See [`Origins::Only`].
+    Only(Vec<String>),
+}
+
+impl OriginPolicy {
+    /// Returns whether a request comes from an origin that is accepted.
+    pub fn allows(&self, request: &Request) -> bool {
+        match self {
+            Self::Any => true,
+            Self::SameHost => Origins::SameHost.allows(request),
+            Self::Only(origins) => is_allowed(request, |origin| is_listed(origin, origins)),
+        }
+    }
+
+    /// Returns an entry of the list that is not an origin, and so can never match.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn malformed(&self) -> Option<&str> {
+        let Self::Only(origins) = self else { return None };
+        let is_origin = |origin: &str| origin == "null" || Origin::parse(origin.as_bytes()).is_some();
+        origins.iter().map(String::as_str).find(|origin| !is_origin(origin))
+    }
+}
+
+impl From<Origins> for OriginPolicy {
+    fn from(origins: Origins) -> Self {
+        match origins {
+            Origins::Any => Self::Any,
+            Origins::SameHost => Self::SameHost,
+            Origins::Only(origins) => Self::Only(origins.iter().copied().map(String::from).collect()),
+        }
+    }
+}
+
+/// Returns whether a request has no origin, or one that is accepted.
+fn is_allowed(request: &Request, is_accepted: impl FnOnce(&[u8]) -> bool) -> bool {
+    match fields::single(request.headers(), fields::ORIGIN) {
+        Ok(Some(origin)) => is_accepted(origin),
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+fn is_listed<S: AsRef<str>>(origin: &[u8], origins: &[S]) -> bool {
+    origins.iter().any(|accepted| is_same(origin, accepted.as_ref().as_bytes()))
 }
 
 /// An origin: scheme, host and port (RFC 6454 §4).

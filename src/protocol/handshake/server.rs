@@ -133,7 +133,8 @@ fn check_key(request: &Request, config: &Config) -> Result<(), ProtocolError> {
 /// offers is (§4.2.2, item 4).
 pub(crate) fn complete(response: &mut Response, request: &Request, config: &Config) {
     if response.status() == 101 && response.header(fields::PROTOCOL).is_none() {
-        response.choose_protocol(request, config.subprotocols);
+        let supported: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
+        response.choose_protocol(request, &supported);
     }
 }
 
@@ -286,7 +287,7 @@ mod tests {
 
     #[test]
     fn h15_origins_are_checked() {
-        let config = Config { origins: Origins::SameHost, ..Config::default() };
+        let config = Config { origins: Origins::SameHost.into(), ..Config::default() };
         assert_eq!(check_with(&with_headers("Origin: http://example.com\r\n"), &config), Ok(()));
         let foreign = with_headers("Origin: http://evil.example\r\n");
         assert_eq!(check_with(&foreign, &config), Err(ProtocolError::OriginRefused));
@@ -331,7 +332,7 @@ mod tests {
 
     #[test]
     fn rfc9112_s3_2_forms_of_the_target() {
-        let config = Config { origins: Origins::SameHost, ..Config::default() };
+        let config = Config { origins: Origins::SameHost.into(), ..Config::default() };
         let of = |method: &str, target: &str| {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: other.example\r\n\r\n");
             parse_request(head.as_bytes(), &config)
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn s4_2_2_the_best_of_our_protocols_is_chosen() {
-        let config = Config { subprotocols: &["x", "b", "a"], ..Config::default() };
+        let config = Config { subprotocols: ["x", "b", "a"].map(String::from).to_vec(), ..Config::default() };
         let head = with_headers("Sec-WebSocket-Protocol: a, b\r\n");
         let request = parse_request(head.as_bytes(), &config).unwrap();
         let mut response = Response::from_request(&request).unwrap();

@@ -19,6 +19,16 @@ pub(super) fn offered(headers: &Headers) -> Result<Vec<&[u8]>, ProtocolError> {
     Ok(offered)
 }
 
+/// Returns an entry of a list that no handshake can contain: it is not a token, or it is repeated.
+#[cfg(feature = "reactor")]
+pub(crate) fn malformed(protocols: &[String]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    protocols
+        .iter()
+        .map(String::as_str)
+        .find(|protocol| !fields::is_token(protocol.as_bytes()) || !seen.insert(*protocol))
+}
+
 /// Checks the subprotocol that a response chooses: at most one, and one of those that the request offers
 /// (§4.1, item 6; §4.2.2, item 5.5).
 pub(super) fn check_choice(

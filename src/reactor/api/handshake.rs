@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "ssl")]
 use openssl::x509::{X509, X509Ref};
 
-use super::settings::TrustedProxies;
+use super::settings::{ProxyPolicy, TrustedProxies};
 use crate::error::Result;
 use crate::protocol::handshake::{Request, Response};
 
@@ -23,7 +23,7 @@ pub struct Handshake {
     pub peer_addr: Option<SocketAddr>,
     /// The local address. `None` on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,
-    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) trusted_proxies: ProxyPolicy,
     pub(crate) encryption: Encryption,
 }
 
@@ -73,7 +73,7 @@ impl Handshake {
             response,
             peer_addr: None,
             local_addr: None,
-            trusted_proxies: TrustedProxies::None,
+            trusted_proxies: ProxyPolicy::Settings(TrustedProxies::None),
             encryption: Encryption::default(),
         }
     }
@@ -82,7 +82,7 @@ impl Handshake {
     /// [`Settings::trusted_proxies`](crate::Settings::trusted_proxies).
     #[must_use]
     pub fn with_trusted_proxies(mut self, trusted_proxies: TrustedProxies) -> Self {
-        self.trusted_proxies = trusted_proxies;
+        self.trusted_proxies = ProxyPolicy::Settings(trusted_proxies);
         self
     }
 

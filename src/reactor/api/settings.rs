@@ -1,181 +1,299 @@
-//! Every limit and time-out of an event loop: its unit, its default, and what happens beyond it.
+//! `Settings`: the limits and timeouts of an event loop.
+//!
+//! A setting is declared in one place, the list below: its documentation, its default, its check, and the field of the
+//! protocol's [`Config`] that it sets.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::handshake::Origins;
+use crate::protocol::handshake::{OriginPolicy, Origins, subprotocols};
 use crate::protocol::{Answers, Config, Deflate};
 
-/// Whether this build can encrypt.
-const HAS_TLS: bool = cfg!(feature = "ssl");
+/// Declares the settings. Each entry is `name: type = default, check;`, and `=> field` before the semicolon if the value is
+/// also that of a field of [`Config`]. The check is a function below, or `any` if every value makes sense.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        pub struct Settings {
+            $( $(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $check:ident $(=> $field:ident)?; )*
+        }
+    ) => {
+        $(#[$meta])*
+        pub struct Settings {
+            $( $(#[$doc])* pub $name: $type, )*
+        }
 
-/// The settings of an event loop.
-///
-/// All sizes are in bytes. The defaults are those of a server that faces the open Internet: strict, and bounded. Build a
-/// value with `..Settings::default()`, so that settings which come later keep their defaults.
-///
-/// # Examples
-///
-/// ```
-/// use sockeye::{Builder, Origins, Settings};
-/// use std::time::Duration;
-///
-/// let settings = Settings {
-///     max_connections: 50_000,
-///     max_message_size: 64 * 1024,
-///     ping_interval: Some(Duration::from_secs(20)),
-///     idle_timeout: Some(Duration::from_secs(60)),
-///     origins: Origins::SameHost,
-///     subprotocols: &["chat.v2", "chat.v1"],
-///     ..Settings::default()
-/// };
-/// let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(()))?;
-/// # drop(socket);
-/// # sockeye::Result::Ok(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Most connections of one loop, of either role. A client beyond it is answered 503; [`Sender::connect`] beyond it
-    /// is reported to `on_error` as `Capacity`. Nothing is allocated in advance. Default 10,000.
-    ///
-    /// [`Sender::connect`]: crate::Sender::connect
-    pub max_connections: usize,
-    /// With `max_connections` as a factor, the most commands that other threads may have waiting; beyond it they get
-    /// `Err(ErrorKind::Queue)` at once. Handlers have no such limit. Default 5.
-    pub queue_size: usize,
-    /// Panic when a connection cannot be made. Default false.
-    pub panic_on_new_connection: bool,
-    /// Panic when the loop has shut down. Default false.
-    pub panic_on_shutdown: bool,
-    /// With `fragments_grow` off, the most fragments of one message; beyond it 1008. Default 10.
-    pub fragments_capacity: usize,
-    /// Whether a message may have more than `fragments_capacity` fragments; then 65,536 or `max_message_size / 64` are
-    /// the limit, whichever is more. Default true.
-    pub fragments_grow: bool,
-    /// Longest payload of a frame that is sent; longer messages go out in fragments. Default 65,535.
-    pub fragment_size: usize,
-    /// Longest payload of a frame that is received; beyond it 1009. No limit beside `max_message_size` by default.
-    pub max_fragment_size: usize,
-    /// With `in_buffer_grow` off, the longest message; beyond it 1009. Default 2,048.
-    pub in_buffer_capacity: usize,
-    /// Whether a message may be longer than `in_buffer_capacity`; `max_message_size` holds in any case. Default true.
-    pub in_buffer_grow: bool,
-    /// The size with which an output buffer begins; with `out_buffer_grow` off, the most output that is queued for one
-    /// connection. Default 2,048.
-    pub out_buffer_capacity: usize,
-    /// Whether more output than `out_buffer_capacity` may be queued; `max_buffered` holds in any case. Default true.
-    pub out_buffer_grow: bool,
-    /// Panic when a handler returns `Internal`. Default false.
-    pub panic_on_internal: bool,
-    /// Panic on an error of the kind `Capacity`. Default false.
-    pub panic_on_capacity: bool,
-    /// Panic on an error of the kind `Protocol`: any peer can cause one. Default false.
-    pub panic_on_protocol: bool,
-    /// Panic on an error of the kind `Encoding`: any peer can cause one. Default false.
-    pub panic_on_encoding: bool,
-    /// Panic on an error of the kind `Queue`. Default false.
-    pub panic_on_queue: bool,
-    /// Panic on an error of the kind `Io`: any peer can cause one. Default false.
-    pub panic_on_io: bool,
-    /// Panic when a time-out cannot be set, which takes four thousand million of them. Default false.
-    pub panic_on_timeout: bool,
-    /// Whether a signal that interrupts the wait for events shuts the loop down. Default false.
-    pub shutdown_on_interrupt: bool,
-    /// Whether every frame of a client must be masked, and no frame of a server (§5.1). Default true.
-    pub masking_strict: bool,
-    /// Whether the key of the opening handshake, and the answer to it, are checked (§4.1, §4.2.1). Default true.
-    pub key_strict: bool,
-    /// Whether an upgrade must be a GET (§4.2.1). Default true.
-    pub method_strict: bool,
-    /// Whether accepted TCP connections are encrypted, by the handler's `upgrade_ssl_server`. A loop that was given a
-    /// certificate by `with_server_tls` does it without this setting. Default false; true is refused in a build without
-    /// the feature `ssl`.
-    pub encrypt_server: bool,
-    /// Whether small packets are sent at once (`TCP_NODELAY`). All output of a turn is joined before it is sent, so that
-    /// waiting for more would only delay it. Default true.
-    pub tcp_nodelay: bool,
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $( $name: $default, )* }
+            }
+        }
 
-    /// Longest message, its fragments joined and inflated; beyond it 1009, before the excess is stored. Default 16 MiB.
-    pub max_message_size: usize,
-    /// Longest head of a request or response; beyond it a server answers 431. Default 16 KiB.
-    pub max_head_size: usize,
-    /// Longest request target; beyond it a server answers 414. Default 8 KiB.
-    pub max_target_size: usize,
-    /// Most header fields; beyond it a server answers 431. Default 100.
-    pub max_headers: usize,
-    /// Most output that is queued for one connection. What would exceed it is handled as `overflow` says; a single
-    /// message may be longer if nothing else is queued. While 256 KiB wait that the peer does not take, nothing is read from
-    /// it for 50 ms, once until it has taken all. Default 16 MiB.
-    pub max_buffered: usize,
-    /// What happens to a connection whose output exceeds `max_buffered`. Default [`Overflow::Fail`].
-    pub overflow: Overflow,
-    /// How long the TCP connection to one address may take. Default 10 s.
-    pub connect_timeout: Duration,
-    /// How long the opening handshake may take. Default 10 s.
-    pub handshake_timeout: Duration,
-    /// How long the peer may take for its part of the closing handshake; also how long
-    /// [`Sender::shutdown`](crate::Sender::shutdown) waits. Default 10 s.
-    pub close_timeout: Duration,
-    /// How long the peer may be silent; beyond it the connection is closed, and `on_close` gets `Abnormal`. Default none.
-    pub idle_timeout: Option<Duration>,
-    /// After how much silence of the peer a Ping is sent; its Pong is a sign of life. Default none.
-    pub ping_interval: Option<Duration>,
-    /// Which origins may open a connection; others are answered 403 (§10.2). Default any.
-    pub origins: Origins,
-    /// The subprotocols that a server supports, the best first: the first that the client offers is chosen. Those that a
-    /// client offers. A handler that sets its own is left alone. Default none.
-    pub subprotocols: &'static [&'static str],
-    /// Compression of messages, permessage-deflate (RFC 7692): servers accept it, clients offer it. It needs the feature
-    /// `permessage-deflate`. Default none.
-    pub deflate: Option<Deflate>,
-    /// Whose word about a client's address is believed, by [`Handshake::remote_addr`](crate::Handshake::remote_addr).
-    /// Default nobody's.
-    pub trusted_proxies: TrustedProxies,
-    /// How many redirects a client follows, to the same scheme, host and port only. Default 0.
-    pub max_redirects: u8,
-    /// Whether a handler that panics loses its own connection only, which closes with 1011, instead of ending the loop.
-    /// Default false: a panic travels out of `run`.
-    pub catch_panics: bool,
+        impl Settings {
+            /// Returns the name of the first setting whose value makes no sense, and why.
+            fn problem(&self) -> Option<(&'static str, String)> {
+                $(
+                    if let Some(why) = $check(&self.$name) {
+                        return Some((stringify!($name), why.into()));
+                    }
+                )*
+                None
+            }
+
+            /// Copies the settings that concern the protocol.
+            fn set_protocol(&self, config: &mut Config) {
+                $( $( config.$field = self.$name.into(); )? )*
+            }
+        }
+    };
 }
 
-/// Says what happens when the output of a connection exceeds [`Settings::max_buffered`].
+settings! {
+    /// The settings of an event loop.
+    ///
+    /// All sizes are in bytes. The defaults are suitable for a server on the Internet: they follow the RFC strictly, and they
+    /// limit what a client can make the server store. Create a value with `..Settings::default()`, so that settings of later
+    /// versions get their defaults.
+    ///
+    /// [`Builder::build`](crate::Builder::build) rejects values that make no sense. Lists that are not known at compile time
+    /// can be set on the [`WebSocket`](crate::WebSocket): [`with_subprotocols`](crate::WebSocket::with_subprotocols),
+    /// [`with_origins`](crate::WebSocket::with_origins), [`with_trusted_proxies`](crate::WebSocket::with_trusted_proxies).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Builder, Origins, Settings};
+    /// use std::time::Duration;
+    ///
+    /// let settings = Settings {
+    ///     max_connections: 50_000,
+    ///     max_message_size: 64 * 1024,
+    ///     ping_interval: Some(Duration::from_secs(20)),
+    ///     idle_timeout: Some(Duration::from_secs(60)),
+    ///     origins: Origins::SameHost,
+    ///     subprotocols: &["chat.v2", "chat.v1"],
+    ///     ..Settings::default()
+    /// };
+    /// let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(()))?;
+    /// # drop(socket);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    #[derive(Debug, Clone, Copy)]
+    pub struct Settings {
+        /// The maximum number of connections of the loop, in both roles. Default: 10,000.
+        ///
+        /// A server answers further clients with status 503. [`Sender::connect`](crate::Sender::connect) reports `Capacity` to
+        /// `on_error`. No memory is allocated in advance.
+        max_connections: usize = 10_000, connection_count;
+        /// The capacity of the queue for commands of other threads, as a multiple of `max_connections`. Default: 5.
+        ///
+        /// When the queue is full, the methods of [`Sender`](crate::Sender) return `Queue(Full)` on these threads. The queue of
+        /// handlers is unbounded.
+        queue_size: usize = 5, positive;
+        /// Whether to panic when a connection cannot be established. Default: `false`.
+        panic_on_new_connection: bool = false, any;
+        /// Whether to panic when the loop has shut down. Default: `false`.
+        panic_on_shutdown: bool = false, any;
+        /// The maximum number of fragments of a message if `fragments_grow` is `false`. Default: 10.
+        ///
+        /// A message with more fragments fails the connection with 1008.
+        fragments_capacity: usize = 10, positive;
+        /// Whether a message can have more than `fragments_capacity` fragments. Default: `true`.
+        ///
+        /// The limit is then 65,536 fragments, or `max_message_size / 64` if that is larger.
+        fragments_grow: bool = true, any;
+        /// The maximum payload of a frame that is sent. Default: 65,535 bytes.
+        ///
+        /// Longer messages are sent in fragments.
+        fragment_size: usize = 65_535, positive => fragment_size;
+        /// The maximum payload of a frame that is received. Default: unlimited; `max_message_size` applies.
+        ///
+        /// A longer frame fails the connection with 1009, before its payload is read.
+        max_fragment_size: usize = usize::MAX, positive => max_frame_size;
+        /// The maximum size of a message if `in_buffer_grow` is `false`. Default: 2,048 bytes.
+        ///
+        /// A larger message fails the connection with 1009.
+        in_buffer_capacity: usize = 2048, any;
+        /// Whether a message can be larger than `in_buffer_capacity`. Default: `true`.
+        ///
+        /// `max_message_size` applies in both cases.
+        in_buffer_grow: bool = true, any;
+        /// The initial size of an output buffer. Default: 2,048 bytes.
+        ///
+        /// If `out_buffer_grow` is `false`, this is also the maximum amount of output that is queued for a connection.
+        out_buffer_capacity: usize = 2048, any;
+        /// Whether more output than `out_buffer_capacity` can be queued for a connection. Default: `true`.
+        ///
+        /// `max_buffered` applies in both cases.
+        out_buffer_grow: bool = true, any;
+        /// Whether to panic when a handler returns an error of the kind `Internal`. Default: `false`.
+        panic_on_internal: bool = false, any;
+        /// Whether to panic on an error of the kind `Capacity`. Default: `false`, because a peer can cause it.
+        panic_on_capacity: bool = false, any;
+        /// Whether to panic on an error of the kind `Protocol`. Default: `false`, because a peer can cause it.
+        panic_on_protocol: bool = false, any;
+        /// Whether to panic on an error of the kind `Encoding`. Default: `false`, because a peer can cause it.
+        panic_on_encoding: bool = false, any;
+        /// Whether to panic on an error of the kind `Queue`. Default: `false`.
+        panic_on_queue: bool = false, any;
+        /// Whether to panic on an error of the kind `Io`. Default: `false`, because a peer can cause it.
+        panic_on_io: bool = false, any;
+        /// Whether to panic when a timeout cannot be set. Default: `false`.
+        ///
+        /// This happens only if more than four billion timeouts are pending.
+        panic_on_timeout: bool = false, any;
+        /// Whether a signal that interrupts waiting for events shuts the loop down. Default: `false`.
+        shutdown_on_interrupt: bool = false, any;
+        /// Whether frames of clients must be masked and frames of servers must not be masked (§5.1). Default: `true`.
+        ///
+        /// A frame that breaks the rule fails the connection with 1002. Without the check, both kinds of frames are accepted.
+        masking_strict: bool = true, any => masking_strict;
+        /// Whether the key of the opening handshake and the reply to it are checked (§4.1, §4.2.1). Default: `true`.
+        key_strict: bool = true, any => key_strict;
+        /// Whether the method of an opening handshake must be GET (§4.2.1). Default: `true`.
+        method_strict: bool = true, any => method_strict;
+        /// Whether accepted TCP connections are encrypted with the handler's `upgrade_ssl_server`. Default: `false`.
+        ///
+        /// A loop with [`with_server_tls`](crate::WebSocket#method.with_server_tls) does not need this setting. `true` is
+        /// rejected in a build without the feature `ssl`.
+        encrypt_server: bool = false, needs_tls;
+        /// Whether to disable Nagle's algorithm (`TCP_NODELAY`). Default: `true`.
+        ///
+        /// The loop sends all output of a turn with one call, so the algorithm would delay messages without saving packets.
+        tcp_nodelay: bool = true, any;
+
+        /// The maximum size of a message, after joining its fragments and decompressing it. Default: 16 MiB.
+        ///
+        /// A larger message fails the connection with 1009. The excess is not stored.
+        max_message_size: usize = 16 * 1024 * 1024, positive => max_message_size;
+        /// The maximum size of the head of an HTTP request or response. Default: 16 KiB.
+        ///
+        /// A server answers a larger request with 431.
+        max_head_size: usize = 16 * 1024, positive => max_head_size;
+        /// The maximum length of a request target. Default: 8 KiB.
+        ///
+        /// A server answers a request with a longer target with 414.
+        max_target_size: usize = 8 * 1024, positive => max_target_size;
+        /// The maximum number of header fields of an HTTP request or response. Default: 100.
+        ///
+        /// A server answers a request with more fields with 431.
+        max_headers: usize = 100, positive => max_headers;
+        /// The maximum amount of output that is queued for a connection. Default: 16 MiB.
+        ///
+        /// `overflow` decides what happens to a message that would exceed it. A single message can be larger if nothing else is
+        /// queued. Once 256 KiB of output are unsent, reading from the connection pauses for up to 50 ms; this happens once
+        /// until all output has been sent.
+        max_buffered: usize = 16 * 1024 * 1024, positive;
+        /// What happens when the output of a connection exceeds `max_buffered`. Default: [`Overflow::Fail`].
+        overflow: Overflow = Overflow::Fail, any;
+        /// The time limit for a TCP connection to one address of a server. Default: 10 s.
+        ///
+        /// A client then tries the next address, or fails with `Io` and `TimedOut`.
+        connect_timeout: Duration = Duration::from_secs(10), positive_time;
+        /// The time limit for the opening handshake, including TLS. Default: 10 s.
+        handshake_timeout: Duration = Duration::from_secs(10), positive_time => handshake_timeout;
+        /// The time limit for the peer's part of the closing handshake, and for
+        /// [`Sender::shutdown`](crate::Sender::shutdown). Default: 10 s.
+        close_timeout: Duration = Duration::from_secs(10), positive_time => close_timeout;
+        /// The time after which a connection without any input is closed. Default: disabled.
+        ///
+        /// `on_close` receives `Abnormal`. Without this setting, a peer that has disappeared can occupy a connection until TCP
+        /// reports an error.
+        idle_timeout: Option<Duration> = None, positive_if_set => idle_timeout;
+        /// The time without any input after which the loop sends a Ping. Default: disabled.
+        ///
+        /// The Pong of the peer is input. With an interval below `idle_timeout`, only peers that do not respond are closed.
+        ping_interval: Option<Duration> = None, positive_if_set => ping_interval;
+        /// The origins from which browsers can connect (§10.2). Default: any.
+        ///
+        /// A server answers a request with another origin with 403.
+        origins: Origins = Origins::Any, origin_list => origins;
+        /// The subprotocols that a server supports, in order of preference, and that a client offers. Default: none.
+        ///
+        /// A server selects the first one that the client offers. The setting does not apply to a handler that adds or selects a
+        /// subprotocol itself.
+        subprotocols: &'static [&'static str] = &[], subprotocol_list;
+        /// Compression of messages with permessage-deflate (RFC 7692). Default: disabled.
+        ///
+        /// Servers accept it and clients offer it. It needs the feature `permessage-deflate`.
+        deflate: Option<Deflate> = None, compression => deflate;
+        /// The proxies whose headers determine the address of a client, for
+        /// [`Handshake::remote_addr`](crate::Handshake::remote_addr). Default: no proxy is trusted.
+        trusted_proxies: TrustedProxies = TrustedProxies::None, any;
+        /// The maximum number of redirects that a client follows. Default: 0.
+        ///
+        /// Only redirects to the same scheme, host and port are followed.
+        max_redirects: u8 = 0, any;
+        /// Whether a panic of a handler closes only its own connection, with 1011. Default: `false`.
+        ///
+        /// By default, the panic propagates out of `run` and ends the loop.
+        catch_panics: bool = false, any;
+    }
+}
+
+/// What happens when the output of a connection exceeds [`Settings::max_buffered`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Overflow {
-    /// The connection fails: `on_error` gets `Capacity`, and it is closed with 1009 as far as it takes that.
+    /// The connection fails. `on_error` receives `Capacity`, and the connection is closed with 1009.
     #[default]
     Fail,
-    /// The message is dropped, and the connection goes on. [`Sender::try_send`](crate::Sender::try_send) tells.
+    /// The message is dropped and the connection stays open. [`Sender::try_send`](crate::Sender::try_send) returns an error
+    /// in this case, [`Sender::send`](crate::Sender::send) returns `Ok`.
     Drop,
 }
 
-/// Says which peers are proxies whose `X-Forwarded-For` and `Forwarded` headers are believed.
+/// The peers that are trusted as proxies. Their `X-Forwarded-For` and `Forwarded` headers determine the address of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TrustedProxies {
-    /// Nobody: anyone can send these headers.
+    /// No peer is trusted, because every client can send these headers.
     #[default]
     None,
-    /// Proxies on this machine.
+    /// Peers on the same machine.
     Loopback,
-    /// Proxies on this machine, or with an address that is not routed on the Internet.
+    /// Peers on the same machine, and peers with an address that is not routed on the Internet.
     Private,
-    /// These addresses.
+    /// Peers with one of these addresses.
     Only(&'static [IpAddr]),
-    /// Everyone: for a server that only proxies can reach.
+    /// All peers. Use this for a server that only proxies can reach.
     All,
 }
 
 impl TrustedProxies {
-    /// Returns whether the peer with this address is believed.
+    /// Returns whether the headers of a peer with this address are trusted.
     pub fn trusts(self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         match self {
             Self::None => false,
-            Self::Loopback => address.to_canonical().is_loopback(),
-            Self::Private => is_private(address.to_canonical()),
-            Self::Only(addresses) => addresses.iter().any(|one| one.to_canonical() == address.to_canonical()),
+            Self::Loopback => address.is_loopback(),
+            Self::Private => is_private(address),
+            Self::Only(addresses) => contains(addresses, address),
             Self::All => true,
         }
     }
+}
+
+/// The proxies that a loop trusts: those of the settings, or a list that it owns.
+#[derive(Debug, Clone)]
+pub(crate) enum ProxyPolicy {
+    Settings(TrustedProxies),
+    List(Arc<[IpAddr]>),
+}
+
+impl ProxyPolicy {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Settings(proxies) => proxies.trusts(address),
+            Self::List(addresses) => contains(addresses, address.to_canonical()),
+        }
+    }
+}
+
+fn contains(addresses: &[IpAddr], canonical: IpAddr) -> bool {
+    addresses.iter().any(|one| one.to_canonical() == canonical)
 }
 
 fn is_private(address: IpAddr) -> bool {
@@ -185,133 +303,45 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_connections: 10_000,
-            queue_size: 5,
-            panic_on_new_connection: false,
-            panic_on_shutdown: false,
-            fragments_capacity: 10,
-            fragments_grow: true,
-            fragment_size: 65_535,
-            max_fragment_size: usize::MAX,
-            in_buffer_capacity: 2048,
-            in_buffer_grow: true,
-            out_buffer_capacity: 2048,
-            out_buffer_grow: true,
-            panic_on_internal: false,
-            panic_on_capacity: false,
-            panic_on_protocol: false,
-            panic_on_encoding: false,
-            panic_on_queue: false,
-            panic_on_io: false,
-            panic_on_timeout: false,
-            shutdown_on_interrupt: false,
-            masking_strict: true,
-            key_strict: true,
-            method_strict: true,
-            encrypt_server: false,
-            tcp_nodelay: true,
-            max_message_size: 16 * 1024 * 1024,
-            max_head_size: 16 * 1024,
-            max_target_size: 8 * 1024,
-            max_headers: 100,
-            max_buffered: 16 * 1024 * 1024,
-            overflow: Overflow::Fail,
-            connect_timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(10),
-            idle_timeout: None,
-            ping_interval: None,
-            origins: Origins::Any,
-            subprotocols: &[],
-            deflate: None,
-            trusted_proxies: TrustedProxies::None,
-            max_redirects: 0,
-            catch_panics: false,
-        }
-    }
-}
-
 impl Settings {
-    /// Returns the default settings, with the checks off that `ws` had off: masking, key and method.
+    /// Returns the default settings without the checks that `ws` disables by default: masking, key and method.
     ///
-    /// For peers that are known to be broken. RFC 6455 demands all three of these checks.
+    /// Use them only for peers that are known to violate RFC 6455, which requires all three checks.
     pub fn lenient() -> Self {
         Self { masking_strict: false, key_strict: false, method_strict: false, ..Self::default() }
     }
 
-    /// Refuses what makes no sense, and names it.
+    /// Rejects settings that make no sense, with an error that names the setting.
     pub(crate) fn check(&self) -> Result<()> {
-        let sizes = [
-            (self.max_connections, "max_connections"),
-            (self.queue_size, "queue_size"),
-            (self.fragments_capacity, "fragments_capacity"),
-            (self.fragment_size, "fragment_size"),
-            (self.max_fragment_size, "max_fragment_size"),
-            (self.max_message_size, "max_message_size"),
-            (self.max_head_size, "max_head_size"),
-            (self.max_target_size, "max_target_size"),
-            (self.max_headers, "max_headers"),
-            (self.max_buffered, "max_buffered"),
-        ];
-        let times = [
-            (Some(self.connect_timeout), "connect_timeout"),
-            (Some(self.handshake_timeout), "handshake_timeout"),
-            (Some(self.close_timeout), "close_timeout"),
-            (self.idle_timeout, "idle_timeout"),
-            (self.ping_interval, "ping_interval"),
-        ];
-        let zero_sizes = sizes.iter().filter(|(size, _)| *size == 0).map(|(_, name)| *name);
-        let zero_times =
-            times.iter().filter(|(time, _)| *time == Some(Duration::ZERO)).map(|(_, name)| *name);
-        if let Some(name) = zero_sizes.chain(zero_times).next() {
-            return Err(refused(format!("Settings::{name} must not be zero")));
-        }
-        // A slot is named by 32 bits, and the highest few are taken.
-        if u32::try_from(self.max_connections).is_err() {
-            return Err(refused("Settings::max_connections must fit into 32 bits".to_owned()));
-        }
-        if let Some(name) = self.deflate.and_then(|deflate| deflate.nonsense()) {
-            return Err(refused(format!("Settings::deflate is out of range: {name}")));
-        }
-        if self.encrypt_server && !HAS_TLS {
-            return Err(refused("Settings::encrypt_server needs the feature `ssl`".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// The part of the settings that concerns the protocol.
-    pub(crate) fn protocol(&self) -> Config {
-        let max_message_size = match self.in_buffer_grow {
-            true => self.max_message_size,
-            false => self.max_message_size.min(self.in_buffer_capacity),
+        let empty = "must not be zero if the buffer must not grow";
+        let problem = match self.problem() {
+            None if !self.in_buffer_grow && self.in_buffer_capacity == 0 => {
+                Some(("in_buffer_capacity", empty.to_owned()))
+            }
+            None if !self.out_buffer_grow && self.out_buffer_capacity == 0 => {
+                Some(("out_buffer_capacity", empty.to_owned()))
+            }
+            problem => problem,
         };
-        Config {
-            max_head_size: self.max_head_size,
-            max_target_size: self.max_target_size,
-            max_headers: self.max_headers,
-            max_message_size,
-            max_frame_size: self.max_fragment_size,
-            max_fragments: (!self.fragments_grow).then_some(self.fragments_capacity),
-            fragment_size: self.fragment_size,
-            masking_strict: self.masking_strict,
-            key_strict: self.key_strict,
-            method_strict: self.method_strict,
-            origins: self.origins,
-            subprotocols: self.subprotocols,
-            deflate: self.deflate,
-            handshake_timeout: self.handshake_timeout,
-            close_timeout: self.close_timeout,
-            idle_timeout: self.idle_timeout,
-            ping_interval: self.ping_interval,
-            // Handlers see every frame, so that the loop sends each of them.
-            answers: Answers::Manual,
-        }
+        problem.map_or(Ok(()), |(name, why)| {
+            Err(Error::new(ErrorKind::Internal, format!("Settings::{name} {why}")))
+        })
     }
 
-    /// The most output that may be queued for one connection.
+    /// Returns the configuration of the protocol.
+    pub(crate) fn protocol(&self) -> Config {
+        // Handlers see every frame, so the loop sends each of them.
+        let mut config = Config { answers: Answers::Manual, ..Config::default() };
+        self.set_protocol(&mut config);
+        if !self.in_buffer_grow {
+            config.max_message_size = config.max_message_size.min(self.in_buffer_capacity);
+        }
+        config.max_fragments = (!self.fragments_grow).then_some(self.fragments_capacity);
+        config.subprotocols = owned(self.subprotocols);
+        config
+    }
+
+    /// Returns the maximum amount of output that is queued for a connection.
     pub(crate) fn output_limit(&self) -> usize {
         match self.out_buffer_grow {
             true => self.max_buffered,
@@ -319,12 +349,66 @@ impl Settings {
         }
     }
 
-    /// How many commands of other threads may wait.
+    /// Returns the capacity of the queue for commands of other threads.
     pub(crate) fn queue_capacity(&self) -> usize {
         self.queue_size.saturating_mul(self.max_connections)
     }
 }
 
-fn refused(details: String) -> Error {
-    Error::new(ErrorKind::Internal, details)
+fn owned(list: &[&str]) -> Vec<String> {
+    list.iter().copied().map(String::from).collect()
+}
+
+// The checks. Each returns what is wrong with a value.
+
+const ZERO: &str = "must not be zero";
+
+fn any<T>(_: &T) -> Option<&'static str> {
+    None
+}
+
+fn positive(number: &usize) -> Option<&'static str> {
+    (*number == 0).then_some(ZERO)
+}
+
+fn positive_time(time: &Duration) -> Option<&'static str> {
+    time.is_zero().then_some(ZERO)
+}
+
+fn positive_if_set(time: &Option<Duration>) -> Option<&'static str> {
+    time.as_ref().and_then(positive_time)
+}
+
+/// A slot is numbered with 32 bits, and the highest few numbers are reserved.
+fn connection_count(number: &usize) -> Option<&'static str> {
+    positive(number).or_else(|| u32::try_from(*number).is_err().then_some("must fit into 32 bits"))
+}
+
+fn needs_tls(is_wanted: &bool) -> Option<&'static str> {
+    (*is_wanted && !cfg!(feature = "ssl")).then_some("needs the feature `ssl`")
+}
+
+fn compression(deflate: &Option<Deflate>) -> Option<String> {
+    deflate.and_then(|deflate| deflate.nonsense()).map(|field| format!("is out of range: {field}"))
+}
+
+fn subprotocol_list(list: &&'static [&'static str]) -> Option<String> {
+    subprotocol_problem(&owned(list))
+}
+
+fn origin_list(origins: &Origins) -> Option<String> {
+    origin_problem(&(*origins).into())
+}
+
+/// Returns what is wrong with a list of subprotocols.
+pub(crate) fn subprotocol_problem(list: &[String]) -> Option<String> {
+    subprotocols::malformed(list)
+        .map(|protocol| format!("contains {protocol:?}, which is not a token, or not for the first time"))
+}
+
+/// Returns what is wrong with a list of origins.
+pub(crate) fn origin_problem(origins: &OriginPolicy) -> Option<String> {
+    origins.malformed().map(|origin| {
+        format!("contains {origin:?}, which is not an origin in the form of https://example.com")
+    })
 }

@@ -220,7 +220,7 @@ impl<H: Handler> Connection<H> {
             Some((peer, local)) => (Some(peer), Some(local)),
             None => self.socket.addresses(),
         };
-        let trusted_proxies = state.settings.trusted_proxies;
+        let trusted_proxies = state.trusted_proxies.clone();
         let encryption = self.socket.encryption();
         let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
         self.call_fallible(state, |handler| handler.on_open(shake));

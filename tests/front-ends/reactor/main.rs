@@ -11,6 +11,7 @@ mod errors;
 mod frames;
 mod identity;
 mod limits;
+mod lists;
 mod nested;
 mod panics;
 mod pausing;
