@@ -1,7 +1,7 @@
-//! A stream that is encrypted, for two threads at a time.
+//! A TLS stream for two threads at a time.
 //!
-//! OpenSSL reads from memory and writes to memory, so that nobody holds its lock while the stream blocks: one thread may
-//! wait for the peer while another sends.
+//! OpenSSL reads from memory and writes to memory. No thread holds its lock while the stream blocks, so one thread can wait
+//! for the peer while another sends.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -20,17 +20,17 @@ use crate::socket::options::is_secure;
 use crate::socket::{Error, Result, TimeoutKind};
 use crate::tls::{ServerTls, server_name, session};
 
-/// How much is read at once, and encrypted at once, in bytes: a record (RFC 8446 §5.1) and what is around it.
+/// How much is read at once, and encrypted at once, in bytes: about a record (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
 
-/// How much OpenSSL may have to answer by itself, in bytes, before a reader waits for the writer to send that.
+/// How many bytes OpenSSL may want to send by itself before a reader waits for the writer to send them.
 const MAX_ANSWERS: usize = 4 * RECORD;
 
-/// A [`Stream`] over another one, encrypted.
+/// A TLS [`Stream`] over another stream.
 ///
-/// A read of which only part of a record has come ends with [`Interrupted`](io::ErrorKind::Interrupted), so that whoever reads
-/// can look at the clock: a record may come in as many pieces as it has bytes, each within the time-out of one read. What
-/// reads in the standard library, such as [`read_exact`](Read::read_exact), tries again by itself.
+/// If only a part of a record has arrived, a read fails with [`Interrupted`](io::ErrorKind::Interrupted), so that the caller
+/// can check the time: each byte of a record may arrive just within the timeout of one read. The reading methods of the
+/// standard library, such as [`read_exact`](Read::read_exact), try again.
 #[derive(Debug)]
 pub struct Tls<S> {
     stream: S,
@@ -40,11 +40,11 @@ pub struct Tls<S> {
 
 struct Shared {
     session: Mutex<SslStream<Memory>>,
-    /// What is encrypted and not yet sent; whoever sends has this lock, and takes it before the other one.
+    /// Encrypted bytes that are not sent yet. The thread that sends locks this before the session.
     unsent: Mutex<Vec<u8>>,
 }
 
-/// What OpenSSL takes for its socket.
+/// What OpenSSL uses as its socket.
 #[derive(Debug, Default)]
 struct Memory {
     incoming: Vec<u8>,
@@ -53,7 +53,7 @@ struct Memory {
     has_ended: bool,
 }
 
-/// Which end makes the handshake.
+/// The handshake function of one of the two roles.
 type Side = fn(&mut SslStream<Memory>) -> std::result::Result<(), ssl::Error>;
 
 /// How the servers of a builder encrypt.
@@ -166,7 +166,7 @@ impl<S: Stream> Tls<S> {
         Error::Tls(Box::new(ReactorError::new(ErrorKind::Ssl(err), details)))
     }
 
-    /// Takes from a record that is here; `None` if there is none.
+    /// Reads from the records that have arrived; `None` if more input is needed.
     fn read_record(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let read = self.shared.session().ssl_read(buffer);
         self.send_answers()?;
@@ -192,7 +192,7 @@ impl<S: Stream> Tls<S> {
         Ok(())
     }
 
-    /// Sends what OpenSSL has to say by itself, unless another thread sends and will take it along.
+    /// Sends what OpenSSL wants to send by itself, unless another thread is sending and will send it as well.
     fn send_answers(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let waiting = shared.session().get_ref().outgoing.len();
@@ -218,7 +218,8 @@ impl<S: Stream> Read for Tls<S> {
 }
 
 impl<S: Stream> Write for Tls<S> {
-    /// Takes up to a record. What the system does not take of it in time goes with the next one, or with a flush.
+    /// Encrypts up to a record. If the system does not accept all of it in time, the rest is sent with the next write or
+    /// flush.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut unsent = self.shared.unsent();
         send(&mut self.stream, &mut unsent)?;
@@ -256,10 +257,10 @@ impl<S: Stream> Stream for Tls<S> {
         self.stream.write_timeout()
     }
 
-    /// Ends TLS first, so that the peer knows that nothing was cut off; not if both sides end, which is at once.
+    /// Ends TLS first, so that the peer can detect truncation. If both sides are shut down, TLS is not ended.
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Write {
-            // It only says that the peer has not ended its side.
+            // The result only shows whether the peer has ended its side.
             let _ = self.shared.session().shutdown();
             self.send_answers()?;
         }
@@ -310,7 +311,7 @@ impl Write for Memory {
     }
 }
 
-/// Sends; what is not sent stays.
+/// Sends as much as the stream accepts. The rest stays in the buffer.
 fn send(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<()> {
     let mut sent = 0;
     let result = loop {

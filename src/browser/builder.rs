@@ -74,7 +74,7 @@ impl Builder {
 
     /// Adds a subprotocol that is offered. The preferred one comes first.
     ///
-    /// Added subprotocols replace [`Config::subprotocols`]. The browser refuses a server that chooses none of them.
+    /// Added subprotocols replace [`Config::subprotocols`]. If a server chooses no offered subprotocol, the browser refuses it.
     #[must_use]
     pub fn add_subprotocol(mut self, protocol: &str) -> Self {
         self.subprotocols.push(protocol.to_owned());

@@ -138,8 +138,8 @@ impl State {
         self.intake == Intake::Abandoned
     }
 
-    /// Records how the connection has ended. Only the first end counts. After a failure of ours it is abnormal, whatever Close
-    /// the peer has sent (RFC 6455 §7.1.5).
+    /// Records how the connection has ended. Only the first end counts. If we have failed the connection, it is abnormal,
+    /// whatever Close the peer has sent (RFC 6455 §7.1.5).
     pub(super) fn end(&mut self, closed: Closed) {
         if !closed.was_clean {
             self.record_error(ProtocolError::ConnectionLost.into());

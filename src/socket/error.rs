@@ -265,24 +265,40 @@ impl From<InvalidUrl> for Error {
 }
 
 impl From<ReactorError> for Error {
-    fn from(mut err: ReactorError) -> Self {
-        match err.kind {
+    /// Finds the variant of the error or of its cause. Everything else becomes [`Error::Other`].
+    fn from(err: ReactorError) -> Self {
+        let ReactorError { kind, details } = err;
+        match kind {
             ErrorKind::Io(err) => Self::Io(err),
-            ErrorKind::Custom(cause) => match cause.downcast().map(|err| *err).or_else(|cause| {
-                let rejected = cause.downcast::<Rejected>()?;
-                std::result::Result::<_, Box<dyn StdError + Send + Sync>>::Ok(Self::Rejected(*rejected))
-            }) {
-                Ok(err) => err,
-                Err(cause) => {
-                    err.kind = ErrorKind::Custom(cause);
-                    Self::Other(Box::new(err))
-                }
-            },
-            #[cfg(feature = "ssl")]
-            ErrorKind::Ssl(_) | ErrorKind::SslHandshake(_) => Self::Tls(Box::new(err)),
-            _ => Self::Other(Box::new(err)),
+            ErrorKind::Custom(cause) => from_cause(cause).unwrap_or_else(|cause| {
+                Self::Other(Box::new(ReactorError::new(ErrorKind::Custom(cause), details)))
+            }),
+            kind if is_tls(&kind) => Self::Tls(Box::new(ReactorError::new(kind, details))),
+            kind => Self::Other(Box::new(ReactorError::new(kind, details))),
         }
     }
+}
+
+/// The cause of an error of kind `Custom`.
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Finds the error in a cause that was made from it.
+fn from_cause(cause: Cause) -> std::result::Result<Error, Cause> {
+    let cause = match cause.downcast::<Error>() {
+        Ok(err) => return Ok(*err),
+        Err(cause) => cause,
+    };
+    Ok(Error::Rejected(*cause.downcast::<Rejected>()?))
+}
+
+#[cfg(feature = "ssl")]
+fn is_tls(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Ssl(_) | ErrorKind::SslHandshake(_))
+}
+
+#[cfg(not(feature = "ssl"))]
+fn is_tls(_: &ErrorKind) -> bool {
+    false
 }
 
 impl From<Error> for ReactorError {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sockeye::blocking::{Builder, Error, TimeoutKind};
 use sockeye::protocol::{Config, Role};
 
-use sockeye_test_support::bytes::{LAST, CONTINUATION, PING, PONG, TEXT_START, masked};
 use crate::{LIMIT, pair, served, streams};
+use sockeye_test_support::bytes::{CONTINUATION, LAST, PING, PONG, TEXT_START, masked};
 
 const SHORT: Duration = Duration::from_millis(60);
 
