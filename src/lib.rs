@@ -159,6 +159,10 @@ pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response};
 pub use protocol::{Deflate, Frame, OpCode};
+/// Another name of [`WebSocket`], the event loop. `ws` gave the loop the name of its connections.
+#[cfg(feature = "reactor")]
+#[doc(no_inline)]
+pub use reactor::WebSocket as EventLoop;
 #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 pub use reactor::api::deflate_handler as deflate;
 #[cfg(feature = "reactor")]

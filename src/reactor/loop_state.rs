@@ -1,233 +1,116 @@
-//! What all connections of a loop share, apart from the slab that holds them.
+//! What all connections of a loop share, except the slab that contains them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::error;
-use mio::Registry;
 
 use super::api::settings::{ProxyPolicy, Settings};
-use super::api::util::{Timeout, Token};
+use super::buffer_pool::BufferPool;
+use super::entries::ConnectionId;
+use super::fairness::Fairness;
+use super::phase::LoopPhase;
 use super::queue::{Batch, CommandQueue};
-use super::timers::{Key, TimerList, Timers};
+use super::system::System;
+use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::tls::Keys;
-use super::write_queue::WriteQueue;
+use super::work_lists::WorkLists;
 use crate::error::Error;
 use crate::protocol::Config;
 
-/// The most output buffers that are kept for later: as many as are in use at a time, but for broadcasts.
-const MAX_POOLED: usize = 64;
-
-/// How long a turn of the loop may last before connections with many frames leave some of them for the next, and how long
-/// each may take even then.
-const LONG_TURN: Duration = Duration::from_millis(4);
-const LEAST_SHARE: Duration = Duration::from_millis(1);
-
-/// After how many frames of a connection each the clock is looked at.
-const CLOCK_EVERY: usize = 16;
-
-/// Names a connection for good: its slot, and its serial number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConnectionId {
-    pub(super) slot: u32,
-    pub(super) serial: u32,
-}
-
-/// What a deadline in the wheel stands for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TimerEvent {
-    pub(super) id: ConnectionId,
-    pub(super) kind: TimerKind,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum TimerKind {
-    /// A time-out that a handler has set.
-    User(Token),
-    /// The deadline of a connection: of its handshake, of its closing, of silence.
-    Connection,
-    /// A listener that could not accept tries again; its place stands for the slot.
-    Accept,
-}
-
-/// What all connections share.
-pub(super) struct LoopState {
+/// The parts of the loop that its connections use.
+#[derive(Debug)]
+pub(super) struct LoopState<S: System> {
+    pub(super) system: S,
     pub(super) settings: Settings,
-    /// With what connections are encrypted, beside what their handlers do.
+    /// The certificates of the loop. Handlers can provide others.
     pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
     pub(super) trusted_proxies: ProxyPolicy,
     pub(super) queue: Arc<CommandQueue>,
-    pub(super) registry: Registry,
-    pub(super) timers: Timers<TimerEvent>,
-    /// The time at which this turn of the loop has begun to work.
+    pub(super) deadlines: Deadlines,
+    pub(super) fairness: Fairness,
+    pub(super) pool: BufferPool,
+    pub(super) work: WorkLists,
+    /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
-    /// Whether this turn has lasted long, as far as anyone has looked, and whether the last one had.
-    is_long: bool,
-    was_long: bool,
-    epoch: Instant,
-    #[expect(clippy::vec_box, reason = "the boxes are lent: a connection without output owns a pointer")]
-    pool: Vec<Box<WriteQueue>>,
-    /// Room for what a handler asks of its own connection; empty in between.
-    pub(super) own: Batch,
-    /// Connections that have output, or are about to end.
-    pub(super) to_flush: Vec<u32>,
-    /// About how many bytes of output they have.
-    pub(super) unflushed: usize,
-    /// Connections that may have more to read than their share of one turn.
-    pub(super) to_read: Vec<u32>,
-    /// Connections that have ended.
-    pub(super) to_close: Vec<u32>,
-    /// Why the first connection, a client's, could not be made.
-    pub(super) failure: Option<Error>,
+    /// Memory for the commands that a handler queues for its own connection. Empty between uses.
+    pub(super) own_commands: Batch,
+    /// Why the first connection could not be established, if it is a client's.
+    pub(super) connect_failure: Option<Error>,
 }
 
-impl LoopState {
-    pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, registry: Registry) -> Self {
-        let now = Instant::now();
+impl<S: System> LoopState<S> {
+    pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, system: S) -> Self {
+        let now = system.now();
         Self {
+            system,
             settings,
             keys: Keys::default(),
             config: Arc::new(settings.protocol()),
             trusted_proxies: ProxyPolicy::Settings(settings.trusted_proxies),
             queue,
-            registry,
-            timers: Timers::new(),
+            deadlines: Deadlines::new(now),
+            fairness: Fairness::new(now),
+            pool: BufferPool::new(settings.out_buffer_capacity),
+            work: WorkLists::default(),
             now,
-            is_long: false,
-            was_long: false,
-            epoch: now,
-            pool: Vec::new(),
-            own: Batch::new(),
-            to_flush: Vec::new(),
-            unflushed: 0,
-            to_read: Vec::new(),
-            to_close: Vec::new(),
-            failure: None,
+            own_commands: Batch::new(),
+            connect_failure: None,
         }
     }
 
-    /// A turn of the loop begins to work.
-    pub(super) fn begin_turn(&mut self) {
-        self.now = Instant::now();
-        self.was_long = std::mem::take(&mut self.is_long);
-    }
-
-    /// The frames of a connection begin to be handled: now, if anyone has taken long of late.
-    pub(super) fn begin_budget(&self) -> Option<Instant> {
-        self.was_long.then(Instant::now)
-    }
-
-    /// Whether a connection is to leave its further frames for the next turn, after a number of them: others have waited
-    /// for long, and it has had its share. The clock is looked at now and then; where handlers are slow, soon.
-    #[inline]
-    pub(super) fn exceeds_budget(&mut self, frames: usize, begun: Option<Instant>) -> bool {
-        let looks = frames.is_multiple_of(CLOCK_EVERY) || begun.is_some() && frames.is_power_of_two();
-        looks && self.has_taken_long(begun)
-    }
-
-    /// Whether others have waited for long, and a connection has had its share.
-    pub(super) fn has_taken_long(&mut self, begun: Option<Instant>) -> bool {
-        let now = Instant::now();
-        self.is_long = now - self.now > LONG_TURN;
-        self.is_long && begun.is_none_or(|begun| now - begun > LEAST_SHARE)
-    }
-
-    /// Calls a handler. With [`Settings::catch_panics`] a panic ends here, as `None`, and costs one connection only.
+    /// A phase of the loop begins.
     #[inline(always)]
-    pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
-        if self.settings.catch_panics { catch(call) } else { Some(call()) }
+    pub(super) fn begin(&self, phase: LoopPhase) {
+        self.system.on_phase(phase);
     }
 
-    /// Takes an empty output buffer.
-    pub(super) fn take_output(&mut self) -> Box<WriteQueue> {
-        self.pool
-            .pop()
-            .unwrap_or_else(|| Box::new(WriteQueue::with_capacity(self.settings.out_buffer_capacity)))
+    /// Reads the clock at the beginning of a turn.
+    pub(super) fn begin_turn(&mut self) {
+        self.now = self.system.now();
+        self.fairness.begin_turn(self.now);
     }
 
-    /// Gives an empty output buffer back.
-    pub(super) fn recycle_output(&mut self, mut output: Box<WriteQueue>) {
-        output.held_until = None;
-        if self.pool.len() < MAX_POOLED {
-            self.pool.push(output);
-        }
+    /// Begins the time budget of one connection.
+    pub(super) fn begin_budget(&self) -> Option<Instant> {
+        self.fairness.begin_budget(|| self.system.now())
     }
 
-    /// Sets an alarm at a time; never early.
-    pub(super) fn schedule_at(
-        &mut self,
-        at: Instant,
-        owner: &mut TimerList,
-        event: TimerEvent,
-    ) -> Option<Key> {
-        let tick = self.tick_after(at);
-        self.timers.schedule(tick, owner, event)
+    /// Whether a connection must leave its remaining frames to the next turn.
+    #[inline]
+    pub(super) fn exceeds_budget(&mut self, frames: usize, began: Option<Instant>) -> bool {
+        self.fairness.exceeds_budget(frames, began, || self.system.now())
     }
 
-    /// Whether an alarm goes off before the one that would be set at a time, or with it.
-    pub(super) fn is_not_after(&self, event: Key, at: Instant) -> bool {
-        self.timers.deadline(event).is_some_and(|tick| tick <= self.tick_after(at))
+    /// Whether a connection must leave its remaining input to the next turn. Reads the clock.
+    pub(super) fn has_used_up_budget(&mut self, began: Option<Instant>) -> bool {
+        self.fairness.has_used_up(began, self.system.now())
     }
 
-    /// Sets an alarm after a while; never early.
+    /// Schedules an event after a duration that begins now, not at the beginning of the turn.
     pub(super) fn schedule_in(
         &mut self,
         after: Duration,
         owner: &mut TimerList,
         event: TimerEvent,
     ) -> Option<Key> {
-        let at = Instant::now().checked_add(after)?;
-        self.schedule_at(at, owner, event)
+        let at = self.system.now().checked_add(after)?;
+        self.deadlines.schedule_at(at, owner, event)
     }
 
-    /// Sets a time-out of a handler; `None` as the time means never, as far as anyone will see.
-    pub(super) fn schedule_timeout(
-        &mut self,
-        at: Option<Instant>,
-        owner: &mut TimerList,
-        event: TimerEvent,
-    ) -> Option<Timeout> {
-        let tick = at.map_or(u64::MAX, |at| self.tick_after(at));
-        self.timers.schedule(tick, owner, event).map(Key::into_timeout)
+    /// Calls a handler. With [`Settings::catch_panics`] a panic is caught, and the result is `None`.
+    #[inline(always)]
+    pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
+        if self.settings.catch_panics { catch(call) } else { Some(call()) }
     }
 
-    /// Takes back a time-out of a handler.
-    pub(super) fn cancel(&mut self, timeout: &Timeout) {
-        if let Some(key) = Key::from_timeout(timeout) {
-            self.timers.cancel(key);
-        }
-    }
-
-    /// A client could not connect; why the first connection could not is what [`connect`](crate::connect) returns.
+    /// Records why the first connection could not be established. [`connect`](crate::connect) returns this error.
     pub(super) fn record_connect_failure(&mut self, id: ConnectionId, err: &Error) {
-        if id.serial == 0 && self.failure.is_none() {
-            self.failure = Some(err.duplicate());
+        if id.serial == 0 && self.connect_failure.is_none() {
+            self.connect_failure = Some(err.duplicate());
         }
-    }
-
-    /// How long the loop may wait before an alarm is due.
-    pub(super) fn until_next_timer(&self) -> Option<Duration> {
-        let next = self.timers.next()?;
-        let at = self.epoch.checked_add(Duration::from_millis(next))?;
-        Some(at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Takes an alarm that is due.
-    pub(super) fn pop_due(&mut self) -> Option<TimerEvent> {
-        let now = self.millis(self.now);
-        self.timers.pop_due(now)
-    }
-
-    /// The first tick that is certainly not before a time.
-    fn tick_after(&self, at: Instant) -> u64 {
-        self.millis(at).saturating_add(1)
-    }
-
-    /// The tick in which a time lies.
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -235,13 +118,7 @@ impl LoopState {
 fn catch<R>(call: impl FnOnce() -> R) -> Option<R> {
     let called = catch_unwind(AssertUnwindSafe(call));
     if called.is_err() {
-        error!("a handler has panicked; its connection is closed");
+        error!("a handler panicked, and its connection is closed");
     }
     called.ok()
-}
-
-impl std::fmt::Debug for LoopState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoopState").field("settings", &self.settings).finish_non_exhaustive()
-    }
 }

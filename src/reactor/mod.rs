@@ -1,19 +1,48 @@
-//! The loop: one thread, all connections.
+//! The event loop: one thread runs all connections.
 //!
 //! ```text
-//! wait -> dispatch -> commands -> deadlines -> flush -> reap
+//! turn  = wait -> serve -> deadlines -> reap
+//! serve = (read -> execute -> flush), once per batch of connections, -> open -> execute -> flush
 //! ```
 //!
-//! Handlers are called in `dispatch`, `commands`, `deadlines`, `flush` (only `on_drain`) and `reap`; no connection is
-//! removed outside `reap`; and the thread waits nowhere but in `wait`.
+//! - `wait` waits for events. The thread blocks nowhere else.
+//! - `read` reads from connections until all events are handled, or until much output waits. Input is decoded, and
+//!   handlers are called. When a handler returns, the commands that it has queued for its own connection are executed.
+//! - `open` continues connection attempts and accepts connections.
+//! - `execute` executes commands that handlers and other threads have queued.
+//! - `flush` writes the output of each connection with one system call.
+//! - `deadlines` fires timers.
+//! - `reap` removes connections. It is the only phase that does.
+//!
+//! No call of a [`Sender`](crate::Sender) takes effect before the handler that makes it returns: the command is executed
+//! afterwards. Handlers are called in these phases, and a test verifies the table:
+//!
+//! | phase | hooks of `Handler` and `Factory` |
+//! |---|---|
+//! | read | `on_request`, `on_response`, `on_rejected`, `on_open`, `on_frame`, `on_message`, `on_close`, `on_send_frame`, `on_new_timeout`, `on_error` |
+//! | open | `connection_made`, `on_error` |
+//! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_shutdown` |
+//! | flush | `on_drain`, `on_error` |
+//! | deadlines | `on_timeout`, `on_send_frame`, `on_error` |
+//! | reap | `on_close`, `connection_lost`, `build_request`, `on_error` |
+//!
+//! `on_shutdown` of the factory is also called after the last turn. The hooks for TLS are called in the phases that call
+//! `connection_made`, and in `open` for clients.
 
 mod accepting;
 pub(crate) mod api;
+mod broadcast;
+mod buffer_pool;
 mod commands;
 mod connecting;
 mod connection;
+mod entries;
+mod fairness;
 mod loop_state;
+mod phase;
 pub(crate) mod queue;
+mod serve;
+mod system;
 mod timers;
 #[cfg(feature = "ssl")]
 mod tls;
@@ -22,149 +51,116 @@ mod tls;
 mod tls;
 mod transport;
 mod websocket;
+mod work_lists;
 mod write_queue;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, warn};
-use mio::event::Event;
-use mio::{Events, Poll, Token, Waker};
-use slab::Slab;
+use log::debug;
+use mio::Token;
 
-use self::accepting::listener::Listener;
+use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
-use self::api::handler::Handler;
 use self::api::settings::Settings;
 use self::connecting::attempt::ConnectAttempt;
-use self::connecting::resolver::Resolver;
-use self::connection::Connection;
-use self::loop_state::{ConnectionId, LoopState, TimerKind};
-use self::queue::{Batch, Command, CommandQueue};
-use self::timers::TimerList;
+use self::entries::{ConnectionId, Entries, Entry};
+use self::loop_state::LoopState;
+use self::phase::LoopPhase;
+use self::queue::{Batch, Command, CommandQueue, QueuedCommand, Target};
+use self::system::{Native, System};
+use self::timers::TimerKind;
 pub use self::websocket::{Builder, WebSocket};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The size of the buffer into which all connections are read, in bytes.
 const READ_BUFFER: usize = 256 * 1024;
 
-/// The most events that are taken from the system at once.
+/// The most events that the system returns at once.
 const EVENTS: usize = 1024;
 
-/// The most commands of other threads that are executed before it is the turn of sockets again.
+/// The most commands of other threads that are executed in a row.
 const COMMAND_BUDGET: usize = 256;
 
-/// How often the queue of this thread is looked at in one turn, as callbacks fill it again.
+/// How often the queue of the loop's own thread is emptied in a row. Handlers can refill it while it is executed.
 const LOCAL_ROUNDS: usize = 4;
 
-/// How many connections may wait to be flushed while events are dispatched, how many commands of this thread may wait to
-/// be executed, and how many bytes to be sent: what the processor's cache holds.
-const MAX_DIRTY: usize = 64;
-const MAX_LOCAL: usize = 64;
-const MAX_WAITING_BYTES: usize = 128 * 1024;
-
-/// The most commands for which room is kept.
+/// The number of commands for which memory is kept.
 const MAX_KEPT_COMMANDS: usize = 1024;
 
-/// The token of the waker; those of listeners count down from it.
+/// The token of the waker. Those of listeners count down from it.
 const WAKER: Token = Token(usize::MAX);
 
-/// The loop.
-pub(crate) struct Reactor<F: Factory> {
+/// The event loop. [`WebSocket`] is its public face.
+struct Reactor<F: Factory, S: System = Native> {
     factory: F,
-    poll: Poll,
-    events: Events,
+    state: LoopState<S>,
+    events: S::Events,
+    /// The memory into which all connections are read.
     buffer: Vec<u8>,
-    entries: Slab<Entry<F::Handler>>,
-    /// How many of the entries are clients that are only told that there is no room.
-    rejected: usize,
-    state: LoopState,
-    listeners: Vec<Listener>,
-    /// The alarms of listeners that are out of descriptors.
-    listener_timers: TimerList,
-    resolver: Resolver,
-    /// The serial number of the next connection.
-    next_id: u32,
-    /// What [`WebSocket`] was asked for before the loop ran.
+    entries: Entries<F::Handler, S>,
+    listeners: Listeners<S>,
+    /// Connection attempts whose sockets have events.
+    connecting: Vec<ConnectionId>,
+    /// Commands of [`WebSocket`] that are executed when the loop begins to run.
     requested: Vec<Command>,
-    /// Room for the commands in hand.
+    /// Memory for the commands that are executed. Empty between uses.
     batch: Batch,
-    /// Whether other threads have queued more than one turn takes.
+    /// Other threads have queued more commands than the budget allows.
     has_more_commands: bool,
-    /// Slots of dials whose sockets have something to tell.
-    connecting: Vec<u32>,
-    /// Whether any connection has come and gone: then a loop without listeners ends with the last one.
+    /// A connection has ended. A loop without listeners then ends with the last connection.
     has_lost_connection: bool,
-    /// It goes on without anyone, until it is shut down.
+    /// The loop continues without connections until it is shut down.
     runs_until_shutdown: bool,
     run_state: RunState,
 }
 
-/// Where the loop stands.
+/// How far the loop has shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunState {
     Running,
-    /// The handlers know that the loop is to end, and may have a last word.
+    /// `on_shutdown` has been called, and handlers can send last messages.
     Stopping,
-    /// Every connection has its Close.
+    /// Every connection has been closed.
     Closing,
 }
 
-/// What is in a slot.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
-enum Entry<H> {
-    Connecting(Box<ConnectAttempt<H>>),
-    Connected(Connection<H>),
-    /// Nothing, while one of the above becomes the other.
-    Vacating,
+impl<F: Factory> Reactor<F> {
+    fn new(factory: F, settings: Settings) -> Result<Self> {
+        settings.check()?;
+        Ok(Self::with_system(factory, settings, Native::new()?))
+    }
 }
 
-impl<F: Factory> Reactor<F> {
-    pub(crate) fn new(factory: F, settings: Settings) -> Result<Self> {
-        settings.check()?;
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let wake = Arc::clone(&waker);
-        let queue = CommandQueue::new(
-            &settings,
-            Box::new(move || {
-                if let Err(err) = wake.wake() {
-                    warn!("the loop could not be woken: {err}");
-                }
-            }),
-        );
-        let state = LoopState::new(settings, Arc::new(queue), poll.registry().try_clone()?);
-        Ok(Self {
+impl<F: Factory, S: System> Reactor<F, S> {
+    fn with_system(factory: F, settings: Settings, system: S) -> Self {
+        let queue = CommandQueue::new(&settings, system.waker());
+        Self {
             factory,
-            poll,
-            events: Events::with_capacity(EVENTS),
+            state: LoopState::new(settings, Arc::new(queue), system),
+            events: S::new_events(EVENTS),
             buffer: vec![0; READ_BUFFER],
-            entries: Slab::new(),
-            rejected: 0,
-            state,
-            listeners: Vec::new(),
-            listener_timers: TimerList::default(),
-            resolver: Resolver::new(waker),
-            next_id: 0,
+            entries: Entries::new(),
+            listeners: Listeners::new(),
+            connecting: Vec::new(),
             requested: Vec::new(),
             batch: Batch::new(),
             has_more_commands: false,
-            connecting: Vec::new(),
             has_lost_connection: false,
             runs_until_shutdown: false,
             run_state: RunState::Running,
-        })
+        }
     }
 
-    /// Runs until there is nothing more to do.
-    pub(crate) fn run(&mut self) -> Result<()> {
+    /// Runs until there is nothing left to do.
+    fn run(&mut self) -> Result<()> {
         let queue = Arc::clone(&self.state.queue);
         let _entered = queue.enter();
         queue.reopen();
         self.run_state = RunState::Running;
         self.has_lost_connection = false;
+        self.state.begin(LoopPhase::Execute);
         for command in std::mem::take(&mut self.requested) {
             self.execute(command, None);
         }
@@ -182,90 +178,42 @@ impl<F: Factory> Reactor<F> {
 
     fn turn(&mut self) -> Result<()> {
         self.wait()?;
-        self.dispatch();
-        self.commands();
+        self.serve();
         self.deadlines();
-        self.flush();
         self.reap();
         Ok(())
     }
 
-    /// Waits for events; not at all if there is work left.
+    /// Waits for events, or only polls for them if there is work left.
     fn wait(&mut self) -> Result<()> {
-        let timeout = if self.has_work() { Some(Duration::ZERO) } else { self.state.until_next_timer() };
-        match self.poll.poll(&mut self.events, timeout) {
+        let timeout = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            self.state.deadlines.until_next(|| self.state.system.now())
+        };
+        match self.state.system.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {
-                self.events.clear();
+                S::clear(&mut self.events);
                 if self.state.settings.shutdown_on_interrupt {
-                    self.execute(Command::Shutdown, None);
+                    let shutdown = QueuedCommand { target: Target::All, command: Command::Shutdown };
+                    self.state.queue.push(shutdown)?;
                 }
             }
-            Err(err) => return Err(err.into()),
+            Err(err) => return Err(Error::io("cannot wait for events", err)),
         }
         self.state.begin_turn();
         Ok(())
     }
 
-    /// Reads from everyone who has something to say, within the share of each, and lets new ones in.
-    fn dispatch(&mut self) {
-        let ready = std::mem::take(&mut self.state.to_read);
-        self.read_events();
-        if !ready.is_empty() {
-            // Who has said little has its answer before those go on who say much.
-            self.commands();
-            self.flush();
-        }
-        for slot in ready {
-            self.flush_if_backlogged();
-            if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
-                connection.continue_reading(&mut self.buffer, &mut self.state);
-            }
-        }
-        self.continue_connecting();
-        self.accept_all();
-    }
-
-    /// Hears what the system tells of the sockets.
-    fn read_events(&mut self) {
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            self.flush_if_backlogged();
-            match self.entries.get_mut(event.token().0) {
-                Some(Entry::Connected(connection)) => {
-                    on_event(connection, event, &mut self.buffer, &mut self.state);
-                }
-                Some(Entry::Connecting(attempt)) => self.connecting.push(attempt.id.slot),
-                // It has woken the loop, and that was all.
-                Some(Entry::Vacating) | None if event.token() == WAKER => {}
-                Some(Entry::Vacating) | None => {
-                    if let Some(listener) = self.listeners.get_mut(WAKER.0 - 1 - event.token().0) {
-                        listener.is_ready = true;
-                    }
-                }
-            }
-        }
-        self.events = events;
-    }
-
-    /// Hands on what has come up so far, if that is much: the answers to a thousand connections at once would take a
-    /// buffer each, and be cold when their turn comes.
-    fn flush_if_backlogged(&mut self) {
-        let (commands, bytes) = self.state.queue.local_load();
-        let is_much = bytes + self.state.unflushed >= MAX_WAITING_BYTES;
-        if self.state.to_flush.len() >= MAX_DIRTY || commands >= MAX_LOCAL || is_much {
-            self.commands();
-            self.flush();
-        }
-    }
-
-    /// Does what senders have asked for: everything of this thread, and a share of other threads'.
-    fn commands(&mut self) {
+    /// Executes the queued commands: all of this thread, and a share of those of other threads.
+    fn execute_queued(&mut self) {
+        self.state.begin(LoopPhase::Execute);
         let mut batch = std::mem::take(&mut self.batch);
         self.has_more_commands = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
         self.execute_all(&mut batch);
         for _ in 0..LOCAL_ROUNDS {
-            // Many commands at once are an exception, for which no room is kept.
+            // Memory for unusually many commands is not kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
             self.state.queue.swap_local(&mut batch);
             if batch.is_empty() {
@@ -274,74 +222,74 @@ impl<F: Factory> Reactor<F> {
             self.execute_all(&mut batch);
         }
         self.batch = batch;
-        while let Some((id, found)) = self.resolver.next() {
-            self.on_resolved(id, found);
-        }
-        if self.run_state == RunState::Stopping && !self.has_more_commands && !self.state.queue.has_local() {
+        let has_commands = self.has_more_commands || self.state.queue.has_local();
+        if self.run_state == RunState::Stopping && !has_commands {
             self.close_all();
         }
     }
 
-    /// Does what time asks for.
-    fn deadlines(&mut self) {
-        while let Some(event) = self.state.pop_due() {
-            let id = event.id;
-            let entry = self.entries.get_mut(index(id.slot)).filter(|entry| entry.id() == Some(id));
-            match (event.kind, entry) {
-                (TimerKind::Accept, _) => self.resume_accepting(id.slot),
-                (TimerKind::User(token), Some(Entry::Connected(connection))) => {
-                    connection.on_timeout(token, &mut self.state);
-                }
-                (TimerKind::User(token), Some(Entry::Connecting(_))) => self.on_attempt_timeout(id, token),
-                (TimerKind::Connection, Some(Entry::Connected(connection))) => {
-                    connection.on_deadline(&mut self.state);
-                }
-                (TimerKind::Connection, Some(Entry::Connecting(_))) => self.on_attempt_deadline(id),
-                (_, Some(Entry::Vacating) | None) => {
-                    debug!("a timer has fired after its connection was removed")
-                }
-            }
-        }
-    }
-
-    /// Sends what is queued, each connection's at once.
+    /// Writes the output of the connections that have some.
     fn flush(&mut self) {
-        let mut dirty = std::mem::take(&mut self.state.to_flush);
-        self.state.unflushed = 0;
-        for slot in dirty.drain(..) {
-            if let Some(Entry::Connected(connection)) = self.entries.get_mut(index(slot)) {
+        self.state.begin(LoopPhase::Flush);
+        let mut to_flush = self.state.work.take_to_flush();
+        for slot in to_flush.drain(..) {
+            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
                 connection.flush(&mut self.state);
             }
         }
-        // Who has become dirty meanwhile is flushed in the next turn.
-        if self.state.to_flush.is_empty() {
-            self.state.to_flush = dirty;
+        self.state.work.recycle_to_flush(to_flush);
+    }
+
+    /// Fires the timers that are due.
+    fn deadlines(&mut self) {
+        self.state.begin(LoopPhase::Deadlines);
+        while let Some(event) = self.state.deadlines.pop_due(self.state.now) {
+            let id = event.id;
+            match (event.kind, self.entries.get(id)) {
+                (TimerKind::Accept, _) => self.listeners.resume(id.slot),
+                (TimerKind::User(token), Some(Entry::Connected(connection))) => {
+                    connection.on_timeout(token, &mut self.state);
+                }
+                (TimerKind::User(token), Some(Entry::Connecting(_))) => {
+                    self.advance(id, |attempt, state| attempt.on_timeout(token, state));
+                }
+                (TimerKind::Connection, Some(Entry::Connected(connection))) => {
+                    connection.on_deadline(&mut self.state);
+                }
+                (TimerKind::Connection, Some(Entry::Connecting(_))) => {
+                    self.advance(id, ConnectAttempt::on_deadline);
+                }
+                (_, Some(Entry::Vacating) | None) => debug!("a timer fired after its connection was removed"),
+            }
         }
     }
 
-    /// Removes the connections that have ended.
+    /// Removes the connections that have ended, unless they follow a redirect.
     fn reap(&mut self) {
-        let mut to_close = std::mem::take(&mut self.state.to_close);
+        self.state.begin(LoopPhase::Reap);
+        let mut to_close = self.state.work.take_to_close();
         for slot in to_close.drain(..) {
             if self.follow_redirect(slot) {
                 continue;
             }
-            let slot = index(slot);
-            match self.entries.contains(slot).then(|| self.entries.remove(slot)) {
+            match self.entries.remove(slot) {
                 Some(Entry::Connected(connection)) => {
-                    self.rejected -= usize::from(connection.is_rejected());
+                    self.entries.rejected -= usize::from(connection.is_rejected());
                     let handler = connection.close_and_release(&mut self.state);
                     self.on_connection_lost(handler);
                 }
-                Some(Entry::Connecting(attempt)) => self.release_attempt(*attempt),
+                Some(Entry::Connecting(mut attempt)) => {
+                    self.state.deadlines.cancel_all(&mut attempt.timers);
+                    self.state.queue.remove_connection(slot);
+                    self.on_connection_lost(attempt.handler);
+                }
                 Some(Entry::Vacating) | None => {}
             }
         }
-        if self.state.to_close.is_empty() {
-            self.state.to_close = to_close;
-        }
+        self.state.work.recycle_to_close(to_close);
     }
 
+    /// Returns the handler of a connection that has ended to the factory.
     fn on_connection_lost(&mut self, handler: Option<F::Handler>) {
         self.has_lost_connection = true;
         if let Some(handler) = handler {
@@ -349,21 +297,24 @@ impl<F: Factory> Reactor<F> {
         }
     }
 
-    /// Whether there is room for one more connection. Who is turned away takes nobody's place, or a crowd at the door
-    /// could keep an empty house closed.
-    fn has_room(&self) -> bool {
-        self.entries.len() - self.rejected < self.state.settings.max_connections
+    /// Returns the id of a new connection, and publishes it to senders.
+    fn next_id(&mut self) -> ConnectionId {
+        let id = self.entries.next_id();
+        self.state.queue.insert_connection(id.slot, id.serial);
+        id
     }
 
+    fn has_room(&self) -> bool {
+        self.entries.has_room(self.state.settings.max_connections)
+    }
+
+    /// Whether there is work that needs no event.
     fn has_work(&self) -> bool {
-        !self.state.to_read.is_empty()
-            || !self.state.to_flush.is_empty()
-            || !self.state.to_close.is_empty()
-            || !self.connecting.is_empty()
+        !self.state.work.is_empty()
             || self.has_more_commands
             || self.state.queue.has_local()
             || self.run_state == RunState::Stopping
-            || self.listeners.iter().any(|listener| listener.is_ready)
+            || self.listeners.is_any_ready()
     }
 
     fn is_finished(&self) -> bool {
@@ -382,52 +333,23 @@ impl<F: Factory> Reactor<F> {
     }
 }
 
-/// Lets a connection hear what the system says of its socket.
-fn on_event<H: Handler>(
-    connection: &mut Connection<H>,
-    event: &Event,
-    buffer: &mut [u8],
-    state: &mut LoopState,
-) {
-    if event.is_writable() {
-        connection.on_writable(state);
-    }
-    if event.is_readable() || event.is_read_closed() || event.is_error() {
-        connection.on_readable(event.is_read_closed(), buffer, state);
-    }
-}
-
-impl<H: Handler> Entry<H> {
-    fn id(&self) -> Option<ConnectionId> {
-        match self {
-            Self::Connecting(attempt) => Some(attempt.id),
-            Self::Connected(connection) => Some(connection.id()),
-            Self::Vacating => None,
-        }
-    }
-}
-
-/// The slot as the slab counts it.
-fn index(slot: u32) -> usize {
-    usize::try_from(slot).unwrap_or(usize::MAX)
-}
-
-impl<F: Factory> Drop for Reactor<F> {
-    /// Senders outlive the loop: they hear that it has gone.
+impl<F: Factory, S: System> Drop for Reactor<F, S> {
+    /// Senders can outlive the loop. They return errors from now on.
     fn drop(&mut self) {
         self.state.queue.close();
         self.state.queue.clear();
-        // After a panic they are still there.
-        for (_, entry) in &self.entries {
-            if let Some(id) = entry.id() {
-                self.state.queue.remove_connection(id.slot);
-            }
+        // After a panic there are still connections.
+        for id in self.entries.ids() {
+            self.state.queue.remove_connection(id.slot);
         }
     }
 }
 
-impl<F: Factory> std::fmt::Debug for Reactor<F> {
+impl<F: Factory, S: System> std::fmt::Debug for Reactor<F, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("connections", &self.entries.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The loop as a program holds it: built, bound, connected, run.
+//! `WebSocket`, the event loop as a program creates and runs it, and its `Builder`.
 
 use std::fmt;
 use std::io;
@@ -7,46 +7,46 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
-use mio::Token;
 #[cfg(feature = "ssl")]
 use openssl::ssl::SslConnector;
 use url::Url;
 
-use super::accepting::listener::Listener;
+use super::Reactor;
+use super::accepting::listener::NativeListener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
 use super::queue::Command;
-use super::{Reactor, WAKER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
 #[cfg(feature = "ssl")]
 use crate::tls::ServerTls;
 
-/// An event loop with its connections: servers, clients, or both.
+/// An event loop with all its connections: a server, clients, or both.
 ///
-/// It runs on the thread that calls [`run`](Self::run), and owns everything. Other threads speak to it through a
-/// [`Sender`].
+/// The loop runs on the thread that calls [`run`](Self::run), and owns the connections and their handlers. Other threads
+/// control it through a [`Sender`]. The type is also exported as [`EventLoop`](crate::EventLoop), because `ws` gave the loop
+/// the name of its connections.
 ///
 /// # Examples
 ///
-/// A loop that is a server and a client of itself:
+/// A loop that connects to itself:
 ///
 /// ```
-/// use sockeye::{CloseCode, Message, WebSocket};
+/// use sockeye::{EventLoop, Message};
 ///
-/// let mut socket = WebSocket::new(|out: sockeye::Sender| {
+/// let mut event_loop = EventLoop::new(|out: sockeye::Sender| {
 ///     move |msg: Message| {
 ///         println!("received {msg}");
 ///         out.shutdown()
 ///     }
 /// })?
 /// .bind("127.0.0.1:0")?;
-/// let url = format!("ws://{}", socket.local_addr()?).parse().unwrap();
-/// socket.connect(url)?;
-/// socket.broadcaster().send("hello")?;
-/// socket.run()?;
+/// let url = format!("ws://{}", event_loop.local_addr()?).parse().unwrap();
+/// event_loop.connect(url)?;
+/// event_loop.broadcaster().send("hello")?;
+/// event_loop.run()?;
 /// # sockeye::Result::Ok(())
 /// ```
 pub struct WebSocket<F>
@@ -60,11 +60,11 @@ impl<F> WebSocket<F>
 where
     F: Factory,
 {
-    /// Makes a loop with the default [`Settings`].
+    /// Creates a loop with the default [`Settings`].
     ///
     /// # Errors
     ///
-    /// `Io` if the system gives no event queue.
+    /// `Io` if the system cannot create an event queue.
     pub fn new(factory: F) -> Result<Self> {
         Builder::new().build(factory)
     }
@@ -149,10 +149,11 @@ where
         self
     }
 
-    /// Encrypts every connection that is accepted over TCP: with a certificate, as [`ServerTls`] reads it from files, or
-    /// with an [`SslAcceptor`](openssl::ssl::SslAcceptor). Unix domain sockets are not encrypted.
+    /// Encrypts every connection that is accepted over TCP. Unix domain sockets are not encrypted.
     ///
-    /// It is asked of the loop, and not of the [`Builder`], as that is `Copy`, and a key must not be.
+    /// The argument is a [`ServerTls`], which reads the certificate from files, or an
+    /// [`SslAcceptor`](openssl::ssl::SslAcceptor). This is a method of `WebSocket` because [`Builder`] is `Copy` and private
+    /// keys should not be copied.
     ///
     /// # Examples
     ///
@@ -171,9 +172,10 @@ where
         self
     }
 
-    /// Encrypts connections to `wss://` URLs with a [`ClientTls`](crate::ClientTls), or an [`SslConnector`]. Without it,
-    /// they are encrypted as [`Handler::upgrade_ssl_client`](crate::Handler::upgrade_ssl_client) does it, which verifies
-    /// the server by the trust roots of the system.
+    /// Encrypts connections to `wss://` URLs with a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
+    ///
+    /// Without this call, [`Handler::upgrade_ssl_client`](crate::Handler::upgrade_ssl_client) encrypts them. By default it
+    /// verifies the server with the root certificates of the system.
     ///
     /// # Examples
     ///
@@ -191,14 +193,17 @@ where
         self
     }
 
-    /// Listens on an address; the first that works of those that the name stands for. Port 0 lets the system choose:
-    /// [`local_addr`](Self::local_addr) tells. May be called several times, for several addresses.
+    /// Listens on an address.
+    ///
+    /// If a name has several addresses, the loop listens on the first one that can be bound. With port 0 the system chooses
+    /// a port, which [`local_addr`](Self::local_addr) returns. Call this method several times to listen on several
+    /// addresses.
     ///
     /// The address can be used again at once after the program has ended (`SO_REUSEADDR`).
     ///
     /// # Errors
     ///
-    /// `Io` if none of the addresses can be bound.
+    /// `Io` if the name cannot be resolved or no address can be bound. The details contain the address.
     pub fn bind<A>(self, addr_spec: A) -> Result<Self>
     where
         A: ToSocketAddrs,
@@ -206,7 +211,7 @@ where
         self.bind_named(&addr_spec, "the address")
     }
 
-    /// Listens on an address that error texts call by this name until it has been resolved.
+    /// Listens on an address. Error texts use the name until the address has been resolved.
     pub(crate) fn bind_named(mut self, addr_spec: &impl ToSocketAddrs, name: &str) -> Result<Self> {
         let addresses =
             addr_spec.to_socket_addrs().map_err(|err| Error::io(format!("cannot resolve {name}"), err))?;
@@ -215,7 +220,7 @@ where
         for address in addresses {
             match mio::net::TcpListener::bind(address) {
                 Ok(listener) => {
-                    self.add(Listener::tcp(listener))?;
+                    self.add(NativeListener::tcp(listener))?;
                     return Ok(self);
                 }
                 Err(err) => failure = Error::io(format!("cannot listen on {address}"), err),
@@ -224,28 +229,30 @@ where
         Err(failure)
     }
 
-    /// Listens on a socket that was bound elsewhere, such as one that a service manager has passed on.
+    /// Listens on a socket that was bound elsewhere, such as by a service manager.
     ///
     /// # Errors
     ///
-    /// `Io` if the socket cannot be watched.
+    /// `Io` if the socket cannot be added to the event queue.
     pub fn bind_listener(mut self, listener: TcpListener) -> Result<Self> {
         listener.set_nonblocking(true)?;
-        self.add(Listener::tcp(mio::net::TcpListener::from_std(listener)))?;
+        self.add(NativeListener::tcp(mio::net::TcpListener::from_std(listener)))?;
         Ok(self)
     }
 
-    /// Listens on a Unix domain socket. Its path must not exist yet, and is removed when the loop is dropped or shut down.
+    /// Listens on a Unix domain socket.
+    ///
+    /// The path must not exist yet. It is removed when the loop is shut down or dropped.
     ///
     /// # Errors
     ///
-    /// `Io` if the path cannot be bound.
+    /// `Io` if the path cannot be bound. The details contain the path.
     #[cfg(unix)]
     pub fn bind_unix<P: AsRef<Path>>(mut self, path: P) -> Result<Self> {
         let path = path.as_ref();
         let listener = mio::net::UnixListener::bind(path)
             .map_err(|err| Error::io(format!("cannot listen on {}", path.display()), err))?;
-        self.add(Listener::unix(listener, path.to_owned()))?;
+        self.add(NativeListener::Unix(listener, path.to_owned()))?;
         Ok(self)
     }
 
@@ -253,7 +260,7 @@ where
     ///
     /// # Errors
     ///
-    /// As [`bind`](Self::bind) and [`run`](Self::run).
+    /// The errors of [`bind`](Self::bind) and [`run`](Self::run).
     pub fn listen<A>(self, addr_spec: A) -> Result<Self>
     where
         A: ToSocketAddrs,
@@ -265,45 +272,48 @@ where
     ///
     /// # Errors
     ///
-    /// As [`bind_unix`](Self::bind_unix) and [`run`](Self::run).
+    /// The errors of [`bind_unix`](Self::bind_unix) and [`run`](Self::run).
     #[cfg(unix)]
     pub fn listen_unix<P: AsRef<Path>>(self, path: P) -> Result<Self> {
         self.bind_unix(path)?.run()
     }
 
-    /// Asks for a connection to a server, which is made when the loop runs. May be called any number of times.
+    /// Requests a connection to a server. The loop connects when it runs.
     ///
-    /// The URL is `ws://host[:port]/path`, with the feature `ssl` `wss://host[:port]/path`, or on Unix `ws+unix:///path/of/socket:/path`.
+    /// The URL has the form `ws://host[:port]/path`, `wss://host[:port]/path` (with the feature `ssl`), or
+    /// `ws+unix:///path/of/socket:/path` (on Unix).
     ///
     /// # Errors
     ///
-    /// None today: what goes wrong is told to the handler.
+    /// This method always returns `Ok`. If the connection cannot be established,
+    /// [`Handler::on_error`](crate::Handler::on_error) is called.
     pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
         self.request(Command::Connect(Box::new(url), None))
     }
 
-    /// Asks for a connection over a stream that is connected already; the URL gives the `Host` and the resource.
+    /// Requests a connection over a stream that is already connected. The URL determines the `Host` header and the
+    /// resource.
     ///
     /// # Errors
     ///
-    /// None today: what goes wrong is told to the handler.
+    /// This method always returns `Ok`, like [`connect`](Self::connect).
     pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
         self.request(Command::Connect(Box::new(url), Some(stream)))
     }
 
-    /// Serves a stream that was accepted elsewhere, when the loop runs.
+    /// Serves a stream that was accepted elsewhere. The loop begins the opening handshake when it runs.
     ///
     /// # Errors
     ///
-    /// None today: a stream that cannot be watched is dropped, and that is logged.
+    /// This method always returns `Ok`. A stream that cannot be added to the event queue is dropped, and the error is logged.
     pub fn accept_stream(&mut self, stream: TcpStream) -> Result<&mut Self> {
         self.request(Command::Accept(stream))
     }
 
     /// Runs the loop on this thread.
     ///
-    /// It returns after [`Sender::shutdown`], and without a listener when the last connection is gone. The loop that it
-    /// gives back can be bound, connected and run again.
+    /// This method returns after [`Sender::shutdown`]. A loop without listeners also ends when its last connection has
+    /// closed. The returned loop can be bound, connected and run again.
     ///
     /// # Errors
     ///
@@ -311,14 +321,16 @@ where
     ///
     /// # Panics
     ///
-    /// When a handler does, unless [`Settings::catch_panics`] is on; and where a `panic_on_*` setting asks for it.
+    /// If a handler panics, unless [`Settings::catch_panics`] is set, and where a `panic_on_*` setting demands it.
     pub fn run(mut self) -> Result<Self> {
         self.reactor.run()?;
         Ok(self)
     }
 
-    /// Runs the loop until it is shut down, also while it has neither listeners nor connections: for one that is handed its
-    /// connections by [`Sender::accept`], [`Sender::accept_upgraded`] or [`Sender::connect`].
+    /// Runs the loop until it is shut down, even while it has neither listeners nor connections.
+    ///
+    /// Use this for a loop that receives its connections from [`Sender::accept`], [`Sender::accept_upgraded`] or
+    /// [`Sender::connect`].
     ///
     /// # Errors
     ///
@@ -326,30 +338,30 @@ where
     ///
     /// # Panics
     ///
-    /// As [`run`](Self::run).
+    /// The same as for [`run`](Self::run).
     pub fn run_until_shutdown(mut self) -> Result<Self> {
         self.reactor.runs_until_shutdown = true;
         self.run()
     }
 
-    /// Returns a sender that speaks to all connections of the loop, and can shut it down.
+    /// Returns a sender for all connections, which can also shut down the loop.
     pub fn broadcaster(&self) -> Sender {
         Sender::all(Arc::clone(&self.reactor.state.queue))
     }
 
-    /// Returns the address on which the loop listens; of several, the first.
+    /// Returns the first address on which the loop listens.
     ///
     /// # Errors
     ///
-    /// `NotFound` if it listens on no address.
+    /// `NotFound` if the loop does not listen on TCP.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let mut addresses = self.reactor.listeners.iter().filter_map(Listener::local_addr);
+        let mut addresses = self.reactor.listeners.sockets().filter_map(NativeListener::local_addr);
         addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the loop does not listen"))
     }
 
-    /// Why the first connection of the loop, a client's, could not be made.
+    /// Why the first connection of the loop could not be established, if it is a client's.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.reactor.state.failure.take()
+        self.reactor.state.connect_failure.take()
     }
 
     fn config(&mut self) -> &mut Config {
@@ -361,12 +373,8 @@ where
         Ok(self)
     }
 
-    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
-        // Tokens of listeners count down from the waker's.
-        let token = Token(WAKER.0 - 1 - self.reactor.listeners.len());
-        listener.register(&self.reactor.state.registry, token)?;
-        self.reactor.listeners.push(listener);
-        Ok(())
+    fn add(&mut self, listener: NativeListener) -> io::Result<()> {
+        self.reactor.listeners.add(listener, &self.reactor.state.system)
     }
 }
 
@@ -381,7 +389,7 @@ impl<F: Factory> fmt::Debug for WebSocket<F> {
     }
 }
 
-/// Builds a [`WebSocket`] with other settings than the default ones.
+/// Builds a [`WebSocket`] with custom settings.
 ///
 /// # Examples
 ///
@@ -399,16 +407,16 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Begins with the default settings.
+    /// Creates a builder with the default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes the loop.
+    /// Creates the loop.
     ///
     /// # Errors
     ///
-    /// `Internal` for a setting that makes no sense, which the details name; `Io` if the system gives no event queue.
+    /// `Internal` for an invalid setting, which the details name. `Io` if the system cannot create an event queue.
     pub fn build<F>(&self, factory: F) -> Result<WebSocket<F>>
     where
         F: Factory,
@@ -416,7 +424,7 @@ impl Builder {
         Ok(WebSocket { reactor: Reactor::new(factory, self.settings)? })
     }
 
-    /// Takes these settings.
+    /// Replaces the settings.
     pub fn with_settings(&mut self, settings: Settings) -> &mut Self {
         self.settings = settings;
         self

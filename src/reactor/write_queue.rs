@@ -1,4 +1,4 @@
-//! What is queued for one connection: small frames joined, large payloads kept as they are.
+//! The output of one connection: small frames are joined, large payloads are kept where they are.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -8,39 +8,38 @@ use std::time::Instant;
 
 use crate::protocol::{self, buffer_pool};
 
-/// Payloads from this length on, in bytes, are sent from where they lie; copying less than this is cheaper than keeping
-/// it.
+/// Payloads of at least this length are sent without being copied, in bytes. Shorter ones are cheaper to copy.
 const KEEP_FROM: usize = 16 * 1024;
 
-/// The most pieces that are handed to the system at once.
+/// The most slices that are passed to one write.
 const MAX_PIECES: usize = 64;
 
-/// A buffer that has grown beyond this, in bytes, is not kept for later. The echo of what is read first in a turn fits.
+/// A larger buffer is shrunk when it is empty, in bytes. The replies to one read fit into a buffer of this size.
 const MAX_KEPT_CAPACITY: usize = 128 * 1024;
 
-/// Bytes in order, not yet taken by the system.
+/// Bytes that the system has not accepted yet, in order.
 ///
-/// Small frames, and the headers of large ones, stand one after the other in `joined`. As long as that is all there is,
-/// nothing else is kept; only payloads that stay where they are make `pieces` of it, which say what comes when.
+/// Small frames, and the headers of large ones, are consecutive in `joined`. Usually there is nothing else. When a payload
+/// is kept where it is, `pieces` contains the order of the payloads and of the parts of `joined`.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     joined: Vec<u8>,
-    /// How much of `joined` is sent.
+    /// The length of the part of `joined` that has been sent.
     taken: usize,
-    /// How much of `joined` is sent, or belongs to a piece; what is behind that comes after all pieces.
+    /// The length of the part of `joined` that has been sent or belongs to a piece. The rest follows all pieces.
     covered: usize,
     pieces: VecDeque<Piece>,
-    /// How much of the first piece is sent, if that is a payload.
+    /// How many bytes of the first piece have been sent, if it is a payload.
     sent: usize,
-    /// The length of all payloads among the pieces.
+    /// The length of all payloads in `pieces`.
     kept: usize,
-    /// Until when the peer is not heard because of all this; it may be past.
+    /// Reading pauses until this time because so much is queued. It may be in the past.
     pub(super) held_until: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Piece {
-    /// So many bytes of `joined`.
+    /// This number of bytes of `joined`.
     Joined(usize),
     Payload(Arc<Vec<u8>>, Range<usize>),
 }
@@ -64,12 +63,12 @@ impl protocol::Output for WriteQueue {
 }
 
 impl WriteQueue {
-    /// Makes an output whose buffer has a capacity, in bytes.
+    /// Creates a queue whose buffer has this capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { joined: Vec::with_capacity(capacity), ..Self::default() }
     }
 
-    /// How many bytes are not sent.
+    /// The number of bytes that have not been sent.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.joined.len() - self.taken + self.kept - self.sent
@@ -80,7 +79,7 @@ impl WriteQueue {
         self.len() == 0
     }
 
-    /// Hands what is queued to `write`, once; returns how much it took.
+    /// Passes the queued bytes to `write`, once, and returns how many of them were accepted.
     pub(super) fn write_with<E>(
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>,
@@ -109,7 +108,7 @@ impl WriteQueue {
             });
             count += 1;
         }
-        // What comes after the last piece, if anything does.
+        // The part of `joined` that follows the last piece.
         if count == self.pieces.len()
             && !joined.is_empty()
             && let Some(slice) = slices.get_mut(count)
@@ -127,7 +126,7 @@ impl WriteQueue {
         self.forget();
     }
 
-    /// Returns how much was written that belongs to no piece.
+    /// Removes written bytes from the pieces, and returns how many bytes followed the last piece.
     fn advance_pieces(&mut self, mut written: usize) -> usize {
         while let Some(first) = self.pieces.front_mut() {
             let left = match first {
@@ -160,7 +159,7 @@ impl WriteQueue {
         written
     }
 
-    /// Makes room of what is sent, where that costs little.
+    /// Frees the memory of bytes that have been sent, where that is cheap.
     fn forget(&mut self) {
         if self.taken == self.joined.len() {
             self.joined.clear();
@@ -180,7 +179,7 @@ mod tests {
     use super::*;
     use crate::protocol::Output as _;
 
-    /// Takes at most `most` bytes at a time.
+    /// Sends at most `most` bytes per write.
     fn drain(output: &mut WriteQueue, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while !output.is_empty() {
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn m7_what_is_sent_is_forgotten_although_more_always_waits() {
+    fn m7_sent_bytes_are_freed_while_the_queue_never_becomes_empty() {
         let payload = Arc::new(vec![7; 20_000]);
         let mut output = WriteQueue::with_capacity(16);
         for round in 0..10_000 {

@@ -1,72 +1,41 @@
-//! New connections of the server's role.
+//! New connections in the role of a server.
 
 pub(super) mod listener;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use log::{debug, error, warn};
 use mio::Token;
 
-use self::listener::{ACCEPT_BUDGET, Accepted, Addresses};
 use super::api::factory::Factory;
-use super::api::handler::Handler as _;
+use super::api::handler::Handler;
 use super::api::sender::Sender;
+use super::api::settings::Settings;
 use super::connection::Connection;
-use super::loop_state::{ConnectionId, TimerEvent, TimerKind};
-use super::timers::TimerList;
-use super::transport::Socket;
-use super::{Entry, Reactor, RunState, index};
+use super::entries::{ConnectionId, Entry, index};
+use super::loop_state::LoopState;
+use super::system::{Addresses, System, Transport as _};
+use super::{Reactor, RunState};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{self, Frame, Upgrade};
 
-/// How long a listener waits when the system has no room for a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most connections that are accepted from one listener in one turn.
+const ACCEPT_BUDGET: usize = 64;
 
-/// How many clients beyond the most connections are told so at the same time; more are dropped without a word.
+/// The most clients that are rejected at the same time when the loop is full. Others are dropped without a response.
 const MAX_REJECTED: usize = 64;
 
-impl<F: Factory> Reactor<F> {
-    /// Accepts from every listener that may have someone waiting.
+impl<F: Factory, S: System> Reactor<F, S> {
+    /// Accepts from every listener that may have connections waiting.
     pub(super) fn accept_all(&mut self) {
         for at in 0..self.listeners.len() {
-            if self.listeners.get(at).is_some_and(|listener| listener.is_ready) {
-                self.accept_from(at);
+            for _ in 0..ACCEPT_BUDGET {
+                let Some((socket, addresses)) = self.listeners.accept(at, &mut self.state) else { break };
+                self.register_accepted(socket, addresses);
             }
-        }
-    }
-
-    fn accept_from(&mut self, at: usize) {
-        for _ in 0..ACCEPT_BUDGET {
-            let Some(listener) = self.listeners.get_mut(at) else { return };
-            match listener.accept() {
-                Accepted::Socket(socket, addresses) => self.register_accepted(socket, addresses),
-                Accepted::Gone => {}
-                Accepted::WouldBlock => {
-                    listener.is_ready = false;
-                    return;
-                }
-                Accepted::Exhausted => {
-                    listener.is_ready = false;
-                    return self.pause_accepting(at);
-                }
-            }
-        }
-    }
-
-    /// Tries again in a moment: the system does not tell when it has room again.
-    fn pause_accepting(&mut self, at: usize) {
-        let id = ConnectionId { slot: u32::try_from(at).unwrap_or(u32::MAX), serial: 0 };
-        let event = TimerEvent { id, kind: TimerKind::Accept };
-        let _ = self.state.schedule_in(ACCEPT_PAUSE, &mut self.listener_timers, event);
-    }
-
-    pub(super) fn resume_accepting(&mut self, at: u32) {
-        if let Some(listener) = self.listeners.get_mut(index(at)) {
-            listener.is_ready = true;
         }
     }
 
@@ -75,137 +44,128 @@ impl<F: Factory> Reactor<F> {
         if self.run_state != RunState::Running {
             return;
         }
-        match Socket::from_std(stream) {
+        match self.state.system.adopt(stream) {
             Ok(socket) => self.register_accepted(socket, None),
-            Err(err) => self.report_accept_failure(&err),
+            Err(err) => report_accept_failure(&self.state.settings, &err),
         }
     }
 
-    /// Goes on with a stream whose opening handshake was made elsewhere, encrypted or not: TLS would have ended there.
+    /// Continues a connection whose opening handshake was performed elsewhere. It is not encrypted here.
     pub(super) fn accept_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
         if self.run_state != RunState::Running {
             return;
         }
         if !self.has_room() {
-            // It was told that it is welcome: what can still be said is that it may come back later.
-            warn!("an upgraded connection is closed: there is no room");
+            // The client has received 101 already. It can still learn that it may try again later.
+            warn!("closed an upgraded connection: the loop has reached max_connections");
             return send_try_again(&stream);
         }
         let (request, mut response, read_ahead) = upgrade.into_parts();
         let config = Arc::clone(&self.state.config);
         let protocol = match protocol::Connection::upgraded(config, &request, &mut response, self.state.now) {
             Ok(protocol) => protocol,
-            Err(err) => return error!("an upgraded connection could not be taken over: {err}"),
+            Err(err) => return error!("cannot take over an upgraded connection: {err}"),
         };
-        let slot = self.entries.vacant_entry().key();
-        let socket = Socket::from_std(stream).and_then(|mut socket| {
+        let slot = self.entries.next_slot();
+        let system = &self.state.system;
+        let socket = system.adopt(stream).and_then(|mut socket| {
             if self.state.settings.tcp_nodelay {
                 socket.set_nodelay()?;
             }
-            socket.register(&self.state.registry, Token(slot), socket.interest())?;
+            let interest = socket.interest();
+            system.register(&mut socket, Token(index(slot)), interest)?;
             Ok(socket)
         });
         let socket = match socket {
             Ok(socket) => socket,
-            Err(err) => return self.report_accept_failure(&err),
+            Err(err) => return report_accept_failure(&self.state.settings, &err),
         };
-        let id = self.assign_id(slot);
+        let id = self.next_id();
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = self.factory.server_connected(sender);
-        let mut connection = Connection::new(id, socket, protocol, Some(handler), None, TimerList::default());
+        let mut connection = Connection::new(id, socket, protocol, Some(handler));
         connection.begin_upgraded(request, response, read_ahead, &mut self.state);
         self.entries.insert(Entry::Connected(connection));
     }
 
-    /// A new connection: it gets a slot and a handler, or is told that there is no room.
-    fn register_accepted(&mut self, mut socket: Socket, addresses: Option<Addresses>) {
+    /// Adds a new connection. It receives a slot and a handler, or a rejection.
+    fn register_accepted(&mut self, mut socket: S::Socket, addresses: Option<Addresses>) {
         let has_room = self.has_room();
-        if !has_room && self.rejected >= MAX_REJECTED {
-            return debug!("a connection is dropped: there is no room, not even to say so");
+        if !has_room && self.entries.rejected >= MAX_REJECTED {
+            return debug!("dropped a connection: the loop has reached max_connections");
         }
         if self.state.settings.tcp_nodelay
             && let Err(err) = socket.set_nodelay()
         {
-            debug!("TCP_NODELAY could not be set: {err}");
+            debug!("cannot set TCP_NODELAY: {err}");
         }
-        let is_encrypted =
-            matches!(socket, Socket::Tcp(_)) && self.state.keys.encrypt_servers(&self.state.settings);
-        let slot = self.entries.vacant_entry().key();
-        if !is_encrypted
-            && let Err(err) = socket.register(&self.state.registry, Token(slot), socket.interest())
-        {
-            return self.report_accept_failure(&err);
+        let is_encrypted = socket.can_encrypt() && self.state.keys.encrypt_servers(&self.state.settings);
+        let (token, interest) = (Token(index(self.entries.next_slot())), socket.interest());
+        if !is_encrypted && let Err(err) = self.state.system.register(&mut socket, token, interest) {
+            return report_accept_failure(&self.state.settings, &err);
         }
-        let id = self.assign_id(slot);
+        let id = self.next_id();
         let mut handler = has_room.then(|| {
             let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
             self.factory.server_connected(sender)
         });
         if is_encrypted {
-            socket = match self.encrypt_server(id, socket, &mut handler) {
+            socket = match encrypt_server(&self.state, id, socket, &mut handler) {
                 Ok(socket) => socket,
                 Err(err) => return self.report_encryption_failure(id, handler, err),
             };
         }
         let protocol = protocol::Connection::server(Arc::clone(&self.state.config), self.state.now);
-        let mut connection = Connection::new(id, socket, protocol, handler, None, TimerList::default());
+        let mut connection = Connection::new(id, socket, protocol, handler);
         connection.begin_as_server(addresses, &mut self.state);
         if !has_room {
-            warn!("a connection is turned away: there are {} already", self.state.settings.max_connections);
+            warn!("rejected a connection: there are {} already", self.state.settings.max_connections);
             connection.reject_with_503(&mut self.state);
-            self.rejected += 1;
+            self.entries.rejected += 1;
         }
         self.entries.insert(Entry::Connected(connection));
     }
 
-    /// Begins TLS. The loop watches the stream only from then on: the handler may give back another one.
-    fn encrypt_server(
-        &self,
-        id: ConnectionId,
-        socket: Socket,
-        handler: &mut Option<F::Handler>,
-    ) -> Result<Socket> {
-        let Socket::Tcp(stream) = socket else { return Ok(socket) };
-        let begun = self.state.guard(|| self.state.keys.accept(stream, handler.as_mut()));
-        let Some(begun) = begun else {
-            *handler = None;
-            return Err(Error::new(ErrorKind::Internal, "the handler has panicked"));
-        };
-        let mut socket = Socket::Tls(Box::new(begun?));
-        socket.register(&self.state.registry, Token(index(id.slot)), socket.interest())?;
-        Ok(socket)
-    }
-
-    /// TLS could not even begin: the handler hears why, and goes back to the factory.
+    /// TLS could not begin. The handler receives the reason, and returns to the factory.
     fn report_encryption_failure(&mut self, id: ConnectionId, handler: Option<F::Handler>, err: Error) {
         self.state.queue.remove_connection(id.slot);
-        let Some(mut handler) = handler else { return debug!("a connection was not encrypted: {err}") };
+        let Some(mut handler) = handler else { return debug!("cannot begin TLS: {err}") };
         if matches!(err.kind, ErrorKind::Io(_)) {
-            debug!("a client has gone within the handshake of TLS: {err}");
+            debug!("a client disconnected during the TLS handshake: {err}");
         } else {
-            assert!(!self.state.settings.panic_on_new_connection, "a connection could not be made: {err}");
+            assert!(!self.state.settings.panic_on_new_connection, "cannot establish a connection: {err}");
             if self.state.guard(|| handler.on_error(err)).is_none() {
                 return self.on_connection_lost(None);
             }
         }
         self.on_connection_lost(Some(handler));
     }
-
-    /// Names the connection that moves into a slot.
-    pub(super) fn assign_id(&mut self, slot: usize) -> ConnectionId {
-        let id = ConnectionId { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial: self.next_id };
-        self.next_id = self.next_id.wrapping_add(1);
-        self.state.queue.insert_connection(id.slot, id.serial);
-        id
-    }
-
-    fn report_accept_failure(&self, err: &std::io::Error) {
-        error!("a connection could not be taken over: {err}");
-        assert!(!self.state.settings.panic_on_new_connection, "a connection could not be taken over: {err}");
-    }
 }
 
-/// Closes what is open already, and has no place (§7.4.1), as far as the system takes that at once.
+/// Begins TLS. The system watches the stream only afterwards, because the handler may return another one.
+fn encrypt_server<H: Handler, S: System>(
+    state: &LoopState<S>,
+    id: ConnectionId,
+    socket: S::Socket,
+    handler: &mut Option<H>,
+) -> Result<S::Socket> {
+    let encrypted = state.guard(|| socket.encrypt_server(&state.keys, handler.as_mut()));
+    let Some(encrypted) = encrypted else {
+        *handler = None;
+        return Err(Error::new(ErrorKind::Internal, "the handler has panicked"));
+    };
+    let mut socket = encrypted?;
+    let interest = socket.interest();
+    state.system.register(&mut socket, Token(index(id.slot)), interest)?;
+    Ok(socket)
+}
+
+fn report_accept_failure(settings: &Settings, err: &io::Error) {
+    error!("cannot take over a connection: {err}");
+    assert!(!settings.panic_on_new_connection, "cannot take over a connection: {err}");
+}
+
+/// Closes a connection that is open already (§7.4.1), if the socket accepts the Close frame at once.
 fn send_try_again(mut stream: &TcpStream) {
     let mut close = Vec::new();
     Frame::close(CloseCode::Again, "").encode(&mut close);

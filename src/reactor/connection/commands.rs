@@ -1,150 +1,160 @@
-//! What senders ask of a connection.
+//! Commands of senders and of the loop, as a connection executes them.
 
 use log::trace;
 
-use super::{Connection, Stage, output_of};
+use super::{Connection, Stage};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Frame, Output as _, State};
+use crate::protocol::{Frame, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
-use crate::reactor::commands::Broadcast;
-use crate::reactor::loop_state::{LoopState, TimerEvent, TimerKind};
+use crate::reactor::broadcast::Broadcast;
+use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Command;
+use crate::reactor::system::{System, Transport as _};
+use crate::reactor::timers::{TimerEvent, TimerKind};
 
-impl<H: Handler> Connection<H> {
-    /// Does what a sender of this connection, or of all, has asked for. It is settled after it, or after several.
-    pub(in crate::reactor) fn on_command(&mut self, command: Command, state: &mut LoopState) {
-        // Order is kept: what comes before the connection is open waits together.
-        if self.is_opening() && waits_for_open(&command) {
-            self.early.get_or_insert_default().commands.push(command);
+impl<H: Handler, S: System> Connection<H, S> {
+    /// Executes a command, or keeps it until the connection is open. The caller calls [`update`](Self::update) after the
+    /// last of several commands.
+    #[inline]
+    pub(in crate::reactor) fn on_command(&mut self, command: Command, state: &mut LoopState<S>) {
+        // Everything that is sent before the connection is open waits, so the order is preserved.
+        if self.endpoint.is_opening() && waits_for_open(&command) {
+            self.endpoint.opening.get_or_insert_default().commands.push(command);
         } else {
             self.execute(command, state);
         }
     }
 
-    /// Sends frames that all connections get, as far as there is room for them, and hands them to the system if asked to.
+    #[inline]
+    fn execute(&mut self, command: Command, state: &mut LoopState<S>) {
+        match command {
+            Command::Overflow => self.overflow(state),
+            Command::Timeout(at, token) => self.set_timeout(at, token, state),
+            Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
+            Command::Pause => self.read.is_paused = true,
+            Command::Resume => self.resume(state),
+            // The loop executes these.
+            Command::Connect(..) | Command::Accept(_) | Command::AcceptUpgraded(..) | Command::Shutdown => {
+                trace!("a command of the loop was sent to a connection");
+            }
+            command => self.endpoint.send_command(command, state),
+        }
+    }
+
+    /// Sends frames that all connections receive, if there is room for them. With `flushes` they are written at once.
     pub(in crate::reactor) fn on_broadcast(
         &mut self,
         broadcast: &Broadcast,
         flushes: bool,
-        state: &mut LoopState,
+        state: &mut LoopState<S>,
     ) {
         let Broadcast { frames, len, encoded } = broadcast;
-        if self.is_opening() || !state.queue.has_room_for_all(self.id.slot, *len) {
-            frames.iter().for_each(|frame| self.send_shared(frame, state));
-        } else if let Some(encoded) = encoded.as_ref().filter(|_| self.sends_as_encoded()) {
-            output_of(&mut self.output, state).buffer().extend_from_slice(encoded);
+        let endpoint = &mut self.endpoint;
+        if endpoint.is_opening() || !state.queue.has_room_for_all(endpoint.id.slot, *len) {
+            frames.iter().for_each(|frame| self.send_if_room(frame, state));
+        } else if let Some(encoded) = encoded
+            && endpoint.protocol.is_plain_server()
+            && !endpoint.wants_frames()
+        {
+            // The frames are the same bytes for all such connections.
+            endpoint.write.buffer(&mut state.pool).extend_from_slice(encoded);
         } else {
-            frames.iter().for_each(|frame| self.send_frame(frame.clone(), state));
+            frames.iter().for_each(|frame| endpoint.send_frame(frame.clone(), state));
         }
-        let has_output = self.output.as_ref().is_some_and(|output| !output.is_empty());
-        if flushes && has_output && !self.flags.is_blocked {
+        let write = &self.endpoint.write;
+        if flushes && write.len() > 0 && !write.is_blocked {
             self.flush(state);
         } else {
             self.update(state);
         }
     }
 
-    /// Whether a message becomes the same bytes as on any other such connection.
-    fn sends_as_encoded(&self) -> bool {
-        self.protocol.is_plain_server() && !self.sees_frames()
-    }
-
-    fn send_shared(&mut self, frame: &Frame, state: &mut LoopState) {
+    /// Sends or keeps one frame of a broadcast, if there is room for it.
+    fn send_if_room(&mut self, frame: &Frame, state: &mut LoopState<S>) {
         let len = frame.as_slice().len();
-        if !state.queue.has_room(self.id.slot, len) {
+        if !state.queue.has_room(self.endpoint.id.slot, len) {
             if state.queue.overflow() == Overflow::Fail {
                 self.overflow(state);
             }
             return;
         }
-        if let Some(status) = state.queue.status(self.id.slot) {
+        if let Some(status) = self.endpoint.status(state) {
             status.add_local(len);
         }
-        if self.is_opening() {
-            self.early.get_or_insert_default().commands.push(Command::Frame(Box::new(frame.clone())));
+        if self.endpoint.is_opening() {
+            let command = Command::Frame(Box::new(frame.clone()));
+            self.endpoint.opening.get_or_insert_default().commands.push(command);
         } else {
-            self.reported_len += len;
-            self.send_frame(frame.clone(), state);
+            self.endpoint.write.add_published(len);
+            self.endpoint.send_frame(frame.clone(), state);
         }
     }
 
-    pub(super) fn execute(&mut self, command: Command, state: &mut LoopState) {
-        // It goes off the status when the output is next measured that it becomes.
-        self.reported_len += command.buffered_len();
-        match command {
-            Command::Message(message) => self.send_message(message, state),
-            Command::Frame(frame) => self.send_frame(*frame, state),
-            Command::Close(code, reason) => self.send_frame(Frame::close(code, &reason), state),
-            Command::Overflow => self.overflow(state),
-            Command::Timeout(at, token) => self.set_timeout(at, token, state),
-            Command::Cancel(timeout) => {
-                state.cancel(&timeout);
-            }
-            Command::Pause => self.flags.is_paused = true,
-            Command::Resume => self.resume(state),
-            // These concern the loop, not a connection.
-            Command::Connect(..) | Command::Accept(_) | Command::AcceptUpgraded(..) | Command::Shutdown => {
-                trace!("not for a connection");
-            }
-        }
-    }
-
-    /// A time-out of the handler has passed.
-    pub(in crate::reactor) fn on_timeout(&mut self, token: Token, state: &mut LoopState) {
-        if self.stage != Stage::Ended {
-            self.call_fallible(state, |handler| handler.on_timeout(token));
+    /// A timeout of the handler has expired.
+    pub(in crate::reactor) fn on_timeout(&mut self, token: Token, state: &mut LoopState<S>) {
+        if self.endpoint.stage != Stage::Ended {
+            self.endpoint.call_fallible(state, |handler| handler.on_timeout(token));
         }
         self.update(state);
     }
 
-    /// The loop shuts down: the handler may have a last word, unless its connection has ended already.
-    pub(in crate::reactor) fn on_shutdown(&mut self, state: &mut LoopState) {
-        if !self.flags.is_dead {
-            self.call(state, Handler::on_shutdown);
+    /// Passes an error to the handler that does not concern its own connection.
+    pub(in crate::reactor) fn on_error(&mut self, err: Error, state: &mut LoopState<S>) {
+        self.endpoint.call(state, |handler| handler.on_error(err));
+    }
+
+    /// The loop begins to shut down. The handler can still send messages.
+    pub(in crate::reactor) fn on_shutdown(&mut self, state: &mut LoopState<S>) {
+        if !self.listed.is_to_close() {
+            self.endpoint.call(state, Handler::on_shutdown);
             self.update(state);
         }
     }
 
-    /// The loop shuts down: the peer is told.
-    pub(in crate::reactor) fn shut_down(&mut self, state: &mut LoopState) {
-        match self.protocol.state() {
-            // No answer can be sent, and the handshake is not waited for.
-            State::Connecting if self.socket.is_handshaking() => self.protocol.abandon(),
+    /// The loop shuts down: the peer receives a Close frame or, during the opening handshake, a rejection.
+    pub(in crate::reactor) fn shut_down(&mut self, state: &mut LoopState<S>) {
+        let endpoint = &mut self.endpoint;
+        match endpoint.protocol.state() {
+            // Nothing can be sent during the TLS handshake.
+            State::Connecting if endpoint.socket.is_handshaking() => endpoint.protocol.abandon(),
             State::Connecting => self.reject_with_503(state),
-            _ => self.send_frame(Frame::close(CloseCode::Away, "shutting down"), state),
+            _ => endpoint.send_frame(Frame::close(CloseCode::Away, "shutting down"), state),
         }
-        // A handler that keeps the Close back does not keep the loop back.
-        if self.protocol.state() == State::Open {
-            self.protocol.abandon();
+        // A handler that drops the Close frame does not delay the loop.
+        if self.endpoint.protocol.state() == State::Open {
+            self.endpoint.protocol.abandon();
         }
         self.update(state);
     }
 
-    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, state: &mut LoopState) {
-        let event = TimerEvent { id: self.id, kind: TimerKind::User(token) };
-        let timeout = state.schedule_timeout(at, &mut self.timers, event);
-        assert!(timeout.is_some() || !state.settings.panic_on_timeout, "no more time-outs can be set");
+    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, state: &mut LoopState<S>) {
+        let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::User(token) };
+        let timeout = state.deadlines.schedule_timeout(at, &mut self.timers, event);
+        assert!(timeout.is_some() || !state.settings.panic_on_timeout, "too many timeouts are pending");
         match timeout {
             Some(timeout) => {
-                self.call_fallible(state, |handler| handler.on_new_timeout(token, timeout));
+                self.endpoint.call_fallible(state, |handler| handler.on_new_timeout(token, timeout));
             }
-            None => self.report(Error::new(ErrorKind::Capacity, "no more time-outs can be set"), state),
+            None => {
+                let err = Error::new(ErrorKind::Capacity, "too many timeouts are pending");
+                self.endpoint.report(err, state);
+            }
         }
     }
 
-    /// More is queued than the limit allows: the connection fails, and no other one (RUSTSEC-2020-0043).
-    fn overflow(&mut self, state: &mut LoopState) {
-        if !self.flags.has_failed && !self.protocol.state().is_ending() {
+    /// More output is queued than the limit allows: this connection fails, and no other one (RUSTSEC-2020-0043).
+    fn overflow(&mut self, state: &mut LoopState<S>) {
+        if self.endpoint.stage != Stage::Failing && !self.endpoint.protocol.state().is_ending() {
             let err = Error::new(ErrorKind::Capacity, "too much output is queued for this connection");
-            self.handle_error(err, state);
+            self.endpoint.handle_error(err, state);
         }
     }
 }
 
-/// Time-outs and reading do not depend on the peer; everything else is said to it.
+/// Whether a command sends something to the peer. Timeouts and pauses do not wait.
 fn waits_for_open(command: &Command) -> bool {
     matches!(command, Command::Message(_) | Command::Frame(_) | Command::Close(..))
 }

@@ -1,50 +1,52 @@
-//! What becomes of a connection when its handler, its peer or its socket fails.
+//! What happens to a connection when its handler, its peer or its socket fails.
 
 use log::debug;
 
-use super::{Connection, Stage, output_of};
+use super::endpoint::{Endpoint, Stage};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Frame, Output as _, ProtocolError, Role, State};
+use crate::protocol::{Frame, ProtocolError, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::{Command, Phase, QueuedCommand};
+use crate::reactor::system::System;
 
-impl<H: Handler> Connection<H> {
-    /// The handler has panicked.
+impl<H: Handler, S: System> Endpoint<H, S> {
+    /// The handler has panicked: it is removed, and the connection is closed.
     #[cold]
-    pub(super) fn dismiss_handler(&mut self, state: &mut LoopState) {
+    pub(super) fn dismiss_handler(&mut self, state: &mut LoopState<S>) {
         self.handler = None;
         self.stage = Stage::Ended;
-        self.show(Phase::Closed, state);
-        let out = output_of(&mut self.output, state).buffer();
+        self.set_phase(Phase::Closed, state);
+        let out = self.write.buffer(&mut state.pool);
         let closing = self.protocol.close(CloseCode::Error, "", state.now, out);
         if closing.is_err() {
             self.protocol.abandon();
         }
     }
 
-    /// An error that a method of the handler has returned: the handler is told, and the kind decides what becomes of the
-    /// connection.
+    /// Handles an error that a method of the handler returned. Its kind decides what happens to the connection.
     #[cold]
-    pub(super) fn handle_error(&mut self, err: Error, state: &mut LoopState) {
+    pub(super) fn handle_error(&mut self, err: Error, state: &mut LoopState<S>) {
         let consequence = Consequence::of(&err.kind);
         self.report(err, state);
         match consequence {
             Consequence::None => {}
             Consequence::Close(_) if self.stage == Stage::Opening => self.protocol.abandon(),
             Consequence::Close(code) => {
-                self.flags.has_failed = true;
+                if self.stage == Stage::Open {
+                    self.stage = Stage::Failing;
+                }
                 self.send_last(Frame::close(code, ""), state);
             }
             Consequence::Drop => self.protocol.abandon(),
         }
     }
 
-    /// The peer has broken the protocol, or a limit: the handler is told, and the peer gets its Close (§7.1.7).
-    pub(super) fn handle_violation(&mut self, err: ProtocolError, state: &mut LoopState) {
+    /// The peer violated the protocol or a limit: the handler receives the error, and the peer a Close frame (§7.1.7).
+    pub(super) fn handle_violation(&mut self, err: ProtocolError, state: &mut LoopState<S>) {
         match err {
-            // The end of a connection is told by `on_close`, and that of a handshake that never was, not at all.
+            // `on_close` reports the end of an open connection. A server does not report a handshake that was cut off.
             ProtocolError::ConnectionLost | ProtocolError::IdleTimeout => debug!("connection lost: {err}"),
             ProtocolError::HandshakeCut | ProtocolError::HandshakeTimeout
                 if self.protocol.role() == Role::Server =>
@@ -58,29 +60,28 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Queues a Close frame behind all that the handler has sent so far: what it has answered to good messages goes out
+    /// Queues a Close frame after everything that the handler has sent, so that replies to earlier messages are sent
     /// before the connection ends.
-    pub(super) fn send_last(&self, close: Frame, state: &LoopState) {
-        // On the loop's own thread the queue takes everything.
-        let _ = state
-            .queue
-            .push(QueuedCommand { target: self.target(), command: Command::Frame(Box::new(close)) });
+    pub(super) fn send_last(&self, close: Frame, state: &LoopState<S>) {
+        let command = Command::Frame(Box::new(close));
+        // The queue of the loop's own thread has no limit.
+        let _ = state.queue.push(QueuedCommand { target: self.id.target(), command });
     }
 
-    /// The socket has failed. A server is not told of clients that go before they have said anything.
-    pub(super) fn handle_socket_error(&mut self, err: Error, state: &mut LoopState) {
+    /// The socket has failed. A server does not report clients that disconnect before their handshake is complete.
+    pub(super) fn handle_socket_error(&mut self, err: Error, state: &mut LoopState<S>) {
         let is_over = matches!(self.protocol.state(), State::Closing | State::Closed);
-        let is_gone = self.protocol.role() == Role::Server && matches!(err.kind, ErrorKind::Io(_));
+        let has_disconnected = self.protocol.role() == Role::Server && matches!(err.kind, ErrorKind::Io(_));
         self.protocol.abandon();
-        if self.stage == Stage::Opened || !(is_over || is_gone) {
+        if self.stage.is_open() || !(is_over || has_disconnected) {
             self.report(err, state);
         } else {
-            debug!("socket failed before or after its connection: {err}");
+            debug!("the socket failed before the connection was open or after it was closed: {err}");
         }
     }
 
-    /// Tells the handler of an error, or panics if the settings want that.
-    pub(super) fn report(&mut self, err: Error, state: &mut LoopState) {
+    /// Passes an error to `on_error`, or panics if a `panic_on_*` setting demands it.
+    pub(super) fn report(&mut self, err: Error, state: &mut LoopState<S>) {
         let settings = state.settings;
         let must_panic = match err.kind {
             ErrorKind::Internal => settings.panic_on_internal,
@@ -89,12 +90,12 @@ impl<H: Handler> Connection<H> {
             ErrorKind::Encoding(_) => settings.panic_on_encoding,
             ErrorKind::Queue(_) => settings.panic_on_queue,
             ErrorKind::Http(_) | ErrorKind::Custom(_) => false,
-            // Those of the socket, TLS included.
+            // The errors of sockets, including TLS.
             _ => settings.panic_on_io,
         };
         if self.stage == Stage::Opening && self.protocol.role() == Role::Client {
             state.record_connect_failure(self.id, &err);
-            assert!(!settings.panic_on_new_connection, "a connection could not be made: {err}");
+            assert!(!settings.panic_on_new_connection, "cannot establish a connection: {err}");
         }
         assert!(!must_panic || self.stage == Stage::Opening, "{err}");
         self.call(state, |handler| handler.on_error(err));
@@ -116,7 +117,7 @@ impl Consequence {
             ErrorKind::Protocol => Self::Close(CloseCode::Protocol),
             ErrorKind::Encoding(_) => Self::Close(CloseCode::Invalid),
             ErrorKind::Queue(_) | ErrorKind::Custom(_) => Self::None,
-            // Of the socket, TLS included, or of HTTP: there is nothing left to talk through.
+            // After an error of the socket, of TLS or of HTTP, no Close frame can be sent.
             _ => Self::Drop,
         }
     }

@@ -1,120 +1,302 @@
-//! Bytes between the socket and the protocol.
+//! Reading and writing, within the budget of a turn.
 
-use std::io;
-use std::time::Duration;
+use std::time::Instant;
 
 use mio::{Interest, Token};
 
-use super::{Connection, Stage, output_of};
-use crate::protocol::{Output as _, State};
+use super::Connection;
+use super::endpoint::Endpoint;
+use crate::error::Error;
+use crate::protocol::State;
+use crate::reactor::MAX_KEPT_COMMANDS;
 use crate::reactor::api::handler::Handler;
+use crate::reactor::entries::index;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::transport::Stop;
+use crate::reactor::system::{Stop, System, Transport as _};
 
-/// What is read from one connection in one turn, in bytes, so that one that talks does not keep the others waiting.
+/// The most bytes that are read from one connection in one turn.
 const READ_BUDGET: usize = 256 * 1024;
 
-/// The same for large messages, which cost less if they are answered while they are in the processor's cache.
+/// The same for large messages. A large message costs less if it is answered while it is in the processor's cache.
 const MESSAGE_BUDGET: usize = 1024 * 1024;
 
-/// What is read at first; only who fills that, with no more frames than a turn allows, is read from again, each time as much
-/// as before in all.
+/// The most bytes of the first read of a turn. Further reads are as large as all earlier ones of the turn together.
 const FIRST_READ: usize = 64 * 1024;
 
-/// How much output goes out before more is read within a turn, in bytes.
+/// The number of frames of one connection that are handled in one turn. Many small frames take longer than few large ones.
+const FRAME_BUDGET: usize = 256;
+
+/// How often a connection executes the commands that its handler queues while its commands are executed.
+const OWN_ROUNDS: usize = 4;
+
+/// Output of at least this length is written before more is read in the same turn, in bytes.
 const FLUSH_FROM: usize = 256 * 1024;
 
-/// How much must be missing of a payload, in bytes, for reading on within the turn.
+/// At least this much of a payload must be missing to continue reading within the turn, in bytes.
 const LARGE: u64 = 4 * 1024;
 
-/// How much output of a connection, in bytes, that the system does not take makes its peer wait to be heard, and for how
-/// long.
-const HOLD_FROM: usize = 256 * 1024;
-const HOLD: Duration = Duration::from_millis(50);
+/// The most reads from a connection after a write has failed.
+const MAX_DRAINING_READS: usize = 16;
 
-/// How often a connection is read from that is lost.
-const MAX_LAST_READS: usize = 16;
-
-impl<H: Handler> Connection<H> {
-    /// The socket may have something to read. Who goes on reading anyhow does so when that is due: one share in a turn.
+impl<H: Handler, S: System> Connection<H, S> {
+    /// The socket may have input. A connection that waits to be read from anyway is not read from twice in one turn.
     pub(in crate::reactor) fn on_readable(
         &mut self,
         has_ended: bool,
         buffer: &mut [u8],
-        state: &mut LoopState,
+        state: &mut LoopState<S>,
     ) {
-        if self.flags.is_ready {
-            self.flags.has_ended |= has_ended;
+        if self.listed.is_to_read() {
+            self.read.note_end(has_ended);
         } else {
             self.read_within_budget(has_ended, buffer, state);
         }
     }
 
-    /// Reads, or goes on with what was read before, unless there is a reason to wait.
-    fn read_within_budget(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState) {
-        if self.flags.is_dead || !self.protocol.wants_input() {
+    /// Continues reading where an earlier turn stopped.
+    pub(in crate::reactor) fn continue_reading(&mut self, buffer: &mut [u8], state: &mut LoopState<S>) {
+        self.listed.begin_read();
+        let has_ended = self.read.take_end();
+        match self.endpoint.write.take_failure() {
+            Some(err) => self.drain_receive_buffer(*err, buffer, state),
+            None => self.read_within_budget(has_ended, buffer, state),
+        }
+    }
+
+    /// Reads, or processes what was read before, unless there is a reason to wait.
+    fn read_within_budget(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState<S>) {
+        if self.listed.is_to_close() || !self.endpoint.protocol.wants_input() {
             return;
         }
-        if self.flags.is_blocked && self.socket.writes_on_readable() {
-            self.mark_dirty(state);
+        let endpoint = &mut self.endpoint;
+        if endpoint.write.is_blocked && endpoint.socket.writes_on_readable() {
+            state.work.flush_later(endpoint.id.slot, &mut self.listed, 0);
         }
-        if self.protocol.state() == State::Open && (self.flags.is_paused || self.is_read_held(state)) {
-            self.flags.is_readable = true;
-            self.flags.has_ended |= has_ended;
-            // A wait that is not for the handler has an end.
+        let is_open = endpoint.protocol.state() == State::Open;
+        if is_open && (self.read.is_paused || endpoint.write.holds_reading(state.now)) {
+            self.read.defer(has_ended);
+            // A pause because of blocked output has an end.
             return self.rearm_deadline(state);
         }
-        if self.unread.is_empty() {
-            self.read(has_ended, buffer, state);
+        if self.read.has_unread() {
+            let mut unread = self.read.take_unread();
+            let began = state.begin_budget();
+            self.process(&mut unread, began, state);
+            self.read.note_end(has_ended);
+            self.read_later(state);
         } else {
-            let mut unread = std::mem::take(&mut self.unread);
-            let begun = state.begin_budget();
-            self.take_input(&mut unread, begun, state);
-            self.flags.has_ended |= has_ended;
-            self.read_again(state);
+            self.read(has_ended, buffer, state);
         }
         self.update(state);
     }
 
-    /// Reads from the socket: what a turn allows, which answers that leave together make cheaper, and the rest of a large
-    /// message, so that it is answered and its memory free again before the next connection needs as much. A read that does
-    /// not fill its room has emptied the socket, so that no further one is needed to find that out; who has had its share
-    /// goes on in the next turn.
-    fn read(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState) {
-        let begun = state.begin_budget();
+    /// Reads as much as the budget of a turn allows.
+    ///
+    /// A read that does not fill its buffer has emptied the socket, so no further read is needed to find that out. The
+    /// rest of a large message is read within the turn, so that its memory is free again before the next connection needs
+    /// as much.
+    fn read(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState<S>) {
+        let began = state.begin_budget();
         let mut spent = 0;
         loop {
-            let most =
-                if self.is_mid_message() { buffer.len() } else { FIRST_READ.max(spent).min(buffer.len()) };
+            let most = if self.endpoint.is_mid_message() {
+                buffer.len()
+            } else {
+                FIRST_READ.max(spent).min(buffer.len())
+            };
             let Some(room) = buffer.get_mut(..most) else { return };
-            let is_full = match self.socket.read(room) {
+            let is_full = match self.endpoint.socket.read(room) {
                 Ok(0) => return self.on_end(state),
                 Ok(len) => {
                     spent += len;
                     let is_full = len == room.len();
-                    self.take_input(room.get_mut(..len).unwrap_or_default(), begun, state);
+                    self.process(room.get_mut(..len).unwrap_or_default(), began, state);
                     is_full
                 }
                 Err(Stop::Blocked) => return,
-                Err(Stop::Failed(err)) => return self.handle_socket_error(err, state),
+                Err(Stop::Failed(err)) => return self.endpoint.handle_socket_error(err, state),
             };
             if is_full
-                && spent < self.read_budget()
+                && spent < self.endpoint.read_budget()
                 && self.may_continue(state)
-                && !state.has_taken_long(begun)
+                && !state.has_used_up_budget(began)
             {
                 continue;
             }
             if is_full || has_ended {
-                self.flags.has_ended |= has_ended;
-                self.read_again(state);
+                self.read.note_end(has_ended);
+                self.read_later(state);
             }
             return;
         }
     }
 
-    /// How much may be read in a turn. With TLS every piece is copied twice more, so that what comes from the socket does not
-    /// stay in the cache for long.
+    /// Processes input. What exceeds the budget of the turn is kept for the next one.
+    fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
+        for frames in 1..=FRAME_BUDGET {
+            if !self.endpoint.process(&mut input, state) {
+                return;
+            }
+            self.execute_own(state);
+            // A slow handler uses up the budget with fewer frames.
+            if !input.is_empty() && state.exceeds_budget(frames, began) {
+                break;
+            }
+        }
+        self.read.keep(&*input);
+        self.read_later(state);
+    }
+
+    /// Executes what the handler has just queued, if all of it concerns its own connection and nothing else was queued
+    /// before. The payloads are still in the processor's cache, and their memory is free for the next message.
+    #[inline]
+    fn execute_own(&mut self, state: &mut LoopState<S>) {
+        if !self.endpoint.stage.is_open() {
+            return;
+        }
+        let target = self.endpoint.id.target();
+        if let Some(message) = state.queue.pop_only_message(target) {
+            self.endpoint.write.add_published(message.len());
+            self.endpoint.send_message(message, state);
+        } else if state.queue.has_only(target) {
+            self.execute_all_own(state);
+        }
+    }
+
+    fn execute_all_own(&mut self, state: &mut LoopState<S>) {
+        let target = self.endpoint.id.target();
+        let mut batch = std::mem::take(&mut state.own_commands);
+        // Executing a command can call the handler, which can queue more.
+        for _ in 0..OWN_ROUNDS {
+            state.queue.swap_local(&mut batch);
+            batch.drain(..).for_each(|queued| self.on_command(queued.command, state));
+            if !state.queue.has_only(target) {
+                break;
+            }
+        }
+        batch.shrink_to(MAX_KEPT_COMMANDS);
+        state.own_commands = batch;
+    }
+
+    /// Whether the connection may read more in this turn. Large output is written first, so that its memory is free.
+    fn may_continue(&mut self, state: &mut LoopState<S>) -> bool {
+        let write = &self.endpoint.write;
+        if write.len() >= FLUSH_FROM && !write.is_blocked {
+            self.flush(state);
+        }
+        !self.read.has_unread()
+            && !self.read.is_paused
+            && !self.listed.is_to_close()
+            && self.endpoint.protocol.wants_input()
+            && !self.endpoint.write.holds_reading(state.now)
+    }
+
+    /// The peer has ended its side.
+    fn on_end(&mut self, state: &mut LoopState<S>) {
+        if let Err(err) = self.endpoint.protocol.receive_eof() {
+            self.endpoint.handle_violation(err, state);
+        }
+    }
+
+    /// The socket accepts output again.
+    pub(in crate::reactor) fn on_writable(&mut self, state: &mut LoopState<S>) {
+        if self.endpoint.write.is_blocked {
+            state.work.flush_later(self.endpoint.id.slot, &mut self.listed, 0);
+        }
+        if self.endpoint.socket.reads_on_writable() {
+            self.read_later(state);
+        }
+    }
+
+    /// Writes all output, and ends the local side of the socket if the protocol demands it.
+    pub(in crate::reactor) fn flush(&mut self, state: &mut LoopState<S>) {
+        self.listed.begin_flush();
+        if self.listed.is_to_close() || self.endpoint.write.has_failed() {
+            return;
+        }
+        let endpoint = &mut self.endpoint;
+        let was_blocked = endpoint.write.is_blocked;
+        match endpoint.write.write(&mut endpoint.socket) {
+            Ok(()) => self.on_flushed(was_blocked, state),
+            Err(Stop::Blocked) => self.on_blocked(state),
+            Err(Stop::Failed(err)) => {
+                // What the peer sent before, such as the Close frame with the reason, is read in the next turn.
+                endpoint.write.fail(err);
+                self.read_later(state);
+            }
+        }
+        self.update(state);
+    }
+
+    /// Handles a write that has failed, after the input that the peer has sent before.
+    fn drain_receive_buffer(&mut self, err: Error, buffer: &mut [u8], state: &mut LoopState<S>) {
+        if !self.read.is_paused && self.endpoint.protocol.wants_input() {
+            for _ in 0..MAX_DRAINING_READS {
+                // Input that was kept comes first, and there is no later turn for it.
+                if self.read.has_unread() {
+                    break;
+                }
+                let Some(room) = buffer.get_mut(..FIRST_READ) else { break };
+                let Ok(len @ 1..) = self.endpoint.socket.read(room) else { break };
+                let began = state.begin_budget();
+                self.process(buffer.get_mut(..len).unwrap_or_default(), began, state);
+            }
+        }
+        self.endpoint.handle_socket_error(err, state);
+        self.update(state);
+    }
+
+    fn on_flushed(&mut self, was_blocked: bool, state: &mut LoopState<S>) {
+        self.endpoint.write.recycle(&mut state.pool);
+        if was_blocked {
+            self.endpoint.write.is_blocked = false;
+            self.read_deferred(state);
+            let endpoint = &mut self.endpoint;
+            if let Some(pong) = endpoint.protocol.release_pongs() {
+                endpoint.send_frame(pong, state);
+            }
+            if endpoint.stage.is_open() {
+                endpoint.publish(state);
+                endpoint.call_fallible(state, Handler::on_drain);
+            }
+        }
+        let endpoint = &mut self.endpoint;
+        if endpoint.write.is_released() && endpoint.protocol.flushed(state.now) {
+            endpoint.write.is_ending = true;
+        }
+        if endpoint.write.is_ending {
+            self.end_writing(state);
+        }
+    }
+
+    /// Ends the local side of the socket, now or when the socket accepts what TLS sends for that.
+    fn end_writing(&mut self, state: &mut LoopState<S>) {
+        match self.endpoint.socket.shut_down_writing() {
+            Ok(()) => self.endpoint.write.is_ending = false,
+            Err(Stop::Blocked) => self.on_blocked(state),
+            Err(Stop::Failed(err)) => self.endpoint.handle_socket_error(err, state),
+        }
+    }
+
+    /// The socket accepts no more output. The system reports when it does.
+    fn on_blocked(&mut self, state: &mut LoopState<S>) {
+        let endpoint = &mut self.endpoint;
+        endpoint.write.is_blocked = true;
+        endpoint.protocol.hold_pongs();
+        if endpoint.write.is_watched {
+            return;
+        }
+        let token = Token(index(endpoint.id.slot));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match state.system.reregister(&mut endpoint.socket, token, interest) {
+            Ok(()) => endpoint.write.is_watched = true,
+            Err(err) => endpoint.handle_socket_error(err.into(), state),
+        }
+    }
+}
+
+impl<H, S: System> Endpoint<H, S> {
+    /// How much may be read in a turn. With TLS every byte is copied twice more, so the input leaves the cache sooner.
     fn read_budget(&self) -> usize {
         if self.is_mid_message() {
             MESSAGE_BUDGET
@@ -125,177 +307,8 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Whether reading waits because much output does: answers should leave before there are more of them. The wait is
-    /// short, and there is one until all output is gone, since a peer may want to be heard while it receives, or receive
-    /// nothing before it has said all.
-    fn is_read_held(&mut self, state: &LoopState) -> bool {
-        if !self.flags.is_blocked {
-            return false;
-        }
-        let Some(output) = self.output.as_mut().filter(|output| output.len() >= HOLD_FROM) else {
-            return false;
-        };
-        state.now < *output.held_until.get_or_insert_with(|| state.now + HOLD)
-    }
-
-    /// Goes on with what was not read, unless the handler still wants a pause.
-    pub(super) fn read_on(&mut self, state: &mut LoopState) {
-        if !self.flags.is_paused && std::mem::take(&mut self.flags.is_readable) {
-            self.read_again(state);
-        }
-    }
-
-    /// Whether much is to come of a payload.
+    /// Whether much of a payload is missing.
     fn is_mid_message(&self) -> bool {
         self.protocol.missing() >= LARGE
-    }
-
-    /// Whether nothing keeps the connection from reading on within its turn. What has been answered so far goes out first,
-    /// so that its memory is free for what comes.
-    fn may_continue(&mut self, state: &mut LoopState) -> bool {
-        if self.output.as_ref().is_some_and(|output| output.len() >= FLUSH_FROM) && !self.flags.is_blocked {
-            self.flush(state);
-        }
-        self.unread.is_empty()
-            && !self.flags.is_paused
-            && !self.flags.is_dead
-            && self.protocol.wants_input()
-            && !self.is_read_held(state)
-    }
-
-    /// The peer has ended its side.
-    fn on_end(&mut self, state: &mut LoopState) {
-        if let Err(err) = self.protocol.receive_eof() {
-            self.handle_violation(err, state);
-        }
-    }
-
-    /// Puts the connection on the list of those that are read from in the next turn.
-    pub(super) fn read_again(&mut self, state: &mut LoopState) {
-        if !self.flags.is_ready {
-            self.flags.is_ready = true;
-            state.to_read.push(self.id.slot);
-        }
-    }
-
-    /// Goes on where an earlier turn has stopped, because its share was used up.
-    pub(in crate::reactor) fn continue_reading(&mut self, buffer: &mut [u8], state: &mut LoopState) {
-        self.flags.is_ready = false;
-        let has_ended = std::mem::take(&mut self.flags.has_ended);
-        self.read_within_budget(has_ended, buffer, state);
-    }
-
-    pub(super) fn resume(&mut self, state: &mut LoopState) {
-        self.flags.is_paused = false;
-        self.read_on(state);
-    }
-
-    /// The socket takes output again.
-    pub(in crate::reactor) fn on_writable(&mut self, state: &mut LoopState) {
-        if self.flags.is_blocked {
-            self.mark_dirty(state);
-        }
-        if self.socket.reads_on_writable() {
-            self.read_again(state);
-        }
-    }
-
-    /// Hands the system all that is queued, and sees to the end of TCP when that is next.
-    pub(in crate::reactor) fn flush(&mut self, state: &mut LoopState) {
-        self.flags.is_dirty = false;
-        if self.flags.is_dead {
-            return;
-        }
-        let was_blocked = self.flags.is_blocked;
-        match self.write() {
-            Ok(()) => self.on_flushed(was_blocked, state),
-            Err(Stop::Blocked) => self.on_blocked(state),
-            Err(Stop::Failed(err)) => {
-                self.drain_receive_buffer(state);
-                self.handle_socket_error(err, state);
-            }
-        }
-        self.update(state);
-    }
-
-    /// The peer takes nothing more. What it has said before may still be there to read, such as the Close that tells why.
-    fn drain_receive_buffer(&mut self, state: &mut LoopState) {
-        if self.flags.is_paused || !self.protocol.wants_input() {
-            return;
-        }
-        let mut buffer = vec![0; FIRST_READ];
-        for _ in 0..MAX_LAST_READS {
-            // What the last turn has left comes before, and there is no next one.
-            if !self.unread.is_empty() {
-                return;
-            }
-            let Ok(len @ 1..) = self.socket.read(&mut buffer) else { return };
-            if let Some(input) = buffer.get_mut(..len) {
-                let begun = state.begin_budget();
-                self.take_input(input, begun, state);
-            }
-        }
-    }
-
-    /// Writes until all is written, or the system takes no more.
-    fn write(&mut self) -> Result<(), Stop> {
-        while let Some(output) = self.output.as_mut().filter(|output| !output.is_empty()) {
-            if output.write_with(|slices| self.socket.write(slices))? == 0 {
-                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
-            }
-        }
-        self.socket.flush()
-    }
-
-    fn on_flushed(&mut self, was_blocked: bool, state: &mut LoopState) {
-        if let Some(output) = self.output.take() {
-            state.recycle_output(output);
-        }
-        if was_blocked {
-            self.flags.is_blocked = false;
-            self.read_on(state);
-            if let Some(pong) = self.protocol.release_pongs() {
-                self.send_frame(pong, state);
-            }
-            if self.stage == Stage::Opened {
-                self.measure(state);
-                self.call_fallible(state, Handler::on_drain);
-            }
-        }
-        if self.output.is_none() && self.protocol.flushed(state.now) {
-            self.flags.ends_writing = true;
-        }
-        if self.flags.ends_writing {
-            self.end_writing(state);
-        }
-    }
-
-    /// Ends our side, at once or when the system takes what belongs to that.
-    fn end_writing(&mut self, state: &mut LoopState) {
-        match self.socket.shut_down_writing() {
-            Ok(()) => self.flags.ends_writing = false,
-            Err(Stop::Blocked) => self.on_blocked(state),
-            Err(Stop::Failed(err)) => self.handle_socket_error(err, state),
-        }
-    }
-
-    fn on_blocked(&mut self, state: &mut LoopState) {
-        self.flags.is_blocked = true;
-        self.protocol.hold_pongs();
-        if self.flags.watches_writable {
-            return;
-        }
-        let token = Token(usize::try_from(self.id.slot).unwrap_or(usize::MAX));
-        match self.socket.reregister(&state.registry, token, Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => self.flags.watches_writable = true,
-            Err(err) => self.handle_socket_error(err.into(), state),
-        }
-    }
-
-    /// Tells a client that the loop has no room for it, or is about to end (RFC 9110 §15.6.4).
-    pub(in crate::reactor) fn reject_with_503(&mut self, state: &mut LoopState) {
-        let out = output_of(&mut self.output, state).buffer();
-        self.protocol.turn_away(state.now, out);
-        self.update(state);
     }
 }

@@ -1,330 +1,254 @@
-//! A connection of the loop: a socket, the protocol, a handler, and what is queued for the peer.
+//! One connection of the loop.
 //!
-//! `events` brings what the peer sends to the handler, `commands` what senders ask for to the protocol, `transfer` moves
-//! bytes between the socket and both.
+//! An [`Endpoint`] connects the socket, the protocol and the handler: `opening`, `events`, `sending` and `failing` contain
+//! its parts. A [`Connection`] adds what the loop needs: the [`ReadSide`], the work lists, and the timers. `io` reads and
+//! writes, `commands` executes what senders ask for.
 
 mod commands;
+mod endpoint;
 mod events;
 mod failing;
 mod io;
-mod redirect;
+mod opening;
+mod read_side;
+mod sending;
+mod write_side;
 
-pub(super) use self::redirect::{Redirect, Redirected};
-use super::accepting::listener::Addresses;
+use self::endpoint::{Endpoint, Stage};
+use self::opening::Opening;
+pub(super) use self::opening::{Redirect, Redirected};
+use self::read_side::ReadSide;
+use self::write_side::WriteSide;
 use super::api::handler::Handler;
-use super::loop_state::{ConnectionId, LoopState, TimerEvent, TimerKind};
-use super::queue::{Command, Phase, Target};
-use super::timers::{Key, TimerList};
-use super::transport::Socket;
+use super::entries::ConnectionId;
+use super::loop_state::LoopState;
+use super::queue::{Command, Phase};
+use super::system::{Addresses, System, Transport as _};
+use super::timers::{Key, TimerEvent, TimerKind, TimerList};
+use super::work_lists::Listed;
 use super::write_queue::WriteQueue;
 use crate::close::CloseCode;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{self, Output as _, State};
+use crate::protocol::{self, State};
 
-/// A connection whose TCP is made.
+/// A connection whose socket is connected.
 #[derive(Debug)]
-pub(super) struct Connection<H> {
-    id: ConnectionId,
-    socket: Socket,
-    protocol: protocol::Connection,
-    /// `None` for a client that was refused because the loop is full, and after the handler has panicked.
-    handler: Option<H>,
-    stage: Stage,
-    /// What is queued for the peer, while there is any.
-    output: Option<Box<WriteQueue>>,
-    /// How much of what the status says is output, or was when it was last measured.
-    reported_len: usize,
-    /// What was read, and is more than the share of one turn.
-    unread: Box<[u8]>,
-    /// What matters only until the connection is open.
-    early: Option<Box<Early>>,
+pub(super) struct Connection<H, S: System> {
+    endpoint: Endpoint<H, S>,
+    read: ReadSide,
+    /// The work lists of the loop that contain the connection.
+    listed: Listed,
     timers: TimerList,
-    /// The alarm of the connection's own deadline.
+    /// The timer of the connection's own deadline.
     deadline: Option<Key>,
-    flags: Flags,
 }
 
-/// What a connection has until it is open.
-#[derive(Debug, Default)]
-struct Early {
-    /// What waits for that.
-    commands: Vec<Command>,
-    /// Where a client may be sent by the server.
-    redirect: Option<Redirect>,
-    /// What is known of a server's addresses.
-    addresses: Option<Addresses>,
-}
-
-/// How far the handler has been told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// `on_open` has not been called.
-    Opening,
-    /// `on_open` has been called, `on_close` has not.
-    Opened,
-    /// Nothing more is to be told.
-    Ended,
-}
-
-/// Conditions of the socket and of the loop's lists, independent of each other.
-#[derive(Debug, Clone, Copy, Default)]
-struct Flags {
-    /// In the list of connections to flush.
-    is_dirty: bool,
-    /// In the list of connections to read from again.
-    is_ready: bool,
-    /// In the list of connections that have ended.
-    is_dead: bool,
-    /// The handler has failed, and a Close is queued: it gets no more messages.
-    has_failed: bool,
-    /// The handler wants no more messages for now.
-    is_paused: bool,
-    /// The socket may have more to read, which was not taken because of the pause, or because too much output waits.
-    is_readable: bool,
-    /// The peer has ended its side, which was not acted on for the same reason.
-    has_ended: bool,
-    /// The system has not taken all output: it will tell when it takes more.
-    is_blocked: bool,
-    /// The loop hears when the socket becomes writable.
-    watches_writable: bool,
-    /// All is said, and our side of the socket is to be ended.
-    ends_writing: bool,
-}
-
-impl<H: Handler> Connection<H> {
-    /// Takes over a socket; its protocol may have written the first output already.
+impl<H, S: System> Connection<H, S> {
+    /// Creates a connection with a socket that is registered. The protocol may have written to the queue already.
     pub(super) fn new(
         id: ConnectionId,
-        socket: Socket,
+        socket: S::Socket,
         protocol: protocol::Connection,
         handler: Option<H>,
-        output: Option<Box<WriteQueue>>,
-        timers: TimerList,
     ) -> Self {
-        let flags = Flags { watches_writable: socket.interest().is_writable(), ..Flags::default() };
+        let write = WriteSide::new(None, socket.interest().is_writable());
+        let stage = Stage::Opening;
         Self {
-            id,
-            socket,
-            protocol,
-            handler,
-            stage: Stage::Opening,
-            output,
-            reported_len: 0,
-            unread: Box::default(),
-            early: None,
-            timers,
+            endpoint: Endpoint { id, socket, protocol, handler, stage, write, opening: None },
+            read: ReadSide::default(),
+            listed: Listed::default(),
+            timers: TimerList::default(),
             deadline: None,
-            flags,
         }
     }
 
-    /// Whether the loop hears already when the socket becomes writable, as it does for one that has been connecting.
-    pub(super) fn watches_writable(&mut self) {
-        self.flags.watches_writable = true;
+    pub(super) fn id(&self) -> ConnectionId {
+        self.endpoint.id
     }
+}
 
-    /// A client has come, from and to these addresses, if they are known already.
-    pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, state: &mut LoopState) {
+/// What a connection attempt passes on to its connection.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    /// What senders asked for before the socket was connected.
+    pub(super) commands: Vec<Command>,
+    /// Whether the handler has paused reading.
+    pub(super) is_paused: bool,
+    pub(super) redirect: Redirect,
+    pub(super) timers: TimerList,
+    /// The request, as the protocol wrote it.
+    pub(super) queue: Box<WriteQueue>,
+}
+
+impl<H: Handler, S: System> Connection<H, S> {
+    /// Begins the opening handshake of a server. The addresses are those that were returned with the connection.
+    pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, state: &mut LoopState<S>) {
         if addresses.is_some() {
-            self.early = Some(Box::new(Early { addresses, ..Early::default() }));
+            self.endpoint.opening = Some(Box::new(Opening { addresses, ..Opening::default() }));
         }
         self.update(state);
     }
 
-    /// What was asked of a client before its TCP was made, and what it may still do if it is sent elsewhere.
-    pub(super) fn begin_as_client(
-        &mut self,
-        commands: Vec<Command>,
-        redirect: Redirect,
-        state: &mut LoopState,
-    ) {
-        self.early = Some(Box::new(Early { commands, redirect: Some(redirect), addresses: None }));
-        // The server may have spoken first, such as one that has no room: the event for that came to the dial.
-        self.read_again(state);
+    /// Begins the opening handshake of a client. The system already reports when the socket becomes writable.
+    pub(super) fn begin_as_client(&mut self, attempted: Attempted, state: &mut LoopState<S>) {
+        let Attempted { commands, is_paused, redirect, timers, queue } = attempted;
+        self.endpoint.opening =
+            Some(Box::new(Opening { commands, redirect: Some(redirect), addresses: None }));
+        self.endpoint.write = WriteSide::new(Some(queue), true);
+        self.read.is_paused = is_paused;
+        self.timers = timers;
+        // A server may have sent something first, such as a rejection. The attempt received the event for that.
+        self.read_later(state);
         self.update(state);
     }
 
-    /// The opening handshake was made elsewhere, and there some of what follows it was read.
+    /// Continues after an opening handshake that was performed elsewhere. `read_ahead` was received after the request.
     pub(super) fn begin_upgraded(
         &mut self,
         request: Request,
         response: Response,
         read_ahead: Vec<u8>,
-        state: &mut LoopState,
+        state: &mut LoopState<S>,
     ) {
-        self.on_open(request, response, state);
-        self.unread = read_ahead.into();
-        self.read_again(state);
+        self.endpoint.on_open(request, response, state);
+        self.read.keep(read_ahead);
+        self.read_later(state);
         self.update(state);
     }
 
-    pub(super) fn id(&self) -> ConnectionId {
-        self.id
-    }
-
-    /// What senders call this connection.
-    fn target(&self) -> Target {
-        Target::One { slot: self.id.slot, id: self.id.serial }
-    }
-
-    /// Whether the client is only told that there is no room: it never had a handler.
+    /// Whether this is a client that receives only a rejection. It never had a handler.
     pub(super) fn is_rejected(&self) -> bool {
-        self.handler.is_none() && self.stage == Stage::Opening
+        self.endpoint.handler.is_none() && self.endpoint.stage == Stage::Opening
     }
 
-    /// Calls a method of the handler, unless it has panicked before.
-    ///
-    /// One that panics, and is let, is not called again: nobody knows what state it is in.
-    #[inline]
-    pub(super) fn call<R>(&mut self, state: &mut LoopState, method: impl FnOnce(&mut H) -> R) -> Option<R> {
-        let handler = self.handler.as_mut()?;
-        let called = state.guard(|| method(handler));
-        if called.is_none() {
-            self.dismiss_handler(state);
-        }
-        called
+    /// Rejects a client because the loop is full or shuts down (RFC 9110 §15.6.4).
+    pub(super) fn reject_with_503(&mut self, state: &mut LoopState<S>) {
+        let out = self.endpoint.write.buffer(&mut state.pool);
+        self.endpoint.protocol.turn_away(state.now, out);
+        self.update(state);
     }
 
-    /// Calls a method of the handler that may fail, and acts on the error.
-    #[inline]
-    fn call_fallible<R>(
-        &mut self,
-        state: &mut LoopState,
-        method: impl FnOnce(&mut H) -> crate::error::Result<R>,
-    ) -> Option<R> {
-        match self.call(state, method)? {
-            Ok(value) => Some(value),
-            Err(err) => {
-                self.handle_error(err, state);
-                None
-            }
+    /// Updates what depends on the connection after anything has happened to it: the status that senders see, the work
+    /// lists of the loop, and the deadline.
+    pub(super) fn update(&mut self, state: &mut LoopState<S>) {
+        let endpoint = &mut self.endpoint;
+        let slot = endpoint.id.slot;
+        let phase = endpoint.protocol.state();
+        let buffered = endpoint.publish(state);
+        if phase.is_ending() && !endpoint.is_redirecting() {
+            endpoint.set_phase(Phase::Closing, state);
         }
-    }
-
-    /// Tells the handler, once, that the connection has ended.
-    fn end(&mut self, code: CloseCode, reason: &str, state: &mut LoopState) {
-        if self.stage == Stage::Opened {
-            self.stage = Stage::Ended;
-            self.show(Phase::Closed, state);
-            self.call(state, |handler| handler.on_close(code, reason));
-        }
-    }
-
-    /// Brings what others see of the connection up to date, after anything has happened to it: the status, the lists of
-    /// the loop, the alarm.
-    pub(in crate::reactor) fn update(&mut self, state: &mut LoopState) {
-        let phase = self.protocol.state();
-        let queued = self.measure(state);
-        if phase.is_ending() && !self.is_redirecting() {
-            self.show(Phase::Closing, state);
-        }
-        if let Some(output) = self.output.take_if(|_| queued == 0) {
-            state.recycle_output(output);
+        if buffered == 0 {
+            endpoint.write.recycle(&mut state.pool);
         }
         if phase == State::Closing {
-            // What a pause has left unread may be the Close that is awaited.
+            // The Close frame of the peer may follow what a pause has left unread.
             self.resume(state);
         }
+        let endpoint = &mut self.endpoint;
         if phase == State::Closed {
-            self.mark_closed(state);
-        } else if (queued > 0 || self.protocol.awaits_flush()) && !self.flags.is_blocked {
-            if !self.flags.is_dirty {
-                state.unflushed += queued;
-            }
-            self.mark_dirty(state);
+            state.work.close_later(slot, &mut self.listed);
+        } else if (buffered > 0 || endpoint.protocol.awaits_flush()) && !endpoint.write.is_blocked {
+            state.work.flush_later(slot, &mut self.listed, buffered);
         }
-        if self.socket.has_more() {
-            self.read_again(state);
+        if endpoint.socket.has_more() {
+            self.read_later(state);
         }
         self.rearm_deadline(state);
     }
 
-    /// Shows senders how much output there is, and returns it.
-    fn measure(&mut self, state: &LoopState) -> usize {
-        let queued = self.output.as_ref().map_or(0, |output| output.len()) + self.socket.unsent();
-        if let Some(status) = state.queue.status(self.id.slot) {
-            status.add_local(queued);
-            status.sub_local(self.reported_len);
-        }
-        self.reported_len = queued;
-        queued
+    /// Reads from the connection in the next turn, without an event.
+    fn read_later(&mut self, state: &mut LoopState<S>) {
+        state.work.read_later(self.endpoint.id.slot, &mut self.listed);
     }
 
-    /// Shows senders the phase of the connection.
-    fn show(&self, phase: Phase, state: &LoopState) {
-        if let Some(status) = state.queue.status(self.id.slot) {
-            status.advance(phase);
+    /// Continues reading that was deferred, unless the handler has paused it.
+    fn read_deferred(&mut self, state: &mut LoopState<S>) {
+        if self.read.take_deferred() {
+            self.read_later(state);
         }
     }
 
-    fn mark_dirty(&mut self, state: &mut LoopState) {
-        if !self.flags.is_dirty {
-            self.flags.is_dirty = true;
-            state.to_flush.push(self.id.slot);
-        }
+    /// Ends a pause of the handler.
+    fn resume(&mut self, state: &mut LoopState<S>) {
+        self.read.is_paused = false;
+        self.read_deferred(state);
     }
 
-    fn mark_closed(&mut self, state: &mut LoopState) {
-        if !self.flags.is_dead {
-            self.flags.is_dead = true;
-            state.to_close.push(self.id.slot);
-        }
-    }
-
-    /// Sees to it that the loop wakes at the protocol's deadline. An alarm that is early is left: moving it for every
-    /// sign of life would cost more than looking again when it goes off.
-    fn rearm_deadline(&mut self, state: &mut LoopState) {
-        let held_until = self.output.as_ref().and_then(|output| output.held_until);
-        let held_until = held_until.filter(|until| self.flags.is_readable && *until > state.now);
-        let deadline = self.protocol.deadline().into_iter().chain(held_until).min();
+    /// Schedules the timer for the deadline of the protocol, or for the end of a reading pause.
+    ///
+    /// A timer that is too early stays: it would cost more to move it for every received frame than to check the deadline
+    /// again when it fires.
+    fn rearm_deadline(&mut self, state: &mut LoopState<S>) {
+        let held_until = self.endpoint.write.held_until();
+        let held_until = held_until.filter(|until| self.read.is_deferred() && *until > state.now);
+        let deadline = self.endpoint.protocol.deadline().into_iter().chain(held_until).min();
         match (deadline, self.deadline) {
-            (Some(deadline), Some(event)) if state.is_not_after(event, deadline) => return,
+            (Some(deadline), Some(key)) if state.deadlines.fires_by(key, deadline) => return,
             (None, None) => return,
             _ => {}
         }
         if let Some(key) = self.deadline.take() {
-            state.timers.cancel(key);
+            state.deadlines.cancel(key);
         }
         if let Some(deadline) = deadline {
-            let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
-            self.deadline = state.schedule_at(deadline, &mut self.timers, event);
+            let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::Connection };
+            self.deadline = state.deadlines.schedule_at(deadline, &mut self.timers, event);
         }
     }
 
-    /// The alarm of the connection's deadline has gone off.
-    pub(super) fn on_deadline(&mut self, state: &mut LoopState) {
+    /// The timer of the deadline has fired.
+    pub(super) fn on_deadline(&mut self, state: &mut LoopState<S>) {
         self.deadline = None;
-        let out = output_of(&mut self.output, state).buffer();
-        match self.protocol.tick(state.now, out) {
-            Ok(Some(ping)) => self.send_frame(ping, state),
+        let endpoint = &mut self.endpoint;
+        let out = endpoint.write.buffer(&mut state.pool);
+        match endpoint.protocol.tick(state.now, out) {
+            Ok(Some(ping)) => endpoint.send_frame(ping, state),
             Ok(None) => {}
             Err(err) => {
-                self.handle_violation(err, state);
-                if self.socket.is_handshaking() {
-                    // No answer can be sent.
-                    self.protocol.abandon();
+                endpoint.handle_violation(err, state);
+                if endpoint.socket.is_handshaking() {
+                    // Nothing can be sent during the TLS handshake.
+                    endpoint.protocol.abandon();
                 }
             }
         }
-        self.read_on(state);
+        self.read_deferred(state);
         self.update(state);
     }
 
-    /// The loop removes the connection: the handler hears the end if it has not, and goes back to the factory.
-    pub(super) fn close_and_release(mut self, state: &mut LoopState) -> Option<H> {
-        self.end(CloseCode::Abnormal, "", state);
-        // What has not been sent must not look as if it were all.
-        if self.output.is_none() {
-            self.socket.send_close_notify();
+    /// Ends the connection, and returns the handler. `on_close` is called unless it was called before.
+    pub(super) fn close_and_release(mut self, state: &mut LoopState<S>) -> Option<H> {
+        let endpoint = &mut self.endpoint;
+        endpoint.end(CloseCode::Abnormal, "", state);
+        // Without close_notify the peer knows that output was lost.
+        if endpoint.write.is_released() {
+            endpoint.socket.send_close_notify();
         }
-        state.timers.cancel_all(&mut self.timers);
-        state.queue.remove_connection(self.id.slot);
-        self.handler
+        state.deadlines.cancel_all(&mut self.timers);
+        state.queue.remove_connection(endpoint.id.slot);
+        self.endpoint.handler
     }
-}
 
-/// The output of a connection, made if there is none; a function of the field, so that others stay free to be used.
-#[inline]
-fn output_of<'a>(output: &'a mut Option<Box<WriteQueue>>, state: &mut LoopState) -> &'a mut WriteQueue {
-    output.get_or_insert_with(|| state.take_output())
+    /// Whether the connection has ended and begins again at another URL.
+    pub(super) fn is_redirecting(&self) -> bool {
+        self.endpoint.is_redirecting()
+    }
+
+    /// Ends the connection, and returns what continues at another URL.
+    pub(super) fn into_redirected(mut self, state: &mut LoopState<S>) -> Option<Redirected<H>> {
+        if let Some(key) = self.deadline.take() {
+            state.deadlines.cancel(key);
+        }
+        let Endpoint { handler, write, opening, id, .. } = self.endpoint;
+        write.unpublish(state.queue.status(id.slot));
+        let opening = opening?;
+        Some(Redirected {
+            handler: handler?,
+            redirect: opening.redirect?,
+            commands: opening.commands,
+            is_paused: self.read.is_paused,
+            timers: self.timers,
+        })
+    }
 }

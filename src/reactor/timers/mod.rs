@@ -1,21 +1,23 @@
-//! Deadlines of all connections in one hierarchical timing wheel, 1 ms a tick.
+//! The deadlines of all connections, in one hierarchical timing wheel with ticks of 1 ms.
 //!
-//! Time is an argument: a `u64` count of milliseconds since an epoch that the reactor chooses. The reactor rounds the
-//! present *down* to a tick and a deadline *up* to the tick after; then no timer is early, and a timer of 0 ms that is
-//! re-armed from its own callback comes due in a later tick instead of holding the loop.
+//! Time is an argument of the wheel: the number of milliseconds since an epoch. [`Deadlines`] rounds the present *down* to
+//! a tick, and a deadline *up* to the next tick. No timer fires early, and a timer of 0 ms that is scheduled again by its
+//! own callback fires in a later tick, so that it cannot block the loop.
 
+mod deadlines;
 mod nodes;
 
+pub(super) use deadlines::{Deadlines, TimerEvent, TimerKind};
 pub(crate) use nodes::Key;
 use nodes::{Chain, Nodes};
 
 /// Bits of a tick that choose the slot within one level.
 const BITS: usize = 6;
 const SLOTS: usize = 1 << BITS;
-/// Enough levels for all 64 bits of a tick: no deadline is too far away to have a slot of its own.
+/// Enough levels for all 64 bits of a tick, so every deadline has a slot.
 const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS);
 
-/// All pending timers, each with a value that comes back when it is due.
+/// All pending timers, each with a value that is returned when it fires.
 ///
 /// Read a tick as a number of eleven digits in base 64. A timer hangs in the level of the highest digit in which its
 /// deadline differs from `position` (level 0 if none differs), in the slot named by the deadline's digit there. When
@@ -38,7 +40,7 @@ pub(crate) struct Timers<T> {
     position: u64,
 }
 
-/// What an owner keeps so that all its timers can be cancelled at once. Belongs to the wheel it was first used with.
+/// The timers of one owner, which can be cancelled together. A list belongs to the wheel it was first used with.
 #[derive(Debug, Default)]
 pub(crate) struct TimerList(Option<Key>);
 
@@ -58,9 +60,9 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Arms a timer for the tick `at`, or at once if that tick has passed. O(1).
+    /// Schedules a timer for the tick `at`, or for the present if that tick has passed. O(1).
     ///
-    /// `None`, with nothing scheduled and `value` dropped, when 2^32 nodes exist already: more than 128 GiB of them.
+    /// Returns `None` and drops the value if 2^32 nodes exist already, which need more than 128 GiB.
     pub(crate) fn schedule(&mut self, at: u64, owner: &mut TimerList, value: T) -> Option<Key> {
         let deadline = at.max(self.position);
         let key = self.nodes.insert(deadline, Some(value))?;
@@ -73,18 +75,18 @@ impl<T> Timers<T> {
         Some(key)
     }
 
-    /// Disarms a timer and gives its value back, `None` if it fired or was cancelled before. O(1).
+    /// Cancels a timer and returns its value, or `None` if it has fired or was cancelled. O(1).
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
         let index = self.nodes.find(key)?;
         self.take(index)
     }
 
-    /// The tick at which a timer is due; `None` if it fired or was cancelled before.
+    /// The tick at which a timer is due, or `None` if it has fired or was cancelled.
     pub(crate) fn deadline(&self, key: Key) -> Option<u64> {
         self.nodes.deadline(self.nodes.find(key)?)
     }
 
-    /// Disarms every timer of `owner`, in time proportional to their number. `owner` can be used again.
+    /// Cancels every timer of `owner`, in time proportional to their number. `owner` can be used again.
     pub(crate) fn cancel_all(&mut self, owner: &mut TimerList) {
         let Some(key) = owner.0.take() else { return };
         // The anchor goes with the last of its timers.
@@ -98,19 +100,19 @@ impl<T> Timers<T> {
 
     /// The tick at which [`pop_due`](Self::pop_due) is worth the next call; `None` when nothing is pending.
     ///
-    /// Never later than the earliest deadline, and exact when that deadline lies in the same 64 ms as the last turn.
-    /// Otherwise it is the start of the span in which the deadline lies, a multiple of 64: a turn then finds nothing
-    /// due but brings the span's timers at least one level down. So one timer costs at most one idle turn a level
-    /// (a minute ahead: two or three, never more than ten), and all timers together at most one in 64 ms. After
-    /// `pop_due(now)` gave `None` this is later than `now`, until something is scheduled for `now` or before.
+    /// The tick is never later than the earliest deadline, and it is exact if that deadline is in the same 64 ms as the last
+    /// turn. Otherwise it is the start of the span that contains the deadline, a multiple of 64: a turn then finds nothing
+    /// due, but moves the timers of the span down by at least one level. One timer causes at most one idle turn per level
+    /// (two or three for a minute, never more than ten), and all timers together at most one per 64 ms. After
+    /// `pop_due(now)` has returned `None`, the tick is later than `now` until something is scheduled for `now` or before.
     pub(crate) fn next(&self) -> Option<u64> {
         self.first_slot().map(|(level, slot)| self.span_start(level, slot))
     }
 
-    /// The earliest timer whose deadline is `now` or before: by deadline, equal deadlines as they were scheduled.
-    /// To be called until it gives `None`.
+    /// Removes and returns the earliest timer whose deadline is `now` or before. Timers with equal deadlines are returned in
+    /// the order in which they were scheduled. Call this method until it returns `None`.
     ///
-    /// A timer scheduled between two calls for a tick that has passed counts as due at the tick last given.
+    /// A timer that is scheduled between two calls for a tick that has passed is due at the tick of the last call.
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<T> {
         while let Some((level, slot)) = self.first_slot() {
             let start = self.span_start(level, slot);
@@ -124,12 +126,12 @@ impl<T> Timers<T> {
             }
             self.cascade(level, slot, head);
         }
-        // Short of the first occupied slot, so no timer's level changes.
+        // This is before the first occupied slot, so the level of no timer changes.
         self.position = self.position.max(now);
         None
     }
 
-    /// Spreads a slot that `position` has entered over the levels below. These are empty, so the order is kept.
+    /// Distributes a slot that `position` has entered over the levels below. These are empty, so the order is preserved.
     fn cascade(&mut self, level: usize, slot: usize, head: u32) {
         self.vacate(level, slot);
         let mut index = head;
@@ -144,14 +146,14 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Takes a timer out of its slot and of its owner's ring, and frees it.
+    /// Removes a timer from its slot and from the ring of its owner, and frees it.
     fn take(&mut self, index: u32) -> Option<T> {
         let deadline = self.nodes.deadline(index)?;
         self.unhang(index, deadline);
         if let Some(anchor) = self.nodes.leave(Chain::Owner, index)
             && self.nodes.next(Chain::Owner, anchor) == Some(anchor)
         {
-            // Nobody is alone in a ring but an anchor.
+            // Only an anchor can be alone in a ring.
             self.nodes.remove(anchor);
         }
         self.nodes.remove(index)
@@ -165,7 +167,7 @@ impl<T> Timers<T> {
         owner.0.map(|key| key.index)
     }
 
-    /// Puts a node at the end of the slot where its deadline belongs.
+    /// Adds a node at the end of the slot of its deadline.
     fn hang(&mut self, index: u32, deadline: u64) {
         let (level, slot) = self.place(deadline);
         let Some(head) = self.heads.get_mut(level).and_then(|slots| slots.get_mut(slot)) else { return };
@@ -195,7 +197,7 @@ impl<T> Timers<T> {
         }
     }
 
-    /// The level and the slot where a timer with this deadline hangs.
+    /// The level and the slot of a timer with this deadline.
     fn place(&self, deadline: u64) -> (usize, usize) {
         let level = ((deadline ^ self.position) | 1).ilog2() as usize / BITS;
         let [low, ..] = (deadline >> (level * BITS)).to_le_bytes();

@@ -1,15 +1,14 @@
-//! Where the wheel's nodes live: a vector with a free list, and the two chains that run through each node.
+//! The nodes of the wheel: a vector with a free list, and the two chains that each node belongs to.
 //!
-//! Nothing here knows about time. An index that does not exist is ignored, so no call can panic.
+//! This file knows nothing about time. An index that does not exist is ignored, so no call can panic.
 
 use std::num::NonZeroU64;
 
 use crate::reactor::api::util::Timeout;
 
-/// Names one node, once and for all: the place in the vector and the serial number of the node that took it.
+/// Identifies one node: its index in the vector, and its serial number.
 ///
-/// Serial numbers are 64 bits wide and never given twice, so a key kept for however long never fits a later
-/// node in the same place.
+/// Serial numbers have 64 bits and are never reused, so a key never matches a later node with the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(super) index: u32,
@@ -17,18 +16,18 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key in the form in which a handler holds it.
+    /// Converts the key into the form that handlers receive.
     pub(crate) fn into_timeout(self) -> Timeout {
         Timeout { place: self.index, serial: self.serial.get() }
     }
 
-    /// The key that [`into_timeout`](Self::into_timeout) has wrapped.
+    /// Reverses [`into_timeout`](Self::into_timeout).
     pub(crate) fn from_timeout(timeout: &Timeout) -> Option<Self> {
         NonZeroU64::new(timeout.serial).map(|serial| Self { index: timeout.place, serial })
     }
 }
 
-/// A circular, doubly linked chain through nodes. A node that is alone in its chain is its own neighbour.
+/// A circular, doubly linked chain through nodes. A node that is alone in its chain is its own neighbor.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Chain {
     /// The nodes of one slot of the wheel. Free nodes use it for the free list.
@@ -79,14 +78,14 @@ pub(super) struct Nodes<T> {
 }
 
 impl<T> Nodes<T> {
-    /// Below this many nodes memory is not given back.
+    /// Memory for this many nodes is never freed.
     const KEEP: usize = 64;
 
     pub(super) const fn new() -> Self {
         Self { nodes: Vec::new(), free: None, last_serial: 0 }
     }
 
-    /// A new node, alone in both of its chains. `None` when 2^32 nodes exist already.
+    /// Creates a node, alone in both of its chains. Returns `None` if 2^32 nodes exist already.
     pub(super) fn insert(&mut self, deadline: u64, value: Option<T>) -> Option<Key> {
         let index = self.free.map_or_else(|| u32::try_from(self.nodes.len()).ok(), Some)?;
         let serial = NonZeroU64::MIN.checked_add(self.last_serial)?;
@@ -102,7 +101,7 @@ impl<T> Nodes<T> {
         Some(Key { index, serial })
     }
 
-    /// Frees a node that has left its chains, and gives its value back.
+    /// Frees a node that has left its chains, and returns its value.
     pub(super) fn remove(&mut self, index: u32) -> Option<T> {
         let node = self.nodes.get_mut(index as usize)?;
         node.serial.take()?;
@@ -116,10 +115,10 @@ impl<T> Nodes<T> {
         value
     }
 
-    /// Drops the free nodes at the end of the vector, and returns memory once three quarters are unused.
+    /// Removes the free nodes at the end of the vector, and frees memory when three quarters of it are unused.
     fn trim(&mut self) {
         while self.nodes.last().is_some_and(|node| node.serial.is_none()) {
-            // The index of the last node fits: it was given out by `insert`.
+            // `insert` has returned this index, so it fits.
             let Ok(last) = u32::try_from(self.nodes.len() - 1) else { return };
             let next = self.leave(Chain::Slot, last);
             if self.free == Some(last) {
@@ -133,13 +132,13 @@ impl<T> Nodes<T> {
         }
     }
 
-    /// Where `key` points, unless its node is gone.
+    /// The index of a node, if it still exists.
     pub(super) fn find(&self, key: Key) -> Option<u32> {
         let node = self.nodes.get(key.index as usize)?;
         (node.serial == Some(key.serial)).then_some(key.index)
     }
 
-    /// Where `key` points, if that is an anchor: a node without a value.
+    /// The index of a node, if it is an anchor, which has no value.
     pub(super) fn find_anchor(&self, key: Key) -> Option<u32> {
         let index = self.find(key)?;
         self.nodes.get(index as usize)?.value.is_none().then_some(index)
@@ -149,12 +148,12 @@ impl<T> Nodes<T> {
         self.nodes.get(index as usize).map(|node| node.deadline)
     }
 
-    /// The neighbour of `index`, `index` itself when it is alone.
+    /// The next node in a chain, which is `index` itself if it is alone.
     pub(super) fn next(&mut self, chain: Chain, index: u32) -> Option<u32> {
         self.nodes.get_mut(index as usize).map(|node| node.links(chain).next)
     }
 
-    /// Links `index` in front of `head`: the last place of the chain that begins with `head`.
+    /// Adds a node before `head`, at the end of the chain that begins with `head`.
     pub(super) fn join(&mut self, chain: Chain, index: u32, head: u32) {
         let Some(node) = self.nodes.get_mut(head as usize) else { return };
         let tail = node.links(chain).prev;
@@ -162,15 +161,15 @@ impl<T> Nodes<T> {
         self.link(chain, index, head);
     }
 
-    /// Takes `index` out of its chain, and gives its successor: `None` when it was alone. Its own links are stale
-    /// afterwards, until it joins another chain or is [set alone](Self::isolate).
+    /// Removes a node from its chain, and returns the next node, or `None` if it was alone. Its links are stale until it
+    /// joins another chain or is [isolated](Self::isolate).
     pub(super) fn leave(&mut self, chain: Chain, index: u32) -> Option<u32> {
         let Links { prev, next } = *self.nodes.get_mut(index as usize)?.links(chain);
         self.link(chain, prev, next);
         (next != index).then_some(next)
     }
 
-    /// Makes `index` a chain of its own, without regard to the chain it was in.
+    /// Makes a node a chain of its own, whatever chain it was in.
     pub(super) fn isolate(&mut self, chain: Chain, index: u32) {
         self.link(chain, index, index);
     }
@@ -190,7 +189,7 @@ impl<T> Nodes<T> {
 impl<T> Nodes<T> {
     pub(super) const NODE: usize = size_of::<Node<T>>();
 
-    /// The number of places in use or waiting in the free list.
+    /// The number of nodes that are in use or free.
     pub(super) const fn places(&self) -> usize {
         self.nodes.len()
     }
@@ -204,7 +203,7 @@ impl<T> Nodes<T> {
         node.is_some_and(|node| node.serial.is_some() && node.value.is_none())
     }
 
-    /// The length of the free list, whose invariants are checked on the way.
+    /// The length of the free list. Also checks its invariants.
     pub(super) fn free_places(&mut self) -> usize {
         let first = self.free;
         let mut count = 0;

@@ -1,19 +1,23 @@
-//! A connected socket of any kind, non-blocking.
+//! The sockets of the operating system: TCP, Unix domain sockets, and TLS over TCP.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
+use mio::Interest;
 use mio::event::Source;
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
+use url::Url;
 
+use super::api::handler::Handler;
 use super::api::handshake::Encryption;
-use super::tls::Tls;
-use crate::error::Error;
+pub(super) use super::system::Stop;
+use super::system::Transport;
+use super::tls::{Keys, Tls};
+use crate::error::Result;
 
-/// A connected socket of any kind.
+/// A connected, non-blocking socket.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
@@ -22,23 +26,20 @@ pub(super) enum Socket {
     Tls(Box<Tls>),
 }
 
-/// Why a socket has not done what it was asked to do.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// It cannot now; an event tells when it can.
-    Blocked,
-    Failed(Error),
+impl Socket {
+    /// The part of the socket that the event queue of the system watches.
+    pub(super) fn source(&mut self) -> io::Result<&mut dyn Source> {
+        match self {
+            Self::Tcp(stream) => Ok(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => Ok(stream),
+            Self::Tls(tls) => tls.source(),
+        }
+    }
 }
 
-impl Socket {
-    /// Takes over a TCP stream of the standard library.
-    pub(super) fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Ok(Self::Tcp(TcpStream::from_std(stream)))
-    }
-
-    /// Reads once, again if a signal came in between.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
+impl Transport for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Stop> {
         loop {
             let read = match self {
                 Self::Tcp(stream) => stream.read(buffer),
@@ -53,11 +54,10 @@ impl Socket {
         }
     }
 
-    /// Writes once, again if a signal came in between.
-    pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Stop> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop> {
         loop {
             let written = match (&mut *self, slices) {
-                // A single piece takes the simpler call, which also keeps SIGPIPE away by itself.
+                // A single slice needs only the simpler call, which also never raises SIGPIPE.
                 (Self::Tcp(stream), [one]) => stream.write(one),
                 (Self::Tcp(stream), many) => stream.write_vectored(many),
                 #[cfg(unix)]
@@ -73,8 +73,7 @@ impl Socket {
         }
     }
 
-    /// Ends our side; the peer reads what was sent, and then the end.
-    pub(super) fn shut_down_writing(&mut self) -> Result<(), Stop> {
+    fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
         let ended = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
@@ -82,83 +81,72 @@ impl Socket {
             Self::Tls(tls) => return tls.shut_down_writing(),
         };
         if let Err(err) = ended {
-            log::trace!("the peer was faster than the end of our side: {err}");
+            log::trace!("the local side was not ended, because the peer was faster: {err}");
         }
         Ok(())
     }
 
-    /// Sends what was written, and has not been taken by the system.
-    pub(super) fn flush(&mut self) -> Result<(), Stop> {
+    fn flush(&mut self) -> std::result::Result<(), Stop> {
         match self {
             Self::Tls(tls) => tls.flush(),
             _ => Ok(()),
         }
     }
 
-    /// How many bytes were written, and have not been taken by the system.
-    pub(super) fn unsent(&self) -> usize {
+    fn unsent(&self) -> usize {
         match self {
             Self::Tls(tls) => tls.unsent(),
             _ => 0,
         }
     }
 
-    /// Says that nothing more comes, where the kind of socket has a word for it, and it has not been said.
-    pub(super) fn send_close_notify(&mut self) {
+    fn send_close_notify(&mut self) {
         if let Self::Tls(tls) = self {
             tls.send_close_notify();
         }
     }
 
-    /// Whether the socket holds more to read, of which no event will tell.
-    pub(super) fn has_more(&self) -> bool {
+    fn has_more(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.has_more())
     }
 
-    /// Whether a read that was blocked can go on when the socket is writable.
-    pub(super) fn reads_on_writable(&self) -> bool {
+    fn reads_on_writable(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.reads_on_writable())
     }
 
-    /// Whether a write that was blocked can go on when the socket is readable.
-    pub(super) fn writes_on_readable(&self) -> bool {
+    fn writes_on_readable(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.writes_on_readable())
     }
 
-    /// Whether the handshake of TLS is not over: nothing can be said to the peer.
-    pub(super) fn is_handshaking(&self) -> bool {
+    fn is_handshaking(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.is_handshaking())
     }
 
-    /// Whether what is sent and received is encrypted.
-    pub(super) fn is_encrypted(&self) -> bool {
+    fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
-    /// What of the socket the loop wants to hear of from the beginning.
-    pub(super) fn interest(&self) -> Interest {
+    fn interest(&self) -> Interest {
         match self {
-            // Either side of TLS may wait for the other one.
+            // TLS can need to write in order to read, and the reverse.
             Self::Tls(_) => Interest::READABLE | Interest::WRITABLE,
             _ => Interest::READABLE,
         }
     }
 
-    /// What TLS has agreed on.
-    pub(super) fn encryption(&self) -> Encryption {
+    fn encryption(&self) -> Encryption {
         match self {
             Self::Tls(tls) => tls.encryption(),
             _ => Encryption::default(),
         }
     }
 
-    /// Whether the connection has been made: `None` while that is open.
-    pub(super) fn connected(&self) -> Option<io::Result<()>> {
+    fn connected(&self) -> Option<io::Result<()>> {
         let (error, peer) = match self {
             Self::Tcp(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
             #[cfg(unix)]
             Self::Unix(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
-            // It was connected before it became one.
+            // TLS begins on a connected socket.
             Self::Tls(_) => return Some(Ok(())),
         };
         match (error, peer) {
@@ -169,7 +157,7 @@ impl Socket {
         }
     }
 
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+    fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
             #[cfg(unix)]
@@ -178,8 +166,7 @@ impl Socket {
         }
     }
 
-    /// The addresses of the other end and of this one, where they exist.
-    pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         match self {
             Self::Tcp(stream) => (stream.peer_addr().ok(), stream.local_addr().ok()),
             #[cfg(unix)]
@@ -188,43 +175,21 @@ impl Socket {
         }
     }
 
-    pub(super) fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.source()?.register(registry, token, interest)
+    fn can_encrypt(&self) -> bool {
+        matches!(self, Self::Tcp(_))
     }
 
-    pub(super) fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.source()?.reregister(registry, token, interest)
-    }
-
-    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source()?.deregister(registry)
-    }
-
-    fn source(&mut self) -> io::Result<&mut dyn Source> {
+    fn encrypt_server<H: Handler>(self, keys: &Keys, handler: Option<&mut H>) -> Result<Self> {
         match self {
-            Self::Tcp(stream) => Ok(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => Ok(stream),
-            Self::Tls(tls) => tls.source(),
+            Self::Tcp(stream) => Ok(Self::Tls(Box::new(keys.accept(stream, handler)?))),
+            socket => Ok(socket),
         }
     }
-}
 
-impl From<io::Error> for Stop {
-    fn from(err: io::Error) -> Self {
-        match err.kind() {
-            io::ErrorKind::WouldBlock => Self::Blocked,
-            _ => Self::Failed(err.into()),
+    fn encrypt_client<H: Handler>(self, keys: &Keys, handler: &mut H, url: &Url) -> Result<Self> {
+        match self {
+            Self::Tcp(stream) => Ok(Self::Tls(Box::new(keys.connect(stream, handler, url)?))),
+            socket => Ok(socket),
         }
     }
 }

@@ -206,7 +206,7 @@ fn t1_what_is_said_to_a_dead_connection_does_not_reach_the_next_one() {
     dead.ping(vec![1]).unwrap();
     dead.pong(vec![1]).unwrap();
     dead.pause().unwrap();
-    dead.timeout(0, Token(9)).unwrap();
+    assert!(dead.timeout(0, Token(9)).is_err());
     dead.close(CloseCode::Error).unwrap();
     alive.send("but this").unwrap();
     assert_eq!(second.frame(), (TEXT, b"but this".to_vec()));

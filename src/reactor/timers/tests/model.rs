@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use super::{Key, LEVELS, TimerList, Timers, drain};
 use crate::random_inputs;
 
-/// What the wheel should do, said with a sorted map.
+/// What the wheel must do, written with a sorted map.
 #[derive(Default)]
 struct Model {
     pending: BTreeMap<(u64, u64), usize>,

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::reactor::queue::CommandQueue;
+use crate::reactor::system::Native;
+use crate::reactor::transport::Socket;
+
+/// Tries the addresses that a name has been resolved to, until a connection is established or all have failed.
+fn connect_through(addresses: Vec<SocketAddr>) -> Next<Socket> {
+    connect_through_silence(addresses, 0)
+}
+
+/// As `connect_through`. The first `silent` addresses never answer: the events of their sockets are not delivered.
+fn connect_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next<Socket> {
+    let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
+    let queue = CommandQueue::new(&settings, Box::new(|| {}));
+    let mut state = LoopState::new(settings, Arc::new(queue), Native::new().unwrap());
+    let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
+    let handler = |_: crate::Message| Ok(());
+    let mut attempt = ConnectAttempt::new(ConnectionId { slot: 0, serial: 0 }, handler, redirect);
+    assert!(matches!(attempt.start(None, &mut state), Next::Resolve(..)));
+    let mut events = Native::new_events(8);
+    let mut next = attempt.on_resolved(Ok(addresses), &mut state);
+    let mut timeouts = 0;
+    while matches!(next, Next::Wait) {
+        let timeout = state.deadlines.until_next(|| state.system.now());
+        state.system.poll(&mut events, timeout).unwrap();
+        state.begin_turn();
+        next = match state.deadlines.pop_due(state.now) {
+            Some(_) => {
+                timeouts += 1;
+                attempt.on_deadline(&mut state)
+            }
+            None if events.is_empty() || timeouts < silent => Next::Wait,
+            None => attempt.on_event(&mut state),
+        };
+    }
+    next
+}
+
+/// Returns an address that refuses connections. No other socket can listen there while the stream is open.
+fn closed_port() -> (TcpStream, SocketAddr) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = stream.local_addr().unwrap();
+    (stream, address)
+}
+
+#[test]
+fn k7_addresses_are_tried_one_after_the_other() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (open, (_stream, closed)) = (listener.local_addr().unwrap(), closed_port());
+    for addresses in [vec![open], vec![closed, open], vec![closed, closed, open, closed]] {
+        match connect_through(addresses) {
+            Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(open)),
+            next => panic!("{next:?}"),
+        }
+    }
+}
+
+#[test]
+fn k7_an_address_that_does_not_answer_costs_one_timeout() {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [silent, open] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+    match connect_through_silence(vec![silent, open], 1) {
+        Next::Connected(socket, _) => assert_eq!(socket.addresses().0, Some(open)),
+        next => panic!("{next:?}"),
+    }
+    match connect_through_silence(vec![silent], 1) {
+        Next::Failed(Error { kind: ErrorKind::Io(err), .. }) => {
+            assert_eq!(err.kind(), io::ErrorKind::TimedOut);
+        }
+        next => panic!("{next:?}"),
+    }
+}
+
+#[test]
+fn k8_when_no_address_answers_the_last_failure_is_the_reason() {
+    let (_stream, closed) = closed_port();
+    for addresses in [vec![closed], vec![closed, closed], vec![]] {
+        let expected =
+            if addresses.is_empty() { io::ErrorKind::NotFound } else { io::ErrorKind::ConnectionRefused };
+        match connect_through(addresses) {
+            Next::Failed(Error { kind: ErrorKind::Io(err), details }) => {
+                assert_eq!((err.kind(), &*details), (expected, "cannot connect to ws://example.com/"));
+            }
+            next => panic!("{next:?}"),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One end of a WebSocket connection: a socket, the protocol, the handler, and the output.
+
+use super::opening::Opening;
+use super::write_side::WriteSide;
+use crate::close::CloseCode;
+use crate::error::Result;
+use crate::protocol::{self, Frame, State};
+use crate::reactor::api::handler::Handler;
+use crate::reactor::entries::ConnectionId;
+use crate::reactor::loop_state::LoopState;
+use crate::reactor::queue::Phase;
+use crate::reactor::queue::status::ConnectionStatus;
+use crate::reactor::system::{System, Transport as _};
+
+/// Connects the handler with the protocol. [`Connection`](super::Connection) connects both with the loop.
+#[derive(Debug)]
+pub(super) struct Endpoint<H, S: System> {
+    pub(super) id: ConnectionId,
+    pub(super) socket: S::Socket,
+    pub(super) protocol: protocol::Connection,
+    /// `None` for a client that was rejected because the loop is full, and after the handler has panicked.
+    pub(super) handler: Option<H>,
+    pub(super) stage: Stage,
+    pub(super) write: WriteSide,
+    /// What is needed only until the connection is open.
+    pub(super) opening: Option<Box<Opening>>,
+}
+
+/// Which hooks the handler has received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// `on_open` has not been called.
+    Opening,
+    /// `on_open` has been called, `on_close` has not.
+    Open,
+    /// The same, but the handler has failed, and a Close frame is queued: the handler receives no more messages.
+    Failing,
+    /// `on_close` has been called or will never be called.
+    Ended,
+}
+
+impl Stage {
+    /// Whether `on_close` will follow.
+    #[inline]
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Failing)
+    }
+}
+
+impl<H: Handler, S: System> Endpoint<H, S> {
+    /// Whether the handler sees every frame, so that messages must become frames.
+    ///
+    /// This is also the case without a handler: then only the end of the connection is left to do.
+    #[inline]
+    pub(super) fn wants_frames(&self) -> bool {
+        self.handler.as_ref().is_none_or(Handler::sees_frames)
+    }
+
+    /// Whether the handler sees this frame. It always sees control frames and frames that only an extension understands.
+    #[inline]
+    pub(super) fn shows(&self, frame: &Frame) -> bool {
+        let is_shown = |handler: &H| handler.sees_frames() || frame.is_control() || frame.has_foreign_bits();
+        self.handler.as_ref().is_some_and(is_shown)
+    }
+
+    /// Calls a method of the handler, unless the handler has panicked.
+    ///
+    /// A handler that panics is not called again, because its state is unknown. Without
+    /// [`Settings::catch_panics`](crate::Settings::catch_panics) the panic leaves the loop.
+    #[inline]
+    pub(super) fn call<R>(
+        &mut self,
+        state: &mut LoopState<S>,
+        method: impl FnOnce(&mut H) -> R,
+    ) -> Option<R> {
+        let handler = self.handler.as_mut()?;
+        let called = state.guard(|| method(handler));
+        if called.is_none() {
+            self.dismiss_handler(state);
+        }
+        called
+    }
+
+    /// Calls a method of the handler that can fail, and handles the error.
+    #[inline]
+    pub(super) fn call_fallible<R>(
+        &mut self,
+        state: &mut LoopState<S>,
+        method: impl FnOnce(&mut H) -> Result<R>,
+    ) -> Option<R> {
+        match self.call(state, method)? {
+            Ok(value) => Some(value),
+            Err(err) => {
+                self.handle_error(err, state);
+                None
+            }
+        }
+    }
+
+    /// Calls `on_close`, once, if `on_open` was called.
+    pub(super) fn end(&mut self, code: CloseCode, reason: &str, state: &mut LoopState<S>) {
+        if self.stage.is_open() {
+            self.stage = Stage::Ended;
+            self.set_phase(Phase::Closed, state);
+            self.call(state, |handler| handler.on_close(code, reason));
+        }
+    }
+
+    /// Whether the connection is not open yet, here or where a redirect leads.
+    #[inline]
+    pub(super) fn is_opening(&self) -> bool {
+        self.protocol.state() == State::Connecting || self.is_redirecting()
+    }
+
+    /// Whether this connection has ended and begins again at another URL.
+    pub(super) fn is_redirecting(&self) -> bool {
+        self.stage == Stage::Opening && self.opening.as_ref().is_some_and(|opening| opening.is_redirecting())
+    }
+
+    /// The status that senders see.
+    #[inline]
+    pub(super) fn status<'a>(&self, state: &'a LoopState<S>) -> Option<&'a ConnectionStatus> {
+        state.queue.status(self.id.slot)
+    }
+
+    /// Publishes the phase of the connection to senders.
+    pub(super) fn set_phase(&self, phase: Phase, state: &LoopState<S>) {
+        if let Some(status) = self.status(state) {
+            status.advance(phase);
+        }
+    }
+
+    /// Publishes the amount of output to senders, and returns it in bytes.
+    #[inline]
+    pub(super) fn publish(&mut self, state: &LoopState<S>) -> usize {
+        let unsent = self.socket.unsent();
+        self.write.publish(unsent, state.queue.status(self.id.slot))
+    }
+}

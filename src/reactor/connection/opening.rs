@@ -1,0 +1,145 @@
+//! The opening handshake, including redirects of a client (RFC 9110 §15.4).
+
+use url::Url;
+
+use super::endpoint::{Endpoint, Stage};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::handshake::{Request, Response};
+use crate::protocol::{ProtocolError, State};
+use crate::reactor::api::handler::Handler;
+use crate::reactor::api::handshake::Handshake;
+use crate::reactor::loop_state::LoopState;
+use crate::reactor::queue::{Command, Phase};
+use crate::reactor::system::{Addresses, System, Transport as _};
+use crate::reactor::timers::TimerList;
+
+/// What a connection needs until it is open.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// Commands that wait until the connection is open.
+    pub(super) commands: Vec<Command>,
+    /// Where a server may redirect this client.
+    pub(super) redirect: Option<Redirect>,
+    /// The addresses that were returned with an accepted connection.
+    pub(super) addresses: Option<Addresses>,
+}
+
+/// Which redirects a client may follow.
+#[derive(Debug)]
+pub(in crate::reactor) struct Redirect {
+    /// The URL of the current or next request.
+    pub(in crate::reactor) url: Url,
+    /// How many redirects may follow.
+    pub(in crate::reactor) left: u8,
+    /// Whether the next request must be made.
+    pub(in crate::reactor) is_due: bool,
+}
+
+/// The parts of a connection that continue at another URL.
+#[derive(Debug)]
+pub(in crate::reactor) struct Redirected<H> {
+    pub(in crate::reactor) handler: H,
+    pub(in crate::reactor) redirect: Redirect,
+    pub(in crate::reactor) commands: Vec<Command>,
+    pub(in crate::reactor) is_paused: bool,
+    pub(in crate::reactor) timers: TimerList,
+}
+
+impl Opening {
+    pub(super) fn is_redirecting(&self) -> bool {
+        self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
+    }
+}
+
+impl Redirect {
+    /// Follows a response if that is allowed: only to the same scheme, host and port, so that a server can neither
+    /// collect credentials nor disable encryption (K5).
+    fn follow(&mut self, response: &Response) -> bool {
+        if self.left == 0 || !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
+            return false;
+        }
+        let location = response.header("Location").and_then(|value| std::str::from_utf8(value).ok());
+        let Some(url) = location.and_then(|location| self.url.join(location).ok()) else { return false };
+        let is_same_origin = url.scheme() == self.url.scheme()
+            && url.host() == self.url.host()
+            && url.port_or_known_default() == self.url.port_or_known_default();
+        if is_same_origin {
+            self.url = url;
+            self.left -= 1;
+            self.is_due = true;
+        }
+        is_same_origin
+    }
+}
+
+impl<H: Handler, S: System> Endpoint<H, S> {
+    pub(super) fn on_request(&mut self, request: Request, state: &mut LoopState<S>) {
+        let Some(answer) = self.call(state, |handler| handler.on_request(&request)) else {
+            return self.protocol.abandon();
+        };
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(err) => return self.refuse(&request, err, state),
+        };
+        let out = self.write.buffer(&mut state.pool);
+        match self.protocol.respond(&request, &mut response, state.now, out) {
+            Ok(()) if self.protocol.state() == State::Open => self.on_open(request, response, state),
+            Ok(()) => {}
+            Err(err) => self.report(err.into(), state),
+        }
+    }
+
+    /// Refuses a request because the handler returned an error. The client receives only a status (H13).
+    fn refuse(&mut self, request: &Request, err: Error, state: &mut LoopState<S>) {
+        let reason = match err.kind {
+            ErrorKind::Io(_) => None,
+            ErrorKind::Protocol if !request.is_upgrade() => Some(ProtocolError::NotAnUpgrade),
+            ErrorKind::Protocol => Some(ProtocolError::MalformedHead),
+            _ => Some(ProtocolError::UnsendableHead),
+        };
+        self.report(err, state);
+        let out = self.write.buffer(&mut state.pool);
+        match reason {
+            Some(reason) => self.protocol.refuse(reason, state.now, out),
+            None => self.protocol.abandon(),
+        }
+    }
+
+    pub(super) fn on_response(&mut self, request: Request, response: Response, state: &mut LoopState<S>) {
+        match self.call(state, |handler| handler.on_response(&response)) {
+            Some(Ok(())) => self.on_open(request, response, state),
+            Some(Err(err)) => {
+                self.report(err, state);
+                self.protocol.abandon();
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn on_rejected(&mut self, response: &Response, state: &mut LoopState<S>) {
+        let redirect = self.opening.as_mut().and_then(|opening| opening.redirect.as_mut());
+        if redirect.is_some_and(|redirect| redirect.follow(response)) {
+            return;
+        }
+        self.call(state, |handler| handler.on_rejected(response));
+        self.report(ProtocolError::UnexpectedStatus(response.status()).into(), state);
+    }
+
+    pub(super) fn on_open(&mut self, request: Request, response: Response, state: &mut LoopState<S>) {
+        self.stage = Stage::Open;
+        self.set_phase(Phase::Open, state);
+        let opening = self.opening.take().map(|opening| *opening).unwrap_or_default();
+        let (peer_addr, local_addr) = match opening.addresses {
+            Some((peer, local)) => (Some(peer), Some(local)),
+            None => self.socket.addresses(),
+        };
+        let trusted_proxies = state.trusted_proxies.clone();
+        let encryption = self.socket.encryption();
+        let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
+        self.call_fallible(state, |handler| handler.on_open(shake));
+        // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows.
+        for command in opening.commands {
+            self.send_command(command, state);
+        }
+    }
+}

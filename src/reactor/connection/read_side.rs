@@ -1,0 +1,56 @@
+//! The input of a connection that has not been processed, and why.
+
+/// What a connection has to read.
+#[derive(Debug, Default)]
+pub(super) struct ReadSide {
+    /// Input that exceeded the budget of a turn.
+    unread: Box<[u8]>,
+    /// The handler has paused reading.
+    pub(super) is_paused: bool,
+    /// The socket may have more input, which was not read because of a pause or because much output is blocked.
+    is_deferred: bool,
+    /// The peer has ended its side, which was not processed for the same reason.
+    has_ended: bool,
+}
+
+impl ReadSide {
+    /// Whether input waits that was read before.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Keeps input for the next turn.
+    pub(super) fn keep(&mut self, input: impl Into<Box<[u8]>>) {
+        self.unread = input.into();
+    }
+
+    /// Takes the input that was kept.
+    pub(super) fn take_unread(&mut self) -> Box<[u8]> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Postpones reading until the reason to wait is gone.
+    pub(super) fn defer(&mut self, has_ended: bool) {
+        self.is_deferred = true;
+        self.note_end(has_ended);
+    }
+
+    pub(super) fn is_deferred(&self) -> bool {
+        self.is_deferred
+    }
+
+    /// Ends the postponement. Returns whether there was one. A pause of the handler continues.
+    pub(super) fn take_deferred(&mut self) -> bool {
+        !self.is_paused && std::mem::take(&mut self.is_deferred)
+    }
+
+    /// Remembers that the peer has ended its side.
+    pub(super) fn note_end(&mut self, has_ended: bool) {
+        self.has_ended |= has_ended;
+    }
+
+    /// Returns whether the peer has ended its side, and forgets it.
+    pub(super) fn take_end(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
+    }
+}

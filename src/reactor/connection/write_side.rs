@@ -1,0 +1,138 @@
+//! The output of a connection, and whether the socket accepts it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::protocol::Output as _;
+use crate::reactor::buffer_pool::BufferPool;
+use crate::reactor::queue::status::ConnectionStatus;
+use crate::reactor::system::{Stop, Transport};
+use crate::reactor::write_queue::WriteQueue;
+
+/// Reading pauses while at least this much output is blocked, in bytes.
+const HOLD_FROM: usize = 256 * 1024;
+
+/// How long reading pauses because of blocked output.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// What a connection has to send.
+#[derive(Debug)]
+pub(super) struct WriteSide {
+    /// The queue, while there is output.
+    queue: Option<Box<WriteQueue>>,
+    /// How many bytes of the published amount are output, when it was last measured.
+    published: usize,
+    /// The socket did not accept all output. An event follows when it accepts more.
+    pub(super) is_blocked: bool,
+    /// The system reports when the socket becomes writable.
+    pub(super) is_watched: bool,
+    /// All output has been sent, and the local side of the socket must be ended.
+    pub(super) is_ending: bool,
+    /// Why a write has failed, until the input that was received before is processed.
+    failure: Option<Box<Error>>,
+}
+
+impl WriteSide {
+    /// Creates the write side. The protocol may have written to the queue already.
+    pub(super) fn new(queue: Option<Box<WriteQueue>>, is_watched: bool) -> Self {
+        Self { queue, published: 0, is_blocked: false, is_watched, is_ending: false, failure: None }
+    }
+
+    /// Returns the queue, which is taken from the pool if there is none.
+    #[inline]
+    pub(super) fn queue(&mut self, pool: &mut BufferPool) -> &mut WriteQueue {
+        self.queue.get_or_insert_with(|| pool.take())
+    }
+
+    /// Returns the buffer of the queue, for output that is copied.
+    #[inline]
+    pub(super) fn buffer(&mut self, pool: &mut BufferPool) -> &mut Vec<u8> {
+        self.queue(pool).buffer()
+    }
+
+    /// The number of queued bytes.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Whether there is no queue. After [`recycle`](Self::recycle) this means that there is no output.
+    pub(super) fn is_released(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// A command of this length becomes output. The next measurement subtracts it from the published amount.
+    #[inline]
+    pub(super) fn add_published(&mut self, len: usize) {
+        self.published += len;
+    }
+
+    /// Publishes how many bytes wait to be sent, and returns that number. `unsent` is what the socket holds.
+    #[inline]
+    pub(super) fn publish(&mut self, unsent: usize, status: Option<&ConnectionStatus>) -> usize {
+        let buffered = self.len() + unsent;
+        if let Some(status) = status {
+            status.add_local(buffered);
+            status.sub_local(self.published);
+        }
+        self.published = buffered;
+        buffered
+    }
+
+    /// Removes the output from the published amount, because the connection is replaced.
+    pub(super) fn unpublish(&self, status: Option<&ConnectionStatus>) {
+        if let Some(status) = status {
+            status.sub_local(self.published);
+        }
+    }
+
+    /// Returns the queue to the pool. It must be empty.
+    pub(super) fn recycle(&mut self, pool: &mut BufferPool) {
+        if let Some(queue) = self.queue.take() {
+            pool.recycle(queue);
+        }
+    }
+
+    /// Writes until the queue is empty or the socket accepts no more.
+    pub(super) fn write(&mut self, socket: &mut impl Transport) -> Result<(), Stop> {
+        while let Some(queue) = self.queue.as_mut().filter(|queue| !queue.is_empty()) {
+            if queue.write_with(|slices| socket.write(slices))? == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+        }
+        socket.flush()
+    }
+
+    /// A write has failed. Nothing more is written.
+    pub(super) fn fail(&mut self, err: Error) {
+        self.is_blocked = true;
+        self.failure = Some(Box::new(err));
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Takes the reason why a write has failed.
+    pub(super) fn take_failure(&mut self) -> Option<Box<Error>> {
+        self.failure.take()
+    }
+
+    /// Whether reading must wait because much output is blocked: replies should leave before more of them are produced.
+    ///
+    /// The pause is short and happens once per backlog, because a peer may have to send while it receives, or may receive
+    /// only after it has sent everything.
+    pub(super) fn holds_reading(&mut self, now: Instant) -> bool {
+        if !self.is_blocked {
+            return false;
+        }
+        let Some(queue) = self.queue.as_mut().filter(|queue| queue.len() >= HOLD_FROM) else { return false };
+        now < *queue.held_until.get_or_insert_with(|| now + HOLD)
+    }
+
+    /// The time until which reading pauses. It may be in the past.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.queue.as_ref().and_then(|queue| queue.held_until)
+    }
+}

@@ -1,0 +1,105 @@
+//! The inner cycle of a turn: read from a batch of connections, execute commands, write output.
+
+use super::api::factory::Factory;
+use super::entries::Entry;
+use super::loop_state::LoopState;
+use super::phase::LoopPhase;
+use super::system::{Event, System};
+use super::{Reactor, WAKER};
+
+/// A batch of connections ends at this many connections to flush, which the processor's cache can hold.
+const MAX_BATCH: usize = 64;
+
+/// A batch of connections ends at this many commands of their handlers.
+const MAX_BATCH_COMMANDS: usize = 64;
+
+/// A batch of connections ends at this much output, in bytes.
+const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+/// What [`Reactor::serve`] has not read from yet.
+struct Unserved<I> {
+    events: I,
+    /// Connections that have exceeded their budget in the previous turn.
+    resumed: std::vec::IntoIter<u32>,
+    /// Whether connections with events may still come first.
+    is_first: bool,
+}
+
+impl<F: Factory, S: System> Reactor<F, S> {
+    /// Handles the events: reads from a batch of connections, executes the commands of their handlers, and writes the
+    /// output, until every event is handled.
+    ///
+    /// Without batches, the replies to a thousand connections would each need a buffer, and would have left the
+    /// processor's cache before they are written.
+    pub(super) fn serve(&mut self) {
+        let events = std::mem::replace(&mut self.events, S::new_events(0));
+        let resumed = self.state.work.take_to_read().into_iter();
+        let mut unserved = Unserved { events: S::events(&events), resumed, is_first: true };
+        while self.read(&mut unserved) {
+            self.execute_queued();
+            self.flush();
+        }
+        self.open();
+        self.execute_queued();
+        self.flush();
+        drop(unserved);
+        self.events = events;
+    }
+
+    /// Reads from a batch of connections. Returns whether the batch is full.
+    fn read(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) -> bool {
+        self.state.begin(LoopPhase::Read);
+        for event in unserved.events.by_ref() {
+            self.on_event(event);
+            if is_batch_full(&self.state) {
+                return true;
+            }
+        }
+        // Connections that send little receive their replies before those that send much continue.
+        if std::mem::take(&mut unserved.is_first) && unserved.resumed.len() > 0 {
+            return true;
+        }
+        for slot in unserved.resumed.by_ref() {
+            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
+                connection.continue_reading(&mut self.buffer, &mut self.state);
+            }
+            if is_batch_full(&self.state) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Handles one event.
+    fn on_event(&mut self, event: Event) {
+        let slot = u32::try_from(event.token.0).ok();
+        match slot.and_then(|slot| self.entries.in_slot(slot)) {
+            Some(Entry::Connected(connection)) => {
+                if event.is_writable {
+                    connection.on_writable(&mut self.state);
+                }
+                if event.is_readable {
+                    connection.on_readable(event.is_read_closed, &mut self.buffer, &mut self.state);
+                }
+            }
+            Some(Entry::Connecting(attempt)) => self.connecting.push(attempt.id),
+            // The waker has no other purpose than to end `wait`.
+            Some(Entry::Vacating) | None if event.token == WAKER => {}
+            Some(Entry::Vacating) | None => self.listeners.on_event(event.token),
+        }
+    }
+
+    /// Continues connection attempts, and accepts connections.
+    fn open(&mut self) {
+        self.state.begin(LoopPhase::Open);
+        self.continue_connecting();
+        self.accept_all();
+    }
+}
+
+/// Whether much output waits to be produced or written.
+fn is_batch_full<S: System>(state: &LoopState<S>) -> bool {
+    let (commands, queued) = state.queue.local_load();
+    let (connections, unflushed) = state.work.backlog();
+    connections >= MAX_BATCH || commands >= MAX_BATCH_COMMANDS || queued + unflushed >= MAX_BATCH_BYTES
+}

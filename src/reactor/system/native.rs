@@ -1,0 +1,130 @@
+//! The operating system, through `mio` and the standard library.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use super::resolver::{Resolved, Resolver};
+use super::{Addresses, Event, System};
+use crate::error::{Error, Result};
+use crate::reactor::WAKER;
+use crate::reactor::accepting::listener::NativeListener;
+use crate::reactor::entries::ConnectionId;
+use crate::reactor::transport::Socket;
+
+/// The operating system of the program.
+pub(in crate::reactor) struct Native {
+    poll: Poll,
+    waker: Arc<Waker>,
+    resolver: Resolver,
+}
+
+impl Native {
+    pub(in crate::reactor) fn new() -> Result<Self> {
+        let create = || {
+            let poll = Poll::new()?;
+            let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+            Ok(Self { poll, resolver: Resolver::new(Arc::clone(&waker)), waker })
+        };
+        create().map_err(|err| Error::io("cannot create the event queue of the loop", err))
+    }
+
+    fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+}
+
+impl System for Native {
+    type Socket = Socket;
+    type Listener = NativeListener;
+    type Events = Events;
+
+    fn new_events(capacity: usize) -> Events {
+        Events::with_capacity(capacity)
+    }
+
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(events, timeout)
+    }
+
+    fn clear(events: &mut Events) {
+        events.clear();
+    }
+
+    #[inline]
+    fn events(events: &Events) -> impl Iterator<Item = Event> + '_ {
+        events.iter().map(|event| Event {
+            token: event.token(),
+            is_readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+            is_writable: event.is_writable(),
+            is_read_closed: event.is_read_closed(),
+        })
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
+        let waker = Arc::clone(&self.waker);
+        Box::new(move || {
+            if let Err(err) = waker.wake() {
+                warn!("cannot wake the event loop: {err}");
+            }
+        })
+    }
+
+    fn register(&self, socket: &mut Socket, token: Token, interest: Interest) -> io::Result<()> {
+        socket.source()?.register(self.registry(), token, interest)
+    }
+
+    fn reregister(&self, socket: &mut Socket, token: Token, interest: Interest) -> io::Result<()> {
+        socket.source()?.reregister(self.registry(), token, interest)
+    }
+
+    fn deregister(&self, socket: &mut Socket) -> io::Result<()> {
+        socket.source()?.deregister(self.registry())
+    }
+
+    fn listen(&self, listener: &mut NativeListener, token: Token) -> io::Result<()> {
+        listener.register(self.registry(), token)
+    }
+
+    fn accept(&self, listener: &NativeListener) -> io::Result<(Socket, Option<Addresses>)> {
+        listener.accept()
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+        mio::net::TcpStream::connect(address).map(Socket::Tcp)
+    }
+
+    #[cfg(unix)]
+    fn connect_unix(&self, path: &str) -> io::Result<Socket> {
+        mio::net::UnixStream::connect(path).map(Socket::Unix)
+    }
+
+    fn adopt(&self, stream: TcpStream) -> io::Result<Socket> {
+        stream.set_nonblocking(true)?;
+        Ok(Socket::Tcp(mio::net::TcpStream::from_std(stream)))
+    }
+
+    fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {
+        self.resolver.resolve(id, host, port);
+    }
+
+    fn next_resolved(&mut self) -> Option<Resolved> {
+        self.resolver.next()
+    }
+}
+
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! Which connections need the loop's attention without a new event.
+
+/// The connections that wait to be flushed, read from, or removed, by slot.
+///
+/// A slot can remain in a list after its connection has ended, so every phase checks what the slot contains.
+#[derive(Debug, Default)]
+pub(super) struct WorkLists {
+    to_flush: Vec<u32>,
+    to_read: Vec<u32>,
+    to_close: Vec<u32>,
+    /// The approximate output of the connections in `to_flush`, in bytes.
+    unflushed: usize,
+}
+
+/// The lists that a connection is in. It is never in one list twice.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Listed {
+    to_flush: bool,
+    to_read: bool,
+    to_close: bool,
+}
+
+impl WorkLists {
+    /// Adds a connection that has `bytes` of output.
+    #[inline]
+    pub(super) fn flush_later(&mut self, slot: u32, listed: &mut Listed, bytes: usize) {
+        if !std::mem::replace(&mut listed.to_flush, true) {
+            self.to_flush.push(slot);
+            self.unflushed += bytes;
+        }
+    }
+
+    /// Adds a connection whose socket or whose buffer may contain more input.
+    #[inline]
+    pub(super) fn read_later(&mut self, slot: u32, listed: &mut Listed) {
+        if !std::mem::replace(&mut listed.to_read, true) {
+            self.to_read.push(slot);
+        }
+    }
+
+    /// Adds a connection that has ended.
+    pub(super) fn close_later(&mut self, slot: u32, listed: &mut Listed) {
+        if !std::mem::replace(&mut listed.to_close, true) {
+            self.to_close.push(slot);
+        }
+    }
+
+    /// Adds a connection attempt that has failed.
+    pub(super) fn close_attempt_later(&mut self, slot: u32) {
+        self.to_close.push(slot);
+    }
+
+    /// Takes the list of connections to flush.
+    pub(super) fn take_to_flush(&mut self) -> Vec<u32> {
+        self.unflushed = 0;
+        std::mem::take(&mut self.to_flush)
+    }
+
+    /// Takes the list of connections to read from.
+    pub(super) fn take_to_read(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.to_read)
+    }
+
+    /// Takes the list of connections to remove.
+    pub(super) fn take_to_close(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.to_close)
+    }
+
+    /// Keeps the memory of an empty list, unless the list in use has entries already.
+    pub(super) fn recycle_to_flush(&mut self, list: Vec<u32>) {
+        recycle(&mut self.to_flush, list);
+    }
+
+    /// Keeps the memory of an empty list, unless the list in use has entries already.
+    pub(super) fn recycle_to_close(&mut self, list: Vec<u32>) {
+        recycle(&mut self.to_close, list);
+    }
+
+    /// How many connections wait to be flushed, and the approximate number of bytes that they have to send.
+    #[inline]
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        (self.to_flush.len(), self.unflushed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.to_flush.is_empty() && self.to_read.is_empty() && self.to_close.is_empty()
+    }
+}
+
+impl Listed {
+    pub(super) fn is_to_read(self) -> bool {
+        self.to_read
+    }
+
+    /// Whether the connection has ended and waits to be removed.
+    #[inline]
+    pub(super) fn is_to_close(self) -> bool {
+        self.to_close
+    }
+
+    /// The flush of the connection begins.
+    #[inline]
+    pub(super) fn begin_flush(&mut self) {
+        self.to_flush = false;
+    }
+
+    /// The read of the connection begins.
+    pub(super) fn begin_read(&mut self) {
+        self.to_read = false;
+    }
+}
+
+fn recycle(current: &mut Vec<u32>, list: Vec<u32>) {
+    debug_assert!(list.is_empty());
+    if current.is_empty() {
+        *current = list;
+    }
+}
