@@ -12,10 +12,10 @@
 
 mod support;
 
-use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
+use sockeye::openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
+use sockeye::url::Url;
 use sockeye::util::TcpStream;
 use sockeye::{CloseCode, Handler, Handshake, Message, Result, Sender};
-use url::Url;
 
 const USAGE: &str = "\
 Usage: unsafe-ssl-client [URL]

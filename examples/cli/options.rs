@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use url::Url;
+use sockeye::url::Url;
 
 pub(crate) const USAGE: &str = "\
 Usage: cli [URL] [OPTIONS]

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sockeye::url::Url;
 use sockeye::util::Token;
 use sockeye::{
     CloseCode, Error, ErrorKind, Frame, Handler, Handshake, Message, OpCode, Request, Response, Result,
     Sender,
 };
-use url::Url;
 
 use crate::input;
 use crate::options::Options;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 use std::{env, process};
 
-use url::Url;
+use sockeye::url::Url;
 
 use super::failure::{Failure, Result};
 

@@ -1,15 +1,15 @@
 //! A self-signed certificate that is created at startup and never stored.
 
-use openssl::asn1::Asn1Time;
-use openssl::bn::{BigNum, MsbOption};
-use openssl::ec::{EcGroup, EcKey};
-use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslAcceptor, SslMethod};
-use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
-use openssl::x509::{X509, X509NameBuilder};
+use sockeye::openssl::asn1::Asn1Time;
+use sockeye::openssl::bn::{BigNum, MsbOption};
+use sockeye::openssl::ec::{EcGroup, EcKey};
+use sockeye::openssl::error::ErrorStack;
+use sockeye::openssl::hash::MessageDigest;
+use sockeye::openssl::nid::Nid;
+use sockeye::openssl::pkey::{PKey, Private};
+use sockeye::openssl::ssl::{SslAcceptor, SslMethod};
+use sockeye::openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use sockeye::openssl::x509::{X509, X509NameBuilder};
 
 /// Creates an acceptor for localhost. No client trusts its certificate; use a real one for anything but experiments.
 pub(crate) fn acceptor() -> Result<SslAcceptor, ErrorStack> {

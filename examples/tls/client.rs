@@ -7,7 +7,7 @@ use crate::support::Result;
 /// Accepts every certificate, such as one that a server has created itself.
 #[cfg(feature = "ssl")]
 pub(crate) fn trust_any_certificate<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+    use sockeye::openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
     let mut connector = SslConnector::builder(SslMethod::tls_client())?;
     connector.set_verify(SslVerifyMode::NONE);
