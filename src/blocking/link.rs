@@ -214,7 +214,7 @@ impl Link {
             Err(err) if is_timeout(&err) && timeout.is_some() => state.tick()?,
             Err(err) if is_timeout(&err) => return Err(err.into()),
             Err(err) => {
-                if state.session.lose() {
+                if state.session.on_read_error() {
                     return Err(Error::ConnectionLost(err));
                 }
             }

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
+use super::backend::Backend;
 use super::limits::Limits;
-use super::link::{Backend, Owner};
+use super::link::Owner;
 use super::standard::Standard;
 use super::streaming::Streaming;
 use super::{Interface, WebSocket};
@@ -168,9 +169,9 @@ impl Builder {
         }
         let owner = Owner::new(self.limits(), url);
         let (link, protocols) = (owner.link(), self.protocols());
-        let backend = match interface {
-            Interface::Stream => Backend::Stream(Streaming::connect(link, url, &protocols)?),
-            Interface::Standard => Backend::Standard(Standard::connect(link, url, &protocols)?),
+        let backend: Box<dyn Backend> = match interface {
+            Interface::Stream => Box::new(Streaming::connect(link, url, &protocols)?),
+            Interface::Standard => Box::new(Standard::connect(link, url, &protocols)?),
         };
         link.begin(backend, self.connect_timeout.saturating_add(self.config.handshake_timeout));
         Ok(owner)

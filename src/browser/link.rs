@@ -10,26 +10,19 @@ use std::time::Duration;
 
 use wasm_bindgen::JsValue;
 
+use super::backend::Backend;
 use super::js;
 use super::limits::Limits;
-use super::standard::Standard;
 use super::state::{Opening, ReadyState, State, Who};
-use super::streaming::Streaming;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::{ProtocolError, check_close};
 use crate::socket::{Error, Result, TimeoutKind};
 
-/// The interface of the browser that is in use.
-#[derive(Debug)]
-pub(super) enum Backend {
-    Standard(Standard),
-    Stream(Streaming),
-}
-
+/// A connection.
 pub(super) struct Link {
     state: RefCell<State>,
-    backend: OnceCell<Backend>,
+    backend: OnceCell<Box<dyn Backend>>,
     pub(super) limits: Limits,
     /// The URL, for error texts.
     url: String,
@@ -59,7 +52,7 @@ impl Drop for Owner {
 
 impl Link {
     /// Continues with a backend that has started to connect.
-    pub(super) fn begin(self: &Rc<Self>, backend: Backend, timeout: Duration) {
+    pub(super) fn begin(self: &Rc<Self>, backend: Box<dyn Backend>, timeout: Duration) {
         let _ = self.backend.set(backend);
         self.set_deadline(timeout, |link| {
             link.change(|state| state.fail(Error::Timeout(TimeoutKind::Connect)));
@@ -91,20 +84,6 @@ impl Link {
     pub(super) async fn until(&self, who: Who, is_so: impl Fn(&State) -> bool) {
         poll_fn(|cx| self.with(|state| if is_so(state) { Poll::Ready(()) } else { state.wait(who, cx) }))
             .await;
-    }
-
-    pub(super) fn streaming(&self) -> Option<&Streaming> {
-        match self.backend.get() {
-            Some(Backend::Stream(streaming)) => Some(streaming),
-            _ => None,
-        }
-    }
-
-    pub(super) fn standard(&self) -> Option<&Standard> {
-        match self.backend.get() {
-            Some(Backend::Standard(standard)) => Some(standard),
-            _ => None,
-        }
     }
 
     /// The browser has connected.
@@ -178,35 +157,28 @@ impl Link {
         if self.buffered() >= self.limits.max_buffered {
             return Err(Error::Full(message));
         }
-        match backend {
-            Backend::Standard(standard) => standard.send(&message)?,
-            Backend::Stream(streaming) => streaming.send(&message),
-        }
+        backend.send(&message)?;
         self.wake(Who::Writing);
         Ok(())
     }
 
     pub(super) fn buffered(&self) -> usize {
-        match self.backend.get() {
-            Some(Backend::Standard(standard)) => standard.buffered(),
-            Some(Backend::Stream(streaming)) => streaming.buffered(),
-            None => 0,
-        }
+        self.backend.get().map_or(0, |backend| backend.buffered())
     }
 
     /// Whether at most `most` bytes are waiting to be sent. For zero, no empty message may be waiting either.
     fn has_sent(&self, most: usize) -> bool {
-        let is_empty = self.streaming().is_none_or(Streaming::is_empty);
+        let is_empty = self.backend.get().is_none_or(|backend| backend.is_empty());
         self.buffered() <= most && (most > 0 || is_empty)
     }
 
     pub(super) fn is_open(&self) -> bool {
-        let can_send = self.standard().is_none_or(Standard::is_open);
+        let can_send = self.backend.get().is_none_or(|backend| backend.is_open());
         can_send && self.with(|state| state.ready_state == ReadyState::Open && !state.has_lost_output)
     }
 
     /// Waits until at most `most` bytes are waiting to be sent.
-    pub(super) fn poll_flush(self: &Rc<Self>, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_flush(&self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let has_lost = self.with(|state| state.has_lost_output || state.is_abandoned());
         if has_lost {
             return Poll::Ready(Err(ProtocolError::ConnectionLost.into()));
@@ -214,8 +186,8 @@ impl Link {
         if self.has_sent(most) {
             return Poll::Ready(Ok(()));
         }
-        if let Some(standard) = self.standard() {
-            standard.watch(self, most);
+        if let Some(backend) = self.backend.get() {
+            backend.watch(most);
         }
         self.with(|state| state.wait(Who::Sender, cx))
     }
@@ -248,10 +220,8 @@ impl Link {
             return;
         }
         self.set_deadline(self.limits.close_timeout, |link| link.abandon());
-        match self.backend.get() {
-            Some(Backend::Standard(standard)) => standard.close(code, reason),
-            Some(Backend::Stream(streaming)) => streaming.close(code, reason),
-            None => {}
+        if let Some(backend) = self.backend.get() {
+            backend.close(code, reason);
         }
         // Reading continues until the peer has closed as well, even if messages are waiting for the program.
         self.wake(Who::Reading);
@@ -260,10 +230,8 @@ impl Link {
 
     /// Ends the connection without waiting for the peer.
     pub(super) fn abandon(&self) {
-        match self.backend.get() {
-            Some(Backend::Standard(standard)) => standard.abandon(),
-            Some(Backend::Stream(streaming)) => streaming.abandon(),
-            None => {}
+        if let Some(backend) = self.backend.get() {
+            backend.abandon();
         }
         self.change(|state| state.end_reading(None));
         self.ended(Closed::abnormal());

@@ -63,6 +63,7 @@
 //! - The browser keeps a connection alive even if the program polls nothing.
 //! - `queue` and the `Sink` wait beyond 1 MiB instead of 64 KiB: see [`Builder::high_water`].
 
+mod backend;
 mod builder;
 mod halves;
 mod inbox;

@@ -11,6 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::Interface;
+use super::backend::Backend;
 use super::js;
 use super::link::Link;
 use super::state::{Opening, Who};
@@ -26,12 +27,21 @@ pub(super) struct Standard {
     _on_open: Closure<dyn FnMut(Event)>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut(CloseEvent)>,
-    watch: RefCell<Option<Watch>>,
+    watcher: Rc<Watcher>,
 }
 
 /// Polls the number of unsent bytes, because the browser does not report when it decreases.
 #[derive(Debug)]
+struct Watcher {
+    socket: WebSocket,
+    link: Weak<Link>,
+    watch: RefCell<Option<Watch>>,
+}
+
+/// The polling in progress.
+#[derive(Debug)]
 struct Watch {
+    /// The number of unsent bytes at which the sender is woken.
     most: usize,
     /// The number of polls so far.
     polls: u32,
@@ -64,11 +74,15 @@ impl Standard {
         socket.set_onopen(Some(function(&on_open)));
         socket.set_onmessage(Some(function(&on_message)));
         socket.set_onclose(Some(function(&on_close)));
-        let watch = RefCell::new(None);
-        Ok(Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close, watch })
+        let watcher =
+            Watcher { socket: socket.clone(), link: Rc::downgrade(link), watch: RefCell::new(None) };
+        let watcher = Rc::new(watcher);
+        Ok(Self { socket, _on_open: on_open, _on_message: on_message, _on_close: on_close, watcher })
     }
+}
 
-    pub(super) fn send(&self, message: &Message) -> Result<()> {
+impl Backend for Standard {
+    fn send(&self, message: &Message) -> Result<()> {
         let sent = match message {
             Message::Text(text) => self.socket.send_with_str(text),
             // A copy, because the browser does not accept memory that is shared between threads.
@@ -79,16 +93,24 @@ impl Standard {
         sent.map_err(|thrown| Error::Io(io::Error::other(js::error_text(&thrown))))
     }
 
-    pub(super) fn buffered(&self) -> usize {
-        usize::try_from(self.socket.buffered_amount()).unwrap_or(usize::MAX)
+    fn buffered(&self) -> usize {
+        buffered(&self.socket)
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.socket.ready_state() == WebSocket::OPEN
+    /// The browser shows only a number of bytes.
+    fn is_empty(&self) -> bool {
+        true
     }
 
-    /// Closes the socket. The browser sends the output first.
-    pub(super) fn close(&self, code: Option<u16>, reason: &str) {
+    fn is_open(&self) -> bool {
+        is_open(&self.socket)
+    }
+
+    fn watch(&self, most: usize) {
+        self.watcher.start(most);
+    }
+
+    fn close(&self, code: Option<u16>, reason: &str) {
         // This cannot fail, because the code and the reason have been checked.
         let _ = match code {
             Some(code) => self.socket.close_with_code_and_reason(code, reason),
@@ -96,38 +118,40 @@ impl Standard {
         };
     }
 
-    /// Removes all callbacks, and closes the socket.
-    pub(super) fn abandon(&self) {
+    fn abandon(&self) {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
-        self.watch.replace(None);
+        self.watcher.watch.replace(None);
         let _ = self.socket.close();
     }
+}
 
-    /// Wakes the sender when at most `most` bytes are waiting to be sent.
-    pub(super) fn watch(&self, link: &Rc<Link>, most: usize) {
+impl Watcher {
+    fn start(self: &Rc<Self>, most: usize) {
         if let Some(watch) = &mut *self.watch.borrow_mut() {
             watch.most = most;
             return;
         }
-        let weak = Rc::downgrade(link);
+        let weak = Rc::downgrade(self);
         let scheduler = MacrotaskScheduler::new(move || poll(&weak));
         self.watch.replace(Some(Watch { most, polls: 0, scheduler, call: None }));
-        self.poll_later(link);
+        self.poll_later();
     }
 
     /// Checks the number of unsent bytes.
-    fn poll(&self, link: &Rc<Link>) {
+    fn poll(self: &Rc<Self>) {
         let most = self.watch.borrow().as_ref().map(|watch| watch.most);
-        if most.is_some_and(|most| self.buffered() > most && self.is_open()) {
-            return self.poll_later(link);
+        if most.is_some_and(|most| buffered(&self.socket) > most && is_open(&self.socket)) {
+            return self.poll_later();
         }
         self.watch.replace(None);
-        link.wake(Who::Sender);
+        if let Some(link) = self.link.upgrade() {
+            link.wake(Who::Sender);
+        }
     }
 
-    fn poll_later(&self, link: &Rc<Link>) {
+    fn poll_later(self: &Rc<Self>) {
         let mut watch = self.watch.borrow_mut();
         let Some(watch) = &mut *watch else { return };
         watch.polls += 1;
@@ -135,7 +159,7 @@ impl Standard {
             Some(scheduler) if watch.polls <= FAST_POLLS => scheduler.schedule(),
             _ => {
                 let wait = watch.polls.saturating_sub(FAST_POLLS).clamp(1, MAX_WAIT);
-                let weak = Rc::downgrade(link);
+                let weak = Rc::downgrade(self);
                 let call = DelayedCall::schedule(Duration::from_millis(wait.into()), move || poll(&weak));
                 watch.call = Some(call);
             }
@@ -149,10 +173,18 @@ impl Drop for Standard {
     }
 }
 
-fn poll(link: &Weak<Link>) {
-    if let Some((link, standard)) = link.upgrade().as_ref().and_then(|link| Some((link, link.standard()?))) {
-        standard.poll(link);
+fn poll(watcher: &Weak<Watcher>) {
+    if let Some(watcher) = watcher.upgrade() {
+        watcher.poll();
     }
+}
+
+fn buffered(socket: &WebSocket) -> usize {
+    usize::try_from(socket.buffered_amount()).unwrap_or(usize::MAX)
+}
+
+fn is_open(socket: &WebSocket) -> bool {
+    socket.ready_state() == WebSocket::OPEN
 }
 
 /// Creates a callback for an event. It does nothing once the connection is gone.

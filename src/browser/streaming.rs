@@ -12,6 +12,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream, WritableStreamDefaultWriter};
 
 use super::Interface;
+use super::backend::Backend;
 use super::js::{call, error_text, global, object, property};
 use super::link::Link;
 use super::state::{Opening, ReadyState, Who};
@@ -24,6 +25,12 @@ use crate::socket::{InvalidUrl, Result};
 #[derive(Debug)]
 pub(super) struct Streaming {
     socket: JsValue,
+    shared: Rc<Shared>,
+}
+
+/// What the socket shares with the tasks that read and write.
+#[derive(Debug, Default)]
+struct Shared {
     outbox: RefCell<VecDeque<Outgoing>>,
     /// The number of bytes in the outbox, and of those that are being written.
     buffered: Cell<usize>,
@@ -47,51 +54,58 @@ impl Streaming {
         let socket = Reflect::construct(&constructor, &Array::of2(&JsValue::from_str(url), &options))
             .map_err(|thrown| InvalidUrl::unsuitable(url, error_text(&thrown)))?;
         handle(promise(&socket, "closed"));
-        spawn_local(await_opening(Rc::clone(link), socket.clone()));
-        let (outbox, buffered, messages, reader) = Default::default();
-        Ok(Self { socket, outbox, buffered, messages, reader })
+        let shared = Rc::<Shared>::default();
+        spawn_local(await_opening(Rc::clone(link), socket.clone(), Rc::clone(&shared)));
+        Ok(Self { socket, shared })
     }
+}
 
-    pub(super) fn send(&self, message: &Message) {
+impl Backend for Streaming {
+    fn send(&self, message: &Message) -> Result<()> {
         let chunk = match message {
             Message::Text(text) => JsValue::from_str(text),
             Message::Binary(bytes) => Uint8Array::from(&**bytes).into(),
         };
-        self.buffered.set(self.buffered.get().saturating_add(message.len()));
-        self.messages.set(self.messages.get().saturating_add(1));
-        self.outbox.borrow_mut().push_back(Outgoing::Message(chunk, message.len()));
+        let Shared { buffered, messages, .. } = &*self.shared;
+        buffered.set(buffered.get().saturating_add(message.len()));
+        messages.set(messages.get().saturating_add(1));
+        self.shared.outbox.borrow_mut().push_back(Outgoing::Message(chunk, message.len()));
+        Ok(())
     }
 
-    pub(super) fn buffered(&self) -> usize {
-        self.buffered.get()
+    fn buffered(&self) -> usize {
+        self.shared.buffered.get()
     }
 
-    /// Whether no message is waiting to be sent, not even an empty one.
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.get() == 0
+    fn is_empty(&self) -> bool {
+        self.shared.messages.get() == 0
     }
 
-    /// Closes the socket after the output.
-    pub(super) fn close(&self, code: Option<u16>, reason: &str) {
+    /// The state of the connection is enough.
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// The task that writes wakes the sender after each message.
+    fn watch(&self, _: usize) {}
+
+    fn close(&self, code: Option<u16>, reason: &str) {
         let info = match code {
             Some(code) => object(&[("closeCode", code.into()), ("reason", JsValue::from_str(reason))]),
             None => object(&[]),
         };
-        self.outbox.borrow_mut().push_back(Outgoing::Close(info));
+        self.shared.outbox.borrow_mut().push_back(Outgoing::Close(info));
     }
 
-    /// Closes the socket, and cancels reading.
-    pub(super) fn abandon(&self) {
+    fn abandon(&self) {
         call(&self.socket, "close", &[]);
-        if let Some(reader) = self.reader.take() {
+        if let Some(reader) = self.shared.reader.take() {
             handle(reader.cancel());
         }
     }
+}
 
-    fn next_outgoing(&self) -> Option<Outgoing> {
-        self.outbox.borrow_mut().pop_front()
-    }
-
+impl Shared {
     fn record_sent(&self, len: usize) {
         self.buffered.set(self.buffered.get().saturating_sub(len));
         self.messages.set(self.messages.get().saturating_sub(1));
@@ -117,7 +131,7 @@ fn closed_of(info: &JsValue, was_clean: bool) -> Closed {
 }
 
 /// Waits for the opening handshake, and then reads and writes.
-async fn await_opening(link: Rc<Link>, socket: JsValue) {
+async fn await_opening(link: Rc<Link>, socket: JsValue, shared: Rc<Shared>) {
     let opened = match JsFuture::from(promise(&socket, "opened")).await {
         Ok(opened) => opened,
         Err(err) => {
@@ -135,9 +149,7 @@ async fn await_opening(link: Rc<Link>, socket: JsValue) {
     let writer: WritableStream = property(&opened, "writable").unchecked_into();
     let Ok(reader) = reader.get_reader().dyn_into::<ReadableStreamDefaultReader>() else { return };
     let Ok(writer) = writer.get_writer() else { return };
-    if let Some(streaming) = link.streaming() {
-        streaming.reader.replace(Some(reader.clone()));
-    }
+    shared.reader.replace(Some(reader.clone()));
     link.opened(Opening {
         url: text(&socket, "url"),
         protocol: text(&opened, "protocol"),
@@ -145,7 +157,7 @@ async fn await_opening(link: Rc<Link>, socket: JsValue) {
         interface: Interface::Stream,
     });
     spawn_local(await_end(Rc::clone(&link), promise(&socket, "closed")));
-    spawn_local(write(Rc::clone(&link), writer, socket));
+    spawn_local(write(Rc::clone(&link), writer, socket, shared));
     read(link, reader).await;
 }
 
@@ -166,16 +178,14 @@ async fn read(link: Rc<Link>, reader: ReadableStreamDefaultReader) {
 }
 
 /// Writes the messages as fast as the network accepts them, and then the Close.
-async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsValue) {
-    while let Some(next) = next_outgoing(&link).await {
+async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsValue, shared: Rc<Shared>) {
+    while let Some(next) = next_outgoing(&link, &shared).await {
         match next {
             Outgoing::Message(chunk, len) => {
                 if JsFuture::from(writer.write_with_chunk(&chunk)).await.is_err() {
                     return link.change(|state| state.has_lost_output = true);
                 }
-                if let Some(streaming) = link.streaming() {
-                    streaming.record_sent(len);
-                }
+                shared.record_sent(len);
                 link.wake(Who::Sender);
             }
             Outgoing::Close(info) => {
@@ -187,9 +197,9 @@ async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsVa
 }
 
 /// Waits for the next output; `None` when the connection has ended.
-async fn next_outgoing(link: &Link) -> Option<Outgoing> {
+async fn next_outgoing(link: &Link, shared: &Shared) -> Option<Outgoing> {
     poll_fn(|cx| {
-        if let Some(next) = link.streaming().and_then(Streaming::next_outgoing) {
+        if let Some(next) = shared.outbox.borrow_mut().pop_front() {
             return Poll::Ready(Some(next));
         }
         link.with(|state| {

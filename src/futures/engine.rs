@@ -309,7 +309,7 @@ impl<S: Transport> Engine<S> {
         self.has_lost_output = true;
         self.progress += 1;
         // After the Close of the peer this does not matter.
-        if !self.session.has_heard_close() {
+        if !self.session.has_received_close() {
             self.error.get_or_insert(Error::ConnectionLost(err));
         }
     }
@@ -359,7 +359,7 @@ impl<S: Transport> Engine<S> {
             Poll::Ready(Err(err)) if err.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(err)) => {
                 self.has_ended = true;
-                if self.session.lose() {
+                if self.session.on_read_error() {
                     self.fail(Error::ConnectionLost(err));
                 }
             }

@@ -1,5 +1,6 @@
-//! What the front ends without handlers have in common: a connection, what the program may want to see of it, and how it
-//! has ended. They only move bytes.
+//! A connection for the sockets without handlers: it receives events or frames, and records how the connection has ended.
+//!
+//! The front ends only move bytes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,34 +14,35 @@ use crate::protocol::{Config, Connection, Event, Frame, FrameExtension, OpCode, 
 /// The status that opens a connection (§4.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// What the program looks at.
+/// Whether the program receives events or frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Event,
     Frame,
 }
 
-/// What has been received.
+/// An event or a frame that was received.
 #[derive(Debug)]
 pub(crate) enum Item {
     Event(Event),
-    /// A frame that has been acted on, and what became of it.
+    /// A frame that has been acted on, and the event that it caused.
     Frame(Frame, Option<Event>),
 }
 
-/// A connection that the front end drives as [`Connection`] tells, by these calls where they are.
+/// A connection, which the front end drives as [`Connection`] describes. Where there is a method of the same name here, it
+/// calls this one.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
-    /// What the program does to frames, or may do once it is agreed on.
+    /// The extension of the program: before the handshake the offered one, after it the accepted one.
     extension: Option<Box<dyn FrameExtension>>,
     /// The Close of the peer.
     closed: Option<Closed>,
-    /// A rule was broken, or the stream has failed: no Close counts after that.
+    /// Whether a rule was broken or the stream has failed. A Close that arrives after that does not count.
     has_failed: bool,
 }
 
 impl Session {
-    /// Goes on with a connection whose opening handshake is made, or does without an extension of the program.
+    /// Creates a session without an extension of the program.
     pub(crate) fn new(connection: Connection) -> Self {
         Self { connection, extension: None, closed: None, has_failed: false }
     }
@@ -53,7 +55,7 @@ impl Session {
         Self { extension, ..Self::new(Connection::server(config, now)) }
     }
 
-    /// Begins as a client, and writes the request.
+    /// Creates the session of a client, and writes the request.
     pub(crate) fn client(
         config: Arc<Config>,
         mut request: Request,
@@ -67,7 +69,7 @@ impl Session {
         Ok(Self { extension, ..Self::new(Connection::client(config, request, now, out)?) })
     }
 
-    /// Answers the request of a client, as [`Connection::respond`] does.
+    /// Answers the request of a client. See [`Connection::respond`].
     pub(crate) fn respond(
         &mut self,
         request: &Request,
@@ -81,7 +83,7 @@ impl Session {
         self.connection.respond(request, response, now, out)
     }
 
-    /// Takes what comes next off the input. An error has been answered by then; the peer need only hear it.
+    /// Processes input, and returns the next item. If this fails, the answer for the peer is in the output.
     pub(crate) fn receive(
         &mut self,
         input: &mut ReadBuffer,
@@ -105,20 +107,20 @@ impl Session {
         Ok(received)
     }
 
-    /// Tells that the peer has ended its side, as [`Connection::receive_eof`] does.
+    /// Records that the peer has ended its side of the stream. See [`Connection::receive_eof`].
     pub(crate) fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         self.connection.receive_eof().inspect_err(|_| self.has_failed = true)
     }
 
-    /// Tells that the stream has failed in reading; returns whether that is news. After the Close of the peer it does not
-    /// matter how TCP ends (§7.1.1).
-    pub(crate) fn lose(&mut self) -> bool {
+    /// Records that reading has failed, and returns whether this is an error. After the Close of the peer it does not matter
+    /// how TCP ends (§7.1.1).
+    pub(crate) fn on_read_error(&mut self) -> bool {
         self.connection.abandon();
         self.has_failed |= self.closed.is_none();
         self.closed.is_none()
     }
 
-    /// Does what is due at `now`.
+    /// Does what is due at `now`. See [`Connection::tick`].
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         match self.connection.tick(now, out).inspect_err(|_| self.has_failed = true)? {
             Some(ping) => self.connection.send_frame(ping, now, out),
@@ -150,7 +152,7 @@ impl Session {
         self.connection.send_frame(frame, now, out)
     }
 
-    /// Begins to close, or answers the Close of the peer; if ours is out already, that is all.
+    /// Begins to close, or answers the Close of the peer. If our Close was sent already, this does nothing.
     pub(crate) fn close(
         &mut self,
         code: CloseCode,
@@ -165,32 +167,32 @@ impl Session {
         }
     }
 
-    /// Tells the peer that nobody is there any more, if it does not know of an end.
+    /// Sends a Close with 1001 on an open connection that is dropped.
     pub(crate) fn leave(&mut self, now: Instant, out: &mut Vec<u8>) {
-        // It cannot fail: the code and the reason may be sent.
+        // This cannot fail: the code and the reason may be sent.
         let _ = self.close(CloseCode::Away, "", now, out);
     }
 
-    /// Sends the Pong that was held back while output did not move; returns whether there was one.
+    /// Sends the Pong that was held back while the output was blocked, and returns whether there was one.
     pub(crate) fn release_pongs(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         let Some(pong) = self.connection.release_pongs() else { return false };
         self.connection.send_frame(pong, now, out).is_ok()
     }
 
-    /// Whether the Close of the peer has come.
+    /// Whether the Close of the peer has arrived.
     #[cfg(feature = "futures")]
-    pub(crate) fn has_heard_close(&self) -> bool {
+    pub(crate) fn has_received_close(&self) -> bool {
         self.closed.is_some()
     }
 
-    /// How the connection ends, as soon as that is known: by the Close of the peer, or without.
+    /// How the connection has ended or will end; `None` while this is unknown.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_closed = self.connection.state() == State::Closed;
         let closed = self.closed.clone().filter(|_| !self.has_failed);
         closed.or_else(|| is_closed.then(Closed::abnormal))
     }
 
-    /// Where the program sends the answers, it is it that passes frames back and forth, but not the Close of a failure.
+    /// With manual answers the program passes the frames on, except for the Close of a failure.
     fn receive_event(
         &mut self,
         input: &mut &mut [u8],
@@ -203,7 +205,7 @@ impl Session {
                 event => Some(event),
             };
             if let Some(Event::Response { response, .. }) = &event {
-                self.hear_answer(response).inspect_err(|err| self.connection.fail(*err, now, out))?;
+                self.accept_answer(response).inspect_err(|err| self.connection.fail(*err, now, out))?;
             }
             if let Some(event) = event {
                 return Ok(Some(Item::Event(event)));
@@ -230,12 +232,12 @@ impl Session {
     fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.has_failed = true;
         if let Some(close) = self.connection.failure(err) {
-            // It cannot fail: this Close is owed.
+            // This cannot fail: the connection owes this Close.
             let _ = self.connection.send_frame(close, now, out);
         }
     }
 
-    /// §9.1: of the offers that a server understands, the first is answered.
+    /// Answers the first offer that the extension of the program accepts (§9.1).
     fn answer_offers(&mut self, request: &Request, response: &mut Response) {
         let Some(mut extension) = self.extension.take() else { return };
         let name = extension.offer().name;
@@ -247,7 +249,8 @@ impl Session {
         }
     }
 
-    fn hear_answer(&mut self, response: &Response) -> Result<(), ProtocolError> {
+    /// The extension is used only if the server has accepted it (§9.1).
+    fn accept_answer(&mut self, response: &Response) -> Result<(), ProtocolError> {
         let Some(mut extension) = self.extension.take() else { return Ok(()) };
         let name = extension.offer().name;
         let answers = Extension::parse_all(response.headers())?;
@@ -260,7 +263,7 @@ impl Session {
 }
 
 impl Item {
-    /// What became of it, if that is an event.
+    /// The event, or the event that the frame has caused.
     pub(crate) fn into_event(self) -> Option<Event> {
         match self {
             Self::Event(event) => Some(event),
@@ -268,7 +271,7 @@ impl Item {
         }
     }
 
-    /// The frame itself; for what was received before frames were asked for, one that says the same.
+    /// The frame, or for an event that was received earlier a frame with the same content.
     pub(crate) fn into_frame(self) -> Option<Frame> {
         match self {
             Self::Frame(frame, _) => Some(frame),
@@ -287,7 +290,7 @@ impl Item {
         }
     }
 
-    /// Whether it is a message, or a part of one, rather than a control frame.
+    /// Whether this is a message or a part of one, and no control frame.
     #[cfg(feature = "futures")]
     pub(crate) fn is_data(&self) -> bool {
         match self {
