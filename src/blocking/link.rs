@@ -9,7 +9,6 @@
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Stream;
@@ -190,10 +189,10 @@ impl Link {
         }
         let timeout = deadline.into_iter().chain(reading.until).min().map(time_left);
         if !state.session.connection.wants_input() {
-            // The peer sends although the connection has ended: it gets time to notice that.
-            drop(state);
-            thread::sleep(timeout.unwrap_or(TICK));
-            self.lock().tick()?;
+            // The peer has ended its side, or sends although the connection has ended. Until the deadline, another thread can
+            // finish writing.
+            let waited = self.changed.wait_timeout(state, timeout.unwrap_or(TICK));
+            waited.unwrap_or_else(PoisonError::into_inner).0.tick()?;
             return Ok(true);
         }
         if reading.is_too_late(deadline) {

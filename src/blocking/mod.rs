@@ -109,4 +109,4 @@ pub use self::server::Server;
 pub use self::socket::WebSocket;
 pub use self::stream::{Bare, Socket, Stream};
 pub use self::tls::Tls;
-pub use crate::socket::{Answer, Error, InvalidUrl, Result, TimeoutKind};
+pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};

@@ -12,8 +12,8 @@ use super::{Builder, Messages, Socket, Stream};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Event, Frame, OpCode, ProtocolError, Role, Upgrade};
-use crate::socket::session::{Item, Session, Unit};
+use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, Upgrade};
+use crate::socket::session::{Item, ReplyMode, Session, Unit};
 use crate::socket::{Error, Result};
 
 /// How long the Close of a socket that is dropped may take.
@@ -330,12 +330,12 @@ impl<S: Stream> WebSocket<S> {
         }
     }
 
-    /// Sets who answers the Pings and the Close of the peer. Default: [`Config::answers`](crate::protocol::Config::answers).
+    /// Sets who replies to the Pings and the Close of the peer. Default: [`ReplyMode::Automatic`].
     ///
-    /// With [`Answers::Automatic`] each call that receives sends the answers. With [`Answers::Manual`] the program does, with
+    /// With [`ReplyMode::Automatic`] each call that receives sends the replies. With [`ReplyMode::Manual`] the program does, with
     /// [`pong`](Self::pong) and [`close`](Self::close).
-    pub fn set_answers(&mut self, answers: Answers) {
-        self.shared.link.lock().session.connection.set_answers(answers);
+    pub fn set_reply_mode(&mut self, mode: ReplyMode) {
+        self.shared.link.lock().session.reply_mode = mode;
     }
 
     /// Returns how the connection has ended, or `None` if it has not.

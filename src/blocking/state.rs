@@ -78,8 +78,8 @@ impl WriteState {
         self.session.tick(Instant::now(), &mut self.out)
     }
 
-    pub(super) fn release_pongs(&mut self) {
-        self.session.release_pongs(Instant::now(), &mut self.out);
+    pub(super) fn send_pending_pong(&mut self) {
+        self.session.send_pending_pong(Instant::now(), &mut self.out);
     }
 
     /// Reuses the memory of output that was written, unless it is large.

@@ -27,13 +27,12 @@ impl Link {
             }
             if state.is_writing {
                 if if_busy == IfBusy::Return {
-                    state.session.connection.hold_pongs();
                     return Ok(());
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            state.release_pongs();
+            state.send_pending_pong();
             if state.out.is_empty() {
                 state.finish_writing(stream);
                 return Ok(());

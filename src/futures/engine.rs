@@ -270,11 +270,11 @@ impl<S: Transport> Engine<S> {
         let written = self.output.poll_write(stream, cx);
         self.progress += u64::from(self.output.len() < before);
         match written {
-            Poll::Pending => return self.session.connection.hold_pongs(),
+            Poll::Pending => return,
             Poll::Ready(Err(err)) => return self.stop_writing(err),
             Poll::Ready(Ok(())) => {}
         }
-        if self.session.release_pongs(Instant::now(), self.output.buffer()) {
+        if self.session.send_pending_pong(Instant::now(), self.output.buffer()) {
             return self.write(cx);
         }
         match self.output.poll_flush(stream, cx) {

@@ -11,10 +11,10 @@ use super::link::{Owner, Shared, Who};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Answers, Event, Frame, OpCode};
+use crate::protocol::{Event, Frame, OpCode};
 use crate::socket::Result;
 use crate::socket::byte_reader::ByteReader;
-use crate::socket::session::{Item, Unit};
+use crate::socket::session::{Item, ReplyMode, Unit};
 
 /// How many control frames one call skips before other tasks get their turn.
 const MAX_SKIPPED: u32 = 64;
@@ -230,12 +230,12 @@ impl<S: Transport> Receiver<S> {
         .await
     }
 
-    /// Sets who answers the Pings and the Close of the peer. Default: [`Config::answers`](crate::protocol::Config::answers).
+    /// Sets who replies to the Pings and the Close of the peer. Default: [`ReplyMode::Automatic`].
     ///
-    /// With [`Answers::Automatic`] the half that is in use sends the answers. With [`Answers::Manual`] the program does, with
-    /// [`Sender::pong`] and [`Sender::close`]. This applies to input that has not been read yet, so set it at the beginning.
-    pub fn set_answers(&mut self, answers: Answers) {
-        self.owner.shared().lock().session.connection.set_answers(answers);
+    /// With [`ReplyMode::Automatic`] the half that is in use sends the replies. With [`ReplyMode::Manual`] the program does, with
+    /// [`Sender::pong`] and [`Sender::close`]. The mode applies to frames that have not been received yet.
+    pub fn set_reply_mode(&mut self, mode: ReplyMode) {
+        self.owner.shared().lock().session.reply_mode = mode;
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {

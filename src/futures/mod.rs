@@ -47,7 +47,7 @@
 //! | receive messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
 //! | also receive Pings, Pongs and the Close | [`receive_event`](WebSocket::receive_event) |
 //! | receive and send single frames | [`receive_frame`](WebSocket::receive_frame), [`send_frame`](WebSocket::send_frame) |
-//! | answer Pings and the Close yourself | [`set_answers`](WebSocket::set_answers) |
+//! | reply to Pings and the Close yourself | [`set_reply_mode`](WebSocket::set_reply_mode) |
 //! | send one message | [`send`](WebSocket::send) |
 //! | send many small messages at once | [`queue`](WebSocket::queue) and [`flush`](WebSocket::flush), or the `Sink` |
 //! | transfer bytes | `AsyncRead` and `AsyncWrite` |
@@ -122,7 +122,7 @@ pub use self::tls::Tls;
 pub use self::tokio_compat::Compat;
 #[cfg(all(feature = "tokio", not(feature = "ssl")))]
 pub use self::tokio_tls::Tls;
-pub use crate::socket::{Answer, Error, InvalidUrl, Result, TimeoutKind};
+pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};
 
 /// A stream that reads and writes: the stream of a socket.
 ///

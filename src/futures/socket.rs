@@ -12,9 +12,9 @@ use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Extension, Request, Response};
-use crate::protocol::{Answers, Connection, Event, Frame, OpCode, Role, Upgrade};
+use crate::protocol::{Connection, Event, Frame, OpCode, Role, Upgrade};
 use crate::socket::byte_reader::ByteReader;
-use crate::socket::session::Session;
+use crate::socket::session::{ReplyMode, Session};
 use crate::socket::{Error, Result};
 
 /// One end of an open connection, on any stream.
@@ -108,9 +108,9 @@ impl<S: Transport> WebSocket<S> {
         self.receiver.receive_frame().await
     }
 
-    /// Sets who answers the Pings and the Close of the peer. See [`Receiver::set_answers`].
-    pub fn set_answers(&mut self, answers: Answers) {
-        self.receiver.set_answers(answers);
+    /// Sets who replies to the Pings and the Close of the peer. See [`Receiver::set_reply_mode`].
+    pub fn set_reply_mode(&mut self, mode: ReplyMode) {
+        self.receiver.set_reply_mode(mode);
     }
 
     /// Sends a message, and waits until the stream has accepted it. See [`Sender::send`].

@@ -47,19 +47,6 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// After how much silence of the peer a Ping is sent (§5.5.2). Default: never.
     pub ping_interval: Option<Duration>,
-    /// Who sends the frames that answer the peer. Default [`Answers::Automatic`].
-    pub answers: Answers,
-}
-
-/// Says who sends the frames that answer the peer: the Pong, the reply to a Close, the Close that fails a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Answers {
-    /// The core appends them to its output by itself; messages come out whole.
-    #[default]
-    Automatic,
-    /// The front end sends each of them, as it sees every frame before the core acts on it
-    /// ([`Event::Frame`](super::Event::Frame)) and every frame that goes out.
-    Manual,
 }
 
 impl Default for Config {
@@ -82,29 +69,28 @@ impl Default for Config {
             close_timeout: Duration::from_secs(10),
             idle_timeout: None,
             ping_interval: None,
-            answers: Answers::Automatic,
         }
     }
 }
 
 impl Config {
-    /// What holds for a connection whose head brings wishes along.
-    pub(crate) fn with(self: Arc<Self>, wishes: &Wishes) -> Arc<Self> {
-        if wishes.deflate.is_none() && wishes.max_fragments.is_none() {
+    /// Returns the configuration of a connection whose head carries overrides.
+    pub(crate) fn with(self: Arc<Self>, overrides: &Overrides) -> Arc<Self> {
+        if overrides.deflate.is_none() && overrides.max_fragments.is_none() {
             return self;
         }
-        let max_fragments = match (self.max_fragments, wishes.max_fragments) {
+        let max_fragments = match (self.max_fragments, overrides.max_fragments) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        Arc::new(Self { deflate: wishes.deflate.or(self.deflate), max_fragments, ..(*self).clone() })
+        Arc::new(Self { deflate: overrides.deflate.or(self.deflate), max_fragments, ..(*self).clone() })
     }
 }
 
-/// What a handler wants for its own connection. It travels with the head that the handler makes, the request of a client
-/// or the response of a server, and so through whatever hands that head on.
+/// What a handler overrides for its own connection. The overrides are part of the head that the handler makes, the request of a
+/// client or the response of a server, and so they pass through everything that passes the head on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct Overrides {
     pub(crate) deflate: Option<Deflate>,
     /// The most fragments of a message, if that is less than for all connections.
     pub(crate) max_fragments: Option<usize>,

@@ -1,96 +1,109 @@
-//! The protocol core: one end of a WebSocket connection (RFC 6455), without any I/O.
+//! The protocol core: one end of a WebSocket connection (RFC 6455) without I/O.
 //!
-//! Bytes and time go in, events and bytes come out. Nothing in here knows a socket, a thread, a runtime or a clock; who
-//! has those is a *front end*, such as the event loop of this crate, and whoever wants another one writes it on this
-//! module.
+//! Bytes and time go in, events and bytes come out. This module knows no socket, thread, runtime or clock. A *front end*, such as
+//! the event loop of this crate, provides these. To write another one, build it on this module.
 //!
-//! # The states
+//! # States
 //!
-//! A [`Connection`] is one type from the first byte of the opening handshake to the end of TCP. [`Connection::state`]
-//! tells which of the RFC's [`State`]s it is in.
+//! A [`Connection`] is one type from the first byte of the opening handshake to the end of TCP. [`Connection::state`] returns
+//! its [`State`], in the terms of the RFC.
 //!
 //! ```text
 //!            Connection::server        Connection::client
-//!                    │                         │ the request is written
+//!                    │                         │ the request is in `out`
 //!                    ▼                         ▼
-//! CONNECTING  awaits a request         awaits the response ── Event::Rejected, an error ──┐
+//! CONNECTING  waits for a request      waits for the response ─ Event::Rejected, error ───┐
 //!               │    │ Event::Request          │                                          │
-//!      an error │    ▼                         │                                          │
+//!         error │    ▼                         │                                          │
 //!               ├─ owes the response           │                                          │
 //!       refuse, │    │ respond: 101            │ Event::Response                          │
 //!     any other │    └───────────┬─────────────┘                                          │
 //!        status │                ▼                                                        │
-//! OPEN          │       messages, Pings, Pongs ── receive_eof, the peer is silent ────────┤
+//! OPEN          │       messages, Pings, Pongs ── receive_eof, idle timeout ──────────────┤
 //!               │          │            │                                                 │
 //!               │    close │            │ Event::Close, or an error:                      │
-//!               │          ▼            │ our Close is written                            │
-//! CLOSING       │   awaits the Close ───│──────────── receive_eof, time ──────────────────┤
+//!               │          ▼            │ our Close is in `out`                           │
+//! CLOSING       │   waits for the Close │──────────── receive_eof, close timeout ─────────┤
 //!               │   of the peer         │                                                 │
 //!               │          │            │                                                 │
 //!               │          │Event::Close│                                                 │
 //!               └──────────┴────────────┴──▶ writes the last bytes,                       │
-//!                                            discards what comes ── receive_eof, time ────┤
+//!                                            discards input ── receive_eof, timeout ──────┤
 //!                                                                                         ▼
-//! CLOSED                                                     nothing is awaited: close the socket
+//! CLOSED                                                nothing is expected: close the socket
 //! ```
 //!
 //! # The contract
 //!
-//! A front end goes round these steps, for each connection:
+//! A front end repeats these steps for each connection:
 //!
-//! 1. **Read.** Lend what came from the peer to [`receive`](Connection::receive), until it returns `None`. The payloads
-//!    are unmasked where they lie.
-//! 2. **Hand out** each [`Event`]. An [`Event::Request`] wants an answer, [`respond`](Connection::respond) or
-//!    [`refuse`](Connection::refuse); what is left of the input waits until then, and is lent again.
-//! 3. **Speak.** Every call that may have something to say appends it to the `out` that the front end lends: an answer,
-//!    a message, the Close that fails a connection.
-//! 4. **Write** `out`, in order. When nothing of it is left, and also when there was nothing to begin with, call
-//!    [`flushed`](Connection::flushed); if that returns true, shut down the writing side of the socket.
-//! 5. **Arm** a timer for [`deadline`](Connection::deadline), which any of these calls may have moved. When it has
-//!    passed, call [`tick`](Connection::tick).
+//! 1. **Read.** Pass received bytes to [`receive`](Connection::receive) until it returns `None`. Payloads are unmasked in place.
+//! 2. **Deliver** each [`Event`] to the program. [`Event::Request`] must be answered with [`respond`](Connection::respond) or
+//!    [`refuse`](Connection::refuse). The rest of the input waits until then, and is passed again.
+//! 3. **Collect output.** Every call that may produce output appends it to the `out` that the front end passes: responses,
+//!    messages, replies, the Close that fails a connection.
+//! 4. **Write** `out`, in order. When all of it is written, and also if it was empty to begin with, call
+//!    [`flushed`](Connection::flushed). If that returns true, shut down the writing side of the socket. If it has appended a Pong,
+//!    write again.
+//! 5. **Set** a timer to [`deadline`](Connection::deadline), which any of these calls may have changed. When it has passed, call
+//!    [`tick`](Connection::tick).
 //! 6. **Close** the socket as soon as the state is [`State::Closed`].
 //!
-//! In return:
+//! In return, the core guarantees:
 //!
-//! - Any split of the bytes that come gives the same events and the same output.
-//! - An error never leaves a connection half dead. What the peer is to be told is in `out`, the state is
-//!   [`State::Closing`] or [`State::Closed`], and everything that still comes is discarded (§7.1.7).
-//! - Memory follows the bytes that have come, never a number that the peer has named. What is too long fails with the
-//!   header that says so, by the limits of [`Config`].
-//! - Text is checked as it arrives: a byte that cannot be UTF-8 fails the `receive` that brings it (§8.1).
-//! - No byte of a peer makes the core panic.
+//! - Events and output do not depend on how the input is split.
+//! - After an error, the connection is being closed: `out` contains what the peer must be sent, the state is
+//!   [`State::Closing`] or [`State::Closed`], and all further input is discarded (§7.1.7).
+//! - Memory grows with the bytes that have arrived, not with numbers that the peer announces. A frame or message that exceeds a
+//!   limit of [`Config`] fails as soon as its header has arrived.
+//! - A front end that makes a mistake does not lose this bound: at most one Pong waits besides `out`, and a connection ends at
+//!   its deadline even if [`flushed`](Connection::flushed) is never called.
+//! - Text is validated as it arrives: an invalid byte fails the call of `receive` that contains it (§8.1).
+//! - No input makes the core panic.
 //!
-//! # What a front end does
+//! # What a front end calls
 //!
 //! | when | it calls | and then |
 //! |---|---|---|
-//! | bytes came | [`receive`](Connection::receive), until `None` | hands out the events; an error is reported |
-//! | the peer ended its side | [`receive_eof`](Connection::receive_eof) | an error tells that no Close came before |
+//! | bytes have arrived | [`receive`](Connection::receive), until `None` | delivers the events, reports an error |
+//! | the peer has ended its side | [`receive_eof`](Connection::receive_eof) | an error means that there was no Close |
 //! | the program sends | [`send`](Connection::send), [`ping`](Connection::ping), [`pong`](Connection::pong), [`send_frame`](Connection::send_frame) | writes `out` |
-//! | the program closes | [`close`](Connection::close) | writes `out`, and goes on reading |
+//! | the program closes | [`close`](Connection::close) | writes `out`, and continues to read |
 //! | `out` is empty | [`flushed`](Connection::flushed) | shuts down writing if it returns true |
-//! | the clock reaches [`deadline`](Connection::deadline) | [`tick`](Connection::tick) | an error tells which time-out it was |
-//! | the system takes no more of `out` | [`hold_pongs`](Connection::hold_pongs), later [`release_pongs`](Connection::release_pongs) | sends the Pong that it gets back |
-//! | bytes can be read | [`wants_input`](Connection::wants_input) | leaves them to TCP if it returns false |
+//! | the clock reaches [`deadline`](Connection::deadline) | [`tick`](Connection::tick) | an error is the timeout that has passed |
+//! | the socket is readable | [`wants_input`](Connection::wants_input) | does not read if it returns false |
 //! | much of a payload is [`missing`](Connection::missing) | | may read more at once |
-//! | the socket failed | [`abandon`](Connection::abandon) | closes it |
+//! | the socket has failed | [`abandon`](Connection::abandon) | closes it |
 //!
-//! By default the core answers by itself: Pings, the Close of the peer, violations. A front end whose program is to see
-//! each frame that comes and goes sets [`Answers::Manual`]. It then gets every frame as [`Event::Frame`], hands it back
-//! to [`accept`](Connection::accept), changed or not, and sends the answers itself: what [`answer`](Connection::answer),
-//! [`close_reply`](Connection::close_reply) and [`failure`](Connection::failure) return, by
-//! [`send_frame`](Connection::send_frame).
+//! A `Connection` replies by itself to Pings, to the peer's Close and to violations. If the program must be able to inspect,
+//! change or suppress each frame, the front end uses a [`manual::Connection`] instead.
+//!
+//! # Other handshakes
+//!
+//! If the opening handshake is performed elsewhere, create the connection with [`Connection::after_handshake`], in either
+//! role. [`Upgrade`] performs the handshake of a server whose request was read by an HTTP server.
 //!
 //! # Compression
 //!
-//! With the feature `permessage-deflate` and [`Config::deflate`] the two ends agree on it in the opening handshake (RFC 7692),
-//! and a front end sees messages as ever. A front end that looks at frames itself sees compressed ones, with RSV1, as they
-//! came; what it sends is compressed after it has been handed over. Compressors and inflaters that keep no context belong
-//! to the thread, and connections borrow them.
+//! With the feature `permessage-deflate` and [`Config::deflate`], the ends negotiate compression in the opening handshake
+//! (RFC 7692). Messages are then compressed and decompressed transparently. A front end that inspects frames sees compressed
+//! payloads with RSV1.
+//!
+//! # State outside of connections
+//!
+//! The core has no global state except two caches that belong to the thread. They affect speed and memory, never results:
+//!
+//! - Payload buffers: a few buffers of messages that were sent are used for the next messages that are received. A thread
+//!   keeps at most 1 MiB, and one short buffer.
+//! - With `permessage-deflate`: up to four compressors, four decompressors and a buffer of 32 KiB. Connections that keep no context
+//!   between messages use them in turn.
+//!
+//! A connection can move to another thread at any time. Masking keys and handshake keys come from the random number
+//! generator of the crate `rand`, which also keeps its state in the thread.
 //!
 //! # Examples
 //!
-//! A client and a server in memory: the handshake, a text, a Ping, and the end.
+//! A client and a server in memory: the opening handshake, a text, a Ping, and the closing handshake.
 //!
 //! ```
 //! use std::error::Error;
@@ -101,13 +114,13 @@
 //! use sockeye::protocol::handshake::{Request, Response};
 //! use sockeye::protocol::{Config, Connection, Event, State};
 //!
-//! /// Steps 1 to 3: lends what came to one end, and answers a request; returns what it has received.
+//! /// Steps 1 to 3: passes bytes to one end, responds to a request, and returns what was received.
 //! fn deliver(
 //!     end: &mut Connection,
-//!     came: &mut Vec<u8>,
+//!     arrived: &mut Vec<u8>,
 //!     out: &mut Vec<u8>,
 //! ) -> Result<Vec<Event>, Box<dyn Error>> {
-//!     let (mut bytes, mut events, now) = (std::mem::take(came), Vec::new(), Instant::now());
+//!     let (mut bytes, mut events, now) = (std::mem::take(arrived), Vec::new(), Instant::now());
 //!     let mut input = bytes.as_mut_slice();
 //!     while let Some(event) = end.receive(&mut input, now, out)? {
 //!         if let Event::Request(request) = &event {
@@ -120,7 +133,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn Error>> {
 //!     let (config, now) = (Arc::new(Config::default()), Instant::now());
-//!     // What the client has said and the server has not heard, and the other way round.
+//!     // Bytes on their way from the client to the server, and back.
 //!     let (mut up, mut down) = (Vec::new(), Vec::new());
 //!
 //!     let request = Request::from_url(&"ws://example.com/chat".parse()?)?;
@@ -143,8 +156,8 @@
 //!     assert!(matches!(&received[0], Event::Close(CloseCode::Normal, reason) if reason == "spawned"));
 //!     deliver(&mut client, &mut down, &mut up)?;
 //!
-//!     // Steps 4 and 6: the server ends TCP first, the client follows (§7.1.1).
-//!     assert!(server.flushed(now) && !client.flushed(now));
+//!     // Steps 4 and 6: the server ends TCP first, and the client follows (§7.1.1).
+//!     assert!(server.flushed(now, &mut down) && !client.flushed(now, &mut up));
 //!     client.receive_eof()?;
 //!     server.receive_eof()?;
 //!     assert_eq!((client.state(), server.state()), (State::Closed, State::Closed));
@@ -168,11 +181,13 @@ mod framing;
 pub mod handshake;
 mod role;
 
-pub(crate) use config::Wishes;
-pub use config::{Answers, Config};
+pub use config::Config;
+pub(crate) use config::Overrides;
 #[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
 pub(crate) use connection::check_close;
-pub use connection::{Connection, Event, State};
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) use connection::extension::ProgramExtension;
+pub use connection::{Connection, Event, State, manual};
 pub use deflate::Deflate;
 pub use error::ProtocolError;
 pub use extension::FrameExtension;
@@ -180,7 +195,7 @@ pub use framing::encoder::Output;
 #[cfg(feature = "reactor")]
 pub(crate) use framing::encoder::write_frame;
 pub use framing::frame::Frame;
-pub use framing::header::{Header, OpCode, Reserved};
+pub use framing::header::{Header, OpCode};
 pub use framing::mask;
 pub use handshake::Upgrade;
 pub use role::Role;

@@ -16,3 +16,5 @@ pub(crate) mod session;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub use self::answer::Answer;
 pub use self::error::{Error, InvalidUrl, Result, TimeoutKind};
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub use self::session::ReplyMode;

@@ -1,6 +1,5 @@
-//! A connection for the sockets without handlers: it receives events or frames, and records how the connection has ended.
-//!
-//! The front ends only move bytes.
+//! What the sockets without handlers share: a connection, the replies to the peer, an extension of the program, and how the
+//! connection has ended.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,13 +7,23 @@ use std::time::Instant;
 use super::read_buffer::ReadBuffer;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
-use crate::protocol::handshake::{Extension, Request, Response};
-use crate::protocol::{Config, Connection, Event, Frame, FrameExtension, OpCode, ProtocolError, State};
+use crate::protocol::handshake::{Request, Response};
+use crate::protocol::manual::{self, Received};
+use crate::protocol::{
+    Config, Connection, Event, Frame, FrameExtension, OpCode, ProgramExtension, ProtocolError, State,
+};
 
-/// The status that opens a connection (§4.2.2).
-const SWITCHING_PROTOCOLS: u16 = 101;
+/// Selects who replies to the Pings and to the Close of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// The socket replies while it is used.
+    #[default]
+    Automatic,
+    /// The program replies.
+    Manual,
+}
 
-/// Whether the program receives events or frames.
+/// What the program receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Event,
@@ -25,16 +34,15 @@ pub(crate) enum Unit {
 #[derive(Debug)]
 pub(crate) enum Item {
     Event(Event),
-    /// A frame that has been acted on, and the event that it caused.
+    /// A frame that has been accepted, and the event that it completed.
     Frame(Frame, Option<Event>),
 }
 
-/// A connection, which the front end drives as [`Connection`] describes. Where there is a method of the same name here, it
-/// calls this one.
+/// A connection of a front end, which calls these methods where they exist and those of the connection otherwise.
 pub(crate) struct Session {
-    pub(crate) connection: Connection,
-    /// The extension of the program: before the handshake the offered one, after it the accepted one.
-    extension: Option<Box<dyn FrameExtension>>,
+    pub(crate) connection: manual::Connection,
+    pub(crate) reply_mode: ReplyMode,
+    extension: ProgramExtension,
     /// The Close of the peer.
     closed: Option<Closed>,
     /// Whether a rule was broken or the stream has failed. A Close that arrives after that does not count.
@@ -42,9 +50,15 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Creates a session without an extension of the program.
+    /// Continues after the opening handshake, or without an extension of the program.
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, extension: None, closed: None, has_failed: false }
+        Self {
+            connection: connection.into(),
+            reply_mode: ReplyMode::Automatic,
+            extension: ProgramExtension::default(),
+            closed: None,
+            has_failed: false,
+        }
     }
 
     pub(crate) fn server(
@@ -52,6 +66,7 @@ impl Session {
         extension: Option<Box<dyn FrameExtension>>,
         now: Instant,
     ) -> Self {
+        let extension = ProgramExtension::new(extension);
         Self { extension, ..Self::new(Connection::server(config, now)) }
     }
 
@@ -63,9 +78,8 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Self, ProtocolError> {
-        if let Some(extension) = &extension {
-            request.add_extension(&extension.offer().to_string());
-        }
+        let extension = ProgramExtension::new(extension);
+        extension.offer(&mut request);
         Ok(Self { extension, ..Self::new(Connection::client(config, request, now, out)?) })
     }
 
@@ -77,13 +91,11 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        if response.status() == SWITCHING_PROTOCOLS {
-            self.answer_offers(request, response);
-        }
+        self.extension.answer(request, response);
         self.connection.respond(request, response, now, out)
     }
 
-    /// Processes input, and returns the next item. If this fails, the answer for the peer is in the output.
+    /// Takes the next event or frame off the input. Replies, also to a violation, are in `out`.
     pub(crate) fn receive(
         &mut self,
         input: &mut ReadBuffer,
@@ -92,17 +104,17 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<Option<Item>, ProtocolError> {
         let mut unread = input.unread();
-        let is_by_frame = unit == Unit::Frame || self.connection.is_extended();
-        let received = if is_by_frame && self.connection.state() != State::Connecting {
-            self.receive_frame(&mut unread, now, out)
-        } else {
-            self.receive_event(&mut unread, now, out)
-        };
+        let received = self.receive_item(&mut unread, unit, now, out);
         let left = unread.len();
         input.keep(left);
-        let received = received.inspect_err(|err| self.fail(*err, now, out))?;
-        if let Some(Event::Close(code, reason)) = received.as_ref().and_then(Item::event) {
-            self.closed = Some(Closed { code: *code, reason: reason.clone(), was_clean: true });
+        let received = received.inspect_err(|err| self.reply_to_failure(*err, now, out))?;
+        if let Some(event) = received.as_ref().and_then(Item::event) {
+            if let Event::Close(code, reason) = event {
+                self.closed = Some(Closed { code: *code, reason: reason.clone(), was_clean: true });
+            }
+            if self.reply_mode == ReplyMode::Automatic {
+                self.connection.reply(event, now, out);
+            }
         }
         Ok(received)
     }
@@ -143,12 +155,7 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        if let Some(extension) = &mut self.extension
-            && !frame.is_control()
-            && self.connection.can_send(frame.opcode())
-        {
-            extension.encode(&mut frame)?;
-        }
+        self.extension.encode(&mut frame, &self.connection)?;
         self.connection.send_frame(frame, now, out)
     }
 
@@ -173,9 +180,9 @@ impl Session {
         let _ = self.close(CloseCode::Away, "", now, out);
     }
 
-    /// Sends the Pong that was held back while the output was blocked, and returns whether there was one.
-    pub(crate) fn release_pongs(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        let Some(pong) = self.connection.release_pongs() else { return false };
+    /// Sends the Pong that was waiting for output to be written; returns whether there was one.
+    pub(crate) fn send_pending_pong(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let Some(pong) = self.connection.pending_pong() else { return false };
         self.connection.send_frame(pong, now, out).is_ok()
     }
 
@@ -192,73 +199,60 @@ impl Session {
         closed.or_else(|| is_closed.then(Closed::abnormal))
     }
 
-    /// With manual answers the program passes the frames on, except for the Close of a failure.
-    fn receive_event(
+    fn receive_item(
         &mut self,
         input: &mut &mut [u8],
+        unit: Unit,
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Item>, ProtocolError> {
-        while let Some(event) = self.connection.receive(input, now, out)? {
-            let event = match event {
-                Event::Frame(frame) => self.connection.accept(frame, now, out)?,
-                event => Some(event),
+        loop {
+            // Without the extension, the frames of a message cannot be interpreted.
+            let is_by_frame = unit == Unit::Frame || self.connection.is_extended();
+            let received = match is_by_frame {
+                true => self.connection.receive_frame(input, now, out)?,
+                false => self.connection.receive(input, now, out)?,
             };
-            if let Some(Event::Response { response, .. }) = &event {
-                self.accept_answer(response).inspect_err(|err| self.connection.fail(*err, now, out))?;
-            }
-            if let Some(event) = event {
-                return Ok(Some(Item::Event(event)));
+            match received {
+                Some(Received::Frame(frame)) if is_by_frame => {
+                    return self.accept_frame(frame, now, out).map(Some);
+                }
+                Some(Received::Frame(frame)) => {
+                    if let Some(event) = self.connection.accept(frame, now)? {
+                        return Ok(Some(Item::Event(event)));
+                    }
+                }
+                Some(Received::Event(event)) => {
+                    if let Event::Response { response, .. } = &event {
+                        let agreed = self.extension.agree(response);
+                        agreed.inspect_err(|err| self.connection.fail(*err, now, out))?;
+                    }
+                    return Ok(Some(Item::Event(event)));
+                }
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
-    fn receive_frame(
+    fn accept_frame(
         &mut self,
-        input: &mut &mut [u8],
+        mut frame: Frame,
         now: Instant,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Item>, ProtocolError> {
-        let Some(mut frame) = self.connection.receive_frame(input, now, out)? else { return Ok(None) };
-        if let Some(extension) = self.extension.as_mut().filter(|_| !frame.is_control()) {
-            let decoded = extension.decode(&mut frame);
-            decoded.inspect_err(|err| self.connection.fail(*err, now, out))?;
-        }
-        let event = self.connection.accept(frame.clone(), now, out)?;
-        Ok(Some(Item::Frame(frame, event)))
+    ) -> Result<Item, ProtocolError> {
+        let decoded = self.extension.decode(&mut frame);
+        decoded.inspect_err(|err| self.connection.fail(*err, now, out))?;
+        let event = self.connection.accept(frame.clone(), now)?;
+        Ok(Item::Frame(frame, event))
     }
 
-    fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+    /// Sends the Close that fails the connection, if one is owed. Programs that reply themselves do not send this one.
+    fn reply_to_failure(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.has_failed = true;
         if let Some(close) = self.connection.failure(err) {
             // This cannot fail: the connection owes this Close.
             let _ = self.connection.send_frame(close, now, out);
         }
-    }
-
-    /// Answers the first offer that the extension of the program accepts (§9.1).
-    fn answer_offers(&mut self, request: &Request, response: &mut Response) {
-        let Some(mut extension) = self.extension.take() else { return };
-        let name = extension.offer().name;
-        let offers = Extension::parse_all(request.headers()).unwrap_or_default();
-        let mut offers = offers.iter().filter(|offer| offer.name == name);
-        if let Some(answer) = offers.find_map(|offer| extension.answer(offer)) {
-            response.add_extension(&answer.to_string());
-            self.extension = Some(extension);
-        }
-    }
-
-    /// The extension is used only if the server has accepted it (§9.1).
-    fn accept_answer(&mut self, response: &Response) -> Result<(), ProtocolError> {
-        let Some(mut extension) = self.extension.take() else { return Ok(()) };
-        let name = extension.offer().name;
-        let answers = Extension::parse_all(response.headers())?;
-        if let Some(answer) = answers.iter().find(|answer| answer.name == name) {
-            extension.agree(answer)?;
-            self.extension = Some(extension);
-        }
-        Ok(())
     }
 }
 

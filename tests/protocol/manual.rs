@@ -1,39 +1,47 @@
-//! `Answers::Manual`: the front end sees every frame first, and sends every answer.
+//! `protocol::manual`: the front end sees every frame first, and sends every reply.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
+use sockeye::protocol::manual::{self, Received};
+use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Response};
 
 use sockeye_test_support::bytes::{self, BINARY, CLOSE, LAST, PING, PONG, TEXT, TEXT_START};
 use sockeye_test_support::pair::{End, Seen, request};
 
-fn manual() -> Config {
-    Config { answers: Answers::Manual, ..Config::default() }
+/// An open end whose front end sends the replies.
+type Manual = End<manual::Connection>;
+
+fn open(role: Role, config: Config) -> Manual {
+    End::open(role, config).into_manual()
 }
 
-/// The next event of a server, out of a whole frame of the client.
-fn event(server: &mut End, first: u8, payload: &[u8]) -> Result<Event, ProtocolError> {
+fn server() -> Manual {
+    open(Role::Server, Config::default())
+}
+
+/// What a server receives when a client sends a whole frame.
+fn receive(server: &mut Manual, first: u8, payload: &[u8]) -> Result<Received, ProtocolError> {
     let mut bytes = bytes::frame_from(Role::Client, first, payload);
-    let event = server.core.receive(&mut bytes.as_mut_slice(), server.now, &mut server.out)?;
-    Ok(event.unwrap())
+    let received = server.core.receive_frame(&mut bytes.as_mut_slice(), server.now, &mut server.out)?;
+    Ok(received.unwrap())
 }
 
-fn frame(server: &mut End, first: u8, payload: &[u8]) -> Frame {
-    match event(server, first, payload) {
-        Ok(Event::Frame(frame)) => frame,
+fn frame(server: &mut Manual, first: u8, payload: &[u8]) -> Frame {
+    match receive(server, first, payload) {
+        Ok(Received::Frame(frame)) => frame,
         other => panic!("not a frame: {other:?}"),
     }
 }
 
-fn accept(server: &mut End, frame: Frame) -> Result<Option<Event>, ProtocolError> {
-    server.core.accept(frame, server.now, &mut server.out)
+fn accept(server: &mut Manual, frame: Frame) -> Result<Option<Event>, ProtocolError> {
+    server.core.accept(frame, server.now)
 }
 
 #[test]
 fn manual_frames_come_out_before_the_core_acts_on_them() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     let bytes = [
         bytes::frame_from(Role::Client, TEXT_START, b"a"),
         bytes::frame_from(Role::Client, PING, b"p"),
@@ -57,7 +65,7 @@ fn manual_frames_come_out_before_the_core_acts_on_them() {
 
 #[test]
 fn manual_a_frame_that_is_kept_has_not_been() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_START, b"z")] {
         frame(&mut server, first, payload);
     }
@@ -71,7 +79,7 @@ fn manual_a_frame_that_is_kept_has_not_been() {
 
 #[test]
 fn manual_a_frame_may_be_changed() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     let mut changed = frame(&mut server, TEXT, b"upstream");
     changed.payload_mut().make_ascii_uppercase();
     assert!(
@@ -85,29 +93,29 @@ fn manual_a_frame_may_be_changed() {
 
 #[test]
 fn manual_rules_of_the_wire_hold_whatever_is_kept() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     frame(&mut server, TEXT_START, b"kept");
-    let interrupted = event(&mut server, TEXT, b"new").unwrap_err();
+    let interrupted = receive(&mut server, TEXT, b"new").unwrap_err();
     assert_eq!(interrupted, ProtocolError::InterruptedMessage);
 }
 
 #[test]
 fn manual_the_front_end_owes_the_pong() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     let ping = frame(&mut server, PING, b"well?");
     assert!(matches!(accept(&mut server, ping), Ok(Some(Event::Ping(payload))) if payload == b"well?"));
     assert!(server.out.is_empty());
-    assert_eq!(server.core.answer(b"well?".to_vec()).unwrap().payload(), b"well?");
+    assert_eq!(server.core.pong_for(b"well?".to_vec(), 256).unwrap().payload(), b"well?");
 
-    server.core.hold_pongs();
-    assert!(server.core.answer(b"first".to_vec()).is_none());
-    assert!(server.core.answer(b"second".to_vec()).is_none());
-    assert_eq!(server.core.release_pongs().unwrap().payload(), b"second");
+    assert!(server.core.pong_for(b"first".to_vec(), 257).is_none());
+    assert!(server.core.pong_for(b"second".to_vec(), 257).is_none());
+    assert_eq!(server.core.pending_pong().unwrap().payload(), b"second");
+    assert!(server.core.pending_pong().is_none());
 }
 
 #[test]
 fn manual_the_front_end_owes_the_reply_to_a_close() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     server.advance(Duration::from_secs(5));
     let close = frame(&mut server, CLOSE, &1001_u16.to_be_bytes());
     let Ok(Some(Event::Close(code, _))) = accept(&mut server, close) else { panic!("it is a Close") };
@@ -122,9 +130,9 @@ fn manual_the_front_end_owes_the_reply_to_a_close() {
 
 #[test]
 fn manual_the_front_end_owes_the_close_that_fails() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     assert!(server.core.failure(ProtocolError::InvalidUtf8).is_none(), "nothing has gone wrong yet");
-    let err = event(&mut server, TEXT, b"\xff").unwrap_err();
+    let err = receive(&mut server, TEXT, b"\xff").unwrap_err();
     assert_eq!((server.state(), server.out.len()), (State::Closing, 0));
     assert_eq!(server.core.deadline(), Some(server.now + Duration::from_secs(10)));
     let failure = server.core.failure(err).unwrap();
@@ -136,13 +144,13 @@ fn manual_the_front_end_owes_the_close_that_fails() {
 
 #[test]
 fn manual_a_close_that_is_owed_may_be_left_out() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     let close = frame(&mut server, CLOSE, b"");
     accept(&mut server, close).unwrap();
     server.core.skip_close(server.now);
     assert!(server.core.awaits_flush() && server.flush());
 
-    let mut client = End::open(Role::Client, manual());
+    let mut client = open(Role::Client, Config::default());
     let mut bytes = bytes::frame_from(Role::Server, 0x83, b"");
     client.core.receive(&mut bytes.as_mut_slice(), client.now, &mut client.out).unwrap_err();
     client.core.skip_close(client.now);
@@ -152,8 +160,8 @@ fn manual_a_close_that_is_owed_may_be_left_out() {
 
 #[test]
 fn manual_a_ping_that_is_due_is_handed_out() {
-    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
-    let mut server = End::open(Role::Server, config);
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..Config::default() };
+    let mut server = open(Role::Server, config);
     server.advance(Duration::from_secs(20));
     let ping = server.core.tick(server.now, &mut server.out).unwrap().unwrap();
     assert_eq!((ping.opcode(), server.out.len()), (OpCode::Ping, 0));
@@ -162,16 +170,17 @@ fn manual_a_ping_that_is_due_is_handed_out() {
 
 #[test]
 fn manual_config_serves_any_number_of_connections() {
-    let config = Arc::new(manual());
+    let config = Arc::new(Config::default());
     let now = std::time::Instant::now();
-    let ends: Vec<Connection> = (0..3).map(|_| Connection::server(Arc::clone(&config), now)).collect();
+    let ends: Vec<manual::Connection> =
+        (0..3).map(|_| Connection::server(Arc::clone(&config), now).into()).collect();
     assert!(ends.iter().all(|end| end.role() == Role::Server && end.state() == State::Connecting));
 }
 
 #[test]
 fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
-    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..manual() };
-    let mut server = End::open(Role::Server, config);
+    let config = Config { ping_interval: Some(Duration::from_secs(20)), ..Config::default() };
+    let mut server = open(Role::Server, config);
     server.tick().unwrap();
     server.take_out();
     server.advance(Duration::from_secs(15));
@@ -184,7 +193,7 @@ fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
 
 #[test]
 fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
-    let mut server = End::open(Role::Server, manual());
+    let mut server = server();
     let text = frame(&mut server, TEXT, b"late");
     let ping = frame(&mut server, PING, b"late");
     server.close(CloseCode::Normal, "").unwrap();
@@ -195,11 +204,11 @@ fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
 }
 
 /// A server and a client that have agreed on an extension of the program, which turns every byte around.
-fn with_extension() -> End {
+fn with_extension() -> Manual {
     let mut asking = request();
     asking.add_extension("x-turn");
     let mut client = End::asking(Config::default(), asking);
-    let mut server = End::server(manual());
+    let mut server = End::server(Config::default());
     let (mut head, now) = (client.take_out(), server.now);
     let core = &mut server.core;
     let Ok(Some(Event::Request(request))) = core.receive(&mut head.as_mut_slice(), now, &mut server.out)
@@ -210,16 +219,16 @@ fn with_extension() -> End {
     response.add_extension("x-turn");
     core.respond(&request, &mut response, now, &mut server.out).unwrap();
     assert_eq!(client.feed(&server.take_out()), [Seen::Response(101)]);
-    server
+    server.into_manual()
 }
 
 /// Feeds bytes in two reads; turns every frame around, and hands it back.
-fn feed_turning(server: &mut End, bytes: &[u8], at: usize) -> Result<Vec<Message>, ProtocolError> {
+fn feed_turning(server: &mut Manual, bytes: &[u8], at: usize) -> Result<Vec<Message>, ProtocolError> {
     let (mut bytes, mut messages) = (bytes.to_vec(), Vec::new());
     let (first, second) = bytes.split_at_mut(at);
     for mut read in [first, second] {
-        while let Some(event) = server.core.receive(&mut read, server.now, &mut server.out)? {
-            let Event::Frame(mut frame) = event else { panic!("not a frame: {event:?}") };
+        while let Some(received) = server.core.receive(&mut read, server.now, &mut server.out)? {
+            let Received::Frame(mut frame) = received else { panic!("not a frame: {received:?}") };
             frame.payload_mut().iter_mut().for_each(|byte| *byte = !*byte);
             frame.set_rsv3(false);
             if let Some(Event::Message(message)) = accept(server, frame)? {
@@ -259,9 +268,9 @@ fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
 #[test]
 fn s5_5_1_manual_what_was_meant_for_the_peer_may_go_before_the_close_that_is_owed() {
     for (first, payload) in [(CLOSE, &b""[..]), (TEXT, b"\xff")] {
-        let mut server = End::open(Role::Server, manual());
-        let err = match event(&mut server, first, payload) {
-            Ok(Event::Frame(frame)) => accept(&mut server, frame).err(),
+        let mut server = server();
+        let err = match receive(&mut server, first, payload) {
+            Ok(Received::Frame(frame)) => accept(&mut server, frame).err(),
             other => other.err(),
         };
         assert_eq!(server.state(), State::Closing);

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sockeye::protocol::{Answers, Config, Role, State};
+use sockeye::protocol::{Config, Role, State};
 use sockeye::{Message, OpCode};
 
 use crate::conversation::{self, Piece, anything, cuts, proper, role, split, stream};
 use sockeye_test_support::bytes;
-use sockeye_test_support::pair::{End, Pair, Seen};
+use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 /// An end that waits for the head of its peer.
 fn waiting(role: Role, config: Config) -> End {
@@ -19,14 +19,28 @@ fn waiting(role: Role, config: Config) -> End {
     end
 }
 
-/// All that can be observed of an end: its reports, what it has written, its state. The keys of a client are random,
-/// and left out.
+/// A configuration, and who sends the replies: the core, or the front end.
+#[derive(Debug, Clone, Default)]
+struct Setup {
+    config: Config,
+    is_manual: bool,
+}
+
+/// All that can be observed of an end: its reports, its output, its state. The keys of a client are random, and left out.
 fn observed<'a>(
     role: Role,
-    config: &Config,
+    setup: &Setup,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Seen>, Vec<u8>, State) {
-    let mut end = waiting(role, config.clone());
+    let end = waiting(role, setup.config.clone());
+    if setup.is_manual { fed(role, end.into_manual(), pieces) } else { fed(role, end, pieces) }
+}
+
+fn fed<'a, C: Core>(
+    role: Role,
+    mut end: End<C>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Seen>, Vec<u8>, State) {
     let seen = pieces.into_iter().flat_map(|piece| end.feed(piece)).collect();
     let mut out = end.take_out();
     if role == Role::Client {
@@ -38,18 +52,31 @@ fn observed<'a>(
     (seen, out, end.state())
 }
 
-/// Configurations under which different paths are taken.
-fn config() -> impl Strategy<Value = Config> {
-    let answers = prop::sample::select(vec![Answers::Automatic, Answers::Manual]);
+/// Setups under which different paths are taken.
+fn setup() -> impl Strategy<Value = Setup> {
     let size = prop::sample::select(vec![40, 200, 1 << 20]);
     let fragments = prop::sample::select(vec![None, Some(1), Some(3)]);
-    (answers, size, fragments, any::<bool>()).prop_map(|(answers, size, max_fragments, masking_strict)| {
-        Config { answers, max_message_size: size, max_fragments, masking_strict, ..Config::default() }
-    })
+    (size, fragments, any::<bool>(), any::<bool>()).prop_map(
+        |(max_message_size, max_fragments, masking_strict, is_manual)| Setup {
+            config: Config { max_message_size, max_fragments, masking_strict, ..Config::default() },
+            is_manual,
+        },
+    )
 }
 
 fn role_and_stream() -> impl Strategy<Value = (Role, Vec<u8>)> {
     role().prop_flat_map(|role| (Just(role), anything(!role)))
+}
+
+/// The payloads of the Pings among the reports.
+fn pings(seen: &[Seen]) -> impl Iterator<Item = &Vec<u8>> {
+    seen.iter().filter_map(|seen| if let Seen::Ping(payload) = seen { Some(payload) } else { None })
+}
+
+/// The payloads of the Pongs among the output of an end.
+fn pongs(role: Role, out: &[u8]) -> Vec<Vec<u8>> {
+    let sent = conversation::frames_of(role, out).into_iter();
+    sent.filter(|read| read.first == bytes::PONG).map(|read| read.payload).collect()
 }
 
 /// The messages among the reports.
@@ -62,37 +89,37 @@ proptest! {
     #[test]
     fn f12_any_split_gives_the_same_events_and_the_same_output(
         (role, bytes) in role_and_stream(),
-        config in config(),
+        setup in setup(),
         cuts in cuts(),
     ) {
-        let whole = observed(role, &config, [bytes.as_slice()]);
-        prop_assert_eq!(&observed(role, &config, split(&bytes, &cuts)), &whole);
-        prop_assert_eq!(&observed(role, &config, bytes.chunks(1)), &whole);
+        let whole = observed(role, &setup, [bytes.as_slice()]);
+        prop_assert_eq!(&observed(role, &setup, split(&bytes, &cuts)), &whole);
+        prop_assert_eq!(&observed(role, &setup, bytes.chunks(1)), &whole);
     }
 
     #[test]
-    fn f12_any_split_of_garbage(role in role(), bytes: Vec<u8>, config in config(), cuts in cuts()) {
-        let whole = observed(role, &config, [bytes.as_slice()]);
-        prop_assert_eq!(observed(role, &config, split(&bytes, &cuts)), whole);
+    fn f12_any_split_of_garbage(role in role(), bytes: Vec<u8>, setup in setup(), cuts in cuts()) {
+        let whole = observed(role, &setup, [bytes.as_slice()]);
+        prop_assert_eq!(observed(role, &setup, split(&bytes, &cuts)), whole);
     }
 
     #[test]
     fn f12_any_split_of_garbage_behind_the_handshake(
         role in role(),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
-        config in config(),
+        setup in setup(),
         cuts in cuts(),
     ) {
         let bytes = stream(!role, &[Piece::Bytes(bytes)]);
-        let whole = observed(role, &config, [bytes.as_slice()]);
-        prop_assert_eq!(&observed(role, &config, split(&bytes, &cuts)), &whole);
-        prop_assert_eq!(&observed(role, &config, bytes.chunks(1)), &whole);
+        let whole = observed(role, &setup, [bytes.as_slice()]);
+        prop_assert_eq!(&observed(role, &setup, split(&bytes, &cuts)), &whole);
+        prop_assert_eq!(&observed(role, &setup, bytes.chunks(1)), &whole);
     }
 
     #[test]
     fn f12_who_sends_the_answers_makes_no_difference((role, bytes) in role_and_stream(), cuts in cuts()) {
-        let automatic = observed(role, &Config::default(), split(&bytes, &cuts));
-        let manual = Config { answers: Answers::Manual, ..Config::default() };
+        let automatic = observed(role, &Setup::default(), split(&bytes, &cuts));
+        let manual = Setup { is_manual: true, ..Setup::default() };
         let (mut seen, out, state) = observed(role, &manual, split(&bytes, &cuts));
         seen.retain(|seen| !matches!(seen, Seen::Frame(..)));
         prop_assert_eq!((seen, out, state), automatic);
@@ -105,7 +132,7 @@ proptest! {
             .filter_map(|piece| if let Piece::Message(message, _) = piece { Some(message.clone()) } else { None })
             .collect();
         let bytes = stream(!role, &pieces);
-        let (seen, _, state) = observed(role, &Config::default(), split(&bytes, &cuts));
+        let (seen, _, state) = observed(role, &Setup::default(), split(&bytes, &cuts));
         prop_assert_eq!((messages(&seen), state), (said, State::Open));
     }
 
@@ -116,18 +143,35 @@ proptest! {
         cuts in cuts(),
     ) {
         let quiet: Vec<Piece> = pieces.iter().filter_map(Piece::quietly).collect();
-        let (loud, _, _) = observed(role, &Config::default(), split(&stream(!role, &pieces), &cuts));
-        let (quiet, _, _) = observed(role, &Config::default(), [stream(!role, &quiet).as_slice()]);
+        let (loud, _, _) = observed(role, &Setup::default(), split(&stream(!role, &pieces), &cuts));
+        let (quiet, _, _) = observed(role, &Setup::default(), [stream(!role, &quiet).as_slice()]);
         prop_assert_eq!(messages(&loud), messages(&quiet));
     }
 
     #[test]
-    fn s5_5_every_ping_is_answered_in_order((role, bytes) in role_and_stream()) {
-        let (seen, out, _) = observed(role, &Config::default(), [bytes.as_slice()]);
-        let pinged = seen.iter().filter_map(|seen| if let Seen::Ping(payload) = seen { Some(payload) } else { None });
-        let answered = conversation::frames_of(role, &out);
-        let ponged = answered.iter().filter(|read| read.first == bytes::PONG).map(|read| &read.payload);
-        prop_assert!(pinged.eq(ponged));
+    fn s5_5_every_ping_is_answered_in_order_while_output_is_written((role, bytes) in role_and_stream()) {
+        let mut end = waiting(role, Config::default());
+        let (mut seen, mut out) = (Vec::new(), Vec::new());
+        for byte in bytes.chunks(1) {
+            seen.extend(end.feed(byte));
+            out.extend(end.take_out());
+        }
+        prop_assert!(pings(&seen).eq(pongs(role, &out).iter()));
+    }
+
+    #[test]
+    fn s5_5_3_without_room_pings_are_answered_in_order_and_the_last_one_is((role, bytes) in role_and_stream()) {
+        let mut end = waiting(role, Config::default());
+        let seen = end.feed(&bytes);
+        let mut out = end.take_out();
+        end.flush();
+        out.extend(end.take_out());
+        let answered = pongs(role, &out);
+        let mut pinged = pings(&seen);
+        prop_assert!(answered.iter().all(|pong| pinged.any(|ping| ping == pong)));
+        if end.state() == State::Open {
+            prop_assert_eq!(pings(&seen).last(), answered.last());
+        }
     }
 
     #[test]
@@ -159,10 +203,10 @@ fn f12_a_fragment_that_breaks_two_rules() {
     let begins = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine");
     let ends = bytes::frame_from(Role::Client, bytes::LAST, b"\xff one too many");
     let bytes = stream(Role::Client, &[Piece::Bytes([begins, ends].concat())]);
-    for answers in [Answers::Automatic, Answers::Manual] {
-        let config = Config { max_fragments: Some(1), answers, ..Config::default() };
-        let whole = observed(Role::Server, &config, [bytes.as_slice()]);
-        assert_eq!(observed(Role::Server, &config, bytes.chunks(1)), whole);
+    for is_manual in [false, true] {
+        let setup = Setup { config: Config { max_fragments: Some(1), ..Config::default() }, is_manual };
+        let whole = observed(Role::Server, &setup, [bytes.as_slice()]);
+        assert_eq!(observed(Role::Server, &setup, bytes.chunks(1)), whole);
     }
 }
 
@@ -170,8 +214,8 @@ fn f12_a_fragment_that_breaks_two_rules() {
 fn f12_a_bad_fragment_is_not_seen_by_a_front_end() {
     let bad = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine, fine, \xff");
     let bytes = stream(Role::Client, &[Piece::Bytes(bad)]);
-    let config = Config { answers: Answers::Manual, ..Config::default() };
-    let whole = observed(Role::Server, &config, [bytes.as_slice()]);
+    let setup = Setup { is_manual: true, ..Setup::default() };
+    let whole = observed(Role::Server, &setup, [bytes.as_slice()]);
     assert!(!whole.0.iter().any(|seen| matches!(seen, Seen::Frame(OpCode::Text, ..))));
-    assert_eq!(observed(Role::Server, &config, bytes.chunks(1)), whole);
+    assert_eq!(observed(Role::Server, &setup, bytes.chunks(1)), whole);
 }

@@ -239,10 +239,10 @@ fn h19_head_gets_no_body() {
 #[test]
 fn h19_there_may_be_no_room() {
     let mut server = End::server(Config::default());
-    server.core.turn_away(server.now, &mut server.out);
+    server.core.reject_unavailable(server.now, &mut server.out);
     assert_refused(&mut server, 503);
     let mut client = End::client(Config::default());
     client.take_out();
-    client.core.turn_away(client.now, &mut client.out);
+    client.core.reject_unavailable(client.now, &mut client.out);
     assert_eq!((client.state(), client.out.len()), (State::Closed, 0));
 }

@@ -3,7 +3,7 @@
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
 use sockeye_test_support::bytes::{self, CLOSE, PING, PONG};
-use sockeye_test_support::pair::{End, Pair, Seen};
+use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 #[test]
 fn s5_5_2_ping_is_answered_with_its_payload() {
@@ -73,32 +73,72 @@ fn f4_s5_5_long_or_fragmented_control_frames_fail() {
 }
 
 #[test]
-fn m2_s5_5_3_of_many_pings_the_latest_alone_is_answered() {
-    let mut server = End::open(Role::Server, Config::default());
-    server.core.hold_pongs();
-    for i in 0_u32..100_000 {
-        server.feed(&bytes::frame_from(Role::Client, PING, &i.to_be_bytes()));
+fn m2_s5_5_3_pings_into_an_output_that_is_never_written_use_little_memory() {
+    for len in [0, 4, 125] {
+        for manual in [false, true] {
+            let server = End::open(Role::Server, Config::default());
+            let used = if manual { flood(server.into_manual(), len) } else { flood(server, len) };
+            assert!(used < 1024, "{used} bytes for Pings of {len} bytes");
+        }
     }
-    assert!(server.out.is_empty(), "nothing piles up while output does not move");
-    server.core.hold_pongs();
-    let owed = server.core.release_pongs().unwrap();
-    assert_eq!(owed.payload(), &99_999_u32.to_be_bytes());
-    assert!(server.core.release_pongs().is_none());
+}
+
+/// Sends 200,000 Pings of `len` bytes to an end; returns how many bytes the Pongs need.
+fn flood<C: Core>(mut end: End<C>, len: usize) -> usize {
+    let pings = bytes::frame_from(Role::Client, PING, &vec![7; len]).repeat(1000);
+    for _ in 0..200 {
+        assert_eq!(end.feed(&pings).iter().filter(|seen| matches!(seen, Seen::Ping(_))).count(), 1000);
+    }
+    end.out.capacity()
+}
+
+#[test]
+fn s5_5_3_a_pong_that_waits_is_that_of_the_latest_ping() {
+    let mut server = End::open(Role::Server, Config::default());
+    server.send(vec![7; 300]);
+    for payload in [&b"first"[..], b"second", b"third"] {
+        server.feed(&bytes::frame_from(Role::Client, PING, payload));
+    }
+    assert_eq!(bytes::only(&server.take_out()).first, bytes::BINARY, "no Pong was appended");
+    assert!(!server.flush());
+    assert!(bytes::only(&server.take_out()).is(PONG, b"third"));
+    assert!(!server.flush() && server.out.is_empty(), "it is sent once");
 
     server.feed(&bytes::frame_from(Role::Client, PING, b"at once"));
     assert!(bytes::only(&server.out).is(PONG, b"at once"));
 }
 
 #[test]
-fn s5_5_2_a_pong_that_was_held_back_is_owed_until_the_peers_close_is_there() {
+fn s5_5_3_a_pong_that_waits_is_sent_with_the_next_read_if_flushed_was_forgotten() {
+    let mut server = End::open(Role::Server, Config::default());
+    server.send(vec![7; 300]);
+    server.feed(&bytes::frame_from(Role::Client, PING, b"waits"));
+    server.take_out();
+    server.feed(b"");
+    assert!(bytes::only(&server.out).is(PONG, b"waits"));
+}
+
+#[test]
+fn s5_5_2_several_pings_in_one_read_are_all_answered() {
+    let mut server = End::open(Role::Server, Config::default());
+    let pings: Vec<u8> = (0..10).flat_map(|i: u8| bytes::frame_from(Role::Client, PING, &[i; 10])).collect();
+    server.feed(&pings);
+    let sent = bytes::frames(&server.out);
+    assert_eq!(sent.len(), 10);
+    assert!(sent.iter().zip(0..).all(|(read, i): (_, u8)| read.is(PONG, &[i; 10])));
+}
+
+#[test]
+fn s5_5_2_a_pong_that_waits_is_owed_until_the_peers_close_is_there() {
     for closes in [false, true] {
         let mut server = End::open(Role::Server, Config::default());
-        server.core.hold_pongs();
+        server.send(vec![7; 300]);
         server.feed(&bytes::frame_from(Role::Client, PING, b"before the close"));
         server.close(sockeye::CloseCode::Normal, "").unwrap();
         if closes {
             server.feed(&bytes::close_from(Role::Client, 1000, b""));
         }
-        assert_eq!(server.core.release_pongs().is_none(), closes);
+        server.flush();
+        assert_eq!(server.out.is_empty(), closes);
     }
 }

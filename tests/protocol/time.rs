@@ -58,7 +58,7 @@ fn h4_an_open_connection_has_no_deadline_of_its_own() {
         let mut end = End::open(role, Config::default());
         assert_eq!(due(&end), None);
         end.advance(1_000_000 * SECOND);
-        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(None)));
+        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(())));
         assert_eq!(end.state(), State::Open);
     }
 }
@@ -133,7 +133,7 @@ fn l2_a_peer_that_is_silent_is_gone_at_the_idle_timeout() {
     for role in [Role::Client, Role::Server] {
         let mut end = watchful(role, 30, 0);
         end.advance(29 * SECOND);
-        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(None)), "never early");
+        assert!(matches!(end.core.tick(end.now, &mut end.out), Ok(())), "never early");
         assert_eq!(due(&end), Some(SECOND));
         assert_eq!(end.tick(), Err(ProtocolError::IdleTimeout));
         assert_eq!((end.state(), end.out.len()), (State::Closed, 0));
@@ -227,4 +227,33 @@ fn l7_a_timeout_beyond_the_end_of_the_clock_never_comes() {
     assert_eq!(due(&server), None);
     server.close(CloseCode::Normal, "").unwrap();
     assert_eq!(due(&server), None);
+}
+
+/// Drives an end to its end without ever calling `flushed`, as a front end that reads whenever the core wants input and the
+/// socket, at its end, is always ready. Returns how many steps it takes.
+fn steps_without_flushed(mut end: End) -> usize {
+    let mut steps = 0;
+    while end.state() != State::Closed && steps < 100 {
+        steps += 1;
+        if end.core.wants_input() {
+            let _ = end.core.receive_eof();
+        } else {
+            end.tick().unwrap();
+        }
+    }
+    steps
+}
+
+#[test]
+fn l1_a_front_end_that_forgets_flushed_does_not_spin() {
+    for role in [Role::Client, Role::Server] {
+        let mut closed = End::open(role, Config::default());
+        closed.feed(&bytes::close_from(!role, 1000, b""));
+        assert!(closed.core.awaits_flush());
+        assert_eq!(steps_without_flushed(closed), 2, "one read, one wait");
+
+        let mut failed = End::open(role, Config::default());
+        failed.feed(&bytes::frame_from(!role, 0x83, b""));
+        assert_eq!(steps_without_flushed(failed), 2);
+    }
 }

@@ -1,12 +1,17 @@
 //! The state machine of a connection: CONNECTING, OPEN, CLOSING, CLOSED (§4, §5.5, §7).
 //!
-//! `opening` holds what happens before a connection is open, `receiving` what the peer may send, `sending` what the caller
-//! may, and `closing` what happens once the connection is to end.
+//! `opening` contains the opening handshake, `receiving` the receiving side, `sending` the sending side, `closing` the end
+//! of a connection, and `timeouts` everything that depends on time. [`manual`] is the interface for front ends that send
+//! the replies themselves, and `extension` runs an extension of the program.
 
 mod closing;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) mod extension;
+pub mod manual;
 mod opening;
 mod receiving;
 mod sending;
+mod timeouts;
 
 #[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
 pub(crate) use self::sending::check_close;
@@ -17,131 +22,106 @@ use std::time::Instant;
 
 use self::closing::Drain;
 use self::opening::Opening;
+use self::receiving::Receiver;
+use self::sending::PendingPong;
+use self::timeouts::Deadlines;
 use super::deflate::Codec;
-use super::framing::assembler::Assembler;
-use super::framing::decoder::Incoming;
-use super::framing::frame::Frame;
-use super::framing::header::Reserved;
 use super::handshake::{Request, Response};
-use super::{Answers, Config, Role};
+use super::{Config, Role};
 use crate::close::CloseCode;
 use crate::message::Message;
 
-/// One end of a WebSocket connection, from the opening handshake to the end, without any I/O.
+/// One end of a WebSocket connection, from the opening handshake to the end, without I/O.
 ///
-/// See the [module](super) for how it is driven.
+/// It replies by itself: to Pings, to the Close of the peer, and to violations of the protocol. The [module](super)
+/// describes how a front end drives it, and [`manual::Connection`] is the variant for front ends that send these replies
+/// themselves.
 pub struct Connection {
     config: Arc<Config>,
     role: Role,
     phase: Phase,
-    reserved: Reserved,
-    /// Compression, if that was agreed on.
+    /// Compression, if both ends agreed on it. Both directions use it.
     codec: Option<Box<Codec>>,
-    /// Whether a message is in progress on the wire, which a front end may have hidden from the assembler.
-    in_message: bool,
-    incoming: Incoming,
-    message: Option<Box<Assembler>>,
-    /// When the peer was last heard.
-    heard: Instant,
-    /// While open, when the last Ping went out; in every other phase, when that phase must have ended.
-    mark: Option<Instant>,
-    pongs: Pongs,
-    answers: Answers,
+    receiver: Receiver,
+    pong: PendingPong,
+    deadlines: Deadlines,
 }
 
-/// Where a connection stands; [`State`] is what the RFC calls it.
+/// The phase of a connection. [`State`] is its name in the RFC.
 #[derive(Debug)]
 enum Phase {
-    /// The head of the peer is awaited, the request by a server, the response by a client.
+    /// Waiting for the peer's head: a server for the request, a client for the response.
     Opening(Box<Opening>),
-    /// A server has the request, and the front end owes the response.
+    /// A server has received the request, and the front end owes the response.
     Answering {
-        /// Whether the method is `HEAD`, to which no body is an answer.
+        /// Whether the method is `HEAD`. Responses to it have no body.
         head_only: bool,
     },
     Open,
-    /// Our Close is out, the peer's is awaited.
+    /// Our Close was sent, and the peer's has not arrived.
     CloseSent,
-    /// The peer's Close is here, and the front end owes ours.
+    /// The peer's Close has arrived, and ours has not been sent.
     CloseReceived,
-    /// The peer broke the protocol, and the front end owes the Close that says so.
+    /// The peer broke the protocol, and the Close that says so has not been sent.
     Failed,
-    /// Both Closes are done with: what is left is to end TCP (§7.1.1).
+    /// Both Close frames are done. TCP must still be closed (§7.1.1).
     Draining(Drain),
     Closed,
 }
 
-/// Whether Pings are answered at once.
-#[derive(Debug)]
-enum Pongs {
-    Sent,
-    /// Output does not move: the answer to the latest Ping waits (§5.5.3). Few connections are here at a time, and each
-    /// would have room for it.
-    Held(Box<Option<Vec<u8>>>),
-}
-
-/// The states of a connection (§4.1, §7.1).
+/// The state of a connection (§4.1, §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// The opening handshake is not complete.
     Connecting,
-    /// Messages flow.
+    /// Messages can be sent and received.
     Open,
-    /// A Close frame was sent, or received, or the connection is being failed.
+    /// A Close frame was sent or received, or the connection is being failed.
     Closing,
-    /// Nothing is awaited any more: TCP may be closed.
+    /// Nothing more is expected: the socket can be closed.
     Closed,
 }
 
-/// What a connection has received. Heads, which come once, are boxed; frames and messages come by the million.
+/// Something that a connection has received.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A server got a request, and owes an answer: [`Connection::respond`] or [`Connection::refuse`].
+    /// A server received a request. It must be answered with [`Connection::respond`] or [`Connection::refuse`].
     Request(Box<Request>),
-    /// A client got the response that opens the connection; it has been checked.
+    /// A client received the response that opens the connection. It has been validated.
     Response {
         /// The request, as it was sent.
         request: Box<Request>,
         /// The response.
         response: Box<Response>,
     },
-    /// A client got a response that does not open the connection, such as a redirect; the connection is closed.
+    /// A client received a response that does not open the connection, such as a redirect. The connection is closed.
     Rejected(Box<Response>),
-    /// A frame came, and is to be handed back to [`Connection::accept`]; with [`Answers::Manual`] only.
-    Frame(Frame),
-    /// A whole message came.
+    /// A complete message.
     Message(Message),
-    /// A Ping came. With [`Answers::Manual`] the front end sends what [`Connection::answer`] returns.
+    /// A Ping. [`Connection`] has replied to it; a front end with a [`manual::Connection`] must reply.
     Ping(Vec<u8>),
-    /// A Pong came.
+    /// A Pong.
     Pong(Vec<u8>),
-    /// The peer's Close came: its code ([`CloseCode::Status`] for none) and its reason. With [`Answers::Manual`] the
-    /// front end sends what [`Connection::close_reply`] returns.
+    /// The peer's Close: its code ([`CloseCode::Status`] if it has none) and its reason. [`Connection`] has replied to it; a
+    /// front end with a [`manual::Connection`] must reply.
     Close(CloseCode, String),
 }
 
 impl Connection {
-    fn new(config: Arc<Config>, role: Role, opening: Opening, now: Instant) -> Self {
-        let mark = now.checked_add(config.handshake_timeout);
-        let answers = config.answers;
+    fn new(config: Arc<Config>, role: Role, phase: Phase, now: Instant) -> Self {
         Self {
+            deadlines: Deadlines::new(&config, now),
             config,
             role,
-            phase: Phase::Opening(Box::new(opening)),
-            reserved: Reserved::None,
+            phase,
             codec: None,
-            in_message: false,
-            incoming: Incoming::default(),
-            message: None,
-            heard: now,
-            mark,
-            pongs: Pongs::Sent,
-            answers,
+            receiver: Receiver::default(),
+            pong: PendingPong::default(),
         }
     }
 
-    /// Returns which end this is.
+    /// Returns the role of this end.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -157,15 +137,24 @@ impl Connection {
         }
     }
 
-    /// Whether an extension of the program has been agreed on, so that reserved bits are its own.
+    /// Whether an extension of the program was negotiated, so that frames cannot be interpreted without it.
     #[cfg(any(feature = "blocking", feature = "futures"))]
-    pub(crate) fn is_extended(&self) -> bool {
-        self.reserved == Reserved::Any
+    fn is_extended(&self) -> bool {
+        self.receiver.reserved == super::framing::header::Reserved::Any
     }
 
-    /// Changes who sends the frames that answer the peer; at first it is who [`Config::answers`] says.
-    pub fn set_answers(&mut self, answers: Answers) {
-        self.answers = answers;
+    /// Whether this is the open end of a server whose messages are sent without masking and compression, so that their bytes
+    /// are the same on every such connection.
+    #[cfg(feature = "reactor")]
+    fn is_plain_server(&self) -> bool {
+        self.role == Role::Server && matches!(self.phase, Phase::Open) && self.codec.is_none()
+    }
+}
+
+impl State {
+    /// Returns whether the closing handshake has begun or is over.
+    pub fn is_ending(self) -> bool {
+        matches!(self, Self::Closing | Self::Closed)
     }
 }
 
@@ -174,7 +163,7 @@ impl fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("role", &self.role)
             .field("phase", &self.phase)
-            .field("reserved", &self.reserved)
+            .field("reserved", &self.receiver.reserved)
             .finish_non_exhaustive()
     }
 }

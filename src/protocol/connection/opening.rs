@@ -24,7 +24,7 @@ pub(super) struct Opening {
 impl Connection {
     /// Makes the server's end of a connection, which waits for a request.
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
-        Self::new(config, Role::Server, Opening::new(None), now)
+        Self::new(config, Role::Server, Opening::phase(None), now)
     }
 
     /// Makes the server's end of a connection whose opening handshake another HTTP server has made; it is open.
@@ -41,7 +41,7 @@ impl Connection {
         response: &mut Response,
         now: Instant,
     ) -> Result<Self, ProtocolError> {
-        let mut connection = Self::new(config, Role::Server, Opening::new(None), now);
+        let mut connection = Self::new(config, Role::Server, Opening::phase(None), now);
         if response.status() != SWITCHING_PROTOCOLS {
             return Err(ProtocolError::UnexpectedStatus(response.status()));
         }
@@ -86,7 +86,7 @@ impl Connection {
         now: Instant,
     ) -> Result<Self, ProtocolError> {
         let codec = deflate::resume(role, extensions, &config)?;
-        let mut connection = Self::new(config, role, Opening::new(None), now);
+        let mut connection = Self::new(config, role, Opening::phase(None), now);
         connection.open(extensions, codec);
         Ok(connection)
     }
@@ -103,13 +103,13 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Self, ProtocolError> {
-        let config = config.with(request.wishes());
+        let config = config.with(request.overrides());
         client::complete(&mut request, &config);
         deflate::offer(&mut request, &config);
         client::check_request(&request)?;
         let start = out.len();
         request.encode(out).inspect_err(|_| out.truncate(start))?;
-        Ok(Self::new(config, Role::Client, Opening::new(Some(request)), now))
+        Ok(Self::new(config, Role::Client, Opening::phase(Some(request)), now))
     }
 
     /// Answers the request that came as [`Event::Request`].
@@ -155,7 +155,7 @@ impl Connection {
 
     /// Answers 503 before anything is asked, as there is no room for another connection (RFC 9110 §15.6.4); a client gives
     /// up.
-    pub fn turn_away(&mut self, now: Instant, out: &mut Vec<u8>) {
+    pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
         if self.role == Role::Client {
             return self.abandon();
         }
@@ -217,7 +217,7 @@ impl Connection {
         if !request.is_upgrade() {
             return Err(ProtocolError::NotAnUpgrade);
         }
-        self.config = Arc::clone(&self.config).with(response.wishes());
+        self.config = Arc::clone(&self.config).with(response.overrides());
         server::complete(response, request, &self.config);
         deflate::answer(response, request, &self.config);
         server::check_response(request, response)?;
@@ -226,20 +226,21 @@ impl Connection {
 
     fn open(&mut self, extensions: &[Extension], codec: Option<Box<Codec>>) {
         // The core implements compression. Any other extension belongs to the program, which sees every frame.
-        self.reserved = match (extensions.len(), &codec) {
+        self.receiver.reserved = match (extensions.len(), &codec) {
             (0, _) => Reserved::None,
             (1, Some(_)) => Reserved::Deflate,
             _ => Reserved::Any,
         };
         self.codec = codec;
         self.phase = Phase::Open;
-        self.mark = None;
+        self.deadlines.mark = None;
     }
 }
 
 impl Opening {
-    fn new(request: Option<Request>) -> Self {
+    /// Waits for the response to this request, or for a request.
+    fn phase(request: Option<Request>) -> Phase {
         let head = if request.is_some() { HeadBuffer::response() } else { HeadBuffer::request() };
-        Self { head, request }
+        Phase::Opening(Box::new(Self { head, request }))
     }
 }

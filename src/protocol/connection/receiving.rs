@@ -1,35 +1,126 @@
-//! What the peer sends: bytes to frames, frames to messages (§5, §6.2), and what a control frame brings about (§5.5).
+//! The receiving side: bytes to frames, frames to messages (§5, §6.2), and the effects of control frames (§5.5).
 
 use std::time::Instant;
 
+use super::manual::Received;
 use super::{Connection, Event, Phase};
 use crate::close;
 use crate::message::Message;
-use crate::protocol::framing::assembler;
-use crate::protocol::framing::assembler::{Assembler, whole_message};
-use crate::protocol::framing::decoder::Keep;
+use crate::protocol::deflate::Codec;
+use crate::protocol::framing::assembler::{self, Assembler, whole_message};
+use crate::protocol::framing::decoder::{DataFrames, FrameDecoder};
 use crate::protocol::framing::frame::{Frame, len64};
 use crate::protocol::framing::header::{OpCode, Reserved, Rules};
-use crate::protocol::{Answers, ProtocolError};
+use crate::protocol::{Config, ProtocolError, Role};
 
-impl Connection {
-    /// Returns how much of the payload in progress has not come yet, in bytes, so that a front end can read more at
-    /// once.
-    #[inline]
-    pub fn missing(&self) -> u64 {
-        self.incoming.missing()
+/// What has been received of the frame and of the message in progress.
+#[derive(Debug, Default)]
+pub(super) struct Receiver {
+    decoder: FrameDecoder,
+    message: Option<Box<Assembler>>,
+    /// Whether a message is in progress on the wire. A front end may have withheld its frames from `message`.
+    in_message: bool,
+    /// Which reserved bits have a meaning.
+    pub(super) reserved: Reserved,
+}
+
+/// What a [`Receiver`] needs of its connection.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    role: Role,
+    config: &'a Config,
+    codec: Option<&'a Codec>,
+}
+
+impl Receiver {
+    /// Takes a message off the input, if the next frame is one by itself.
+    #[inline(always)]
+    fn whole_message(
+        &self,
+        input: &mut &mut [u8],
+        terms: Terms<'_>,
+    ) -> Result<Option<Message>, ProtocolError> {
+        if self.message.is_some() {
+            return Ok(None);
+        }
+        self.decoder.whole_message(input, &self.rules(terms))
     }
 
-    /// Takes bytes that came from the peer, off the front of `input`, up to the next event.
+    /// Decodes the next frame.
+    fn next_frame(
+        &mut self,
+        input: &mut &mut [u8],
+        terms: Terms<'_>,
+        data: DataFrames,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        let rules = self.rules(terms);
+        let mut frame = self.decoder.next_frame(input, &rules, self.message.as_deref(), data)?;
+        if let Some(frame) = frame.as_mut().filter(|frame| !frame.is_control()) {
+            self.in_message = !frame.is_final();
+            if terms.codec.is_some() {
+                frame.understand_compression();
+            }
+        }
+        Ok(frame)
+    }
+
+    #[inline(always)]
+    fn rules(&self, Terms { role, config, codec }: Terms<'_>) -> Rules {
+        let headroom = codec.map_or(0, |codec| len64(codec.headroom(config.max_message_size)));
+        Rules {
+            role,
+            masking_strict: config.masking_strict,
+            reserved: self.reserved,
+            in_message: self.in_message,
+            max_frame: len64(config.max_frame_size),
+            room: assembler::room(self.message.as_deref(), config, headroom),
+            headroom,
+        }
+    }
+
+    /// Adds a data frame to its message; returns the message if it is complete.
+    #[inline]
+    fn assemble(
+        &mut self,
+        frame: Frame,
+        mut codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<Option<Message>, ProtocolError> {
+        let is_final = frame.is_final();
+        match (&mut self.message, frame.opcode()) {
+            (Some(message), OpCode::Continue) => message.push(frame, codec.as_deref_mut(), config)?,
+            (None, OpCode::Continue) => return Err(ProtocolError::LoneContinuation),
+            (Some(_), _) => return Err(ProtocolError::InterruptedMessage),
+            (None, _) if is_final && (codec.is_none() || !frame.has_rsv1()) => {
+                return whole_message(frame).map(Some);
+            }
+            (None, _) => {
+                let message = Assembler::begin(frame, codec.as_deref_mut(), config)?;
+                self.message = Some(Box::new(message));
+            }
+        }
+        let complete = self.message.take_if(|_| is_final);
+        complete.map(|message| message.finish(codec, config)).transpose()
+    }
+}
+
+impl Connection {
+    /// Returns how many bytes of the payload in progress are missing, so that a front end can read more at once.
+    #[inline]
+    pub fn missing(&self) -> u64 {
+        self.receiver.decoder.missing()
+    }
+
+    /// Takes bytes that were received from the peer off the front of `input`, up to the next event.
     ///
-    /// To be called until it returns `None`: then all of `input` is used up, except while the front end owes the answer
-    /// to a request. Text is unmasked where it lies in `input`. `now` is any clock that never goes back.
+    /// Call it until it returns `None`: then all of `input` has been consumed, except while the response to a request is owed.
+    /// Payloads are unmasked where they are in `input`. `now` is the time of any clock that never goes back. Replies to the
+    /// peer are appended to `out`. A Pong has to wait while more than 256 bytes are in `out`; only the latest one does.
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke. The connection is failed by then (§7.1.7): what is to be sent is in `out`, and
-    /// everything that still comes is discarded. With [`Answers::Manual`] the front end owes the Close frame, which
-    /// [`Connection::failure`] makes.
+    /// The rule that the peer broke. The connection has then been failed (§7.1.7): `out` contains the Close or the HTTP response
+    /// that says so, and all further input is discarded.
     #[inline]
     pub fn receive(
         &mut self,
@@ -37,292 +128,171 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        let message = self.receive_message(input, now, out)?;
-        match (message, self.answers) {
-            (Some(message), Answers::Automatic) => Ok(Some(Event::Message(message))),
-            (Some(message), Answers::Manual) => Ok(Some(Event::Frame(Frame::from(message)))),
-            (None, _) => self.receive_any(input, now, out),
+        match self.whole_message(input, now) {
+            Ok(Some(message)) => Ok(Some(Event::Message(message))),
+            Ok(None) => self.receive_frames(input, now, out),
+            Err(err) => Err(self.fail_and_reply(err, now, out)),
         }
     }
 
-    /// Takes bytes as [`receive`](Self::receive) does if the next thing is a message in a single frame, and all there; `None`
-    /// says nothing. Whoever sends the answers, this is not a frame that is to be handed back.
-    ///
-    /// # Errors
-    ///
-    /// As [`receive`](Self::receive).
-    #[inline]
-    pub(crate) fn receive_message(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Message>, ProtocolError> {
-        if !self.is_between_messages() {
-            return Ok(None);
-        }
-        let most = self.config.max_frame_size.min(self.config.max_message_size);
-        let message = self.incoming.next_plain(input, self.role, most);
-        let message = message.map_err(|err| self.failed(err, now, out))?;
-        if message.is_some() {
-            self.heard = now;
-        }
-        Ok(message)
-    }
-
-    /// Does what [`receive`](Self::receive) does, when [`receive_message`](Self::receive_message) has found nothing.
-    fn receive_any(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        if !input.is_empty() {
-            self.heard = now;
-        }
-        let received = match self.phase {
-            Phase::Open | Phase::CloseSent => self.receive_frames(input, now, out),
-            Phase::Opening(_) => self.receive_head(input),
-            Phase::Answering { .. } => Ok(None),
-            Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
-                self.discard(input);
-                Ok(None)
-            }
-        };
-        received.map_err(|err| self.failed(err, now, out))
-    }
-
-    /// Takes bytes as [`receive`](Self::receive) does, up to the next frame, whoever sends the answers. It is to be handed
-    /// to [`accept`](Self::accept), as one that came as [`Event::Frame`].
-    ///
-    /// For front ends whose program may want to look at frames. Only of use once the connection is open: within the
-    /// opening handshake nothing is taken.
-    ///
-    /// # Errors
-    ///
-    /// As [`receive`](Self::receive).
-    pub fn receive_frame(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Frame>, ProtocolError> {
-        if let Some(message) = self.receive_message(input, now, out)? {
-            return Ok(Some(Frame::from(message)));
-        }
-        if !input.is_empty() {
-            self.heard = now;
-        }
-        let received = match self.phase {
-            Phase::Open | Phase::CloseSent => self.next_counting_frame(input),
-            Phase::Opening(_) | Phase::Answering { .. } => Ok(None),
-            Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
-                self.discard(input);
-                Ok(None)
-            }
-        };
-        received.map_err(|err| self.failed(err, now, out))
-    }
-
-    /// Takes a frame back that came as [`Event::Frame`], and acts on it; a frame that is not handed back has not been.
-    ///
-    /// # Errors
-    ///
-    /// As [`receive`](Self::receive).
-    #[inline]
-    pub fn accept(
-        &mut self,
-        frame: Frame,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        let is_message = matches!(frame.opcode(), OpCode::Text | OpCode::Binary) && frame.is_final();
-        if is_message && self.is_between_messages() {
-            let message = whole_message(frame).map_err(|err| self.failed(err, now, out))?;
-            return Ok(Some(Event::Message(message)));
-        }
-        self.accept_any(frame, now, out)
-    }
-
-    fn accept_any(
-        &mut self,
-        frame: Frame,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        let accepted = match self.phase {
-            Phase::Open => self.take_frame(frame, now, out),
-            Phase::CloseSent if counts_after_close(&frame) => self.take_frame(frame, now, out),
-            _ => Ok(None),
-        };
-        accepted.map_err(|err| self.failed(err, now, out))
-    }
-
-    #[inline]
+    /// Receives whatever is not a message in a single frame, and replies.
     fn receive_frames(
         &mut self,
         input: &mut &mut [u8],
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
-        while let Some(frame) = self.next_counting_frame(input)? {
-            if self.answers == Answers::Manual {
-                return Ok(Some(Event::Frame(frame)));
+        let event = loop {
+            let event = match self.receive_next(input, now, out) {
+                Ok(Some(Received::Event(event))) => return Ok(Some(event)),
+                Ok(Some(Received::Frame(frame))) => self.accept(frame, now),
+                Ok(None) => {
+                    self.send_pending_pong(now, out);
+                    return Ok(None);
+                }
+                Err(err) => Err(err),
+            };
+            if let Some(event) = event.map_err(|err| self.reply_to_failure(err, now, out))? {
+                break event;
             }
-            let event = self.take_frame(frame, now, out)?;
-            if event.is_some() {
-                return Ok(event);
-            }
-        }
-        Ok(None)
+        };
+        self.reply(&event, now, out);
+        Ok(Some(event))
     }
 
-    /// The next frame that anyone is to hear of.
-    #[inline]
-    fn next_counting_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
-        while let Some(frame) = self.next_frame(input)? {
-            if !matches!(self.phase, Phase::CloseSent) || counts_after_close(&frame) {
-                return Ok(Some(frame));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the connection is open, no extension has been agreed on, and no message is in progress, so that a message
-    /// in a single frame is complete in itself.
-    #[inline]
-    fn is_between_messages(&self) -> bool {
-        matches!(self.phase, Phase::Open)
-            && self.reserved == Reserved::None
-            && self.codec.is_none()
-            && !self.in_message
-            && self.message.is_none()
-    }
-
-    #[inline]
-    fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
-        let keep = if matches!(self.phase, Phase::CloseSent) { Keep::Control } else { Keep::All };
-        let mut frame = self.incoming.next(input, &self.rules(), self.message.as_deref(), keep)?;
-        if let Some(frame) = frame.as_mut().filter(|frame| !frame.is_control()) {
-            self.in_message = !frame.is_final();
-            if self.codec.is_some() {
-                frame.understand_compression();
-            }
-        }
-        Ok(frame)
-    }
-
-    #[inline]
-    fn rules(&self) -> Rules {
-        let slack = self.codec.as_ref().map_or(0, |codec| len64(codec.slack(self.config.max_message_size)));
-        Rules {
-            role: self.role,
-            masking_strict: self.config.masking_strict,
-            reserved: self.reserved,
-            in_message: self.in_message,
-            max_frame: len64(self.config.max_frame_size),
-            room: assembler::room(self.message.as_deref(), &self.config, slack),
-            slack,
-        }
-    }
-
-    #[inline]
-    fn take_frame(
+    /// Takes a message off the input, if the next frame is one by itself. This is the first branch of receiving.
+    #[inline(always)]
+    pub(super) fn whole_message(
         &mut self,
-        frame: Frame,
+        input: &mut &mut [u8],
+        now: Instant,
+    ) -> Result<Option<Message>, ProtocolError> {
+        if !matches!(self.phase, Phase::Open) {
+            return Ok(None);
+        }
+        let terms = Terms { role: self.role, config: &self.config, codec: self.codec.as_deref() };
+        let message = self.receiver.whole_message(input, terms)?;
+        if message.is_some() {
+            self.deadlines.heard = now;
+        }
+        Ok(message)
+    }
+
+    /// Takes the next event off the input, or the next frame that must be accepted.
+    pub(super) fn receive_next(
+        &mut self,
+        input: &mut &mut [u8],
         now: Instant,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
+    ) -> Result<Option<Received>, ProtocolError> {
+        if !input.is_empty() {
+            self.deadlines.heard = now;
+        }
+        let received = match self.phase {
+            Phase::Opening(_) => self.receive_head(input).map(|event| event.map(Received::Event)),
+            Phase::Answering { .. } => Ok(None),
+            Phase::Open | Phase::CloseSent => self.next_frame(input).map(|frame| frame.map(Received::Frame)),
+            Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
+                self.discard(input);
+                Ok(None)
+            }
+        };
+        received.inspect_err(|err| self.fail(*err, now, out))
+    }
+
+    fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+        let is_closing = matches!(self.phase, Phase::CloseSent);
+        let data = if is_closing { DataFrames::Discard } else { DataFrames::Keep };
+        let terms = Terms { role: self.role, config: &self.config, codec: self.codec.as_deref() };
+        loop {
+            match self.receiver.next_frame(input, terms, data)? {
+                Some(frame) if is_closing && !counts_after_close(&frame) => {}
+                frame => return Ok(frame),
+            }
+        }
+    }
+
+    /// Acts on a frame, except that no reply is sent.
+    #[inline]
+    pub(super) fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
+        let accepted = match self.phase {
+            Phase::Open => self.act_on(frame, now),
+            Phase::CloseSent if counts_after_close(&frame) => self.act_on(frame, now),
+            _ => Ok(None),
+        };
+        accepted.inspect_err(|_| self.fail_open(now))
+    }
+
+    #[inline]
+    fn act_on(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
         match frame.opcode() {
-            OpCode::Text | OpCode::Binary => self.begin_message(frame),
-            OpCode::Continue => self.continue_message(frame),
-            OpCode::Ping => self.take_ping(frame.into_data(), now, out),
+            OpCode::Continue | OpCode::Text | OpCode::Binary => {
+                let message = self.receiver.assemble(frame, self.codec.as_deref_mut(), &self.config)?;
+                Ok(message.map(Event::Message))
+            }
+            OpCode::Ping => Ok(Some(Event::Ping(frame.into_data()))),
             OpCode::Pong => Ok(Some(Event::Pong(frame.into_data()))),
-            OpCode::Close => self.take_close(&frame, now, out),
+            OpCode::Close => self.receive_close(&frame, now).map(Some),
             OpCode::Bad => Err(ProtocolError::ReservedOpCode),
         }
     }
 
-    #[inline]
-    fn begin_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
-        if self.message.is_some() {
-            return Err(ProtocolError::InterruptedMessage);
-        }
-        let (is_final, is_compressed) = (frame.is_final(), frame.has_rsv1() && self.codec.is_some());
-        if is_final && !is_compressed {
-            return whole_message(frame).map(|message| Some(Event::Message(message)));
-        }
-        let message = Assembler::begin(frame, self.codec.as_deref_mut(), &self.config)?;
-        if is_final {
-            return self.end_message(message);
-        }
-        self.message = Some(Box::new(message));
-        Ok(None)
-    }
-
-    fn continue_message(&mut self, frame: Frame) -> Result<Option<Event>, ProtocolError> {
-        let is_final = frame.is_final();
-        let message = self.message.as_mut().ok_or(ProtocolError::LoneContinuation)?;
-        message.push(frame, self.codec.as_deref_mut(), &self.config)?;
-        if !is_final {
-            return Ok(None);
-        }
-        let message = self.message.take().ok_or(ProtocolError::LoneContinuation)?;
-        self.end_message(*message)
-    }
-
-    fn end_message(&mut self, message: Assembler) -> Result<Option<Event>, ProtocolError> {
-        let message = message.finish(self.codec.as_deref_mut(), &self.config)?;
-        Ok(Some(Event::Message(message)))
-    }
-
-    /// No message is taken any more.
-    pub(super) fn drop_message(&mut self) {
-        self.message = None;
-        if let Some(codec) = &mut self.codec {
-            codec.stop_receiving();
-        }
-    }
-
-    /// §5.5.2: a Ping MUST be answered with a Pong, as soon as is practical.
-    fn take_ping(
-        &mut self,
-        payload: Vec<u8>,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        if self.answers == Answers::Automatic
-            && let Some(pong) = self.answer(payload.clone())
-        {
-            self.send_frame(pong, now, out)?;
-        }
-        Ok(Some(Event::Ping(payload)))
-    }
-
-    fn take_close(
-        &mut self,
-        frame: &Frame,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
+    fn receive_close(&mut self, frame: &Frame, now: Instant) -> Result<Event, ProtocolError> {
         let (code, reason) = close::parse_payload(frame.as_slice())?;
         let event = Event::Close(code, reason.to_owned());
         self.drop_message();
         if matches!(self.phase, Phase::CloseSent) {
             self.drain(false, now);
-            return Ok(Some(event));
+        } else {
+            self.phase = Phase::CloseReceived;
+            self.deadlines.begin_closing(&self.config, now);
         }
-        self.phase = Phase::CloseReceived;
-        self.mark = now.checked_add(self.config.close_timeout);
-        if self.answers == Answers::Automatic {
-            self.send_frame(Frame::close(code, ""), now, out)?;
+        Ok(event)
+    }
+
+    /// Sends the reply that an event requires.
+    pub(super) fn reply(&mut self, event: &Event, now: Instant, out: &mut Vec<u8>) {
+        let reply = match event {
+            // §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response".
+            Event::Ping(payload) => self.pong_for(payload.clone(), out.len()),
+            // §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint
+            // MUST send a Close frame in response."
+            Event::Close(code, _) => self.close_reply(*code),
+            _ => None,
+        };
+        if let Some(reply) = reply {
+            // It cannot fail: the reply is valid, and the phase allows it.
+            let _ = self.send_frame(reply, now, out);
         }
-        Ok(Some(event))
+    }
+
+    /// Sends the Close that fails the connection (§7.1.7), if one is owed.
+    #[cold]
+    fn reply_to_failure(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
+        if let Some(close) = self.failure(err) {
+            // It cannot fail: the Close is valid, and the phase requires one.
+            let _ = self.send_frame(close, now, out);
+        }
+        err
+    }
+
+    #[cold]
+    fn fail_and_reply(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
+        self.fail_open(now);
+        self.reply_to_failure(err, now, out)
+    }
+
+    /// Drops the message in progress: no more messages are received.
+    pub(super) fn drop_message(&mut self) {
+        self.receiver.message = None;
+        if let Some(codec) = &mut self.codec {
+            codec.stop_receiving();
+        }
     }
 }
 
-/// After our Close no data is taken any more, whenever it was sent; the peer's Close is awaited (§5.5.1, §7.1.4), and
-/// until it comes a Ping MUST be answered (§5.5.2).
+/// After our Close, data is ignored and the peer's Close is awaited (§5.5.1, §7.1.4). Until it arrives, Pings must be answered
+/// (§5.5.2).
 fn counts_after_close(frame: &Frame) -> bool {
     matches!(frame.opcode(), OpCode::Close | OpCode::Ping)
 }

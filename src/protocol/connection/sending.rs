@@ -1,21 +1,48 @@
-//! What the caller sends: messages, control frames, whole frames (§5.5, §6.1).
+//! The sending side: messages, control frames and single frames (§5.5, §6.1).
 
 use std::time::Instant;
 
-use super::{Connection, Phase, Pongs};
+use super::{Connection, Phase};
 use crate::close::{CloseCode, MAX_REASON};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
-use crate::protocol::framing::encoder::{Output, write_frame, write_message};
+use crate::protocol::framing::encoder::{Encode, Output, write_frame};
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::framing::header::OpCode;
+
+/// Pongs are sent at once while at most this many bytes of output are unsent. Together with the longest Pong that is less
+/// than 1 KiB, and more than all that a few Pings with short payloads need.
+const PONG_ROOM: usize = 256;
+
+/// The Pong that waits until output has been written.
+///
+/// There is at most one. §5.5.3: an endpoint that has not yet replied to earlier Pings "MAY elect to send a Pong frame for only
+/// the most recently processed Ping frame".
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "few connections have one at a time, and all have room for it")]
+pub(super) struct PendingPong(Option<Box<Vec<u8>>>);
+
+impl PendingPong {
+    /// Stores the payload of a Ping, in place of an earlier one.
+    pub(super) fn set(&mut self, payload: Vec<u8>) {
+        match &mut self.0 {
+            Some(pending) => **pending = payload,
+            None => self.0 = Some(Box::new(payload)),
+        }
+    }
+
+    /// Takes the Pong out if so little output is unsent that it need not wait.
+    pub(super) fn take(&mut self, unsent: usize) -> Option<Frame> {
+        self.0.take_if(|_| unsent <= PONG_ROOM).map(|payload| Frame::pong(*payload))
+    }
+}
 
 impl Connection {
     /// Sends a message.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] before the connection is open, and after a Close was sent; nothing is written then.
+    /// [`ProtocolError::NotOpen`] before the connection is open and after a Close was sent. Nothing is written then.
     #[inline]
     pub fn send<O: Output>(
         &mut self,
@@ -23,27 +50,14 @@ impl Connection {
         now: Instant,
         out: &mut O,
     ) -> Result<(), ProtocolError> {
-        let message = message.into();
-        if !matches!(self.phase, Phase::Open) || self.codec.is_some() {
-            return self.send_frame(Frame::from(message), now, out);
-        }
-        write_message(message, self.role, self.config.fragment_size, out);
-        Ok(())
+        self.transmit(message.into(), now, out)
     }
 
-    /// Whether this is an open server's end whose messages are sent as they are, without masking and compression.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn is_plain_server(&self) -> bool {
-        self.role == crate::protocol::Role::Server
-            && matches!(self.phase, Phase::Open)
-            && self.codec.is_none()
-    }
-
-    /// Sends a Ping, with up to 125 bytes that the peer will return (§5.5.2).
+    /// Sends a Ping with a payload of up to 125 bytes, which the peer returns in a Pong (§5.5.2).
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] unless the connection is open, [`ProtocolError::UnsendableFrame`] for a longer payload.
+    /// [`ProtocolError::NotOpen`] unless the connection is open, and [`ProtocolError::UnsendableFrame`] for a longer payload.
     pub fn ping(
         &mut self,
         payload: impl Into<Vec<u8>>,
@@ -53,11 +67,11 @@ impl Connection {
         self.send_frame(Frame::ping(payload.into()), now, out)
     }
 
-    /// Sends a Pong that nobody asked for, with up to 125 bytes (§5.5.3).
+    /// Sends an unsolicited Pong with a payload of up to 125 bytes (§5.5.3).
     ///
     /// # Errors
     ///
-    /// As [`ping`](Self::ping).
+    /// As for [`ping`](Self::ping).
     pub fn pong(
         &mut self,
         payload: impl Into<Vec<u8>>,
@@ -69,12 +83,13 @@ impl Connection {
 
     /// Starts the closing handshake (§7.1.2). From then on nothing can be sent, and no message is received.
     ///
-    /// [`CloseCode::Status`] sends a Close frame without a code.
+    /// [`CloseCode::Status`] sends a Close without a code.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] unless the connection is open, [`ProtocolError::UnsendableCloseCode`] for a code that
-    /// may not be sent, [`ProtocolError::ReasonTooLong`] for a reason of more than 123 bytes.
+    /// - [`ProtocolError::NotOpen`] unless the connection is open.
+    /// - [`ProtocolError::UnsendableCloseCode`] for a code that must not be sent (§7.4).
+    /// - [`ProtocolError::ReasonTooLong`] for a reason of more than 123 bytes, or for a reason without a code.
     pub fn close(
         &mut self,
         code: CloseCode,
@@ -86,18 +101,17 @@ impl Connection {
         self.send_frame(Frame::close(code, reason), now, out)
     }
 
-    /// Sends a frame as it is, except that it is masked as the role wants, and cut if it is longer than
-    /// [`Config::fragment_size`](crate::protocol::Config::fragment_size). Who sends fragments sees to their order.
+    /// Sends a frame. It is masked if this is a client, and split if its payload is longer than
+    /// [`Config::fragment_size`](crate::protocol::Config::fragment_size). The caller is responsible for the order of
+    /// fragments.
     ///
-    /// A frame that is a whole message is compressed first, if permessage-deflate has been agreed on, and the frame
-    /// [may be](Frame::is_compressible).
-    ///
-    /// A Close frame starts the closing handshake, or answers the peer's.
+    /// A frame that is a whole message is compressed first if permessage-deflate was negotiated and the frame
+    /// [allows it](Frame::is_compressible). A Close starts the closing handshake, or replies to the peer's Close.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotOpen`] unless [`can_send`](Self::can_send) says that the frame may be sent,
-    /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids. Nothing is written then.
+    /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids, and [`ProtocolError::NotOpen`] if
+    /// [`can_send`](Self::can_send) is false. Nothing is written then.
     #[inline]
     pub fn send_frame<O: Output>(
         &mut self,
@@ -105,26 +119,39 @@ impl Connection {
         now: Instant,
         out: &mut O,
     ) -> Result<(), ProtocolError> {
+        self.transmit(frame, now, out)
+    }
+
+    /// Sends a frame, or a message, which is a frame by itself.
+    #[inline]
+    fn transmit<O: Output>(
+        &mut self,
+        frame: impl Encode,
+        now: Instant,
+        out: &mut O,
+    ) -> Result<(), ProtocolError> {
         if !frame.is_sendable() {
             return Err(ProtocolError::UnsendableFrame);
         }
-        if !self.can_send(frame.opcode()) {
+        let opcode = frame.header().opcode;
+        if !self.can_send(opcode) {
             return Err(ProtocolError::NotOpen);
         }
-        let is_close = frame.opcode() == OpCode::Close;
-        let frame = match &mut self.codec {
-            Some(codec) => codec.compress(frame),
-            None => frame,
-        };
-        write_frame(frame, self.role, self.config.fragment_size, out);
-        if is_close {
+        let (role, fragment_size) = (self.role, self.config.fragment_size);
+        match &mut self.codec {
+            Some(codec) => write_frame(codec.compress(frame.into()), role, fragment_size, out),
+            None => write_frame(frame, role, fragment_size, out),
+        }
+        if opcode == OpCode::Close {
             self.close_is_sent(now);
         }
         Ok(())
     }
 
-    /// Returns whether a frame of this kind may be sent now: any until our Close is out, also by who owes that Close, so
-    /// that what was meant for the peer goes before it; then only the answers to Pings (§5.5.1, §5.5.2).
+    /// Returns whether a frame with this opcode can be sent now.
+    ///
+    /// Every frame can be sent while the connection is open, and also before a Close that is owed. Once our Close was sent,
+    /// only Pongs can be (§5.5.1, §5.5.2).
     #[inline]
     pub fn can_send(&self, opcode: OpCode) -> bool {
         matches!(self.phase, Phase::Open) || self.can_send_while_closing(opcode)
@@ -138,39 +165,35 @@ impl Connection {
         }
     }
 
-    /// Makes the Pong that answers a Ping; `None` while Pongs are held back, and then it is owed.
-    pub fn answer(&mut self, payload: Vec<u8>) -> Option<Frame> {
-        match &mut self.pongs {
-            Pongs::Sent => Some(Frame::pong(payload)),
-            // §5.5.3: of several Pings that wait for their answer, the latest may be answered alone.
-            Pongs::Held(owed) => {
-                **owed = Some(payload);
-                None
-            }
+    /// Sends the Pong that waits, if there is one and `out` has room for it.
+    #[inline]
+    pub(super) fn send_pending_pong(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if let Some(pong) = self.pending_pong(out.len()) {
+            // It cannot fail: whether it can be sent was checked.
+            let _ = self.send_frame(pong, now, out);
         }
     }
 
-    /// Holds back the answers to Pings, because output does not move; only the latest is kept.
-    pub fn hold_pongs(&mut self) {
-        if matches!(self.pongs, Pongs::Sent) {
-            self.pongs = Pongs::Held(Box::default());
-        }
+    /// Takes out the Pong that waits, if there is one and it can be sent.
+    #[inline]
+    pub(super) fn pending_pong(&mut self, unsent: usize) -> Option<Frame> {
+        self.pong.take(unsent).filter(|_| self.can_send(OpCode::Pong))
     }
 
-    /// Ends [`hold_pongs`](Self::hold_pongs); returns the Pong that is owed, and now to be sent.
-    pub fn release_pongs(&mut self) -> Option<Frame> {
-        let Pongs::Held(owed) = std::mem::replace(&mut self.pongs, Pongs::Sent) else { return None };
-        owed.filter(|_| self.can_send(OpCode::Pong)).map(Frame::pong)
+    /// Returns the Pong that replies to a Ping (§5.5.2), unless it must wait.
+    pub(super) fn pong_for(&mut self, payload: Vec<u8>, unsent: usize) -> Option<Frame> {
+        self.pong.set(payload);
+        self.pending_pong(unsent)
     }
 }
 
-/// Checks what a Close frame of ours is to carry (§5.5, §7.4).
+/// Checks the code and the reason of a Close that is to be sent (§5.5, §7.4).
 pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<(), ProtocolError> {
     let has_no_code = matches!(code, CloseCode::Status | CloseCode::Empty);
     if !has_no_code && !code.is_sendable() {
         return Err(ProtocolError::UnsendableCloseCode);
     }
-    // Without a code there is no place for a reason (§5.5.1).
+    // §5.5.1: the reason follows the code, so that there is none without a code.
     if reason.len() > MAX_REASON || (has_no_code && !reason.is_empty()) {
         return Err(ProtocolError::ReasonTooLong);
     }

@@ -48,7 +48,7 @@ pub(crate) fn resume(_: Role, _: &[Extension], _: &Config) -> Result<Option<Box<
 }
 
 impl Codec {
-    pub(crate) fn slack(&self, _: usize) -> usize {
+    pub(crate) fn headroom(&self, _: usize) -> usize {
         match *self {}
     }
 

@@ -33,7 +33,7 @@ use super::{Config, ProtocolError, Role};
 const NAME: &str = "permessage-deflate";
 
 /// How much longer than its message a compressed one may be, at most, in bytes.
-const MAX_SLACK: usize = 512 * 1024;
+const MAX_HEADROOM: usize = 512 * 1024;
 
 /// Compression as the two ends of a connection have agreed on it.
 #[derive(Debug)]
@@ -129,8 +129,8 @@ impl Codec {
 
     /// How much longer than the longest message its compressed form may be: what cannot be compressed grows a little,
     /// by an eighth if the sender takes no trouble at all.
-    pub(crate) fn slack(&self, max_message_size: usize) -> usize {
-        (max_message_size / 8).saturating_add(64).min(MAX_SLACK)
+    pub(crate) fn headroom(&self, max_message_size: usize) -> usize {
+        (max_message_size / 8).saturating_add(64).min(MAX_HEADROOM)
     }
 
     /// A compressed message begins.

@@ -1,4 +1,4 @@
-//! Frames to messages (§5.4), within the limits.
+//! Frames to messages (§5.4), within the limits of the configuration.
 
 use super::frame::{Frame, Payload, len64};
 use super::header::{OpCode, Room};
@@ -7,29 +7,29 @@ use crate::message::Message;
 use crate::protocol::deflate::Codec;
 use crate::protocol::{Config, ProtocolError};
 
-/// The most empty fragments of one message; each costs its sender as much as a byte, and us some time.
+/// The most empty fragments of one message. Each costs the sender as little as one byte would, and costs us time.
 const MAX_EMPTY_FRAGMENTS: usize = 1024;
 
-/// A message of which some fragments have come.
+/// A message of which some fragments have arrived.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     content: Content,
     /// Whether the fragments are compressed (RFC 7692 §6.2).
     is_compressed: bool,
-    /// Bytes of the message that have come, inflated.
+    /// How many bytes of the message have arrived, after decompression.
     received: usize,
     fragments: usize,
     empty: usize,
 }
 
-/// What has come so far; of text, what is whole, with the beginning of a character in the checker.
+/// The message so far. An incomplete character at the end of a text is in the validator, not in the text.
 #[derive(Debug)]
 enum Content {
     Text(String, Utf8),
     Binary(Vec<u8>),
 }
 
-/// A message out of a single frame: nothing is copied, and text that is known to be text is not checked again.
+/// Makes a message of a single frame. Nothing is copied, and text that is known to be valid is not validated again.
 #[inline]
 pub(crate) fn whole_message(frame: Frame) -> Result<Message, ProtocolError> {
     match (frame.opcode(), frame.into_payload()) {
@@ -42,35 +42,35 @@ pub(crate) fn whole_message(frame: Frame) -> Result<Message, ProtocolError> {
 
 /// §8.1: text that is not UTF-8 fails the connection.
 fn checked_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
-    // A fast check and a copy beat the slower check that would take the bytes over, except for short or plain text.
+    // The fast validator and a copy are faster than the slower one that keeps the allocation, except for ASCII.
     if bytes.is_ascii() {
         return String::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8);
     }
     simdutf8::basic::from_utf8(&bytes).map(str::to_owned).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
-/// What the message in progress, or the next one if there is none, may still take on the wire; `slack` more if it is
-/// compressed.
+/// Returns how much the message in progress, or the next one if there is none, may still grow on the wire: `headroom` bytes
+/// more if it is compressed.
 #[inline]
-pub(crate) fn room(message: Option<&Assembler>, config: &Config, slack: u64) -> Room {
-    let slack = if message.is_some_and(|message| message.is_compressed) { slack } else { 0 };
+pub(crate) fn room(message: Option<&Assembler>, config: &Config, headroom: u64) -> Room {
+    let headroom = if message.is_some_and(|message| message.is_compressed) { headroom } else { 0 };
     let (received, fragments, empty) =
         message.map_or((0, 0, 0), |message| (message.received, message.fragments, message.empty));
     Room {
-        bytes: len64(config.max_message_size.saturating_sub(received)).saturating_add(slack),
+        bytes: len64(config.max_message_size.saturating_sub(received)).saturating_add(headroom),
         fragments: max_fragments(config).saturating_sub(fragments),
         empty_fragments: MAX_EMPTY_FRAGMENTS.saturating_sub(empty),
     }
 }
 
-/// Fragments of less than 64 bytes each are slow to no purpose, but a small message may be cut as one likes.
+/// Fragments of less than 64 bytes each only cost time, but a short message may be split arbitrarily.
 #[inline]
 fn max_fragments(config: &Config) -> usize {
     config.max_fragments.unwrap_or((config.max_message_size / 64).max(65_536))
 }
 
 impl Assembler {
-    /// Begins a message with its first fragment, which says whether it is compressed.
+    /// Begins a message with its first fragment, whose RSV1 marks it as compressed (RFC 7692 §6).
     pub(crate) fn begin(
         frame: Frame,
         mut codec: Option<&mut Codec>,
@@ -100,10 +100,10 @@ impl Assembler {
         self.count(frame.as_slice().is_empty(), config)?;
         let most = config.max_message_size;
         if let Some(codec) = codec.filter(|_| self.is_compressed) {
-            // It will be that long at least, if it was worth compressing.
+            // The message is at least as long as its compressed form if compression was worthwhile.
             self.reserve(frame.as_slice().len(), most);
             let room = most.saturating_sub(self.received);
-            return codec.inflate(frame.as_slice(), room, &mut |part| self.take(part, most));
+            return codec.inflate(frame.as_slice(), room, &mut |part| self.append(part, most));
         }
         match &mut self.content {
             Content::Binary(bytes) if bytes.is_empty() && frame.as_slice().len() <= most => {
@@ -111,12 +111,12 @@ impl Assembler {
                 *bytes = frame.into_data();
                 Ok(())
             }
-            _ => self.take(frame.as_slice(), most),
+            _ => self.append(frame.as_slice(), most),
         }
     }
 
-    /// Adds a part of the message, up to the longest that it may be.
-    fn take(&mut self, part: &[u8], most: usize) -> Result<(), ProtocolError> {
+    /// Appends a part of the message, which may have `most` bytes in all.
+    fn append(&mut self, part: &[u8], most: usize) -> Result<(), ProtocolError> {
         let received = self.received.saturating_add(part.len());
         if received > most {
             return Err(ProtocolError::MessageTooLong);
@@ -132,7 +132,7 @@ impl Assembler {
         }
     }
 
-    /// Makes room for more bytes that have come: twice what there was, but no more than for the longest message.
+    /// Makes room for more bytes that have arrived. The capacity doubles, up to the length of the longest message.
     fn reserve(&mut self, more: usize, most: usize) {
         let needed = self.received.saturating_add(more).min(most);
         let grown = |capacity: usize| {
@@ -155,7 +155,7 @@ impl Assembler {
         config: &Config,
     ) -> Result<Message, ProtocolError> {
         if let Some(codec) = codec.filter(|_| self.is_compressed) {
-            codec.finish(&mut |part| self.take(part, config.max_message_size))?;
+            codec.finish(&mut |part| self.append(part, config.max_message_size))?;
         }
         match self.content {
             Content::Text(text, utf8) => utf8.finish().map(|()| Message::Text(text)),
@@ -163,8 +163,8 @@ impl Assembler {
         }
     }
 
-    /// Where the text stands, for who checks the next fragment while it is arriving; `None` for bytes, and for what is
-    /// text only when it is inflated.
+    /// Returns the state of the validator, so that the next fragment can be validated while it arrives. `None` for binary
+    /// messages, and for compressed text.
     pub(crate) fn utf8(&self) -> Option<Utf8> {
         match &self.content {
             Content::Text(_, utf8) if !self.is_compressed => Some(*utf8),

@@ -1,184 +1,206 @@
-//! Bytes to frames, however they are cut (§5.2).
+//! Bytes to frames and messages, however the stream is split (§5.2).
 
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
-use super::header::{Header, MAX_HEADER, OpCode, Plain, Reserved, Rules};
+use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
 use super::mask::{self, Key};
 use super::utf8::Utf8;
 use crate::message::Message;
+use crate::protocol::ProtocolError;
 use crate::protocol::buffer_pool;
-use crate::protocol::{ProtocolError, Role};
 
-/// The part of a frame that has come so far, when the rest has not. Between frames it takes no more than a pointer.
+/// Decodes frames out of bytes that arrive in pieces of any size.
+///
+/// Between frames it takes no more memory than a pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Incoming(Option<Box<Part>>);
+pub(crate) struct FrameDecoder(Option<Box<State>>);
 
-/// How far a frame has come.
+/// How much of a frame has arrived.
 #[derive(Debug)]
-enum Part {
-    Stub(Stub),
-    Partial(Partial),
+enum State {
+    Header(PartialHeader),
+    Payload(PartialFrame),
 }
 
-/// The beginning of a header.
+/// The first bytes of a header.
 #[derive(Debug, Default)]
-struct Stub {
+struct PartialHeader {
     bytes: [u8; MAX_HEADER],
     len: u8,
 }
 
-/// A frame whose header is there, and not all of its payload.
+/// A frame whose header is complete and whose payload is not.
 #[derive(Debug)]
-struct Partial {
+struct PartialFrame {
     header: Header,
     received: u64,
-    content: Content,
+    sink: PayloadSink,
 }
 
-/// What has come of a payload, unmasked.
+/// Where a payload goes as it arrives, unmasked.
 #[derive(Debug)]
-enum Content {
-    /// The whole text of a message: checked and kept as text at once.
+enum PayloadSink {
+    /// The whole text of a message: validated and stored as text.
     Text(String, Utf8),
-    /// A fragment of text: checked as it arrives, kept as bytes, as it may begin or end within a character.
+    /// A fragment of a text: validated as it arrives and stored as bytes, since it may begin or end within a character.
     Fragment(Vec<u8>, Utf8),
     Bytes(Vec<u8>),
-    /// The payload is of no interest any more.
-    Skipped,
+    Discarded,
 }
 
-/// What becomes of the payloads of data frames.
+/// What the decoder does with data frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    All,
-    /// Only those of control frames: our Close is out, the peer's is awaited, and Pings are answered until it is there
-    /// (§5.5.1, §5.5.2).
-    Control,
+pub(crate) enum DataFrames {
+    Keep,
+    /// Discard their payloads: our Close was sent, and only control frames matter until the peer's arrives (§5.5.1).
+    Discard,
 }
 
-impl Incoming {
-    /// Takes the next frame out of `input`; `None` when all of it is used up and the frame is not complete.
+impl FrameDecoder {
+    /// Takes a message off the front of `input`, if the next frame is a whole message that no extension has changed, and has
+    /// arrived completely. This is the first branch of decoding: nearly every frame is such a message.
+    #[inline(always)]
+    pub(crate) fn whole_message(
+        &self,
+        input: &mut &mut [u8],
+        rules: &Rules,
+    ) -> Result<Option<Message>, ProtocolError> {
+        if self.0.is_some() {
+            return Ok(None);
+        }
+        let Some((header, start)) = Header::parse(input, rules)? else { return Ok(None) };
+        let is_complete = header.len <= len64(input.len().saturating_sub(start));
+        if !is_complete || !is_whole_message(&header, rules) {
+            return Ok(None);
+        }
+        take_front(input, start);
+        let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
+        Ok(Some(match header.opcode {
+            OpCode::Text => Message::Text(text(bytes, header.key)?),
+            _ => Message::Binary(unmasked_copy(bytes, header.key)),
+        }))
+    }
+
+    /// Returns how many bytes of the payload in progress are missing.
     #[inline]
-    pub(crate) fn next(
+    pub(crate) fn missing(&self) -> u64 {
+        match self.0.as_deref() {
+            Some(State::Payload(partial)) => partial.missing(),
+            Some(State::Header(_)) | None => 0,
+        }
+    }
+
+    /// Decodes the next frame, from what has arrived of it and from the front of `input`. Returns `None` if all of `input` has
+    /// been consumed and the frame is not complete.
+    ///
+    /// `message` is the message in progress, if there is one.
+    pub(crate) fn next_frame(
         &mut self,
         input: &mut &mut [u8],
         rules: &Rules,
         message: Option<&Assembler>,
-        keep: Keep,
+        data: DataFrames,
     ) -> Result<Option<Frame>, ProtocolError> {
-        let header = match self.0.take() {
-            None => self.header(input, rules)?,
-            Some(part) => match *part {
-                Part::Stub(stub) => self.rest_of_header(stub, input, rules)?,
-                Part::Partial(mut partial) => {
-                    if keep == Keep::Control && !partial.header.opcode.is_control() {
-                        partial.content = Content::Skipped;
-                    }
-                    return self.go_on(partial, input);
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let header = match self.0.take().map(|state| *state) {
+            Some(State::Payload(mut partial)) => {
+                if data == DataFrames::Discard && !partial.header.opcode.is_control() {
+                    partial.sink = PayloadSink::Discarded;
                 }
+                return self.fill(partial, input);
+            }
+            Some(State::Header(partial)) => self.complete_header(partial, input, rules)?,
+            None => match Header::parse(input, rules)? {
+                Some((header, len)) => {
+                    take_front(input, len);
+                    Some(header)
+                }
+                None => self.complete_header(PartialHeader::default(), input, rules)?,
             },
         };
         let Some(header) = header else { return Ok(None) };
-        let is_kept = keep == Keep::All || header.opcode.is_control();
-        let content = if is_kept { Content::begin(&header, rules, message) } else { Content::Skipped };
-        if is_kept && len64(input.len()) >= header.len {
-            return whole_frame(&header, content, input).map(Some);
-        }
-        self.go_on(Partial { header, received: 0, content }, input)
+        self.begin(header, input, rules, message, data)
     }
 
-    /// Takes the next frame out of `input`, as the message that it is, if it is a [plain](Plain) one of up to `most` bytes,
-    /// and all there; `None` says only that [`next`](Self::next) is to be asked.
-    #[inline]
-    pub(crate) fn next_plain(
-        &self,
-        input: &mut &mut [u8],
-        role: Role,
-        most: usize,
-    ) -> Result<Option<Message>, ProtocolError> {
-        let Some(plain) = Plain::parse(input, role).filter(|plain| {
-            self.0.is_none() && plain.len <= most && plain.len <= input.len().saturating_sub(plain.start)
-        }) else {
-            return Ok(None);
-        };
-        take_front(input, plain.start);
-        let bytes = take_front(input, plain.len);
-        Ok(Some(match plain.is_text {
-            true => Message::Text(text(bytes, plain.key)?),
-            false => Message::Binary(unmasked_copy(bytes, plain.key)),
-        }))
-    }
-
-    /// How much of the payload in progress is still to come, in bytes.
-    #[inline]
-    pub(crate) fn missing(&self) -> u64 {
-        match self.0.as_deref() {
-            Some(Part::Partial(partial)) => partial.missing(),
-            Some(Part::Stub(_)) | None => 0,
-        }
-    }
-
-    /// Reads a header from the input.
-    #[inline]
-    fn header(&mut self, input: &mut &mut [u8], rules: &Rules) -> Result<Option<Header>, ProtocolError> {
-        match Header::parse(input, rules)? {
-            Some((header, len)) => {
-                take_front(input, len);
-                Ok(Some(header))
-            }
-            None if input.is_empty() => Ok(None),
-            None => self.rest_of_header(Stub::default(), input, rules),
-        }
-    }
-
-    /// Reads a header, from what is stashed of it and from the input.
-    fn rest_of_header(
+    /// Completes a header with bytes of the input.
+    fn complete_header(
         &mut self,
-        mut stub: Stub,
+        mut partial: PartialHeader,
         input: &mut &mut [u8],
         rules: &Rules,
     ) -> Result<Option<Header>, ProtocolError> {
         while let Some(byte) = take_front(input, 1).first() {
-            stub.push(*byte);
-            if let Some((header, _)) = Header::parse(stub.as_slice(), rules)? {
+            partial.push(*byte);
+            if let Some((header, _)) = Header::parse(partial.as_slice(), rules)? {
                 return Ok(Some(header));
             }
         }
-        self.0 = Some(Box::new(Part::Stub(stub)));
+        self.0 = Some(Box::new(State::Header(partial)));
         Ok(None)
     }
 
-    fn go_on(&mut self, mut partial: Partial, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
+    /// Begins a frame whose header has been taken off the input.
+    fn begin(
+        &mut self,
+        header: Header,
+        input: &mut &mut [u8],
+        rules: &Rules,
+        message: Option<&Assembler>,
+        data: DataFrames,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        let is_kept = data == DataFrames::Keep || header.opcode.is_control();
+        let sink = match is_kept {
+            true => PayloadSink::new(&header, rules, message),
+            false => PayloadSink::Discarded,
+        };
+        if is_kept && len64(input.len()) >= header.len {
+            return whole_frame(&header, sink, input).map(Some);
+        }
+        self.fill(PartialFrame { header, received: 0, sink }, input)
+    }
+
+    fn fill(
+        &mut self,
+        mut partial: PartialFrame,
+        input: &mut &mut [u8],
+    ) -> Result<Option<Frame>, ProtocolError> {
         partial.push(take_front(input, usize::try_from(partial.missing()).unwrap_or(usize::MAX)))?;
         if partial.missing() > 0 {
-            self.0 = Some(Box::new(Part::Partial(partial)));
+            self.0 = Some(Box::new(State::Payload(partial)));
             return Ok(None);
         }
         partial.finish().map(Some)
     }
 }
 
-/// A frame that lies in the input as a whole: unmasked and taken out.
+/// Whether a frame is a message by itself, as its sender wrote it.
 #[inline]
-fn whole_frame(header: &Header, content: Content, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
+fn is_whole_message(header: &Header, rules: &Rules) -> bool {
+    header.fin && matches!(header.opcode, OpCode::Text | OpCode::Binary) && is_unchanged(header, rules)
+}
+
+/// Takes a frame off the input that has arrived completely.
+fn whole_frame(header: &Header, sink: PayloadSink, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
-    let payload = match content {
-        Content::Text(..) => Payload::text(text(bytes, header.key)?),
-        // Checked here as it would be were it cut: nobody is to see the frame if its text is bad.
-        Content::Fragment(_, mut utf8) => {
+    let payload = match sink {
+        PayloadSink::Text(..) => Payload::text(text(bytes, header.key)?),
+        // Validated here as it would be if it arrived in pieces: a program never sees a frame with invalid text.
+        PayloadSink::Fragment(_, mut utf8) => {
             let payload = unmasked_copy(bytes, header.key);
             utf8.feed(&payload, |_| {})?;
             Payload::Bytes(payload)
         }
-        Content::Bytes(_) | Content::Skipped => Payload::Bytes(unmasked_copy(bytes, header.key)),
+        PayloadSink::Bytes(_) | PayloadSink::Discarded => Payload::Bytes(unmasked_copy(bytes, header.key)),
     };
     Ok(Frame::with_header(header, payload))
 }
 
-/// The payload of a whole text message. §8.1: one that is not UTF-8 fails the connection.
+/// Unmasks and validates the payload of a whole text message. §8.1: text that is not UTF-8 fails the connection.
 #[inline]
 fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
-    // Unmasked in place: a text may be copied as such only once it is known to be one.
+    // Unmasked in place: only bytes that are known to be UTF-8 can be copied as text.
     if let Some(key) = key {
         mask::apply(key, 0, bytes);
     }
@@ -186,8 +208,8 @@ fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
     Ok(buffer_pool::copy_text(text))
 }
 
-/// Copies and unmasks a payload: at once where a buffer has bytes already, and where not, block by block, so that each is
-/// still in the fastest cache when it is unmasked.
+/// Copies and unmasks a payload. Both happen in one pass if a pooled buffer is long enough. If not, they alternate block by
+/// block, so that each block is still in the fastest cache when it is unmasked.
 #[inline]
 fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     /// A multiple of the length of a key.
@@ -208,18 +230,18 @@ fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     copy
 }
 
-/// Whether the payload is what the message has, and not what an extension has made of it (§5.8). An extension of the
-/// program need not mark what it has changed: it alone knows.
+/// Whether no extension has changed the payload (§5.8). An extension of the program does not have to mark the frames that it
+/// changes, so that any frame may be changed if there is one.
 #[inline]
-fn is_plain(header: &Header, rules: &Rules) -> bool {
+fn is_unchanged(header: &Header, rules: &Rules) -> bool {
     header.rsv == 0 && rules.reserved != Reserved::Any
 }
 
-impl Content {
+impl PayloadSink {
     #[inline]
-    fn begin(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
+    fn new(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
         match header.opcode {
-            _ if !is_plain(header, rules) => Self::Bytes(Vec::new()),
+            _ if !is_unchanged(header, rules) => Self::Bytes(Vec::new()),
             OpCode::Text if header.fin => Self::Text(String::new(), Utf8::default()),
             OpCode::Text => Self::Fragment(Vec::new(), Utf8::default()),
             OpCode::Continue => match message.and_then(Assembler::utf8) {
@@ -231,7 +253,7 @@ impl Content {
     }
 }
 
-impl Partial {
+impl PartialFrame {
     #[inline]
     fn missing(&self) -> u64 {
         self.header.len.saturating_sub(self.received)
@@ -243,30 +265,30 @@ impl Partial {
         }
         self.received = self.received.saturating_add(len64(piece.len()));
         self.make_room(piece.len());
-        match &mut self.content {
-            Content::Text(text, utf8) => utf8.feed(piece, |part| text.push_str(part)),
-            Content::Fragment(bytes, utf8) => {
+        match &mut self.sink {
+            PayloadSink::Text(text, utf8) => utf8.feed(piece, |part| text.push_str(part)),
+            PayloadSink::Fragment(bytes, utf8) => {
                 bytes.extend_from_slice(piece);
                 utf8.feed(piece, |_| {})
             }
-            Content::Bytes(bytes) => {
+            PayloadSink::Bytes(bytes) => {
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
-            Content::Skipped => Ok(()),
+            PayloadSink::Discarded => Ok(()),
         }
     }
 
-    /// Grows with what has come: to four times as much, which is no memory of the machine before it is written to, and
-    /// never beyond the length of the payload. A spare buffer for all of it takes no memory that is not taken already.
+    /// Makes room for the next piece. Room grows to four times what has arrived, and never beyond the announced length: a
+    /// peer cannot make us allocate by announcing. A pooled buffer may hold all of it, since it is allocated already.
     fn make_room(&mut self, piece: usize) {
         let total = usize::try_from(self.header.len).unwrap_or(usize::MAX);
-        if let Content::Fragment(bytes, _) | Content::Bytes(bytes) = &mut self.content
+        if let PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) = &mut self.sink
             && bytes.capacity() == 0
         {
             *bytes = buffer_pool::take(total).unwrap_or_default();
         }
-        if let Content::Text(text, _) = &mut self.content
+        if let PayloadSink::Text(text, _) = &mut self.sink
             && text.capacity() == 0
         {
             *text = buffer_pool::take_text(total).unwrap_or_default();
@@ -276,30 +298,30 @@ impl Partial {
             let wanted = needed.saturating_mul(4).min(total);
             if capacity < needed { wanted.saturating_sub(len) } else { 0 }
         };
-        match &mut self.content {
-            Content::Text(text, _) => text.reserve_exact(more(text.len(), text.capacity())),
-            Content::Fragment(bytes, _) | Content::Bytes(bytes) => {
+        match &mut self.sink {
+            PayloadSink::Text(text, _) => text.reserve_exact(more(text.len(), text.capacity())),
+            PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) => {
                 bytes.reserve_exact(more(bytes.len(), bytes.capacity()));
             }
-            Content::Skipped => {}
+            PayloadSink::Discarded => {}
         }
     }
 
     fn finish(self) -> Result<Frame, ProtocolError> {
-        let payload = match self.content {
-            Content::Text(text, utf8) => {
+        let payload = match self.sink {
+            PayloadSink::Text(text, utf8) => {
                 utf8.finish()?;
                 Payload::text(text)
             }
-            Content::Fragment(bytes, _) | Content::Bytes(bytes) => Payload::Bytes(bytes),
-            Content::Skipped => Payload::Bytes(Vec::new()),
+            PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) => Payload::Bytes(bytes),
+            PayloadSink::Discarded => Payload::Bytes(Vec::new()),
         };
         Ok(Frame::with_header(&self.header, payload))
     }
 }
 
-impl Stub {
-    /// A header is complete with its fourteenth byte at the latest: there is always room.
+impl PartialHeader {
+    /// Adds a byte. There is always room: a header has at most 14 bytes.
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
             *place = byte;

@@ -1,4 +1,4 @@
-//! Where frames are written to, and how (§5.2, §5.3, §5.4).
+//! Frames to bytes (§5.2), with masking (§5.3) and fragmentation (§5.4).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,18 +9,19 @@ use super::mask;
 use crate::message::Message;
 use crate::protocol::{Role, buffer_pool};
 
-/// Takes the bytes that are to be sent, in order.
+/// Receives the bytes to send, in order.
 ///
-/// A `Vec<u8>` is an output that copies everything into itself. An output of a front end may keep large payloads as
-/// they are, and hand them to the system from where they lie.
+/// A `Vec<u8>` copies everything into itself. An output of a front end may store large payloads without copying them, and
+/// pass them to the system from there.
 pub trait Output {
-    /// The payloads of this length and more, in bytes, are given to [`append`](Self::append); shorter ones are copied.
+    /// Payloads of at least this length in bytes are passed to [`append`](Self::append). Shorter ones are copied into
+    /// [`buffer`](Self::buffer).
     const KEEPS_FROM: usize = usize::MAX;
 
-    /// Returns the buffer to which the next bytes are to be appended.
+    /// Returns the buffer to which the next bytes must be appended.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
-    /// Takes a piece of a payload that is ready for the wire, without copying it if it can.
+    /// Appends a piece of a payload that is ready to send. By default it is copied into the buffer.
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
         let piece = payload.get(piece).unwrap_or_default();
         self.buffer().extend_from_slice(piece);
@@ -33,39 +34,92 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Writes a frame as an endpoint of the given role sends it: masked by a client (§5.1), data that is longer than
-/// `fragment_size` in fragments (§5.4).
-#[inline]
-pub(crate) fn write_frame<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: &mut O) {
-    let len = frame.as_slice().len();
-    if len < O::KEEPS_FROM && (len <= fragment_size || frame.is_control()) {
-        write_whole(frame.header(), frame.as_slice(), role, out);
-        return recycle(frame);
+/// What can be encoded: a frame, or a message, which is a frame by itself.
+pub(crate) trait Encode: Into<Frame> {
+    /// Whether the RFC allows to send it.
+    fn is_sendable(&self) -> bool;
+
+    /// Its header, if it is not split.
+    fn header(&self) -> Header;
+
+    fn payload(&self) -> &[u8];
+
+    /// The buffer of its payload, if nobody else uses it.
+    fn into_buffer(self) -> Option<Vec<u8>>;
+}
+
+impl Encode for Frame {
+    #[inline]
+    fn is_sendable(&self) -> bool {
+        self.is_sendable()
     }
+
+    #[inline]
+    fn header(&self) -> Header {
+        self.header()
+    }
+
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        self.as_slice()
+    }
+
+    #[inline]
+    fn into_buffer(self) -> Option<Vec<u8>> {
+        self.into_buffer()
+    }
+}
+
+impl Encode for Message {
+    #[inline]
+    fn is_sendable(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn header(&self) -> Header {
+        Header { fin: true, rsv: 0, opcode: self.opcode(), key: None, len: len64(self.len()) }
+    }
+
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    #[inline]
+    fn into_buffer(self) -> Option<Vec<u8>> {
+        Some(self.into_data())
+    }
+}
+
+/// Encodes a frame as an endpoint of the given role sends it. A client masks it (§5.1). Data that is longer than
+/// `fragment_size` bytes is split into fragments (§5.4).
+#[inline]
+pub(crate) fn write_frame<O: Output, F: Encode>(frame: F, role: Role, fragment_size: usize, out: &mut O) {
+    let (header, len) = (frame.header(), frame.payload().len());
+    if len < O::KEEPS_FROM && (len <= fragment_size || header.opcode.is_control()) {
+        write_whole(header, frame.payload(), role, out);
+        frame.into_buffer().into_iter().for_each(buffer_pool::give);
+    } else {
+        write_pieces(frame.into(), role, fragment_size, out);
+    }
+}
+
+/// Encodes a frame that is split, or whose payload the output keeps.
+#[inline(never)]
+fn write_pieces<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: &mut O) {
+    let len = frame.as_slice().len();
     let pieces = Pieces { len, size: if frame.is_control() { usize::MAX } else { fragment_size.max(1) } };
     let first = Header { key: None, ..frame.header() };
     if len >= O::KEEPS_FROM {
         write_kept(&first, frame.into_payload(), role, pieces, out);
     } else {
         write_copied(&first, frame.as_slice(), role, pieces, out);
-        recycle(frame);
+        frame.into_buffer().into_iter().for_each(buffer_pool::give);
     }
 }
 
-/// Writes a message as [`write_frame`] writes the frame that it would be.
-#[inline]
-pub(crate) fn write_message<O: Output>(message: Message, role: Role, fragment_size: usize, out: &mut O) {
-    let len = message.len();
-    if len >= O::KEEPS_FROM || len > fragment_size {
-        return write_frame(Frame::from(message), role, fragment_size, out);
-    }
-    let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
-    let header = Header { fin: true, rsv: 0, opcode, key: None, len: len64(len) };
-    write_whole(header, message.as_bytes(), role, out);
-    buffer_pool::give(message.into_data());
-}
-
-/// Writes a frame that is copied, and not cut, as nearly all are.
+/// Encodes a frame that is copied and not split, as nearly all are.
 #[inline]
 fn write_whole<O: Output>(header: Header, payload: &[u8], role: Role, out: &mut O) {
     let key = (role == Role::Client).then(mask::fresh_key);
@@ -79,14 +133,7 @@ fn write_whole<O: Output>(header: Header, payload: &[u8], role: Role, out: &mut 
     }
 }
 
-#[inline]
-fn recycle(frame: Frame) {
-    if let Some(buffer) = frame.into_buffer() {
-        buffer_pool::give(buffer);
-    }
-}
-
-/// A payload cut into pieces of at most `size` bytes; an empty payload is one piece.
+/// A payload of `len` bytes split into pieces of at most `size` bytes. An empty payload is one piece.
 #[derive(Clone, Copy)]
 struct Pieces {
     len: usize,
@@ -105,7 +152,8 @@ impl Pieces {
         })
     }
 
-    /// The header of one piece: the first has the opcode and the reserved bits, the last has FIN if the frame has it.
+    /// Returns the header of one piece. The first piece has the opcode and the reserved bits (§5.4), and the last has FIN if the
+    /// frame has it.
     #[inline]
     fn header(self, whole: &Header, piece: &Range<usize>, role: Role) -> Header {
         let is_first = piece.start == 0;
@@ -113,7 +161,7 @@ impl Pieces {
             fin: whole.fin && piece.end == self.len,
             rsv: if is_first { whole.rsv } else { 0 },
             opcode: if is_first { whole.opcode } else { OpCode::Continue },
-            // §5.3: a client picks a fresh key for every frame.
+            // §5.3: "The masking key needs to be unpredictable", and fresh for every frame.
             key: (role == Role::Client).then(mask::fresh_key),
             len: len64(piece.len()),
         }
@@ -135,8 +183,8 @@ fn write_copied<O: Output>(whole: &Header, payload: &[u8], role: Role, pieces: P
 }
 
 fn write_kept<O: Output>(whole: &Header, payload: Payload, role: Role, pieces: Pieces, out: &mut O) {
-    // A server's payload goes out as it is, shared or not. A client's is masked in place; one that others hold as well
-    // becomes a copy first, so that nobody sees it masked.
+    // The payload of a server is sent as it is, shared or not. That of a client is masked in place, after it has been copied
+    // if it is shared, so that other owners never see it masked.
     let headers: Vec<_> = pieces.iter().map(|piece| (pieces.header(whole, &piece, role), piece)).collect();
     let payload = match (role, payload) {
         (Role::Server, Payload::Shared(shared, _)) => shared,
@@ -182,7 +230,7 @@ mod tests {
         assert_ne!(out[2..6], out[12..16]);
     }
 
-    /// Keeps every payload, as an output of a front end may.
+    /// An output that keeps every payload.
     #[derive(Default)]
     struct Keeping {
         bytes: Vec<u8>,

@@ -348,7 +348,7 @@ impl Frame {
     }
 
     fn is_sendable_control(&self) -> bool {
-        let fits = self.fin && len64(self.as_slice().len()) <= MAX_CONTROL;
+        let fits = self.fin && self.as_slice().len() <= usize::from(MAX_CONTROL);
         match self.opcode {
             OpCode::Close => fits && close::parse_payload(self.as_slice()).is_ok(),
             OpCode::Ping | OpCode::Pong => fits,

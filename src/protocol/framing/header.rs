@@ -1,4 +1,4 @@
-//! The header of a frame (§5.2): read, check, write. Pure functions.
+//! The header of a frame (§5.2): decoding, validation and encoding, as pure functions.
 
 use super::mask::Key;
 use crate::protocol::{ProtocolError, Role};
@@ -13,18 +13,18 @@ pub enum OpCode {
     Text,
     /// A binary message, or its first fragment.
     Binary,
-    /// The request to close, or the answer to it (§5.5.1).
+    /// The first or second frame of the closing handshake (§5.5.1).
     Close,
-    /// The question whether the peer is alive (§5.5.2).
+    /// A request for a Pong with the same payload (§5.5.2).
     Ping,
-    /// The answer to a Ping, or a sign of life of its own accord (§5.5.3).
+    /// The response to a Ping, or an unsolicited heartbeat (§5.5.3).
     Pong,
-    /// One of the reserved codes, which are never sent, and fail the connection if they come.
+    /// A reserved opcode. It is never sent, and receiving it fails the connection.
     Bad,
 }
 
 impl OpCode {
-    /// Returns whether this is the kind of a control frame (§5.5). Reserved codes count as such.
+    /// Returns whether this is the opcode of a control frame (§5.5). Reserved opcodes count as control frames.
     #[inline]
     pub fn is_control(&self) -> bool {
         !matches!(self, Self::Continue | Self::Text | Self::Binary)
@@ -80,47 +80,51 @@ const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
-/// The three reserved bits of a header, in their places.
+/// The first bytes of messages in a single frame, without reserved bits.
+const WHOLE_TEXT: u8 = 0x81;
+const WHOLE_BINARY: u8 = 0x82;
+
+/// The three reserved bits, at their positions in the first byte of a header.
 pub(crate) const RSV: u8 = 0x70;
 /// The first of them, which permessage-deflate uses (RFC 7692 §6).
 pub(crate) const RSV1: u8 = 0x40;
 
 /// The longest payload of a control frame, in bytes (§5.5).
-pub(crate) const MAX_CONTROL: u64 = 125;
+pub(crate) const MAX_CONTROL: u8 = 125;
 
-/// The longest header: two bytes, a 64-bit length, a key.
+/// The length of the longest header in bytes: two bytes, a 64-bit length and a masking key.
 pub(crate) const MAX_HEADER: usize = 14;
 
-/// Says which reserved bits have a meaning on this connection.
+/// Selects which reserved bits have a meaning on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reserved {
-    /// None: no extension was negotiated.
+pub(crate) enum Reserved {
+    /// No bit has a meaning: no extension was negotiated.
     #[default]
     None,
-    /// The first, on the first frame of a message: permessage-deflate (RFC 7692 §6).
+    /// RSV1 marks the first frame of a compressed message (RFC 7692 §6).
     Deflate,
-    /// Any of them: the program has negotiated an extension of its own, and looks at them itself.
+    /// Every bit is allowed: an extension of the program was negotiated, which checks them itself.
     Any,
 }
 
 /// What a header is checked against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// Who reads.
+    /// The role of the end that receives the frame.
     pub(crate) role: Role,
     pub(crate) masking_strict: bool,
     pub(crate) reserved: Reserved,
     /// Whether a message is in progress.
     pub(crate) in_message: bool,
-    /// The longest payload of a frame.
+    /// The longest payload of a frame, in bytes.
     pub(crate) max_frame: u64,
-    /// What the message in progress, or the next one, may still take.
+    /// How much the message in progress, or the next one, may still grow.
     pub(crate) room: Room,
-    /// How many bytes more the beginning of a compressed message may have.
-    pub(crate) slack: u64,
+    /// By how many bytes the first frame of a compressed message may exceed `room`.
+    pub(crate) headroom: u64,
 }
 
-/// What a message may still take until it is over a limit.
+/// How much a message may grow before it exceeds a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) bytes: u64,
@@ -132,14 +136,14 @@ pub(crate) struct Room {
 ///
 /// # Examples
 ///
-/// A client's text, from bytes and to bytes.
+/// Decode the header of a client's text, and encode the header of the same frame without a mask.
 ///
 /// ```
 /// use sockeye::OpCode;
 /// use sockeye::protocol::{Header, mask};
 ///
 /// let mut bytes = vec![0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-/// let (header, len) = Header::decode(&bytes, 125)?.expect("the header is all there");
+/// let (header, len) = Header::decode(&bytes, 125)?.expect("the header is complete");
 /// assert_eq!((header.fin, header.rsv, header.opcode, header.len, len), (true, 0, OpCode::Text, 5, 6));
 /// if let Some(key) = header.key {
 ///     mask::apply(key, 0, &mut bytes[len..]);
@@ -155,48 +159,56 @@ pub(crate) struct Room {
 pub struct Header {
     /// Whether this is the last frame of its message.
     pub fin: bool,
-    /// The reserved bits, in their places: 0x40, 0x20 and 0x10.
+    /// The reserved bits, at their positions in the first byte: 0x40, 0x20 and 0x10.
     pub rsv: u8,
-    /// The kind of the frame.
+    /// The opcode of the frame.
     pub opcode: OpCode,
-    /// The masking key, of a frame that is masked.
+    /// The masking key, if the frame is masked.
     pub key: Option<Key>,
-    /// Length of the payload, in bytes.
+    /// The length of the payload in bytes.
     pub len: u64,
 }
 
 impl Header {
-    /// Reads a header from the front of `input` and checks it; returns it with its own length.
+    /// Decodes and checks a header at the front of `input`; returns it with its own length in bytes.
     ///
-    /// `None` means that it is not all there. A rule is enforced as soon as the bytes that break it are there.
-    #[inline]
+    /// `None` means that more input is needed. A rule is enforced as soon as the bytes that break it have arrived.
+    #[inline(always)]
     pub(crate) fn parse(input: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = input else { return Ok(None) };
-        let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, OpCode::from(first & OPCODE));
-        let masked = second & MASKED != 0;
-        check_start(fin, rsv, opcode, masked, second & LENGTH, rules)?;
-
-        let Some((len, rest, extended)) = parse_length(second & LENGTH, rest)? else { return Ok(None) };
-        check_limits(fin, rsv, opcode, len, rules)?;
-
-        let (key, key_len) = match (masked, rest) {
-            (false, _) => (None, 0),
-            (true, [a, b, c, d, ..]) => (Some([*a, *b, *c, *d]), 4),
-            (true, _) => return Ok(None),
+        let (len, rest) = match second & LENGTH {
+            126 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => (Some(u64::from(u16::from_be_bytes(*bytes))), rest),
+                None => (None, rest),
+            },
+            127 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => (Some(u64::from_be_bytes(*bytes)), rest),
+                None => (None, rest),
+            },
+            len => (Some(u64::from(len)), rest),
         };
-        let header = Self { fin, rsv, opcode, key, len };
-        Ok(Some((header, 2usize.saturating_add(extended).saturating_add(key_len))))
+        let bits = Bits { first: *first, second: *second, len };
+        check(bits, rules)?;
+
+        let Some(len) = len else { return Ok(None) };
+        let (key, rest) = match (bits.is_masked(), rest.split_first_chunk()) {
+            (false, _) => (None, rest),
+            (true, Some((key, rest))) => (Some(*key), rest),
+            (true, None) => return Ok(None),
+        };
+        let header = Self { fin: bits.fin(), rsv: bits.rsv(), opcode: bits.opcode(), key, len };
+        Ok(Some((header, input.len().saturating_sub(rest.len()))))
     }
 
-    /// Reads a header from the front of `input`, of a frame with a payload of up to `max_frame` bytes; returns it with its
-    /// own length, or `None` when it is not all there.
+    /// Decodes the header of a frame whose payload has at most `max_frame` bytes, at the front of `input`. Returns the
+    /// header with its own length in bytes, or `None` if more input is needed.
     ///
-    /// Nothing is known of the connection, so that only the rules of every frame hold: reserved bits may be set, the
-    /// payload may be masked or not.
+    /// Only the rules that hold for every frame are checked, since the state of the connection is unknown: reserved bits
+    /// may be set, and the payload may be masked or not.
     ///
     /// # Errors
     ///
-    /// The rule of §5.2 or §5.5 that the header breaks, [`ProtocolError::FrameTooLong`] for a longer payload.
+    /// The rule of §5.2 or §5.5 that the header breaks, or [`ProtocolError::FrameTooLong`] for a longer payload.
     pub fn decode(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
         let continues = input.first().is_some_and(|first| first & OPCODE == u8::from(OpCode::Continue));
         let rules = Rules {
@@ -206,12 +218,12 @@ impl Header {
             in_message: continues,
             max_frame,
             room: Room { bytes: u64::MAX, fragments: usize::MAX, empty_fragments: usize::MAX },
-            slack: 0,
+            headroom: 0,
         };
         Self::parse(input, &rules)
     }
 
-    /// Appends the header to `out`, its length in the shortest form (§5.2).
+    /// Appends the header to `out`, with its length in the shortest form (§5.2).
     #[inline(always)]
     pub fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
@@ -233,7 +245,7 @@ impl Header {
         }
     }
 
-    /// Returns how many bytes [`encode`](Self::encode) appends.
+    /// Returns the number of bytes that [`encode`](Self::encode) appends.
     pub fn encoded_len(&self) -> usize {
         let length: usize = match self.len {
             0..=125 => 2,
@@ -244,127 +256,123 @@ impl Header {
     }
 }
 
-/// The header of a frame as nearly all are: a whole message of at most 65,535 bytes, no reserved bit set, and masked as
-/// §5.1 wants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Plain {
-    pub(crate) is_text: bool,
-    pub(crate) key: Option<Key>,
-    /// Length of the header in bytes.
-    pub(crate) start: usize,
-    /// Length of the payload in bytes.
-    pub(crate) len: usize,
+/// The bits of a header, before any rule has been checked.
+#[derive(Clone, Copy)]
+struct Bits {
+    first: u8,
+    second: u8,
+    /// The length of the payload, unless bytes of a longer form are missing.
+    len: Option<u64>,
 }
 
-impl Plain {
-    /// Reads such a header from the front of `input`. `None` says only that [`Header::parse`] is to be asked, which knows
-    /// all kinds of frames, and what is wrong with them.
-    #[inline]
-    pub(crate) fn parse(input: &[u8], role: Role) -> Option<Self> {
-        let (is_text, second, rest) = match input {
-            [0x81, second, rest @ ..] => (true, *second, rest),
-            [0x82, second, rest @ ..] => (false, *second, rest),
-            _ => return None,
-        };
-        let (len, start, rest) = match (second & LENGTH, rest) {
-            (len @ 0..=125, rest) => (usize::from(len), 2usize, rest),
-            (126, [high, low, rest @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 4, rest),
-            _ => return None,
-        };
-        if start == 4 && len <= 125 {
-            return None;
+impl Bits {
+    #[inline(always)]
+    fn fin(self) -> bool {
+        self.first & FIN != 0
+    }
+
+    #[inline(always)]
+    fn rsv(self) -> u8 {
+        self.first & RSV
+    }
+
+    #[inline(always)]
+    fn opcode(self) -> OpCode {
+        match self.first {
+            WHOLE_TEXT => OpCode::Text,
+            WHOLE_BINARY => OpCode::Binary,
+            first => OpCode::from(first & OPCODE),
         }
-        match (role, second & MASKED != 0, rest) {
-            (Role::Server, true, [a, b, c, d, ..]) => {
-                Some(Self { is_text, key: Some([*a, *b, *c, *d]), start: start.saturating_add(4), len })
-            }
-            (Role::Client, false, _) => Some(Self { is_text, key: None, start, len }),
-            _ => None,
-        }
+    }
+
+    #[inline(always)]
+    fn is_masked(self) -> bool {
+        self.second & MASKED != 0
+    }
+
+    /// Whether this begins a message in a single frame without reserved bits.
+    #[inline(always)]
+    fn is_whole_message(self) -> bool {
+        matches!(self.first, WHOLE_TEXT | WHOLE_BINARY)
     }
 }
 
-/// Every rule that the first two bytes can break.
-#[inline]
-fn check_start(
-    fin: bool,
-    rsv: u8,
-    opcode: OpCode,
-    masked: bool,
-    len7: u8,
-    rules: &Rules,
-) -> Result<(), ProtocolError> {
-    // §5.2: the bits MUST be 0 unless an extension defines what they mean.
-    let allowed = match rules.reserved {
+/// Checks a header against every rule of RFC 6455 and every limit. Nothing of the payload is needed.
+#[inline(always)]
+fn check(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
+    // First the common case, which can only break the rules on masking and on lengths: a whole message between messages.
+    let is_simple = bits.is_whole_message() && !rules.in_message;
+    if !(is_simple && bits.is_masked() == (rules.role == Role::Server)) {
+        check_start(bits, rules)?;
+    }
+    let Some(len) = bits.len else { return Ok(()) };
+    match (bits.second & LENGTH, len) {
+        // §5.2: "the minimal number of bytes MUST be used to encode the length".
+        (126, 0..=125) | (127, 0..=0xffff) => return Err(ProtocolError::NonMinimalLength),
+        // §5.2: "the most significant bit MUST be 0".
+        (127, len) if len > u64::MAX >> 1 => return Err(ProtocolError::LengthOverflow),
+        _ => {}
+    }
+    // §10.4: limits on frames, and on messages after reassembly. They apply to the announced length.
+    if is_simple && len <= rules.max_frame && len <= rules.room.bytes {
+        return Ok(());
+    }
+    check_limits(bits, len, rules)
+}
+
+/// Checks the first two bytes of a header.
+#[inline(never)]
+fn check_start(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
+    let opcode = bits.opcode();
+    // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+    let meaningful = match rules.reserved {
         Reserved::None => 0,
-        // RFC 7692 §6: only on the first frame of a message.
+        // RFC 7692 §6: RSV1 is set on the first fragment only.
         Reserved::Deflate if matches!(opcode, OpCode::Text | OpCode::Binary) => RSV1,
         Reserved::Deflate => 0,
         Reserved::Any => RSV,
     };
-    if rsv & !allowed != 0 {
+    if bits.rsv() & !meaningful != 0 {
         return Err(ProtocolError::ReservedBits);
     }
-    // §5.1: a server MUST close on a frame that is not masked, a client on one that is.
-    match (rules.role, masked) {
+    match (rules.role, bits.is_masked()) {
+        // §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
         (Role::Server, false) if rules.masking_strict => return Err(ProtocolError::UnmaskedFrame),
+        // §5.1: "A client MUST close a connection if it detects a masked frame."
         (Role::Client, true) if rules.masking_strict => return Err(ProtocolError::MaskedFrame),
         _ => {}
     }
     match opcode {
-        // §5.2: an unknown opcode MUST fail the connection.
+        // §5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
         OpCode::Bad => Err(ProtocolError::ReservedOpCode),
-        // §5.5: control frames MUST have 125 bytes or less, and MUST NOT be fragmented.
-        OpCode::Close | OpCode::Ping | OpCode::Pong if !fin => Err(ProtocolError::FragmentedControl),
-        OpCode::Close | OpCode::Ping | OpCode::Pong if u64::from(len7) > MAX_CONTROL => {
+        // §5.5: control frames "MUST NOT be fragmented".
+        OpCode::Close | OpCode::Ping | OpCode::Pong if !bits.fin() => Err(ProtocolError::FragmentedControl),
+        // §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+        OpCode::Close | OpCode::Ping | OpCode::Pong if bits.second & LENGTH > MAX_CONTROL => {
             Err(ProtocolError::ControlTooLong)
         }
-        OpCode::Close | OpCode::Ping | OpCode::Pong => Ok(()),
-        // §5.4: fragments of one message MUST NOT be interleaved with another one.
+        // §5.4: a fragmented message begins with "an opcode other than 0".
         OpCode::Continue if !rules.in_message => Err(ProtocolError::LoneContinuation),
+        // §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message".
         OpCode::Text | OpCode::Binary if rules.in_message => Err(ProtocolError::InterruptedMessage),
-        OpCode::Continue | OpCode::Text | OpCode::Binary => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// Reads the length; returns it with what follows and how many bytes the long forms took.
-#[expect(clippy::type_complexity, reason = "three values of one place, used there only")]
-#[inline]
-fn parse_length(len7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8], usize)>, ProtocolError> {
-    match len7 {
-        126 => {
-            let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            let len = u64::from(u16::from_be_bytes(*bytes));
-            // §5.2: the minimal number of bytes MUST be used.
-            if len <= 125 { Err(ProtocolError::NonMinimalLength) } else { Ok(Some((len, rest, 2))) }
-        }
-        127 => {
-            let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            match u64::from_be_bytes(*bytes) {
-                0..=0xffff => Err(ProtocolError::NonMinimalLength),
-                // §5.2: the most significant bit MUST be 0.
-                len if len > u64::MAX >> 1 => Err(ProtocolError::LengthOverflow),
-                len => Ok(Some((len, rest, 8))),
-            }
-        }
-        len => Ok(Some((u64::from(len), rest, 0))),
-    }
-}
-
-/// The limits, enforced on what the header announces: nothing of the payload is awaited, or stored.
-#[inline]
-fn check_limits(fin: bool, rsv: u8, opcode: OpCode, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
-    if opcode.is_control() {
+/// Checks the length of a payload against the limits of the configuration, which apply to data frames.
+#[inline(never)]
+fn check_limits(bits: Bits, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
+    if bits.opcode().is_control() {
         return Ok(());
     }
     if len > rules.max_frame {
         return Err(ProtocolError::FrameTooLong);
     }
-    let slack = if rsv & RSV1 != 0 { rules.slack } else { 0 };
-    if len > rules.room.bytes.saturating_add(slack) {
+    let headroom = if bits.rsv() & RSV1 != 0 { rules.headroom } else { 0 };
+    if len > rules.room.bytes.saturating_add(headroom) {
         return Err(ProtocolError::MessageTooLong);
     }
-    let is_fragment = !fin || opcode == OpCode::Continue;
+    let is_fragment = !bits.fin() || bits.opcode() == OpCode::Continue;
     if is_fragment && (rules.room.fragments == 0 || (len == 0 && rules.room.empty_fragments == 0)) {
         return Err(ProtocolError::TooManyFragments);
     }

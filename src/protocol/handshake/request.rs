@@ -10,7 +10,7 @@ use super::http::request_target::Target;
 use super::http::syntax::{self, Version};
 use super::{accept_value, generate_key};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Config, ProtocolError, Wishes};
+use crate::protocol::{Config, Overrides, ProtocolError};
 
 /// An HTTP request: what a client sends to open a WebSocket, and what a server is asked.
 ///
@@ -38,7 +38,7 @@ pub struct Request {
     resource: String,
     version: Version,
     headers: Headers,
-    wishes: Wishes,
+    overrides: Overrides,
 }
 
 impl Request {
@@ -68,7 +68,7 @@ impl Request {
             resource: target.resource,
             version: Version::Http11,
             headers,
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
         })
     }
 
@@ -101,7 +101,7 @@ impl Request {
             resource: line.target.to_owned(),
             version: line.version,
             headers,
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
         })
     }
 
@@ -260,13 +260,13 @@ impl Request {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
 
-    pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
+    pub(crate) fn overrides(&self) -> &Overrides {
+        &self.overrides
     }
 
     #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
-    pub(crate) fn set_wishes(&mut self, wishes: Wishes) {
-        self.wishes = wishes;
+    pub(crate) fn set_overrides(&mut self, overrides: Overrides) {
+        self.overrides = overrides;
     }
 
     /// Takes back every offer of an extension, by its name or by its full text.

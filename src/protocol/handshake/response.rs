@@ -7,7 +7,7 @@ use super::http::head_buffer::HeadBuffer;
 use super::http::syntax::{self, Version};
 use super::{Request, extensions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Config, ProtocolError, Wishes};
+use crate::protocol::{Config, Overrides, ProtocolError};
 
 /// An HTTP response: what a server answers to a [`Request`].
 ///
@@ -40,7 +40,7 @@ pub struct Response {
     reason: String,
     headers: Headers,
     body: Vec<u8>,
-    wishes: Wishes,
+    overrides: Overrides,
 }
 
 impl Response {
@@ -53,7 +53,7 @@ impl Response {
             reason: reason.into(),
             headers: vec![length],
             body,
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Response {
             reason: syntax::default_reason(101).to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
             body: Vec::new(),
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
         })
     }
 
@@ -107,7 +107,7 @@ impl Response {
             reason,
             headers,
             body: Vec::new(),
-            wishes: Wishes::default(),
+            overrides: Overrides::default(),
         })
     }
 
@@ -239,12 +239,12 @@ impl Response {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
 
-    pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
+    pub(crate) fn overrides(&self) -> &Overrides {
+        &self.overrides
     }
 
-    pub(crate) fn set_wishes(&mut self, wishes: Wishes) {
-        self.wishes = wishes;
+    pub(crate) fn set_overrides(&mut self, overrides: Overrides) {
+        self.overrides = overrides;
     }
 
     /// Takes back an extension, by its name or by its full text.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Request, Response, server};
-use crate::protocol::config::Wishes;
+use crate::protocol::config::Overrides;
 use crate::protocol::deflate;
 use crate::protocol::{Config, Connection, ProtocolError};
 
@@ -60,7 +60,7 @@ impl Upgrade {
         server::complete(&mut response, &request, &config);
         deflate::answer(&mut response, &request, &config);
         // What was agreed on holds for whichever front end goes on, whatever its own configuration.
-        response.set_wishes(Wishes { deflate: config.deflate, max_fragments: config.max_fragments });
+        response.set_overrides(Overrides { deflate: config.deflate, max_fragments: config.max_fragments });
         Ok(Self { config: Arc::new(config), request, response, read_ahead: Vec::new() })
     }
 

@@ -23,7 +23,7 @@ use url::Url;
 use super::handler::{Handler, forward_handler};
 use crate::error::Result;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Deflate, Role, Wishes};
+use crate::protocol::{Deflate, Overrides, Role};
 
 /// The settings of a [`DeflateHandler`].
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ impl Default for DeflateSettings {
 
 impl DeflateSettings {
     /// What this means for a connection in this role; contexts are kept unless the peer does not want that.
-    fn wishes(self, role: Role) -> Wishes {
+    fn overrides(self, role: Role) -> Overrides {
         let deflate = Deflate {
             server_no_context_takeover: role == Role::Client && self.request_no_context_takeover,
             client_no_context_takeover: role == Role::Server && self.request_no_context_takeover,
@@ -64,7 +64,7 @@ impl DeflateSettings {
             ..Deflate::default()
         };
         let max_fragments = (!self.fragments_grow).then_some(self.fragments_capacity);
-        Wishes { deflate: Some(deflate), max_fragments }
+        Overrides { deflate: Some(deflate), max_fragments }
     }
 }
 
@@ -110,13 +110,13 @@ impl<H: Handler> DeflateHandler<H> {
 forward_handler!([H: Handler] DeflateHandler<H>, |this| this.inner, {
     fn on_request(&mut self, req: &Request) -> Result<Response> {
         let mut response = self.inner.on_request(req)?;
-        response.set_wishes(self.settings.wishes(Role::Server));
+        response.set_overrides(self.settings.overrides(Role::Server));
         Ok(response)
     }
 
     fn build_request(&mut self, url: &Url) -> Result<Request> {
         let mut request = self.inner.build_request(url)?;
-        request.set_wishes(self.settings.wishes(Role::Client));
+        request.set_overrides(self.settings.overrides(Role::Client));
         Ok(request)
     }
 });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{OriginPolicy, Origins, subprotocols};
-use crate::protocol::{Answers, Config, Deflate};
+use crate::protocol::{Config, Deflate};
 
 /// Declares the settings. Each entry is `name: type = default, check;`, and `=> field` before the semicolon if the value is
 /// also that of a field of [`Config`]. The check is a function below, or `any` if every value makes sense.
@@ -330,8 +330,7 @@ impl Settings {
 
     /// Returns the configuration of the protocol.
     pub(crate) fn protocol(&self) -> Config {
-        // Handlers see every frame, so the loop sends each of them.
-        let mut config = Config { answers: Answers::Manual, ..Config::default() };
+        let mut config = Config::default();
         self.set_protocol(&mut config);
         if !self.in_buffer_grow {
             config.max_message_size = config.max_message_size.min(self.in_buffer_capacity);

@@ -4,7 +4,7 @@ use super::opening::Opening;
 use super::write_side::WriteSide;
 use crate::close::CloseCode;
 use crate::error::Result;
-use crate::protocol::{self, Frame, State};
+use crate::protocol::{Frame, State, manual};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
@@ -17,7 +17,7 @@ use crate::reactor::system::{System, Transport as _};
 pub(super) struct Endpoint<H, S: System> {
     pub(super) id: ConnectionId,
     pub(super) socket: S::Socket,
-    pub(super) protocol: protocol::Connection,
+    pub(super) protocol: manual::Connection,
     /// `None` for a client that was rejected because the loop is full, and after the handler has panicked.
     pub(super) handler: Option<H>,
     pub(super) stage: Stage,

@@ -3,45 +3,43 @@
 use super::endpoint::{Endpoint, Stage};
 use crate::close::CloseCode;
 use crate::message::Message;
+use crate::protocol::manual::Received;
 use crate::protocol::{Event, Frame};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::system::System;
+use crate::reactor::system::{System, Transport as _};
 
 impl<H: Handler, S: System> Endpoint<H, S> {
-    /// Decodes the next thing in the input and passes it to the handler. Returns whether anything was complete.
+    /// Receives the next message, frame or event and passes it to the handler. Returns whether there was one.
     #[inline]
     pub(super) fn process(&mut self, input: &mut &mut [u8], state: &mut LoopState<S>) -> bool {
-        if !self.wants_frames() && self.stage != Stage::Failing {
-            let out = self.write.buffer(&mut state.pool);
-            match self.protocol.receive_message(input, state.now, out) {
-                Ok(Some(message)) => {
-                    self.on_message(message, state);
-                    return true;
-                }
-                Ok(None) => {}
-                Err(err) => {
-                    self.handle_violation(err, state);
-                    return true;
-                }
-            }
-        }
         let out = self.write.buffer(&mut state.pool);
         match self.protocol.receive(input, state.now, out) {
-            Ok(Some(Event::Frame(frame))) => self.on_frame(frame, state),
-            Ok(Some(event)) => self.on_event(event, state),
+            Ok(Some(Received::Event(Event::Message(message)))) => self.on_whole_message(message, state),
+            Ok(Some(Received::Frame(frame))) => self.on_frame(frame, state),
+            Ok(Some(Received::Event(event))) => self.on_event(event, state),
             Ok(None) => return false,
             Err(err) => self.handle_violation(err, state),
         }
         true
     }
 
+    /// A message has arrived in a single frame. It becomes that frame if the handler sees frames.
+    #[inline]
+    fn on_whole_message(&mut self, message: Message, state: &mut LoopState<S>) {
+        if self.wants_frames() || self.stage == Stage::Failing {
+            self.on_frame(Frame::from(message), state);
+        } else {
+            self.on_message(message, state);
+        }
+    }
+
     fn on_event(&mut self, event: Event, state: &mut LoopState<S>) {
         match event {
-            Event::Frame(frame) => self.on_frame(frame, state),
             Event::Message(message) => self.on_message(message, state),
             Event::Ping(payload) => {
-                if let Some(pong) = self.protocol.answer(payload) {
+                let unsent = self.write.len() + self.socket.unsent();
+                if let Some(pong) = self.protocol.pong_for(payload, unsent) {
                     self.send_frame(pong, state);
                 }
             }
@@ -68,8 +66,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             false => Some(Some(frame)),
         };
         let Some(Some(frame)) = allowed else { return };
-        let out = self.write.buffer(&mut state.pool);
-        match self.protocol.accept(frame, state.now, out) {
+        match self.protocol.accept(frame, state.now) {
             Ok(Some(Event::Message(message))) => self.on_message(message, state),
             Ok(Some(event)) => self.on_event(event, state),
             Ok(None) => {}

@@ -252,15 +252,15 @@ impl<H: Handler, S: System> Connection<H, S> {
             self.endpoint.write.is_blocked = false;
             self.read_deferred(state);
             let endpoint = &mut self.endpoint;
-            if let Some(pong) = endpoint.protocol.release_pongs() {
-                endpoint.send_frame(pong, state);
-            }
             if endpoint.stage.is_open() {
                 endpoint.publish(state);
                 endpoint.call_fallible(state, Handler::on_drain);
             }
         }
         let endpoint = &mut self.endpoint;
+        if let Some(pong) = endpoint.protocol.pending_pong() {
+            endpoint.send_frame(pong, state);
+        }
         if endpoint.write.is_released() && endpoint.protocol.flushed(state.now) {
             endpoint.write.is_ending = true;
         }
@@ -282,7 +282,6 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn on_blocked(&mut self, state: &mut LoopState<S>) {
         let endpoint = &mut self.endpoint;
         endpoint.write.is_blocked = true;
-        endpoint.protocol.hold_pongs();
         if endpoint.write.is_watched {
             return;
         }

@@ -29,7 +29,7 @@ use super::work_lists::Listed;
 use super::write_queue::WriteQueue;
 use crate::close::CloseCode;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{self, State};
+use crate::protocol::{State, manual};
 
 /// A connection whose socket is connected.
 #[derive(Debug)]
@@ -48,13 +48,21 @@ impl<H, S: System> Connection<H, S> {
     pub(super) fn new(
         id: ConnectionId,
         socket: S::Socket,
-        protocol: protocol::Connection,
+        protocol: impl Into<manual::Connection>,
         handler: Option<H>,
     ) -> Self {
         let write = WriteSide::new(None, socket.interest().is_writable());
         let stage = Stage::Opening;
         Self {
-            endpoint: Endpoint { id, socket, protocol, handler, stage, write, opening: None },
+            endpoint: Endpoint {
+                id,
+                socket,
+                protocol: protocol.into(),
+                handler,
+                stage,
+                write,
+                opening: None,
+            },
             read: ReadSide::default(),
             listed: Listed::default(),
             timers: TimerList::default(),
@@ -124,7 +132,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Rejects a client because the loop is full or shuts down (RFC 9110 §15.6.4).
     pub(super) fn reject_with_503(&mut self, state: &mut LoopState<S>) {
         let out = self.endpoint.write.buffer(&mut state.pool);
-        self.endpoint.protocol.turn_away(state.now, out);
+        self.endpoint.protocol.reject_unavailable(state.now, out);
         self.update(state);
     }
 

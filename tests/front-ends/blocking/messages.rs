@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use sockeye::blocking::Error;
-use sockeye::protocol::{Answers, Config};
+use sockeye::blocking::{Error, ReplyMode};
+use sockeye::protocol::Config;
 use sockeye::{CloseCode, Frame, Message, OpCode};
 
 use crate::{LIMIT, pair, said, served};
@@ -169,7 +169,7 @@ fn m14_m21_messages_are_whole_also_in_a_buffer_of_ones_own() {
 #[test]
 fn m16_nothing_is_answered_where_the_program_does() {
     let (mut socket, mut peer) = served(Config::default());
-    socket.set_answers(Answers::Manual);
+    socket.set_reply_mode(ReplyMode::Manual);
     peer.send(&[masked(PING, b"?"), masked_close(1000, "bye")].concat());
     let ping = socket.receive_frame().unwrap().unwrap();
     assert_eq!((ping.opcode(), ping.payload().as_slice()), (OpCode::Ping, &b"?"[..]));
@@ -190,7 +190,7 @@ fn m16_nothing_is_answered_where_the_program_does() {
 #[test]
 fn m16_messages_come_also_where_the_program_answers() {
     let (mut socket, mut peer) = served(Config::default());
-    socket.set_answers(Answers::Manual);
+    socket.set_reply_mode(ReplyMode::Manual);
     peer.send(&[masked(TEXT_START, b"sal"), masked(PING, b"?"), masked(LAST, b"mon")].concat());
     assert_eq!(socket.receive().unwrap(), Some("salmon".into()));
     // But for violations: there is only one answer to those.

@@ -1,8 +1,7 @@
 //! Sending, receiving and closing.
 
-use sockeye::futures::Builder;
-use sockeye::futures::Error;
-use sockeye::protocol::{Answers, Event};
+use sockeye::futures::{Builder, Error, ReplyMode};
+use sockeye::protocol::Event;
 use sockeye::{CloseCode, Closed, Frame, Message, OpCode};
 
 use crate::support::{close_payload, frame, masked, now, open_client, open_server, ready};
@@ -152,7 +151,7 @@ fn m15_after_some_of_its_frames_the_message_is_still_whole() {
 #[test]
 fn m16_receiving_without_automatic_answers() {
     let (mut socket, raw) = open_server(&Builder::new());
-    socket.set_answers(Answers::Manual);
+    socket.set_reply_mode(ReplyMode::Manual);
     raw.write([masked(0x89, b"p"), masked(0x88, &close_payload(1000, ""))].concat());
     assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().opcode(), OpCode::Ping);
     assert_eq!(raw.read(), b"");

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sockeye::protocol::{Answers, Config, ProtocolError, Role, State};
+use sockeye::protocol::{Config, ProtocolError, Role, State};
 use sockeye::{Deflate, Message};
 
 use super::{COMPRESSED_TEXT, EAGER, RSV1, feed, open, with};
 use crate::conversation::{cuts, message, role, split};
 use sockeye_test_support::bytes::{self, CONTINUATION, LAST, PING, TEXT_START};
-use sockeye_test_support::pair::{Pair, Seen};
+use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 /// Settings of either side; most of what they are about is agreed on in the handshake.
 fn deflate() -> impl Strategy<Value = Deflate> {
@@ -40,6 +40,12 @@ fn reports(messages: &[(Role, Message)], to: Role) -> Vec<Seen> {
     received.map(|(_, message)| Seen::Message(message.clone())).collect()
 }
 
+/// What an end reports and sends, and its state, after it was fed these bytes.
+fn fed<C: Core>(mut end: End<C>, pieces: Vec<&[u8]>) -> (Vec<Seen>, Vec<u8>, State) {
+    let seen = pieces.into_iter().flat_map(|piece| end.feed(piece)).collect();
+    (seen, end.take_out(), end.state())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -67,7 +73,6 @@ proptest! {
         is_manual: bool,
         fragment_size in 1..300_usize,
     ) {
-        let answers = if is_manual { Answers::Manual } else { Answers::Automatic };
         let mut sender = open(Role::Client, Config { fragment_size, ..with(EAGER) });
         for (_, message) in messages {
             sender.send(message);
@@ -78,9 +83,8 @@ proptest! {
             bytes[at] = byte;
         }
         let observed = |pieces: Vec<&[u8]>| {
-            let mut end = open(Role::Server, Config { answers, max_message_size: 20_000, ..with(EAGER) });
-            let seen: Vec<Seen> = pieces.into_iter().flat_map(|piece| end.feed(piece)).collect();
-            (seen, end.take_out(), end.state())
+            let end = open(Role::Server, Config { max_message_size: 20_000, ..with(EAGER) });
+            if is_manual { fed(end.into_manual(), pieces) } else { fed(end, pieces) }
         };
         let whole = observed(vec![&bytes]);
         prop_assert_eq!(&observed(split(&bytes, &ends)), &whole);

@@ -10,7 +10,7 @@ use sockeye::Deflate;
 use sockeye::protocol::{Config, Role, State};
 
 use sockeye_test_support::bytes::{self, BINARY, TEXT};
-use sockeye_test_support::pair::{End, Seen, request};
+use sockeye_test_support::pair::{Core, End, Seen, request};
 
 /// The bit of the first byte that marks a compressed message.
 const RSV1: u8 = 0x40;
@@ -78,13 +78,13 @@ fn open(role: Role, config: Config) -> End {
 }
 
 /// Feeds a frame of the peer.
-fn feed(end: &mut End, first: u8, payload: &[u8]) -> Vec<Seen> {
+fn feed<C: Core>(end: &mut End<C>, first: u8, payload: &[u8]) -> Vec<Seen> {
     let frame = bytes::frame_from(!end.core.role(), first, payload);
     end.feed(&frame)
 }
 
 /// The frames that are sent for a message.
-fn sent(end: &mut End, message: impl Into<sockeye::Message>) -> Vec<bytes::Decoded> {
+fn sent<C: Core>(end: &mut End<C>, message: impl Into<sockeye::Message>) -> Vec<bytes::Decoded> {
     end.send(message);
     bytes::frames(&end.take_out())
 }

@@ -1,6 +1,7 @@
 //! D6, K3: the handshake decides, in both roles; what both sides then do is what it says.
 
-use sockeye::protocol::{Answers, Config, Event, ProtocolError, Role, State};
+use sockeye::protocol::manual::Received;
+use sockeye::protocol::{Config, Event, ProtocolError, Role, State};
 use sockeye::{Deflate, Frame, Message, OpCode, Response};
 
 use super::{ALONE, COMPRESSED_BINARY, COMPRESSED_TEXT, EAGER, RSV1, client, feed, open, sent, server, with};
@@ -205,8 +206,8 @@ fn d6_the_program_may_answer_by_itself() {
 
 #[test]
 fn s9_1_another_extension_of_the_program_stays_its_own() {
-    let manual = Config { answers: Answers::Manual, ..with(EAGER) };
-    let (mut end, result) = answering(manual, &["permessage-deflate", "x-mark"], &["x-mark"]);
+    let (end, result) = answering(with(EAGER), &["permessage-deflate", "x-mark"], &["x-mark"]);
+    let mut end = end.into_manual();
     assert_eq!(result, Ok(()));
     // The other bits pass, and compression works beside them.
     assert_eq!(
@@ -220,8 +221,7 @@ fn s9_1_another_extension_of_the_program_stays_its_own() {
     );
     assert_eq!(sent(&mut end, "salmon salmon salmon")[0].first, COMPRESSED_TEXT);
     // Without the setting, permessage-deflate too is the program's own.
-    let manual = Config { answers: Answers::Manual, ..Config::default() };
-    let (mut end, result) = answering(manual, &["permessage-deflate"], &["permessage-deflate"]);
+    let (mut end, result) = answering(Config::default(), &["permessage-deflate"], &["permessage-deflate"]);
     assert_eq!(result, Ok(()));
     let mut frame = Frame::message(b"packed".to_vec(), OpCode::Binary, true);
     frame.set_rsv1(true);
@@ -231,14 +231,14 @@ fn s9_1_another_extension_of_the_program_stays_its_own() {
 
 #[test]
 fn manual_the_program_sees_what_came_over_the_wire() {
-    let mut end = open(Role::Server, Config { answers: Answers::Manual, ..with(EAGER) });
+    let mut end = open(Role::Server, with(EAGER)).into_manual();
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut bytes = bytes::frame_from(Role::Client, COMPRESSED_TEXT, &hello);
-    let event = end.core.receive(&mut bytes.as_mut_slice(), end.now, &mut end.out).unwrap();
-    let Some(Event::Frame(frame)) = event else { panic!("{event:?}") };
+    let received = end.core.receive(&mut bytes.as_mut_slice(), end.now, &mut end.out).unwrap();
+    let Some(Received::Frame(frame)) = received else { panic!("{received:?}") };
     assert!(frame.has_rsv1() && !frame.has_foreign_bits());
     assert_eq!(frame.payload(), &hello);
-    let event = end.core.accept(frame, end.now, &mut end.out).unwrap();
+    let event = end.core.accept(frame, end.now).unwrap();
     assert!(matches!(event, Some(Event::Message(Message::Text(text))) if text == "Hello"));
     let mut own = Frame::message(Vec::new(), OpCode::Text, true);
     assert!(own.set_rsv1(true).has_foreign_bits(), "nobody has agreed on this one");

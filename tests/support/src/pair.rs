@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sockeye::protocol::{Answers, Config, Connection, Event, ProtocolError, Role, State};
+use sockeye::protocol::manual::{self, Received};
+use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Request, Response};
 
 /// What an end has reported, in a form that can be compared.
@@ -34,21 +35,156 @@ impl Seen {
     }
 }
 
+/// What an [`End`] needs of its core, whoever sends the replies.
+pub trait Core {
+    fn role(&self) -> Role;
+    fn state(&self) -> State;
+    fn deadline(&self) -> Option<Instant>;
+    fn send(&mut self, message: Message, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError>;
+    fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError>;
+    fn respond(&mut self, request: &Request, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError>;
+    fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError>;
+    fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool;
+
+    /// Receives once, and replies if the core does not; returns the reports, or `None` if more input is needed.
+    fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>>;
+}
+
+/// A report, before it can be compared.
+#[derive(Debug)]
+pub enum Report {
+    Event(Event),
+    Frame(Frame),
+    Failed(ProtocolError),
+}
+
+/// Forwards what both types of the core have.
+macro_rules! forward {
+    () => {
+        fn role(&self) -> Role {
+            self.role()
+        }
+
+        fn state(&self) -> State {
+            self.state()
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.deadline()
+        }
+
+        fn send(&mut self, message: Message, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+            self.send(message, now, out)
+        }
+
+        fn close(
+            &mut self,
+            code: CloseCode,
+            reason: &str,
+            now: Instant,
+            out: &mut Vec<u8>,
+        ) -> Result<(), ProtocolError> {
+            self.close(code, reason, now, out)
+        }
+
+        fn respond(
+            &mut self,
+            request: &Request,
+            now: Instant,
+            out: &mut Vec<u8>,
+        ) -> Result<(), ProtocolError> {
+            self.respond(request, &mut response(request), now, out)
+        }
+    };
+}
+
+impl Core for Connection {
+    forward!();
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        self.tick(now, out)
+    }
+
+    fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        self.flushed(now, out)
+    }
+
+    fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>> {
+        let received = self.receive(input, now, out).transpose()?;
+        Some(vec![received.map_or_else(Report::Failed, Report::Event)])
+    }
+}
+
+impl Core for manual::Connection {
+    forward!();
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        match self.tick(now, out)? {
+            Some(ping) => self.send_frame(ping, now, out),
+            None => Ok(()),
+        }
+    }
+
+    fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        if let Some(pong) = self.pending_pong() {
+            self.send_frame(pong, now, out).unwrap();
+        }
+        self.flushed(now)
+    }
+
+    fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>> {
+        let mut reports = Vec::new();
+        let event = match self.receive_frame(input, now, out).transpose()? {
+            Ok(Received::Event(event)) => Ok(Some(event)),
+            Ok(Received::Frame(frame)) => {
+                reports.push(Report::Frame(frame.clone()));
+                self.accept(frame, now)
+            }
+            Err(err) => Err(err),
+        };
+        let reply = match &event {
+            Ok(Some(Event::Ping(payload))) => self.pong_for(payload.clone(), out.len()),
+            Ok(Some(Event::Close(code, _))) => self.close_reply(*code),
+            Ok(_) => None,
+            Err(err) => self.failure(*err),
+        };
+        if let Some(reply) = reply {
+            self.send_frame(reply, now, out).unwrap();
+        }
+        reports.extend(event.map_or_else(|err| Some(Report::Failed(err)), |event| event.map(Report::Event)));
+        Some(reports)
+    }
+}
+
+/// What the servers of these tests respond to a request.
+fn response(request: &Request) -> Response {
+    if request.is_upgrade() && request.key().is_ok() {
+        Response::from_request(request).unwrap()
+    } else {
+        Response::new(200, "OK", b"a page".to_vec())
+    }
+}
+
 /// One end, driven as a front end drives it.
 #[derive(Debug)]
-pub struct End {
-    pub core: Connection,
-    /// What is to be sent and has not been taken yet.
+pub struct End<C = Connection> {
+    pub core: C,
+    /// What must be sent and has not been taken yet.
     pub out: Vec<u8>,
     pub now: Instant,
-    is_manual: bool,
 }
 
 impl End {
     /// A server that waits for a request, and accepts it.
     pub fn server(config: Config) -> Self {
-        let (now, is_manual) = (Instant::now(), config.answers == Answers::Manual);
-        Self { core: Connection::server(Arc::new(config), now), out: Vec::new(), now, is_manual }
+        let now = Instant::now();
+        Self { core: Connection::server(Arc::new(config), now), out: Vec::new(), now }
     }
 
     /// A client that has written its request.
@@ -58,14 +194,14 @@ impl End {
 
     /// A client that has written this request.
     pub fn asking(config: Config, request: Request) -> Self {
-        let (now, is_manual, mut out) = (Instant::now(), config.answers == Answers::Manual, Vec::new());
+        let (now, mut out) = (Instant::now(), Vec::new());
         let core = Connection::client(Arc::new(config), request, now, &mut out).unwrap();
-        Self { core, out, now, is_manual }
+        Self { core, out, now }
     }
 
     /// An end whose opening handshake was performed elsewhere.
     pub fn resumed(core: Connection, now: Instant) -> Self {
-        Self { core, out: Vec::new(), now, is_manual: false }
+        Self { core, out: Vec::new(), now }
     }
 
     /// An end that is open, with nothing left to be sent.
@@ -85,6 +221,13 @@ impl End {
         client
     }
 
+    /// The same end with a front end that sends the replies.
+    pub fn into_manual(self) -> End<manual::Connection> {
+        End { core: self.core.into(), out: self.out, now: self.now }
+    }
+}
+
+impl<C: Core> End<C> {
     pub fn state(&self) -> State {
         self.core.state()
     }
@@ -97,102 +240,56 @@ impl End {
         self.now += time;
     }
 
-    /// Receives bytes until all of them are used up; returns what was reported.
+    /// Receives bytes until all of them are consumed; returns what was reported.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
         let (mut bytes, mut seen) = (bytes.to_vec(), Vec::new());
         let mut input = bytes.as_mut_slice();
-        loop {
-            match self.core.receive(&mut input, self.now, &mut self.out) {
-                Ok(None) => break,
-                Ok(Some(event)) => self.react(event, &mut seen),
-                Err(err) => self.failed(err, &mut seen),
-            }
+        while let Some(reports) = self.core.step(&mut input, self.now, &mut self.out) {
+            reports.into_iter().for_each(|report| self.react(report, &mut seen));
         }
-        assert!(input.is_empty(), "{} bytes were not used up", input.len());
+        assert!(input.is_empty(), "{} bytes were not consumed", input.len());
         seen
     }
 
-    /// Moves the clock to the deadline, which must be there, and does what is due.
+    /// Moves the clock to the deadline, which must exist, and does what is due.
     pub fn tick(&mut self) -> Result<(), ProtocolError> {
         self.now = self.core.deadline().expect("something waits for time");
-        if let Some(ping) = self.core.tick(self.now, &mut self.out)? {
-            self.core.send_frame(ping, self.now, &mut self.out)?;
-        }
-        Ok(())
+        self.core.tick(self.now, &mut self.out)
     }
 
-    /// Tells that all output is written, and drops it.
+    /// Records that all output has been written, and drops it.
     pub fn flush(&mut self) -> bool {
         self.out.clear();
-        self.core.flushed(self.now)
+        self.core.flushed(self.now, &mut self.out)
     }
 
     pub fn send(&mut self, message: impl Into<Message>) {
-        self.core.send(message, self.now, &mut self.out).unwrap();
+        self.core.send(message.into(), self.now, &mut self.out).unwrap();
     }
 
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ProtocolError> {
         self.core.close(code, reason, self.now, &mut self.out)
     }
 
-    /// The Close frame that answers this one, or nothing if none is owed.
-    fn send_if_owed(&mut self, frame: Option<Frame>) {
-        if let Some(frame) = frame.filter(|_| self.is_manual) {
-            let _ = self.core.send_frame(frame, self.now, &mut self.out);
-        }
-    }
-
-    fn react(&mut self, event: Event, seen: &mut Vec<Seen>) {
-        seen.push(match event {
-            Event::Request(request) => {
+    fn react(&mut self, report: Report, seen: &mut Vec<Seen>) {
+        seen.push(match report {
+            Report::Failed(err) => Seen::Failed(err),
+            Report::Frame(frame) => Seen::Frame(frame.opcode(), frame.is_final(), frame.payload().clone()),
+            Report::Event(Event::Request(request)) => {
                 seen.push(Seen::Request(request.resource().to_owned()));
-                if let Err(err) = self.answer_request(&request) {
+                if let Err(err) = self.core.respond(&request, self.now, &mut self.out) {
                     seen.push(Seen::Failed(err));
                 }
                 return;
             }
-            Event::Frame(frame) => {
-                seen.push(Seen::Frame(frame.opcode(), frame.is_final(), frame.payload().clone()));
-                match self.core.accept(frame, self.now, &mut self.out) {
-                    Ok(Some(event)) => self.react(event, seen),
-                    Ok(None) => {}
-                    Err(err) => self.failed(err, seen),
-                }
-                return;
-            }
-            Event::Response { response, .. } => Seen::Response(response.status()),
-            Event::Rejected(response) => Seen::Rejected(response.status()),
-            Event::Message(message) => Seen::Message(message),
-            Event::Ping(payload) => {
-                if self.is_manual {
-                    let pong = self.core.answer(payload.clone());
-                    self.send_if_owed(pong);
-                }
-                Seen::Ping(payload)
-            }
-            Event::Pong(payload) => Seen::Pong(payload),
-            Event::Close(code, reason) => {
-                let reply = self.core.close_reply(code);
-                self.send_if_owed(reply);
-                Seen::Close(code, reason)
-            }
-            event => panic!("an event that no test knows: {event:?}"),
+            Report::Event(Event::Response { response, .. }) => Seen::Response(response.status()),
+            Report::Event(Event::Rejected(response)) => Seen::Rejected(response.status()),
+            Report::Event(Event::Message(message)) => Seen::Message(message),
+            Report::Event(Event::Ping(payload)) => Seen::Ping(payload),
+            Report::Event(Event::Pong(payload)) => Seen::Pong(payload),
+            Report::Event(Event::Close(code, reason)) => Seen::Close(code, reason),
+            Report::Event(event) => panic!("an event that no test knows: {event:?}"),
         });
-    }
-
-    fn failed(&mut self, err: ProtocolError, seen: &mut Vec<Seen>) {
-        seen.push(Seen::Failed(err));
-        let failure = self.core.failure(err);
-        self.send_if_owed(failure);
-    }
-
-    fn answer_request(&mut self, request: &Request) -> Result<(), ProtocolError> {
-        let mut response = if request.is_upgrade() && request.key().is_ok() {
-            Response::from_request(request).unwrap()
-        } else {
-            Response::new(200, "OK", b"a page".to_vec())
-        };
-        self.core.respond(request, &mut response, self.now, &mut self.out)
     }
 }
 
@@ -260,5 +357,5 @@ fn carry(from: &mut End, to: &mut End, is_shut: &mut bool, seen: &mut Vec<Seen>)
     if ends && let Err(err) = to.core.receive_eof() {
         seen.push(Seen::Failed(err));
     }
-    ends || !bytes.is_empty()
+    ends || !bytes.is_empty() || !from.out.is_empty()
 }
