@@ -1,4 +1,4 @@
-//! Every rule that a peer, or a caller, can break: one variant each, and what the peer is told.
+//! Every rule that a peer or a caller can break, with its close code and HTTP status.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -7,15 +7,15 @@ use std::fmt;
 use crate::close::{CloseCode, InvalidPayload};
 use crate::error::{Error, ErrorKind};
 
-/// Says which rule of the protocol was broken.
+/// The rule of the protocol that was broken.
 ///
-/// What is wrong before a connection is open has an [`http_status`](Self::http_status), what is wrong afterwards a
-/// [`close_code`](Self::close_code).
+/// For errors of the opening handshake, [`http_status`](Self::http_status) returns the status of the response. For errors of an
+/// open connection, [`close_code`](Self::close_code) returns the code of the Close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
     // The opening handshake, in either role.
-    /// A head is not HTTP/1.1 as RFC 9112 has it.
+    /// An HTTP head does not follow the grammar of RFC 9112.
     MalformedHead,
     /// A head is longer than the limit.
     HeadTooLarge,
@@ -33,7 +33,7 @@ pub enum ProtocolError {
     // The opening handshake of a server (§4.2).
     /// The request target is longer than the limit.
     TargetTooLong,
-    /// The request speaks another version of HTTP than 1.1 (§4.2.1, item 1).
+    /// The HTTP version of the request is not 1.1 (§4.2.1, item 1).
     HttpVersion,
     /// The method of an upgrade is not GET (§4.2.1, item 1).
     MethodNotGet,
@@ -41,29 +41,29 @@ pub enum ProtocolError {
     MissingHost,
     /// The request does not ask for an upgrade to `websocket` (§4.2.1, items 3 and 4).
     NotAnUpgrade,
-    /// There is no key, or it does not stand for 16 bytes (§4.2.1, item 5).
+    /// The key is missing, or is not the encoding of 16 bytes (§4.2.1, item 5).
     InvalidKey,
     /// The version of the protocol is not 13 (§4.2.1, item 6; §4.2.2, item 4).
     UnsupportedVersion,
     /// The `Origin` is not one of those that the server accepts (§4.2.2, item 4; §10.2).
     OriginRefused,
-    /// The program answered with a subprotocol that the client had not offered (§4.2.2).
+    /// The response of the program contains a subprotocol that the client has not offered (§4.2.2).
     ProtocolNotOffered,
-    /// The program answered with an extension that the client had not offered (§9.1).
+    /// The response of the program contains an extension that the client has not offered (§9.1).
     ExtensionNotOffered,
-    /// The parameters with which an extension was accepted do not fit any offer, or cannot be kept to (§9.1, RFC 7692 §7.1).
+    /// The parameters of an accepted extension do not match any offer, or are not supported (§9.1, RFC 7692 §7.1).
     ExtensionMismatch,
     /// The program built a head that cannot be sent, such as one with a line break in a header.
     UnsendableHead,
 
     // The opening handshake of a client (§4.1).
-    /// The server answered with another status than 101.
+    /// The status of the response is not 101.
     UnexpectedStatus(u16),
-    /// The response does not say `Upgrade: websocket` (§4.1, item 2).
+    /// The response does not contain `Upgrade: websocket` (§4.1, item 2).
     MissingUpgrade,
-    /// The response does not say `Connection: Upgrade` (§4.1, item 3).
+    /// The response does not contain `Connection: Upgrade` (§4.1, item 3).
     MissingConnection,
-    /// `Sec-WebSocket-Accept` is missing or does not fit the key (§4.1, item 4).
+    /// `Sec-WebSocket-Accept` is missing or does not match the key (§4.1, item 4).
     AcceptMismatch,
     /// The server chose an extension that was not offered (§4.1, item 5).
     UnsolicitedExtension,
@@ -75,21 +75,21 @@ pub enum ProtocolError {
     ReservedBits,
     /// The opcode is reserved (§5.2).
     ReservedOpCode,
-    /// The length is not written in its shortest form (§5.2).
+    /// The length is not encoded in its shortest form (§5.2).
     NonMinimalLength,
     /// The highest bit of a 64-bit length is set (§5.2).
     LengthOverflow,
-    /// A client's frame is not masked (§5.1).
+    /// A frame of a client is not masked (§5.1).
     UnmaskedFrame,
-    /// A server's frame is masked (§5.1).
+    /// A frame of a server is masked (§5.1).
     MaskedFrame,
-    /// A control frame carries more than 125 bytes (§5.5).
+    /// The payload of a control frame is longer than 125 bytes (§5.5).
     ControlTooLong,
     /// A control frame is fragmented (§5.5).
     FragmentedControl,
     /// A continuation frame has no message to continue (§5.4).
     LoneContinuation,
-    /// A new message begins before the last one has ended (§5.4).
+    /// A new message begins before the previous one has ended (§5.4).
     InterruptedMessage,
     /// A frame is longer than the limit.
     FrameTooLong,
@@ -97,36 +97,36 @@ pub enum ProtocolError {
     MessageTooLong,
     /// A message has more fragments than the limit.
     TooManyFragments,
-    /// A message that is said to be compressed is not (RFC 7692 §7.2.2).
+    /// A compressed message cannot be decompressed (RFC 7692 §7.2.2).
     MalformedDeflate,
-    /// A compressed message takes far more bytes than it would without compression.
+    /// A compressed message is far longer than the message itself.
     WastefulDeflate,
     /// Text, or the reason of a Close frame, is not UTF-8 (§8.1).
     InvalidUtf8,
-    /// A Close frame carries a single byte (§5.5.1).
+    /// The payload of a Close frame is a single byte (§5.5.1).
     TruncatedCloseCode,
-    /// A Close frame carries a code that may not be sent (§7.4).
+    /// The code of a Close frame must not be sent (§7.4).
     InvalidCloseCode,
 
     // Time and use.
-    /// Nothing came from the peer within the idle time-out.
+    /// Nothing was received within the idle timeout.
     IdleTimeout,
     /// The TCP connection ended without a closing handshake (§7.1.5).
     ConnectionLost,
-    /// The caller wants to send on a connection that is not open, or no longer (§5.5.1, §6.1).
+    /// The connection is not open, or not open any more, so that nothing can be sent (§5.5.1, §6.1).
     NotOpen,
-    /// The caller wants to send a Close frame with a code that may not be sent (§7.4).
+    /// A Close with this code must not be sent (§7.4).
     UnsendableCloseCode,
-    /// The caller wants to send a Close frame with a reason of more than 123 bytes (§5.5).
+    /// The reason of a Close must not be longer than 123 bytes (§5.5).
     ReasonTooLong,
-    /// The caller wants to send a frame that the protocol does not allow (§5.2, §5.5).
+    /// The protocol does not allow to send this frame (§5.2, §5.5).
     UnsendableFrame,
 }
 
 impl ProtocolError {
-    /// Returns the code of the Close frame by which an open connection is failed for this reason (§7.1.7).
+    /// Returns the code of the Close frame that fails an open connection because of this error (§7.1.7).
     ///
-    /// Errors of the opening handshake have no Close frame; they answer 1002, as programs may want a number.
+    /// No Close frame is sent for errors of the opening handshake. Their code is 1002.
     pub fn close_code(self) -> CloseCode {
         match self {
             Self::MalformedHead
@@ -178,9 +178,9 @@ impl ProtocolError {
         }
     }
 
-    /// Returns the status by which a server refuses an opening handshake for this reason (§4.2.2).
+    /// Returns the HTTP status with which a server refuses an opening handshake because of this error (§4.2.2).
     ///
-    /// What can only go wrong later, or in a client, answers 500.
+    /// For errors that cannot occur in the opening handshake of a server, it is 500.
     pub fn http_status(self) -> u16 {
         match self {
             Self::MalformedHead
@@ -205,51 +205,51 @@ impl ProtocolError {
             Self::HeadTooLarge => "the HTTP head is too large",
             Self::TooManyHeaders => "the HTTP head has too many header fields",
             Self::MalformedList => "a header with a list is malformed",
-            Self::RepeatedHeader => "a header that must stand alone is repeated",
+            Self::RepeatedHeader => "a header that may appear only once is repeated",
             Self::HandshakeTimeout => "the opening handshake took too long",
-            Self::HandshakeCut => "the peer closed the connection within the opening handshake",
+            Self::HandshakeCut => "the peer closed the connection during the opening handshake",
             Self::TargetTooLong => "the request target is too long",
-            Self::HttpVersion => "the peer does not speak HTTP/1.1",
+            Self::HttpVersion => "the HTTP version of the request is not 1.1",
             Self::MethodNotGet => "the method of an upgrade must be GET",
-            Self::MissingHost => "the request does not have exactly one Host",
+            Self::MissingHost => "the request does not have exactly one Host header",
             Self::NotAnUpgrade => "the request does not ask for an upgrade to websocket",
             Self::InvalidKey => "Sec-WebSocket-Key is missing or not 16 bytes in base64",
             Self::UnsupportedVersion => "Sec-WebSocket-Version is not 13",
             Self::OriginRefused => "the Origin is not accepted",
             Self::ProtocolNotOffered => "the chosen subprotocol was not offered",
             Self::ExtensionNotOffered => "the chosen extension was not offered",
-            Self::ExtensionMismatch => "the parameters of an extension do not fit the offer",
-            Self::UnsendableHead => "the HTTP head contains what must not be sent",
+            Self::ExtensionMismatch => "the parameters of an extension do not match the offer",
+            Self::UnsendableHead => "the HTTP head contains characters that must not be sent",
             Self::UnexpectedStatus(_) => "the server refused the opening handshake",
-            Self::MissingUpgrade => "the response does not say `Upgrade: websocket`",
-            Self::MissingConnection => "the response does not say `Connection: Upgrade`",
-            Self::AcceptMismatch => "Sec-WebSocket-Accept does not fit the key",
+            Self::MissingUpgrade => "the response does not contain `Upgrade: websocket`",
+            Self::MissingConnection => "the response does not contain `Connection: Upgrade`",
+            Self::AcceptMismatch => "Sec-WebSocket-Accept does not match the key",
             Self::UnsolicitedExtension => "the server chose an extension that was not offered",
             Self::UnsolicitedProtocol => "the server chose a subprotocol that was not offered",
             Self::ReservedBits => "a reserved bit is set",
             Self::ReservedOpCode => "the opcode is reserved",
             Self::NonMinimalLength => "the length is not in its shortest form",
             Self::LengthOverflow => "the length has its highest bit set",
-            Self::UnmaskedFrame => "a client's frame is not masked",
-            Self::MaskedFrame => "a server's frame is masked",
+            Self::UnmaskedFrame => "a frame of a client is not masked",
+            Self::MaskedFrame => "a frame of a server is masked",
             Self::ControlTooLong => "a control frame is longer than 125 bytes",
             Self::FragmentedControl => "a control frame is fragmented",
-            Self::LoneContinuation => "a continuation frame has nothing to continue",
+            Self::LoneContinuation => "a continuation frame has no message to continue",
             Self::InterruptedMessage => "a new message begins inside another one",
             Self::FrameTooLong => "a frame is too long",
             Self::MessageTooLong => "a message is too long",
             Self::TooManyFragments => "a message has too many fragments",
             Self::MalformedDeflate => "a compressed message is malformed",
-            Self::WastefulDeflate => "a compressed message is larger than it has to be",
+            Self::WastefulDeflate => "a compressed message is far longer than the message itself",
             Self::InvalidUtf8 => "text is not UTF-8",
-            Self::TruncatedCloseCode => "a Close frame has half a code",
-            Self::InvalidCloseCode => "a Close frame has a code that may not be sent",
+            Self::TruncatedCloseCode => "the payload of a Close frame is a single byte",
+            Self::InvalidCloseCode => "the code of a Close frame must not be sent",
             Self::IdleTimeout => "the peer was silent for too long",
             Self::ConnectionLost => "the connection ended without a closing handshake",
             Self::NotOpen => "the connection is not open",
-            Self::UnsendableCloseCode => "the close code may not be sent",
+            Self::UnsendableCloseCode => "the close code must not be sent",
             Self::ReasonTooLong => "the close reason is longer than 123 bytes",
-            Self::UnsendableFrame => "the frame may not be sent",
+            Self::UnsendableFrame => "the frame must not be sent",
         }
     }
 }
@@ -276,7 +276,7 @@ impl From<InvalidPayload> for ProtocolError {
 }
 
 impl From<ProtocolError> for Error {
-    /// Keeps the distinction that handlers know: too much is `Capacity`, bad text is `Encoding`, the rest `Protocol`.
+    /// Exceeded limits become `Capacity`, invalid text becomes `Encoding`, and everything else becomes `Protocol`.
     fn from(err: ProtocolError) -> Self {
         let kind = match err.close_code() {
             CloseCode::Size | CloseCode::Policy => ErrorKind::Capacity,
@@ -291,7 +291,7 @@ impl From<ProtocolError> for Error {
     }
 }
 
-/// `ErrorKind::Encoding` wants an error of the standard library, which only a failed check can make.
+/// `ErrorKind::Encoding` contains an error of the standard library, which only a failed validation can create.
 fn encoding_kind() -> ErrorKind {
     String::from_utf8(vec![0xff])
         .map_or_else(|err| ErrorKind::Encoding(err.utf8_error()), |_| ErrorKind::Protocol)
