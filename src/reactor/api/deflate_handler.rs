@@ -1,11 +1,10 @@
-//! Compression for the connections of a handler, under the names of `ws`.
+//! Compression with permessage-deflate (RFC 7692) for the connections of a handler, with the names of `ws`.
 //!
-//! A loop that is to compress wherever it can has an easier way: [`Settings::deflate`](crate::Settings::deflate). What is
-//! here compresses for those connections whose handler is wrapped, by the same code.
+//! [`Settings::deflate`](crate::Settings::deflate) enables compression for all connections of a loop. The types of this module
+//! enable it for individual connections, whose handler is wrapped in a [`DeflateHandler`]. The compression is the same.
 //!
-//! Programs written for `ws` find some of its defects gone: the handler within hears every call, a message is bounded
-//! after it is inflated ([`Settings::max_message_size`](crate::Settings::max_message_size)), and small messages are sent
-//! as they are.
+//! In contrast to `ws`, the inner handler receives every call, the size of a decompressed message is limited
+//! ([`Settings::max_message_size`](crate::Settings::max_message_size)), and small messages are sent uncompressed.
 //!
 //! # Examples
 //!
@@ -28,15 +27,25 @@ use crate::protocol::{Deflate, Overrides, Role};
 /// The settings of a [`DeflateHandler`].
 #[derive(Debug, Clone, Copy)]
 pub struct DeflateSettings {
-    /// The largest window of either side, as a power of two from 9 to 15; the nearest of these counts. Default 15.
+    /// The maximum window size of both sides, as a power of two from 9 to 15. Default: 15 (32 KiB).
+    ///
+    /// Other values are replaced by the nearest one of this range.
     pub max_window_bits: u8,
-    /// Whether the peer is asked to compress each message for itself. Default false.
+    /// Whether the peer is asked to compress each message independently. Default: `false`.
+    ///
+    /// This saves memory and compresses less.
     pub request_no_context_takeover: bool,
-    /// Whether the peer may ask that of us; if not, no compression is agreed on with a peer that does. Default true.
+    /// Whether to accept the same request of the peer. Default: `true`.
+    ///
+    /// If `false`, no compression is negotiated with a peer that requests it.
     pub accept_no_context_takeover: bool,
-    /// With `fragments_grow` off, the most fragments of one message; beyond it 1008. Default 10.
+    /// The maximum number of fragments of a message if `fragments_grow` is `false`. Default: 10.
+    ///
+    /// A message with more fragments fails the connection with 1008.
     pub fragments_capacity: usize,
-    /// Whether a message may have more than `fragments_capacity` fragments, as far as the loop lets it. Default true.
+    /// Whether a message can have more than `fragments_capacity` fragments. Default: `true`.
+    ///
+    /// The limits in [`Settings`](crate::Settings) apply in both cases.
     pub fragments_grow: bool,
 }
 
@@ -53,7 +62,7 @@ impl Default for DeflateSettings {
 }
 
 impl DeflateSettings {
-    /// What this means for a connection in this role; contexts are kept unless the peer does not want that.
+    /// Converts the settings for a connection in a role. Compression contexts are kept unless the peer rejects that.
     fn overrides(self, role: Role) -> Overrides {
         let deflate = Deflate {
             server_no_context_takeover: role == Role::Client && self.request_no_context_takeover,
@@ -68,20 +77,20 @@ impl DeflateSettings {
     }
 }
 
-/// Makes [`DeflateHandler`]s with settings of their own.
+/// Builds [`DeflateHandler`]s with custom settings.
 #[derive(Debug, Clone, Copy)]
 pub struct DeflateBuilder {
     settings: DeflateSettings,
 }
 
 impl DeflateBuilder {
-    /// Makes a builder with the default settings.
+    /// Creates a builder with the default settings.
     #[expect(clippy::new_without_default, reason = "the type has no default in `ws` either")]
     pub fn new() -> Self {
         Self { settings: DeflateSettings::default() }
     }
 
-    /// Sets the settings of the handlers that are built from now on.
+    /// Sets the settings of the handlers that are built next.
     pub fn with_settings(&mut self, settings: DeflateSettings) -> &mut Self {
         self.settings = settings;
         self
@@ -93,7 +102,7 @@ impl DeflateBuilder {
     }
 }
 
-/// A handler whose connection is compressed, if the peer agrees; every call goes to the handler within.
+/// A handler that compresses its connection if the peer supports it, and passes every call to an inner handler.
 #[derive(Debug)]
 pub struct DeflateHandler<H: Handler> {
     inner: H,
@@ -101,7 +110,7 @@ pub struct DeflateHandler<H: Handler> {
 }
 
 impl<H: Handler> DeflateHandler<H> {
-    /// Wraps a handler, with the default settings.
+    /// Wraps a handler with the default settings.
     pub fn new(handler: H) -> Self {
         DeflateBuilder::new().build(handler)
     }

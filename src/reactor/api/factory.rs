@@ -1,13 +1,13 @@
-//! What makes the handlers of an event loop.
+//! `Factory`: creates the handlers of an event loop.
 
 use log::debug;
 
 use super::handler::Handler;
 use super::sender::Sender;
 
-/// Makes a handler for every connection of a loop, and gets it back when the connection is gone.
+/// Creates a handler for every connection of an event loop, and receives it back when the connection has ended.
 ///
-/// A closure `FnMut(Sender) -> H` is a factory.
+/// The loop calls the methods on the thread that runs it. A closure `FnMut(Sender) -> H` is a factory.
 ///
 /// # Examples
 ///
@@ -43,28 +43,31 @@ use super::sender::Sender;
 /// }
 /// ```
 pub trait Factory {
-    /// What handles a connection.
+    /// The type of the handlers.
     type Handler: Handler;
 
-    /// Called for every connection, by the defaults of the two methods below.
+    /// Creates the handler of a connection. The defaults of [`client_connected`](Self::client_connected) and
+    /// [`server_connected`](Self::server_connected) call this method.
     fn connection_made(&mut self, _: Sender) -> Self::Handler;
 
-    /// Called when the loop ends: after [`Sender::shutdown`], and when the last connection of a loop of clients is gone.
+    /// Called when the loop ends: after [`Sender::shutdown`], or when the last connection of a loop without listeners has
+    /// ended.
     fn on_shutdown(&mut self) {
         debug!("the factory has received the request to shut down");
     }
 
-    /// Called when a client's connection is about to be made, before the name of the server is resolved.
+    /// Creates the handler of a client, before the name of the server is resolved.
     fn client_connected(&mut self, ws: Sender) -> Self::Handler {
         self.connection_made(ws)
     }
 
-    /// Called when a server has accepted a connection, before anything is read from it.
+    /// Creates the handler of a server, after a connection has been accepted and before anything is read from it.
     fn server_connected(&mut self, ws: Sender) -> Self::Handler {
         self.connection_made(ws)
     }
 
-    /// Called when a connection is gone, once for every handler that was made, with that handler.
+    /// Receives a handler whose connection has ended. Called once for every handler that was created, unless it has
+    /// panicked ([`Settings::catch_panics`](crate::Settings::catch_panics)).
     fn connection_lost(&mut self, _: Self::Handler) {}
 }
 

@@ -1,4 +1,4 @@
-//! What a program does with a connection.
+//! `Handler`: what a program does with a connection.
 
 use log::{debug, error};
 #[cfg(feature = "ssl")]
@@ -17,32 +17,44 @@ use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Frame, ProtocolError};
 
-/// Handles one connection: the loop calls it, one method at a time, on the thread that runs the loop.
+/// Handles the events of one connection.
 ///
-/// Every method has a default, so that a program writes those it cares about. Nothing that is done with a
-/// [`Sender`](crate::Sender) within a method happens before the method returns; a method that takes long makes all
-/// connections of the loop wait.
+/// The event loop calls the methods one at a time, on the thread that runs the loop. Every method has a default, so a
+/// program implements only those that it needs. A handler does not have to be `Send` or `'static`.
 ///
-/// A closure `FnMut(Message) -> Result<()>` is a handler that has only [`on_message`](Self::on_message).
+/// A method must not block, because all other connections of the loop wait for it to return. Commands that a method queues
+/// with a [`Sender`](crate::Sender) are executed after it has returned.
+///
+/// A closure `FnMut(Message) -> Result<()>` is a handler that implements only [`on_message`](Self::on_message).
 ///
 /// # Order of the calls
 ///
-/// A server's connection: `on_request`, `on_open`, then for each frame `on_frame` and, when a message is complete,
-/// `on_message`; at the end `on_close`. A client's: `build_request`, `on_response`, `on_open`, and so on as a server's.
-/// `on_close` is called exactly once after every `on_open`, and never without one.
-///
-/// # What an error does
-///
-/// | the method returns | and the connection |
+/// | server | client |
 /// |---|---|
-/// | `Internal` | closes with 1011 |
-/// | `Capacity` | closes with 1009 |
-/// | `Protocol` | closes with 1002 |
-/// | `Encoding` | closes with 1007 |
-/// | `Io`, `Http`, and with TLS `Ssl`, `SslHandshake` | is dropped |
-/// | `Queue`, `Custom` | goes on |
+/// | [`on_request`](Self::on_request) | [`build_request`](Self::build_request) |
+/// | | [`on_response`](Self::on_response) |
+/// | [`on_open`](Self::on_open) | `on_open` |
+/// | [`on_frame`](Self::on_frame) for each frame, [`on_message`](Self::on_message) for each message | the same |
+/// | [`on_close`](Self::on_close) | `on_close` |
 ///
-/// [`on_error`](Self::on_error) is called first in every case. The peer gets the code, and no details.
+/// `on_close` is called exactly once for every connection whose `on_open` was called, and for no other. After `on_close`, the
+/// handler receives no further calls and is returned to [`Factory::connection_lost`](crate::Factory::connection_lost).
+///
+/// # Errors
+///
+/// Most methods can return an error. The event loop first passes it to [`on_error`](Self::on_error). The kind of the error
+/// then decides what happens to an open connection:
+///
+/// | kind of the error | effect |
+/// |---|---|
+/// | `Internal` | the connection is closed with 1011 |
+/// | `Capacity` | the connection is closed with 1009 |
+/// | `Protocol` | the connection is closed with 1002 |
+/// | `Encoding` | the connection is closed with 1007 |
+/// | `Io`, `Http`, and with the feature `ssl` `Ssl` and `SslHandshake` | the connection is dropped |
+/// | `Queue`, `Custom` | none: the connection stays open |
+///
+/// The peer receives the close code, but never the details of the error.
 ///
 /// # Examples
 ///
@@ -66,128 +78,138 @@ use crate::protocol::{Frame, ProtocolError};
 /// }
 /// ```
 pub trait Handler {
-    /// Called when the loop is about to shut down. What is sent from here is still delivered, before the Close frame
-    /// with 1001.
+    /// Called when the event loop begins to shut down.
+    ///
+    /// Messages that are sent in this method are delivered before the Close frame with 1001.
     fn on_shutdown(&mut self) {
         debug!("the handler has received the request to shut down");
     }
 
-    /// Called when the connection has opened.
+    /// Called when the connection is open: the opening handshake is complete.
     ///
     /// # Errors
     ///
-    /// As in the table above.
+    /// See [Errors](Self#errors).
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         debug!("connection opened with {:?}", shake.peer_addr);
         Ok(())
     }
 
-    /// Called for every message, whole and checked.
+    /// Called for every message, after its fragments have been joined and decompressed. Text is valid UTF-8.
     ///
     /// # Errors
     ///
-    /// As in the table above.
+    /// See [Errors](Self#errors).
     fn on_message(&mut self, msg: Message) -> Result<()> {
         debug!("received {} bytes", msg.len());
         Ok(())
     }
 
-    /// Called once when an open connection ends.
+    /// Called once when an open connection has ended.
     ///
-    /// `code` and `reason` are what the peer's Close frame said; [`CloseCode::Status`] stands for a frame without a code,
-    /// [`CloseCode::Abnormal`] for an end without a Close frame (§7.1.5): the peer has vanished, has broken the protocol,
-    /// or has not answered in time.
+    /// `code` and `reason` are those of the peer's Close frame. The code is [`CloseCode::Status`] if that frame has no code,
+    /// and [`CloseCode::Abnormal`] if there is no such frame (§7.1.5): the connection was lost, the peer violated the
+    /// protocol, or it did not respond in time.
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         debug!("connection closed with {code:?}: {reason:?}");
     }
 
-    /// Called for every error: one that a method of this handler returned, one that the peer caused, and a connection
-    /// that could not be made.
+    /// Called for every error: one that a method of this handler has returned, one that the peer has caused, and one that
+    /// prevented the connection from being established.
     fn on_error(&mut self, err: Error) {
         error!("{err}");
     }
 
-    /// Called when a server has received a request; the response decides what becomes of it.
+    /// Called on a server with the request of the opening handshake. Returns the response.
     ///
-    /// The default opens the connection. A response with any other status than 101 is sent with its body, and then the
-    /// connection ends without another call: that is how a program serves its web page. The response is made complete:
-    /// the program need not set `Content-Length` or `Connection`.
+    /// The default accepts every request for a WebSocket. A response with a status other than 101 is sent with its body, and
+    /// the connection then ends without a further call; a program can serve its web page this way. The headers
+    /// `Content-Length` and `Connection` are added if they are missing.
     ///
     /// # Errors
     ///
-    /// `Protocol` answers with the status that fits what is wrong with the request, or 400; `Io` drops the connection;
-    /// everything else answers 500.
+    /// - `Protocol` is answered with the status for the violation in the request, or with 400.
+    /// - `Io` drops the connection.
+    /// - Any other error is answered with 500.
     fn on_request(&mut self, req: &Request) -> Result<Response> {
         debug!("received a request:\n{req}");
         Response::from_request(req)
     }
 
-    /// Called when a client has received a response that opens the connection, before [`on_open`](Self::on_open).
+    /// Called on a client with a response that opens the connection, before [`on_open`](Self::on_open).
     ///
     /// # Errors
     ///
-    /// Any error ends the connection, as if it had never opened.
+    /// An error of any kind ends the connection. `on_open` and `on_close` are not called.
     fn on_response(&mut self, res: &Response) -> Result<()> {
         debug!("received a response:\n{res}");
         Ok(())
     }
 
-    /// Called when a client has received a response that does not open the connection: a redirect, a demand for
-    /// credentials, a refusal. [`on_error`](Self::on_error) follows. Not called for redirects that are followed.
+    /// Called on a client with a response that does not open the connection, such as a redirect or a status 401.
+    ///
+    /// [`on_error`](Self::on_error) is called next. Neither is called for redirects that the client follows
+    /// ([`Settings::max_redirects`](crate::Settings::max_redirects)).
     fn on_rejected(&mut self, res: &Response) {
         debug!("the opening handshake was answered with status {}", res.status());
     }
 
-    /// Called when a time-out that was set with [`Sender::timeout`](crate::Sender::timeout) has passed.
+    /// Called when a timeout has fired that was set with [`Sender::timeout`](crate::Sender::timeout).
     ///
     /// # Errors
     ///
-    /// As in the table above.
+    /// See [Errors](Self#errors).
     fn on_timeout(&mut self, event: Token) -> Result<()> {
-        debug!("time-out {event:?} has passed");
+        debug!("timeout {event:?} has fired");
         Ok(())
     }
 
-    /// Called when a time-out has been set, with what [`Sender::cancel`](crate::Sender::cancel) needs.
+    /// Called when a timeout has been set. The [`Timeout`] is the argument of [`Sender::cancel`](crate::Sender::cancel).
     ///
     /// # Errors
     ///
-    /// As in the table above.
+    /// See [Errors](Self#errors).
     fn on_new_timeout(&mut self, _event: Token, _timeout: Timeout) -> Result<()> {
         Ok(())
     }
 
-    /// Called for every frame that comes, control frames included, its payload unmasked. The frame that is returned is
-    /// acted on; `None` hides it, also from the protocol: a Ping is not answered then, a Close not either.
+    /// Called for every frame that is received, including control frames, after unmasking.
     ///
-    /// The frame is as it came over the wire: with compression, the first frame of a compressed message has RSV1, and the
-    /// payloads of all its frames are compressed; they are inflated after this call. Who hides or changes such a frame has
-    /// to see to it that what follows can still be inflated. Other reserved bits reach a handler only if it has
-    /// negotiated an extension of its own.
+    /// The protocol processes the returned frame. If the method returns `None`, the frame is ignored: a Ping is then not
+    /// answered, and neither is a Close.
+    ///
+    /// The frame is the one on the wire. On a connection with compression, the first frame of a compressed message has RSV1
+    /// set, and the payloads of the message are compressed until this method has returned. A handler that removes or changes
+    /// such a frame must ensure that the following ones can still be decompressed. Other reserved bits are set only if the
+    /// handler has negotiated an extension.
     ///
     /// # Errors
     ///
-    /// As in the table above. The default refuses reserved bits with `Protocol`, except the RSV1 of compression.
+    /// See [Errors](Self#errors). The default returns `Protocol` if a reserved bit is set, except RSV1 of a compressed
+    /// message.
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         without_reserved_bits(frame)
     }
 
-    /// Called for every frame that is to be sent, control frames included, before it is compressed, cut into fragments,
-    /// and masked. The frame that is returned is sent; `None` drops it.
+    /// Called for every frame that is sent, including control frames, before compression, fragmentation and masking.
+    ///
+    /// The returned frame is sent. If the method returns `None`, the frame is dropped.
     ///
     /// # Errors
     ///
-    /// As in the table above. The default refuses reserved bits with `Protocol`.
+    /// See [Errors](Self#errors). The default returns `Protocol` if a reserved bit is set.
     fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         without_reserved_bits(frame)
     }
 
-    /// Returns whether [`on_frame`](Self::on_frame) and [`on_send_frame`](Self::on_send_frame) are to be called for the frames
-    /// of messages; `true` unless the handler says otherwise.
+    /// Returns whether [`on_frame`](Self::on_frame) and [`on_send_frame`](Self::on_send_frame) are called for the frames of
+    /// messages. Default: `true`.
     ///
-    /// A handler that implements neither may return `false`, as that of a closure does: messages come and go at less cost
-    /// then, which counts where there are many small ones. The two methods are still called for control frames, and for
-    /// frames with reserved bits. The answer has to be the same all the time.
+    /// A handler that implements neither method can return `false`. Small messages then need about a third fewer
+    /// instructions. The two methods are still called for control frames and for frames with reserved bits. The method must
+    /// always return the same value.
+    ///
+    /// The default implementation calls [`sees_frames`](Self::sees_frames). Implement only one of the two methods.
     ///
     /// # Examples
     ///
@@ -201,69 +223,80 @@ pub trait Handler {
     ///         self.0.send(msg)
     ///     }
     ///
-    ///     fn sees_frames(&self) -> bool {
+    ///     fn wants_frames(&self) -> bool {
     ///         false
     ///     }
     /// }
     /// ```
+    fn wants_frames(&self) -> bool {
+        self.sees_frames()
+    }
+
+    /// Returns the same as [`wants_frames`](Self::wants_frames), under its earlier name.
+    ///
+    /// The event loop only calls `wants_frames`, whose default calls this method. Handlers that implement this method keep
+    /// working.
     fn sees_frames(&self) -> bool {
         true
     }
 
-    /// Called when all output has been sent that the system had not taken at once: the peer reads again.
+    /// Called when all output has been sent after the operating system had refused to accept more. The peer reads again.
     ///
-    /// [`Sender::buffered_amount`](crate::Sender::buffered_amount) tells how much waits.
+    /// [`Sender::buffered_amount`](crate::Sender::buffered_amount) returns the amount of unsent output.
     ///
     /// # Errors
     ///
-    /// As in the table above.
+    /// See [Errors](Self#errors).
     fn on_drain(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Called when a client is about to connect; returns the request of the opening handshake.
+    /// Called on a client before it connects. Returns the request of the opening handshake.
     ///
     /// # Errors
     ///
-    /// Any error ends the attempt.
+    /// An error of any kind ends the attempt.
     fn build_request(&mut self, url: &Url) -> Result<Request> {
         Request::from_url(url)
     }
 
-    /// Called when a client has connected to a `wss://` URL, to encrypt the stream. Not called if the loop was given a
-    /// connector ([`WebSocket::with_client_tls`](crate::WebSocket::with_client_tls)).
+    /// Called on a client that has connected to a `wss://` URL. Performs the TLS handshake.
     ///
-    /// The stream does not block. A handshake that comes back unfinished, as [`HandshakeError::WouldBlock`], is returned
-    /// as the error that it is: the loop goes on with it.
+    /// The method is not called if the loop has a connector
+    /// ([`WebSocket::with_client_tls`](crate::WebSocket::with_client_tls)). The default trusts the root certificates of the
+    /// operating system and verifies that the certificate is valid for the host in the URL.
     ///
-    /// The default trusts the roots of the system, and verifies that the certificate is valid for the host of the URL.
+    /// The stream is non-blocking. If the handshake returns [`HandshakeError::WouldBlock`], return that error: the loop
+    /// continues the handshake.
     ///
     /// [`HandshakeError::WouldBlock`]: openssl::ssl::HandshakeError::WouldBlock
     ///
     /// # Errors
     ///
-    /// Any other error than that ends the attempt.
+    /// Any other error ends the attempt.
     #[cfg(feature = "ssl")]
     fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
         crate::tls::connect(&crate::tls::default_connector()?, stream, url)
     }
 
-    /// Called when a server has accepted a connection that is to be encrypted
-    /// ([`Settings::encrypt_server`](crate::Settings::encrypt_server)). Not called if the loop was given a certificate
+    /// Called on a server with [`Settings::encrypt_server`](crate::Settings::encrypt_server) for every accepted TCP
+    /// connection. Performs the TLS handshake.
+    ///
+    /// The method is not called if the loop has a certificate
     /// ([`WebSocket::with_server_tls`](crate::WebSocket::with_server_tls)).
     ///
-    /// The stream does not block. A handshake that comes back unfinished, as [`HandshakeError::WouldBlock`], is returned
-    /// as the error that it is: the loop goes on with it.
+    /// The stream is non-blocking. If the handshake returns [`HandshakeError::WouldBlock`], return that error: the loop
+    /// continues the handshake.
     ///
     /// [`HandshakeError::WouldBlock`]: openssl::ssl::HandshakeError::WouldBlock
     ///
     /// # Errors
     ///
-    /// Any other error than that ends the connection. The default is `Internal`: a handler that is to encrypt needs a
-    /// certificate.
+    /// Any other error ends the connection. The default returns `Internal`, because it has no certificate.
     #[cfg(feature = "ssl")]
     fn upgrade_ssl_server(&mut self, _stream: TcpStream) -> Result<SslStream<TcpStream>> {
-        Err(Error::new(ErrorKind::Internal, "the server is to encrypt, and has no certificate"))
+        let details = "cannot encrypt: neither the handler nor the event loop has a certificate";
+        Err(Error::new(ErrorKind::Internal, details))
     }
 }
 
@@ -288,8 +321,8 @@ where
     }
 }
 
-/// Writes a `Handler` that hands every call on to another one, which it owns. Braces hold what it does itself of the two
-/// methods that make the heads of the opening handshake.
+/// Implements `Handler` for a type that passes every call on to another handler. The braces contain the two methods that
+/// create the heads of the opening handshake, if the type implements them itself.
 macro_rules! forward_handler {
     ([$($generics:tt)*] $wrapper:ty, |$this:ident| $inner:expr) => {
         forward_handler!([$($generics)*] $wrapper, |$this| $inner, {
@@ -365,6 +398,11 @@ macro_rules! forward_handler {
             fn on_send_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
                 let $this = self;
                 $inner.on_send_frame(frame)
+            }
+
+            fn wants_frames(&self) -> bool {
+                let $this = self;
+                $inner.wants_frames()
             }
 
             fn sees_frames(&self) -> bool {

@@ -1,9 +1,12 @@
-//! The small types that programs name when they work with time-outs, or with TLS.
+//! Small types for timeouts and TLS.
 
 #[cfg(feature = "ssl")]
 pub use crate::tcp_stream::TcpStream;
 
-/// Names a time-out, or a connection of an event loop, by a number.
+/// A number that identifies a timeout, or a connection of an event loop.
+///
+/// A program chooses the tokens of its timeouts ([`Sender::timeout`](crate::Sender::timeout)). The loop chooses those of
+/// connections ([`Sender::token`](crate::Sender::token)).
 ///
 /// # Examples
 ///
@@ -35,10 +38,10 @@ impl From<Token> for usize {
     }
 }
 
-/// A time-out that has been set; [`Sender::cancel`](crate::Sender::cancel) takes it back.
+/// A timeout that has been set, as the argument of [`Sender::cancel`](crate::Sender::cancel).
 ///
-/// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives it. It belongs to one event loop; a time-out that
-/// has fired, or has been cancelled, is never mistaken for a later one.
+/// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives it. It belongs to one event loop. Cancelling a timeout
+/// that has fired or was cancelled has no effect, and never affects a later timeout.
 #[derive(Clone, Debug)]
 pub struct Timeout {
     pub(crate) place: u32,

@@ -53,13 +53,13 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     /// This is also the case without a handler: then only the end of the connection is left to do.
     #[inline]
     pub(super) fn wants_frames(&self) -> bool {
-        self.handler.as_ref().is_none_or(Handler::sees_frames)
+        self.handler.as_ref().is_none_or(Handler::wants_frames)
     }
 
     /// Whether the handler sees this frame. It always sees control frames and frames that only an extension understands.
     #[inline]
     pub(super) fn shows(&self, frame: &Frame) -> bool {
-        let is_shown = |handler: &H| handler.sees_frames() || frame.is_control() || frame.has_foreign_bits();
+        let is_shown = |handler: &H| handler.wants_frames() || frame.is_control() || frame.has_foreign_bits();
         self.handler.as_ref().is_some_and(is_shown)
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use sockeye::protocol::Role;
-use sockeye::{CloseCode, Frame, Handler, Message, OpCode, Result, Sender, Settings};
+use sockeye::{CloseCode, Frame, Handler, Message, OpCode, Result, Sender};
 
 use sockeye_test_support::peer::{Peer, masked};
 use sockeye_test_support::server::Server;
@@ -39,6 +39,27 @@ impl Handler for Echo {
 
     fn sees_frames(&self) -> bool {
         self.sees_frames
+    }
+}
+
+/// The same handler with the newer name of the method.
+struct EchoWithNewName(Echo);
+
+impl Handler for EchoWithNewName {
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        self.0.on_message(msg)
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.0.on_frame(frame)
+    }
+
+    fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        self.0.on_send_frame(frame)
+    }
+
+    fn wants_frames(&self) -> bool {
+        self.0.sees_frames
     }
 }
 
@@ -81,14 +102,11 @@ fn next(peer: &mut Peer) -> Heard {
 }
 
 /// What a peer hears of a server, and of a client, and what their handlers have seen.
-fn heard_and_seen(sees_frames: bool) -> (Vec<Heard>, Vec<OpCode>) {
+fn heard_and_seen<H: Handler + 'static>(sees_frames: bool, wrap: fn(Echo) -> H) -> (Vec<Heard>, Vec<OpCode>) {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
-    let server = Server::start(Settings::default(), move |out: Sender| Echo {
-        out,
-        sees_frames,
-        seen: Arc::clone(&notes),
-    });
+    let server =
+        Server::run(move || move |out: Sender| wrap(Echo { out, sees_frames, seen: Arc::clone(&notes) }));
     let mut peer = Peer::open(server.addr);
     let mut heard = talk(&mut peer, Role::Client, &server.all);
     drop(peer);
@@ -107,15 +125,25 @@ fn heard_and_seen(sees_frames: bool) -> (Vec<Heard>, Vec<OpCode>) {
 
 #[test]
 fn messages_are_the_same_for_a_handler_that_sees_no_frames() {
-    let (with, seen) = heard_and_seen(true);
+    let (with, seen) = heard_and_seen(true, |echo| echo);
     assert_eq!(with.len(), 18);
     let count = |seen: &[OpCode], opcode| seen.iter().filter(|one| **one == opcode).count();
     // Of each end: six frames and a Close come; five answers, three broadcasts and a Close go.
     assert_eq!(seen.len(), 2 * (7 + 9));
     assert_eq!(count(&seen, OpCode::Ping), 2);
 
-    let (without, seen) = heard_and_seen(false);
+    let (without, seen) = heard_and_seen(false, |echo| echo);
     assert_eq!(without, with);
     let of_one_end = [OpCode::Ping, OpCode::Pong, OpCode::Close, OpCode::Close];
     assert_eq!(seen, of_one_end.repeat(2), "of messages nothing is shown");
+}
+
+#[test]
+fn wants_frames_and_sees_frames_have_the_same_effect() {
+    let (of_old_name, seen_by_old_name) = heard_and_seen(false, |echo| echo);
+    let (of_new_name, seen_by_new_name) = heard_and_seen(false, EchoWithNewName);
+    let (of_box, seen_by_box) =
+        heard_and_seen(false, |echo| Box::new(EchoWithNewName(echo)) as Box<dyn Handler>);
+    assert_eq!((&of_old_name, &of_old_name), (&of_new_name, &of_box));
+    assert_eq!((&seen_by_old_name, &seen_by_old_name), (&seen_by_new_name, &seen_by_box));
 }
