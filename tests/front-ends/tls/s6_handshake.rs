@@ -15,10 +15,16 @@ fn identity() -> Identity {
     Authority::root("root").issue(&Wish::default())
 }
 
-/// A server with two slots, and little patience.
+/// The time that every handshake has here.
+const SHORT: Duration = Duration::from_millis(600);
+
+/// A server with two slots and a short timeout.
 fn serve() -> Server {
-    let settings =
-        Settings { max_connections: 2, handshake_timeout: Duration::from_millis(600), ..Settings::default() };
+    serve_with(SHORT)
+}
+
+fn serve_with(handshake_timeout: Duration) -> Server {
+    let settings = Settings { max_connections: 2, handshake_timeout, ..Settings::default() };
     Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity())))
 }
 
@@ -128,19 +134,21 @@ fn s6_who_goes_within_the_handshake_is_no_error() {
 
 #[test]
 fn s6_silence_ends_at_the_time_limit_and_others_are_served_meanwhile() {
-    let server = serve();
     for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let patient = serve_with(sockeye_test_support::NEVER);
+        let mut silent = tcp(patient.address);
+        silent.write_all(bytes).unwrap();
+        assert_serves(&patient);
+
+        let server = serve();
+        let began = Instant::now();
         let mut silent = tcp(server.address);
         silent.write_all(bytes).unwrap();
-        let began = Instant::now();
-        assert_serves(&server);
-        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
         assert_eq!(read_to_end(&mut silent), b"");
-        assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
-        assert!(began.elapsed() < Duration::from_millis(3000), "{:?}", began.elapsed());
+        assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
         assert_eq!(server.next(), Heard::Lost);
+        server.assert_idle();
     }
-    server.assert_idle();
 }
 
 #[test]
@@ -151,8 +159,7 @@ fn s6_the_time_limit_covers_both_handshakes() {
     stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let waited = began.elapsed();
-    assert!(waited > Duration::from_millis(500) && waited < Duration::from_millis(3000), "{waited:?}");
+    assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -172,10 +179,8 @@ fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<H
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
     let serving = thread::spawn(move || serves(listener.accept().unwrap().0));
-    let (mut socket, heard) = crate::loops::build(
-        polite(),
-        Settings { handshake_timeout: Duration::from_millis(600), ..Settings::default() },
-    );
+    let (mut socket, heard) =
+        crate::loops::build(polite(), Settings { handshake_timeout: SHORT, ..Settings::default() });
     socket = socket.with_client_tls(anyone());
     socket.connect(url.parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
@@ -205,20 +210,17 @@ fn s6_a_client_hears_once_that_its_server_has_gone() {
 
 #[test]
 fn s6_a_client_does_not_wait_for_ever_for_its_server() {
-    let began = Instant::now();
     let heard = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
     assert!(matches!(heard[..], [Heard::Error("Protocol", _), Heard::Lost]), "{heard:?}");
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]
 fn s6_a_shutdown_does_not_wait_for_handshakes() {
-    let server = serve();
+    let server = serve_with(sockeye_test_support::NEVER);
     let _silent = tcp(server.address);
     let mut open = TlsPeer::connect_tls(server.address, &anyone());
     open.finish_tls();
     drop(open);
-    let began = Instant::now();
+    // It waits for the end of the loop.
     drop(server);
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }

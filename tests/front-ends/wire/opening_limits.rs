@@ -6,6 +6,7 @@ use sockeye_test_support::bytes::{UPGRADE, upgrade_and};
 use sockeye_test_support::peer::{End, Peer};
 use sockeye_test_support::running::Running;
 use sockeye_test_support::script::Script;
+use sockeye_test_support::{NEVER, assert_once};
 
 /// A right request that is exactly so long.
 fn upgrade_of(len: usize) -> String {
@@ -29,10 +30,12 @@ fn send_in_single_bytes(server: &Running, head: &str) -> Duration {
 fn h1_a_long_head_in_single_bytes_costs_linear_time() {
     let server = Script::new().serve();
     send_in_single_bytes(&server, &upgrade_of(1024));
-    let short = send_in_single_bytes(&server, &upgrade_of(4 * 1024));
-    let long = send_in_single_bytes(&server, &upgrade_of(16 * 1024));
-    // Four times as much costs about four times as much, and sixteen times if every byte brings all others back.
-    assert!(long < short * 9 + Duration::from_millis(20), "{short:?}, {long:?}");
+    // Four times as much costs about four times as much, and sixteen times if every byte is parsed with all before it.
+    assert_once("linear time", || {
+        let short = send_in_single_bytes(&server, &upgrade_of(4 * 1024));
+        let long = send_in_single_bytes(&server, &upgrade_of(16 * 1024));
+        long < short * 9 + Duration::from_millis(20)
+    });
 }
 
 #[test]
@@ -114,6 +117,12 @@ fn drip(mut peer: Peer) -> (Vec<u8>, End) {
 
 #[test]
 fn h4_slowloris_is_closed_and_others_are_served() {
+    let server = Script::new().settings(|it| it.handshake_timeout = NEVER).serve();
+    let waiting: Vec<Peer> = (0..20).map(|_| server.peer()).collect();
+    server.journal.wait_for("made", 20);
+    server.assert_serves();
+    drop((waiting, server));
+
     let limit = Duration::from_millis(600);
     let server = Script::new().settings(|it| it.handshake_timeout = limit).serve();
     let start = Instant::now();
@@ -128,8 +137,6 @@ fn h4_slowloris_is_closed_and_others_are_served() {
     server.journal.wait_for("made", 20);
 
     server.assert_serves();
-    assert!(start.elapsed() < limit, "others have had to wait");
-
     for thread in slow {
         let ((answer, _), at) = thread.join().unwrap();
         assert!(at - start >= limit, "closed after {:?}", at - start);
@@ -139,7 +146,6 @@ fn h4_slowloris_is_closed_and_others_are_served() {
         // Who has not said a word may not speak HTTP.
         assert_eq!(peer.rest(), (Vec::new(), End::Fin));
     }
-    assert!(start.elapsed() < limit + Duration::from_secs(2));
     server.journal.wait_for("lost", 21);
     server.wait_for_sockets(0);
     for id in 0..20 {
@@ -165,15 +171,16 @@ fn h6_spaces_commas_and_quotes_cost_linear_time() {
     ];
     let pieces = [" ", ",", "\"", "\\", ";", "=", ", ", "\",", "a ", "a;b=\"\\", "a, ", "for=\"["];
     for name in names {
-        let before = server.time_spent();
-        for piece in pieces {
-            let value = piece.repeat(15 * 1024 / piece.len());
-            let mut peer = server.peer();
-            peer.send(upgrade_and(&format!("{name}: a{value}a\r\n")).as_bytes());
-            assert!(peer.receives_within(sockeye_test_support::LIMIT));
-        }
-        let spent = server.time_spent().saturating_sub(before);
-        assert!(spent < Duration::from_millis(500), "{name} took {spent:?}");
+        assert_once(name, || {
+            let before = server.time_spent();
+            for piece in pieces {
+                let value = piece.repeat(15 * 1024 / piece.len());
+                let mut peer = server.peer();
+                peer.send(upgrade_and(&format!("{name}: a{value}a\r\n")).as_bytes());
+                assert!(peer.receives_within(sockeye_test_support::LIMIT));
+            }
+            server.time_spent().saturating_sub(before) < Duration::from_millis(500)
+        });
     }
     server.assert_serves();
 }

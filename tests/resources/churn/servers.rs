@@ -74,7 +74,7 @@ fn end(mut peer: Peer, dice: &mut Dice) -> Option<Peer> {
 #[test]
 fn l6_m14_connections_that_end_in_any_way_leave_nothing_behind() {
     let _alone = alone();
-    let short = Duration::from_millis(250);
+    let short = Duration::from_secs(2);
     let settings = Settings {
         handshake_timeout: short,
         close_timeout: short,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sockeye::{Frame, Message, OpCode, Sender, Settings, WebSocket};
 
@@ -44,12 +44,8 @@ pub(super) fn assert_grown_by_less_than(base: usize, most: usize) {
 const REST: usize = 8 * MIB;
 
 /// Waits until no more is held than before, apart from a rest.
-pub(super) fn assert_back_within_a_second(base: usize) {
-    let end = Instant::now() + Duration::from_secs(1);
-    while resident() > base + REST && Instant::now() < end {
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    assert_grown_by_less_than(base, REST);
+pub(super) fn assert_released(base: usize) {
+    wait_until("the memory is released", || resident() <= base + REST);
 }
 
 fn echo_server() -> Server {
@@ -83,7 +79,7 @@ fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
         assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
         drop(slow);
         ear.lost();
-        assert_back_within_a_second(base);
+        assert_released(base);
         server.stop();
     });
 }
@@ -189,7 +185,7 @@ fn m7_a_large_message_leaves_nothing_behind() {
                 join(writing).unwrap();
             }
             peer.release();
-            assert_back_within_a_second(base);
+            assert_released(base);
         }
         peer.finish();
         server.stop();
@@ -212,7 +208,7 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
         assert_grown_by_less_than(base, 24 * MIB);
         drop(peers);
         (0..100).for_each(|_| assert!(ear.lost() < 100));
-        assert_back_within_a_second(base);
+        assert_released(base);
         server.stop();
     });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye::{CloseCode, ErrorKind, Message, Sender, Settings};
 
 use super::alone;
-use super::memory::{assert_back_within_a_second, measured, resident};
+use super::memory::{assert_released, measured, resident};
 use sockeye_test_support::peer::Peer;
 use sockeye_test_support::probes::{Hook, Probes};
 use sockeye_test_support::server::Server;
@@ -47,7 +47,7 @@ fn t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind()
         peer.send_text("x");
         read_million(&mut peer);
         // M7: neither do the queues stay as large as they once were.
-        assert_back_within_a_second(base);
+        assert_released(base);
         peer.finish();
         server.stop();
     });

@@ -6,9 +6,9 @@ use std::thread;
 
 use sockeye::protocol::Role;
 
-use crate::LIMIT;
 use crate::bytes::acceptance;
 use crate::peer::{Head, Peer};
+use crate::{LIMIT, listener};
 
 /// A listener on a port of the system's choice.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Host {
 
 impl Host {
     pub fn new() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        Self { listener: listener() }
     }
 
     pub fn address(&self) -> SocketAddr {

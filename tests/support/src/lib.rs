@@ -55,12 +55,74 @@ pub mod tls;
 #[cfg(target_os = "linux")]
 pub mod unresponsive;
 
+use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The time after which a wait fails the test. Only a hang takes this long, however busy the machine is.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A timeout that no test reaches: a test that waits for it fails after [`LIMIT`].
+pub const NEVER: Duration = Duration::from_secs(3600);
+
+/// The size of the system's buffers of every socket that is made here, in bytes. The defaults differ between systems, and
+/// grow by themselves.
+pub const SOCKET_BUFFER: usize = 256 * 1024;
+
+/// Sets the size of the buffers of a listener, of the streams that it accepts later, or of a stream.
+pub fn limit_buffers<'s, S>(socket: &'s S)
+where
+    socket2::SockRef<'s>: From<&'s S>,
+{
+    let socket = socket2::SockRef::from(socket);
+    socket.set_recv_buffer_size(SOCKET_BUFFER).unwrap();
+    socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
+}
+
+/// Returns a listener on a port of the system's choice whose streams have buffers of [`SOCKET_BUFFER`].
+pub fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    limit_buffers(&listener);
+    listener
+}
+
+/// Asserts that one of ten attempts succeeds.
+///
+/// This is for what must be faster than something else that is never early, such as a timeout: an error makes every
+/// attempt fail, and a busy machine only some.
+#[track_caller]
+pub fn assert_once(what: &str, mut attempt: impl FnMut() -> bool) {
+    assert!((0..10).any(|_| attempt()), "{what}: ten attempts have failed");
+}
+
+/// The longest time between two steps of an attempt.
+#[derive(Debug)]
+pub struct Pace {
+    last: Cell<Instant>,
+    longest: Cell<Duration>,
+}
+
+impl Pace {
+    /// Takes the time of a step.
+    pub fn step(&self) {
+        let now = Instant::now();
+        self.longest.set(self.longest.get().max(now - self.last.replace(now)));
+    }
+}
+
+/// Runs a test that must act more often than once in `span`. It is repeated when it has failed and was late itself.
+pub fn while_on_time(span: Duration, test: impl Fn(&Pace)) {
+    loop {
+        let pace = Pace { last: Cell::new(Instant::now()), longest: Cell::default() };
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&pace))) else { return };
+        pace.step();
+        if pace.longest.get() < span {
+            resume_unwind(panic);
+        }
+    }
+}
 
 /// Waits until a condition holds.
 #[track_caller]
@@ -81,8 +143,9 @@ pub fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
 
 /// Returns two TCP streams that are connected to each other.
 pub fn streams() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = listener();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    limit_buffers(&near);
     let far = listener.accept().unwrap().0;
     for stream in [&near, &far] {
         stream.set_nodelay(true).unwrap();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sockeye::protocol::Role;
 use sockeye::{CloseCode, Frame, OpCode};
 
-use crate::LIMIT;
 use crate::bytes::{self, ACCEPT, CLOSE, Decoded, TEXT, UPGRADE, acceptance, close_payload};
+use crate::{LIMIT, limit_buffers};
 
 /// One end of a connection. Nothing is sent but what the test sends.
 #[derive(Debug)]
@@ -244,6 +244,7 @@ impl Peer {
 
 /// Sets what every stream of a test needs.
 pub(crate) fn prepared(stream: TcpStream) -> TcpStream {
+    limit_buffers(&stream);
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.set_write_timeout(Some(LIMIT)).unwrap();
     stream.set_nodelay(true).unwrap();

@@ -11,7 +11,7 @@ use crate::journal::Journal;
 use crate::peer::Peer;
 use crate::script::{Recorders, Script};
 use crate::server::Server;
-use crate::{system, wait_until};
+use crate::{listener, system, wait_until};
 
 /// A loop with a script, on a thread of its own.
 ///
@@ -28,7 +28,7 @@ pub struct Running {
 impl Script {
     /// Serves on a port of the system's choice.
     pub fn serve(&self) -> Running {
-        self.run(|socket| socket.bind("127.0.0.1:0"))
+        self.run(|socket| socket.bind_listener(listener()))
     }
 
     /// Runs a client.

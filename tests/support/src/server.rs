@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use sockeye::{Builder, ErrorKind, Factory, QueueError, Result, Sender, Settings, WebSocket};
 
 use crate::system::Task;
-use crate::{LIMIT, join, wait_until};
+use crate::{LIMIT, join, listener, wait_until};
 
 /// A loop on a thread of its own. Dropping it shuts it down and waits for its end.
 #[derive(Debug)]
@@ -115,5 +115,5 @@ impl Drop for Server {
 ///
 /// Those of the builder, and of binding.
 pub fn bound<F: Factory>(settings: Settings, factory: F) -> Result<WebSocket<F>> {
-    Builder::new().with_settings(settings).build(factory)?.bind("127.0.0.1:0")
+    Builder::new().with_settings(settings).build(factory)?.bind_listener(listener())
 }
