@@ -3,67 +3,23 @@
 //! Progress is counted here. How long it takes is measured by `tests/stress`.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use sockeye::{Frame, Message, OpCode, Overflow, Sender, Settings};
+use sockeye::{Frame, Message, OpCode, Sender, Settings};
 
 use super::alone;
+use sockeye_test_support::assert_once;
+use sockeye_test_support::nuisance::{Nuisance, commands, connections, echo_server, flood};
 use sockeye_test_support::peer::{Peer, masked};
 use sockeye_test_support::server::Server;
-use sockeye_test_support::{assert_once, join};
-
-/// A thread that repeats something until it is dropped.
-struct Nuisance {
-    is_over: Arc<AtomicBool>,
-    /// The number of repetitions.
-    count: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Nuisance {
-    fn start(mut harm: impl FnMut() + Send + 'static) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let count = Arc::new(AtomicUsize::new(0));
-        let (must_end, done) = (Arc::clone(&is_over), Arc::clone(&count));
-        let thread = thread::spawn(move || {
-            while !must_end.load(Ordering::Relaxed) {
-                harm();
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Self { is_over, count, thread: Some(thread) }
-    }
-
-    fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    fn end(mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        join(self.thread.take().unwrap()).unwrap();
-    }
-}
-
-impl Drop for Nuisance {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-}
-
-fn server() -> Server {
-    // The echo of a flood is dropped, so that the flood goes on.
-    let settings = Settings { overflow: Overflow::Drop, max_buffered: 1 << 20, ..Settings::default() };
-    Server::start(settings, |out: Sender| move |msg: Message| out.send(msg))
-}
 
 /// Asserts that echoes come back while a nuisance lasts, at least until it was repeated this often.
 fn check(least: usize, start: impl FnOnce(&Server) -> Nuisance) {
     let _alone = alone();
-    let server = server();
+    let server = echo_server();
     let mut peer = Peer::open(server.addr);
     let nuisance = start(&server);
     let mut echoes = 0;
@@ -74,14 +30,6 @@ fn check(least: usize, start: impl FnOnce(&Server) -> Nuisance) {
     nuisance.end();
     peer.finish();
     server.stop();
-}
-
-/// Floods with a frame, and reads nothing.
-fn flood(server: &Server, frame: Frame) -> Nuisance {
-    let mut peer = Peer::open(server.addr);
-    let frame = masked(frame);
-    let many = frame.repeat(1 + 65_536 / frame.len());
-    Nuisance::start(move || peer.stream.write_all(&many).unwrap())
 }
 
 #[test]
@@ -168,21 +116,10 @@ fn m8_one_share_in_a_turn_however_often_more_comes() {
 
 #[test]
 fn m9_connections_that_come_and_go() {
-    check(20, |server| {
-        let addr = server.addr;
-        Nuisance::start(move || drop(TcpStream::connect(addr).unwrap()))
-    });
+    check(20, connections);
 }
 
 #[test]
 fn m10_commands_of_other_threads() {
-    check(1000, |server| {
-        // A command for a connection that has ended is queued, looked at, and dropped.
-        let all = server.all.clone();
-        Nuisance::start(move || {
-            if all.resume().is_err() {
-                thread::yield_now();
-            }
-        })
-    });
+    check(1000, commands);
 }

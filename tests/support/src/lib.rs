@@ -12,6 +12,7 @@
 //! | [`server`] | an event loop on a thread of its own |
 //! | [`script`], [`journal`], [`running`] | a loop whose handlers follow a script and record their calls in a journal |
 //! | [`probes`] | a loop whose handlers send what they receive through a channel |
+//! | [`nuisance`] | threads that keep a loop busy |
 //! | [`child`] | a test in a process of its own |
 //! | [`extension`] | a small extension for `FrameExtension` |
 //! | [`unresponsive`] | an address that neither accepts nor refuses connections |
@@ -37,6 +38,8 @@ pub mod extension;
 pub mod host;
 #[cfg(feature = "reactor")]
 pub mod journal;
+#[cfg(feature = "reactor")]
+pub mod nuisance;
 pub mod pair;
 pub mod peer;
 #[cfg(feature = "futures")]
