@@ -94,14 +94,14 @@ fn check_interrupt(program: &str, needs_message: bool) {
     let mut server = Server::start(program);
     let mut socket = server.connect();
     socket.send("salmon").unwrap();
-    assert!(socket.read().unwrap().is_some());
+    assert!(socket.receive().unwrap().is_some());
     server.interrupt();
     while {
         if needs_message && socket.is_open() {
             // The server may have received the signal after this message, and may have closed before the next one.
             let _ = socket.send("salmon");
         }
-        socket.read().unwrap().is_some()
+        socket.receive().unwrap().is_some()
     } {}
     assert_eq!(socket.closed().map(|closed| closed.code), Some(CloseCode::Away));
     let status: ExitStatus = server.process.wait().unwrap();
