@@ -22,6 +22,11 @@ const FRONT_ENDS: &[&str] = &["reactor", "blocking", "futures", "browser", "upgr
 /// The module that only unit tests use. It is not part of the library.
 const TEST_SUPPORT: &str = "random_inputs";
 
+/// The only files of the protocol core with state that belongs to the thread: caches that affect speed and memory, and never
+/// results. The documentation of `protocol` describes them.
+const THREAD_LOCAL_IN_PROTOCOL: [&str; 2] =
+    ["src/protocol/buffer_pool.rs", "src/protocol/deflate/thread_local.rs"];
+
 /// What the protocol core may not name, as the beginning of a path.
 const FORBIDDEN_IN_PROTOCOL: [&str; 22] = [
     "std::io",
@@ -129,6 +134,15 @@ fn violations(sources: &[Source]) -> Vec<String> {
             for (line, name) in named {
                 report(line, format!("the protocol core may not name `{name}`"));
             }
+            if !THREAD_LOCAL_IN_PROTOCOL.contains(&source.path.as_str()) {
+                let is_macro = |two: &&[source::Token]| two[0].text == "thread_local" && two[1].text == "!";
+                for two in source.tokens.windows(2).filter(is_macro) {
+                    report(
+                        two[0].line,
+                        "the protocol core may have no further state of the thread".to_owned(),
+                    );
+                }
+            }
         }
     }
     found
@@ -207,6 +221,23 @@ fn a_planted_name_is_found_in_the_protocol_core() {
         let said = said_of("src/protocol/frame.rs", &format!("//! Head.\n\n{text}\n"));
         assert_eq!(said.len(), 1, "{text}: {said:?}");
         assert!(said[0].starts_with("src/protocol/frame.rs:3: the protocol core"), "{said:?}");
+    }
+}
+
+#[test]
+fn planted_state_of_the_thread_is_found_in_the_protocol_core() {
+    let state = "thread_local! { static CACHE: Cell<u8> = const { Cell::new(0) }; }";
+    for path in THREAD_LOCAL_IN_PROTOCOL {
+        assert_eq!(said_of(path, state), [] as [String; 0]);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        assert!(root.join(path).exists(), "{path} exists");
+    }
+    for path in ["src/protocol/framing/mask.rs", "src/protocol/deflate/cache.rs"] {
+        for text in [state, "fn f() { std::thread_local! { static X: Cell<u8> = Cell::new(0) } }"] {
+            let said = said_of(path, &format!("\n{text}\n"));
+            assert_eq!(said.len(), 1, "{path} {text}: {said:?}");
+            assert!(said[0].starts_with(&format!("{path}:2: the protocol core")), "{said:?}");
+        }
     }
 }
 
