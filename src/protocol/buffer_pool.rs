@@ -1,33 +1,33 @@
-//! Buffers of payloads that have been sent, for those that come next.
+//! Buffers of payloads that have been sent, for the payloads that are received next. They belong to the thread.
 //!
-//! A server that answers needs for each message a buffer of about the size that it has just done with. Allocators are
-//! slow with large ones, and some give them back to the system each time, only to fetch them again.
+//! For each message, a server that replies needs a buffer of about the same size as the last one. Allocators are slow with large
+//! buffers, and some return them to the system each time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-/// The shortest buffer that is kept among others, in bytes. Allocators are fast with shorter ones, but not as fast as the
-/// single one that is kept of them, which is all that an echo needs.
+/// The shortest buffer that is kept with others, in bytes. Of shorter ones, a single one is kept: allocators are fast with them,
+/// and one is all that an echo needs.
 const MIN: usize = 4096;
 
-/// How much too large a short buffer may be, in bytes, beside a quarter.
-const SLACK: usize = 32;
+/// How many bytes larger than a quarter too large a short buffer may be.
+const HEADROOM: usize = 32;
 
-/// How much a thread keeps: so many buffers, and so many bytes in all.
+/// The maximum number of buffers of a thread, and of their bytes.
 const MAX_COUNT: usize = 64;
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// How many buffers are looked at for one that fits.
+/// How many buffers are examined to find one that fits.
 const MAX_LOOKS: usize = 8;
 
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { buffers: VecDeque::new(), bytes: 0 }) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { buffers: VecDeque::new(), bytes: 0 }) };
     /// A short buffer.
     static SHORT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-struct Spare {
-    /// The newest last.
+struct Pool {
+    /// The newest buffer is the last.
     buffers: VecDeque<Vec<u8>>,
     /// The capacity of all of them.
     bytes: usize,
@@ -41,7 +41,7 @@ pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
     buffer
 }
 
-/// Returns a copy of `text`, as [`copy`] does it.
+/// Returns a copy of `text`, as [`copy`] does.
 #[inline]
 pub(crate) fn copy_text(text: &str) -> String {
     let Some(mut copy) = take_text(text.len()) else { return text.to_owned() };
@@ -49,14 +49,14 @@ pub(crate) fn copy_text(text: &str) -> String {
     copy
 }
 
-/// Returns an empty buffer for text, as [`take`] does it.
+/// Returns an empty buffer for text, as [`take`] does.
 pub(crate) fn take_text(len: usize) -> Option<String> {
-    // An empty buffer is text.
+    // An empty buffer is valid UTF-8.
     take(len).and_then(|buffer| String::from_utf8(buffer).ok())
 }
 
-/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large, and a short one
-/// 32 bytes more.
+/// Returns an empty buffer with room for `len` bytes, if there is one that is at most a quarter too large, or for short buffers a
+/// quarter and 32 bytes.
 #[inline]
 pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
     let mut buffer = take_used(len)?;
@@ -64,7 +64,7 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// Returns a buffer as [`take`] does, with some of the bytes in it that it was given back with.
+/// Returns a buffer as [`take`] does, which contains bytes of its last use.
 #[inline]
 pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
     match len {
@@ -77,22 +77,24 @@ pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
 #[inline]
 fn take_short(len: usize) -> Option<Vec<u8>> {
     let buffer = SHORT.try_with(Cell::take).ok()?;
-    (len..=len.saturating_add((len / 4).saturating_add(SLACK))).contains(&buffer.capacity()).then_some(buffer)
+    (len..=len.saturating_add((len / 4).saturating_add(HEADROOM)))
+        .contains(&buffer.capacity())
+        .then_some(buffer)
 }
 
 fn take_kept(len: usize) -> Option<Vec<u8>> {
-    with(|spare| {
+    with(|pool| {
         let most = len.saturating_add(len / 4);
-        let mut newest = spare.buffers.iter().enumerate().rev().take(MAX_LOOKS);
+        let mut newest = pool.buffers.iter().enumerate().rev().take(MAX_LOOKS);
         let (at, _) = newest.find(|(_, buffer)| (len..=most).contains(&buffer.capacity()))?;
-        let buffer = spare.buffers.swap_remove_back(at)?;
-        spare.bytes = spare.bytes.saturating_sub(buffer.capacity());
+        let buffer = pool.buffers.swap_remove_back(at)?;
+        pool.bytes = pool.bytes.saturating_sub(buffer.capacity());
         Some(buffer)
     })
     .flatten()
 }
 
-/// Keeps a buffer that is not needed any more, rather than the oldest ones where there is no room for all.
+/// Keeps a buffer that is no longer needed. If there is no room, it replaces the oldest ones.
 #[inline]
 pub(crate) fn give(buffer: Vec<u8>) {
     match buffer.capacity() {
@@ -102,11 +104,11 @@ pub(crate) fn give(buffer: Vec<u8>) {
     }
 }
 
-/// Keeps a short buffer if there is none. The first of many, and not the last, which an allocator may have placed behind all
-/// that it could give back to the system otherwise.
+/// Keeps a short buffer if none is kept. The first of many is better than the last, whose place in memory could keep the
+/// allocator from returning memory to the system.
 #[inline]
 fn give_short(buffer: Vec<u8>) {
-    // An error is the end of the thread, and of the buffer.
+    // After an error the thread is ending, and the buffer is dropped.
     let _ = SHORT.try_with(|short| {
         let kept = short.take();
         if kept.capacity() > 0 {
@@ -118,19 +120,19 @@ fn give_short(buffer: Vec<u8>) {
 
 fn keep(buffer: Vec<u8>) {
     let capacity = buffer.capacity();
-    with(|spare| {
-        while spare.buffers.len() >= MAX_COUNT || spare.bytes.saturating_add(capacity) > MAX_BYTES {
-            let Some(oldest) = spare.buffers.pop_front() else { break };
-            spare.bytes = spare.bytes.saturating_sub(oldest.capacity());
+    with(|pool| {
+        while pool.buffers.len() >= MAX_COUNT || pool.bytes.saturating_add(capacity) > MAX_BYTES {
+            let Some(oldest) = pool.buffers.pop_front() else { break };
+            pool.bytes = pool.bytes.saturating_sub(oldest.capacity());
         }
-        spare.bytes = spare.bytes.saturating_add(capacity);
-        spare.buffers.push_back(buffer);
+        pool.bytes = pool.bytes.saturating_add(capacity);
+        pool.buffers.push_back(buffer);
     });
 }
 
-/// Does something with what the thread keeps; `None` when the thread is about to end.
-fn with<R>(act: impl FnOnce(&mut Spare) -> R) -> Option<R> {
-    SPARE.try_with(|spare| spare.try_borrow_mut().ok().map(|mut spare| act(&mut spare))).ok().flatten()
+/// Calls `act` with the buffers of the thread. Returns `None` if the thread is ending.
+fn with<R>(act: impl FnOnce(&mut Pool) -> R) -> Option<R> {
+    POOL.try_with(|pool| pool.try_borrow_mut().ok().map(|mut pool| act(&mut pool))).ok().flatten()
 }
 
 #[cfg(test)]
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     fn kept() -> (usize, usize) {
-        with(|spare| (spare.buffers.len(), spare.bytes)).unwrap()
+        with(|pool| (pool.buffers.len(), pool.bytes)).unwrap()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an endpoint allows and demands: the limits of the protocol core.
+//! The limits and rules of the protocol core.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,46 +6,72 @@ use std::time::Duration;
 use super::Deflate;
 use super::handshake::OriginPolicy;
 
-/// The limits and rules of a [`Connection`](super::Connection); one value serves any number of them.
+/// The limits and rules of a [`Connection`](super::Connection). Connections share one value.
 ///
-/// All lengths are in bytes. Every default is one that a server on the open Internet can run with.
+/// All lengths are in bytes. The defaults are suitable for a server on the open Internet.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::Config;
+///
+/// let config = Config { max_message_size: 64 * 1024, subprotocols: vec!["chat".into()], ..Config::default() };
+/// # assert_eq!(config.max_headers, 100);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Longest HTTP head, from the first byte to the empty line; beyond it a server answers 431. Default 16 KiB.
+    /// The maximum length of an HTTP head, including the empty line at its end. Default: 16 KiB.
+    ///
+    /// A server answers a longer request with 431.
     pub max_head_size: usize,
-    /// Longest request target; beyond it a server answers 414. Default 8 KiB.
+    /// The maximum length of a request target. Default: 8 KiB.
+    ///
+    /// A server answers a request with a longer target with 414.
     pub max_target_size: usize,
-    /// Most header fields of a head; beyond it a server answers 431. Default 100.
+    /// The maximum number of header fields of an HTTP head. Default: 100.
+    ///
+    /// A server answers a request with more fields with 431.
     pub max_headers: usize,
-    /// Longest message, its fragments joined and inflated; beyond it the connection fails with 1009, before the excess
-    /// is stored. Default 16 MiB.
+    /// The maximum length of a message, after its fragments have been joined and decompressed. Default: 16 MiB.
+    ///
+    /// A longer message fails the connection with 1009. The excess is not stored.
     pub max_message_size: usize,
-    /// Longest payload of a single frame; beyond it the connection fails with 1009. No limit of its own by default.
+    /// The maximum payload of a single frame. Default: no limit besides `max_message_size`.
+    ///
+    /// A longer payload fails the connection with 1009.
     pub max_frame_size: usize,
-    /// Most fragments of one message; beyond it the connection fails with 1008. `None`, the default, means 65,536 or
-    /// `max_message_size / 64`, whichever is more. Empty fragments are limited to 1,024 whatever stands here.
+    /// The maximum number of fragments of a message. Default: `None`, which means 65,536 or `max_message_size / 64`, whichever
+    /// is greater.
+    ///
+    /// A message with more fragments, or with more than 1,024 empty fragments, fails the connection with 1008.
     pub max_fragments: Option<usize>,
-    /// Longest payload of a frame that is sent; a longer message goes out in fragments. Default: never fragmented.
+    /// The maximum payload of a frame that is sent. Default: no limit.
+    ///
+    /// A longer message is sent in fragments.
     pub fragment_size: usize,
-    /// Whether a frame whose masking does not fit the peer's role fails the connection (§5.1). Default true.
+    /// Whether frames of clients must be masked, and frames of servers must not be (§5.1). Default: `true`.
+    ///
+    /// A frame that breaks this rule fails the connection with 1002. Without the check, both kinds of frames are accepted.
     pub masking_strict: bool,
-    /// Whether the key and the accept value of the handshake are checked to the letter (§4.1, §4.2.1). Default true.
+    /// Whether the key of the opening handshake and the response to it are checked (§4.1, §4.2.1). Default: `true`.
     pub key_strict: bool,
-    /// Whether an upgrade must be a GET (§4.2.1). Default true.
+    /// Whether the method of an opening handshake must be GET (§4.2.1). Default: `true`.
     pub method_strict: bool,
-    /// Which origins a server accepts (§10.2). Default any.
+    /// The origins that a server accepts (§10.2). Default: any.
+    ///
+    /// A server answers a request with another origin with 403.
     pub origins: OriginPolicy,
-    /// The subprotocols that a server supports, best first; those that a client offers. Default none.
+    /// The subprotocols that a server supports, in order of preference, or that a client offers. Default: none.
     pub subprotocols: Vec<String>,
-    /// Compression of messages, permessage-deflate (RFC 7692): a client offers it, a server accepts it. Default none.
+    /// The settings of permessage-deflate (RFC 7692), which a client offers and a server accepts. Default: disabled.
     pub deflate: Option<Deflate>,
-    /// How long the opening handshake may take. Default 10 s.
+    /// The time limit for the opening handshake. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// How long the peer may take to answer a Close frame, and the server to close TCP after it (§7.1.1). Default 10 s.
+    /// The time limit for the peer's reply to our Close, and for the end of TCP after it (§7.1.1). Default: 10 s.
     pub close_timeout: Duration,
-    /// How long the peer may stay silent before the connection counts as lost. Default: for ever.
+    /// The time without input after which the connection counts as lost. Default: disabled.
     pub idle_timeout: Option<Duration>,
-    /// After how much silence of the peer a Ping is sent (§5.5.2). Default: never.
+    /// The time without input after which a Ping is sent (§5.5.2). Default: disabled.
     pub ping_interval: Option<Duration>,
 }
 
@@ -87,11 +113,12 @@ impl Config {
     }
 }
 
-/// What a handler overrides for its own connection. The overrides are part of the head that the handler makes, the request of a
-/// client or the response of a server, and so they pass through everything that passes the head on.
+/// What a handler overrides for its own connection.
+///
+/// The overrides are part of the head that the handler creates: of the request of a client, or of the response of a server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Overrides {
     pub(crate) deflate: Option<Deflate>,
-    /// The most fragments of a message, if that is less than for all connections.
+    /// The maximum number of fragments of a message, if it is less than that of the configuration.
     pub(crate) max_fragments: Option<usize>,
 }

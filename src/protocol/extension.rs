@@ -3,15 +3,16 @@
 use super::handshake::Extension;
 use super::{Frame, ProtocolError};
 
-/// An extension of the program's own (§5.8, §9): what it is called in the opening handshake, and what it does to frames.
+/// An extension that the program implements (§5.8, §9): its negotiation, and what it does to frames.
 ///
-/// `blocking::Builder` and `futures::Builder` take what makes one, for each connection. Once both ends have agreed on it,
-/// data frames go through it, in both directions, whole or as the fragments that the program sends; their reserved bits are
-/// its to use. Control frames do not. It excludes permessage-deflate, which is then neither offered nor accepted.
+/// `blocking::Builder` and `futures::Builder` take a function that creates the extension of each connection. Once both ends
+/// have agreed on it, data frames pass through it in both directions, and it can use their reserved bits. Fragments pass one
+/// by one. Control frames do not pass through it. An extension excludes permessage-deflate, which is then neither offered nor
+/// accepted.
 ///
 /// # Examples
 ///
-/// One that reverses the bytes of long frames, and says so with RSV2.
+/// This extension reverses the bytes of long frames, and marks these with RSV2.
 ///
 /// ```
 /// use sockeye::Frame;
@@ -43,37 +44,40 @@ use super::{Frame, ProtocolError};
 /// }
 /// ```
 pub trait FrameExtension: Send {
-    /// Returns what a client offers. A server knows its own by the name.
+    /// Returns the offer of a client. A server recognizes offers by the name.
     fn offer(&self) -> Extension;
 
-    /// Returns what a server answers to an offer of a client; `None` to decline it, and then the next one is tried. By
-    /// default the name alone, whatever the parameters.
+    /// Returns the answer of a server to an offer, or `None` to decline it and to try the next one.
+    ///
+    /// By default the answer is the name without parameters.
     fn answer(&mut self, offer: &Extension) -> Option<Extension> {
         Some(Extension { name: offer.name.clone(), params: Vec::new() })
     }
 
-    /// Tells a client what the server has answered. By default all is well.
+    /// Passes the answer of the server to a client. By default every answer is accepted.
     ///
     /// # Errors
     ///
-    /// Why the answer is no good; the connection is failed.
+    /// The reason why the answer is not acceptable. It fails the connection.
     fn agree(&mut self, answer: &Extension) -> Result<(), ProtocolError> {
         let _ = answer;
         Ok(())
     }
 
-    /// Changes a data frame that is to be sent.
+    /// Changes a data frame before it is sent.
     ///
     /// # Errors
     ///
-    /// Why it cannot be sent; the program hears of it, and the connection goes on.
+    /// The reason why the frame cannot be sent. It is returned to the program, and the connection stays open.
     fn encode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError>;
 
-    /// Changes a data frame that has come, before anything else is done with it. What it makes of the frame is checked and
-    /// limited as if it had come like that; that the frame does not grow out of bounds here is its own business.
+    /// Changes a data frame that was received, before anything else is done with it.
+    ///
+    /// The result is validated, and the limits of the configuration apply to it, as if it had been received like that. The
+    /// extension itself is responsible for the memory that it uses.
     ///
     /// # Errors
     ///
-    /// The rule that the frame breaks, [`ProtocolError::ReservedBits`] for one; the connection is failed.
+    /// The rule that the frame breaks, for example [`ProtocolError::ReservedBits`]. It fails the connection.
     fn decode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError>;
 }

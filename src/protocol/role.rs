@@ -1,13 +1,13 @@
-//! Which end of a connection one is.
+//! The two ends of a connection.
 
 use std::ops::Not;
 
-/// One of the two ends of a connection; `!role` is the other one.
+/// One of the two ends of a connection. `!role` is the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Opened the connection; masks what it sends (§5.1).
+    /// The end that opened the connection. It masks its frames (§5.1).
     Client,
-    /// Accepted the connection; sends as it is (§5.1).
+    /// The end that accepted the connection. It does not mask its frames (§5.1).
     Server,
 }
 

@@ -103,7 +103,7 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
-    /// Fails the connection (§7.1.7). While it is open, the Close that says so is not sent yet.
+    /// Fails the connection (§7.1.7). If it is open, a Close is then owed.
     pub(super) fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         match self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => self.fail_opening(err, now, out),

@@ -86,7 +86,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke. Within the opening handshake, `out` contains the HTTP response that says so. Otherwise
+    /// The rule that the peer broke. Within the opening handshake, `out` then contains an HTTP response. Otherwise
     /// the front end owes the Close that [`failure`](Self::failure) returns.
     #[inline]
     pub fn receive(

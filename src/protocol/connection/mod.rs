@@ -62,7 +62,7 @@ enum Phase {
     CloseSent,
     /// The peer's Close has arrived, and ours has not been sent.
     CloseReceived,
-    /// The peer broke the protocol, and the Close that says so has not been sent.
+    /// The peer broke the protocol, and the Close that fails the connection has not been sent.
     Failed,
     /// Both Close frames are done. TCP must still be closed (§7.1.1).
     Draining(Drain),

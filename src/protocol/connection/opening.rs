@@ -1,4 +1,4 @@
-//! The opening handshake within the state machine (§4); its rules are in [`handshake`].
+//! The opening handshake in the state machine (§4). Its rules are in [`handshake`](crate::protocol::handshake).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,28 +13,28 @@ use crate::protocol::{Config, ProtocolError, Role};
 /// The status that opens a connection (§4.2.2).
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// What is known while the head of the peer is awaited.
+/// The state of an opening handshake that waits for the head of the peer.
 #[derive(Debug)]
 pub(super) struct Opening {
     head: HeadBuffer,
-    /// The request that a client has sent.
+    /// The request of a client.
     request: Option<Request>,
 }
 
 impl Connection {
-    /// Makes the server's end of a connection, which waits for a request.
+    /// Creates the end of a server, which waits for a request.
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
         Self::new(config, Role::Server, Opening::phase(None), now)
     }
 
-    /// Makes the server's end of a connection whose opening handshake another HTTP server has made; it is open.
+    /// Creates the end of a server whose opening handshake was performed by another HTTP server. The connection is open.
     ///
-    /// The response must be what the client got: a 101 that answers the request. [`Upgrade`](super::super::Upgrade) sees
-    /// to both.
+    /// The response must be the one that the client has received: a response to the request, with status 101.
+    /// [`Upgrade`](super::super::Upgrade) provides both.
     ///
     /// # Errors
     ///
-    /// The rule of §4.2 that the request, or the response, breaks.
+    /// The rule of §4.2 that the request or the response breaks.
     pub fn upgraded(
         config: Arc<Config>,
         request: &Request,
@@ -56,7 +56,7 @@ impl Connection {
     /// its response ([`Extension::parse_list`]), or an empty list. The core applies `permessage-deflate` if
     /// [`Config::deflate`] is set. All other extensions belong to the caller, as do the reserved bits of their frames.
     ///
-    /// The core does not check the handshake again. If bytes were read beyond the end of the handshake, lend them to
+    /// The core does not check the handshake again. If bytes were read beyond the end of the handshake, pass them to
     /// [`receive`](Self::receive) before anything else. To continue from a request and a response, use [`Self::upgraded`].
     ///
     /// # Errors
@@ -91,12 +91,11 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Makes the client's end of a connection, and writes its request.
+    /// Creates the end of a client, and appends its request to `out`.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::UnsendableHead`] or another of the opening handshake for a request that breaks a rule of §4.1;
-    /// nothing is written then.
+    /// The rule of §4.1 that the request breaks, for example [`ProtocolError::UnsendableHead`]. Nothing is written then.
     pub fn client(
         config: Arc<Config>,
         mut request: Request,
@@ -112,15 +111,15 @@ impl Connection {
         Ok(Self::new(config, Role::Client, Opening::phase(Some(request)), now))
     }
 
-    /// Answers the request that came as [`Event::Request`].
+    /// Responds to the request that was received as [`Event::Request`].
     ///
-    /// A response with status 101 opens the connection, if the request and the response keep the rules of §4.2; with
-    /// [`Config::subprotocols`] a subprotocol is chosen first, and with [`Config::deflate`] compression is. Any other
-    /// response is sent with its body, and the connection closes after it.
+    /// A response with status 101 opens the connection, if the request and the response follow the rules of §4.2. Before that, the
+    /// core adds a subprotocol according to [`Config::subprotocols`], and compression according to [`Config::deflate`], unless
+    /// the program has. Any other response is sent with its body, and the connection closes after it.
     ///
     /// # Errors
     ///
-    /// The rule that the request, or the response, breaks; the client has been refused then.
+    /// The rule that the request or the response breaks. The client has then been refused.
     pub fn respond(
         &mut self,
         request: &Request,
@@ -141,25 +140,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses the request that came as [`Event::Request`], with the status that belongs to the reason; does nothing
-    /// if no answer is owed.
+    /// Refuses the request that was received as [`Event::Request`], with the [status](ProtocolError::http_status) of the reason. If
+    /// no response is owed, nothing happens.
     pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         if self.role == Role::Client || self.state() != State::Connecting {
             return;
         }
-        // RFC 9110 §9.3.2: the answer to HEAD has no body, a refusal no less. It cannot fail: the response is ours.
+        // RFC 9110 §9.3.2: the response to HEAD has no body. Encoding cannot fail: the response is ours.
         let head_only = matches!(self.phase, Phase::Answering { head_only: true });
         let _ = server::refusal(reason).encode_for(head_only, out);
         self.drain(true, now);
     }
 
-    /// Answers 503 before anything is asked, as there is no room for another connection (RFC 9110 §15.6.4); a client gives
-    /// up.
+    /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
+    /// client abandons the connection.
     pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
         if self.role == Role::Client {
             return self.abandon();
         }
-        // It cannot fail: the response is ours.
+        // Encoding cannot fail: the response is ours.
         let _ = Response::new(503, "Service Unavailable", Vec::new()).encode_for(false, out);
         self.drain(true, now);
     }
@@ -170,7 +169,7 @@ impl Connection {
             let Some(request) = &opening.request else {
                 let request = server::parse_request(opening.head.bytes(), &self.config)?;
                 self.phase = Phase::Answering { head_only: request.method() == "HEAD" };
-                // What is wrong with an upgrade is refused before a program acts on it.
+                // An invalid upgrade is refused before the program receives it.
                 if request.is_upgrade() {
                     server::check_upgrade(&request, &self.config)?;
                 }
@@ -201,7 +200,7 @@ impl Connection {
 
     pub(super) fn fail_opening(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         let is_silent = matches!(&self.phase, Phase::Opening(opening) if opening.head.bytes().is_empty());
-        // Who has not said a word gets none: it may be waiting for another protocol than HTTP.
+        // A silent client gets no response: it may be waiting for a protocol other than HTTP.
         if self.role == Role::Client || (is_silent && err == ProtocolError::HandshakeTimeout) {
             self.phase = Phase::Closed;
         } else {
@@ -238,7 +237,7 @@ impl Connection {
 }
 
 impl Opening {
-    /// Waits for the response to this request, or for a request.
+    /// Returns the phase that waits for the response to this request, or for a request if there is none.
     fn phase(request: Option<Request>) -> Phase {
         let head = if request.is_some() { HeadBuffer::response() } else { HeadBuffer::request() };
         Phase::Opening(Box::new(Self { head, request }))

@@ -119,8 +119,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke. The connection has then been failed (§7.1.7): `out` contains the Close or the HTTP response
-    /// that says so, and all further input is discarded.
+    /// The rule that the peer broke. The connection has then been failed (§7.1.7): `out` contains the Close or the HTTP response,
+    /// and all further input is discarded.
     #[inline]
     pub fn receive(
         &mut self,

@@ -187,7 +187,7 @@ impl Connection {
     }
 }
 
-/// Checks the code and the reason of a Close that is to be sent (§5.5, §7.4).
+/// Checks the code and the reason of a Close before it is sent (§5.5, §7.4).
 pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<(), ProtocolError> {
     let has_no_code = matches!(code, CloseCode::Status | CloseCode::Empty);
     if !has_no_code && !code.is_sendable() {

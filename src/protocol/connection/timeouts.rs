@@ -9,7 +9,7 @@ use crate::protocol::{Config, ProtocolError};
 /// The points in time from which deadlines are computed.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// When the peer was last heard from.
+    /// When input was last received.
     pub(super) heard: Instant,
     /// While the connection is open, when the last Ping was sent. In every other phase, when that phase must end.
     pub(super) mark: Option<Instant>,

@@ -1,16 +1,16 @@
-//! A payload for many receivers, compressed once.
+//! Payloads for many receivers, which are compressed once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compressor::Key;
 
-/// The compressed forms of a shared payload, one for each way to compress; shared by all its frames.
+/// The compressed forms of a shared payload, one for each key. All frames with this payload share them.
 ///
-/// The default remembers nothing: it is that of a payload which is compressed already.
+/// The default stores nothing. It belongs to payloads that are already compressed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cache(Option<Arc<Forms>>);
 
-/// A form that is `None` would not be smaller.
+/// A form is `None` if compression would not make the payload smaller.
 type Forms = Mutex<Vec<(Key, Option<Arc<Vec<u8>>>)>>;
 
 impl Cache {
@@ -18,14 +18,14 @@ impl Cache {
         Self(Some(Arc::default()))
     }
 
-    /// Returns what `compress` makes of the payload, or has made before.
+    /// Returns the result of `compress`, which is called once for each key.
     pub(super) fn compressed(
         &self,
         key: Key,
         compress: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Option<Arc<Vec<u8>>> {
         let Some(forms) = &self.0 else { return compress().map(Arc::new) };
-        // Nothing is left half done under this lock.
+        // The data under this lock is always consistent.
         let mut forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, form)) = forms.iter().find(|(known, _)| *known == key) {
             return form.clone();

@@ -7,10 +7,10 @@ use zlib_rs::{DeflateConfig, DeflateFlush};
 use super::settings::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 use super::thread_local;
 
-/// What an empty block without compression ends with, when it is made to end at a byte (§7.2.1).
+/// The end of an empty block without compression that ends at a byte boundary (§7.2.1).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// What a compressor is made for; messages that are compressed alone come out the same if this is the same.
+/// The settings of a compressor. Compressors with the same key give the same result for messages without context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) window_bits: u8,
@@ -18,31 +18,31 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Whether there is a compressor for it: zlib has none for a window of 8 bits, which the peer may still ask for.
+    /// Whether a compressor exists: zlib has none for a window of 8 bits, which the peer can still request.
     pub(super) fn is_possible(self) -> bool {
         (MIN_WINDOW_BITS..=MAX_WINDOW_BITS).contains(&self.window_bits) && (1..=9).contains(&self.level)
     }
 }
 
-/// Compresses one message after the other.
+/// Compresses messages, one after the other.
 pub(super) struct Compressor {
     key: Key,
     stream: zlib_rs::Deflate,
 }
 
 impl Compressor {
-    /// Makes one for many connections: it may be large.
+    /// Creates a compressor that many connections use, so that it may be large.
     pub(super) fn shared(key: Key) -> Self {
         Self::new(key, 8)
     }
 
-    /// Makes one that belongs to a connection: with a smaller window, its other buffers are smaller, too.
+    /// Creates a compressor for a single connection. With a smaller window, its other buffers are smaller as well.
     pub(super) fn kept(key: Key) -> Self {
         Self::new(key, i32::from(key.window_bits.saturating_sub(7)).clamp(5, 8))
     }
 
     fn new(key: Key, mem_level: i32) -> Self {
-        // Less than zero means that there is no header around the blocks.
+        // A negative number means that there is no zlib header.
         let window_bits = i32::from(key.window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS)).wrapping_neg();
         let level = i32::from(key.level.clamp(1, 9));
         let config = DeflateConfig { window_bits, mem_level, level, ..DeflateConfig::default() };
@@ -58,7 +58,7 @@ impl Compressor {
         self.stream.reset();
     }
 
-    /// Compresses a message; `None` if that takes `most` bytes or more, and then the compressor is to be reset.
+    /// Compresses a message. Returns `None` if the result has `most` bytes or more; the compressor must then be reset.
     pub(super) fn compress(&mut self, mut message: &[u8], most: usize) -> Option<Vec<u8>> {
         let mut compressed = Vec::new();
         thread_local::with_buffer(|buffer| {
@@ -66,23 +66,23 @@ impl Compressor {
                 let (read, written) = self.step(message, buffer)?;
                 compressed.extend_from_slice(buffer.get(..written)?);
                 message = message.get(read..)?;
-                // Room that is left says that all is written that was to be flushed.
+                // If room is left, everything has been flushed.
                 if message.is_empty() && written < buffer.len() {
                     return Some(());
                 }
-                // The tail does not count, and is not cut off yet.
+                // The tail does not count. It has not been removed yet.
                 if compressed.len().saturating_sub(TAIL.len()) >= most || (read, written) == (0, 0) {
                     return None;
                 }
             }
         })?;
-        // §7.2.1: the tail is removed; whoever inflates puts it back.
+        // §7.2.1: the sender removes the tail, and the receiver appends it.
         let len = compressed.strip_suffix(&TAIL)?.len();
         compressed.truncate(len);
         (len < most).then_some(compressed)
     }
 
-    /// Compresses as far as there is room; returns how much was read and written.
+    /// Compresses until the output is full; returns how many bytes were read and written.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
         let before = (self.stream.total_in(), self.stream.total_out());
         self.stream.compress(input, output, DeflateFlush::SyncFlush).ok()?;

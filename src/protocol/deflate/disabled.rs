@@ -1,26 +1,26 @@
-//! The place of permessage-deflate in a build without the feature: types without values, and so nothing to do.
+//! What replaces permessage-deflate in a build without the feature: types without values.
 
 use crate::protocol::handshake::{Extension, Request, Response};
 use crate::protocol::{Config, Frame, ProtocolError, Role};
 
-/// The settings of permessage-deflate (RFC 7692). It is not in this build, so that there are none: what takes an
-/// `Option<Deflate>` takes `None`. The feature `permessage-deflate` brings it.
+/// The settings of permessage-deflate (RFC 7692). They exist only with the feature `permessage-deflate`; in this build, an
+/// `Option<Deflate>` is always `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deflate {}
 
 impl Deflate {
-    /// Returns the name of a field whose value makes no sense.
+    /// Returns the name of a field whose value is invalid.
     #[cfg(feature = "reactor")]
     pub(crate) fn nonsense(&self) -> Option<&'static str> {
         match *self {}
     }
 }
 
-/// Compression as two ends have agreed on it; here they never do.
+/// The compression on which two ends have agreed, which never happens in this build.
 #[derive(Debug)]
 pub(crate) enum Codec {}
 
-/// What a shared payload is when compressed; here that is never asked.
+/// The compressed forms of a shared payload, which do not exist in this build.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cache;
 
@@ -77,5 +77,5 @@ impl Codec {
     }
 }
 
-/// Takes what a message is, piece by piece.
+/// Receives a message piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;

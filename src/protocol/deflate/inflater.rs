@@ -1,4 +1,4 @@
-//! Compressed payloads to messages (RFC 7692 §7.2.2), within bounds whatever the peer sends.
+//! Compressed payloads to messages (RFC 7692 §7.2.2), with bounded time and memory.
 
 use std::fmt;
 
@@ -8,41 +8,41 @@ use super::compressor::TAIL;
 use super::settings::MAX_WINDOW_BITS;
 use super::{ProtocolError, thread_local};
 
-/// Takes what a message is, piece by piece.
+/// Receives a message piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
 
-/// How much is inflated before the budget is looked at, in bytes of input.
+/// How many bytes of input are decompressed between two checks of the budget.
 const STEP: usize = 16 * 1024;
 
-/// How much input of a message may produce nothing, in bytes (D3).
+/// How many bytes of input of a message may produce no output (D3).
 const FREE_INPUT: u64 = 64 * 1024;
 
-/// Beyond that, how many bytes of input each byte of the message may take. A sender that flushes after every character
-/// takes eight.
+/// How many further bytes of input are allowed for each byte of the message. A sender that flushes after every character needs
+/// eight.
 const MAX_INPUT_PER_OUTPUT: u64 = 8;
 
-/// How much longer than the room for it what has come out and what is still to be inflated may be together, in bytes: a
-/// bomb that is large itself need not go off before it is recognized. Who compresses to make smaller needs none of it.
+/// By how many bytes the sum of the output so far and of the remaining input may exceed the room for the message. A large
+/// decompression bomb is therefore detected before it is decompressed. Honest senders do not need this margin.
 const MAX_EXCESS: usize = 768 * 1024;
 
-/// Inflates the fragments of one message after the other.
+/// Decompresses the fragments of messages, one after the other.
 pub(super) struct Inflater {
     stream: Inflate,
-    /// Of the message in progress, in bytes.
+    /// Bytes of input and of output of the message in progress.
     consumed: u64,
     produced: u64,
-    /// Whether the last block said that it is the last one, and nothing has come behind it.
+    /// Whether the last block was marked as final, and nothing has followed it.
     has_ended: bool,
 }
 
 impl Inflater {
     pub(super) fn new() -> Self {
-        // The window is as large as it can be, since a smaller one takes as much memory.
+        // The window has its largest size: a smaller one needs as much memory.
         let stream = Inflate::new(false, MAX_WINDOW_BITS);
         Self { stream, consumed: 0, produced: 0, has_ended: false }
     }
 
-    /// Forgets what was inflated before.
+    /// Drops the context of earlier messages.
     pub(super) fn reset(&mut self) {
         self.stream.reset(false);
         self.begin();
@@ -53,10 +53,10 @@ impl Inflater {
         (self.consumed, self.produced, self.has_ended) = (0, 0, false);
     }
 
-    /// Inflates a fragment of a message that may still take `room` bytes.
+    /// Decompresses a fragment of a message that may still grow by `room` bytes.
     ///
-    /// What comes out goes to `sink` in pieces, and is nowhere else: where the sink has enough, no more than the buffer of
-    /// the thread has been inflated in vain (D1).
+    /// The output is passed to `sink` in pieces and stored nowhere else. When the sink reports an error, at most one buffer has
+    /// been decompressed in vain (D1).
     pub(super) fn inflate(
         &mut self,
         payload: &[u8],
@@ -75,10 +75,10 @@ impl Inflater {
         Ok(())
     }
 
-    /// Inflates the end of the message, which the sender has left out (§7.2.2).
+    /// Decompresses the tail of the message, which the sender has removed (§7.2.2).
     pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
         let is_empty = self.consumed == 0;
-        // A final block ends at a byte by itself, and behind an empty payload there is nothing to end.
+        // A final block ends at a byte boundary by itself, and an empty payload has no block.
         if self.has_ended || is_empty { Ok(()) } else { self.run(&TAIL, sink) }
     }
 
@@ -89,11 +89,11 @@ impl Inflater {
                 input = input.get(read..).unwrap_or_default();
                 sink(buffer.get(..written).unwrap_or_default())?;
                 if status == Status::StreamEnd {
-                    // §7.2.1 allows final blocks. What may follow begins a new stream, as it did for the sender.
+                    // §7.2.1 allows final blocks. Blocks that follow one begin a new stream, as they did for the sender.
                     self.stream.reset(false);
                     self.has_ended = true;
                 }
-                // With room left, nothing is left to come out.
+                // If room is left, there is no more output.
                 if input.is_empty() && (written < buffer.len() || self.has_ended) {
                     return self.check_budget();
                 }
@@ -104,7 +104,7 @@ impl Inflater {
         })
     }
 
-    /// Inflates as far as there is room; returns how much was read and written.
+    /// Decompresses until the output is full; returns how many bytes were read and written.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize, Status), ProtocolError> {
         let before = (self.stream.total_in(), self.stream.total_out());
         let status = self

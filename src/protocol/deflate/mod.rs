@@ -1,12 +1,12 @@
-//! permessage-deflate (RFC 7692): messages that are smaller on the wire.
+//! permessage-deflate (RFC 7692): compression of messages.
 //!
-//! `settings` is what the caller may choose, `negotiation` what the two ends agree on. `compressor` and `inflater` turn
-//! payloads into smaller ones and back, and `shared` holds those that many connections use in turn. The [`Codec`] of a
-//! connection puts them together. Where RSV1 may stand is a matter of frames, and checked with their headers.
+//! `settings` contains the settings of the caller, and `negotiation` the parameters on which two ends agree. `compressor` and
+//! `inflater` compress and decompress payloads, `thread_local` keeps those that connections use in turn, and `cache` keeps
+//! compressed payloads for many receivers. The [`Codec`] of a connection combines them. The position of RSV1 is checked with
+//! the headers of frames.
 //!
-//! Who keeps no context between messages owns nothing between messages: compressors and inflaters belong to the thread
-//! then, as a message is compressed within one call. A message that comes in fragments borrows an inflater until it is
-//! complete.
+//! A connection without context owns nothing between messages: it takes compressors and decompressors from the thread. A
+//! fragmented message keeps a decompressor until it is complete.
 
 mod cache;
 mod compressor;
@@ -32,24 +32,24 @@ use super::{Config, ProtocolError, Role};
 /// The name under which the extension is negotiated (RFC 7692 §7).
 const NAME: &str = "permessage-deflate";
 
-/// How much longer than its message a compressed one may be, at most, in bytes.
+/// By how many bytes a compressed message may exceed the limit for messages.
 const MAX_HEADROOM: usize = 512 * 1024;
 
-/// Compression as the two ends of a connection have agreed on it.
+/// The compression on which the two ends of a connection have agreed.
 #[derive(Debug)]
 pub(crate) struct Codec {
     key: Key,
-    /// Whether what was sent before may be referred to: then the compressor is ours alone, and so is its window.
+    /// Whether we keep our context between messages. Then the connection owns a compressor.
     keeps_own: bool,
-    /// Whether the peer may refer to what it has sent before.
+    /// Whether the peer keeps its context between messages.
     keeps_theirs: bool,
     threshold: usize,
     compressor: Option<Box<Compressor>>,
-    /// There while a message is in progress, and between messages if the context is kept.
+    /// Present while a message is in progress, and between messages if the peer keeps its context.
     inflater: Option<Box<Inflater>>,
 }
 
-/// Adds the offer to the request of a client, unless the program makes one itself.
+/// Adds the offer to the request of a client, unless the program has added one.
 pub(crate) fn offer(request: &mut Request, config: &Config) {
     let Some(wanted) = &config.deflate else { return };
     if offers_of(request).is_ok_and(|offers| offers.is_empty()) {
@@ -57,7 +57,7 @@ pub(crate) fn offer(request: &mut Request, config: &Config) {
     }
 }
 
-/// Adds the answer to the best offer to the response that opens a connection, unless the program gives one itself.
+/// Adds the answer to the best offer to the response of a server, unless the program has added one.
 pub(crate) fn answer(response: &mut Response, request: &Request, config: &Config) {
     let Some(wanted) = &config.deflate else { return };
     let (Ok(offers), Ok(given)) = (offers_of(request), named(response.headers())) else { return };
@@ -66,7 +66,7 @@ pub(crate) fn answer(response: &mut Response, request: &Request, config: &Config
     }
 }
 
-/// Reads off the handshake what the two ends have agreed on, and checks that they may (RFC 7692 §5, §7.1).
+/// Returns the compression on which a handshake has agreed, after checking it (RFC 7692 §5, §7.1).
 pub(crate) fn agree(
     role: Role,
     request: &Request,
@@ -83,7 +83,7 @@ pub(crate) fn agree(
     Ok(Some(Box::new(Codec::new(role, wanted, &answer))))
 }
 
-/// Reads what a handshake that was performed elsewhere has agreed on.
+/// Returns the compression on which a handshake that was performed elsewhere has agreed.
 pub(crate) fn resume(
     role: Role,
     extensions: &[Extension],
@@ -118,7 +118,7 @@ impl Codec {
         let window_bits = own.window_bits.min(wanted_own.window_bits);
         Self {
             key: Key { window_bits, level: wanted.level() },
-            // To keep less than was agreed on is always right.
+            // It is always allowed to keep less context than agreed.
             keeps_own: own.keeps_context && wanted_own.keeps_context,
             keeps_theirs: theirs.keeps_context,
             threshold: wanted.threshold.max(1),
@@ -127,18 +127,18 @@ impl Codec {
         }
     }
 
-    /// How much longer than the longest message its compressed form may be: what cannot be compressed grows a little,
-    /// by an eighth if the sender takes no trouble at all.
+    /// By how many bytes a compressed message may exceed the limit for messages. Incompressible data grows a little, and by up to
+    /// an eighth with the simplest compressors.
     pub(crate) fn headroom(&self, max_message_size: usize) -> usize {
         (max_message_size / 8).saturating_add(64).min(MAX_HEADROOM)
     }
 
-    /// A compressed message begins.
+    /// Begins a compressed message.
     pub(crate) fn begin(&mut self) {
         self.inflater.get_or_insert_with(thread_local::take_inflater).begin();
     }
 
-    /// Inflates a fragment of the message, which may still take `room` bytes, into `sink`.
+    /// Decompresses a fragment of the message, which may still grow by `room` bytes, into `sink`.
     pub(crate) fn inflate(
         &mut self,
         payload: &[u8],
@@ -148,7 +148,7 @@ impl Codec {
         self.inflater.get_or_insert_with(thread_local::take_inflater).inflate(payload, room, sink)
     }
 
-    /// The last fragment of the message is there.
+    /// Ends the message after its last fragment.
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
         self.inflater.get_or_insert_with(thread_local::take_inflater).finish(sink)?;
         // RFC 7692 §7.1.1: without a context to take over, the window starts empty with every message.
@@ -158,17 +158,17 @@ impl Codec {
         Ok(())
     }
 
-    /// No message is received any more.
+    /// Releases memory, because no more messages are received.
     pub(crate) fn stop_receiving(&mut self) {
         self.inflater = None;
     }
 
-    /// No message is sent any more.
+    /// Releases memory, because no more messages are sent.
     pub(crate) fn stop_sending(&mut self) {
         self.compressor = None;
     }
 
-    /// Compresses a frame that is a whole message, if that may be and is worth it.
+    /// Compresses a frame if it is a whole message, if it allows compression, and if it is long enough.
     pub(crate) fn compress(&mut self, frame: Frame) -> Frame {
         let len = frame.as_slice().len();
         if !frame.may_be_compressed() || len < self.threshold || !self.key.is_possible() {
@@ -184,20 +184,20 @@ impl Codec {
         }
     }
 
-    /// The result is sent even where it is longer: the peer has to see all that the window has seen.
+    /// The result is sent even if it is longer than the message: the windows of both ends must contain the same data.
     fn compress_in_context(&mut self, bytes: &[u8]) -> Option<Payload> {
         let key = self.key;
         let compressor = self.compressor.get_or_insert_with(|| Box::new(Compressor::kept(key)));
         let compressed = compressor.compress(bytes, usize::MAX);
         if compressed.is_none() {
-            // It should not be possible. A new one refers to nothing that the peer has not seen.
+            // This should be impossible. A new compressor refers to nothing that the peer has not received.
             self.compressor = None;
         }
         compressed.map(Payload::Bytes)
     }
 }
 
-/// Compresses a message for itself, once for all who share it; `None` if that does not make it smaller.
+/// Compresses a message without context, once for all frames that share it. `None` if the result is not smaller.
 fn compress_alone(key: Key, payload: &Payload) -> Option<Payload> {
     let compress = |bytes: &[u8]| {
         let mut compressor = thread_local::take_compressor(key);

@@ -1,4 +1,4 @@
-//! Which parameters the two ends agree on (RFC 7692 §5, §7.1). Pure functions.
+//! The negotiation of parameters (RFC 7692 §5, §7.1), as pure functions.
 
 use super::settings::{Deflate, MAX_WINDOW_BITS, MIN_WINDOW_BITS, Side};
 use super::{Extension, NAME, ProtocolError, Role};
@@ -14,11 +14,11 @@ pub(super) struct Params {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// In an offer it may stand without a value: the client can do what the server asks for.
+    /// In an offer it may have no value: the client then supports every limit of the server.
     client_max_window_bits: Option<Option<u8>>,
 }
 
-/// Makes the offer of a client.
+/// Returns the offer of a client.
 pub(super) fn offer(wanted: &Deflate) -> Extension {
     let (server, client) = (wanted.server(), wanted.client());
     let offer = Params {
@@ -30,7 +30,7 @@ pub(super) fn offer(wanted: &Deflate) -> Extension {
     offer.into_extension()
 }
 
-/// Makes a server's answer to the first offer that it can accept; `None` declines them all.
+/// Returns the answer of a server to the first offer that it can accept, or `None` to decline all of them.
 pub(super) fn answer(wanted: &Deflate, offers: &[Extension]) -> Option<Extension> {
     offers.iter().find_map(|offer| accept(wanted, &Params::parse(offer)?)).map(Params::into_extension)
 }
@@ -41,19 +41,19 @@ fn accept(wanted: &Deflate, offer: &Params) -> Option<Params> {
     }
     let (server, client) = (wanted.server(), wanted.client());
     let server_bits = server.window_bits.min(offer.server().window_bits);
-    // RFC 7692 §7.1.2.1: what cannot be kept to MUST be declined.
+    // RFC 7692 §7.1.2.1: an offer with a limit that the server does not support MUST be declined.
     if server_bits < MIN_WINDOW_BITS {
         return None;
     }
     Some(Params {
         server_no_context_takeover: !server.keeps_context || offer.server_no_context_takeover,
-        // §7.1.1.2: a hint of the client that it is not going to keep its context; taken, so that we need not either.
+        // §7.1.1.2: the client announces that it will not keep its context. We accept, and keep none for it.
         client_no_context_takeover: !client.keeps_context || offer.client_no_context_takeover,
-        // §7.1.2.1: an offer that limits our window is accepted by saying a limit, that is not larger.
+        // §7.1.2.1: an offer that limits our window is accepted with a limit that is not larger.
         server_max_window_bits: offer
             .server_max_window_bits
             .map_or(limit(server_bits), |_| Some(server_bits)),
-        // §7.1.2.2: MUST NOT be said to a client that has not.
+        // §7.1.2.2: MUST NOT be in the answer unless it is in the offer.
         client_max_window_bits: offer.client_max_window_bits.and_then(|own_limit| {
             let bits = client.window_bits.min(own_limit.unwrap_or(MAX_WINDOW_BITS));
             own_limit.map_or(limit(bits), |_| Some(bits)).map(Some)
@@ -61,15 +61,15 @@ fn accept(wanted: &Deflate, offer: &Params) -> Option<Params> {
     })
 }
 
-/// Checks an answer against the offers, one of which it must fit: as the client that has got it, or as the server whose
-/// program has given it.
+/// Checks that an answer matches one of the offers: for the client that has received it, or for the server whose program has
+/// created it.
 pub(super) fn check(
     role: Role,
     wanted: &Deflate,
     offers: &[Extension],
     answer: &Extension,
 ) -> Result<Params, ProtocolError> {
-    // §7.1: a client MUST fail the connection if a parameter is unknown, repeated, or has no value that it can have.
+    // §7.1: a client MUST fail the connection if a parameter is unknown, repeated, or has an invalid value.
     let answer = Params::parse(answer).ok_or(ProtocolError::ExtensionMismatch)?;
     let own = match role {
         Role::Server => answer.server(),
@@ -90,7 +90,7 @@ pub(super) fn agreed(answer: &Extension) -> Result<Params, ProtocolError> {
     Params::parse(answer).filter(is_answer).ok_or(ProtocolError::ExtensionMismatch)
 }
 
-/// A window that is not limited need not be mentioned.
+/// Returns the limit of a window, unless the window has the largest size, which needs no parameter.
 fn limit(bits: u8) -> Option<u8> {
     (bits < MAX_WINDOW_BITS).then_some(bits)
 }
@@ -107,8 +107,8 @@ fn window_bits(value: &str) -> Option<u8> {
 }
 
 impl Params {
-    /// Reads the parameters; `None` for what MUST be declined, or fail the connection: one that is unknown, stands twice,
-    /// or has a value that it cannot have (§7.1).
+    /// Parses the parameters. `None` means that an offer MUST be declined, or that an answer fails the connection: a parameter is
+    /// unknown, repeated, or has an invalid value (§7.1).
     fn parse(extension: &Extension) -> Option<Self> {
         let mut params = Self::default();
         for (name, value) in &extension.params {
@@ -131,15 +131,15 @@ impl Params {
         Some(params)
     }
 
-    /// Whether this is an answer to that offer.
+    /// Whether this answer matches the offer.
     fn fits(&self, offer: &Self) -> bool {
-        // §7.1.1.1, §7.1.2.1: what the offer asks of the server is in the answer.
+        // §7.1.1.1, §7.1.2.1: the answer contains what the offer requires of the server.
         let resets = self.server_no_context_takeover || !offer.server_no_context_takeover;
         let server_fits = match (offer.server_max_window_bits, self.server_max_window_bits) {
             (None, _) => true,
             (Some(most), bits) => bits.is_some_and(|bits| bits <= most),
         };
-        // §7.1.2.2: the client's window is limited only if the offer says that it can be, and always by a value.
+        // §7.1.2.2: the window of the client is limited only if the offer allows it, and always with a value.
         let client_fits = match (offer.client_max_window_bits, self.client_max_window_bits) {
             (_, None) => true,
             (Some(most), Some(Some(bits))) => bits <= most.unwrap_or(MAX_WINDOW_BITS),
@@ -179,7 +179,7 @@ impl Params {
     }
 }
 
-/// Sets a flag; returns whether it was not set.
+/// Sets a flag; returns whether it was clear before.
 fn set(flag: &mut bool) -> bool {
     !std::mem::replace(flag, true)
 }

@@ -1,28 +1,27 @@
-//! What the caller may choose.
+//! The settings of permessage-deflate.
 
 /// The largest window, and the default of the RFC: 2^15 bytes (RFC 7692 §7.1.2).
 pub(super) const MAX_WINDOW_BITS: u8 = 15;
 
-/// The smallest window that we can promise to stay within. The RFC allows 8, and zlib has never mastered it; a peer may
-/// use it.
+/// The smallest window that our compressor supports. The RFC allows 8, which zlib does not implement; a peer may use it.
 pub(super) const MIN_WINDOW_BITS: u8 = 9;
 
 /// The settings of permessage-deflate (RFC 7692), for either role.
 ///
-/// By default no context is kept, in either direction: each message is compressed for itself. That is right for a server
-/// with many connections: they share one compressor and one inflater, and own none. Keeping the context makes small
-/// messages that resemble each other much smaller; it costs 380 KB for each connection that sends, and 60 KB for each
-/// that receives (measured on a 64-bit system; with a window of 12 bits a connection that sends takes 165 KB, with one of
-/// 9 bits 150 KB). Both are allocated with the first compressed message of their direction.
+/// By default, no context is kept in either direction: each message is compressed by itself. This suits servers with many
+/// connections, which share one compressor and one decompressor. A context makes small messages that resemble each other much
+/// smaller. It costs 380 KB for each connection that sends, and 60 KB for each that receives (measured on a 64-bit system; with
+/// a window of 12 bits, a connection that sends takes 165 KB, and with 9 bits 150 KB). This memory is allocated with the first
+/// compressed message of each direction.
 ///
 /// # What should not be compressed
 ///
-/// - What is compressed already, such as images: it costs time, and saves nothing.
-/// - Secrets that are sent together with text that somebody else can choose: who sees the length of the messages learns
-///   whether the two have something in common, and can guess the secret piece by piece, encryption or not (the attacks
-///   CRIME and BREACH; RFC 7692 §8). With a context that is kept, "together" means within the same connection.
+/// - Data that is already compressed, such as images: compression takes time and saves nothing.
+/// - Secrets that are sent together with text that an attacker can choose. The length of the messages reveals whether the two
+///   have parts in common, so that an attacker who observes it can guess the secret piece by piece, even with encryption (the
+///   attacks CRIME and BREACH; RFC 7692 §8). With a context, "together" means within the same connection.
 ///
-/// Send these by `Sender::send_uncompressed`, or clear
+/// Send these with `Sender::send_uncompressed`, or clear
 /// [`Frame::set_compressible`](crate::Frame::set_compressible).
 ///
 /// # Examples
@@ -30,7 +29,7 @@ pub(super) const MIN_WINDOW_BITS: u8 = 9;
 /// ```
 /// use sockeye::Deflate;
 ///
-/// // A client that follows a stream of small updates.
+/// // A client that receives a stream of small updates.
 /// let deflate = Deflate {
 ///     server_no_context_takeover: false,
 ///     server_max_window_bits: 12,
@@ -41,26 +40,34 @@ pub(super) const MIN_WINDOW_BITS: u8 = 9;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deflate {
-    /// Whether the server compresses each message for itself. A server says so, and does; a client demands it, and takes
-    /// no compression without it (RFC 7692 §7.1.1.1). Default true.
+    /// Whether the server compresses each message by itself (RFC 7692 §7.1.1.1). Default: `true`.
+    ///
+    /// A server announces it. A client requires it, and declines compression otherwise.
     pub server_no_context_takeover: bool,
-    /// Whether the client compresses each message for itself. A server demands it; a client announces it, and does in any
-    /// case (RFC 7692 §7.1.1.2). Default true.
+    /// Whether the client compresses each message by itself (RFC 7692 §7.1.1.2). Default: `true`.
+    ///
+    /// A server requires it. A client announces it, and does it in any case.
     pub client_no_context_takeover: bool,
-    /// The largest window of the server's compressor, as a power of two from 9 to 15. A server keeps to it, or to less if
-    /// the client wants that; a client demands it (RFC 7692 §7.1.2.1). Default 15, which is 32 KiB.
+    /// The largest window of the server's compressor, as an exponent of two from 9 to 15 (RFC 7692 §7.1.2.1). Default: 15, which is
+    /// 32 KiB.
+    ///
+    /// A server uses it, or a smaller one if the client requests that. A client requires it.
     pub server_max_window_bits: u8,
-    /// The largest window of the client's compressor, as a power of two from 9 to 15. A client keeps to it, or to less if
-    /// the server wants that; a server demands it from clients that let it (RFC 7692 §7.1.2.2). Default 15.
+    /// The largest window of the client's compressor, as an exponent of two from 9 to 15 (RFC 7692 §7.1.2.2). Default: 15.
+    ///
+    /// A client uses it, or a smaller one if the server requests that. A server requires it of clients that allow it.
     pub client_max_window_bits: u8,
-    /// Whether the peer may demand that we compress each message for itself. If not, a server declines such an offer,
-    /// and a client fails the handshake. Default true.
+    /// Whether the peer may require that we compress each message by itself. Default: `true`.
+    ///
+    /// Otherwise a server declines such an offer, and a client fails the handshake.
     pub accept_no_context_takeover: bool,
-    /// How much trouble the compressor takes, from 1 to 9. Default 6, as in most libraries; 4 takes a tenth less time, for two
-    /// to four per cent more bytes.
+    /// The compression level, from 1 (fast) to 9 (small). Default: 6, as in most libraries.
+    ///
+    /// Level 4 takes a tenth less time, and gives two to four per cent more bytes.
     pub level: u8,
-    /// Messages of less bytes are not compressed. Default 1,024: what fits into one packet anyway gains little, unless the
-    /// context is kept.
+    /// The minimum length of a message that is compressed, in bytes. Default: 1,024.
+    ///
+    /// A message that fits into one packet gains little, unless the context is kept.
     pub threshold: usize,
 }
 
@@ -79,7 +86,7 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// Returns the name of a field whose value makes no sense.
+    /// Returns the name of a field whose value is invalid.
     #[cfg(feature = "reactor")]
     pub(crate) fn nonsense(&self) -> Option<&'static str> {
         let bits = MIN_WINDOW_BITS..=MAX_WINDOW_BITS;
@@ -112,7 +119,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Whoever skips the check of the settings gets the nearest window that is possible: zlib panics at any other.
+    /// Settings that have not been checked get the nearest valid window, because zlib panics at any other.
     fn within(keeps_context: bool, window_bits: u8) -> Self {
         Self { keeps_context, window_bits: window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS) }
     }

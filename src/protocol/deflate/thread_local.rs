@@ -1,20 +1,20 @@
-//! What the connections of a thread share: compressors and inflaters that keep no context, and a buffer.
+//! What the connections of a thread share: compressors and decompressors without context, and a buffer.
 //!
-//! Each is lent for a message and comes back; whoever borrows one begins anew with it, so that what was done with it
-//! before, be it to the end or not, has no effect.
+//! A connection takes one for a message and returns it. Each is reset when it is taken, so that earlier messages have no effect,
+//! even if they were not completed.
 
 use std::cell::RefCell;
 
 use super::compressor::{Compressor, Key};
 use super::inflater::Inflater;
 
-/// How many compressors a thread keeps: one for each way to compress that is in use.
+/// How many compressors a thread keeps, one for each key in use.
 const MAX_COMPRESSORS: usize = 4;
 
-/// How many inflaters a thread keeps: more than one is needed only while messages come in fragments.
+/// How many decompressors a thread keeps. More than one is needed only while fragmented messages are in progress.
 const MAX_INFLATERS: usize = 4;
 
-/// The length of the buffer, in bytes.
+/// The length of the buffer in bytes.
 const BUFFER: usize = 32 * 1024;
 
 thread_local! {
@@ -34,12 +34,12 @@ impl Shared {
     }
 }
 
-/// Does something with what the thread has; `None` when the thread is about to end, and has nothing any more.
+/// Calls `act` with the state of the thread. Returns `None` if the thread is ending.
 fn with<R>(act: impl FnOnce(&mut Shared) -> R) -> Option<R> {
     SHARED.try_with(|shared| shared.try_borrow_mut().ok().map(|mut shared| act(&mut shared))).ok().flatten()
 }
 
-/// Lends an inflater that knows nothing of earlier messages.
+/// Takes a decompressor without context.
 pub(super) fn take_inflater() -> Box<Inflater> {
     let known = with(|shared| shared.inflaters.pop()).flatten();
     let mut inflater = known.unwrap_or_else(|| Box::new(Inflater::new()));
@@ -55,7 +55,7 @@ pub(super) fn give_inflater(inflater: Box<Inflater>) {
     });
 }
 
-/// Lends a compressor that knows nothing of earlier messages.
+/// Takes a compressor without context.
 pub(super) fn take_compressor(key: Key) -> Compressor {
     let known = with(|shared| {
         let at = shared.compressors.iter().position(|compressor| compressor.key() == key)?;
@@ -75,7 +75,7 @@ pub(super) fn give_compressor(compressor: Compressor) {
     });
 }
 
-/// Lends the buffer, which is never empty.
+/// Calls `act` with the buffer, which is never empty.
 pub(super) fn with_buffer<R>(act: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = with(|shared| std::mem::take(&mut shared.buffer)).unwrap_or_default();
     buffer.resize(BUFFER, 0);
@@ -84,7 +84,7 @@ pub(super) fn with_buffer<R>(act: impl FnOnce(&mut [u8]) -> R) -> R {
     result
 }
 
-/// How many compressors and inflaters the thread has at hand.
+/// How many compressors and decompressors the thread keeps.
 #[cfg(test)]
 pub(super) fn kept() -> (usize, usize) {
     with(|shared| (shared.compressors.len(), shared.inflaters.len())).unwrap_or_default()

@@ -44,7 +44,7 @@ pub(crate) trait Encode: Into<Frame> {
 
     fn payload(&self) -> &[u8];
 
-    /// The buffer of its payload, if nobody else uses it.
+    /// The buffer of its payload, unless it is shared.
     fn into_buffer(self) -> Option<Vec<u8>>;
 }
 

@@ -1,4 +1,4 @@
-//! A whole frame (§5.2), as handlers see it, and as the core takes it apart.
+//! A complete frame (§5.2).
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::protocol::ProtocolError;
 use crate::protocol::deflate::Cache;
 
-/// A frame: its bits, its opcode, its payload, the payload never masked.
+/// A frame: its bits, its opcode and its payload. The payload is never masked.
 ///
 /// # Examples
 ///
@@ -34,14 +34,14 @@ pub struct Frame {
     is_compressible: bool,
 }
 
-/// The bytes of a frame, in the form that costs least.
+/// The payload of a frame, in the form that avoids copies.
 #[derive(Debug, Clone)]
 #[expect(clippy::box_collection, reason = "frames are smaller for it, and few programs ask for that copy")]
 pub(crate) enum Payload {
     Bytes(Vec<u8>),
-    /// Text that is known to be UTF-8; the copy is made only for who asks for the bytes by reference.
+    /// Text that is known to be UTF-8. The copy is made when the bytes are requested by reference.
     Text(String, OnceLock<Box<Vec<u8>>>),
-    /// One payload for many receivers; who changes it gets a copy. Beside it, what it is when compressed.
+    /// One payload for many receivers, with its compressed forms. It is copied before it is changed.
     Shared(Arc<Vec<u8>>, Cache),
 }
 
@@ -71,28 +71,28 @@ impl Payload {
 }
 
 impl Frame {
-    /// Makes a frame of a data message, or a fragment of one.
+    /// Creates a frame that is a data message or a fragment of one.
     ///
-    /// `code` is [`OpCode::Continue`], [`OpCode::Text`] or [`OpCode::Binary`]; a frame with any other is refused when it
-    /// is to be sent.
+    /// `code` is [`OpCode::Continue`], [`OpCode::Text`] or [`OpCode::Binary`]; a frame with any other cannot be
+    /// sent.
     pub fn message(data: Vec<u8>, code: OpCode, finished: bool) -> Self {
         Self::new(finished, code, Payload::Bytes(data))
     }
 
-    /// Makes a Pong; more than 125 bytes are refused when it is to be sent (§5.5.3).
+    /// Creates a Pong (§5.5.3). It cannot be sent with more than 125 bytes.
     pub fn pong(data: Vec<u8>) -> Self {
         Self::new(true, OpCode::Pong, Payload::Bytes(data))
     }
 
-    /// Makes a Ping; more than 125 bytes are refused when it is to be sent (§5.5.2).
+    /// Creates a Ping (§5.5.2). It cannot be sent with more than 125 bytes.
     pub fn ping(data: Vec<u8>) -> Self {
         Self::new(true, OpCode::Ping, Payload::Bytes(data))
     }
 
-    /// Makes a Close frame (§5.5.1).
+    /// Creates a Close frame (§5.5.1).
     ///
-    /// The codes that mean "no code" ([`CloseCode::Status`], `CloseCode::Empty`) give an empty payload. A reason that is
-    /// longer than 123 bytes is cut between two characters.
+    /// The payload is empty for the codes that mean "no code" ([`CloseCode::Status`], `CloseCode::Empty`). A reason that is
+    /// longer than 123 bytes is truncated at a character boundary.
     pub fn close(code: CloseCode, reason: &str) -> Self {
         Self::new(true, OpCode::Close, Payload::Bytes(close::encode_payload(code, reason)))
     }
@@ -139,7 +139,7 @@ impl Frame {
         self.rsv & 0x10 != 0
     }
 
-    /// Returns the kind of the frame.
+    /// Returns the opcode.
     #[inline]
     pub fn opcode(&self) -> OpCode {
         self.opcode
@@ -178,17 +178,17 @@ impl Frame {
         self
     }
 
-    /// Sets the first reserved bit, which wants a negotiated extension.
+    /// Sets the first reserved bit, which requires a negotiated extension.
     pub fn set_rsv1(&mut self, has_rsv1: bool) -> &mut Self {
         self.set_rsv(0x40, has_rsv1)
     }
 
-    /// Sets the second reserved bit, which wants a negotiated extension.
+    /// Sets the second reserved bit, which requires a negotiated extension.
     pub fn set_rsv2(&mut self, has_rsv2: bool) -> &mut Self {
         self.set_rsv(0x20, has_rsv2)
     }
 
-    /// Sets the third reserved bit, which wants a negotiated extension.
+    /// Sets the third reserved bit, which requires a negotiated extension.
     pub fn set_rsv3(&mut self, has_rsv3: bool) -> &mut Self {
         self.set_rsv(0x10, has_rsv3)
     }
@@ -198,14 +198,14 @@ impl Frame {
         self
     }
 
-    /// Returns whether a reserved bit is set that only an extension of the program can give a meaning: any but the RSV1 of
-    /// a message that came compressed, as was agreed on (RFC 7692 §6).
+    /// Returns whether a reserved bit is set to which only an extension of the program can give a meaning. This is every bit except
+    /// RSV1 on a message that was received with negotiated compression (RFC 7692 §6).
     #[inline]
     pub fn has_foreign_bits(&self) -> bool {
         self.rsv & !self.understood != 0
     }
 
-    /// Marks RSV1, where it may say that the message is compressed (RFC 7692 §6), as understood.
+    /// Marks RSV1 as understood, on the frames on which it means compression (RFC 7692 §6).
     #[inline]
     pub(crate) fn understand_compression(&mut self) {
         if matches!(self.opcode, OpCode::Text | OpCode::Binary) {
@@ -213,11 +213,11 @@ impl Frame {
         }
     }
 
-    /// Sets whether the frame may be compressed when it is sent; true unless it is set to false. It matters only where
-    /// permessage-deflate has been agreed on, and for whole messages.
+    /// Sets whether the frame may be compressed when it is sent. Default: `true`. This applies to whole messages, on connections
+    /// with permessage-deflate.
     ///
-    /// To be cleared for what is compressed already, and for secrets that are sent together with what somebody else can
-    /// choose: the length of the compressed message would tell of them (RFC 7692 §8).
+    /// Set it to `false` for data that is already compressed, and for secrets that are sent together with text that an attacker
+    /// can choose: the length of the compressed message would reveal them (RFC 7692 §8).
     pub fn set_compressible(&mut self, is_compressible: bool) -> &mut Self {
         self.is_compressible = is_compressible;
         self
@@ -229,13 +229,13 @@ impl Frame {
         self.is_compressible
     }
 
-    /// Sets the kind of the frame.
+    /// Sets the opcode.
     pub fn set_opcode(&mut self, opcode: OpCode) -> &mut Self {
         self.opcode = opcode;
         self
     }
 
-    /// Returns the payload, to be changed.
+    /// Returns the payload for changes.
     pub fn payload_mut(&mut self) -> &mut Vec<u8> {
         if !matches!(self.payload, Payload::Bytes(_)) {
             let payload = std::mem::replace(&mut self.payload, Payload::Bytes(Vec::new()));
@@ -245,8 +245,8 @@ impl Frame {
         bytes
     }
 
-    /// Sets a fresh masking key, for a frame that the program writes by itself. Frames that are sent through a
-    /// connection are masked as its role wants, whatever stands here.
+    /// Sets a fresh masking key, for a frame that the program encodes itself. Frames that are sent through a connection are masked
+    /// according to its role.
     #[doc(hidden)]
     pub fn set_mask(&mut self) -> &mut Self {
         self.key = Some(mask::fresh_key());
@@ -260,7 +260,7 @@ impl Frame {
         self
     }
 
-    /// Takes the payload out.
+    /// Returns the payload by value.
     #[inline]
     pub fn into_data(self) -> Vec<u8> {
         self.payload.into_vec()
@@ -276,7 +276,7 @@ impl Frame {
         &self.payload
     }
 
-    /// The buffer of the payload, if nobody else has it.
+    /// The buffer of the payload, unless it is shared.
     #[inline]
     pub(crate) fn into_buffer(self) -> Option<Vec<u8>> {
         match self.payload {
@@ -291,13 +291,13 @@ impl Frame {
         self.payload.as_slice()
     }
 
-    /// Makes a frame of a message for many receivers: clones of it share the payload, until one is changed.
+    /// Creates a frame of a message for many receivers. Its clones share the payload until one of them is changed.
     pub fn shared(message: Message) -> Self {
         let opcode = message.opcode();
         Self::new(true, opcode, Payload::Shared(Arc::new(message.into_data()), Cache::new()))
     }
 
-    /// Reads a frame from the front of `bytes`, and returns it with its length; `None` when it is not all there.
+    /// Decodes a frame at the front of `bytes`, and returns it with its length. `None` means that it is incomplete.
     pub(crate) fn parse_bytes(
         bytes: &[u8],
         max_payload_length: u64,
@@ -317,7 +317,7 @@ impl Frame {
         Ok(Some((Self::with_header(&header, Payload::Bytes(payload)), len)))
     }
 
-    /// Appends the whole frame, masked with the key that was set.
+    /// Appends the encoded frame, masked with the key that was set.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let header = self.header();
         header.encode(out);
@@ -328,7 +328,7 @@ impl Frame {
         }
     }
 
-    /// The header by which the frame would be sent whole.
+    /// The header of the frame if it is not split.
     #[inline]
     pub(crate) fn header(&self) -> Header {
         Header {
@@ -340,8 +340,8 @@ impl Frame {
         }
     }
 
-    /// Whether the frame may be sent at all: no reserved opcode (§5.2), no control frame that is long or fragmented
-    /// (§5.5), no Close with a payload that the peer would have to refuse (§5.5.1).
+    /// Whether the frame may be sent: it has no reserved opcode (§5.2), is no long or fragmented control frame (§5.5), and no Close
+    /// with a payload that the peer would have to reject (§5.5.1).
     #[inline]
     pub(crate) fn is_sendable(&self) -> bool {
         !self.is_control() || self.is_sendable_control()
@@ -358,7 +358,7 @@ impl Frame {
 }
 
 impl Default for Frame {
-    /// An empty Close frame, as `ws` has it.
+    /// Creates an empty Close frame, as in `ws`.
     fn default() -> Self {
         Self::close(CloseCode::Empty, "")
     }
@@ -393,7 +393,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// A length in memory as a length on the wire, which is wider on every machine.
+/// Converts a length in memory to a length on the wire, which has 64 bits.
 pub(crate) fn len64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }

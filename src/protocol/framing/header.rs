@@ -303,7 +303,7 @@ fn check(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
     // First the common case, which can only break the rules on masking and on lengths: a whole message between messages.
     let is_simple = bits.is_whole_message() && !rules.in_message;
     if !(is_simple && bits.is_masked() == (rules.role == Role::Server)) {
-        check_start(bits, rules)?;
+        check_start(bits, *rules)?;
     }
     let Some(len) = bits.len else { return Ok(()) };
     match (bits.second & LENGTH, len) {
@@ -317,12 +317,12 @@ fn check(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
     if is_simple && len <= rules.max_frame && len <= rules.room.bytes {
         return Ok(());
     }
-    check_limits(bits, len, rules)
+    check_limits(bits, len, *rules)
 }
 
-/// Checks the first two bytes of a header.
+/// Checks the first two bytes of a header. The rules are passed by value, so that the common case need not store them.
 #[inline(never)]
-fn check_start(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
+fn check_start(bits: Bits, rules: Rules) -> Result<(), ProtocolError> {
     let opcode = bits.opcode();
     // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
     let meaningful = match rules.reserved {
@@ -361,7 +361,7 @@ fn check_start(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
 
 /// Checks the length of a payload against the limits of the configuration, which apply to data frames.
 #[inline(never)]
-fn check_limits(bits: Bits, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
+fn check_limits(bits: Bits, len: u64, rules: Rules) -> Result<(), ProtocolError> {
     if bits.opcode().is_control() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use rand::Rng;
 /// A masking key.
 pub type Key = [u8; 4];
 
-/// Masks a piece of a payload, or unmasks it, which is the same; `offset` is how much of the payload came before.
+/// Masks or unmasks a piece of a payload, which is the same operation. `offset` is the position of the piece in the payload.
 ///
 /// # Examples
 ///
@@ -22,7 +22,7 @@ pub type Key = [u8; 4];
 #[inline]
 pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
     let key = rotated(key, offset);
-    // Compilers turn this into vector instructions, and have little to do for the short messages that most are.
+    // Compilers turn this loop into vector instructions. Wider words would be slower for short messages.
     let word = u32::from_ne_bytes(key);
     let (words, rest) = bytes.as_chunks_mut::<4>();
     for bytes in words {
@@ -46,9 +46,9 @@ pub(crate) fn copy(key: Key, from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Makes a fresh key that nobody can predict: each frame MUST have one (§5.3, §10.3).
+/// Returns a fresh, unpredictable key. Each frame MUST have one (§5.3, §10.3).
 ///
-/// It comes from the thread's cryptographic generator, which the system seeds and which makes numbers in batches.
+/// It comes from the cryptographic generator of the thread, which is seeded by the system.
 pub(crate) fn fresh_key() -> Key {
     rand::rng().next_u32().to_ne_bytes()
 }

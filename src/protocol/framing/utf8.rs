@@ -1,8 +1,8 @@
-//! UTF-8 checked as it arrives (§8.1), wherever the pieces are cut.
+//! Validation of UTF-8 that arrives in pieces (§8.1).
 
 use crate::protocol::ProtocolError;
 
-/// Checks text that comes in pieces; holds the beginning of a character whose end has not come yet.
+/// Validates text that arrives in pieces. It stores the beginning of a character whose end is missing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Utf8 {
     /// The first bytes of a character, of which at least one is missing.
@@ -11,9 +11,9 @@ pub(crate) struct Utf8 {
 }
 
 impl Utf8 {
-    /// Checks the next piece, and hands all that is whole to `sink`.
+    /// Validates the next piece, and passes all complete characters to `sink`.
     ///
-    /// An error comes with the first byte after which no continuation could make the text valid.
+    /// The error is returned with the first byte after which no continuation could make the text valid.
     pub(crate) fn feed(&mut self, piece: &[u8], mut sink: impl FnMut(&str)) -> Result<(), ProtocolError> {
         let rest = self.complete_pending(piece, &mut sink)?;
         let (whole, begun) = split_begun(rest);
@@ -27,7 +27,7 @@ impl Utf8 {
         }
     }
 
-    /// Says whether the text may end here: it may not within a character.
+    /// Checks that the text does not end within a character.
     pub(crate) fn finish(&self) -> Result<(), ProtocolError> {
         if self.len == 0 { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
     }
@@ -53,7 +53,7 @@ impl Utf8 {
         Ok(piece)
     }
 
-    /// A character has four bytes at most, and one that has its four is complete or wrong: there is always room.
+    /// Stores a byte of a character. There is always room: with four bytes a character is complete or invalid.
     fn hold(&mut self, byte: u8) {
         if let Some(place) = self.pending.get_mut(usize::from(self.len)) {
             *place = byte;
@@ -66,7 +66,7 @@ impl Utf8 {
     }
 }
 
-/// Cuts before the character that is begun at the end and wants more bytes, if there is one.
+/// Splits before an incomplete character at the end, if there is one.
 fn split_begun(bytes: &[u8]) -> (&[u8], &[u8]) {
     let last = bytes.iter().rev().take(3);
     let begun = last.zip(1..).find_map(|(byte, len)| match byte {
