@@ -10,7 +10,7 @@
 //!   handlers are called. When a handler returns, the commands that it has queued for its own connection are executed.
 //! - `open` continues connection attempts and accepts connections.
 //! - `execute` executes commands that handlers and other threads have queued.
-//! - `flush` writes the output of each connection with one system call.
+//! - `flush` writes the output that is queued.
 //! - `deadlines` fires timers.
 //! - `reap` removes connections. It is the only phase that does.
 //!
@@ -22,7 +22,7 @@
 //! | read | `on_request`, `on_response`, `on_rejected`, `on_open`, `on_frame`, `on_message`, `on_close`, `on_send_frame`, `on_new_timeout`, `on_error` |
 //! | open | `connection_made`, `on_error` |
 //! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_shutdown` |
-//! | flush | `on_drain`, `on_error` |
+//! | flush | `on_drain`, `on_send_frame`, `on_error` |
 //! | deadlines | `on_timeout`, `on_send_frame`, `on_error` |
 //! | reap | `on_close`, `connection_lost`, `build_request`, `on_error` |
 //!

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::error::Error;
 use crate::protocol::{self, buffer_pool};
 
 /// Payloads of at least this length are sent without being copied, in bytes. Shorter ones are cheaper to copy.
@@ -35,6 +36,8 @@ pub(super) struct WriteQueue {
     kept: usize,
     /// Reading pauses until this time because so much is queued. It may be in the past.
     pub(super) held_until: Option<Instant>,
+    /// Why a write has failed, until the input that was received before is processed.
+    pub(super) failure: Option<Box<Error>>,
 }
 
 #[derive(Debug)]

@@ -108,7 +108,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// The loop begins to shut down. The handler can still send messages.
     pub(in crate::reactor) fn on_shutdown(&mut self, state: &mut LoopState<S>) {
-        if !self.listed.is_to_close() {
+        if !self.endpoint.listed.is_to_close() {
             self.endpoint.call(state, Handler::on_shutdown);
             self.update(state);
         }

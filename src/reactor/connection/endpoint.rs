@@ -11,6 +11,7 @@ use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Phase;
 use crate::reactor::queue::status::ConnectionStatus;
 use crate::reactor::system::{System, Transport as _};
+use crate::reactor::work_lists::Listed;
 
 /// Connects the handler with the protocol. [`Connection`](super::Connection) connects both with the loop.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Endpoint<H, S: System> {
     pub(super) write: WriteSide,
     /// What is needed only until the connection is open.
     pub(super) opening: Option<Box<Opening>>,
+    /// The work lists of the loop that contain the connection.
+    pub(super) listed: Listed,
 }
 
 /// Which hooks the handler has received.

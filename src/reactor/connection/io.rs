@@ -46,7 +46,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         buffer: &mut [u8],
         state: &mut LoopState<S>,
     ) {
-        if self.listed.is_to_read() {
+        if self.endpoint.listed.is_to_read() {
             self.read.note_end(has_ended);
         } else {
             self.read_within_budget(has_ended, buffer, state);
@@ -55,7 +55,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Continues reading where an earlier turn stopped.
     pub(in crate::reactor) fn continue_reading(&mut self, buffer: &mut [u8], state: &mut LoopState<S>) {
-        self.listed.begin_read();
+        self.endpoint.listed.begin_read();
         let has_ended = self.read.take_end();
         match self.endpoint.write.take_failure() {
             Some(err) => self.drain_receive_buffer(*err, buffer, state),
@@ -65,12 +65,12 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Reads, or processes what was read before, unless there is a reason to wait.
     fn read_within_budget(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState<S>) {
-        if self.listed.is_to_close() || !self.endpoint.protocol.wants_input() {
+        if self.endpoint.listed.is_to_close() || !self.endpoint.protocol.wants_input() {
             return;
         }
         let endpoint = &mut self.endpoint;
         if endpoint.write.is_blocked && endpoint.socket.writes_on_readable() {
-            state.work.flush_later(endpoint.id.slot, &mut self.listed, 0);
+            state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
         }
         let is_open = endpoint.protocol.state() == State::Open;
         if is_open && (self.read.is_paused || endpoint.write.holds_reading(state.now)) {
@@ -186,7 +186,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         !self.read.has_unread()
             && !self.read.is_paused
-            && !self.listed.is_to_close()
+            && !self.endpoint.listed.is_to_close()
             && self.endpoint.protocol.wants_input()
             && !self.endpoint.write.holds_reading(state.now)
     }
@@ -201,7 +201,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// The socket accepts output again.
     pub(in crate::reactor) fn on_writable(&mut self, state: &mut LoopState<S>) {
         if self.endpoint.write.is_blocked {
-            state.work.flush_later(self.endpoint.id.slot, &mut self.listed, 0);
+            state.work.flush_later(self.endpoint.id.slot, &mut self.endpoint.listed, 0);
         }
         if self.endpoint.socket.reads_on_writable() {
             self.read_later(state);
@@ -210,8 +210,8 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Writes all output, and ends the local side of the socket if the protocol demands it.
     pub(in crate::reactor) fn flush(&mut self, state: &mut LoopState<S>) {
-        self.listed.begin_flush();
-        if self.listed.is_to_close() || self.endpoint.write.has_failed() {
+        self.endpoint.listed.begin_flush();
+        if self.endpoint.listed.is_to_close() || self.endpoint.write.has_failed() {
             return;
         }
         let endpoint = &mut self.endpoint;
@@ -221,7 +221,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             Err(Stop::Blocked) => self.on_blocked(state),
             Err(Stop::Failed(err)) => {
                 // What the peer sent before, such as the Close frame with the reason, is read in the next turn.
-                endpoint.write.fail(err);
+                endpoint.write.fail(err, &mut state.pool);
                 self.read_later(state);
             }
         }

@@ -36,8 +36,6 @@ use crate::protocol::{State, manual};
 pub(super) struct Connection<H, S: System> {
     endpoint: Endpoint<H, S>,
     read: ReadSide,
-    /// The work lists of the loop that contain the connection.
-    listed: Listed,
     timers: TimerList,
     /// The timer of the connection's own deadline.
     deadline: Option<Key>,
@@ -62,9 +60,9 @@ impl<H, S: System> Connection<H, S> {
                 stage,
                 write,
                 opening: None,
+                listed: Listed::default(),
             },
             read: ReadSide::default(),
-            listed: Listed::default(),
             timers: TimerList::default(),
             deadline: None,
         }
@@ -155,9 +153,9 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         let endpoint = &mut self.endpoint;
         if phase == State::Closed {
-            state.work.close_later(slot, &mut self.listed);
+            state.work.close_later(slot, &mut endpoint.listed);
         } else if (buffered > 0 || endpoint.protocol.awaits_flush()) && !endpoint.write.is_blocked {
-            state.work.flush_later(slot, &mut self.listed, buffered);
+            state.work.flush_later(slot, &mut endpoint.listed, buffered);
         }
         if endpoint.socket.has_more() {
             self.read_later(state);
@@ -167,7 +165,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Reads from the connection in the next turn, without an event.
     fn read_later(&mut self, state: &mut LoopState<S>) {
-        state.work.read_later(self.endpoint.id.slot, &mut self.listed);
+        state.work.read_later(self.endpoint.id.slot, &mut self.endpoint.listed);
     }
 
     /// Continues reading that was deferred, unless the handler has paused it.
@@ -258,5 +256,17 @@ impl<H: Handler, S: System> Connection<H, S> {
             is_paused: self.read.is_paused,
             timers: self.timers,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::system::Native;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        let own = size_of::<Connection<(), Native>>() - size_of::<manual::Connection>();
+        assert!(own <= 112, "{own} bytes in addition to the protocol core");
     }
 }

@@ -3,8 +3,8 @@
 /// What a connection has to read.
 #[derive(Debug, Default)]
 pub(super) struct ReadSide {
-    /// Input that exceeded the budget of a turn.
-    unread: Box<[u8]>,
+    /// Input that exceeded the budget of a turn. Few connections have any, so it takes one pointer.
+    unread: Option<Box<Box<[u8]>>>,
     /// The handler has paused reading.
     pub(super) is_paused: bool,
     /// The socket may have more input, which was not read because of a pause or because much output is blocked.
@@ -16,17 +16,18 @@ pub(super) struct ReadSide {
 impl ReadSide {
     /// Whether input waits that was read before.
     pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
+        self.unread.is_some()
     }
 
     /// Keeps input for the next turn.
     pub(super) fn keep(&mut self, input: impl Into<Box<[u8]>>) {
-        self.unread = input.into();
+        let input = input.into();
+        self.unread = (!input.is_empty()).then(|| Box::new(input));
     }
 
     /// Takes the input that was kept.
     pub(super) fn take_unread(&mut self) -> Box<[u8]> {
-        std::mem::take(&mut self.unread)
+        self.unread.take().map(|unread| *unread).unwrap_or_default()
     }
 
     /// Postpones reading until the reason to wait is gone.

@@ -29,14 +29,12 @@ pub(super) struct WriteSide {
     pub(super) is_watched: bool,
     /// All output has been sent, and the local side of the socket must be ended.
     pub(super) is_ending: bool,
-    /// Why a write has failed, until the input that was received before is processed.
-    failure: Option<Box<Error>>,
 }
 
 impl WriteSide {
     /// Creates the write side. The protocol may have written to the queue already.
     pub(super) fn new(queue: Option<Box<WriteQueue>>, is_watched: bool) -> Self {
-        Self { queue, published: 0, is_blocked: false, is_watched, is_ending: false, failure: None }
+        Self { queue, published: 0, is_blocked: false, is_watched, is_ending: false }
     }
 
     /// Returns the queue, which is taken from the pool if there is none.
@@ -87,9 +85,9 @@ impl WriteSide {
         }
     }
 
-    /// Returns the queue to the pool. It must be empty.
+    /// Returns the queue to the pool, unless it contains a failure. It must be empty.
     pub(super) fn recycle(&mut self, pool: &mut BufferPool) {
-        if let Some(queue) = self.queue.take() {
+        if let Some(queue) = self.queue.take_if(|queue| queue.failure.is_none()) {
             pool.recycle(queue);
         }
     }
@@ -105,18 +103,18 @@ impl WriteSide {
     }
 
     /// A write has failed. Nothing more is written.
-    pub(super) fn fail(&mut self, err: Error) {
+    pub(super) fn fail(&mut self, err: Error, pool: &mut BufferPool) {
         self.is_blocked = true;
-        self.failure = Some(Box::new(err));
+        self.queue(pool).failure = Some(Box::new(err));
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.failure.is_some()
+        self.queue.as_ref().is_some_and(|queue| queue.failure.is_some())
     }
 
     /// Takes the reason why a write has failed.
     pub(super) fn take_failure(&mut self) -> Option<Box<Error>> {
-        self.failure.take()
+        self.queue.as_mut().and_then(|queue| queue.failure.take())
     }
 
     /// Whether reading must wait because much output is blocked: replies should leave before more of them are produced.

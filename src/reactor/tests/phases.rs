@@ -195,7 +195,9 @@ fn play(journal: &Journal) {
     play_upgraded(&mut reactor, system);
     // A peer that accepts nothing for a while.
     client.set_room(0);
-    client.send(&[text("echo"), frame(9, b"ping")].concat());
+    client.send(&text("echo"));
+    settle(&mut reactor);
+    client.send(&frame(9, b"ping"));
     settle(&mut reactor);
     client.set_room(1000);
     settle(&mut reactor);
