@@ -26,8 +26,8 @@
 //! | deadlines | `on_timeout`, `on_send_frame`, `on_error` |
 //! | reap | `on_close`, `connection_lost`, `build_request`, `on_error` |
 //!
-//! `on_shutdown` of the factory is also called after the last turn. The hooks for TLS are called in the phases that call
-//! `connection_made`, and in `open` for clients.
+//! `on_shutdown` of the factory is also called after the last turn. The hooks for TLS are called in `open` and `execute`.
+//! `client_connected` and `server_connected` are called where the table lists `connection_made`, which is their default.
 
 mod accepting;
 pub(crate) mod api;
