@@ -193,9 +193,9 @@ fn play(journal: &Journal) {
     });
     play_client(&mut reactor, journal, &client);
     play_upgraded(&mut reactor, system);
-    // A peer that accepts nothing for a while.
+    // A peer that accepts nothing for a while. A Pong waits while more than 256 bytes do.
     client.set_room(0);
-    client.send(&text("echo"));
+    client.send(&text(&"echo ".repeat(24)).repeat(3));
     settle(&mut reactor);
     client.send(&frame(9, b"ping"));
     settle(&mut reactor);
