@@ -11,6 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{OriginPolicy, Origins, subprotocols};
 use crate::protocol::{Config, Deflate};
 
+/// Whether this build can encrypt.
+const HAS_TLS: bool = cfg!(feature = "ssl");
+
 /// Declares the settings. Each entry is `name: type = default, check;`, and `=> field` before the semicolon if the value is
 /// also that of a field of [`Config`]. The check is a function below, or `any` if every value makes sense.
 macro_rules! settings {
@@ -384,7 +387,7 @@ fn connection_count(number: &usize) -> Option<&'static str> {
 }
 
 fn needs_tls(is_wanted: &bool) -> Option<&'static str> {
-    (*is_wanted && !cfg!(feature = "ssl")).then_some("needs the feature `ssl`")
+    (*is_wanted && !HAS_TLS).then_some("needs the feature `ssl`")
 }
 
 fn compression(deflate: &Option<Deflate>) -> Option<String> {
