@@ -109,7 +109,7 @@ impl Error {
         Self { kind, details: details.into() }
     }
 
-    /// Creates an error of the kind `Io`. The details say what failed, without the reason: `cannot listen on 127.0.0.1:80`.
+    /// Creates an error of the kind `Io`. The details describe what failed, without the reason: `cannot listen on 127.0.0.1:80`.
     #[cfg(feature = "reactor")]
     pub(crate) fn io<I: Into<Cow<'static, str>>>(details: I, err: io::Error) -> Self {
         Self::new(ErrorKind::Io(err), details)

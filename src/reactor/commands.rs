@@ -41,6 +41,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Command::Connect(url, stream) => self.connect(*url, stream, id),
             Command::Accept(stream) => self.accept_stream(stream),
             Command::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, *upgrade),
+            Command::AfterHandshake(stream, established) => self.after_handshake(stream, *established),
             Command::Shutdown => self.stop(),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
             command => match id {

@@ -1,4 +1,4 @@
-//! New connections in the role of a server.
+//! New connections in the role of a server, and connections that are already open.
 
 pub(super) mod listener;
 
@@ -11,16 +11,19 @@ use mio::Token;
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
+use super::api::handshake::Handshake;
 use super::api::sender::Sender;
 use super::api::settings::Settings;
 use super::connection::Connection;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
+use super::queue::Established;
 use super::system::{Addresses, System, Transport as _};
 use super::{Reactor, RunState};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{self, Frame, Upgrade};
+use crate::protocol::handshake::{Extension, Request, Response};
+use crate::protocol::{self, Frame, Role, Upgrade};
 
 /// The most connections that are accepted from one listener in one turn.
 const ACCEPT_BUDGET: usize = 64;
@@ -50,22 +53,46 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
     }
 
-    /// Continues a connection whose opening handshake was performed elsewhere. It is not encrypted here.
+    /// Continues a server's connection whose request was accepted elsewhere. It is not encrypted here.
     pub(super) fn accept_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
+        let (request, mut response, read_ahead) = upgrade.into_parts();
+        let config = Arc::clone(&self.state.config);
+        match protocol::Connection::upgraded(config, &request, &mut response, self.state.now) {
+            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead),
+            Err(err) => error!("cannot take over an upgraded connection: {err}"),
+        }
+    }
+
+    /// Continues a connection whose opening handshake was performed elsewhere. It is not encrypted here.
+    pub(super) fn after_handshake(&mut self, stream: TcpStream, established: Established) {
+        let Established { role, shake: Handshake { request, response, .. }, read_ahead } = established;
+        let config = Arc::clone(&self.state.config);
+        let protocol = Extension::parse_all(response.headers()).and_then(|extensions| {
+            protocol::Connection::after_handshake(role, config, &extensions, self.state.now)
+        });
+        match protocol {
+            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead),
+            Err(err) => error!("cannot take over a connection: {err}"),
+        }
+    }
+
+    /// Adds a connection that is open.
+    fn register_open(
+        &mut self,
+        stream: TcpStream,
+        protocol: protocol::Connection,
+        (request, response): (Request, Response),
+        read_ahead: Vec<u8>,
+    ) {
         if self.run_state != RunState::Running {
             return;
         }
         if !self.has_room() {
-            // The client has received 101 already. It can still learn that it may try again later.
-            warn!("closed an upgraded connection: the loop has reached max_connections");
-            return send_try_again(&stream);
+            // The peer considers the connection open. A Close tells it the reason.
+            warn!("closed a connection: the loop has reached max_connections");
+            return send_rejecting_close(&stream, protocol.role());
         }
-        let (request, mut response, read_ahead) = upgrade.into_parts();
-        let config = Arc::clone(&self.state.config);
-        let protocol = match protocol::Connection::upgraded(config, &request, &mut response, self.state.now) {
-            Ok(protocol) => protocol,
-            Err(err) => return error!("cannot take over an upgraded connection: {err}"),
-        };
+        let role = protocol.role();
         let slot = self.entries.next_slot();
         let system = &self.state.system;
         let socket = system.adopt(stream).and_then(|mut socket| {
@@ -82,7 +109,10 @@ impl<F: Factory, S: System> Reactor<F, S> {
         };
         let id = self.next_id();
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
-        let handler = self.factory.server_connected(sender);
+        let handler = match role {
+            Role::Client => self.factory.client_connected(sender),
+            Role::Server => self.factory.server_connected(sender),
+        };
         let mut connection = Connection::new(id, socket, protocol, Some(handler));
         connection.begin_upgraded(request, response, read_ahead, &mut self.state);
         self.entries.insert(Entry::Connected(connection));
@@ -166,8 +196,11 @@ fn report_accept_failure(settings: &Settings, err: &io::Error) {
 }
 
 /// Closes a connection that is open already (§7.4.1), if the socket accepts the Close frame at once.
-fn send_try_again(mut stream: &TcpStream) {
+fn send_rejecting_close(mut stream: &TcpStream, role: Role) {
     let mut close = Vec::new();
-    Frame::close(CloseCode::Again, "").encode(&mut close);
+    match role {
+        Role::Client => Frame::close(CloseCode::Away, "").set_mask().encode(&mut close),
+        Role::Server => Frame::close(CloseCode::Again, "").encode(&mut close),
+    }
     let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&close));
 }

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::handshake::Handshake;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::error::Result;
 use crate::message::Message;
-use crate::protocol::{Frame, ProtocolError, Upgrade, check_close};
-use crate::reactor::queue::{Command, CommandQueue, QueuedCommand, Target, disconnected};
+use crate::protocol::handshake::Extension;
+use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
+use crate::reactor::queue::{Command, CommandQueue, Established, QueuedCommand, Target, disconnected};
 
 /// The token of a sender for all connections. `ws` uses the same number.
 const ALL: Token = Token(usize::MAX - 5);
@@ -51,17 +53,18 @@ const ALL: Token = Token(usize::MAX - 5);
 ///
 /// A connection is *closing* from the moment that either side has sent a Close frame, or that the connection has failed. It
 /// is *closed* from the call of [`Handler::on_close`](crate::Handler::on_close). Closing cancels all timeouts that have not
-/// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`] and [`shutdown`] do not depend on the connection.
+/// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`], [`after_handshake`] and [`shutdown`] do not depend on the connection.
 ///
 /// When the loop has ended, or is shutting down, every method returns `QueueError::Disconnected`. Handlers are the
-/// exception while the loop shuts down: they can still send their last messages, and only `connect`, `accept` and
-/// `accept_upgraded` return `Disconnected`.
+/// exception while the loop shuts down: they can still send their last messages, and only `connect`, `accept`,
+/// `accept_upgraded` and `after_handshake` return `Disconnected`.
 ///
 /// A sender on another thread can be overtaken: the connection can close after a method has returned `Ok` and before the
 /// loop executes the command.
 ///
 /// [`accept_upgraded`]: Self::accept_upgraded
 /// [`accept`]: Self::accept
+/// [`after_handshake`]: Self::after_handshake
 /// [`broadcast`]: Self::broadcast
 /// [`cancel`]: Self::cancel
 /// [`close_with_reason`]: Self::close_with_reason
@@ -306,6 +309,65 @@ impl Sender {
     /// `Queue`, as described [above](Self#what-the-methods-return).
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
         self.push_new_connection(Command::AcceptUpgraded(stream, Box::new(upgrade)))
+    }
+
+    /// Continues a connection whose opening handshake was performed elsewhere, in either role.
+    ///
+    /// The first call of the new handler is `on_open`, with this request and this response. The handshake is not checked
+    /// again. Extensions are those in the `Sec-WebSocket-Extensions` header of the response; compression needs
+    /// [`Settings::deflate`](crate::Settings::deflate). `read_ahead` contains the bytes that were read after the handshake.
+    /// The stream is not encrypted. A loop without room for the connection closes it, with 1013 as a server and with 1001 as
+    /// a client.
+    ///
+    /// Use [`accept_upgraded`](Self::accept_upgraded) if another HTTP server has received the request.
+    ///
+    /// # Errors
+    ///
+    /// - `Protocol` if the extensions in the response are malformed.
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// use sockeye::protocol::Role;
+    /// use sockeye::{CloseCode, Handshake, Message, Request, Response, Sender, WebSocket};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let ours = TcpStream::connect(listener.local_addr()?)?;
+    /// let (theirs, _) = listener.accept()?;
+    ///
+    /// // Both ends have agreed on WebSocket in some other way.
+    /// let shake = || -> sockeye::Result<Handshake> {
+    ///     let request = Request::from_url(&"ws://localhost/chat".parse().expect("the URL is valid"))?;
+    ///     let response = Response::from_request(&request)?;
+    ///     Ok(Handshake::new(request, response))
+    /// };
+    ///
+    /// let socket = WebSocket::new(|out: Sender| {
+    ///     move |msg: Message| {
+    ///         assert_eq!(msg, "salmon".into());
+    ///         out.close(CloseCode::Normal)
+    ///     }
+    /// })?;
+    /// let all = socket.broadcaster();
+    /// all.after_handshake(ours, Role::Client, shake()?, [])?;
+    /// all.after_handshake(theirs, Role::Server, shake()?, [])?;
+    /// all.send("salmon")?;
+    /// socket.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn after_handshake(
+        &self,
+        stream: TcpStream,
+        role: Role,
+        shake: Handshake,
+        read_ahead: impl Into<Vec<u8>>,
+    ) -> Result<()> {
+        Extension::parse_all(shake.response.headers())?;
+        let established = Established { role, shake, read_ahead: read_ahead.into() };
+        self.push_new_connection(Command::AfterHandshake(stream, Box::new(established)))
     }
 
     /// Shuts the event loop down.

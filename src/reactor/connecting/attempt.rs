@@ -17,7 +17,7 @@ use crate::reactor::api::util::Token as UserToken;
 use crate::reactor::connection::Redirect;
 use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, Phase, QueuedCommand};
+use crate::reactor::queue::{Command, Phase};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
 
@@ -178,7 +178,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             self.commands.push(Command::Frame(Box::new(frame.clone())));
         } else if state.queue.overflow() == Overflow::Fail {
             // The queue of the loop's own thread has no limit.
-            let _ = state.queue.push(QueuedCommand { target: self.id.target(), command: Command::Overflow });
+            let _ = state.queue.push_overflow(self.id.target());
         }
     }
 

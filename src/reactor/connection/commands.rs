@@ -37,7 +37,11 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Pause => self.read.is_paused = true,
             Command::Resume => self.resume(state),
             // The loop executes these.
-            Command::Connect(..) | Command::Accept(_) | Command::AcceptUpgraded(..) | Command::Shutdown => {
+            Command::Connect(..)
+            | Command::Accept(_)
+            | Command::AcceptUpgraded(..)
+            | Command::AfterHandshake(..)
+            | Command::Shutdown => {
                 trace!("a command of the loop was sent to a connection");
             }
             command => self.endpoint.send_command(command, state),

@@ -1,4 +1,4 @@
-//! What a sender can ask for, and of whom.
+//! The commands of senders, and their targets.
 
 use std::borrow::Cow;
 use std::net::TcpStream;
@@ -8,61 +8,73 @@ use url::Url;
 
 use crate::close::CloseCode;
 use crate::message::Message;
-use crate::protocol::{Frame, Upgrade};
+use crate::protocol::{Frame, Role, Upgrade};
+use crate::reactor::api::handshake::Handshake;
 use crate::reactor::api::util::{Timeout, Token};
 
 /// Commands that the loop has taken out of a queue.
 pub(crate) type Batch = Vec<QueuedCommand>;
 
-/// One thing that a sender asks for.
+/// A command and the connections that it is for.
 #[derive(Debug)]
 pub(crate) struct QueuedCommand {
     pub(crate) target: Target,
     pub(crate) command: Command,
 }
 
-/// Whom a command is for.
+/// The connections that a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     All,
-    /// The connection with this id, as long as it is in this slot.
+    /// The connection with this id, if it is still in this slot.
     One {
         slot: u32,
         id: u32,
     },
 }
 
-/// What a command asks for.
+/// A command of a sender.
 #[derive(Debug)]
 pub(crate) enum Command {
     Message(Message),
-    /// Anything else than a message that its handler is to see as such; boxed, since most commands are messages.
+    /// A control frame, or a message with options. Boxed, because most commands are messages.
     Frame(Box<Frame>),
     Close(CloseCode, Cow<'static, str>),
-    /// More was to be sent than may be queued: the connection fails.
+    /// The output would exceed the limit, so the connection fails.
     Overflow,
-    /// To this URL, on this stream if there is one already.
+    /// Connects to a URL, over the stream if there is one.
     Connect(Box<Url>, Option<TcpStream>),
     Accept(TcpStream),
-    /// A stream whose opening handshake has been made.
+    /// A server's stream whose request was accepted elsewhere.
     AcceptUpgraded(TcpStream, Box<Upgrade>),
+    /// A stream whose opening handshake was performed elsewhere, in either role.
+    AfterHandshake(TcpStream, Box<Established>),
     Shutdown,
-    /// At this time; `None` is beyond what the clock can say.
+    /// A timeout that fires at this time. `None` means that the time cannot be represented.
     Timeout(Option<Instant>, Token),
     Cancel(Timeout),
     Pause,
     Resume,
 }
 
+/// A connection whose opening handshake was performed elsewhere.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) role: Role,
+    pub(crate) shake: Handshake,
+    /// Bytes that were read after the handshake.
+    pub(crate) read_ahead: Vec<u8>,
+}
+
 impl QueuedCommand {
-    /// Whether it sends something to everyone.
+    /// Returns whether this sends a message or a frame to all connections.
     pub(crate) fn is_broadcast(&self) -> bool {
         self.target == Target::All && matches!(self.command, Command::Message(_) | Command::Frame(_))
     }
 }
 
 impl Command {
-    /// The same command for one more connection, of those that can be for all.
+    /// Clones the command for one more connection, if it is one that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
             Self::Close(code, reason) => Some(Self::Close(*code, reason.clone())),
@@ -75,6 +87,7 @@ impl Command {
             | Self::Connect(..)
             | Self::Accept(_)
             | Self::AcceptUpgraded(..)
+            | Self::AfterHandshake(..)
             | Self::Shutdown
             | Self::Cancel(_) => None,
         }
@@ -83,10 +96,17 @@ impl Command {
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(self, Self::Connect(..) | Self::Accept(_) | Self::AcceptUpgraded(..) | Self::Shutdown)
+        !matches!(
+            self,
+            Self::Connect(..)
+                | Self::Accept(_)
+                | Self::AcceptUpgraded(..)
+                | Self::AfterHandshake(..)
+                | Self::Shutdown
+        )
     }
 
-    /// How many bytes a queued command counts for the connection it is sent to.
+    /// Returns the number of bytes that the command adds to the queued output of its connection.
     #[inline]
     pub(crate) fn buffered_len(&self) -> usize {
         match self {

@@ -1,6 +1,7 @@
-//! The commands that callbacks give on the thread of their loop: a plain vector that belongs to the thread.
+//! The commands that handlers queue on the thread of their loop, in a vector that belongs to the thread.
 //!
-//! Loops may be nested: one may run within a callback of another. Then the commands for the outer one wait.
+//! Loops can be nested: a handler of one loop can run another loop. The commands for the outer loop are then kept until the
+//! inner one has ended.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,21 +9,21 @@ use super::{Batch, Command, QueuedCommand, Target};
 use crate::message::Message;
 
 thread_local! {
-    /// The number of the loop that runs on this thread; 0 if there is none.
+    /// The number of the innermost loop that runs on this thread, or 0.
     static LOOP: Cell<u64> = const { Cell::new(0) };
-    /// What its callbacks have asked for.
+    /// The commands of its handlers.
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
-    /// About how many bytes the commands have to send.
+    /// The approximate number of bytes that the commands send.
     static WEIGHT: Cell<usize> = const { Cell::new(0) };
-    /// The same of the loops within whose callbacks this one runs.
+    /// The numbers and commands of the outer loops.
     static OUTER: RefCell<Vec<(u64, Batch)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Marks the thread as that of a loop, until it is dropped.
+/// Marks the thread as that of a loop until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Entered(());
 
-/// Makes this thread that of the loop with this number.
+/// Makes this the thread of the loop with this number.
 pub(crate) fn enter(number: u64) -> Entered {
     let outer = (LOOP.replace(number), COMMANDS.take());
     OUTER.with_borrow_mut(|all| all.push(outer));
@@ -37,25 +38,25 @@ impl Drop for Entered {
     }
 }
 
-/// Whether the loop runs on this thread, and not another one within a callback of it.
+/// Returns whether this is the innermost loop that runs on this thread.
 #[inline]
 pub(crate) fn is_current(number: u64) -> bool {
     LOOP.get() == number
 }
 
-/// Whether the loop runs on this thread, but waits for another one that runs within a callback of it.
+/// Returns whether the loop runs on this thread and waits for an inner one.
 pub(crate) fn is_outer(number: u64) -> bool {
     OUTER.with_borrow(|all| all.iter().any(|(outer, _)| *outer == number))
 }
 
-/// Queues a command for the loop that [is current](is_current).
+/// Queues a command for the [innermost](is_current) loop.
 #[inline(always)]
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
 }
 
-/// Queues a command for a loop that [is an outer one](is_outer).
+/// Queues a command for an [outer](is_outer) loop.
 pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
     OUTER.with_borrow_mut(|all| {
         if let Some((_, commands)) = all.iter_mut().find(|(outer, _)| *outer == number) {
@@ -64,7 +65,7 @@ pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
     });
 }
 
-/// Exchanges the commands with an empty batch.
+/// Swaps the commands with an empty batch.
 pub(crate) fn swap(batch: &mut Batch) {
     WEIGHT.with(|sum| sum.set(0));
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
@@ -75,13 +76,13 @@ pub(crate) fn is_empty() -> bool {
     COMMANDS.with_borrow(Vec::is_empty)
 }
 
-/// How many commands there are, and how many bytes they have to send.
+/// Returns the number of commands, and the approximate number of bytes that they send.
 #[inline]
 pub(crate) fn load() -> (usize, usize) {
     (COMMANDS.with_borrow(Vec::len), WEIGHT.get())
 }
 
-/// Takes the commands if that is one message, and to this target.
+/// Removes the only command, if it is a message for this target.
 #[inline]
 pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
     COMMANDS.with_borrow_mut(|commands| {
@@ -97,7 +98,7 @@ pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
     })
 }
 
-/// Whether there are commands, and all of them concern this target, and not the loop.
+/// Returns whether there are commands, and this target executes all of them.
 #[inline]
 pub(crate) fn has_only(target: Target) -> bool {
     COMMANDS.with_borrow(|commands| {

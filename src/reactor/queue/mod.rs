@@ -1,8 +1,8 @@
 //! The queues between senders and their loop.
 //!
-//! On the loop's own thread a command goes into a plain vector that belongs to the thread: no lock, no atomic, no wake-up,
-//! no limit. From other threads it goes through a bounded queue under a lock, and the first one after the loop has looked
-//! wakes it.
+//! On the thread of the loop, a command is added to a vector of the thread, without a lock or an atomic operation and without
+//! a limit. On other threads, it is added to a bounded queue behind a lock. The first command after the loop has emptied the
+//! queue wakes the loop.
 
 mod command;
 mod local;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::command::{Batch, Command, QueuedCommand, Target};
+pub(crate) use self::command::{Batch, Command, Established, QueuedCommand, Target};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
 use self::status::{ConnectionStatus, StatusTable};
@@ -22,24 +22,24 @@ use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
 
-/// What the senders of one loop share with it.
+/// The queues and the connection status that the senders of a loop share with it.
 pub(crate) struct CommandQueue {
-    /// Tells loops apart.
+    /// Identifies the loop.
     number: u64,
     queue: Mutex<Queue>,
     capacity: usize,
-    /// The most bytes that may be queued for one connection.
+    /// The maximum number of bytes that are queued for a connection.
     limit: usize,
     overflow: Overflow,
     statuses: StatusTable,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
-/// The commands of other threads.
+/// The commands that other threads have queued.
 #[derive(Debug, Default)]
 struct Queue {
     commands: VecDeque<QueuedCommand>,
-    /// Whether the loop has been woken for what is in the queue.
+    /// Whether the loop has been woken for the commands in the queue.
     is_announced: bool,
     is_closed: bool,
 }
@@ -59,26 +59,53 @@ impl CommandQueue {
         }
     }
 
-    /// Makes this thread the loop's own.
+    /// Makes this the thread of the loop.
     pub(crate) fn enter(&self) -> Entered {
         local::enter(self.number)
     }
 
-    /// Queues a command.
+    /// Queues a command, whatever is queued for its connection already.
     #[inline]
     pub(crate) fn push(&self, queued: QueuedCommand) -> std::result::Result<(), QueueError> {
-        let counted = self.counted(&queued);
-        if local::is_current(self.number) {
-            self.count_local(&queued, counted);
-            local::push(queued, counted.map_or(0, |(_, len)| len));
-            return Ok(());
-        }
-        self.push_elsewhere(queued, counted)
+        let QueuedCommand { target, command } = queued;
+        let len = command.buffered_len();
+        let counted = self.counted_status(target, len).map(|status| (status, len));
+        self.enqueue(target, command, counted)
     }
 
-    /// Queues a command that counts so much on this status, when the loop is not the current one of this thread.
+    /// Queues that a connection has exceeded its limit. Nothing more is accepted for it.
     #[cold]
-    fn push_elsewhere(
+    pub(crate) fn push_overflow(&self, target: Target) -> std::result::Result<(), QueueError> {
+        if self.is_here() {
+            self.mark_full(target);
+        }
+        self.push(QueuedCommand { target, command: Command::Overflow })
+    }
+
+    /// Adds a command to the queue of this thread, or to that of other threads. `counted` is the status of the connection to
+    /// whose output the command adds, and the number of bytes.
+    #[inline(always)]
+    fn enqueue(
+        &self,
+        target: Target,
+        command: Command,
+        counted: Option<(&ConnectionStatus, usize)>,
+    ) -> std::result::Result<(), QueueError> {
+        if !local::is_current(self.number) {
+            return self.enqueue_elsewhere(QueuedCommand { target, command }, counted);
+        }
+        let mut len = 0;
+        if let Some((status, added)) = counted {
+            status.add_local(added);
+            len = added;
+        }
+        local::push(QueuedCommand { target, command }, len);
+        Ok(())
+    }
+
+    /// Queues a command if the loop is not the innermost one that runs on this thread.
+    #[cold]
+    fn enqueue_elsewhere(
         &self,
         queued: QueuedCommand,
         counted: Option<(&ConnectionStatus, usize)>,
@@ -86,25 +113,19 @@ impl CommandQueue {
         if !local::is_outer(self.number) {
             return self.push_remote(queued);
         }
-        self.count_local(&queued, counted);
+        if let Some((status, len)) = counted {
+            status.add_local(len);
+        }
         local::push_outer(self.number, queued);
         Ok(())
     }
 
-    #[inline]
-    fn count_local(&self, queued: &QueuedCommand, counted: Option<(&ConnectionStatus, usize)>) {
-        if let Some((status, len)) = counted {
-            status.add_local(len);
-        }
-        self.close_if_full(queued);
-    }
-
-    /// Whether this thread is the loop's own: it runs here, or waits for a loop that runs within one of its callbacks.
+    /// Returns whether the loop runs on this thread, as the innermost one or as an outer one.
     fn is_here(&self) -> bool {
         local::is_current(self.number) || local::is_outer(self.number)
     }
 
-    /// Queues a message or a control frame, within the limit of what may be queued for its connection.
+    /// Queues a message or a control frame, if the output of its connection stays within the limit.
     #[inline]
     pub(crate) fn send(&self, target: Target, command: Command) -> Result<()> {
         let Target::One { slot, id } = target else {
@@ -114,26 +135,20 @@ impl CommandQueue {
         let Some(status) =
             status.filter(|status| matches!(status.phase(id), Phase::Connecting | Phase::Open))
         else {
-            // Nobody would read it; whether the loop itself is gone is another question.
+            // The message is dropped, unless the loop itself has ended.
             return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
         };
         let len = command.buffered_len();
         if self.fits(Some(status), len) {
-            // As `push` does it, without a look at what else a command may be.
-            if local::is_current(self.number) {
-                status.add_local(len);
-                local::push(QueuedCommand { target, command }, len);
-                return Ok(());
-            }
-            return Ok(self.push_elsewhere(QueuedCommand { target, command }, Some((status, len)))?);
+            return Ok(self.enqueue(target, command, Some((status, len)))?);
         }
         if self.overflow == Overflow::Drop {
             return Ok(());
         }
-        Ok(self.push(QueuedCommand { target, command: Command::Overflow })?)
+        Ok(self.push_overflow(target)?)
     }
 
-    /// Queues a message if its connection is open and has room.
+    /// Queues a message if its connection is open and has room for it.
     pub(crate) fn try_send(&self, target: Target, message: Message) -> Result<()> {
         if !self.is_here() && self.is_closed() {
             return Err(disconnected());
@@ -150,20 +165,20 @@ impl CommandQueue {
         Ok(self.push(QueuedCommand { target, command: Command::Message(message) })?)
     }
 
-    /// Whether a message may be added to what is queued; a single one always may.
+    /// Returns whether a message can be added to the output. A single message always can.
     #[inline]
     fn fits(&self, status: Option<&ConnectionStatus>, len: usize) -> bool {
         let buffered = status.map_or(0, ConnectionStatus::buffered);
         buffered == 0 || buffered.saturating_add(len) <= self.limit
     }
 
-    /// Whether a broadcast may be added to what is queued for one of its receivers.
+    /// Returns whether a broadcast can be added to the output of one of its receivers.
     #[inline]
     pub(crate) fn has_room(&self, slot: u32, len: usize) -> bool {
         self.fits(self.statuses.find(slot), len)
     }
 
-    /// Whether several broadcasts of this length together may be.
+    /// Returns whether several broadcasts of this total length can be added to it.
     #[inline]
     pub(crate) fn has_room_for_all(&self, slot: u32, len: usize) -> bool {
         self.statuses.find(slot).is_some_and(|status| status.buffered().saturating_add(len) <= self.limit)
@@ -192,13 +207,13 @@ impl CommandQueue {
         self.lock().is_closed
     }
 
-    /// The status of a slot that has a connection.
+    /// Returns the status of the connection in a slot.
     #[inline]
     pub(crate) fn status(&self, slot: u32) -> Option<&ConnectionStatus> {
         self.statuses.find(slot)
     }
 
-    /// A new connection moves into a slot.
+    /// Adds a connection in a slot.
     pub(crate) fn insert_connection(&self, slot: u32, id: u32) {
         let _queue = self.lock();
         if let Some(status) = self.statuses.ensure(slot) {
@@ -213,33 +228,33 @@ impl CommandQueue {
         }
     }
 
-    /// From now on other threads are refused; what they have queued is still taken.
+    /// Rejects commands of other threads from now on. Commands that they have queued are still executed.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
     }
 
-    /// Drops what other threads have queued, as nobody takes it any more.
+    /// Drops the commands of other threads, because the loop no longer executes them.
     pub(crate) fn clear(&self) {
         self.lock().commands.clear();
     }
 
-    /// Takes commands again, for another run.
+    /// Accepts commands again, for another run.
     pub(crate) fn reopen(&self) {
         self.lock().is_closed = false;
     }
 
-    /// Exchanges what the callbacks have asked for with an empty batch.
+    /// Swaps the commands of handlers with an empty batch.
     pub(crate) fn swap_local(&self, batch: &mut Batch) {
         local::swap(batch);
     }
 
-    /// Takes what the callbacks have asked for if that is one message, and to this target.
+    /// Removes the only command of handlers, if it is a message for this target.
     #[inline]
     pub(crate) fn pop_only_message(&self, target: Target) -> Option<Message> {
         local::pop_only_message(target)
     }
 
-    /// Whether the callbacks have asked for something, and only for what concerns this connection.
+    /// Returns whether handlers have queued commands, and this connection executes all of them.
     #[inline]
     pub(crate) fn has_only(&self, target: Target) -> bool {
         local::has_only(target)
@@ -250,22 +265,22 @@ impl CommandQueue {
         !local::is_empty()
     }
 
-    /// How many commands the callbacks have given that are not yet taken, and how many bytes they have to send.
+    /// Returns the number of commands that handlers have queued, and the approximate number of bytes that they send.
     #[inline]
     pub(crate) fn local_load(&self) -> (usize, usize) {
         local::load()
     }
 
-    /// Takes up to `most` commands of other threads; returns whether there are more.
+    /// Takes up to `most` commands of other threads. Returns whether there are more.
     pub(crate) fn take_remote(&self, most: usize, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
         let count = most.min(queue.commands.len());
         batch.extend(queue.commands.drain(..count));
-        // As long as there are more the loop comes back by itself, and nobody needs to wake it.
+        // If there are more, the loop continues by itself. It need not be woken.
         let has_more = !queue.commands.is_empty();
         queue.is_announced = has_more;
         drop(queue);
-        // What one connection is told in a row is taken over at once.
+        // The status changes once for consecutive commands of one connection.
         for alike in batch.chunk_by(|one, next| one.target == next.target) {
             let Some(first) = alike.first() else { continue };
             let len = alike.iter().map(|queued| queued.command.buffered_len()).sum();
@@ -288,10 +303,13 @@ impl CommandQueue {
         if queue.commands.len() >= self.capacity {
             return Err(QueueError::Full);
         }
-        if let Some((status, len)) = self.counted(&queued) {
+        let len = queued.command.buffered_len();
+        if let Some(status) = self.counted_status(queued.target, len) {
             status.add_remote(len);
         }
-        self.close_if_full(&queued);
+        if matches!(queued.command, Command::Overflow) {
+            self.mark_full(queued.target);
+        }
         queue.commands.push_back(queued);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
         drop(queue);
@@ -301,25 +319,18 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// Once it is queued that a connection fails, nothing more is taken for it. This thread is the loop's own, or holds
-    /// the lock, so that the slot keeps its connection meanwhile.
-    #[inline]
-    fn close_if_full(&self, queued: &QueuedCommand) {
-        if let (Target::One { slot, id }, Command::Overflow) = (queued.target, &queued.command)
+    /// Drops what is sent to a connection from now on, because its failure is queued. This thread is the loop's own or
+    /// holds the lock, so the slot cannot change hands meanwhile.
+    fn mark_full(&self, target: Target) {
+        if let Target::One { slot, id } = target
             && let Some(status) = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free)
         {
             status.advance(Phase::Closing);
         }
     }
 
-    /// The status on which a command counts, and how much; `None` if it has no weight, or its connection has gone.
-    #[inline]
-    fn counted(&self, queued: &QueuedCommand) -> Option<(&ConnectionStatus, usize)> {
-        let len = queued.command.buffered_len();
-        self.counted_status(queued.target, len).map(|status| (status, len))
-    }
-
-    /// The status of a connection on which so much is to be counted.
+    /// Returns the status of the connection to whose output these bytes add. `None` for no bytes, for a broadcast, and for
+    /// a connection that has gone.
     #[inline]
     fn counted_status(&self, target: Target, len: usize) -> Option<&ConnectionStatus> {
         let Target::One { slot, id } = target else { return None };
@@ -329,13 +340,13 @@ impl CommandQueue {
         self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free)
     }
 
-    /// A thread that panics within one of the few lines that hold the lock leaves nothing half done.
+    /// Ignores poisoning: a thread that panics while it holds the lock does not leave the queue inconsistent.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The error of a message that finds no room.
+/// Returns the error for a message that exceeds the limit.
 pub(crate) fn no_room() -> Error {
     Error::new(ErrorKind::Capacity, "too much output is queued for this connection")
 }

@@ -1,6 +1,6 @@
-//! What every thread can see of a connection: whether it is open, and how much is queued for it.
+//! The status of each connection that every thread can read: its phase, and the amount of queued output.
 //!
-//! One status for each slot, in a table that grows in place, so that no lock is taken to read one.
+//! There is one status for each slot, in a table that grows without moving its entries, so reading needs no lock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -29,22 +29,22 @@ pub(crate) enum Phase {
     Closed = 4,
 }
 
-/// What can be seen of the connection in one slot.
+/// The status of the connection in one slot.
 ///
-/// The loop alone changes `id`, `phase` and `local`; `remote` grows, and an overflow changes `phase`, under the lock of the
-/// queue between threads, in which the slot also changes hands, so that neither reaches another connection.
+/// Only the loop changes `id` and `local`. Other threads add to `remote` and report an overflow in `phase` while they hold the
+/// lock of the queue. A slot is given to another connection under the same lock, so neither affects the wrong connection.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionStatus {
     id: AtomicU32,
     phase: AtomicU8,
-    /// Bytes that the loop's own thread has queued, and those that the loop has taken over.
+    /// Bytes that the thread of the loop has queued, and those that the loop has taken over.
     local: AtomicUsize,
     /// Bytes that other threads have queued, and the loop has not taken over.
     remote: AtomicUsize,
 }
 
 impl ConnectionStatus {
-    /// A new connection moves into the slot.
+    /// A new connection uses the slot.
     pub(crate) fn insert(&self, id: u32) {
         self.id.store(id, Relaxed);
         self.local.store(0, Relaxed);
@@ -64,7 +64,7 @@ impl ConnectionStatus {
         self.phase.fetch_max(phase as u8, Relaxed);
     }
 
-    /// The phase of the connection with this id; `Free` if it has gone.
+    /// Returns the phase of the connection with this id, or `Free` if it has gone.
     #[inline]
     pub(crate) fn phase(&self, id: u32) -> Phase {
         if self.id.load(Relaxed) != id {
@@ -99,14 +99,14 @@ impl ConnectionStatus {
         self.remote.fetch_add(bytes, Relaxed);
     }
 
-    /// The loop takes over what another thread has queued.
+    /// Moves bytes that another thread has queued to the count of the loop.
     pub(crate) fn take_over(&self, bytes: usize) {
         self.remote.fetch_sub(bytes, Relaxed);
         self.add_local(bytes);
     }
 }
 
-/// The statuses of all slots.
+/// The status of every slot.
 #[derive(Debug)]
 pub(crate) struct StatusTable {
     chunks: [OnceLock<Box<[ConnectionStatus]>>; CHUNKS],
@@ -117,14 +117,14 @@ impl StatusTable {
         Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// The status of a slot; `None` if no connection has ever been there.
+    /// Returns the status of a slot, or `None` if no connection has ever used it.
     #[inline]
     pub(crate) fn find(&self, slot: u32) -> Option<&ConnectionStatus> {
         let (chunk, at) = place(slot);
         self.chunks.get(chunk)?.get()?.get(at)
     }
 
-    /// The status of a slot, made if needed.
+    /// Returns the status of a slot, and creates it if necessary.
     pub(crate) fn ensure(&self, slot: u32) -> Option<&ConnectionStatus> {
         let (chunk, at) = place(slot);
         let statuses = self
@@ -138,8 +138,8 @@ impl StatusTable {
 /// The chunk of a slot, and the place within it.
 #[inline]
 fn place(slot: u32) -> (usize, usize) {
-    // Counted from the slots that four chunks of half the size would have: then the highest bit tells the size of the
-    // chunk, the next ones which of that size it is, and the rest the place in it.
+    // The numbering starts at the number of slots that four chunks of half the size would have. The highest bit then
+    // determines the size of the chunk, the next bits its index among those of that size, and the rest the position in it.
     let number = slot as usize + (FIRST_CHUNK << STEPS);
     let doublings = (number / (FIRST_CHUNK << STEPS)).ilog2();
     let bits = FIRST_CHUNK.ilog2() + doublings;

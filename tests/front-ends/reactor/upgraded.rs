@@ -3,12 +3,12 @@
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Sender as Channel, channel};
 
-use sockeye::protocol::{Config, Upgrade};
-use sockeye::{CloseCode, Handler, Handshake, Message, OpCode, Request, Result, Sender, Settings};
+use sockeye::protocol::{Config, Role, Upgrade};
+use sockeye::{CloseCode, Handler, Handshake, Message, OpCode, Request, Response, Result, Sender, Settings};
 
-use sockeye_test_support::LIMIT;
 use sockeye_test_support::peer::{Ending, Peer, masked};
 use sockeye_test_support::server::Server;
+use sockeye_test_support::{LIMIT, streams};
 
 /// Tells how it was opened, and echoes.
 struct Told {
@@ -86,6 +86,46 @@ fn s12_who_finds_no_room_is_told_to_come_back() {
     assert_eq!(second.ending(), Ending::Close(CloseCode::Again));
     assert!(told.try_recv().is_err(), "it never had a handler");
     first.echo("still there?");
+    first.finish();
+    server.stop();
+}
+
+#[test]
+fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
+    let (server, told) = serve(Settings::default());
+    for (role, of_peer) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
+        let (near, far) = streams();
+        let mut peer = Peer::with_role(far, of_peer);
+        let early = peer.encode(0x81, b"early");
+        let request = Request::from_url(&"ws://example.com/chat".parse().unwrap()).unwrap();
+        let mut response = Response::from_request(&request).unwrap();
+        response.set_protocol("wamp");
+        server.all.after_handshake(near, role, Handshake::new(request, response), early).unwrap();
+        assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat".into(), Some("wamp".into())));
+        assert_eq!(peer.message(), "early");
+        peer.send_text("hello");
+        assert_eq!(peer.message(), "hello");
+        peer.finish();
+    }
+    server.stop();
+}
+
+#[test]
+fn a_connection_that_finds_no_room_after_its_handshake_is_closed() {
+    let (server, told) = serve(Settings { max_connections: 1, ..Settings::default() });
+    let first = Peer::open(server.addr);
+    told.recv_timeout(LIMIT).unwrap();
+    for (role, of_peer, code) in
+        [(Role::Server, Role::Client, CloseCode::Again), (Role::Client, Role::Server, CloseCode::Away)]
+    {
+        let (near, far) = streams();
+        let mut peer = Peer::with_role(far, of_peer);
+        let request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
+        let response = Response::from_request(&request).unwrap();
+        server.all.after_handshake(near, role, Handshake::new(request, response), []).unwrap();
+        assert_eq!(peer.ending(), Ending::Close(code));
+    }
+    assert!(told.try_recv().is_err(), "there was no handler");
     first.finish();
     server.stop();
 }
