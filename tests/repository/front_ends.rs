@@ -48,7 +48,7 @@ const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[
     ("WebSocket", "send_frame", NATIVE, "the browser sends no frames"),
     ("WebSocket", "ping", NATIVE, "the browser sends no Pings"),
     ("WebSocket", "pong", NATIVE, "the browser answers Pings"),
-    ("WebSocket", "set_answers", NATIVE, "the browser answers Pings and the Close"),
+    ("WebSocket", "set_reply_mode", NATIVE, "the browser answers Pings and the Close"),
     ("WebSocket", "request", NATIVE, "the browser does not show it"),
     ("WebSocket", "response", NATIVE, "the browser does not show it"),
     ("Builder", "accept", NATIVE, "a browser has no servers"),
