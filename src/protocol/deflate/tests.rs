@@ -66,7 +66,7 @@ fn d9_without_contexts_a_connection_owns_nothing_between_messages() {
     codec.inflate(sent.payload(), 10_000, &mut sink).unwrap();
     assert!(codec.inflater.is_some(), "it is lent until the message is complete");
     codec.finish(&mut sink).unwrap();
-    assert!(codec.keeps_theirs && codec.inflater.is_some(), "nobody has asked the client to reset");
+    assert!(codec.keeps_theirs && codec.inflater.is_some(), "the client was not asked to reset");
     assert_eq!(text, "salmon ".repeat(1000).as_bytes());
 
     let answer = Extension::parse_list(b"permessage-deflate; client_no_context_takeover").unwrap();

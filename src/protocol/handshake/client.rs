@@ -1,11 +1,11 @@
-//! The client's side of the opening handshake (§4.1): the request before it is sent, and every check of the answer.
+//! The opening handshake of a client (§4.1): checks of the request before it is sent, and of the response.
 
 use super::http::fields;
 use super::http::syntax::Version;
 use super::{Request, Response, accept_value, extensions, server, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
-/// Completes the request: if the program offers no subprotocol, those of the configuration are offered, in their order.
+/// Completes the request: if the program offers no subprotocol, it offers those of the configuration, in their order.
 pub(crate) fn complete(request: &mut Request, config: &Config) {
     if request.header(fields::PROTOCOL).is_none() {
         for protocol in &config.subprotocols {
@@ -14,40 +14,40 @@ pub(crate) fn complete(request: &mut Request, config: &Config) {
     }
 }
 
-/// Checks a request before it is sent: §4.1 asks of the client what §4.2.1 has the server check.
+/// Checks a request before it is sent: §4.1 requires of the client what §4.2.1 requires the server to check.
 ///
-/// The rules hold whatever the strict settings say; those are about the peer.
+/// The strict settings do not apply here: they concern the peer.
 pub(crate) fn check_request(request: &Request) -> Result<(), ProtocolError> {
     server::check_upgrade(request, &Config::default())
 }
 
-/// Reads the head of a response.
+/// Parses the head of a response.
 pub(crate) fn parse_response(head: &[u8], config: &Config) -> Result<Response, ProtocolError> {
     Response::parse_head(head, config)
 }
 
-/// Returns whether a response only precedes the one that counts (RFC 9110 §15.2): any 1xx but 101.
+/// Returns whether a response is interim (RFC 9110 §15.2), which is any 1xx except 101.
 ///
-/// The caller goes on with [`HeadBuffer::restart`](super::http::head_buffer::HeadBuffer::restart), whose limit covers all heads.
+/// The caller continues with [`HeadBuffer::restart`](super::http::head_buffer::HeadBuffer::restart), whose limit covers all heads.
 pub(crate) fn is_interim(response: &Response) -> bool {
     response.status() < 200 && response.status() != 101
 }
 
-/// Checks the answer of the server against §4.1, item by item.
+/// Checks the response of the server against §4.1, item by item.
 pub(crate) fn check_response(
     request: &Request,
     response: &Response,
     config: &Config,
 ) -> Result<(), ProtocolError> {
-    // Item 1: any other status is for HTTP to handle.
+    // Item 1: any other status is handled by HTTP rules.
     if response.status() != 101 {
         return Err(ProtocolError::UnexpectedStatus(response.status()));
     }
-    // HTTP/1.0 has no 101; who sends it does not know what it says.
+    // HTTP/1.0 has no status 101.
     if response.http_version() != Version::Http11 {
         return Err(ProtocolError::HttpVersion);
     }
-    // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", in any case.
+    // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", case-insensitively.
     if !fields::has_token(response.headers(), fields::UPGRADE, "websocket") {
         return Err(ProtocolError::MissingUpgrade);
     }

@@ -5,12 +5,12 @@ use std::fmt;
 use super::http::fields::{self, Headers};
 use crate::protocol::ProtocolError;
 
-/// How many extensions of one list, and parameters of one extension, are read; real offers have a handful.
+/// The maximum number of extensions in a list, and of parameters of an extension. Real offers have a handful.
 const MAX_ITEMS: usize = 64;
 
-/// An extension as the handshake names it: offered by a client, or accepted by a server (§9.1).
+/// An extension in an opening handshake: offered by a client, or accepted by a server (§9.1).
 ///
-/// `Display` writes it in the form of the header.
+/// `Display` formats it as in the header.
 ///
 /// # Examples
 ///
@@ -27,24 +27,24 @@ const MAX_ITEMS: usize = 64;
 pub struct Extension {
     /// The name, such as `permessage-deflate`.
     pub name: String,
-    /// The parameters in their order, each with its value if it has one; a name may appear more than once.
+    /// The parameters in their order, each with its value if it has one. A name can appear more than once.
     pub params: Vec<(String, Option<String>)>,
 }
 
 impl Extension {
-    /// Reads the value of one `Sec-WebSocket-Extensions` header; quoted values come back without their quotes.
+    /// Parses the value of a `Sec-WebSocket-Extensions` header. Quoted values are returned without their quotes.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::MalformedList`] if the value does not follow the grammar of §9.1, or names more than 64
-    /// extensions, or one with more than 64 parameters.
+    /// [`ProtocolError::MalformedList`] if the value does not follow the grammar of §9.1, or contains more than 64
+    /// extensions, or an extension with more than 64 parameters.
     pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, ProtocolError> {
         let mut extensions = Vec::new();
         Cursor { rest: value }.list(&mut extensions)?;
         Ok(extensions)
     }
 
-    /// Reads the extensions of all `Sec-WebSocket-Extensions` headers, as one list; none if there is no such header.
+    /// Parses all `Sec-WebSocket-Extensions` headers as one list, which is empty if there is no such header.
     pub(crate) fn parse_all(headers: &Headers) -> Result<Vec<Self>, ProtocolError> {
         let mut extensions = Vec::new();
         for value in fields::all(headers, fields::EXTENSIONS) {
@@ -67,7 +67,7 @@ impl fmt::Display for Extension {
     }
 }
 
-/// Returns whether an element of the list has this name, or is this text.
+/// Returns whether an element of the list has this name or this text.
 pub(super) fn is_named(element: &[u8], name: &str) -> bool {
     let own_name = element.split(|byte| *byte == b';').next().unwrap_or_default();
     element == fields::trim(name.as_bytes()) || fields::trim(own_name) == fields::trim(name.as_bytes())
@@ -75,7 +75,7 @@ pub(super) fn is_named(element: &[u8], name: &str) -> bool {
 
 /// Checks that every extension of a response is one that the request offers (§4.1, item 5; §9.1).
 ///
-/// Which parameters fit the offer only the extension itself can say.
+/// Only the extension itself can check the parameters.
 pub(super) fn check_choice(
     request: &Headers,
     response: &Headers,
@@ -88,13 +88,13 @@ pub(super) fn check_choice(
     if Extension::parse_list(chosen)?.iter().all(is_offered) { Ok(()) } else { Err(not_offered) }
 }
 
-/// Reads from the front of what is left of a header; never goes back.
+/// Parses a header from front to back.
 struct Cursor<'v> {
     rest: &'v [u8],
 }
 
 impl Cursor<'_> {
-    /// `extension-list = 1#extension`; empty elements are passed over (RFC 9110 §5.6.1.2).
+    /// `extension-list = 1#extension`; empty elements are skipped (RFC 9110 §5.6.1.2).
     fn list(mut self, extensions: &mut Vec<Extension>) -> Result<(), ProtocolError> {
         let before = extensions.len();
         loop {
@@ -141,7 +141,7 @@ impl Cursor<'_> {
         token_text(token.to_vec())
     }
 
-    /// The rest of a quoted string (RFC 9110 §5.6.4), behind its first quote.
+    /// The rest of a quoted string after its first quote (RFC 9110 §5.6.4).
     fn quoted(&mut self) -> Result<String, ProtocolError> {
         let mut text = Vec::new();
         loop {
@@ -159,7 +159,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes a separator, and the space behind it.
+    /// Consumes a separator and the white space after it.
     fn eat(&mut self, separator: u8) -> bool {
         self.skip_space();
         match self.rest.split_first() {

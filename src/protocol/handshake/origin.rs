@@ -1,17 +1,17 @@
-//! Which sites may open a WebSocket from their pages (§4.2.2 item 4, §10.2).
+//! The sites whose pages can open a WebSocket (§4.2.2 item 4, §10.2).
 
 use super::Request;
 use super::http::authority::{self, Authority};
 use super::http::fields;
 
-/// Says from which origins a server accepts WebSockets.
+/// The origins from which a server accepts WebSockets.
 ///
-/// A browser lets any page open a WebSocket to any server, and sends the cookies of that server along. A server that
-/// trusts cookies must therefore ask which site the page is from, or a foreign page acts in the name of its visitor
+/// A browser lets every page open a WebSocket to every server, and sends the cookies of that server. A server that relies on
+/// cookies must therefore check the origin of the page. Otherwise, a page of an attacker can act on behalf of its visitor
 /// (cross-site WebSocket hijacking).
 ///
-/// A request without `Origin` passes every policy: browsers always send one, and what is not a browser can write into
-/// the header whatever it likes. This check protects visitors of browsers; it does not tell who a client is (§10.2).
+/// A request without `Origin` is accepted by every policy. Browsers always send this header, and other programs can send any
+/// value. The check protects users of browsers; it does not authenticate clients (§10.2).
 ///
 /// # Examples
 ///
@@ -28,19 +28,19 @@ use super::http::fields;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Origins {
-    /// Every origin, also `null`.
+    /// Every origin, including `null`.
     #[default]
     Any,
-    /// The host, and port, that the request is addressed to by its `Host`.
+    /// The host and port in the `Host` header of the request.
     ///
-    /// The scheme is not compared: behind a proxy that ends TLS a server does not know its own. A port that is not
-    /// written is the default one of the origin's scheme. A proxy in front must hand the `Host` through.
+    /// The scheme is not compared, because a server behind a proxy that terminates TLS does not know it. A missing port means
+    /// the default port of the origin's scheme. A proxy must pass `Host` on unchanged.
     SameHost,
-    /// These origins, each written as browsers do, such as `https://example.com` or `http://localhost:8080`.
+    /// The listed origins, in the form that browsers use, such as `https://example.com` or `http://localhost:8080`.
     ///
-    /// Scheme and host are compared without regard to case, a port that is not written is the default one of the
-    /// scheme. `null`, which sandboxed pages and local files send, matches only where it is listed. An entry that is
-    /// not an origin, such as one with a path, matches nothing.
+    /// Scheme and host are compared case-insensitively, and a missing port means the default port of the scheme. `null`, which
+    /// sandboxed pages and local files send, matches only if it is listed. An entry that is not an origin, for example one with
+    /// a path, never matches.
     Only(&'static [&'static str]),
 }
 
@@ -134,8 +134,8 @@ struct Origin<'h> {
 }
 
 impl<'h> Origin<'h> {
-    /// Reads the one form that RFC 6454 §6.2 has for an origin, `scheme://host[:port]`. Nothing is cleaned up: what
-    /// no browser sends is not an origin.
+    /// Parses the form of RFC 6454 §6.2, `scheme://host[:port]`. Nothing is normalized: text that no browser sends is not an
+    /// origin.
     fn parse(bytes: &'h [u8]) -> Option<Self> {
         let (scheme, authority) = std::str::from_utf8(bytes).ok()?.split_once("://")?;
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())

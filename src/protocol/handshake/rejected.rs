@@ -1,4 +1,4 @@
-//! An upgrade that was not granted, as an error of the front ends.
+//! The error of the front ends for a rejected upgrade.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use super::Response;
 use crate::error::{Error, ErrorKind};
 
-/// The server, or for a server its own program, has answered an upgrade with something else than 101.
+/// The response to an upgrade had a status other than 101. For a server, its own program has created that response.
 ///
-/// Front ends that open a connection in one call return it as the cause of an [`Error`], of the kind
+/// Front ends that open a connection with one call return it as the cause of an [`Error`], of the kind
 /// [`ErrorKind::Custom`]; [`of`](Self::of) finds it there.
 ///
 /// # Examples
@@ -29,12 +29,12 @@ use crate::error::{Error, ErrorKind};
 pub struct Rejected(Box<Response>);
 
 impl Rejected {
-    /// Makes the error of a response.
+    /// Creates the error for a response.
     pub fn new(response: Response) -> Self {
         Self(Box::new(response))
     }
 
-    /// Finds it in an error of a front end.
+    /// Returns the rejection that an error of a front end contains, if any.
     pub fn of(error: &Error) -> Option<&Self> {
         match &error.kind {
             ErrorKind::Custom(cause) => cause.downcast_ref(),
@@ -42,12 +42,12 @@ impl Rejected {
         }
     }
 
-    /// Returns the response: its status, its headers, and as much of its body as was read.
+    /// Returns the response: its status, its headers, and the part of its body that was read.
     pub fn response(&self) -> &Response {
         &self.0
     }
 
-    /// Returns where the server would have the client go, for a redirect (RFC 9110 §15.4): its `Location`.
+    /// Returns the `Location` of a redirect (RFC 9110 §15.4).
     pub fn redirect(&self) -> Option<&str> {
         match self.0.status() {
             301 | 302 | 303 | 307 | 308 => std::str::from_utf8(self.0.header("Location")?).ok(),

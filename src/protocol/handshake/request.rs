@@ -1,4 +1,4 @@
-//! The request of the opening handshake (§4.1): what it says, and how it is built, read and written.
+//! The request of the opening handshake (§4.1): building, parsing and encoding.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use super::{accept_value, generate_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, Overrides, ProtocolError};
 
-/// An HTTP request: what a client sends to open a WebSocket, and what a server is asked.
+/// An HTTP request, with which a client opens a WebSocket.
 ///
-/// A server also sees requests that want a page and no WebSocket; [`is_upgrade`](Self::is_upgrade) tells them apart.
-/// Names of headers are compared without regard to case, their values are bytes.
+/// A server also receives requests for pages; [`is_upgrade`](Self::is_upgrade) distinguishes them. Names of headers are compared
+/// case-insensitively. Values are bytes.
 ///
-/// `Display` writes the head as text, control characters escaped, so that it is safe in a log.
+/// `Display` formats the head as text with escaped control characters, so that it is safe in a log.
 ///
 /// # Examples
 ///
@@ -42,15 +42,15 @@ pub struct Request {
 }
 
 impl Request {
-    /// Builds the request that opens a WebSocket to a URL (§4.1).
+    /// Creates the request that opens a WebSocket to a URL (§4.1).
     ///
-    /// The schemes are `ws`, `wss`, `http`, `https`, and `ws+unix` as [`unix_target`](super::unix_target) reads it.
-    /// `Host` has the port only where it is not the default one. Credentials in the URL become `Authorization: Basic`.
-    /// The key is new and unpredictable each time.
+    /// The schemes are `ws`, `wss`, `http`, `https`, and `ws+unix` as described at [`unix_target`](super::unix_target). `Host`
+    /// contains the port unless it is the default port. Credentials in the URL become `Authorization: Basic`. The key is new
+    /// and unpredictable each time.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Protocol`] if the URL has another scheme or no host, or cannot be told in a request.
+    /// [`ErrorKind::Protocol`] if the URL has another scheme or no host, or cannot be expressed as a request.
     pub fn from_url(url: &Url) -> Result<Self> {
         let target = Target::of(url)?;
         let mut headers: Headers = [
@@ -72,9 +72,9 @@ impl Request {
         })
     }
 
-    /// Reads the head of a request from the front of a buffer; `None` if it is not complete yet.
+    /// Parses the head of a request at the front of a buffer. `None` means that it is incomplete.
     ///
-    /// The limits of [`Config::default`] hold. What follows the head is not looked at.
+    /// The limits of [`Config::default`] apply. Bytes after the head are ignored.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Request {
         }
     }
 
-    /// Reads a complete head: its syntax only, not whether it asks for anything sensible.
+    /// Parses a complete head. Only its syntax is checked.
     pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
         let (line, headers) = syntax::parse_head(syntax::skip_empty_lines(head), config.max_headers)?;
         let line = syntax::parse_request_line(line)?;
@@ -105,12 +105,12 @@ impl Request {
         })
     }
 
-    /// Appends the head as it goes out, as HTTP/1.1.
+    /// Appends the encoded head to `out`, as HTTP/1.1.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains what would not arrive
-    /// as it was meant, such as a line break. Nothing is appended then.
+    /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains invalid bytes, such as a line
+    /// break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_request_line(&self.method, &self.resource, out)?;
@@ -118,14 +118,14 @@ impl Request {
         })
     }
 
-    /// Returns the value of the first header of a name.
+    /// Returns the value of the first header with a name.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
         fields::find(&self.headers, header)
     }
 
-    /// Returns the value of the first header of a name, to change it.
+    /// Returns the value of the first header with a name, for changes.
     ///
-    /// Nothing checks what is written here until the request is sent; [`set_header`](Self::set_header) checks at once.
+    /// The value is checked when the request is sent. [`set_header`](Self::set_header) checks it immediately.
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
         fields::find_mut(&mut self.headers, header)
     }
@@ -135,14 +135,12 @@ impl Request {
         &self.headers
     }
 
-    /// Returns all headers, to change, add or remove them.
-    ///
-    /// Nothing checks what is written here until the request is sent.
+    /// Returns all headers for changes. They are checked when the request is sent.
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
         &mut self.headers
     }
 
-    /// Gives a header a value, in place of all that it had.
+    /// Sets the value of a header, and removes all other headers with this name.
     ///
     /// # Errors
     ///
@@ -153,18 +151,18 @@ impl Request {
         Ok(())
     }
 
-    /// Adds a header behind the others, also where one of the same name exists.
+    /// Adds a header after the others, even if one with the same name exists.
     ///
     /// # Errors
     ///
-    /// As [`set_header`](Self::set_header).
+    /// As for [`set_header`](Self::set_header).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
 
-    /// Returns the `Origin`: the site whose page asks, as its browser says (§10.2).
+    /// Returns the `Origin`: the site of the page that opens the WebSocket, according to its browser (§10.2).
     ///
     /// # Errors
     ///
@@ -173,7 +171,7 @@ impl Request {
         self.text(fields::ORIGIN)
     }
 
-    /// Returns the `Sec-WebSocket-Key`, as it stands there (§4.2.1, item 5).
+    /// Returns the `Sec-WebSocket-Key` without decoding it (§4.2.1, item 5).
     ///
     /// # Errors
     ///
@@ -207,22 +205,21 @@ impl Request {
         &self.method
     }
 
-    /// Returns what is asked for: the path, and the query if there is one (§3).
+    /// Returns the resource name: the path, and the query if there is one (§3).
     pub fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// Returns whether the request asks to become a WebSocket (§4.2.1, items 3 and 4): `Upgrade` lists `websocket` and
-    /// `Connection` lists `Upgrade`.
+    /// Returns whether the request asks for a WebSocket (§4.2.1, items 3 and 4): `Upgrade` lists `websocket` and `Connection` lists
+    /// `Upgrade`.
     ///
-    /// Whether all else that an opening handshake needs is there (§4.2.1) is another question, which the core asks
-    /// before it lets a connection open.
+    /// The core checks the remaining rules of §4.2.1 before it opens a connection.
     pub fn is_upgrade(&self) -> bool {
         fields::has_token(&self.headers, fields::UPGRADE, "websocket")
             && fields::has_token(&self.headers, fields::CONNECTION, "upgrade")
     }
 
-    /// Returns the subprotocols that the client offers, the one it likes best first (§4.1, item 10).
+    /// Returns the subprotocols that the client offers, in order of preference (§4.1, item 10).
     ///
     /// # Errors
     ///
@@ -231,17 +228,17 @@ impl Request {
         self.list(fields::PROTOCOL)
     }
 
-    /// Offers one more subprotocol, as the one that is liked least; one that is offered already stays where it is, as
-    /// they must be different (§4.1, item 10).
+    /// Offers another subprotocol, as the least preferred one. A subprotocol that is already offered keeps its position, because
+    /// they must be unique (§4.1, item 10).
     ///
-    /// What is not a token is refused when the request is sent.
+    /// A subprotocol that is not a token is rejected when the request is sent.
     pub fn add_protocol(&mut self, protocol: &str) {
         if !fields::elements(&self.headers, fields::PROTOCOL).any(|other| other == protocol.as_bytes()) {
             fields::append_element(&mut self.headers, fields::PROTOCOL, protocol);
         }
     }
 
-    /// Takes back the offer of a subprotocol.
+    /// Removes the offer of a subprotocol.
     pub fn remove_protocol(&mut self, protocol: &str) {
         fields::remove_elements(&mut self.headers, fields::PROTOCOL, |other| other == protocol.as_bytes());
     }
@@ -255,7 +252,7 @@ impl Request {
         self.list(fields::EXTENSIONS)
     }
 
-    /// Offers one more extension, written with its parameters, such as `name; parameter=value` (§9.1).
+    /// Offers another extension, with its parameters in the form `name; parameter=value` (§9.1).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
@@ -269,17 +266,17 @@ impl Request {
         self.overrides = overrides;
     }
 
-    /// Takes back every offer of an extension, by its name or by its full text.
+    /// Removes every offer of an extension with this name or this full text.
     pub fn remove_extension(&mut self, extension: &str) {
         fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
             super::extensions::is_named(other, extension)
         });
     }
 
-    /// Returns the address of the client as the proxies on the way tell it: the first of `X-Forwarded-For`, or else the
-    /// first `for` of `Forwarded` (RFC 7239).
+    /// Returns the address of the client according to proxies: the first address in `X-Forwarded-For`, or else the first `for` in
+    /// `Forwarded` (RFC 7239).
     ///
-    /// Anyone can write these headers. Believe them only where every request comes through a proxy that sets them.
+    /// Every client can send these headers. Use them only if all requests pass through a proxy that sets them.
     ///
     /// # Errors
     ///
@@ -296,7 +293,7 @@ impl Request {
             .map(|(_, address)| address.trim().trim_matches('"')))
     }
 
-    /// The version of HTTP that the head named.
+    /// The HTTP version of the head.
     pub(super) fn http_version(&self) -> Version {
         self.version
     }

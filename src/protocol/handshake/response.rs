@@ -1,4 +1,4 @@
-//! The response of the opening handshake (§4.2.2), and any other answer to a request: built, read and written.
+//! The response to a request, in particular to an opening handshake (§4.2.2): building, parsing and encoding.
 
 use std::fmt;
 
@@ -9,13 +9,12 @@ use super::{Request, extensions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, Overrides, ProtocolError};
 
-/// An HTTP response: what a server answers to a [`Request`].
+/// An HTTP response to a [`Request`].
 ///
-/// Status 101 opens the WebSocket; with any other status the connection is closed once the response, body included, is
-/// written. What is sent is correct HTTP/1.1 whatever the response says of itself: see
-/// [`encode_for`](Self::encode_for).
+/// Status 101 opens the WebSocket. With any other status, the connection is closed once the response has been written, including
+/// its body. It is always sent as correct HTTP/1.1, as described at [`encode_for`](Self::encode_for).
 ///
-/// `Display` writes the head as text, control characters escaped, so that it is safe in a log.
+/// `Display` formats the head as text with escaped control characters, so that it is safe in a log.
 ///
 /// # Examples
 ///
@@ -44,7 +43,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Makes a response with a body, and a `Content-Length` that fits it.
+    /// Creates a response with a body and its `Content-Length`.
     pub fn new<R: Into<String>>(status: u16, reason: R, body: Vec<u8>) -> Self {
         let length = (fields::CONTENT_LENGTH.to_owned(), body.len().to_string().into_bytes());
         Self {
@@ -57,11 +56,12 @@ impl Response {
         }
     }
 
-    /// Accepts a request: status 101 with what §4.2.2, item 5, asks for. No subprotocol and no extension is chosen yet.
+    /// Creates the response that accepts a request: status 101 with the headers of §4.2.2, item 5. No subprotocol and no extension
+    /// is selected yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Protocol`] if the request has no `Sec-WebSocket-Key`, as one for a page has none.
+    /// [`ErrorKind::Protocol`] if the request has no `Sec-WebSocket-Key`, for example because it asks for a page.
     pub fn from_request(req: &Request) -> Result<Self> {
         let accept = req.hashed_key()?;
         let headers = [
@@ -79,9 +79,9 @@ impl Response {
         })
     }
 
-    /// Reads the head of a response from the front of a buffer; `None` if it is not complete yet.
+    /// Parses the head of a response at the front of a buffer. `None` means that it is incomplete.
     ///
-    /// The limits of [`Config::default`] hold. What follows the head is not looked at: the body of the result is empty.
+    /// The limits of [`Config::default`] apply. Bytes after the head are ignored: the body of the result is empty.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Response {
         }
     }
 
-    /// Reads a complete head.
+    /// Parses a complete head.
     pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
         let (line, headers) = syntax::parse_head(head, config.max_headers)?;
         let line = syntax::parse_status_line(line)?;
@@ -111,25 +111,25 @@ impl Response {
         })
     }
 
-    /// Returns the body. The core reads only the head of a response: what was received has a body only where a front end
-    /// has read it.
+    /// Returns the body. The core receives only the head of a response, so that the body is empty unless a front end has received
+    /// it.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Gives a response that was received the body that came with it; its headers stay as they are.
+    /// Adds the body to a response that was received. The headers are not changed.
     pub fn set_body(&mut self, body: Vec<u8>) {
         self.body = body;
     }
 
-    /// Returns the value of the first header of a name.
+    /// Returns the value of the first header with a name.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
         fields::find(&self.headers, header)
     }
 
-    /// Returns the value of the first header of a name, to change it.
+    /// Returns the value of the first header with a name, for changes.
     ///
-    /// Nothing checks what is written here until the response is sent; [`set_header`](Self::set_header) checks at once.
+    /// The value is checked when the response is sent. [`set_header`](Self::set_header) checks it immediately.
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
         fields::find_mut(&mut self.headers, header)
     }
@@ -139,14 +139,12 @@ impl Response {
         &self.headers
     }
 
-    /// Returns all headers, to change, add or remove them.
-    ///
-    /// Nothing checks what is written here until the response is sent.
+    /// Returns all headers for changes. They are checked when the response is sent.
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
         &mut self.headers
     }
 
-    /// Gives a header a value, in place of all that it had.
+    /// Sets the value of a header, and removes all other headers with this name.
     ///
     /// # Errors
     ///
@@ -157,18 +155,18 @@ impl Response {
         Ok(())
     }
 
-    /// Adds a header behind the others, also where one of the same name exists, as `Set-Cookie` may.
+    /// Adds a header after the others, even if one with the same name exists, as for `Set-Cookie`.
     ///
     /// # Errors
     ///
-    /// As [`set_header`](Self::set_header).
+    /// As for [`set_header`](Self::set_header).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
 
-    /// Returns the status; 101 opens the WebSocket.
+    /// Returns the status. 101 opens the WebSocket.
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -178,12 +176,12 @@ impl Response {
         self.status = status;
     }
 
-    /// Returns the words behind the status.
+    /// Returns the reason phrase.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Changes the words behind the status; without any, the usual ones of the status are sent.
+    /// Changes the reason phrase. If it is empty, the usual phrase of the status is sent.
     pub fn set_reason<R: Into<String>>(&mut self, reason: R) {
         self.reason = reason.into();
     }
@@ -198,7 +196,7 @@ impl Response {
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the response has no Sec-WebSocket-Accept"))
     }
 
-    /// Returns the subprotocol that the server has chosen.
+    /// Returns the subprotocol that the server has selected.
     ///
     /// # Errors
     ///
@@ -207,15 +205,15 @@ impl Response {
         Ok(self.header(fields::PROTOCOL).map(|value| std::str::from_utf8(value)).transpose()?)
     }
 
-    /// Chooses a subprotocol, in place of one that was chosen before.
+    /// Selects a subprotocol, in place of one that was selected before.
     ///
-    /// It must be one that the client offers (§4.2.2); another one is refused before the response is sent.
+    /// A subprotocol that the client does not offer is rejected when the response is sent (§4.2.2).
     pub fn set_protocol(&mut self, protocol: &str) {
         fields::replace(&mut self.headers, fields::PROTOCOL, protocol.as_bytes().to_vec());
     }
 
-    /// Chooses the first of the supported subprotocols that the client offers, and returns it; if there is none the
-    /// response stays as it is.
+    /// Selects the first of the supported subprotocols that the client offers, and returns it. If there is none, the response is
+    /// not changed.
     pub fn choose_protocol(&mut self, req: &Request, supported: &[&str]) -> Option<String> {
         let offered = req.protocols().ok()?;
         let chosen = supported.iter().find(|protocol| offered.contains(protocol))?;
@@ -234,7 +232,7 @@ impl Response {
             .collect()
     }
 
-    /// Accepts one more extension, written with its parameters, such as `name; parameter=value` (§9.1).
+    /// Accepts another extension, with its parameters in the form `name; parameter=value` (§9.1).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
@@ -247,14 +245,14 @@ impl Response {
         self.overrides = overrides;
     }
 
-    /// Takes back an extension, by its name or by its full text.
+    /// Removes an extension with this name or this full text.
     pub fn remove_extension(&mut self, extension: &str) {
         fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
             extensions::is_named(other, extension)
         });
     }
 
-    /// The version of HTTP that the head named.
+    /// The HTTP version of the head.
     pub(super) fn http_version(&self) -> Version {
         self.version
     }

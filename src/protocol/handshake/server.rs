@@ -1,4 +1,4 @@
-//! The server's side of the opening handshake (§4.2): every check of a request, and of what the program answers.
+//! The opening handshake of a server (§4.2): checks of the request, and of the response of the program.
 
 use super::http::authority;
 use super::http::fields;
@@ -8,10 +8,10 @@ use super::http::syntax::{self, Version};
 use super::{Extension, Request, Response, accept_value, extensions, is_valid_key, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
-/// Reads the head of a request, and refuses what no server should answer in any other way than with an error, whether
-/// it asks for a page or for a WebSocket.
+/// Parses the head of a request, and rejects requests that a server must answer with an error, whether they ask for a page or
+/// for a WebSocket.
 ///
-/// A request of HTTP/1.0 passes: its client may be given a page. An upgrade it may not ask for.
+/// Requests of HTTP/1.0 are accepted: they may ask for a page, but not for an upgrade.
 pub(crate) fn parse_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
     let mut request = Request::parse_head(head, config)?;
     check_host(&request)?;
@@ -19,7 +19,7 @@ pub(crate) fn parse_request(head: &[u8], config: &Config) -> Result<Request, Pro
     Ok(request)
 }
 
-/// Reads a head that another HTTP server has read before, by the same limits as one that arrives.
+/// Parses a head that was received by another HTTP server. The same limits apply as to a head that arrives here.
 #[cfg(feature = "upgrade")]
 pub(crate) fn read_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
     let mut collected = HeadBuffer::request();
@@ -39,10 +39,10 @@ fn check_host(request: &Request) -> Result<(), ProtocolError> {
     }
 }
 
-/// Brings a target to the form in which programs expect it: a path, or the `*` of `OPTIONS` (RFC 9112 §3.2).
+/// Converts a target to the form that programs expect: a path, or the `*` of `OPTIONS` (RFC 9112 §3.2).
 ///
-/// §4.2.1, item 1, and RFC 9112 §3.2.2 have a server accept the absolute form. Its host replaces that of `Host`, which
-/// MUST be ignored then, or a check of the origin could be answered from one and the request from the other.
+/// §4.2.1, item 1, and RFC 9112 §3.2.2 require a server to accept the absolute form. Its host replaces the one in `Host`, which
+/// MUST be ignored. Otherwise, the check of the origin and the program could use different hosts.
 fn normalize_target(request: &mut Request) -> Result<(), ProtocolError> {
     let target = request.resource();
     if target.starts_with('/') || (target == "*" && request.method() == "OPTIONS") {
@@ -73,18 +73,18 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
         return Err(ProtocolError::NotAnUpgrade);
     }
     check_no_body(request)?;
-    // Item 6: |Sec-WebSocket-Version| with a value of 13; §11.3.5: only once. It comes before the key, which an older
-    // version may not know.
+    // Item 6: |Sec-WebSocket-Version| with a value of 13; §11.3.5: only once. It is checked before the key, because older
+    // versions have no key.
     match fields::single(request.headers(), fields::VERSION)? {
         Some(b"13") => {}
         _ => return Err(ProtocolError::UnsupportedVersion),
     }
     check_key(request, config)?;
-    // Item 8 and §4.2.2, item 4: the origin, if the server wants to know.
+    // Item 8 and §4.2.2, item 4: the origin, if the server restricts it.
     if !config.origins.allows(request) {
         return Err(ProtocolError::OriginRefused);
     }
-    // Items 9 and 10: what is offered must be readable; §9.1: a malformed list of extensions MUST fail the connection.
+    // Items 9 and 10: the offers must be well-formed; §9.1: a malformed list of extensions MUST fail the connection.
     subprotocols::offered(request.headers())?;
     Extension::parse_all(request.headers())?;
     Ok(())
@@ -108,7 +108,7 @@ fn check_request_line(request: &Request, config: &Config) -> Result<(), Protocol
     }
 }
 
-/// An upgrade has no body: its bytes could not be told from the first frames (H9).
+/// An upgrade must not have a body, which could not be distinguished from the first frames (H9).
 fn check_no_body(request: &Request) -> Result<(), ProtocolError> {
     let is_empty = match fields::single(request.headers(), fields::CONTENT_LENGTH)? {
         Some(length) => length == b"0",
@@ -129,8 +129,8 @@ fn check_key(request: &Request, config: &Config) -> Result<(), ProtocolError> {
     }
 }
 
-/// Completes what the program answers: with status 101 and no subprotocol chosen, the first of ours that the client
-/// offers is (§4.2.2, item 4).
+/// Completes the response of the program. If its status is 101 and it selects no subprotocol, the first supported one that the client
+/// offers is selected (§4.2.2, item 4).
 pub(crate) fn complete(response: &mut Response, request: &Request, config: &Config) {
     if response.status() == 101 && response.header(fields::PROTOCOL).is_none() {
         let supported: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
@@ -138,12 +138,12 @@ pub(crate) fn complete(response: &mut Response, request: &Request, config: &Conf
     }
 }
 
-/// Checks what the program answers, before anything of it is sent (H12); any other status than 101 is free.
+/// Checks the response of the program before it is sent (H12). Only responses with status 101 are restricted.
 pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(), ProtocolError> {
     if response.status() != 101 {
         return Ok(());
     }
-    // RFC 9110 §15.2.2: 101 answers an Upgrade; a page was asked for otherwise.
+    // RFC 9110 §15.2.2: 101 is a response to `Upgrade` only.
     if !request.is_upgrade() {
         return Err(ProtocolError::NotAnUpgrade);
     }
@@ -152,7 +152,7 @@ pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(
     extensions::check_choice(request.headers(), response.headers(), ProtocolError::ExtensionNotOffered)
 }
 
-/// §4.2.2, items 5.2 to 5.4: what the client is going to demand.
+/// §4.2.2, items 5.2 to 5.4: what the client requires.
 fn check_accepting(request: &Request, response: &Response) -> Result<(), ProtocolError> {
     let headers = response.headers();
     let upgrades = fields::has_token(headers, fields::UPGRADE, "websocket")
@@ -167,9 +167,9 @@ fn check_accepting(request: &Request, response: &Response) -> Result<(), Protoco
     }
 }
 
-/// Makes the response by which a server refuses a request.
+/// Creates the response with which a server refuses a request.
 ///
-/// Its text is fixed for each status: what exactly was wrong is for the log of the server (H13).
+/// Its text depends on the status only. The exact reason belongs in the log of the server (H13).
 pub(crate) fn refusal(error: ProtocolError) -> Response {
     let status = error.http_status();
     let reason = syntax::default_reason(status);
@@ -179,13 +179,13 @@ pub(crate) fn refusal(error: ProtocolError) -> Response {
     };
     add("Content-Type", "text/plain; charset=utf-8");
     match status {
-        // RFC 9110 §15.5.6: the answer MUST say which methods are allowed.
+        // RFC 9110 §15.5.6: the response MUST list the allowed methods.
         405 => add("Allow", "GET"),
         426 => {
-            // RFC 9110 §15.5.22: the answer MUST name the protocol to upgrade to, and §7.8 in Connection, too.
+            // RFC 9110 §15.5.22: the response MUST name the protocol in Upgrade, and §7.8: list Upgrade in Connection.
             add(fields::CONNECTION, "close, Upgrade");
             add(fields::UPGRADE, "websocket");
-            // §4.4: the answer MUST name the versions that the server knows.
+            // §4.4: the response MUST list the versions that the server supports.
             add(fields::VERSION, "13");
         }
         _ => {}

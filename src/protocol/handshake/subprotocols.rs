@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::http::fields::{self, Headers};
 use crate::protocol::ProtocolError;
 
-/// Reads the subprotocols that a request offers, all fields joined; none if there is no such field.
+/// Parses the subprotocols that a request offers in all of its fields. Without such a field, the list is empty.
 pub(super) fn offered(headers: &Headers) -> Result<Vec<&[u8]>, ProtocolError> {
     let offered: Vec<&[u8]> = fields::elements(headers, fields::PROTOCOL).collect();
     let is_present = fields::find(headers, fields::PROTOCOL).is_some();
@@ -29,7 +29,7 @@ pub(crate) fn malformed(protocols: &[String]) -> Option<&str> {
         .find(|protocol| !fields::is_token(protocol.as_bytes()) || !seen.insert(*protocol))
 }
 
-/// Checks the subprotocol that a response chooses: at most one, and one of those that the request offers
+/// Checks the subprotocol that a response selects: at most one, and one that the request offers
 /// (§4.1, item 6; §4.2.2, item 5.5).
 pub(super) fn check_choice(
     request: &Headers,
@@ -38,6 +38,6 @@ pub(super) fn check_choice(
 ) -> Result<(), ProtocolError> {
     // §11.3.4: the header MUST NOT appear more than once in a response.
     let Some(chosen) = fields::single(response, fields::PROTOCOL)? else { return Ok(()) };
-    // Subprotocols are compared to the letter, as browsers do.
+    // Subprotocols are compared case-sensitively, as in browsers.
     if offered(request)?.contains(&chosen) { Ok(()) } else { Err(not_offered) }
 }

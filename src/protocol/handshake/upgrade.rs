@@ -1,4 +1,4 @@
-//! An opening handshake that another HTTP server makes (§4.2): it has read the request, and sends the response.
+//! Opening handshakes that are performed together with another HTTP server, which reads the request and sends the response (§4.2).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,11 +8,10 @@ use crate::protocol::config::Overrides;
 use crate::protocol::deflate;
 use crate::protocol::{Config, Connection, ProtocolError};
 
-/// A request for an upgrade that was read elsewhere, and the response to it.
+/// A request for an upgrade that was received by another HTTP server, and the response to it.
 ///
-/// It is made from a request, [chooses](Self::choose_protocol) a subprotocol, tells which
-/// [response](Self::response) to send, and then becomes a [`Connection`], or the connection of a front end, over the
-/// stream on which the response was sent.
+/// It is created from a request. It [selects](Self::choose_protocol) a subprotocol, returns the [response](Self::response) to
+/// send, and then becomes a [`Connection`], or a connection of a front end, over the stream on which the response was sent.
 ///
 /// # Examples
 ///
@@ -32,7 +31,7 @@ use crate::protocol::{Config, Connection, ProtocolError};
 /// assert!(upgrade.choose_protocol("chat").is_err());
 /// assert_eq!(upgrade.response().header("Sec-WebSocket-Protocol"), Some(&b"wamp".to_vec()));
 ///
-/// // Once the response is sent:
+/// // After the response has been sent:
 /// let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
 /// assert_eq!((connection.state(), read_ahead.len()), (State::Open, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,30 +45,29 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Accepts a request, if it keeps the rules of §4.2.1 and those of the configuration.
+    /// Accepts a request that follows the rules of §4.2.1 and of the configuration.
     ///
-    /// A subprotocol is chosen by [`Config::subprotocols`], if that names any, and compression is agreed on by
-    /// [`Config::deflate`].
+    /// A subprotocol is selected according to [`Config::subprotocols`], and compression according to [`Config::deflate`].
     ///
     /// # Errors
     ///
-    /// The rule that the request breaks; its [`http_status`](ProtocolError::http_status) is to be answered.
+    /// The rule that the request breaks. Respond with its [`http_status`](ProtocolError::http_status).
     pub fn new(request: Request, config: Config) -> Result<Self, ProtocolError> {
         server::check_upgrade(&request, &config)?;
         let mut response = Response::from_request(&request).map_err(|_| ProtocolError::InvalidKey)?;
         server::complete(&mut response, &request, &config);
         deflate::answer(&mut response, &request, &config);
-        // What was agreed on holds for whichever front end goes on, whatever its own configuration.
+        // What was negotiated applies in every front end that continues, whatever its own configuration.
         response.set_overrides(Overrides { deflate: config.deflate, max_fragments: config.max_fragments });
         Ok(Self { config: Arc::new(config), request, response, read_ahead: Vec::new() })
     }
 
-    /// Returns the subprotocols that the client offers, the one it likes best first.
+    /// Returns the subprotocols that the client offers, in order of preference.
     pub fn protocols(&self) -> Vec<&str> {
         self.request.protocols().unwrap_or_default()
     }
 
-    /// Chooses a subprotocol, in place of one that was chosen before.
+    /// Selects a subprotocol, in place of one that was selected before.
     ///
     /// # Errors
     ///
@@ -87,24 +85,24 @@ impl Upgrade {
         &self.request
     }
 
-    /// Returns the response that is to be sent.
+    /// Returns the response that must be sent.
     pub fn response(&self) -> &Response {
         &self.response
     }
 
-    /// Returns the response, to add headers of one's own before it is sent.
+    /// Returns the response for changes, for example to add custom headers before it is sent.
     pub fn response_mut(&mut self) -> &mut Response {
         &mut self.response
     }
 
-    /// Hands over what the HTTP server has read of the connection behind the request: the first frames may be there.
+    /// Adds bytes that the HTTP server has read after the request. They may contain the first frames.
     #[must_use]
     pub fn with_read_ahead(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.read_ahead = bytes.into();
         self
     }
 
-    /// Makes the connection, now that the response is sent; with it come the bytes that have been read ahead.
+    /// Creates the connection after the response has been sent. Returns it with the bytes that were read ahead.
     ///
     /// # Errors
     ///
@@ -114,7 +112,7 @@ impl Upgrade {
         Ok((connection, self.read_ahead))
     }
 
-    /// Returns the request, the response and the bytes that have been read ahead.
+    /// Returns the request, the response and the bytes that were read ahead.
     pub fn into_parts(self) -> (Request, Response, Vec<u8>) {
         (self.request, self.response, self.read_ahead)
     }

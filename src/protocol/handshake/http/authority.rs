@@ -1,15 +1,15 @@
-//! `host[:port]`, as it stands in `Host` and in an origin (RFC 3986 §3.2, RFC 9110 §7.2).
+//! `host[:port]`, as in `Host` and in an origin (RFC 3986 §3.2, RFC 9110 §7.2).
 
-/// A host and, where one is written, a port.
+/// A host and an optional port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Authority<'h> {
     pub(crate) host: &'h str,
     pub(crate) port: Option<u16>,
 }
 
-/// Reads `host[:port]`; an IPv6 address stands in brackets and keeps them. The host may be empty, as in `Host`.
+/// Parses `host[:port]`. An IPv6 address keeps its brackets. The host may be empty, as in `Host`.
 ///
-/// What has a user, a path, a space or anything else that no host contains is refused as a whole.
+/// Text with a user, a path, a space or another character that is invalid in a host is rejected as a whole.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (host, port) = match text.strip_prefix('[') {
@@ -18,7 +18,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
             if address.is_empty() || !address.bytes().all(is_literal_byte) {
                 return None;
             }
-            // Two for the brackets, which belong to the host.
+            // The brackets belong to the host.
             (text.get(..address.len().saturating_add(2))?, after)
         }
         None => text.split_at_checked(text.find(':').unwrap_or(text.len()))?,
@@ -29,12 +29,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
     Some(Authority { host, port: parse_port(port)? })
 }
 
-/// Reads `[:port]`: `None` if it is none, `Some(None)` if there is no number (RFC 3986 allows a lone colon).
+/// Parses `[:port]`: `None` if it is invalid, `Some(None)` if there is no number (RFC 3986 allows a lone colon).
 fn parse_port(text: &str) -> Option<Option<u16>> {
     match text.strip_prefix(':') {
         None => text.is_empty().then_some(None),
         Some("") => Some(None),
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
         Some(_) => None,
     }
@@ -45,7 +45,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
 
-/// What an IP literal may contain: IPv6, IPv4 within it, a zone, a future version (RFC 3986 §3.2.2, RFC 6874).
+/// The characters of an IP literal: IPv6, IPv4 within it, a zone, a future version (RFC 3986 §3.2.2, RFC 6874).
 fn is_literal_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b":.%-_~".contains(&byte)
 }

@@ -1,12 +1,12 @@
-//! The body of a response that rejects an upgrade (RFC 9112 §6, §7.1): why, in the words of the server.
+//! The body of a response that rejects an upgrade (RFC 9112 §6, §7.1).
 
 use super::fields;
 use crate::protocol::handshake::Response;
 
-/// Collects the body of a response, as far as a limit.
+/// Collects the body of a response, up to a limit.
 ///
-/// The core reads heads only: what follows the head of [`Event::Rejected`](crate::protocol::Event::Rejected) stays in
-/// the input. A front end whose program is to see the body pushes that, and what it reads from then on.
+/// The core receives heads only: the bytes after the head of [`Event::Rejected`](crate::protocol::Event::Rejected) remain in the
+/// input. A front end that passes the body to its program pushes these bytes, and everything that it receives after them.
 ///
 /// # Examples
 ///
@@ -26,27 +26,27 @@ use crate::protocol::handshake::Response;
 pub struct Body {
     framing: Framing,
     limit: usize,
-    /// What has come, chunks not taken apart.
+    /// The bytes so far, including the framing of chunks.
     bytes: Vec<u8>,
 }
 
-/// How one knows where a body ends (RFC 9112 §6.3).
+/// How the end of a body is determined (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy)]
 enum Framing {
     Length(usize),
     Chunked,
-    /// The connection ends with it.
+    /// The body ends with the connection.
     End,
 }
 
 impl Body {
-    /// Expects the body of a response, and keeps up to `limit` bytes of it.
+    /// Prepares for the body of a response, of which up to `limit` bytes are kept.
     pub fn of(response: &Response, limit: usize) -> Self {
         let headers = response.headers();
         let length = fields::single(headers, fields::CONTENT_LENGTH).ok().flatten();
         let length = length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         let framing = match length {
-            // §6.3, item 1: these have none, whatever their headers say.
+            // §6.3, item 1: these have no body, regardless of their headers.
             _ if response.status() == 204 || response.status() == 304 => Framing::Length(0),
             // §6.3, item 3: the encoding overrides the length.
             _ if fields::has_token(headers, fields::TRANSFER_ENCODING, "chunked") => Framing::Chunked,
@@ -56,7 +56,7 @@ impl Body {
         Self { framing, limit, bytes: Vec::new() }
     }
 
-    /// Takes what has come; returns whether that is all, or as much as is kept.
+    /// Adds bytes that were received. Returns whether the body is complete or has reached the limit.
     pub fn push(&mut self, input: &[u8]) -> bool {
         let most = match self.framing {
             Framing::Length(length) => length.min(self.limit),
@@ -68,7 +68,7 @@ impl Body {
         is_whole || self.bytes.len() >= most
     }
 
-    /// Returns the body, or what has come of it.
+    /// Returns the body, or the part of it that has arrived.
     pub fn finish(self) -> Vec<u8> {
         match self.framing {
             Framing::Chunked => unchunked(&self.bytes).0,
@@ -77,7 +77,7 @@ impl Body {
     }
 }
 
-/// Joins the chunks (RFC 9112 §7.1), and tells whether the last one is there.
+/// Joins the chunks (RFC 9112 §7.1), and returns whether the last one has arrived.
 fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
@@ -90,7 +90,7 @@ fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
         let chunk = bytes.get(start..).unwrap_or_default();
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         body.extend(chunk.iter().take(len));
-        // Behind each chunk stands a line break.
+        // A line break follows each chunk.
         bytes = chunk.get(len.saturating_add(2)..).unwrap_or_default();
     }
 }

@@ -1,10 +1,10 @@
-//! Header fields, and the lists that some of them carry: found, split and changed here, for requests and responses.
+//! Header fields of requests and responses, and the lists that some of them contain.
 //!
-//! Every function looks at each byte a bounded number of times, whatever the bytes are.
+//! Every function examines each byte a bounded number of times, for any input.
 
 use crate::protocol::ProtocolError;
 
-/// The fields of a head, in their order; a name may appear more than once.
+/// The fields of a head, in their order. A name can appear more than once.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
 pub(crate) const ACCEPT: &str = "Sec-WebSocket-Accept";
@@ -19,38 +19,38 @@ pub(crate) const TRANSFER_ENCODING: &str = "Transfer-Encoding";
 pub(crate) const UPGRADE: &str = "Upgrade";
 pub(crate) const VERSION: &str = "Sec-WebSocket-Version";
 
-/// Returns whether a field has a name, without regard to case (RFC 9110 §5.1).
+/// Returns whether a field has this name. Names are case-insensitive (RFC 9110 §5.1).
 #[inline]
 pub(crate) fn is_named(field: &str, name: &str) -> bool {
-    // Most are written alike, and those of the same length differ in the first bytes already.
+    // Most names have the same case, and names of the same length differ in the first bytes.
     field.len() == name.len() && (field == name || field.eq_ignore_ascii_case(name))
 }
 
-/// Finds the first field of a name; names are compared without regard to case.
+/// Returns the first field with a name.
 pub(crate) fn find<'h>(headers: &'h Headers, name: &str) -> Option<&'h Vec<u8>> {
     headers.iter().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
-/// Finds the first field of a name, to change it.
+/// Returns the first field with a name, for changes.
 pub(crate) fn find_mut<'h>(headers: &'h mut Headers, name: &str) -> Option<&'h mut Vec<u8>> {
     headers.iter_mut().find(|(other, _)| is_named(other, name)).map(|(_, value)| value)
 }
 
-/// Goes through the values of all fields of a name.
+/// Iterates over the values of all fields with a name.
 pub(crate) fn all<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
     headers.iter().filter(move |(other, _)| is_named(other, name)).map(|(_, value)| value.as_slice())
 }
 
-/// Finds the only field of a name.
+/// Returns the only field with a name.
 ///
-/// A second one is an error, even with the same value: which of the two counts is what two readers could disagree on.
+/// A second one is an error even if it has the same value: two recipients could disagree on which of them counts.
 pub(crate) fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, ProtocolError> {
     let mut values = all(headers, name);
     let first = values.next();
     if values.next().is_some() { Err(ProtocolError::RepeatedHeader) } else { Ok(first.map(trim)) }
 }
 
-/// Puts a value in place of all fields of a name, where the first of them stood, or at the end.
+/// Replaces all fields with a name by one value, at the position of the first of them or at the end.
 pub(crate) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
     match headers.iter().position(|(other, _)| is_named(other, name)) {
         None => headers.push((name.to_owned(), value)),
@@ -68,26 +68,26 @@ pub(crate) fn replace(headers: &mut Headers, name: &str, value: Vec<u8>) {
     }
 }
 
-/// Refuses a field that would not arrive as the one field it is meant to be (H11).
+/// Rejects a field that would not be received as exactly this field (H11).
 pub(crate) fn check_sendable(name: &str, value: &[u8]) -> Result<(), ProtocolError> {
     if is_token(name.as_bytes()) && is_text(value) { Ok(()) } else { Err(ProtocolError::UnsendableHead) }
 }
 
-/// Goes through the elements of a list that may be spread over several fields (RFC 9110 §5.3, §5.6.1).
+/// Iterates over the elements of a list that may be spread over several fields (RFC 9110 §5.3, §5.6.1).
 ///
-/// Commas within quoted strings do not separate. Empty elements are left out, as RFC 9110 §5.6.1.2 asks of a reader.
+/// Commas within quoted strings do not separate elements. Empty elements are skipped (RFC 9110 §5.6.1.2).
 pub(crate) fn elements<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
     all(headers, name).flat_map(split)
 }
 
-/// Returns whether a list contains a token, without regard to case.
+/// Returns whether a list contains a token, compared case-insensitively.
 pub(crate) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
     let is_it = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
-    // Nearly always it stands alone.
+    // Nearly always it is the only element.
     all(headers, name).any(|list| is_it(list) || split(list).any(is_it))
 }
 
-/// Adds an element to the end of a list, in a new field if there is none yet.
+/// Appends an element to a list. If there is no field yet, one is added.
 pub(crate) fn append_element(headers: &mut Headers, name: &str, element: &str) {
     match find_mut(headers, name) {
         Some(list) => {
@@ -100,7 +100,7 @@ pub(crate) fn append_element(headers: &mut Headers, name: &str, element: &str) {
     }
 }
 
-/// Removes elements from a list, and with its last element the field.
+/// Removes elements from a list, and the field if the list is then empty.
 pub(crate) fn remove_elements(headers: &mut Headers, name: &str, unwanted: impl Fn(&[u8]) -> bool) {
     headers.retain_mut(|(other, list)| {
         if !is_named(other, name) || !split(list).any(&unwanted) {
@@ -123,7 +123,7 @@ fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|element| !element.is_empty())
 }
 
-/// Cuts before the first comma that is not within a quoted string (RFC 9110 §5.6.4).
+/// Splits before the first comma that is not within a quoted string (RFC 9110 §5.6.4).
 fn cut_at_comma(list: &[u8]) -> (&[u8], Option<&[u8]>) {
     let (mut quoted, mut escaped) = (false, false);
     let comma = list.iter().position(|byte| {
@@ -141,7 +141,7 @@ fn cut_at_comma(list: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Takes the optional white space off both ends (RFC 9110 §5.6.3).
+/// Removes optional white space at both ends (RFC 9110 §5.6.3).
 pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -154,19 +154,19 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
-/// Returns whether a byte may stand in a token (RFC 9110 §5.6.2).
+/// Returns whether a byte may be part of a token (RFC 9110 §5.6.2).
 #[inline]
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'|' | b'~')
 }
 
-/// Returns whether the bytes may stand in a field value or a reason phrase: anything but control bytes, of which only
-/// the tab is allowed (RFC 9110 §5.5).
+/// Returns whether the bytes may be part of a field value or a reason phrase. The tab is the only control byte that may (RFC 9110
+/// §5.5).
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| is_text_byte(*byte))
 }
 
-/// Returns how many bytes at the front may stand in a field value (RFC 9110 §5.5).
+/// Returns how many bytes at the front may be part of a field value (RFC 9110 §5.5).
 pub(crate) fn text_len(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     let plain = words.iter().take_while(|word| is_visible(**word)).count().saturating_mul(8);
@@ -175,18 +175,18 @@ pub(crate) fn text_len(bytes: &[u8]) -> usize {
     plain.saturating_add(more)
 }
 
-/// Returns whether there is no control byte among eight; for a tab, which is one, it says no.
+/// Returns whether there is no control byte among eight. A tab counts as a control byte.
 fn is_visible(bytes: [u8; 8]) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_ne_bytes(bytes);
-    // The high bit of a byte that is less than 0x20, or 0x7f, becomes set; those of others may, behind such a one.
+    // The high bit of a byte below 0x20, or of 0x7f, is set. High bits of bytes after such a byte may be set as well.
     let low = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
     let delete = word ^ 0x7f7f_7f7f_7f7f_7f7f;
     let is_delete = delete.wrapping_sub(0x0101_0101_0101_0101) & !delete;
     (low | is_delete) & HIGH == 0
 }
 
-/// Returns whether a byte may stand in a field value (RFC 9110 §5.5).
+/// Returns whether a byte may be part of a field value (RFC 9110 §5.5).
 #[inline]
 pub(crate) fn is_text_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | 0x80.. | b'\t')

@@ -1,39 +1,39 @@
-//! A head, as it arrives: collected from pieces of any size, each byte looked at once (H1).
+//! Heads that arrive in pieces of any size. Each byte is examined once (H1).
 //!
-//! What can not become a head is refused at the byte that shows it, not when the head would be complete: a scanner, a
-//! TLS hello or an endless line costs neither memory nor a wait for the time-out (H2, H18).
+//! Invalid input is rejected at the first byte that cannot be part of a head, before the head is complete: port scanners, TLS
+//! handshakes and endless lines cost neither memory nor a wait for the timeout (H2, H18).
 
 use super::{fields, syntax};
 use crate::protocol::{Config, ProtocolError};
 
 /// Collects the bytes of a head.
 ///
-/// The same bytes give the same head, or the same error, wherever they are cut.
+/// The result does not depend on how the bytes are split.
 #[derive(Debug)]
 pub(crate) struct HeadBuffer {
     kind: Kind,
     bytes: Vec<u8>,
-    /// Bytes seen so far, those of earlier heads included: interim responses share one limit (K2).
+    /// Bytes so far, including those of earlier heads: interim responses share one limit (K2).
     seen: usize,
-    /// Lines complete so far, without the empty ones.
+    /// Complete lines so far, without the empty ones.
     lines: usize,
-    /// Bytes of the line that is arriving, without its CR.
+    /// Bytes of the current line, without its CR.
     line: usize,
     /// Whether the last byte was a CR, so that an LF must follow.
     after_cr: bool,
-    /// Spaces in the first line, and how many bytes stand between its first two: the request target.
+    /// Spaces in the first line, and the number of bytes between the first two of them: the request target.
     spaces: usize,
     target: usize,
 }
 
-/// What kind of head is expected.
+/// The kind of head that is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Request,
     Response,
 }
 
-/// What a line break ended.
+/// What ends with a line break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Line,
@@ -55,16 +55,16 @@ impl HeadBuffer {
         Self { kind, bytes: Vec::new(), seen: 0, lines: 0, line: 0, after_cr: false, spaces: 0, target: 0 }
     }
 
-    /// Takes what belongs to the head off the front of the input, and returns whether the head is complete.
+    /// Takes the bytes of the head off the front of the input, and returns whether the head is complete.
     ///
-    /// What follows the head stays in the input (H10).
+    /// Bytes after the head remain in the input (H10).
     pub(crate) fn push(&mut self, input: &mut &mut [u8], config: &Config) -> Result<bool, ProtocolError> {
         let (length, complete) = self.feed(input, config)?;
         *input = std::mem::take(input).split_at_mut_checked(length).map(|(_, rest)| rest).unwrap_or_default();
         Ok(complete)
     }
 
-    /// Takes bytes, and returns how many of them belong to the head and whether it is complete.
+    /// Processes bytes; returns how many of them belong to the head, and whether it is complete.
     pub(crate) fn feed(&mut self, input: &[u8], config: &Config) -> Result<(usize, bool), ProtocolError> {
         let room = config.max_head_size.saturating_sub(self.seen);
         let (mut rest, beyond) = input.split_at(room.min(input.len()));
@@ -87,18 +87,18 @@ impl HeadBuffer {
         if beyond.is_empty() { Ok((input.len(), false)) } else { Err(ProtocolError::HeadTooLarge) }
     }
 
-    /// Returns the bytes collected so far: the head with its empty line, once it is complete.
+    /// Returns the bytes so far: once the head is complete, the head with its empty line.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Begins the head that follows an interim response; the limit of the size goes on counting (K2).
+    /// Begins the head that follows an interim response. The limit applies to both of them together (K2).
     pub(crate) fn restart(&mut self) {
         let seen = self.seen;
         *self = Self { seen, ..Self::new(self.kind) };
     }
 
-    /// Looks at bytes up to the end of the line, and returns how many it has seen and what ended there.
+    /// Examines bytes up to the end of the line; returns their number and what ended there.
     fn scan_line(&mut self, bytes: &[u8], config: &Config) -> Result<(usize, Option<Ended>), ProtocolError> {
         let mut rest = bytes;
         loop {
@@ -135,10 +135,10 @@ impl HeadBuffer {
         }
     }
 
-    /// Takes bytes of a line.
+    /// Processes bytes of a line.
     fn text(&mut self, text: &[u8], config: &Config) -> Result<(), ProtocolError> {
         let Some(first) = text.first() else { return Ok(()) };
-        // Neither a name nor a method nor a version begins with anything else: no folded line, no TLS hello.
+        // No name, method or version begins with another byte. This rejects folded lines and TLS handshakes.
         if self.line == 0 && !fields::is_token_byte(*first) {
             return Err(ProtocolError::MalformedHead);
         }
@@ -166,7 +166,7 @@ impl HeadBuffer {
         Ok(())
     }
 
-    /// Refuses another protocol as soon as its first line is there: its client may be waiting for ours.
+    /// Rejects another protocol as soon as its first line has arrived: its client may be waiting for a response.
     fn check_first_line(&self) -> Result<(), ProtocolError> {
         let head = syntax::skip_empty_lines(&self.bytes);
         let (line, _) = syntax::split_first_line(head).ok_or(ProtocolError::MalformedHead)?;

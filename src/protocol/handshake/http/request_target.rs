@@ -1,4 +1,4 @@
-//! From a URL to what a request says: the resource, the `Host`, the credentials (§3, §4.1).
+//! The parts of a URL that appear in a request: the resource, the `Host` and the credentials (§3, §4.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,10 +6,10 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The scheme of a WebSocket over a Unix socket.
+/// The scheme for WebSockets over Unix sockets.
 const UNIX_SCHEME: &str = "ws+unix";
 
-/// What a URL says about a request.
+/// The parts of a request that a URL determines.
 pub(crate) struct Target {
     pub(crate) resource: String,
     pub(crate) host: String,
@@ -17,7 +17,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads a URL of the schemes `ws`, `wss`, `http`, `https` and `ws+unix`.
+    /// Parses a URL with one of the schemes `ws`, `wss`, `http`, `https` and `ws+unix`.
     pub(crate) fn of(url: &Url) -> Result<Self> {
         let (host, resource) = match url.scheme() {
             "ws" | "wss" | "http" | "https" => (host_of(url)?, resource_of(url.path(), url.query())),
@@ -35,9 +35,9 @@ impl Target {
 
 /// Splits a URL such as `ws+unix:///run/app.sock:/chat?room=1` into the path of the socket and the resource.
 ///
-/// The path ends before its first colon; one that contains a colon writes it as `%3A`. The path comes back
-/// percent-decoded, the resource as it stands, `/` if the URL has none. `None` if the URL is of another scheme, names a
-/// host, or has a path that is empty, relative, not UTF-8 or contains NUL.
+/// The path ends before its first colon; a colon in the path is written as `%3A`. The path is percent-decoded, the resource is
+/// not, and it is `/` if the URL has none. Returns `None` if the URL has another scheme or a host, or if the path is empty,
+/// relative, not UTF-8, or contains NUL.
 ///
 /// # Examples
 ///
@@ -70,24 +70,24 @@ fn resource_of(path: &str, query: Option<&str>) -> String {
     }
 }
 
-/// §4.1, item 4: the host and, unless it is the default one, the port. Never the user: `Host` has no place for it (K4).
+/// §4.1, item 4: the host and, unless it is the default one, the port. The user is never part of `Host` (K4).
 fn host_of(url: &Url) -> Result<String> {
     let host =
         url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URL has no host"))?;
-    // `port` leaves out the default of the scheme.
+    // `port` omits the default port of the scheme.
     Ok(match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     })
 }
 
-/// Writes the credentials of a URL as RFC 7617 has them.
+/// Formats the credentials of a URL according to RFC 7617.
 fn authorization_of(url: &Url) -> Result<Option<String>> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
     let mut credentials = percent_decode(url.username());
-    // RFC 7617 §2: a user with a colon in it could not be told from the password.
+    // RFC 7617 §2: a user name with a colon could not be separated from the password.
     if credentials.contains(&b':') {
         return Err(refused("the user in the URL contains a colon"));
     }

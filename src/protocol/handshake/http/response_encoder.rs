@@ -1,21 +1,21 @@
-//! A response as it goes out: complete and correct HTTP/1.1, whatever the program made of it (RFC 9110, RFC 9112).
+//! Encoding of responses, as complete and correct HTTP/1.1 for any input of the program (RFC 9110, RFC 9112).
 
 use super::fields;
 use super::syntax;
 use crate::protocol::ProtocolError;
 use crate::protocol::handshake::Response;
 
-/// Headers about a connection that goes on, which ours does not after any other status than 101.
+/// Headers for persistent connections. Ours is closed after every status except 101.
 const HOP_BY_HOP: [&str; 3] = [fields::CONNECTION, fields::ACCEPT, "Keep-Alive"];
 
-/// What a response of a status has behind its head (RFC 9112 §6.3).
+/// What follows the head of a response (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// Neither a body nor a length.
+    /// No body and no length.
     None,
     /// A length of zero.
     Empty,
-    /// A length and, unless only the head was asked for, a body.
+    /// A length and, except for `HEAD` requests, a body.
     Body,
 }
 
@@ -30,12 +30,12 @@ impl Content {
 }
 
 impl Response {
-    /// Appends the head and the body as they stand, for programs that write a response themselves.
+    /// Appends the head and the body without changes, for programs that send responses themselves.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::UnsendableHead`] if the status has not three digits, or the reason, a name or a value contains
-    /// what would not arrive as it was meant, such as a line break. Nothing is appended then.
+    /// [`ProtocolError::UnsendableHead`] if the status does not have three digits, or if the reason, a name or a value contains
+    /// invalid bytes, such as a line break. Nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_status_line(self.status(), self.reason(), out)?;
@@ -45,23 +45,23 @@ impl Response {
         })
     }
 
-    /// Appends the response as it answers a request; `head_request` says that the method was `HEAD`.
+    /// Appends the response to a request. `head_request` is true if the method was `HEAD`.
     ///
-    /// With status 101 the headers go out as they are, and nothing behind them. With any other status:
+    /// With status 101, the headers are sent without changes, and no body follows. With any other status:
     ///
-    /// - `Content-Length` is what the body has, whatever was set; there is none where the status has no body (204, 304).
-    /// - No body follows for a `HEAD` request or such a status.
-    /// - `Connection: close` replaces what was set, since nothing that follows the request is read (H9).
-    /// - What only belongs to a 101 is left out: `Sec-WebSocket-Accept`, and `Upgrade` except with 426, where RFC 9110
-    ///   §15.5.22 demands it.
+    /// - `Content-Length` is the length of the body, regardless of the headers. It is omitted if the status has no body (204, 304).
+    /// - No body is sent for a `HEAD` request or such a status.
+    /// - `Connection: close` replaces other values, because nothing after the request is read (H9).
+    /// - Headers of a 101 are omitted: `Sec-WebSocket-Accept`, and `Upgrade` except with 426, where RFC 9110 §15.5.22 requires
+    ///   it.
     /// - A missing reason becomes the usual one.
     ///
-    /// There is no `Date`: the core has no clock (RFC 9110 §6.6.1).
+    /// There is no `Date`, because the core has no clock (RFC 9110 §6.6.1).
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::UnsendableHead`] as [`encode`](Self::encode), and for another 1xx status than 101, which cannot
-    /// be the last word on a request. Nothing is appended then.
+    /// [`ProtocolError::UnsendableHead`] as for [`encode`](Self::encode), and for a 1xx status other than 101, which cannot be a
+    /// final response. Nothing is appended then.
     pub fn encode_for(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| self.encode_answer(head_request, out))
     }
@@ -76,7 +76,7 @@ impl Response {
         let kept = syntax::borrowed(self.headers()).filter(|(name, _)| !self.is_ours(name));
         let connection = match self.status() {
             101 => None,
-            // RFC 9110 §7.8: who sends Upgrade lists it in Connection.
+            // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
             426 => Some("close, Upgrade"),
             _ => Some("close"),
         };
@@ -89,7 +89,7 @@ impl Response {
         Ok(())
     }
 
-    /// Returns whether a field is left out, because what it says is said anew or would be wrong.
+    /// Returns whether a field is omitted, because it is replaced or would be wrong.
     fn is_ours(&self, name: &str) -> bool {
         let is_any_of = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
         let is_length = is_any_of(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]);
@@ -104,7 +104,7 @@ impl Response {
         match content {
             Content::None => None,
             Content::Empty => Some("0".to_owned()),
-            // RFC 9110 §9.3.2: the answer to HEAD may tell the length of the body that GET would have got.
+            // RFC 9110 §9.3.2: the response to HEAD may contain the length of the body that GET would return.
             Content::Body if head_request && self.body().is_empty() => self.own_content_length(),
             Content::Body => Some(self.body().len().to_string()),
         }

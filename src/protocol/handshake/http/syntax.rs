@@ -1,6 +1,6 @@
-//! The syntax of HTTP/1.1 heads (RFC 9112), shared by requests and responses: bytes to lines and fields, and back.
+//! The syntax of HTTP/1.1 heads (RFC 9112) for requests and responses: decoding and encoding of lines and fields.
 //!
-//! Read strictly: what one reader takes for a line break and another does not is how requests are smuggled (H8).
+//! Decoding is strict: if two recipients disagree on line breaks, requests can be smuggled (H8).
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use super::fields::{self, Headers};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ProtocolError;
 
-/// The versions of HTTP that a head is read in; every other one is refused.
+/// The supported versions of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// HTTP/1.0: a page may be asked for, an upgrade may not.
+    /// HTTP/1.0, in which a request can ask for a page but not for an upgrade.
     Http10,
-    /// HTTP/1.1, and whatever 1.x may follow, which must be readable as 1.1 (RFC 9110 §2.5).
+    /// HTTP/1.1, and later versions 1.x, which are compatible with 1.1 (RFC 9110 §2.5).
     Http11,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct StatusLine<'h> {
 /// Splits a complete head, its empty line included, into the first line and the fields.
 pub(crate) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
     let (line_feeds, line_breaks) = count_line_ends(head);
-    // httparse takes a lone LF for a line break; RFC 9112 §2.2 allows that, H8 does not.
+    // httparse accepts a lone LF as a line break, as RFC 9112 §2.2 allows. H8 forbids it.
     if line_feeds != line_breaks {
         return Err(ProtocolError::MalformedHead);
     }
@@ -49,7 +49,7 @@ pub(crate) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Head
 
 /// Counts the LFs, and those that follow a CR.
 fn count_line_ends(head: &[u8]) -> (usize, usize) {
-    // Counts that fit into a byte are what compilers turn into vector instructions.
+    // Compilers use vector instructions for counters that fit into a byte.
     const CHUNK: usize = 255;
     let feeds = head
         .chunks(CHUNK)
@@ -74,14 +74,14 @@ fn parse_fields(fields: &[u8], count: usize) -> Result<Headers, ProtocolError> {
     }
 }
 
-/// Cuts behind the first line break, which is in neither of the parts.
+/// Splits at the first line break, which is not part of the result.
 pub(crate) fn split_first_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = head.windows(2).position(|pair| pair == b"\r\n")?;
     let (line, rest) = head.split_at_checked(end)?;
     Some((line, rest.strip_prefix(b"\r\n")?))
 }
 
-/// Leaves out the empty lines before a request, as RFC 9112 §2.2 asks of a server.
+/// Skips empty lines before a request, as RFC 9112 §2.2 requires of a server.
 pub(crate) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     while let Some(rest) = head.strip_prefix(b"\r\n") {
         head = rest;
@@ -89,7 +89,7 @@ pub(crate) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
     head
 }
 
-/// Reads the first line of a request: three words, one space between them.
+/// Parses the first line of a request: three words, separated by one space.
 pub(crate) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, ProtocolError> {
     let line = std::str::from_utf8(line).map_err(|_| ProtocolError::MalformedHead)?;
     let mut words = line.split(' ');
@@ -104,7 +104,7 @@ pub(crate) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, Protoco
     Ok(RequestLine { method, target, version: parse_version(version.as_bytes())? })
 }
 
-/// Reads the first line of a response. The space before an empty reason may be missing, as servers leave it out.
+/// Parses the first line of a response. Some servers omit the space before an empty reason.
 pub(crate) fn parse_status_line(line: &[u8]) -> Result<StatusLine<'_>, ProtocolError> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let (version, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -127,7 +127,7 @@ fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
     }
 }
 
-/// Returns whether the text may stand as a request target: visible ASCII, the rest is to be percent-encoded.
+/// Returns whether the text can be a request target, which is visible ASCII. Other characters must be percent-encoded.
 pub(crate) fn is_target(target: &str) -> bool {
     !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -145,7 +145,7 @@ pub(crate) fn encode_request_line(
     Ok(())
 }
 
-/// Appends the first line of a response; a status without a reason gets the usual one.
+/// Appends the first line of a response. An empty reason becomes the usual one of the status.
 pub(crate) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
     if !(100..=999).contains(&status) || !fields::is_text(reason.as_bytes()) {
         return Err(ProtocolError::UnsendableHead);
@@ -155,7 +155,7 @@ pub(crate) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -
     Ok(())
 }
 
-/// Appends the fields and the empty line behind them.
+/// Appends the fields and the empty line after them.
 pub(crate) fn encode_fields<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
     out: &mut Vec<u8>,
@@ -168,7 +168,7 @@ pub(crate) fn encode_fields<'h>(
     Ok(())
 }
 
-/// Takes back what was appended when an error shows that the rest can not follow.
+/// Removes what was appended if the rest cannot be encoded.
 pub(crate) fn all_or_nothing(
     out: &mut Vec<u8>,
     append: impl FnOnce(&mut Vec<u8>) -> Result<(), ProtocolError>,
@@ -183,13 +183,13 @@ fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// Borrows the fields as [`encode_fields`] takes them.
+/// Borrows the fields in the form that [`encode_fields`] needs.
 pub(crate) fn borrowed(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
 }
 
-/// Writes bytes of a peer as text that is safe in a terminal and in a log: what is not text, and every control
-/// character, is escaped (H17).
+/// Formats bytes of a peer as text that is safe in a terminal and in a log: control characters and bytes that are not text are
+/// escaped (H17).
 pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     use fmt::Write as _;
     for chunk in bytes.utf8_chunks() {
@@ -205,7 +205,7 @@ pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Re
     Ok(())
 }
 
-/// Writes fields and the empty line for people.
+/// Formats fields and the empty line for people.
 pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt::Result {
     for (name, value) in headers {
         write_escaped(f, name.as_bytes())?;
@@ -216,7 +216,7 @@ pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt
     f.write_str("\r\n")
 }
 
-/// Shows fields in `Debug`, their values as text instead of lists of numbers.
+/// Formats fields for `Debug`, with values as text instead of lists of numbers.
 pub(crate) struct Shown<'h>(pub(crate) &'h Headers);
 
 impl fmt::Debug for Shown<'_> {
@@ -227,7 +227,7 @@ impl fmt::Debug for Shown<'_> {
     }
 }
 
-/// Turns an error of the core into that of the public `parse` functions, where broken syntax is `ErrorKind::Http`.
+/// Converts an error of the core to the error of the public `parse` functions, where invalid syntax is `ErrorKind::Http`.
 pub(crate) fn parse_error(err: ProtocolError) -> Error {
     match err {
         ProtocolError::MalformedHead => Error::new(ErrorKind::Http(httparse::Error::Token), err.to_string()),
@@ -239,7 +239,7 @@ pub(crate) fn parse_error(err: ProtocolError) -> Error {
     }
 }
 
-/// Returns the phrase that goes with a status, or nothing for one that has none (RFC 9110 §15, RFC 6585).
+/// Returns the reason phrase of a status, or an empty string for an unknown status (RFC 9110 §15, RFC 6585).
 pub(crate) fn default_reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
