@@ -27,7 +27,7 @@ fn an_echo_server_and_its_client() {
     });
 }
 
-/// `listen` does not say which port it got, so the program has to look for one that is free.
+/// `listen` does not return its port, so the program has to look for one that is free.
 #[test]
 fn listen_runs_until_a_handler_asks_for_the_shutdown() {
     guarded(|| {

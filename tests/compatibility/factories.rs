@@ -1,4 +1,4 @@
-//! Types that implement `Factory`: they tell the two roles apart, keep state, and get their handlers back.
+//! Types that implement `Factory`: they distinguish the two roles, keep state, and get their handlers back.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -60,7 +60,7 @@ impl Factory for Recorder {
     type Handler = End;
 
     fn connection_made(&mut self, _: Sender) -> End {
-        unreachable!("both roles are told apart");
+        unreachable!("both roles are distinguished");
     }
 
     fn client_connected(&mut self, out: Sender) -> End {

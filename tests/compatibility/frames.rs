@@ -141,7 +141,7 @@ fn frames_are_changed_and_dropped_on_their_way() {
     });
 }
 
-/// Hides pings from the library, so that nobody answers them.
+/// Hides Pings from the library, so that they are not answered.
 struct NoPong(Sender);
 
 impl Handler for NoPong {
@@ -247,7 +247,7 @@ fn both_directions_are_watched() {
     });
 }
 
-/// Refuses what it does not like; what it says goes to the peer as a close code.
+/// Rejects some frames; its error reaches the peer as a close code.
 struct TextOnly;
 
 impl Handler for TextOnly {

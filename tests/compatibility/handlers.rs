@@ -13,7 +13,7 @@ use ws::{
 
 use crate::support::{Server, bound, guarded, join};
 
-/// Answers every message with its number, and says goodbye after the third.
+/// Answers every message with its number, and closes after the third.
 struct Counter {
     out: Sender,
     count: usize,
@@ -42,7 +42,7 @@ struct Transcript {
     closed: Option<(CloseCode, String)>,
 }
 
-/// Keeps what it hears where the caller of `connect` finds it afterwards.
+/// Stores its messages where the caller of `connect` finds them afterwards.
 struct Listener<'a> {
     out: Sender,
     transcript: &'a mut Transcript,

@@ -10,7 +10,7 @@ use ws::{
 
 use crate::support::{Peer, Server, guarded, upgrade_request};
 
-/// Lets in who says its name, speaks `chat.v2` where the client does, and stamps the answer.
+/// Accepts clients that send their name, agrees on `chat.v2` if it is offered, and adds a header to the response.
 struct Door {
     out: Sender,
     name: String,
@@ -36,7 +36,7 @@ impl Handler for Door {
     }
 }
 
-/// Says its name, and keeps what the server answers.
+/// Sends its name, and stores the response of the server.
 struct Guest {
     out: Sender,
     log: Rc<RefCell<Vec<String>>>,
@@ -160,7 +160,7 @@ fn an_error_on_the_way_in_is_answered_with_a_status() {
     });
 }
 
-/// Tells everybody where they come from.
+/// Sends the address of the client.
 struct Mirror(Sender);
 
 impl Handler for Mirror {

@@ -1,4 +1,4 @@
-//! Loops: where they listen, whom they connect to, when they end.
+//! Loops: where they listen, where they connect to, and when they end.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -246,7 +246,7 @@ fn senders_are_keys() {
     });
 }
 
-/// Says where to, and the handler of that connection connects there.
+/// Sends a URL, and the handler of that connection connects there.
 #[test]
 fn a_handler_opens_another_connection() {
     guarded(|| {

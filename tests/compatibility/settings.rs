@@ -96,7 +96,7 @@ fn a_lax_server_takes_frames_without_a_mask() {
     });
 }
 
-/// Says goodbye to the first message, and keeps the kind of the first error.
+/// Closes at the first message, and stores the kind of the first error.
 struct Limited<'a> {
     out: Sender,
     error: &'a RefCell<Option<ErrorKind>>,

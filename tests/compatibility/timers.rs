@@ -1,4 +1,4 @@
-//! Time-outs: armed, told of, fired once, cancelled, re-armed.
+//! Timeouts: scheduled, announced, fired once, cancelled, scheduled again.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -44,7 +44,7 @@ impl Handler for Timed {
                 self.out.timeout(300, LAST)
             }
             LAST => self.out.close(CloseCode::Normal),
-            other => Err(Error::new(ErrorKind::Protocol, format!("nobody armed {other:?}"))),
+            other => Err(Error::new(ErrorKind::Protocol, format!("unexpected {other:?}"))),
         }
     }
 }

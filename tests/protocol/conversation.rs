@@ -1,4 +1,4 @@
-//! What a peer may say from the first byte of the handshake on: random, well-formed, and then damaged.
+//! Input from the first byte of the handshake on: random, well-formed, and then damaged.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -17,7 +17,7 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: web
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n\
     HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
-/// Something that a peer says.
+/// Something that a peer sends.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
     /// A message in fragments that end at the cuts, with a control frame behind some of them.
@@ -81,7 +81,7 @@ fn fragments(sender: Role, is_text: bool, payload: &[u8], cuts: &[(Index, Option
     bytes
 }
 
-/// All that a peer says, the handshake included.
+/// All that a peer sends, the handshake included.
 pub(crate) fn stream(sender: Role, pieces: &[Piece]) -> Vec<u8> {
     let head = if sender == Role::Client { REQUEST } else { RESPONSE };
     let frames = pieces.iter().flat_map(|piece| piece.encode(sender));
@@ -142,7 +142,7 @@ fn nearly_text() -> impl Strategy<Value = Piece> {
     })
 }
 
-/// Everything that a peer may say by the rules and go on.
+/// Everything that a peer may send before its Close.
 pub(crate) fn proper() -> impl Strategy<Value = Vec<Piece>> {
     let piece = prop_oneof![3 => fragmented(), 1 => control().prop_map(Piece::Control)];
     prop::collection::vec(piece, 0..6)

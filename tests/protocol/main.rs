@@ -1,7 +1,7 @@
 //! The protocol core, one end or two ends joined in memory, in the order of RFC 6455.
 //!
 //! Nothing but the public API of `sockeye::protocol` is used, and frames are written and read by `wire`, which knows
-//! the RFC and not the code. There is no network, no thread and no sleep: time is what the test says it is.
+//! the RFC and not the code. There is no network, no thread and no sleep: the test moves the clock.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

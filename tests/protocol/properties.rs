@@ -19,7 +19,7 @@ fn waiting(role: Role, config: Config) -> End {
     end
 }
 
-/// A configuration, and who sends the replies: the core, or the front end.
+/// A configuration, and the part that sends the replies: the core, or the front end.
 #[derive(Debug, Clone, Default)]
 struct Setup {
     config: Config,

@@ -1,4 +1,4 @@
-//! §5.1 and §5.3: who masks, and how.
+//! §5.1 and §5.3: masking.
 
 use std::collections::HashSet;
 

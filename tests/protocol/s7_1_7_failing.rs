@@ -1,4 +1,4 @@
-//! §7.1.7: a connection that is failed says why, and hears nothing any more.
+//! §7.1.7: a connection that fails sends the reason, and receives nothing more.
 
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
@@ -12,7 +12,7 @@ fn tight() -> Config {
     Config { max_message_size: 20, max_frame_size: 15, max_fragments: Some(3), ..Config::default() }
 }
 
-/// What a peer of the given role sends to break each of the rules of frames, and the code that it must hear.
+/// What a peer in this role sends to break each rule of frames, and the code that it must receive.
 fn offences(peer: Role) -> Vec<(ProtocolError, u16, Vec<u8>)> {
     let frame = |first, payload: &[u8]| bytes::frame_from(peer, first, payload);
     let header = |first, second: u8, more: &[u8]| {
@@ -97,7 +97,7 @@ fn l4_s7_1_7_after_an_offence_tcp_ends_from_our_side() {
         for (_, _, bytes) in offences(!role) {
             let mut end = End::open(role, tight());
             end.feed(&bytes);
-            assert!(end.flush(), "who fails a connection does not wait for the peer");
+            assert!(end.flush(), "an end that fails a connection does not wait for the peer");
             assert_eq!(end.core.receive_eof(), Ok(()));
             assert_eq!(end.state(), State::Closed);
         }

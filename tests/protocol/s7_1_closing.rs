@@ -204,7 +204,7 @@ fn s7_1_5_the_end_of_tcp_without_close_is_abnormal() {
         let mut end = End::open(role, Config::default());
         assert_eq!(end.core.receive_eof(), Err(ProtocolError::ConnectionLost));
         assert_eq!((end.state(), end.core.deadline()), (State::Closed, None));
-        assert_eq!(end.core.receive_eof(), Ok(()), "it is told once");
+        assert_eq!(end.core.receive_eof(), Ok(()), "it is reported once");
 
         let mut end = End::open(role, Config::default());
         end.close(CloseCode::Normal, "").unwrap();

@@ -33,7 +33,7 @@ fn f7_s7_4_every_code_that_comes_in() {
 fn f7_s7_4_every_code_that_goes_out() {
     for number in 0..=u16::MAX {
         let mut client = End::open_cheaply();
-        // These two say that there is no code, and give a Close frame without one (§7.4.1: 1005 is not sent).
+        // These two stand for the absence of a code, and give a Close frame without one (§7.4.1: 1005 is not sent).
         let is_none = matches!(CloseCode::from(number), CloseCode::Status | CloseCode::Empty);
         let closed = client.close(CloseCode::from(number), "");
         if is_none || may_be_sent(number) {

@@ -15,7 +15,7 @@ fn due(end: &End) -> Option<Duration> {
     end.core.deadline().map(|deadline: Instant| deadline - end.now)
 }
 
-/// An end that is open, with an idle time-out and automatic Pings.
+/// An end that is open, with an idle timeout and automatic Pings.
 fn watchful(role: Role, idle: u64, ping: u64) -> End {
     let seconds = |n| (n > 0).then_some(Duration::from_secs(n));
     let config = Config { idle_timeout: seconds(idle), ping_interval: seconds(ping), ..Config::default() };
@@ -71,7 +71,7 @@ fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
         end.flush();
         end.advance(4 * SECOND);
         end.feed(&bytes::frame_from(!role, TEXT, b"but I am still talking"));
-        assert_eq!(due(&end), Some(SECOND), "what it says does not prolong it");
+        assert_eq!(due(&end), Some(SECOND), "what it sends does not prolong it");
         assert_eq!(end.tick(), Err(ProtocolError::ConnectionLost));
         assert_eq!((end.state(), end.core.deadline()), (State::Closed, None));
     }
@@ -111,7 +111,7 @@ fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
     server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.advance(9 * SECOND + SECOND / 2);
     server.flush();
-    assert_eq!(due(&server), Some(SECOND / 2), "the drain does not outlast the close time-out");
+    assert_eq!(due(&server), Some(SECOND / 2), "the drain does not outlast the close timeout");
 }
 
 #[test]

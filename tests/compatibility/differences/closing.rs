@@ -7,7 +7,7 @@ use ws::{CloseCode, Error, ErrorKind, Frame, Handler, Message, OpCode, Result, S
 use crate::failures::{Hook, is_dropped};
 use crate::support::{Peer, Server, guarded};
 
-/// Tells what happens to it, and does what messages ask for.
+/// Records its calls, and does what messages ask for.
 struct Told {
     out: Sender,
     tell: mpsc::Sender<String>,

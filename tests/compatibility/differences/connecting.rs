@@ -1,4 +1,4 @@
-//! A connection that does not come about: its handler hears why, and so does the caller of `connect`.
+//! A connection that fails to open: its handler and the caller of `connect` receive the reason.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -41,7 +41,7 @@ impl Handler for Traced {
     }
 }
 
-/// The error of `connect`, and what the handler was told.
+/// The error of `connect`, and the calls of the handler.
 fn attempt(url: String) -> (Error, Vec<String>) {
     let log = Log::default();
     let err = connect(url, |_| Traced { log: Rc::clone(&log) }).unwrap_err();
@@ -137,7 +137,7 @@ fn a_client_that_turns_the_response_down_has_not_been_open() {
     });
 }
 
-/// A server that is full may say so as soon as it has accepted, before it has read a request.
+/// A server that is full may respond as soon as it has accepted, before it has read a request.
 #[test]
 fn an_answer_that_comes_before_the_request_was_sent_is_not_missed() {
     const ATTEMPTS: usize = 20;

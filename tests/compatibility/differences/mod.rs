@@ -1,4 +1,4 @@
-//! Where Sockeye differs from `ws` 0.9 on purpose, and what it adds. None of this is true of `ws`.
+//! Where Sockeye differs from `ws` 0.9 on purpose, and what it adds. With `ws` these tests fail.
 
 mod additions;
 mod closing;

@@ -1,4 +1,4 @@
-//! Senders never block, say when there is no room, and can be asked.
+//! Senders never block, return an error when the queue is full, and can be queried.
 
 use std::cell::Cell;
 use std::sync::mpsc;

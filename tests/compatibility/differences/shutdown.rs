@@ -1,4 +1,4 @@
-//! A shutdown loses nothing, tells everybody, and calls every hook that the end of a connection has.
+//! A shutdown loses nothing, notifies every connection, and calls every hook at the end of a connection.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::support::{Peer, Server, guarded, join};
 
 const MANY: usize = 5_000;
 
-/// Says very much, and ends the loop in the same breath.
+/// Sends a lot of data, and shuts the loop down at once.
 struct LastWords {
     out: Sender,
     log: Rc<RefCell<Vec<&'static str>>>,

@@ -1,4 +1,4 @@
-//! Time-outs belong to their connection, are exact to the millisecond, and work for broadcasters, too.
+//! Timeouts belong to their connection, are exact to the millisecond, and work for broadcasters, too.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use ws::{CloseCode, Handler, Handshake, Result, Sender};
 
 use crate::support::{Peer, Server, guarded};
 
-/// Arms a time-out for itself, and closes when one fires.
+/// Schedules a timeout for itself, and closes when one fires.
 struct Owner(Sender);
 
 impl Owner {
@@ -28,7 +28,7 @@ impl Handler for Owner {
     }
 }
 
-/// `ws` lets the time-out of a connection fire on the one that took its place.
+/// With `ws`, the timeout of a connection fires on its successor in the slot.
 #[test]
 fn a_time_out_dies_with_its_connection() {
     guarded(|| {

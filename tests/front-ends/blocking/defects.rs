@@ -26,7 +26,7 @@ fn t1_the_close_of_the_peer_is_answered() {
     reading.join().unwrap();
 }
 
-/// T2, T3: `close` waits, returns what the peer said, and TCP ends.
+/// T2, T3: `close` waits, returns the Close of the peer, and TCP ends.
 #[test]
 fn t2_t3_closing_is_awaited_and_ends_tcp() {
     let (mut socket, mut peer) = served(Config::default());
@@ -44,7 +44,7 @@ fn t2_t3_closing_is_awaited_and_ends_tcp() {
     assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::Other(3000), "theirs"));
 }
 
-/// T4: a message beyond the limit closes the socket, and says so once.
+/// T4: a message beyond the limit closes the socket, and is reported once.
 #[test]
 fn t4_beyond_the_limit_the_socket_is_closed() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });

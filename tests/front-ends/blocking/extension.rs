@@ -35,7 +35,7 @@ fn x1_both_ends_agree_on_an_extension_of_the_program() {
     assert!(frame.payload() == &vec![7; 200_000] && !frame.has_rsv2());
 }
 
-/// The bits are on the wire, and who has agreed to them is held to it.
+/// The bits are on the wire, and a peer that has agreed to them must set them.
 #[test]
 fn x1_reserved_bits_on_the_wire() {
     let (ours, theirs) = streams();

@@ -58,7 +58,7 @@ impl Pool {
         WebSocket::connect(&format!("ws://{}/", self.address)).unwrap()
     }
 
-    /// Says goodbye to everyone, wakes whoever accepts, and waits for the threads.
+    /// Closes every connection, wakes the accepting thread, and waits for all threads.
     fn stop(self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         for mut socket in self.open.lock().unwrap().drain(..) {
@@ -96,7 +96,7 @@ fn s16_a_pool_serves_and_stops() {
     let closed = hearing.join().unwrap();
     assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::Away, "the server stops"));
     assert_eq!(most.load(Ordering::SeqCst), 2);
-    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).is_err(), "the listener is closed");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn s16_a_look_whether_somebody_waits() {
     assert_eq!(client.join().unwrap().receive().unwrap(), Some("welcome".into()));
 }
 
-/// Looking for so long and no longer: whoever accepts is another thread.
+/// A bounded wait, since another thread accepts.
 #[test]
 fn s16_a_look_with_a_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Limits, time-outs, compression.
+//! Limits, timeouts, compression.
 
 use std::thread;
 use std::time::{Duration, Instant};

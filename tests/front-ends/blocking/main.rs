@@ -77,7 +77,7 @@ pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<
 pub(crate) const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n";
 
-/// What an error says.
+/// The text of an error.
 pub(crate) fn said<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().to_string()
 }

@@ -74,7 +74,7 @@ fn m6_control_payloads_have_125_bytes_at_most() {
     assert!(said(client.pong(vec![0; 126])).contains("may not be sent"));
     assert!(client.close(CloseCode::Normal, &"x".repeat(124)).is_err());
     assert!(client.close(CloseCode::Abnormal, "").is_err());
-    // None of that was a word to the peer.
+    // Nothing of that was sent to the peer.
     assert!(client.is_open());
 }
 

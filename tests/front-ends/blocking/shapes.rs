@@ -134,7 +134,7 @@ fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
     let mut half = [0; 3];
     server.read_exact(&mut half).unwrap();
     assert_eq!(&half, b"sal");
-    // The rest stays for who goes on reading bytes, a second handle as well.
+    // The rest stays for further reads of bytes, also through a second handle.
     let mut other = server.try_clone().unwrap();
     client.send("next").unwrap();
     other.read_exact(&mut half).unwrap();

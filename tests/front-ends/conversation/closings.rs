@@ -1,4 +1,4 @@
-//! How a connection ends: who starts, with what, whether it is answered, and what else is on its way.
+//! How a connection ends: the end that starts, the code, the answer, and what else is in transit.
 
 use std::thread;
 use std::time::{Duration, Instant};

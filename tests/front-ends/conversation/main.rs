@@ -59,7 +59,7 @@ pub(crate) trait End: Send {
     fn close(&mut self, code: CloseCode, reason: &str) -> Received;
 }
 
-/// What an end has heard.
+/// What an end has received.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Received {
     Message(Message),

@@ -1,4 +1,4 @@
-//! What is said while the connection is open.
+//! Messages and control frames while the connection is open.
 
 use sockeye::{CloseCode, Deflate, Message};
 

@@ -17,7 +17,7 @@ struct Remote {
     heard: Receiver<Received>,
 }
 
-/// Tells what it hears.
+/// Sends what it receives through a channel.
 struct Teller {
     out: Sender,
     opened: Option<Channel<Sender>>,

@@ -1,4 +1,4 @@
-//! Compression in the event loop: the setting, the wrapper of `ws`, and what a program can say about single messages.
+//! Compression in the event loop: the setting, the wrapper of `ws`, and the choice for single messages.
 
 #![cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -42,7 +42,7 @@ enum Seen {
     Close(CloseCode),
 }
 
-/// Tells everything, and does nothing else, but the first thing that it is given to do.
+/// Records all calls, and does one thing when the connection opens.
 struct Witness {
     out: Sender,
     seen: mpsc::Sender<Seen>,
@@ -194,7 +194,7 @@ fn the_wrapper_of_ws_ends_in_the_same_code() {
             true => client(Settings::default(), server.url(), at_first, DeflateHandler::new),
             false => client(with(EAGER), server.url(), at_first, |witness| witness),
         };
-        // The handler within hears everything.
+        // The inner handler receives every call.
         assert_eq!(next(&seen), Seen::Response);
         assert!(matches!(next(&seen), Seen::Open(answer) if answer.starts_with("permessage-deflate")));
         assert!(matches!(next(&seen), Seen::Frame(true, payload) if payload.len() < 100));

@@ -81,7 +81,7 @@ async fn echo(mut socket: WebSocket<End>) -> sockeye::futures::Result<()> {
     Ok(())
 }
 
-/// The conversation that each patience has to get through: messages, events, bytes, the end.
+/// The conversation that must succeed however often a future is dropped: messages, events, bytes, the end.
 async fn converse(mut socket: WebSocket<End>, patience: usize) {
     for message in messages() {
         // A message is accepted by the first poll; then it is for `flush` to see it out.

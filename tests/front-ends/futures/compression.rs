@@ -50,7 +50,7 @@ fn l5_limit_after_decompression() {
                 .await;
         let (mut server, mut client) = (server?, client?);
         client.send("a".repeat(100_000)).await?;
-        // The server tells its error when the client has gone.
+        // The server returns its error when the client has gone.
         let (received, _) = futures_util::future::join(server.receive(), client.receive()).await;
         received
     };

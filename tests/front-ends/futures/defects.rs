@@ -64,7 +64,7 @@ fn p6_p7_text_that_is_not_utf8_is_answered_with_1007() {
 
 #[test]
 fn not_failed_again_the_answer_of_a_peer_that_is_refused() {
-    // The error is told only when the Close is out: to drop the socket at once loses nothing.
+    // The error is returned only after the Close was sent: dropping the socket at once loses nothing.
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write(frame(0x81, b"a"));
     assert!(now(socket.receive()).is_none());
@@ -124,7 +124,7 @@ fn t1_not_silent_when_the_peer_closes() {
     assert!(raw.read().is_empty());
 }
 
-/// T2, T3: `close` waits, returns what the peer said, and the stream ends; after it nothing can be sent.
+/// T2, T3: `close` waits, returns the Close of the peer, and the stream ends; nothing can be sent after it.
 #[test]
 fn t2_t3_not_closed_before_the_peer_has_answered() {
     let (mut socket, raw) = open_client(&Builder::new());
@@ -142,7 +142,7 @@ fn t2_t3_not_closed_before_the_peer_has_answered() {
     assert!(ready(socket.send("late")).is_err());
 }
 
-/// T4: a message beyond the limit closes the socket, and says so once.
+/// T4: a message beyond the limit closes the socket, and is reported once.
 #[test]
 fn t4_not_open_beyond_the_limit() {
     let config = Config { max_message_size: 10, ..Config::default() };

@@ -1,4 +1,4 @@
-//! Limits and time-outs.
+//! Limits and timeouts.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The async socket (`sockeye::futures`), row by row of what async sockets offer: C opening by a client, S by a server, M
 //! messages, A shapes, L limits, X extensions, P conformance. What starts with `not_` is a defect of another library that
-//! must not be one of ours.
+//! Sockeye must not have.
 //!
 //! Nearly everything runs in memory, without a runtime: `support` has a stream whose other end the test holds, and polls
 //! futures by hand.

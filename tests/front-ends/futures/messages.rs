@@ -193,7 +193,7 @@ fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
 #[test]
 fn m19_many_pings_do_not_displace_the_close_behind_them() {
     let (mut socket, raw) = open_server(&Builder::new());
-    // Nobody looks at what comes until the connection has ended.
+    // The socket is not read until the connection has ended.
     assert!(now(socket.close(CloseCode::Normal, "")).is_none());
     raw.write([masked(0x89, b"p").repeat(100), masked(0x88, &close_payload(4321, "why"))].concat());
     raw.end();
@@ -242,7 +242,7 @@ fn m24_m25_closed_tells_how_whoever_waits() {
     raw.end();
     assert_eq!(ready(one), Closed { code: CloseCode::Abnormal, reason: String::new(), was_clean: false });
     assert!(matches!(ready(socket.receive()), Err(Error::ConnectionLost(_))));
-    assert_eq!(ready(socket.receive()).unwrap(), None, "an error is told once");
+    assert_eq!(ready(socket.receive()).unwrap(), None, "an error is returned once");
     assert!(!ready(other).was_clean);
 }
 

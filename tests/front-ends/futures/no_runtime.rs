@@ -12,7 +12,7 @@ use sockeye::futures::{Builder, WebSocket};
 
 use crate::support::{duplex, wait};
 
-/// A socket of the system as whoever has no runtime may have it: where it would block, it is asked again at once.
+/// A socket of the system without a runtime: where it would block, it is polled again at once.
 struct Busy(TcpStream);
 
 fn again<T>(result: io::Result<T>, cx: &Context<'_>) -> Poll<io::Result<T>> {

@@ -155,7 +155,7 @@ fn a7_the_sender_answers_without_the_receiver() {
     raw.write([masked(0x89, b"p"), masked(0x81, b"kept"), masked(0x88, b"")].concat());
     ready(sender.send("x")).unwrap();
     assert_eq!(raw.read_frames().len(), 2, "the Pong goes along");
-    assert!(sender.is_open(), "behind the message that nobody has taken lies the Close");
+    assert!(sender.is_open(), "the Close is behind a message that was not received");
     assert_eq!(ready(receiver.receive()).unwrap(), Some("kept".into()));
     ready(sender.flush()).unwrap();
     assert_eq!(raw.read_frames()[0].opcode(), OpCode::Close);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Accepts one client, echoes what it says, and returns the request.
+/// Accepts one client, echoes its messages, and returns the request.
 async fn echo_once(listener: TcpListener, builder: Builder) -> sockeye::futures::Result<String> {
     let (stream, _) = listener.accept().await?;
     let mut socket = builder.accept(stream).await?;
@@ -96,7 +96,7 @@ async fn l7_handshake_that_takes_too_long() {
     assert!(matches!(builder.connect(&url).await, Err(Error::Timeout(TimeoutKind::Handshake))));
 }
 
-/// Over TCP: who does not receive makes the peer wait, and nobody keeps what is on its way.
+/// Over TCP: a receiver that does not read makes the sender wait, and no end buffers without bound.
 #[tokio::test]
 async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
     const LEN: usize = 1 << 20;
@@ -110,7 +110,7 @@ async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
     // The system takes some of it; then sending stands still.
     while tokio::time::timeout(Duration::from_millis(300), sender.send(vec![7; LEN])).await.is_ok() {
         sent += 1;
-        assert!(sent < 64, "64 MiB are on their way, and nobody reads");
+        assert!(sent < 64, "64 MiB were sent without a reader");
     }
     assert!(sender.buffered_amount() <= LEN + 16);
     // The one that waited has been accepted, and is not lost.

@@ -1,4 +1,4 @@
-//! M1, T2: what is queued for one connection is counted, limited, and told of.
+//! M1, T2: what is queued for one connection is counted, limited, and reported.
 
 use std::io::Read;
 use std::sync::mpsc::{Sender as Channel, channel};
@@ -79,7 +79,7 @@ fn m1_the_excess_is_dropped_where_that_is_wanted() {
     let mut slow = Peer::open(server.addr);
     let out = ear.opened();
     slow.send_text("more");
-    // One piece for every frame that may be as long as the setting says, and one for what is left.
+    // One piece for every frame of the largest size, and one for the rest.
     (0..16 * 2).for_each(|_| drop(slow.next_frame().unwrap()));
     wait_until("all is sent", || out.buffered_amount() == 0);
     out.send(vec![7; 64 * KIB]).unwrap();
@@ -310,7 +310,7 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     let refused = out.send("one more than fits").unwrap_err();
     assert!(matches!(refused.kind, ErrorKind::Queue(QueueError::Full)));
     drop(release);
-    // The sender has been told, so that the connection need not fail.
+    // The sender got an error, so the connection need not fail.
     assert_eq!(peer.message(), "12345");
     assert!(out.is_open());
     wait_until("room", || out.send("later").is_ok());

@@ -1,4 +1,4 @@
-//! M11 and its like: what is said to all connections of a loop.
+//! M11: messages to all connections of a loop.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
     (0..3).for_each(|_| drop(ear.opened()));
     near.all.connect(far.url().parse().unwrap()).unwrap();
     ear.opened();
-    // A client of ours whose server has not answered, and a client that has not asked.
+    // A client whose server has not responded, and a client that has not sent its request.
     near.all.connect(format!("ws://{}", slow_server.local_addr().unwrap()).parse().unwrap()).unwrap();
     let mut late_server = Peer::accept(&slow_server);
     let mut late_peer = Peer::connect(near.addr);
@@ -140,7 +140,7 @@ fn a_close_and_a_timeout_for_all_reach_all() {
 
 #[test]
 fn m1_broadcasts_count_for_a_client_that_is_still_dialing() {
-    // Nobody answers there, and nobody refuses.
+    // That address neither accepts nor refuses.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (probes, ear) = Probes::quiet();
     let settings = Settings { max_buffered: 100, ..Settings::default() };

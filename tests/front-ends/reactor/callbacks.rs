@@ -68,13 +68,13 @@ fn act(hook: Hook, deed: Deed) -> impl Fn(Hook, &Sender) -> Result<()> + Send + 
                 out.timeout(0, Token(1))?;
                 out.send("hello")
             }
-            Hook::Message => Err(Error::new(ErrorKind::Custom("to be told of".into()), "")),
+            Hook::Message => Err(Error::new(ErrorKind::Custom("to be reported".into()), "")),
             _ => Ok(()),
         }
     }
 }
 
-/// A server whose first handler does the deed, and its client, which has said what makes the handler do so.
+/// A server whose first handler acts, and its client, which has sent what makes the handler act.
 fn provoke(hook: Hook, deed: Deed) -> (Server, Ear, Peer) {
     let (server, ear) = Probes::listen(Settings::default(), act(hook, deed));
     let mut peer = Peer::connect(server.addr);
@@ -97,7 +97,7 @@ fn provoke(hook: Hook, deed: Deed) -> (Server, Ear, Peer) {
     (server, ear, peer)
 }
 
-/// Every handler has come back to the factory, and has heard of its end exactly if it heard of its beginning.
+/// Every handler has come back to the factory, and `on_close` was called exactly if `on_open` was.
 fn check_books(events: &[(u32, Heard)]) {
     let mut books: HashMap<u32, [u32; 4]> = HashMap::new();
     for (id, heard) in events {

@@ -25,14 +25,14 @@ fn error(kind: &str) -> Error {
         "queue" => ErrorKind::Queue(QueueError::Full),
         _ => ErrorKind::Custom("custom".into()),
     };
-    Error::new(kind, "a detail that nobody else is to see")
+    Error::new(kind, "a detail that must stay here")
 }
 
 fn is_same(a: &ErrorKind, b: &ErrorKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// What the table in the documentation of `Handler` says; `None` where the connection goes on.
+/// The table in the documentation of `Handler`; `None` where the connection goes on.
 fn documented(kind: &str) -> Option<Ending> {
     match kind {
         "internal" => Some(Ending::Close(CloseCode::Error)),
@@ -66,7 +66,7 @@ fn check(hook: Hook, kind: &'static str) {
     }
     match documented(kind) {
         Some(Ending::Cut) => {
-            // Whoever is dropped early is not even told that the connection was open.
+            // A connection that is dropped early was never open for its peer.
             let received = peer.rest().0;
             assert!(received.is_empty() || received.ends_with(b"\r\n\r\n"), "{hook:?} {kind}");
         }

@@ -63,7 +63,7 @@ impl Handler for EchoWithNewName {
     }
 }
 
-/// Says all kinds of things to one end, and returns what comes back.
+/// Sends all kinds of frames to one end, and returns what comes back.
 fn talk(peer: &mut Peer, role: Role, all: &Sender) -> Vec<Heard> {
     let large = vec![7; 60_000];
     for frame in [
@@ -101,7 +101,7 @@ fn next(peer: &mut Peer) -> Heard {
     (frame.is_final(), frame.opcode(), frame.payload().clone())
 }
 
-/// What a peer hears of a server, and of a client, and what their handlers have seen.
+/// What a peer receives from a server and from a client, and what their handlers have seen.
 fn heard_and_seen<H: Handler + 'static>(sees_frames: bool, wrap: fn(Echo) -> H) -> (Vec<Heard>, Vec<OpCode>) {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);

@@ -68,7 +68,7 @@ fn t1_l8_a_late_time_out_reaches_nobody() {
         }));
     });
     new.timeout(200, Token(2)).unwrap();
-    // A time-out that has gone with its connection cancels nobody else's.
+    // A timeout that ended with its connection cancels no other one.
     old.cancel(old_timeout.unwrap()).unwrap();
     ear.find(|_, heard| match heard {
         Heard::Timeout(token) => {

@@ -1,7 +1,7 @@
 //! Loops over real loopback sockets: what handlers, senders and peers may do to them, row by row of what a WebSocket
 //! library must stand up to (the ids in the names).
 #![cfg(all(feature = "reactor", unix))]
-#![expect(clippy::unwrap_used, reason = "a test that fails has to say where")]
+#![expect(clippy::unwrap_used, reason = "a panic names the line of the failure")]
 
 mod backpressure;
 mod broadcast;

@@ -14,7 +14,7 @@ fn echo_server() -> Server {
     Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg))
 }
 
-/// Runs a client that says something, and does something else when it comes back.
+/// Runs a client that sends a message, and acts when it comes back.
 fn ask(url: &str, then: impl Fn(&Sender) -> sockeye::Result<()>) -> sockeye::Result<()> {
     connect(url, |out: Sender| {
         out.send("inner").unwrap();

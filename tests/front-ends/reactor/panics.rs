@@ -37,7 +37,7 @@ fn panicking(hook: Hook) -> impl Fn(Hook, &Sender) -> Result<()> + Send + Sync +
                 out.send("hello")
             }
             Hook::Message if out.connection_id() == 0 => {
-                Err(Error::new(ErrorKind::Custom("to be told of".into()), ""))
+                Err(Error::new(ErrorKind::Custom("to be reported".into()), ""))
             }
             Hook::Message => out.send("echo"),
             _ => Ok(()),
@@ -55,7 +55,7 @@ fn a1_by_default_a_panic_travels_out_of_run() {
     culprit.send_text("panic");
     let all = server.all.clone();
     assert_eq!(server.join().unwrap_err().downcast_ref(), Some(&Quietly));
-    // Nobody is left to believe that the connections are still there.
+    // Every sender reports that its connection has ended.
     assert_eq!(culprit.ending(), Ending::Cut);
     assert_eq!(bystander.ending(), Ending::Cut);
     for out in [&all, &first, &second] {
@@ -172,7 +172,7 @@ fn a1_a_panic_of_a_client_that_connects_is_caught() {
     check_client(Hook::Rejected, refused.as_str(), url.as_str());
     check_client(Hook::Error, "ws://127.0.0.1:1", url.as_str());
     check_client(Hook::Error, "wss://127.0.0.1:1", url.as_str());
-    // A name takes a while to be looked up, which leaves time for a time-out.
+    // Looking up a name takes a while, which leaves time for a timeout.
     for hook in [Hook::NewTimeout, Hook::Timeout] {
         check_client(hook, "ws://nobody.invalid", url.as_str());
     }

@@ -40,7 +40,9 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
     // Three messages make a share of one turn, so that each pause leaves most of them unread.
     let filling = "x".repeat(24 * 1024);
     let all: Vec<u8> = (0..COUNT).flat_map(|number| text(&format!("{number} {filling}"))).collect();
-    peer.stream.write_all(&all).unwrap();
+    // The system does not buffer all of it.
+    let mut writer = peer.stream.try_clone().unwrap();
+    let writing = std::thread::spawn(move || writer.write_all(&all).unwrap());
     let mut next = 0;
     while next < COUNT {
         go_round(&out, &ear);
@@ -59,6 +61,7 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
         });
         assert!(next - start <= 12, "{start} to {next} came in one turn");
     }
+    join(writing).unwrap();
     out.resume().unwrap();
     peer.finish();
     server.stop();
@@ -136,7 +139,7 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
     server.stop();
 }
 
-/// A paused connection, whose peer has said something, and goodbye, since.
+/// A paused connection whose peer has sent a message and a Close since.
 fn paused_with_goodbye() -> (Server, Ear, Sender, Peer) {
     let settings = Settings { close_timeout: NEVER, ..Settings::default() };
     let (server, ear) = Probes::listen(settings, |_, _| Ok(()));

@@ -139,7 +139,7 @@ fn t6_nothing_overtakes_a_close() {
     server.stop();
 }
 
-/// A server that hands what it hears to a channel.
+/// A server that sends its messages through a channel.
 fn telling() -> (Server, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>) {
     let (tell, told) = channel();
     let out = Arc::new(Mutex::new(None));

@@ -1,4 +1,4 @@
-//! O4: short reads, short writes, and readiness that tells nothing.
+//! O4: short reads, short writes, and spurious readiness.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -84,7 +84,7 @@ fn o4_events_of_connections_that_go_in_the_same_turn() {
     let tell = Mutex::new(tell);
     let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
         match hook {
-            // The first connection holds the loop until all others have something to tell.
+            // The first connection blocks the loop until all others have events.
             Hook::Message if out.connection_id() == 0 => {
                 let (release, released) = channel::<()>();
                 tell.lock().unwrap().send(release).ok();

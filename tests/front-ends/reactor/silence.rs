@@ -45,7 +45,7 @@ fn l2_without_a_setting_nothing_is_asked() {
 fn l3_whoever_answers_stays() {
     while_on_time(IDLE / 2, |pace| {
         let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
-        // A client of ours answers by itself.
+        // Our client answers Pings by itself.
         let (probes, client_ear) = Probes::quiet();
         let mut socket = Builder::new().build(probes).unwrap();
         socket.connect(server.url().parse().unwrap()).unwrap();

@@ -14,7 +14,7 @@ use sockeye_test_support::wait_until;
 
 const SERVER: &str = "system::a_server_of_its_own";
 
-/// Tells the parent what would be logged.
+/// Prints log records for the parent.
 struct Log;
 
 impl log::Log for Log {
@@ -31,7 +31,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// Not a test: an echo server for the tests below, which tells its address and runs until it is told to quit.
+/// Not a test: an echo server for the tests below. It prints its address, and runs until it receives "quit".
 #[test]
 fn a_server_of_its_own() {
     if !is_child(SERVER) {
@@ -79,7 +79,7 @@ fn o1_out_of_descriptors() {
     let complaint = child.line();
     assert!(complaint.starts_with("log: cannot accept connections"), "{complaint}");
 
-    // It does not spin, it does not repeat itself, and whoever is in is served.
+    // It does not spin, it logs once, and open connections are served.
     wait_until("the loop comes to rest", || {
         let before = child.time();
         thread::sleep(Duration::from_millis(500));

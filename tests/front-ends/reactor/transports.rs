@@ -18,7 +18,7 @@ use sockeye_test_support::probes::{Hook, Probes};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::{LIMIT, join, wait_until};
 
-/// A path for a socket that nobody else uses.
+/// A path for a socket that is not used otherwise.
 fn socket_path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("sockeye-{}-{name}.sock", std::process::id()))
 }
@@ -98,7 +98,7 @@ fn an_address_that_is_taken_is_refused() {
     let path = socket_path("taken");
     let first = WebSocket::new(echo).unwrap().bind_unix(&path).unwrap();
     assert!(matches!(WebSocket::new(echo).unwrap().bind_unix(&path).unwrap_err().kind, ErrorKind::Io(_)));
-    assert!(path.exists(), "whoever was refused takes nothing away");
+    assert!(path.exists(), "a rejected client takes nothing away");
     drop(first);
     assert!(!path.exists());
 }
@@ -147,7 +147,7 @@ fn a_client_on_a_stream_that_was_connected_elsewhere() {
     server.stop();
 }
 
-/// Tells where it is.
+/// Sends its address.
 struct Placed {
     out: Sender,
     tell: Channel<(String, bool)>,

@@ -10,7 +10,7 @@ use sockeye_test_support::peer::{Ending, Peer, masked};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::{LIMIT, streams};
 
-/// Tells how it was opened, and echoes.
+/// Sends how it was opened, and echoes.
 struct Told {
     out: Sender,
     tell: Channel<(String, Option<String>)>,
@@ -28,7 +28,7 @@ impl Handler for Told {
     }
 }
 
-/// A client that is welcome, and what the server knows of it.
+/// A client that was accepted, and what the server knows of it.
 fn welcome(config: Config) -> (Peer, TcpStream, Upgrade) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = Peer::connect(listener.local_addr().unwrap());

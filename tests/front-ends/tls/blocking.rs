@@ -146,7 +146,7 @@ impl Stream for Trickle {
     }
 }
 
-/// A record has so many bytes that one of them within each time-out would be days.
+/// One byte of a record within each timeout would take days.
 #[test]
 fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
     let known = files();

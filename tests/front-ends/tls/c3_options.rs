@@ -1,4 +1,4 @@
-//! C3: whom a client trusts, what it shows and what it tells, in every front end: roots, identity, versions, SNI, and the
+//! C3: the options of TLS, in every front end: roots, identity, versions, SNI, and the
 //! switches that make it careless.
 
 use std::net::TcpListener;
@@ -96,7 +96,7 @@ impl Known {
         Self { identity: root.issue(wish), root, folder: Folder::new() }
     }
 
-    /// A client that trusts the root, and nobody else.
+    /// A client that trusts only the root.
     fn trusting(&self) -> Result<ClientTls> {
         ClientTls::new()?.trust_none()?.trust_pem(&self.root.certificate().to_pem().unwrap())
     }

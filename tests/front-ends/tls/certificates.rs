@@ -20,7 +20,7 @@ fn url(server: &Server) -> String {
     format!("wss://localhost:{}/", server.address.port())
 }
 
-/// The name in the certificate that a server shows to who asks for a host.
+/// The name in the certificate that a server presents for a host.
 fn shown(server: &Server, host: &str) -> String {
     let mut connector = anyone().configure().unwrap();
     connector.set_verify_hostname(false);

@@ -19,7 +19,7 @@ fn url(server: &Server) -> String {
     format!("wss://127.0.0.1:{}/", server.address.port())
 }
 
-/// Has a client of ours send messages, and compares what comes back.
+/// Has our client send messages, and compares what comes back.
 fn exchange(settings: Settings, messages: Vec<Message>) {
     let server = serve(settings);
     let manners =

@@ -70,7 +70,7 @@ fn a_hook_that_fails_frees_the_slot_and_is_told_once() {
         for _ in 0..5 {
             let mut stream = tcp(server.address);
             assert_eq!(sockeye_test_support::tls::read_to_end(&mut stream), b"");
-            let Heard::Error(told, _) = server.next() else { panic!("the handler hears why") };
+            let Heard::Error(told, _) = server.next() else { panic!("the handler gets the reason") };
             assert_eq!(told, kind);
             assert_eq!(server.next(), Heard::Lost);
         }

@@ -1,4 +1,4 @@
-//! Loops on threads of their own, and what their handlers hear.
+//! Loops on threads of their own, and the calls of their handlers.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
@@ -18,7 +18,7 @@ use sockeye_test_support::authority::common_name;
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = sockeye_test_support::LIMIT;
 
-/// What a handler has heard.
+/// A call of a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Open {
@@ -28,7 +28,7 @@ pub(crate) enum Heard {
     },
     Message(Message),
     Close(CloseCode),
-    /// The kind, and all that is said.
+    /// The kind, and the whole text.
     Error(&'static str, String),
     /// The handler is back at its factory.
     Lost,
@@ -55,7 +55,7 @@ pub(crate) struct Manners {
     pub(crate) upgrade: Option<std::sync::Arc<Upgrade>>,
 }
 
-/// The factory of a loop that tells what it hears.
+/// The factory of a loop that records its calls.
 pub(crate) struct Recorder {
     manners: Manners,
     heard: mpsc::Sender<Heard>,
@@ -147,7 +147,7 @@ impl Handler for Listener {
     }
 }
 
-/// Makes a loop, and the end at which one hears what its handlers hear.
+/// Makes a loop, and the channel with the calls of its handlers.
 pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder>, Receiver<Heard>) {
     let (heard, listen) = mpsc::channel();
     (Builder::new().with_settings(settings).build(Recorder { manners, heard }).unwrap(), listen)
@@ -188,7 +188,7 @@ impl Server {
 
     /// Waits for what is next.
     pub(crate) fn next(&self) -> Heard {
-        self.heard.recv_timeout(PATIENCE).expect("the server hears something")
+        self.heard.recv_timeout(PATIENCE).expect("a handler is called")
     }
 
     /// Waits for something, whatever else comes before.
@@ -228,7 +228,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a client to its end, and returns all that it has heard.
+/// Runs a client to its end, and returns all calls of its handler.
 pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> Vec<Heard> {
     let settings = Settings { handshake_timeout: PATIENCE, ..Settings::default() };
     let (mut socket, heard) = build(manners, settings);

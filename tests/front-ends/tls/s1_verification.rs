@@ -1,4 +1,4 @@
-//! S1: whom a client believes.
+//! S1: the certificates that a client accepts.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn trusting(root: &Authority) -> SslConnector {
     ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().into()
 }
 
-/// What a client hears that trusts the root, of a server with this certificate, at this host.
+/// The calls of a client that trusts the root, for a server with this certificate at this host.
 fn meet(root: &Authority, identity: &Identity, host: &str) -> Vec<Heard> {
     let server = serve(identity);
     visit(&format!("wss://{host}:{}/", server.address.port()), polite(), Some(trusting(root)))
@@ -26,7 +26,7 @@ fn meet(root: &Authority, identity: &Identity, host: &str) -> Vec<Heard> {
 
 fn assert_refused(heard: &[Heard], reason: &str) {
     let [Heard::Error("SslHandshake", text), Heard::Lost] = heard else {
-        panic!("{reason}: exactly one error of the handshake must be told: {heard:?}");
+        panic!("{reason}: exactly one error of the handshake must be reported: {heard:?}");
     };
     assert!(text.contains(reason), "{reason}: {text}");
 }

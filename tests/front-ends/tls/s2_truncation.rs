@@ -1,4 +1,4 @@
-//! S2: what is cut off is not complete, and what is complete says so.
+//! S2: a truncated connection is distinguished from one that was closed.
 
 use std::net::{Shutdown, TcpListener};
 use std::thread;
@@ -24,7 +24,7 @@ fn serve() -> (Server, SslConnector) {
     (server, trusting(&root).build())
 }
 
-/// Lets a client of ours talk to a server by hand.
+/// Lets our client talk to a server that the test controls.
 fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -> Vec<Heard> {
     let (root, identity) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -79,7 +79,7 @@ fn s2_a_server_ends_tls_after_a_page() {
     let mut stream = connector.connect("localhost", tcp(server.address)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    // The crate reports the end of TCP alone as one, too: the state tells the difference.
+    // The crate `openssl` reports the end of TCP alone as an end, too: the state distinguishes them.
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
     assert!(stream.get_shutdown().contains(openssl::ssl::ShutdownState::RECEIVED));

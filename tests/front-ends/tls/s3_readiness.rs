@@ -14,7 +14,7 @@ use crate::loops::{Heard, Manners, Server, build, echo};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
 
-/// Bytes of which each place tells where it is.
+/// Bytes that depend on their position.
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at / 251 + at * 7 + seed) % 256).unwrap()).collect()
 }

@@ -174,7 +174,7 @@ fn s6_a_server_without_tls_answers_a_client_hello_and_closes() {
     server.assert_idle();
 }
 
-/// What a client hears whose server does as it is told here.
+/// The calls of a client whose server does this.
 fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<Heard> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());

@@ -155,7 +155,7 @@ fn k7_every_address_of_a_name_is_tried() {
     }
 }
 
-/// A port that nobody listens on, and nobody else will as long as the socket lives.
+/// A port without a listener. No other socket can listen there as long as this one exists.
 fn closed_port() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -193,7 +193,7 @@ fn k8_connect_returns_why_there_is_no_connection() {
     );
     assert_eq!(story, "made, build /, error Io");
 
-    // Without TLS nothing is dialed; with it, nobody is there.
+    // Without TLS nothing is connected; with it, the connection is refused.
     let encrypted = if cfg!(feature = "ssl") { "Io" } else { "Protocol" };
     for (url, story) in [
         ("wss://127.0.0.1:1/", format!("made, build /, error {encrypted}").as_str()),

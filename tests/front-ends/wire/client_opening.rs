@@ -1,4 +1,4 @@
-//! K1 to K4: what a server may answer to our client, and what our client says.
+//! K1 to K4: the responses of servers, and the requests of our client.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use sockeye_test_support::host::{Host, answer_to};
 use sockeye_test_support::peer::{End, Head};
 use sockeye_test_support::script::Script;
 
-/// Lets a client connect, answers it, and returns its story; the client must say nothing more.
+/// Lets a client connect, sends a response, and returns the story of the client, which must send nothing more.
 fn story_of(script: &Script, answer: impl FnOnce(&Head) -> String) -> String {
     let host = Host::new();
     let mut client = script.connect(&host.url());

@@ -17,7 +17,7 @@ use sockeye_test_support::{NEVER, while_on_time};
 
 const OPENED: &str = "made, request GET /chat, open";
 
-/// The time-out that is on trial.
+/// The timeout under test.
 const SHORT: Duration = Duration::from_millis(300);
 
 /// Asserts that the timeout was not early. If it did not fire at all, the test would have failed before.
@@ -41,7 +41,7 @@ fn l1_a_client_that_never_answers_our_close_is_dropped_in_time() {
     let start = Instant::now();
     peer.send(&masked(TEXT, b"close"));
     peer.expect_close(1001);
-    // It talks on instead; nothing of that is told.
+    // It goes on sending instead; no handler is called for that.
     while !peer.receives_within(Duration::from_millis(20)) && peer.try_send(&masked(TEXT, b"deaf")) {}
     assert_eq!(server.journal.story_of_lost(0), format!("{OPENED}, message close, close 1006, lost"));
     assert_not_early(start, server.journal.time_of("close 1006"));
@@ -66,7 +66,7 @@ fn l1_a_server_that_never_answers_our_close_is_dropped_in_time() {
 
 #[test]
 fn l1_a_peer_that_answers_and_never_ends_tcp_is_dropped_in_time() {
-    // A client of ours waits for the server (§7.1.1), within the limit.
+    // Our client waits for the server (§7.1.1), within the limit.
     let host = Host::new();
     let mut client = closer().connect(&host.url());
     let mut peer = host.open();
@@ -251,7 +251,7 @@ fn l6_a_close_before_a_reset_is_heard_although_writing_fails_first() {
     let stop = Mutex::new(stop);
     let server = Script::new().on(move |out, hook| match hook {
         Hook::Message(_) => {
-            // The peer says its last words meanwhile, and goes.
+            // The peer sends a last message meanwhile, and disconnects.
             stop.lock().unwrap().recv().unwrap();
             out.send("too late")
         }

@@ -10,7 +10,7 @@ use sockeye_test_support::script::Script;
 
 const OPENED: &str = "made, request GET /chat, open";
 
-/// Codes at every border of §7.4, and all that have a name; the second says whether they may stand on the wire.
+/// Codes at every border of §7.4, and all that have a name; the second value is whether they may be sent.
 fn codes() -> impl Iterator<Item = (u16, bool)> {
     let named = (998..=1020).map(|code| (code, matches!(code, 1000..=1003 | 1007..=1014)));
     let others = [0, 1, 255, 256, 1100, 1999, 2000, 2999, 5000, 9999, 65_535].map(|code| (code, false));

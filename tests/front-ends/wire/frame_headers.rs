@@ -1,4 +1,4 @@
-//! F1 to F3: what the header of a frame says.
+//! F1 to F3: the header of a frame.
 
 use sockeye_test_support::bytes::{
     BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START, close_payload, frame,

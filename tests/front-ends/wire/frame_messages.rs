@@ -10,7 +10,7 @@ use sockeye_test_support::script::Script;
 
 const OPENED: &str = "made, request GET /chat, open";
 
-/// Sends frames that fail the connection, and checks that they do, with this code, and what the handler has heard.
+/// Sends frames that fail the connection, and checks the code and the calls of the handler.
 fn fails(server: &Running, id: u32, frames: &[Vec<u8>], code: u16, heard: &str) {
     let mut peer = server.open();
     peer.send(&frames.concat());

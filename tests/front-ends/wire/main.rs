@@ -1,4 +1,4 @@
-//! What a peer may say on the wire, over real sockets: each test carries the name of the bug class that it excludes.
+//! What a peer can send to a loop, over real sockets. Each test carries the name of the bug class that it excludes.
 //!
 //! Most of the rules have their own tests where they are written, as pure functions. Here the whole is on trial: the
 //! right status or close code arrives, the hooks are called in order, the slot and the descriptor are free again, the

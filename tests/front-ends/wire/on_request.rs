@@ -37,7 +37,7 @@ fn h19_every_outcome_of_on_request_is_answered_and_ends_the_connection() {
     let server = Script::new().on_request(|req| outcome(req.resource())).serve();
     let page = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let upgrade = |path: &str| UPGRADE.replace("/chat", path);
-    // Path, status of a page, status of an upgrade, what the handler hears.
+    // Path, status of a page, status of an upgrade, calls of the handler.
     let outcomes = [
         ("/403", 403, 403, ""),
         ("/302", 302, 302, ""),

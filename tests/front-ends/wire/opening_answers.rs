@@ -127,7 +127,7 @@ fn h15_foreign_origins_are_refused_with_403() {
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps the lines that are about the test of the log; that a peer said so is known by their content.
+/// Keeps the records of the test of the log, which are recognized by what the peer has sent.
 struct Lines;
 
 impl log::Log for Lines {

@@ -128,7 +128,7 @@ fn h9_what_follows_a_refused_upgrade_is_not_parsed() {
     for head in heads {
         let answer = refused(&server, format!("{head}{smuggled}{UPGRADE}").as_bytes());
         assert!(matches!(answer.status(), 400 | 426), "{answer:?}");
-        // One answer: it has the length that it says, and nothing is behind it.
+        // One response of the announced length, and nothing after it.
         assert_eq!(answer.end, End::Fin);
     }
     assert_eq!(server.journal.count("request GET /smuggled"), 0);

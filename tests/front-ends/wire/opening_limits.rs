@@ -143,7 +143,7 @@ fn h4_slowloris_is_closed_and_others_are_served() {
         assert!(answer.starts_with(b"HTTP/1.1 408 "), "{:?}", String::from_utf8_lossy(&answer));
     }
     for peer in &mut silent {
-        // Who has not said a word may not speak HTTP.
+        // A peer that has sent nothing may not speak HTTP.
         assert_eq!(peer.rest(), (Vec::new(), End::Fin));
     }
     server.journal.wait_for("lost", 21);

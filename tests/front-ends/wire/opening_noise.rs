@@ -37,7 +37,7 @@ fn noises() -> Vec<(&'static str, Vec<u8>)> {
 fn h18_garbage_costs_nothing_afterwards() {
     let server = Script::new().serve();
     for (name, noise) in noises() {
-        // Who stays and listens, who ends its side, who goes, who resets, and who resets at once.
+        // Peers that stay and read, end their side, disconnect, reset, and reset at once.
         let mut stays = server.peer();
         stays.try_send(&noise);
         stays.end_writing();
@@ -118,7 +118,7 @@ fn a_client_beyond_max_connections_receives_503() {
 fn those_who_are_turned_away_take_nobodys_place() {
     let server = Script::echo().settings(|it| it.max_connections = 1).serve();
     let first = server.open();
-    // Told that there is no room, and in no hurry to go.
+    // Rejected for want of room, and slow to disconnect.
     let mut crowd: Vec<Peer> = (0..10).map(|_| server.peer()).collect();
     for peer in &mut crowd {
         assert_eq!(peer.head().status(), 503);
@@ -137,7 +137,7 @@ fn a_crowd_beyond_max_connections_does_not_harm_those_who_are_in() {
     let crowd: Vec<Peer> = (0..200).map(|_| server.peer()).collect();
     inside.send(&sockeye_test_support::bytes::masked(sockeye_test_support::bytes::TEXT, b"still here"));
     assert_eq!(inside.frame(), (sockeye_test_support::bytes::TEXT, b"still here".to_vec()));
-    // All are gone soon, without any help of theirs.
+    // All of them end without their help.
     server.wait_for_sockets(1);
     drop(crowd);
     inside.close(1000);

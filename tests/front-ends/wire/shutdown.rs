@@ -13,7 +13,7 @@ use sockeye_test_support::journal::{Hook, Journal};
 use sockeye_test_support::peer::{End, Peer};
 use sockeye_test_support::script::Script;
 
-/// Reads a message, whatever it is cut into: its kind, and its length.
+/// Reads a message of any number of fragments: its kind, and its length.
 fn message(peer: &mut Peer) -> (u8, usize) {
     let (first, payload) = peer.frame();
     let (mut len, mut is_final) = (payload.len(), first & 0x80 != 0);
@@ -60,7 +60,7 @@ fn l5_shutdown_delivers_what_is_queued_and_then_1001_to_everyone() {
         peer.send(&masked_close(1001, ""));
         assert_eq!(peer.rest(), (Vec::new(), End::Fin));
     }
-    // All this time nobody has read a byte here.
+    // All this time nothing was read here.
     assert_eq!(message(&mut slow), (BINARY & 0x0f, large));
     for _ in 0..100 {
         assert_eq!(message(&mut slow).0, TEXT & 0x0f);
@@ -97,7 +97,7 @@ fn l5_shutdown_delivers_what_other_threads_have_queued() {
     let mut peer = server.open();
     peer.send(&masked(TEXT, b"stop"));
     server.journal.wait_for("message stop", 1);
-    // While the loop is busy with its callback: more than it obeys in one turn.
+    // While the loop is busy with its callback: more than it executes in one turn.
     for number in 0..1000 {
         server.out.send(format!("number {number}")).unwrap();
     }
@@ -130,7 +130,7 @@ fn l5_who_is_not_open_yet_is_turned_away() {
     server.wait_for_end();
     assert_eq!(server.journal.story(0), "made, shutdown, lost");
 
-    // Nobody listens any more, and senders say so.
+    // The loop no longer listens, and senders return errors.
     assert!(std::net::TcpStream::connect(server.address()).is_err());
     let refused = server.out.send("too late").unwrap_err();
     assert!(matches!(refused.kind, ErrorKind::Queue(QueueError::Disconnected)));
@@ -219,6 +219,6 @@ fn l5_a_loop_that_was_shut_down_can_run_again() {
         assert_eq!(peer.rest(), (Vec::new(), End::Fin));
         socket = thread.join().unwrap().unwrap();
         assert_eq!(journal.story(run), "made, request GET /chat, open, shutdown, close 1001, lost");
-        assert!(out.send("nobody listens").is_err());
+        assert!(out.send("the loop does not listen").is_err());
     }
 }

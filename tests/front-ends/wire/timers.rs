@@ -1,4 +1,4 @@
-//! L7, L8, T1: time-outs, and connections that take the place of others.
+//! L7, L8, T1: timeouts, and connections that reuse a slot.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn l7_timeouts_fire_once_each_and_never_early() {
         .serve();
     let mut peer = server.open();
     let is_timeout = |hook: &Hook| matches!(hook, Hook::Timeout(_));
-    server.journal.wait("all time-outs", |entries| {
+    server.journal.wait("all timeouts", |entries| {
         (entries.iter().filter(|it| is_timeout(&it.hook)).count() >= count).then_some(())
     });
     let set_at = set_at.lock().unwrap();
@@ -150,7 +150,7 @@ fn l7_timeouts_work_before_the_connection_is_open() {
     assert_eq!(client.journal.count("open"), 0);
 }
 
-/// A server that keeps the senders of its connections, and arms a time-out of this time for the first of them.
+/// A server that keeps the senders of its connections, and schedules a timeout for the first of them.
 fn keeping_senders(script: Script, ms: u64) -> (Script, Arc<Mutex<Vec<Sender>>>) {
     let senders = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&senders);
@@ -200,7 +200,7 @@ fn t1_what_is_said_to_a_dead_connection_does_not_reach_the_next_one() {
         (senders[0].clone(), senders[1].clone())
     };
     assert!(!dead.is_open() && alive.is_open());
-    assert!(dead.try_send("nobody hears this").is_err());
+    assert!(dead.try_send("this is not received").is_err());
     dead.send("nor this").unwrap();
     dead.ping(vec![1]).unwrap();
     dead.pong(vec![1]).unwrap();

@@ -144,13 +144,13 @@ fn exchange(end: &mut End, python: &mut Python, dice: &mut Dice, message: &[u8])
     assert_eq!(feed(end, CONTINUATION, &[]), []);
     let seen = feed(end, LAST, rest);
     let [Seen::Message(Message::Binary(received))] = seen.as_slice() else { panic!("{seen:?}") };
-    assert!(received == message, "{} bytes were to be received", message.len());
+    assert!(received == message, "{} bytes were expected", message.len());
 }
 
 #[test]
 fn d7_another_zlib_understands_us_and_we_it() {
     let Some(mut python) = Python::start() else {
-        // Not by a macro, which nobody would see: the output of tests that pass is held back.
+        // Not with a macro, since the output of passing tests is captured.
         writeln!(std::io::stderr(), "SKIPPED: there is no python3, so that no other zlib was asked").unwrap();
         return;
     };

@@ -1,4 +1,4 @@
-//! D6, K3: the handshake decides, in both roles; what both sides then do is what it says.
+//! D6, K3: the handshake negotiates, in both roles, and both sides then follow the result.
 
 use sockeye::protocol::manual::Received;
 use sockeye::protocol::{Config, Event, ProtocolError, Role, State};
@@ -241,5 +241,5 @@ fn manual_the_program_sees_what_came_over_the_wire() {
     let event = end.core.accept(frame, end.now).unwrap();
     assert!(matches!(event, Some(Event::Message(Message::Text(text))) if text == "Hello"));
     let mut own = Frame::message(Vec::new(), OpCode::Text, true);
-    assert!(own.set_rsv1(true).has_foreign_bits(), "nobody has agreed on this one");
+    assert!(own.set_rsv1(true).has_foreign_bits(), "this one was not negotiated");
 }

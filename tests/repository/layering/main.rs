@@ -152,7 +152,7 @@ fn may_use(own: &str, other: &str) -> bool {
     match (layer(own), layer(other)) {
         (Some(_), Some(_)) if FRONT_ENDS.contains(&own) && FRONT_ENDS.contains(&other) => false,
         (Some(own), Some(other)) => other <= own,
-        // What is of no layer is either told of already or an item of the root, which is above all.
+        // What is of no layer is either reported already, or an item of the root, which is above all.
         _ => false,
     }
 }
@@ -196,7 +196,7 @@ fn the_sources_keep_to_their_layers() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is said of one file, beside a root that exports as ours does.
+/// The violations in one file, beside a root with exports like ours.
 fn said_of(path: &str, text: &str) -> Vec<String> {
     let root = "mod reactor; pub use reactor::api::sender::Sender; pub use protocol::{Frame, OpCode}; pub fn listen() {}";
     violations(&[Source::new("src/lib.rs", root), Source::new(path, text)])

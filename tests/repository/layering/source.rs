@@ -170,7 +170,7 @@ pub(crate) fn features_in_functions(tokens: &[Token]) -> Vec<usize> {
     for (at, token) in tokens.iter().enumerate() {
         let next = tokens.get(at + 1);
         match token.text.as_str() {
-            // The name tells a function from the type of one.
+            // The name distinguishes a function from the type of one.
             "fn" if next.is_some_and(Token::is_word) => is_function = true,
             "(" | "[" => brackets += 1,
             ")" | "]" => brackets = brackets.saturating_sub(1),

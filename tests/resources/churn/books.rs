@@ -46,7 +46,7 @@ pub(crate) struct Bookkeeper {
     pub(crate) books: Arc<Books>,
 }
 
-/// A handler that keeps the books, sends everything back, and closes when it is told to.
+/// A handler that counts, echoes, and closes on request.
 #[derive(Debug)]
 pub(crate) struct Guest {
     books: Arc<Books>,
@@ -74,7 +74,7 @@ impl Handler for Guest {
         assert!(!self.is_open, "opened twice");
         self.is_open = true;
         self.books.opened.fetch_add(1, SeqCst);
-        // None of them fires; each has to go with its connection.
+        // They never fire; each must be removed with its connection.
         (0..300).try_for_each(|number| self.out.timeout(3_600_000 + number, Token(1)))
     }
 
@@ -119,7 +119,7 @@ impl Dice {
     }
 }
 
-/// How much memory the process holds, in bytes; zero where the system does not tell.
+/// The memory of the process in bytes; zero where the system does not report it.
 pub(crate) fn memory() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: usize = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Servers that do anything, to clients of ours.
+//! Servers that do anything to our clients.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -95,7 +95,7 @@ fn l6_m14_clients_whose_servers_do_anything_leave_nothing_behind() {
             }
         }
         silent.clear();
-        // Those who are sent elsewhere come back, and go on being turned away.
+        // Clients that are redirected come back, and are rejected again.
         let end = Instant::now() + LIMIT;
         while books.lost.load(SeqCst) < 200 * round {
             assert!(Instant::now() < end, "not everyone has gone: {books:?}");
@@ -107,7 +107,7 @@ fn l6_m14_clients_whose_servers_do_anything_leave_nothing_behind() {
         assert_eq!(system::sockets_to(host.address()), 0);
         memory_after.push(memory());
     }
-    // On a busy machine many run into a time-out instead, which is one more way to end.
+    // On a busy machine many run into a timeout instead, which is one more way to end.
     assert!(books.opened.load(SeqCst) > 50 && books.errors.load(SeqCst) > 50, "{books:?}");
     // Slots are used again: never more of them than clients in one round.
     assert!(books.highest.load(SeqCst) < 200, "{books:?}");

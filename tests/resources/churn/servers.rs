@@ -1,4 +1,4 @@
-//! Clients that do anything, to a server of ours.
+//! Clients that do anything to our server.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::SeqCst;

@@ -84,7 +84,7 @@ fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
     });
 }
 
-/// Floods a loop with Pings of 125 bytes, and reads none of the answers until the end.
+/// Floods a loop with Pings of 125 bytes, and does not read the answers until the end.
 fn flood_with_pings(peer: &mut Peer, encode: impl Fn(Frame) -> Vec<u8>) {
     const COUNT: usize = 160_000;
     let base = resident();

@@ -95,7 +95,7 @@ impl Authority {
         Self(Identity { certificate: builder.build(), chain: chain(issuer), key })
     }
 
-    /// Its own certificate and key, for who takes them for those of a server.
+    /// Its own certificate and key, as if they were those of a server.
     pub fn into_identity(self) -> Identity {
         self.0
     }

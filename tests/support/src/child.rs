@@ -26,14 +26,14 @@ pub fn is_child(test: &str) -> bool {
     env::var_os(VARIABLE).is_some_and(|name| name == OsStr::new(test))
 }
 
-/// Tells the parent something.
+/// Prints a line for the parent.
 #[expect(clippy::print_stderr, reason = "it is what the parent listens to")]
 pub fn tell(line: &str) {
     eprintln!("{line}");
 }
 
 /// Runs a test, named with its modules, in a process of its own, with the limits that a shell sets first. Its standard
-/// error is what it tells.
+/// error is what it prints.
 pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
     let mut process = Command::new("sh")
         .arg("-c")
@@ -54,12 +54,12 @@ pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
 }
 
 impl Child {
-    /// What the child tells next.
+    /// The next line of the child.
     pub fn line(&self) -> String {
-        self.lines.lock().unwrap().recv_timeout(LIMIT).expect("the child says nothing")
+        self.lines.lock().unwrap().recv_timeout(LIMIT).expect("the child prints nothing")
     }
 
-    /// What the child has told meanwhile.
+    /// The lines that the child has printed meanwhile.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().try_iter().collect()
     }
@@ -74,7 +74,7 @@ impl Child {
         Duration::from_nanos(spent.sum())
     }
 
-    /// Stops it, and lets it go on: whatever it waits for is interrupted.
+    /// Stops and continues it: its system calls are interrupted.
     pub fn interrupt(&self) {
         self.signal("STOP");
         wait_until("it has stopped", || {

@@ -1,4 +1,4 @@
-//! A toy extension (§9): both ends agree on a number, by which the bytes of data frames are changed, and RSV2 says so.
+//! A small extension (§9): both ends agree on a number. The bytes of data frames are changed by it, and RSV2 is set.
 
 use sockeye::Frame;
 use sockeye::protocol::handshake::Extension;

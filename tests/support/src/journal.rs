@@ -1,4 +1,4 @@
-//! What the handlers and the factory of a loop have been told, in order.
+//! The calls of the handlers and the factory of a loop, in order.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,7 +96,7 @@ impl Journal {
         }
     }
 
-    /// Waits until a hook, as its `Display` says it, has been called so many times, by whichever connections.
+    /// Waits until a hook, in the form of its `Display`, was called this often, for any connections.
     pub fn wait_for(&self, hook: &str, count: usize) {
         self.wait(&format!("{count} times `{hook}`"), |entries| {
             (count_of(entries, hook) >= count).then_some(())
@@ -111,12 +111,12 @@ impl Journal {
         self.story(id)
     }
 
-    /// What a connection has been told, without the frames.
+    /// The calls for a connection, without the frames.
     pub fn story(&self, id: u32) -> String {
         tell(&self.entries(), |it| it.id == id && !matches!(it.hook, Hook::Frame(_) | Hook::SendFrame(_)))
     }
 
-    /// What a connection has been told, frame by frame.
+    /// The calls for a connection, frame by frame.
     pub fn full_story(&self, id: u32) -> String {
         tell(&self.entries(), |it| it.id == id)
     }
@@ -134,7 +134,7 @@ impl Journal {
         self.wait(hook, |entries| entries.iter().find(|it| it.hook.to_string() == hook).map(|it| it.at))
     }
 
-    /// Asserts that nothing is told for a while.
+    /// Asserts that no hook is called for a while.
     pub fn stays_silent(&self, span: Duration) {
         let entries = self.entries();
         let before = entries.len();

@@ -35,7 +35,7 @@ impl Seen {
     }
 }
 
-/// What an [`End`] needs of its core, whoever sends the replies.
+/// What an [`End`] needs of its core, whichever part sends the replies.
 pub trait Core {
     fn role(&self) -> Role;
     fn state(&self) -> State;

@@ -51,7 +51,7 @@ pub enum Hook {
     BuildRequest,
 }
 
-/// What a [`Probe`] has heard.
+/// A call of a [`Probe`].
 #[derive(Debug)]
 pub enum Heard {
     Made(Sender),
@@ -66,14 +66,14 @@ pub enum Heard {
     Shutdown,
     /// The factory has the handler back.
     Lost,
-    /// The factory has heard of the end of the loop.
+    /// The factory was called at the end of the loop.
     End,
 }
 
 /// What is done within every method of a [`Probe`]; the error is what the method returns, if it can.
 pub type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
 
-/// A handler that tells what it hears, each time with the id of its connection, and then acts.
+/// A handler that sends its calls through a channel, with the id of its connection, and then acts.
 pub struct Probe {
     pub out: Sender,
     tell: Channel<(u32, Heard)>,
@@ -87,7 +87,7 @@ pub struct Probes {
     first: Arc<OnceLock<Sender>>,
 }
 
-/// What the probes of one loop have heard.
+/// The calls of the probes of one loop.
 pub struct Ear {
     told: Mutex<Receiver<(u32, Heard)>>,
     first: Arc<OnceLock<Sender>>,
@@ -135,7 +135,7 @@ impl Factory for Probes {
 }
 
 impl Ear {
-    /// The next thing that was heard.
+    /// The next call.
     pub fn next(&self) -> (u32, Heard) {
         self.told.lock().unwrap().recv_timeout(LIMIT).unwrap()
     }
@@ -144,7 +144,7 @@ impl Ear {
     pub fn find<T>(&self, mut choose: impl FnMut(u32, Heard) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         loop {
-            assert!(Instant::now() < end, "that was never heard");
+            assert!(Instant::now() < end, "that call never came");
             let (id, heard) = self.next();
             if let Some(found) = choose(id, heard) {
                 return found;
@@ -202,7 +202,7 @@ impl Ear {
         self.find(|id, heard| matches!(heard, Heard::Lost).then_some(id))
     }
 
-    /// Everything until the end of the loop, or of the run, as far as it has been told.
+    /// All calls so far.
     pub fn rest(&self) -> Vec<(u32, Heard)> {
         self.told.lock().unwrap().try_iter().collect()
     }

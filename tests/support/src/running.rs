@@ -22,6 +22,7 @@ pub struct Running {
     pub journal: Journal,
     /// Sends to all connections.
     pub out: Sender,
+    addr: SocketAddr,
     server: Option<Server>,
 }
 
@@ -48,7 +49,7 @@ impl Script {
         let journal = Journal::default();
         let (settings, factory) = (self.settings, self.factory(&journal));
         let server = Server::spawn(move || prepare(Builder::new().with_settings(settings).build(factory)?));
-        Running { journal, out: server.all.clone(), server: Some(server) }
+        Running { journal, out: server.all.clone(), addr: server.addr, server: Some(server) }
     }
 }
 
@@ -58,11 +59,11 @@ impl Running {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.server().addr
+        self.addr
     }
 
     pub fn url(&self) -> String {
-        self.server().at("/")
+        format!("ws://{}/", self.addr)
     }
 
     /// Connects, and sends nothing.

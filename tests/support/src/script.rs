@@ -102,7 +102,7 @@ impl Factory for Recorders {
     }
 }
 
-/// Notes every call, then does what the script says.
+/// Records every call, and then follows the script.
 #[derive(Debug)]
 pub struct Recorder {
     script: Script,

@@ -1,4 +1,4 @@
-//! What Linux tells of sockets and threads; elsewhere there is nothing to see, and the tests check the rest.
+//! Sockets and threads, as Linux reports them. Other systems report nothing, and the tests check the rest.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -45,7 +45,7 @@ pub fn acceptor(identity: &Identity) -> SslAcceptor {
     acceptor.build()
 }
 
-/// A socket with time-outs, whose waits go on after whatever stops the process for a while; OpenSSL would not try again.
+/// A socket with timeouts that repeats interrupted calls, which OpenSSL would not.
 #[derive(Debug)]
 pub struct Steady(TcpStream);
 

@@ -18,7 +18,7 @@ impl Unresponsive {
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        // Linux queues one more client than `listen` says.
+        // Linux queues one more client than the argument of `listen`.
         let waiting = TcpStream::connect(address).unwrap();
         Self { address, _listener: listener, _waiting: vec![waiting] }
     }
