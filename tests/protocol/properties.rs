@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn f12_who_sends_the_answers_makes_no_difference((role, bytes) in role_and_stream(), cuts in cuts()) {
+    fn f12_manual_replies_make_no_difference((role, bytes) in role_and_stream(), cuts in cuts()) {
         let automatic = observed(role, &Setup::default(), split(&bytes, &cuts));
         let manual = Setup { is_manual: true, ..Setup::default() };
         let (mut seen, out, state) = observed(role, &manual, split(&bytes, &cuts));
