@@ -51,7 +51,7 @@ fn ask<H: Handler>(url: String, message: Message, wrap: impl Fn(Asker) -> H) -> 
 }
 
 #[test]
-fn wrapped_handlers_compress_what_they_say_to_each_other() {
+fn wrapped_handlers_compress_their_messages() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
         for message in

@@ -196,7 +196,7 @@ impl Handler for Either {
 }
 
 #[test]
-fn a_sender_whose_loop_is_gone_reports_the_queue() {
+fn a_sender_of_an_ended_loop_reports_the_queue() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let sender = server.all.clone();

@@ -115,7 +115,7 @@ fn a_sender_talks_from_the_thread_it_was_given_to() {
 }
 
 #[test]
-fn a_sender_whose_connection_is_gone_is_not_heard_and_does_not_fail() {
+fn a_sender_of_a_closed_connection_sends_nothing_and_does_not_fail() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
         let (heard, hear) = mpsc::channel();

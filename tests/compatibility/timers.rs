@@ -50,7 +50,7 @@ impl Handler for Timed {
 }
 
 #[test]
-fn a_time_out_fires_once_unless_it_is_cancelled() {
+fn a_timeout_fires_once_unless_it_is_cancelled() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let log = Log::default();
@@ -149,7 +149,7 @@ impl Handler for Failing {
 }
 
 #[test]
-fn an_error_of_a_time_out_closes_the_connection() {
+fn an_error_of_a_timeout_closes_the_connection() {
     guarded(|| {
         let server = Server::run(|| Failing);
         let mut peer = Peer::open(server.addr);

@@ -98,7 +98,7 @@ fn k1_s4_1_the_accept_value_must_fit_the_key() {
 }
 
 #[test]
-fn k1_s4_1_the_answer_must_say_what_it_upgrades_to() {
+fn k1_s4_1_the_response_must_name_the_protocol() {
     let wrong = |from: &str, to: &str| format!("{}\n", GOOD.replace(from, to));
     assert_refused(&wrong("Upgrade: websocket\n", ""), ProtocolError::MissingUpgrade);
     assert_refused(&wrong("Upgrade: websocket", "Upgrade: websockets"), ProtocolError::MissingUpgrade);

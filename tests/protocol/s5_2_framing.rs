@@ -88,7 +88,7 @@ fn f1_claims_in_a_longer_form_than_need_be_fail() {
 }
 
 #[test]
-fn s5_2_missing_tells_how_much_of_a_payload_is_still_to_come() {
+fn s5_2_missing_returns_the_rest_of_the_payload() {
     let mut server = End::open(Role::Server, Config::default());
     assert_eq!(server.core.missing(), 0);
     server.feed(&bytes::header_from(Role::Client, BINARY, 1_000_000));

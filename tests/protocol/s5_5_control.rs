@@ -37,7 +37,7 @@ fn s5_5_2_both_ends_may_ping() {
 }
 
 #[test]
-fn s5_5_3_a_pong_that_nobody_asked_for_wants_no_answer() {
+fn s5_5_3_an_unsolicited_pong_needs_no_answer() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::frame_from(Role::Client, PONG, b"well"));
     assert_eq!((seen, server.out.len()), (vec![Seen::Pong(b"well".to_vec())], 0));

@@ -70,7 +70,7 @@ fn s7_1_7_every_offence_has_its_close_code() {
 }
 
 #[test]
-fn s7_1_7_after_an_offence_nothing_is_heard_and_nothing_said() {
+fn s7_1_7_after_a_violation_nothing_is_received_or_sent() {
     for role in [Role::Client, Role::Server] {
         for (err, _, bytes) in offences(!role) {
             let mut end = End::open(role, tight());

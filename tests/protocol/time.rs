@@ -23,7 +23,7 @@ fn watchful(role: Role, idle: u64, ping: u64) -> End {
 }
 
 #[test]
-fn h4_s4_1_a_server_that_says_nothing_is_given_up() {
+fn h4_s4_1_a_silent_server_times_out() {
     let mut client = End::client(Config { handshake_timeout: 3 * SECOND, ..Config::default() });
     client.take_out();
     client.advance(2 * SECOND);
@@ -34,7 +34,7 @@ fn h4_s4_1_a_server_that_says_nothing_is_given_up() {
 }
 
 #[test]
-fn h4_s4_2_a_client_that_says_nothing_hears_nothing() {
+fn h4_s4_2_a_silent_client_gets_no_response() {
     let mut server = End::server(Config::default());
     assert_eq!(due(&server), Some(10 * SECOND));
     assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
@@ -42,7 +42,7 @@ fn h4_s4_2_a_client_that_says_nothing_hears_nothing() {
 }
 
 #[test]
-fn h4_s4_2_a_client_that_does_not_finish_is_told() {
+fn h4_s4_2_an_incomplete_request_gets_a_408() {
     let mut server = End::server(Config::default());
     server.feed(b"GET /chat HTTP/1.1\r\nHost: exa");
     assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
@@ -106,7 +106,7 @@ fn l4_s7_1_1_after_our_last_word_the_peer_has_a_second() {
 }
 
 #[test]
-fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
+fn l4_s7_1_1_a_close_that_cannot_be_written_times_out() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.advance(9 * SECOND + SECOND / 2);
@@ -115,7 +115,7 @@ fn l4_s7_1_1_a_close_that_cannot_be_written_is_given_up() {
 }
 
 #[test]
-fn l4_s7_1_1_beyond_a_mebibyte_the_peer_is_not_heard_but_may_still_read() {
+fn l4_s7_1_1_beyond_a_mebibyte_input_is_not_read_but_output_is_sent() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.flush();
@@ -129,7 +129,7 @@ fn l4_s7_1_1_beyond_a_mebibyte_the_peer_is_not_heard_but_may_still_read() {
 }
 
 #[test]
-fn l2_a_peer_that_is_silent_is_gone_at_the_idle_timeout() {
+fn l2_a_peer_that_is_silent_is_dropped_at_the_idle_timeout() {
     for role in [Role::Client, Role::Server] {
         let mut end = watchful(role, 30, 0);
         end.advance(29 * SECOND);

@@ -69,7 +69,7 @@ fn an_unknown_scheme_is_an_error() {
 }
 
 #[test]
-fn a_name_that_is_nobodys_is_an_error() {
+fn an_unknown_host_is_an_error() {
     guarded(|| {
         let (_, log) = attempt("ws://nobody.invalid:1".into());
         assert_eq!(log, ["error"]);

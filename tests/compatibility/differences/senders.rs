@@ -48,7 +48,7 @@ fn a_full_queue_is_an_error_at_once() {
 }
 
 #[test]
-fn a_sender_whose_loop_is_gone_says_so() {
+fn a_sender_of_an_ended_loop_returns_an_error() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let out = server.all.clone();

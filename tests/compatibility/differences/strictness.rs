@@ -149,7 +149,7 @@ impl Handler for Blunt {
 }
 
 #[test]
-fn an_internal_error_ends_one_connection_and_tells_the_peer_no_details() {
+fn an_internal_error_ends_one_connection_and_sends_no_details() {
     guarded(|| {
         let server = Server::run(|| |_| Blunt);
         for _ in 0..2 {

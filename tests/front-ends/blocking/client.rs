@@ -180,7 +180,7 @@ fn c2_wss_without_tls_is_an_error() {
 }
 
 #[test]
-fn l7_the_opening_handshake_has_a_time_out() {
+fn l7_the_opening_handshake_has_a_timeout() {
     let (address, server) = listen(|mut peer| {
         peer.head();
         peer.rest();

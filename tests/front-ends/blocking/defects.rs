@@ -123,7 +123,7 @@ fn the_close_of_an_error_has_its_code() {
 
 /// rouille: dropping the socket cut TCP without a Close.
 #[test]
-fn a_socket_that_is_dropped_says_so() {
+fn a_socket_that_is_dropped_sends_a_close() {
     let (socket, mut peer) = served(Config::default());
     let clone = socket.try_clone().unwrap();
     drop(socket);
@@ -133,7 +133,7 @@ fn a_socket_that_is_dropped_says_so() {
 }
 
 #[test]
-fn two_handles_that_are_dropped_at_once_say_so_too() {
+fn two_handles_that_are_dropped_at_once_send_a_close_too() {
     for _ in 0..200 {
         let (mut client, server) = pair();
         let handles = [server.try_clone().unwrap(), server];

@@ -122,7 +122,7 @@ fn s16_a_look_whether_somebody_waits() {
 
 /// A bounded wait, since another thread accepts.
 #[test]
-fn s16_a_look_with_a_time_out() {
+fn s16_a_look_with_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (accepted, waiting) = channel();

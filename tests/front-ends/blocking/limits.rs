@@ -46,7 +46,7 @@ fn l1_a_length_alone_takes_no_memory() {
 }
 
 #[test]
-fn l7_silence_has_a_time_out() {
+fn l7_silence_has_a_timeout() {
     let idle_timeout = Some(Duration::from_millis(150));
     let begun = Instant::now();
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });

@@ -112,7 +112,7 @@ fn m8_m9_m10_m20_m25_closing_with_and_without_a_code() {
 }
 
 #[test]
-fn m10_l7_close_waits_for_the_answer_and_not_for_ever() {
+fn m10_l7_close_waits_for_the_answer_with_a_limit() {
     let close_timeout = Duration::from_millis(200);
     let (mut socket, mut peer) = served(Config { close_timeout, ..Config::default() });
     let begun = std::time::Instant::now();

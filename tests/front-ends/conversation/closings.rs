@@ -216,7 +216,7 @@ fn s7_1_5_the_peer_goes_without_a_word() {
 }
 
 #[test]
-fn m12_an_end_that_is_dropped_says_so() {
+fn m12_an_end_that_is_dropped_sends_a_close() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         end.send(Message::text("last"));
         drop(end);

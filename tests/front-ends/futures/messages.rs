@@ -11,7 +11,7 @@ fn clean(code: CloseCode, reason: &str) -> Closed {
 }
 
 #[test]
-fn m1_m22_text_and_binary_told_apart() {
+fn m1_m22_text_and_binary_are_distinguished() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send("text")).unwrap();
     ready(socket.send(vec![1, 2])).unwrap();
@@ -89,7 +89,7 @@ fn m11_abrupt_end_without_a_close() {
 }
 
 #[test]
-fn m12_dropped_while_open_it_says_1001() {
+fn m12_a_socket_that_is_dropped_while_open_sends_1001() {
     let (socket, raw) = open_server(&Builder::new());
     let closed = socket.closed();
     let (sender, receiver) = socket.split();
@@ -235,7 +235,7 @@ fn m23_all_data_before_a_close_is_delivered() {
 }
 
 #[test]
-fn m24_m25_closed_tells_how_whoever_waits() {
+fn m24_m25_closed_returns_the_same_to_every_waiter() {
     let (mut socket, raw) = open_client(&Builder::new());
     let (mut one, mut other) = (socket.closed(), socket.closed());
     assert!(now(&mut one).is_none() && now(&mut other).is_none());

@@ -35,7 +35,7 @@ fn a2_stream_of_messages() {
 }
 
 #[test]
-fn a2_a_stream_tells_its_error_once() {
+fn a2_a_stream_returns_its_error_once() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.end();
     assert!(ready(socket.next()).unwrap().is_err());
@@ -193,7 +193,7 @@ fn a7_each_half_is_woken_by_what_the_other_does() {
 }
 
 #[test]
-fn a8_join_keeps_everything_and_tells_strangers() {
+fn a8_join_keeps_everything_and_rejects_other_halves() {
     let builder = Builder::new();
     let ((one, raw), (other, _raw)) = (open_client(&builder), open_client(&builder));
     let (sender, receiver) = one.split();
@@ -208,7 +208,7 @@ fn a8_join_keeps_everything_and_tells_strangers() {
 }
 
 #[test]
-fn a10_frames_say_what_they_are_also_empty_ones() {
+fn a10_frames_know_their_kind_even_if_empty() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x89, b""), frame(0x8a, b""), frame(0x88, b"")].concat());
     for opcode in [OpCode::Ping, OpCode::Pong, OpCode::Close] {

@@ -61,7 +61,7 @@ async fn c1_every_address_of_a_name_is_tried() {
 }
 
 #[tokio::test]
-async fn c9_connect_tells_of_a_rejection() {
+async fn c9_connect_returns_the_rejection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -134,7 +134,7 @@ async fn l7_connecting_takes_too_long() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_error_of_io() {
+async fn a_refused_connection_is_an_io_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -302,7 +302,7 @@ mod encrypted {
     }
 
     #[tokio::test]
-    async fn c3_a_certificate_that_nobody_vouches_for_is_refused() {
+    async fn c3_a_certificate_without_a_trusted_root_is_rejected() {
         let (chain, key) = certificate("c3");
         let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
         let (address, served) = serve("127.0.0.1:0", server).await;

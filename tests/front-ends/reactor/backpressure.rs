@@ -59,7 +59,7 @@ fn count_messages(peer: &mut Peer, size: usize) -> (usize, Ending) {
 }
 
 #[test]
-fn m1_who_does_not_read_fails_and_nobody_else() {
+fn m1_only_the_peer_that_does_not_read_fails() {
     let (server, ear) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
     let mut slow = Peer::open(server.addr);
     slow.send_text("more");
@@ -182,7 +182,7 @@ fn buffered_amount_is_exact() {
 }
 
 #[test]
-fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
+fn m1_a_peer_that_sends_everything_before_it_reads_gets_all_answers() {
     const COUNT: u8 = 48;
     let server = Server::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
     let mut peer = Peer::open(server.addr);
@@ -203,7 +203,7 @@ fn m1_who_says_all_before_it_reads_anything_gets_all_the_answers() {
 }
 
 #[test]
-fn m1_a_peer_that_reads_its_answers_late_is_not_heard_for_a_moment_only() {
+fn m1_a_peer_that_reads_its_answers_late_pauses_reading_briefly() {
     let server = Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| if msg.len() == 1 { out.broadcast("heard") } else { out.send(vec![7; 12 * MIB]) }
     });
@@ -219,7 +219,7 @@ fn m1_a_peer_that_reads_its_answers_late_is_not_heard_for_a_moment_only() {
 }
 
 #[test]
-fn try_send_tells_what_send_does_not() {
+fn try_send_reports_what_send_does_not() {
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
     let report = move |out: &Sender, message: Vec<u8>| {
@@ -255,7 +255,7 @@ fn try_send_tells_what_send_does_not() {
 }
 
 #[test]
-fn on_drain_once_for_every_time_that_the_peer_was_slow() {
+fn on_drain_is_called_once_for_each_backlog() {
     let buffered: Arc<Mutex<Vec<usize>>> = Arc::default();
     let seen = Arc::clone(&buffered);
     let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {

@@ -69,7 +69,7 @@ impl Handler for Signing {
 }
 
 #[test]
-fn m11_a_handler_that_changes_its_frame_changes_nobody_elses() {
+fn m11_a_handler_that_changes_its_frame_changes_no_other() {
     let server = Server::start(Settings::default(), |out: Sender| Signing { number: out.connection_id() });
     let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
     // Small payloads are copied, large ones are sent from where they lie.

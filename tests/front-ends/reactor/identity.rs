@@ -22,7 +22,7 @@ fn successor(server: &Server, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sende
 }
 
 #[test]
-fn t1_a_late_command_reaches_nobody() {
+fn t1_a_late_command_has_no_effect() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let (old, new, mut peer) = successor(&server, &ear, |_| {});
     assert_eq!((old.is_open(), old.buffered_amount()), (false, 0));
@@ -57,7 +57,7 @@ fn t1_a_late_command_reaches_nobody() {
 }
 
 #[test]
-fn t1_l8_a_late_time_out_reaches_nobody() {
+fn t1_l8_a_late_timeout_has_no_effect() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut old_timeout = None;
     let (old, new, peer) = successor(&server, &ear, |old| {

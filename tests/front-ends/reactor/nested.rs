@@ -68,7 +68,7 @@ fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
 }
 
 #[test]
-fn a_sender_of_the_inner_loop_is_told_that_it_has_ended() {
+fn a_sender_of_the_inner_loop_reports_its_end() {
     let inner = echo_server();
     let url = inner.url().to_string();
     let (tell, told) = channel();

@@ -155,7 +155,7 @@ fn paused_with_goodbye() -> (Server, Ear, Sender, Peer) {
 }
 
 #[test]
-fn what_the_peer_said_before_it_went_is_heard_after_the_pause() {
+fn messages_before_the_end_are_delivered_after_the_pause() {
     let (server, ear, out, mut peer) = paused_with_goodbye();
     out.resume().unwrap();
     assert_eq!(ear.message(), "last words");

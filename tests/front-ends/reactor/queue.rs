@@ -43,7 +43,7 @@ fn check_disconnected(out: &Sender) {
 }
 
 #[test]
-fn t3_a_sender_is_told_at_once_that_the_loop_is_gone() {
+fn t3_a_sender_reports_the_end_of_the_loop_at_once() {
     let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let _peer = Peer::open(server.addr);
     let (one, all) = (ear.opened(), server.all.clone());

@@ -17,7 +17,7 @@ fn watchful() -> Settings {
 }
 
 #[test]
-fn l2_a_peer_that_does_not_answer_is_gone_in_time() {
+fn l2_a_peer_that_does_not_answer_times_out() {
     let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
     let start = Instant::now();
     let mut peer = Peer::open(server.addr);
@@ -42,7 +42,7 @@ fn l2_without_a_setting_nothing_is_asked() {
 }
 
 #[test]
-fn l3_whoever_answers_stays() {
+fn l3_a_peer_that_answers_stays() {
     while_on_time(IDLE / 2, |pace| {
         let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
         // Our client answers Pings by itself.

@@ -129,7 +129,7 @@ fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
 }
 
 #[test]
-fn o3_writing_to_those_who_have_gone_ends_nothing() {
+fn o3_writing_to_closed_connections_ends_nothing() {
     let (child, address) = start("", &[]);
     let mut witness = Peer::open(address);
     for round in 0..50 {

@@ -76,7 +76,7 @@ fn s12_the_limits_are_those_of_the_loop() {
 }
 
 #[test]
-fn s12_who_finds_no_room_is_told_to_come_back() {
+fn s12_a_client_beyond_the_limit_gets_a_503() {
     let (server, told) = serve(Settings { max_connections: 1, ..Settings::default() });
     let (mut first, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();

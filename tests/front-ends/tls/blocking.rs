@@ -66,7 +66,7 @@ fn c2_s15_wss_in_both_roles_and_its_end() {
 }
 
 #[test]
-fn c3_whoever_is_not_trusted_is_refused() {
+fn c3_an_untrusted_peer_is_rejected() {
     let known = files();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
@@ -148,7 +148,7 @@ impl Stream for Trickle {
 
 /// One byte of a record within each timeout would take days.
 #[test]
-fn l7_a_record_that_trickles_in_does_not_hold_up_a_time_out() {
+fn l7_a_record_that_trickles_in_does_not_delay_a_timeout() {
     let known = files();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -224,7 +224,7 @@ fn a7_a9_one_thread_reads_while_another_sends_over_tls() {
 }
 
 #[test]
-fn l7_the_handshake_of_tls_has_a_time_out() {
+fn l7_the_handshake_of_tls_has_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     let config = Config { handshake_timeout: Duration::from_millis(150), ..Config::default() };

@@ -159,7 +159,7 @@ fn c3_the_oldest_and_the_newest_version() {
 }
 
 #[test]
-fn c3_the_name_of_the_server_is_told_or_not() {
+fn c3_the_name_of_the_server_is_sent_or_not() {
     let known = Known::new(&Wish::default());
     let serve = || serve(&known.identity, None, None);
     each(
@@ -181,7 +181,7 @@ fn c3_the_name_of_the_server_is_told_or_not() {
 }
 
 #[test]
-fn c3_any_host_is_taken_only_where_that_is_said() {
+fn c3_any_host_is_accepted_only_on_request() {
     let known = Known::new(&Wish { names: &["other.example"], addresses: &[], ..Wish::default() });
     let serve = || serve(&known.identity, None, None);
     for host in ["localhost", "127.0.0.1"] {
@@ -201,7 +201,7 @@ fn c3_any_host_is_taken_only_where_that_is_said() {
 }
 
 #[test]
-fn c3_any_certificate_is_taken_only_where_that_is_said() {
+fn c3_any_certificate_is_accepted_only_on_request() {
     let known = Known::new(&Wish { names: &["other.example"], valid: -5..-1, ..Wish::default() });
     let serve = || serve(&known.identity, None, None);
     each("localhost", serve, || known.trusting(), |name, is_in, _| assert!(!is_in, "{name}"));

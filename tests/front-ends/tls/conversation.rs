@@ -55,7 +55,7 @@ fn many_small_messages_come_back_in_order() {
 }
 
 #[test]
-fn everyone_hears_what_is_said_to_all() {
+fn a_broadcast_reaches_every_connection() {
     let server = serve(Settings::default());
     let mut clients: Vec<TlsPeer> =
         (0..20).map(|_| TlsPeer::connect_tls(server.address, &anyone())).collect();
@@ -78,7 +78,7 @@ fn everyone_hears_what_is_said_to_all() {
 }
 
 #[test]
-fn who_finds_no_room_is_told_so_over_tls() {
+fn a_client_beyond_the_limit_gets_a_503_over_tls() {
     let server = serve(Settings { max_connections: 1, ..Settings::default() });
     let _first = TlsPeer::connect_tls(server.address, &anyone());
     let mut second = TlsPeer::encrypted(anyone().connect("localhost", tcp(server.address)).unwrap());

@@ -63,7 +63,7 @@ fn a_hook_may_finish_the_handshake_by_itself() {
 }
 
 #[test]
-fn a_hook_that_fails_frees_the_slot_and_is_told_once() {
+fn a_hook_that_fails_frees_the_slot_and_is_reported_once() {
     for (manners, kind) in [(echo(), "Internal"), (refusing(), "Ssl")] {
         let server = Server::start(manners, encrypting(), |socket| socket);
         // More than there are slots.

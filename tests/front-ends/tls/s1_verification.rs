@@ -57,7 +57,7 @@ fn s1_an_absolute_name_is_the_same_name() {
 }
 
 #[test]
-fn s1_what_is_not_valid_is_refused_and_told_once() {
+fn s1_an_invalid_certificate_is_rejected_and_reported_once() {
     let root = Authority::root("root");
     let issue = |wish: &Wish<'_>| root.issue(wish);
     let expired = issue(&Wish { valid: -10..-1, ..Wish::default() });

@@ -128,7 +128,7 @@ fn s2_after_the_close_frames_a_server_need_not_end_tls() {
 }
 
 #[test]
-fn s2_a_shutdown_says_goodbye_to_everyone() {
+fn s2_a_shutdown_closes_every_connection() {
     let (server, _) = serve();
     let mut clients: Vec<TlsPeer> = (0..5).map(|_| TlsPeer::connect_tls(server.address, &anyone())).collect();
     server.everyone().send(Message::text("last words")).unwrap();
@@ -143,7 +143,7 @@ fn s2_a_shutdown_says_goodbye_to_everyone() {
 }
 
 #[test]
-fn s2_a_close_is_heard_although_the_server_takes_nothing_more() {
+fn s2_a_close_is_received_although_the_server_reads_nothing_more() {
     for _ in 0..10 {
         // More than the server reads: our writing meets with a reset.
         let manners = Manners { greetings: vec![vec![0; 8 << 20].into()], ..Manners::default() };

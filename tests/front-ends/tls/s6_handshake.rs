@@ -96,7 +96,7 @@ fn s6_a_client_hello_in_pieces_is_understood() {
 }
 
 #[test]
-fn s6_nonsense_is_told_once_and_frees_its_slot() {
+fn s6_garbage_is_reported_once_and_frees_its_slot() {
     let server = serve();
     let nonsense: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -120,7 +120,7 @@ fn s6_nonsense_is_told_once_and_frees_its_slot() {
 }
 
 #[test]
-fn s6_who_goes_within_the_handshake_is_no_error() {
+fn s6_a_client_that_disconnects_within_the_handshake_is_no_error() {
     let server = serve();
     for bytes in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut stream = tcp(server.address);
@@ -189,7 +189,7 @@ fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<H
 }
 
 #[test]
-fn s6_a_client_hears_once_that_its_server_does_not_speak_tls() {
+fn s6_a_server_that_does_not_speak_tls_is_one_error() {
     let heard = visit_a_server_that(|mut stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         read_to_end(&mut stream);
@@ -198,7 +198,7 @@ fn s6_a_client_hears_once_that_its_server_does_not_speak_tls() {
 }
 
 #[test]
-fn s6_a_client_hears_once_that_its_server_has_gone() {
+fn s6_a_server_that_disconnects_is_one_error() {
     let heard = visit_a_server_that(drop);
     assert!(matches!(heard[..], [Heard::Error("SslHandshake" | "Io", _), Heard::Lost]), "{heard:?}");
     let heard = visit_a_server_that(|mut stream| {
@@ -209,7 +209,7 @@ fn s6_a_client_hears_once_that_its_server_has_gone() {
 }
 
 #[test]
-fn s6_a_client_does_not_wait_for_ever_for_its_server() {
+fn s6_a_client_does_not_wait_forever_for_its_server() {
     let heard = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
     assert!(matches!(heard[..], [Heard::Error("Protocol", _), Heard::Lost]), "{heard:?}");
 }

@@ -118,7 +118,7 @@ fn l1_a_peer_that_went_while_reading_was_paused_is_not_waited_for() {
 }
 
 #[test]
-fn l2_a_silent_peer_is_gone_at_the_idle_timeout() {
+fn l2_a_silent_peer_is_dropped_at_the_idle_timeout() {
     let server = Script::new().settings(|it| it.idle_timeout = Some(SHORT)).serve();
     let start = Instant::now();
     let mut peer = server.open();
@@ -128,7 +128,7 @@ fn l2_a_silent_peer_is_gone_at_the_idle_timeout() {
 }
 
 #[test]
-fn l2_pings_tell_the_dead_from_the_silent() {
+fn l2_pings_distinguish_dead_peers_from_silent_ones() {
     while_on_time(SHORT / 2, |pace| {
         let server = Script::new()
             .settings(|it| (it.idle_timeout, it.ping_interval) = (Some(SHORT), Some(SHORT / 6)))
@@ -220,7 +220,7 @@ fn fail_of(server: &Running, peer: sockeye_test_support::peer::Peer, id: u32) ->
 }
 
 #[test]
-fn l6_every_way_to_end_is_told_once() {
+fn l6_every_way_to_end_is_reported_once() {
     let server = closer().serve();
     let story = fail_of(&server, server.open(), 0);
     assert_eq!(story, format!("{OPENED}, error Io, close 1006, lost"));
@@ -246,7 +246,7 @@ fn l6_every_way_to_end_is_told_once() {
 }
 
 #[test]
-fn l6_a_close_before_a_reset_is_heard_although_writing_fails_first() {
+fn l6_a_close_before_a_reset_is_received_although_writing_fails_first() {
     let (go_on, stop) = mpsc::channel();
     let stop = Mutex::new(stop);
     let server = Script::new().on(move |out, hook| match hook {

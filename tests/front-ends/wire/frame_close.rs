@@ -106,7 +106,7 @@ fn f8_what_comes_after_a_close_is_ignored() {
 }
 
 #[test]
-fn f8_who_never_stops_talking_after_a_close_is_cut_off() {
+fn f8_a_peer_that_keeps_sending_after_a_close_is_cut_off() {
     let server = Script::echo().serve();
     for close in [masked_close(1000, ""), masked(0x83, b"")] {
         let mut peer = server.open();

@@ -115,7 +115,7 @@ fn a_client_beyond_max_connections_receives_503() {
 }
 
 #[test]
-fn those_who_are_turned_away_take_nobodys_place() {
+fn rejected_clients_take_no_place() {
     let server = Script::echo().settings(|it| it.max_connections = 1).serve();
     let first = server.open();
     // Rejected for want of room, and slow to disconnect.
@@ -130,7 +130,7 @@ fn those_who_are_turned_away_take_nobodys_place() {
 }
 
 #[test]
-fn a_crowd_beyond_max_connections_does_not_harm_those_who_are_in() {
+fn clients_beyond_max_connections_do_not_harm_open_connections() {
     let server = Script::echo().settings(|it| it.max_connections = 1).serve();
     let mut inside = server.open();
     // They neither ask nor leave.

@@ -113,7 +113,7 @@ fn l5_shutdown_delivers_what_other_threads_have_queued() {
 }
 
 #[test]
-fn l5_who_is_not_open_yet_is_turned_away() {
+fn l5_connections_that_are_not_open_yet_are_rejected() {
     let mut server = Script::new().serve();
     let (mut silent, mut half) = (server.peer(), server.peer());
     half.send(&UPGRADE.as_bytes()[..50]);
@@ -166,7 +166,7 @@ fn l5_clients_on_their_way_are_given_back() {
 }
 
 #[test]
-fn a3_a_handler_that_lets_no_close_out_holds_nobody_back() {
+fn a3_a_handler_that_drops_the_close_blocks_no_other_connection() {
     let endings = [
         ("internal", "error Internal, error Internal, close 1011, lost"),
         ("io", "error Io, close 1006, lost"),

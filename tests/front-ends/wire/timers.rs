@@ -187,7 +187,7 @@ fn l8_the_timeout_of_a_dead_connection_does_not_fire_on_the_next_one() {
 }
 
 #[test]
-fn t1_what_is_said_to_a_dead_connection_does_not_reach_the_next_one() {
+fn t1_a_message_for_a_closed_connection_does_not_reach_its_successor() {
     let (script, senders) = keeping_senders(Script::new(), 60_000);
     let server = script.serve();
     drop(server.open());

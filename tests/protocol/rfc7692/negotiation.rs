@@ -68,7 +68,7 @@ fn d6_a_client_that_is_held_to_a_window_of_8_bits_sends_without_compression() {
 }
 
 #[test]
-fn both_ends_of_ours_agree_whatever_they_want() {
+fn client_and_server_agree_whatever_they_want() {
     for client_bits in [9, 12, 15] {
         for server_bits in [9, 13, 15] {
             for flags in 0..16 {

@@ -54,7 +54,7 @@ fn t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind()
 }
 
 #[test]
-fn t2_a_million_that_do_not_fit_are_refused_and_the_handler_is_told() {
+fn t2_a_million_messages_beyond_the_limit_are_errors_of_the_sender() {
     let _alone = alone();
     let (server, ear) = Probes::listen(Settings::default(), |hook, out| match hook {
         Hook::Message => (0..MILLION).try_for_each(|_| out.send([7; 100].as_slice())),
