@@ -6,11 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod after_handshake;
-mod codec;
-mod conversation;
 mod limits;
 mod manual;
-mod properties;
 #[cfg(feature = "permessage-deflate")]
 mod rfc7692;
 mod s4_1_client;

@@ -6,8 +6,8 @@ use sockeye::protocol::{Config, ProtocolError, Role, State};
 use sockeye::{Deflate, Message};
 
 use super::{COMPRESSED_TEXT, EAGER, RSV1, feed, open, with};
-use crate::conversation::{cuts, message, role, split};
 use sockeye_test_support::bytes::{self, CONTINUATION, LAST, PING, TEXT_START};
+use sockeye_test_support::generate::{cuts, message, role, split};
 use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 /// Settings of either side; most of what they are about is agreed on in the handshake.

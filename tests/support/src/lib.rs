@@ -7,6 +7,7 @@
 //! | [`peer`] | the other end of a connection over any stream, as a client or as a server |
 //! | [`host`] | a listener whose answers are written by the test |
 //! | [`tls`], [`authority`] | the same over TLS, and certificates for it |
+//! | [`generate`] | random input for the protocol core, well-formed or not |
 //! | [`pipe`] | a stream in memory, and futures that are polled by hand |
 //! | [`pair`] | two protocol cores that are joined in memory, with a clock that only the test moves |
 //! | [`server`] | an event loop on a thread of its own |
@@ -35,6 +36,7 @@ pub mod bytes;
 #[cfg(feature = "reactor")]
 pub mod child;
 pub mod extension;
+pub mod generate;
 pub mod host;
 #[cfg(feature = "reactor")]
 pub mod journal;

@@ -5,9 +5,7 @@ use proptest::sample::Index;
 use sockeye::Message;
 use sockeye::protocol::Role;
 
-use sockeye_test_support::bytes::{
-    self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START,
-};
+use crate::bytes::{self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -19,7 +17,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n
 
 /// Something that a peer sends.
 #[derive(Debug, Clone)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// A message in fragments that end at the cuts, with a control frame behind some of them.
     Message(Message, Vec<(Index, Option<Control>)>),
     /// The same with a text that may not be one.
@@ -31,7 +29,7 @@ pub(crate) enum Piece {
 
 /// A control frame that leaves the connection open: its first byte and its payload.
 #[derive(Debug, Clone)]
-pub(crate) struct Control(u8, Vec<u8>);
+pub struct Control(u8, Vec<u8>);
 
 impl Control {
     fn encode(&self, sender: Role) -> Vec<u8> {
@@ -53,7 +51,7 @@ impl Piece {
     }
 
     /// The same without control frames.
-    pub(crate) fn quietly(&self) -> Option<Self> {
+    pub fn quietly(&self) -> Option<Self> {
         match self {
             Self::Message(message, cuts) => {
                 let quiet = cuts.iter().map(|(cut, _)| (*cut, None)).collect();
@@ -82,29 +80,29 @@ fn fragments(sender: Role, is_text: bool, payload: &[u8], cuts: &[(Index, Option
 }
 
 /// All that a peer sends, the handshake included.
-pub(crate) fn stream(sender: Role, pieces: &[Piece]) -> Vec<u8> {
+pub fn stream(sender: Role, pieces: &[Piece]) -> Vec<u8> {
     let head = if sender == Role::Client { REQUEST } else { RESPONSE };
     let frames = pieces.iter().flat_map(|piece| piece.encode(sender));
     head.iter().copied().chain(frames).collect()
 }
 
 /// Cuts bytes into pieces that end at these places.
-pub(crate) fn split<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+pub fn split<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     ends.extend([0, bytes.len()]);
     ends.sort_unstable();
     ends.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
-pub(crate) fn role() -> impl Strategy<Value = Role> {
+pub fn role() -> impl Strategy<Value = Role> {
     prop::sample::select(vec![Role::Client, Role::Server])
 }
 
-pub(crate) fn cuts() -> impl Strategy<Value = Vec<Index>> {
+pub fn cuts() -> impl Strategy<Value = Vec<Index>> {
     prop::collection::vec(any::<Index>(), 0..12)
 }
 
-pub(crate) fn message() -> impl Strategy<Value = Message> {
+pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         "\\PC{0,40}".prop_map(Message::text),
         prop::collection::vec(any::<u8>(), 0..300).prop_map(Message::binary),
@@ -126,7 +124,7 @@ fn close() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A message, sent by the rules.
-pub(crate) fn fragmented() -> impl Strategy<Value = Piece> {
+pub fn fragmented() -> impl Strategy<Value = Piece> {
     let cuts = prop::collection::vec((any::<Index>(), prop::option::of(control())), 0..5);
     (message(), cuts).prop_map(|(message, cuts)| Piece::Message(message, cuts))
 }
@@ -143,13 +141,13 @@ fn nearly_text() -> impl Strategy<Value = Piece> {
 }
 
 /// Everything that a peer may send before its Close.
-pub(crate) fn proper() -> impl Strategy<Value = Vec<Piece>> {
+pub fn proper() -> impl Strategy<Value = Vec<Piece>> {
     let piece = prop_oneof![3 => fragmented(), 1 => control().prop_map(Piece::Control)];
     prop::collection::vec(piece, 0..6)
 }
 
 /// A stream that may end in a Close, or in garbage, or have a byte changed anywhere.
-pub(crate) fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
+pub fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
     let garbage = prop::collection::vec(any::<u8>(), 0..60);
     let end = prop_oneof![
         close().prop_map(|payload| vec![Piece::Close(payload)]),
@@ -170,7 +168,7 @@ pub(crate) fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Reads the frames behind the head that a server has sent first; behind a refusal there are none.
-pub(crate) fn frames_of(sender: Role, out: &[u8]) -> Vec<bytes::Decoded> {
+pub fn frames_of(sender: Role, out: &[u8]) -> Vec<bytes::Decoded> {
     if sender == Role::Client {
         return bytes::frames(out);
     }

@@ -5,8 +5,8 @@ use proptest::sample::Index;
 use sockeye::protocol::{Config, Role, State};
 use sockeye::{Message, OpCode};
 
-use crate::conversation::{self, Piece, anything, cuts, proper, role, split, stream};
 use sockeye_test_support::bytes;
+use sockeye_test_support::generate::{self, Piece, anything, cuts, proper, role, split, stream};
 use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 /// An end that waits for the head of its peer.
@@ -75,7 +75,7 @@ fn pings(seen: &[Seen]) -> impl Iterator<Item = &Vec<u8>> {
 
 /// The payloads of the Pongs among the output of an end.
 fn pongs(role: Role, out: &[u8]) -> Vec<Vec<u8>> {
-    let sent = conversation::frames_of(role, out).into_iter();
+    let sent = generate::frames_of(role, out).into_iter();
     sent.filter(|read| read.first == bytes::PONG).map(|read| read.payload).collect()
 }
 
@@ -176,7 +176,7 @@ proptest! {
 
     #[test]
     fn s5_4_messages_of_either_end_arrive_in_order(
-        sent in prop::collection::vec((conversation::message(), any::<bool>()), 0..6),
+        sent in prop::collection::vec((generate::message(), any::<bool>()), 0..6),
         fragment_size in 1usize..80,
         cuts in prop::collection::vec(any::<Index>(), 0..12),
     ) {
