@@ -155,6 +155,8 @@ impl<H: Handler, S: System> Connection<H, S> {
             return;
         }
         let target = self.endpoint.id.target();
+        // A reply is the only command in most cases. Without this branch, an echo of 20 bytes takes 108 instructions more,
+        // 1,093 instead of 985 (callgrind, 16 messages in flight).
         if let Some(message) = state.queue.pop_only_message(target) {
             self.endpoint.write.add_published(message.len());
             self.endpoint.send_message(message, state);
