@@ -47,7 +47,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state != RunState::Running {
             return;
         }
-        match self.state.system.adopt(stream) {
+        match self.state.system.take_over(stream) {
             Ok(socket) => self.register_accepted(socket, None),
             Err(err) => report_accept_failure(&self.state.settings, &err),
         }
@@ -95,7 +95,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let role = protocol.role();
         let slot = self.entries.next_slot();
         let system = &self.state.system;
-        let socket = system.adopt(stream).and_then(|mut socket| {
+        let socket = system.take_over(stream).and_then(|mut socket| {
             if self.state.settings.tcp_nodelay {
                 socket.set_nodelay()?;
             }

@@ -91,7 +91,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         };
         self.request = Some(request?);
         if let Some(stream) = stream {
-            let socket = state.system.adopt(stream).and_then(|mut socket| {
+            let socket = state.system.take_over(stream).and_then(|mut socket| {
                 self.register(&mut socket, state)?;
                 Ok(socket)
             });

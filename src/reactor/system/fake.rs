@@ -244,7 +244,7 @@ impl System for Fake {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    fn adopt(&self, _: TcpStream) -> io::Result<Wire> {
+    fn take_over(&self, _: TcpStream) -> io::Result<Wire> {
         self.connect(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 

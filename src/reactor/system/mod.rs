@@ -85,7 +85,7 @@ pub(super) trait System: fmt::Debug + Sized {
     fn connect_unix(&self, path: &str) -> io::Result<Self::Socket>;
 
     /// Takes over a stream that was connected or accepted elsewhere.
-    fn adopt(&self, stream: TcpStream) -> io::Result<Self::Socket>;
+    fn take_over(&self, stream: TcpStream) -> io::Result<Self::Socket>;
 
     /// Begins to resolve a host name. [`next_resolved`](Self::next_resolved) returns the result.
     fn resolve(&mut self, id: ConnectionId, host: String, port: u16);

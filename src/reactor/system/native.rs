@@ -109,7 +109,7 @@ impl System for Native {
         mio::net::UnixStream::connect(path).map(Socket::Unix)
     }
 
-    fn adopt(&self, stream: TcpStream) -> io::Result<Socket> {
+    fn take_over(&self, stream: TcpStream) -> io::Result<Socket> {
         stream.set_nonblocking(true)?;
         Ok(Socket::Tcp(mio::net::TcpStream::from_std(stream)))
     }

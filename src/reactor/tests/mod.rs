@@ -46,7 +46,7 @@ fn run_until<F: Factory>(reactor: &mut Reactor<F, Fake>, mut is_done: impl FnMut
 }
 
 /// Runs turns until only a timer could cause more work.
-fn settle<F: Factory>(reactor: &mut Reactor<F, Fake>) {
+fn run_until_idle<F: Factory>(reactor: &mut Reactor<F, Fake>) {
     while reactor.state.system.has_events() || reactor.has_work() || reactor.state.queue.has_remote() {
         reactor.turn().unwrap();
     }
@@ -56,7 +56,7 @@ fn settle<F: Factory>(reactor: &mut Reactor<F, Fake>) {
 fn open_client<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wire {
     let client = system.connect_client();
     client.send(REQUEST);
-    settle(reactor);
+    run_until_idle(reactor);
     assert!(client.take_received().starts_with(b"HTTP/1.1 101 "));
     client
 }

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{REQUEST, frame, listening, open_client, run_until, settle, text};
+use super::{REQUEST, frame, listening, open_client, run_until, run_until_idle, text};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Config, Event, Upgrade};
 use crate::reactor::Reactor;
@@ -156,7 +156,7 @@ impl Handler for Recorder {
 
 /// Lets a client of the loop connect to this server, and sends the server's response to its request.
 fn respond(reactor: &mut Reactor<Records, Fake>, server: &Wire, response: Option<&[u8]>) {
-    settle(reactor);
+    run_until_idle(reactor);
     let mut request = server.take_received();
     assert!(request.starts_with(b"GET "), "{}", String::from_utf8_lossy(&request));
     if let Some(response) = response {
@@ -185,7 +185,7 @@ fn play(journal: &Journal) {
     let client = open_client(&mut reactor, system);
     for payload in ["echo", "timeout", "timeout for all", "fail", "connect to an unknown host"] {
         client.send(&text(payload));
-        settle(&mut reactor);
+        run_until_idle(&mut reactor);
     }
     assert!(journal.has("open", "on_error"), "the name is not resolved");
     run_until(&mut reactor, || {
@@ -196,16 +196,16 @@ fn play(journal: &Journal) {
     // A peer that accepts nothing for a while. A Pong waits while more than 256 bytes do.
     client.set_room(0);
     client.send(&text(&"echo ".repeat(24)).repeat(3));
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     client.send(&frame(9, b"ping"));
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     client.set_room(1000);
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     // The end of connections.
     let lost = open_client(&mut reactor, system);
     lost.end();
     client.send(&frame(8, b"\x03\xe8"));
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     let last = open_client(&mut reactor, system);
     last.send(&text("shutdown"));
     run_until(&mut reactor, || journal.has("execute", "on_shutdown"));
@@ -221,11 +221,11 @@ fn play_client(reactor: &mut Reactor<Records, Fake>, journal: &Journal, client: 
         for (server, response) in servers.iter().zip(responses) {
             respond(reactor, server, response);
         }
-        settle(reactor);
+        run_until_idle(reactor);
     }
     let _silent = journal.system.add_server();
     client.send(&text("connect"));
-    settle(reactor);
+    run_until_idle(reactor);
     // A request that cannot be built fails when the command is executed.
     let url = "http://127.0.0.1/".parse().unwrap();
     let connect = Command::Connect(Box::new(url), None);
@@ -234,7 +234,7 @@ fn play_client(reactor: &mut Reactor<Records, Fake>, journal: &Journal, client: 
         reactor.state.begin(crate::reactor::LoopPhase::Execute);
         reactor.execute(command, None);
     }
-    settle(reactor);
+    run_until_idle(reactor);
 }
 
 /// A connection whose opening handshake was performed elsewhere. The stream is a token for the fake system.
@@ -246,7 +246,7 @@ fn play_upgraded(reactor: &mut Reactor<Records, Fake>, system: &Fake) {
     let upgrade = Upgrade::new(request, Config::default()).unwrap();
     let command = Command::AcceptUpgraded(stream, Box::new(upgrade));
     reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
-    settle(reactor);
+    run_until_idle(reactor);
 }
 
 /// The table in the documentation.

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{REQUEST, frame, listening, open_client, run_until, settle, text};
+use super::{REQUEST, frame, listening, open_client, run_until, run_until_idle, text};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
@@ -22,7 +22,7 @@ fn messages_are_echoed_without_a_socket() {
     for (client, payload) in clients.iter().zip(["one", "two", "three"]) {
         client.send(&[text(payload), text("again")].concat());
     }
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     assert_eq!(clients[0].take_received(), b"\x81\x03one\x81\x05again");
     assert_eq!(clients[1].take_received(), b"\x81\x03two\x81\x05again");
     assert_eq!(clients[2].take_received(), b"\x81\x05three\x81\x05again");
@@ -53,7 +53,7 @@ fn an_hour_passes_without_waiting() {
     assert_eq!(fired.get(), 0);
     run_until(&mut reactor, || fired.get() == 1);
     assert!(system.clock() - start >= Duration::from_secs(3600), "the timeout is early");
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     assert_eq!(client.take_received(), b"\x81\x05awake");
 }
 
@@ -64,7 +64,7 @@ fn a_silent_client_is_rejected_after_the_handshake_timeout() {
     let (mut reactor, _entered) = listening(|_| |_| Ok(()), settings, &system);
     let client = system.connect_client();
     client.send(&REQUEST[..20]);
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     let start = system.clock();
     let mut received = Vec::new();
     run_until(&mut reactor, || {
@@ -112,17 +112,17 @@ fn a_socket_can_accept_one_byte_at_a_time() {
     let client = open_client(&mut reactor, &system);
     client.set_room(0);
     client.send(&text("hello"));
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     let mut received = Vec::new();
     for _ in 0..b"\x81\x05hello".len() {
         assert_eq!(*events.borrow(), ["hello"]);
         client.set_room(1);
-        settle(&mut reactor);
+        run_until_idle(&mut reactor);
         received.extend(client.take_received());
     }
     assert_eq!(received, b"\x81\x05hello");
     client.set_room(1);
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     assert_eq!(*events.borrow(), ["hello", "drain"]);
 }
 
@@ -134,11 +134,11 @@ fn input_before_a_failed_write_is_processed() {
     let client = open_client(&mut reactor, &system);
     client.set_room(0);
     client.send(&text("hello"));
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     client.fail_writes(io::ErrorKind::BrokenPipe);
     client.set_room(1);
     client.send(&[text("last"), frame(8, b"\x03\xe9")].concat());
-    settle(&mut reactor);
+    run_until_idle(&mut reactor);
     let events = events.borrow();
     assert_eq!(*events, ["hello", "last", "close 1001 "]);
 }
