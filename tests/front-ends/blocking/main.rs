@@ -4,6 +4,7 @@
 
 mod client;
 mod defects;
+mod errors;
 mod extension;
 mod life_cycle;
 mod limits;
