@@ -1,4 +1,4 @@
-//! What each method of a `Sender` returns in each state of its connection, as the table in its documentation says.
+//! The results of every method of a `Sender` in every state of its connection, according to the table in its documentation.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
