@@ -1,4 +1,4 @@
-//! What a build without TLS has in the place of encrypted sockets: a type that nothing is of.
+//! The replacement of encrypted sockets in a build without TLS: a type without values.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use super::api::settings::Settings;
 use super::transport::Stop;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whether `wss` URLs can be connected to.
+/// Whether this build supports `wss` URLs.
 pub(super) const IS_SUPPORTED: bool = false;
 
-/// With what a loop encrypts: nothing.
+/// The TLS configuration of a loop, which is empty.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {}
 
 impl Keys {
-    /// Whether connections that come in over TCP are encrypted.
+    /// Whether accepted TCP connections are encrypted.
     pub(super) fn encrypt_servers(&self, _settings: &Settings) -> bool {
         false
     }

@@ -1,9 +1,12 @@
-//! A socket that is encrypted, and how a connection comes to have one.
+//! Encrypted sockets.
 //!
-//! OpenSSL differs from a plain socket in four ways, and none of them leaves this file. Reading may have to wait until
-//! the socket is writable, and writing until it is readable. What it has taken off the socket, and not delivered, no event
-//! tells of. A write that is blocked must be repeated as it was, and until then a read may fail; so none ever is, see
-//! [`TcpStream`]. And one read may go on for as long as a peer sends records that hold nothing.
+//! OpenSSL differs from a plain socket in four ways, which are handled in this file:
+//!
+//! - A read can wait until the socket is writable, and a write until it is readable.
+//! - OpenSSL can hold input that it has not delivered. The system reports no event for it.
+//! - A blocked write must be repeated with the same bytes, and reads can fail until then. Writes therefore never block; see
+//!   [`TcpStream`].
+//! - A read continues while the peer sends records without data.
 
 mod opening;
 
@@ -24,57 +27,57 @@ use super::transport::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tcp_stream::TcpStream;
 
-/// Whether `wss` URLs can be connected to.
+/// Whether this build supports `wss` URLs.
 pub(super) const IS_SUPPORTED: bool = true;
 
-/// How often OpenSSL may read from the socket for one record that it delivers. It reads twice for each, and what delivers
-/// nothing costs as much as what does.
+/// The most reads from the socket for one record with data. OpenSSL reads twice per record, and records without data cost as
+/// much as others.
 const READS: u32 = 8;
 
-/// How many records one turn takes from a connection.
+/// The most records that are read from a connection in one turn.
 const RECORDS: u32 = 32;
 
-/// The most that is encrypted at once, in bytes: the payload of one record (RFC 8446 §5.1).
+/// The most bytes that are encrypted at once: the payload of one record (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
 
-/// How much may wait to be sent, in bytes, before no more is read: a peer may have us answer without reading the answers.
+/// Reading stops while more than this number of bytes is unsent, because a peer can cause answers without reading them.
 const MAX_UNSENT: usize = 4 * RECORD;
 
-/// A socket that is encrypted, or about to be.
+/// A socket that is encrypted, or whose TLS handshake has begun.
 pub(super) struct Tls {
     stage: Stage,
-    /// What a read has met behind bytes that had to be delivered first.
+    /// The end or error that follows bytes which had to be delivered first.
     end: Option<Halt>,
-    /// OpenSSL may hold something to read.
+    /// OpenSSL may hold input.
     has_more: bool,
     reads_on_writable: bool,
     writes_on_readable: bool,
-    /// The last word is said: nothing more comes from us.
+    /// close_notify has been sent.
     has_sent_close_notify: bool,
 }
 
 enum Stage {
     Handshake(MidHandshakeSslStream<TcpStream>),
     Open(SslStream<TcpStream>),
-    /// Nothing can be said any more.
+    /// Nothing can be sent or received.
     Broken,
 }
 
-/// Why OpenSSL has not done what it was asked to do.
+/// Why a call into OpenSSL has stopped.
 enum Halt {
-    /// It waits for something to read.
+    /// It waits for input.
     WantsRead,
-    /// It waits for room to write.
+    /// It waits until the socket is writable.
     WantsWrite,
-    /// It has done its share of this turn.
+    /// The budget of the turn is used up.
     Turn,
-    /// The peer has ended its side.
+    /// The peer has closed its side.
     End,
     Failed(Error),
 }
 
 impl Tls {
-    /// Takes over a handshake that has begun; one that was interrupted goes on in here.
+    /// Continues a handshake that has begun, or uses the session of a complete one.
     fn begin(begun: Result<SslStream<TcpStream>>) -> Result<Self> {
         let stage = match begun {
             Ok(session) => Stage::Open(session),
@@ -101,8 +104,8 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Reads until the buffer is full, or there is nothing more, or this turn's share of the socket is used up. Reading
-    /// less than the buffer holds means what it means for a plain socket, unless [`has_more`](Self::has_more) says else.
+    /// Reads until the buffer is full, no input is left, or the budget of the turn is used up. A read that does not fill the
+    /// buffer has emptied the socket, as with a plain socket, unless [`has_more`](Self::has_more) returns true.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Stop> {
         self.has_more = false;
         self.reads_on_writable = false;
@@ -126,7 +129,7 @@ impl Tls {
         }
     }
 
-    /// Reads as much as there is room for, within the budget of a turn; says why it has stopped.
+    /// Reads into the buffer within the budget of a turn. Returns why it has stopped.
     fn fill(&mut self, buffer: &mut [u8], filled: &mut usize) -> Halt {
         self.prepare();
         let session = match self.session() {
@@ -144,8 +147,8 @@ impl Tls {
         Halt::Turn
     }
 
-    /// Writes one record, of as many pieces as fit into it. What the system does not take of it is kept, and sent before
-    /// the next one is made.
+    /// Writes one record with as many pieces as fit into it. Bytes that the system does not accept are kept, and sent before
+    /// the next record.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop> {
         self.flush()?;
         self.writes_on_readable = false;
@@ -168,7 +171,7 @@ impl Tls {
         self.session()?.ssl_write(record).map_err(halt)
     }
 
-    /// Sends what the system has not taken before.
+    /// Sends bytes that the system did not accept before.
     pub(super) fn flush(&mut self) -> std::result::Result<(), Stop> {
         match self.tcp_mut() {
             Some(stream) => Ok(stream.send_unsent()?),
@@ -176,31 +179,31 @@ impl Tls {
         }
     }
 
-    /// How many bytes the system has not taken.
+    /// Returns the number of unsent bytes.
     pub(super) fn unsent(&self) -> usize {
         self.tcp().map_or(0, TcpStream::unsent)
     }
 
-    /// Ends our side: first that of TLS, so that the peer knows that nothing was cut off, then that of TCP.
+    /// Ends this side of TLS, so that the peer knows that nothing was cut off, and then of TCP.
     pub(super) fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
         self.send_close_notify();
         self.flush()?;
         if let Some(stream) = self.tcp()
             && let Err(err) = stream.shutdown(Shutdown::Write)
         {
-            log::trace!("the peer was faster than the end of our side: {err}");
+            log::trace!("TCP was already closed: {err}");
         }
         Ok(())
     }
 
-    /// Says, once, that nothing more comes.
+    /// Sends close_notify, once.
     pub(super) fn send_close_notify(&mut self) {
         let Stage::Open(session) = &mut self.stage else { return };
         if !self.has_sent_close_notify {
             self.has_sent_close_notify = true;
             clear_errors();
             if let Err(err) = session.shutdown() {
-                debug!("the end of TLS could not be said: {err}");
+                debug!("close_notify could not be sent: {err}");
             }
         }
     }
@@ -228,7 +231,7 @@ impl Tls {
         }
     }
 
-    /// What was agreed on; nothing before the handshake is over.
+    /// What TLS has negotiated. Empty before the end of the handshake.
     pub(super) fn encryption(&self) -> Encryption {
         let Stage::Open(session) = &self.stage else { return Encryption::default() };
         let ssl = session.ssl();
@@ -246,12 +249,12 @@ impl Tls {
         }
     }
 
-    /// Goes on with the handshake if it is not over.
+    /// Continues the handshake, and returns the session when it is complete.
     fn session(&mut self) -> std::result::Result<&mut SslStream<TcpStream>, Halt> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Broken) {
             Stage::Handshake(midway) => match midway.handshake() {
                 Ok(session) => {
-                    // It may have read more than it needed.
+                    // OpenSSL may have read more than the handshake.
                     self.has_more = true;
                     Stage::Open(session)
                 }
@@ -280,7 +283,7 @@ impl Tls {
         }
     }
 
-    /// After a failure OpenSSL must not be asked to do anything more.
+    /// Ends the session after a failure. OpenSSL must not be called again.
     fn fail(&mut self, err: Error) -> Stop {
         self.stage = Stage::Broken;
         Stop::Failed(err)
@@ -303,7 +306,7 @@ impl Tls {
     }
 }
 
-/// What is sent as one record: of one large piece its beginning, of small ones as many as fit, joined.
+/// Returns the payload of the next record: the beginning of a large piece, or small pieces joined.
 fn gather<'a>(slices: &'a [IoSlice<'_>]) -> Cow<'a, [u8]> {
     if let [one, ..] = slices
         && (slices.len() == 1 || one.len() >= RECORD)
@@ -319,13 +322,13 @@ fn gather<'a>(slices: &'a [IoSlice<'_>]) -> Cow<'a, [u8]> {
     Cow::Owned(record)
 }
 
-/// What stopped a read; the end of TCP is an end, even without a word of TLS before it.
+/// Returns why a read has stopped. The end of TCP is an end, even without close_notify.
 fn read_halt(session: &SslStream<TcpStream>, err: ssl::Error) -> Halt {
     if err.code() == ErrorCode::ZERO_RETURN {
         return Halt::End;
     }
     if session.get_ref().has_ended() {
-        debug!("the peer has ended TCP without ending TLS: what it has sent may be cut");
+        debug!("the peer has closed TCP without close_notify, so its data may be incomplete");
         return Halt::End;
     }
     halt(err)
@@ -342,8 +345,8 @@ fn halt(err: ssl::Error) -> Halt {
     }
 }
 
-/// Empties this thread's list of errors. OpenSSL would take one that somebody has left there, such as a handler of the
-/// program, for that of the next call, and fail a connection that has nothing to do with it.
+/// Clears the error queue of this thread. OpenSSL would attribute an older error, for example of a handler, to the next call,
+/// and fail an unrelated connection.
 fn clear_errors() {
     drop(ErrorStack::get());
 }

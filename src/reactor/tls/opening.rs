@@ -1,4 +1,4 @@
-//! How a handshake begins, and how it fails.
+//! The beginning of a TLS handshake, and its errors.
 
 use std::io;
 use std::net::Shutdown;
@@ -14,7 +14,7 @@ use crate::reactor::api::settings::Settings;
 use crate::tcp_stream::TcpStream;
 use crate::tls::{ServerTls, connect};
 
-/// With what a loop encrypts, beside what its handlers do.
+/// The TLS configuration of a loop. Handlers can provide others.
 #[derive(Debug, Clone, Default)]
 pub(in crate::reactor) struct Keys {
     pub(in crate::reactor) server: Option<ServerTls>,
@@ -22,12 +22,12 @@ pub(in crate::reactor) struct Keys {
 }
 
 impl Keys {
-    /// Whether connections that come in over TCP are encrypted.
+    /// Whether accepted TCP connections are encrypted.
     pub(in crate::reactor) fn encrypt_servers(&self, settings: &Settings) -> bool {
         settings.encrypt_server || self.server.is_some()
     }
 
-    /// Begins the handshake of a server. A connection that is only to be turned away has no handler.
+    /// Begins the handshake of a server. A connection that will be rejected has no handler.
     pub(in crate::reactor) fn accept<H: Handler>(
         &self,
         stream: mio::net::TcpStream,
@@ -37,7 +37,9 @@ impl Keys {
         Tls::begin(match (&self.server, handler) {
             (Some(server), _) => server.acceptor().accept(stream).map_err(Error::from),
             (None, Some(handler)) => handler.upgrade_ssl_server(stream),
-            (None, None) => Err(Error::new(ErrorKind::Capacity, "there is no handler to encrypt")),
+            (None, None) => {
+                Err(Error::new(ErrorKind::Capacity, "a rejected connection has no handler for TLS"))
+            }
         })
     }
 
@@ -56,7 +58,7 @@ impl Keys {
     }
 }
 
-/// What a handshake has failed from. For a server, a client that has just gone is an error of the socket only.
+/// Returns the error of a failed handshake. For a server, a client that has disconnected is only a socket error.
 pub(super) fn handshake_failed(mut midway: MidHandshakeSslStream<TcpStream>) -> Error {
     let is_gone = midway.error().code() == ErrorCode::SYSCALL || midway.get_ref().has_ended();
     if is_gone && midway.ssl().is_server() {
@@ -65,12 +67,12 @@ pub(super) fn handshake_failed(mut midway: MidHandshakeSslStream<TcpStream>) -> 
             Err(_) => io::Error::from(io::ErrorKind::UnexpectedEof).into(),
         };
     }
-    leave(midway.get_mut());
+    close_after_alert(midway.get_mut());
     HandshakeError::Failure(midway).into()
 }
 
-/// Ends TCP such that our alert arrives: what has come is read first, as the system would otherwise reset the connection.
-fn leave(stream: &mut TcpStream) {
+/// Closes TCP so that the alert arrives: pending input is read first, because the system would otherwise reset the connection.
+fn close_after_alert(stream: &mut TcpStream) {
     if let Err(err) = stream.send_unsent() {
         debug!("the alert could not be sent: {err}");
     }
@@ -78,6 +80,6 @@ fn leave(stream: &mut TcpStream) {
     let mut rest = [0; 1024];
     while matches!(io::Read::read(stream, &mut rest), Ok(1..)) {}
     if let Err(err) = stream.shutdown(Shutdown::Both) {
-        log::trace!("the peer was faster than the end of our side: {err}");
+        log::trace!("TCP was already closed: {err}");
     }
 }
