@@ -37,7 +37,8 @@
 //! - [`Settings`] contains the limits and timeouts. The defaults suit a server on the Internet: no input of a peer causes
 //!   a panic, blocks the loop, or makes a connection grow without limit.
 //!
-//! [`listen`] and [`connect`] are shortcuts. [`WebSocket`] and [`Builder`] offer everything else.
+//! [`listen`] and [`connect`] are shortcuts. [`WebSocket`], which is also exported as [`EventLoop`], and [`Builder`] offer
+//! everything else.
 //!
 //! # Other sockets
 //!
@@ -49,7 +50,8 @@
 //! | `browser` | a program in the browser | `browser` |
 //! | [`protocol`] | your own event loop or transport: RFC 6455 without I/O | none |
 //!
-//! All of them use the protocol core, and have its checks and limits.
+//! All of them except the browser's use the protocol core, and have its checks and limits. The sockets return a typed error,
+//! such as [`blocking::Error`].
 //!
 //! # Features
 //!
@@ -305,6 +307,7 @@ mod pages {
     #[doc = include_str!("../SECURITY.md")]
     struct Security;
 
+    #[cfg(all(feature = "blocking", feature = "tokio", feature = "upgrade"))]
     #[doc = include_str!("../docs/features.md")]
     struct Features;
 
