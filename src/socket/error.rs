@@ -155,7 +155,7 @@ fn without_password(url: &str) -> String {
     if parsed.password().is_none() || parsed.set_password(None).is_err() {
         return url.to_owned();
     }
-    parsed.into()
+    parsed.to_string()
 }
 
 impl fmt::Display for Error {
