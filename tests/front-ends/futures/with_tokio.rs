@@ -114,11 +114,13 @@ async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
     }
     assert!(sender.buffered_amount() <= LEN + 16);
     // The one that waited has been accepted, and is not lost.
-    for _ in 0..=sent {
-        let (message, flushed) = tokio::join!(server.receive(), sender.flush());
-        assert_eq!(message.unwrap().unwrap().len(), LEN);
-        flushed.unwrap();
-    }
+    let receiving = async {
+        for _ in 0..=sent {
+            assert_eq!(server.receive().await.unwrap().unwrap().len(), LEN);
+        }
+    };
+    let ((), flushed) = tokio::join!(receiving, sender.flush());
+    flushed.unwrap();
     drop((sender, client));
     assert_eq!(server.receive().await.unwrap(), None);
 }
