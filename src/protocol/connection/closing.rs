@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::timeouts::earliest;
 use super::{Connection, Phase};
-use crate::close::CloseCode;
-use crate::protocol::framing::frame::Frame;
 use crate::protocol::{ProtocolError, Role};
 
 /// How long a peer may continue to send after we have written everything and shut down our side.
@@ -123,16 +121,6 @@ impl Connection {
             Phase::CloseSent => self.drain(true, now),
             _ => {}
         }
-    }
-
-    /// Returns the Close that replies to the peer's, if it has not been sent. It has the same code (§5.5.1).
-    pub(super) fn close_reply(&self, code: CloseCode) -> Option<Frame> {
-        matches!(self.phase, Phase::CloseReceived).then(|| Frame::close(code, ""))
-    }
-
-    /// Returns the Close that fails the connection, if it has not been sent (§7.1.7).
-    pub(super) fn failure(&self, err: ProtocolError) -> Option<Frame> {
-        matches!(self.phase, Phase::Failed).then(|| Frame::close(err.close_code(), ""))
     }
 
     /// Continues without the Close that is owed.

@@ -52,6 +52,8 @@ use crate::message::Message;
 use crate::protocol::framing::encoder::Output;
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::framing::header::OpCode;
+#[cfg(any(feature = "blocking", feature = "futures"))]
+use crate::protocol::framing::header::Reserved;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, Role};
 
@@ -157,12 +159,12 @@ impl Connection {
 
     /// Returns the Close that replies to the peer's Close with `code`, if it is owed (§5.5.1).
     pub fn close_reply(&self, code: CloseCode) -> Option<Frame> {
-        self.0.close_reply(code)
+        self.0.phase.close_reply(code)
     }
 
     /// Returns the Close that fails the connection because of `err`, if it is owed (§7.1.7).
     pub fn failure(&self, err: ProtocolError) -> Option<Frame> {
-        self.0.failure(err)
+        self.0.phase.failure(err)
     }
 
     /// Returns whether the front end owes a Close.
@@ -323,12 +325,13 @@ impl Connection {
     /// Whether an extension of the program was negotiated.
     #[cfg(any(feature = "blocking", feature = "futures"))]
     pub(crate) fn is_extended(&self) -> bool {
-        self.0.is_extended()
+        self.0.receiver.reserved == Reserved::Any
     }
 
-    /// Whether a message is sent as the same bytes as on every other such connection.
+    /// Whether this is the open end of a server that sends messages without masking and compression, so that their bytes are the
+    /// same on every such connection.
     #[cfg(feature = "reactor")]
     pub(crate) fn is_plain_server(&self) -> bool {
-        self.0.is_plain_server()
+        self.0.role == Role::Server && matches!(self.0.phase, Phase::Open) && self.0.codec.is_none()
     }
 }

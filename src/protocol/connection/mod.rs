@@ -26,8 +26,10 @@ use self::receiving::Receiver;
 use self::sending::PendingPong;
 use self::timeouts::Deadlines;
 use super::deflate::Codec;
+use super::framing::frame::Frame;
+use super::framing::header::OpCode;
 use super::handshake::{Request, Response};
-use super::{Config, Role};
+use super::{Config, ProtocolError, Role};
 use crate::close::CloseCode;
 use crate::message::Message;
 
@@ -136,18 +138,27 @@ impl Connection {
             Phase::Closed => State::Closed,
         }
     }
+}
 
-    /// Whether an extension of the program was negotiated, so that frames cannot be interpreted without it.
-    #[cfg(any(feature = "blocking", feature = "futures"))]
-    fn is_extended(&self) -> bool {
-        self.receiver.reserved == super::framing::header::Reserved::Any
+impl Phase {
+    /// Returns whether a frame with this opcode can be sent in this phase (§5.5.1, §5.5.2).
+    #[inline]
+    fn can_send(&self, opcode: OpCode) -> bool {
+        match self {
+            Self::Open | Self::CloseReceived | Self::Failed => true,
+            Self::CloseSent => opcode == OpCode::Pong,
+            _ => false,
+        }
     }
 
-    /// Whether this is the open end of a server whose messages are sent without masking and compression, so that their bytes
-    /// are the same on every such connection.
-    #[cfg(feature = "reactor")]
-    fn is_plain_server(&self) -> bool {
-        self.role == Role::Server && matches!(self.phase, Phase::Open) && self.codec.is_none()
+    /// Returns the Close that replies to the peer's, if it has not been sent. It has the same code (§5.5.1).
+    fn close_reply(&self, code: CloseCode) -> Option<Frame> {
+        matches!(self, Self::CloseReceived).then(|| Frame::close(code, ""))
+    }
+
+    /// Returns the Close that fails the connection, if it has not been sent (§7.1.7).
+    fn failure(&self, err: ProtocolError) -> Option<Frame> {
+        matches!(self, Self::Failed).then(|| Frame::close(err.close_code(), ""))
     }
 }
 

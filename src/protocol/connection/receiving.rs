@@ -257,7 +257,7 @@ impl Connection {
             Event::Ping(payload) => self.pong_for(payload.clone(), out.len()),
             // §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint
             // MUST send a Close frame in response."
-            Event::Close(code, _) => self.close_reply(*code),
+            Event::Close(code, _) => self.phase.close_reply(*code),
             _ => None,
         };
         if let Some(reply) = reply {
@@ -269,7 +269,7 @@ impl Connection {
     /// Sends the Close that fails the connection (§7.1.7), if one is owed.
     #[cold]
     fn reply_to_failure(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
-        if let Some(close) = self.failure(err) {
+        if let Some(close) = self.phase.failure(err) {
             // It cannot fail: the Close is valid, and the phase requires one.
             let _ = self.send_frame(close, now, out);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Connection, Phase};
+use super::Connection;
 use crate::close::{CloseCode, MAX_REASON};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
@@ -154,15 +154,7 @@ impl Connection {
     /// only Pongs can be (§5.5.1, §5.5.2).
     #[inline]
     pub fn can_send(&self, opcode: OpCode) -> bool {
-        matches!(self.phase, Phase::Open) || self.can_send_while_closing(opcode)
-    }
-
-    fn can_send_while_closing(&self, opcode: OpCode) -> bool {
-        match self.phase {
-            Phase::CloseReceived | Phase::Failed => true,
-            Phase::CloseSent => opcode == OpCode::Pong,
-            _ => false,
-        }
+        self.phase.can_send(opcode)
     }
 
     /// Sends the Pong that waits, if there is one and `out` has room for it.
