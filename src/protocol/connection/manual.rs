@@ -97,22 +97,14 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Received>, ProtocolError> {
-        match self.whole_message(input, now) {
+        match self.0.whole_message(input, now) {
             Ok(Some(message)) => Ok(Some(Received::Event(Event::Message(message)))),
             Ok(None) => self.0.receive_next(input, now, out),
-            Err(err) => Err(err),
+            Err(err) => {
+                self.0.fail_open(now);
+                Err(err)
+            }
         }
-    }
-
-    /// Takes a message off the input, if the next frame is one by itself: the first branch of [`receive`](Self::receive), for
-    /// callers that act on it at once.
-    #[inline]
-    pub(crate) fn whole_message(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-    ) -> Result<Option<Message>, ProtocolError> {
-        self.0.whole_message(input, now).inspect_err(|_| self.0.fail_open(now))
     }
 
     /// Takes bytes off the front of `input`, up to the next event or frame. Every message is returned as its frames.

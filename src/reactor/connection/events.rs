@@ -13,20 +13,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     /// Receives the next message, frame or event and passes it to the handler. Returns whether there was one.
     #[inline]
     pub(super) fn process(&mut self, input: &mut &mut [u8], state: &mut LoopState<S>) -> bool {
-        // First what nearly every frame is. As an event, the message would be moved twice more.
-        match self.protocol.whole_message(input, state.now) {
-            Ok(Some(message)) => {
-                self.on_whole_message(message, state);
-                return true;
-            }
-            Ok(None) => {}
-            Err(err) => {
-                self.handle_violation(err, state);
-                return true;
-            }
-        }
         let out = self.write.buffer(&mut state.pool);
         match self.protocol.receive(input, state.now, out) {
+            Ok(Some(Received::Event(Event::Message(message)))) => self.on_whole_message(message, state),
             Ok(Some(Received::Frame(frame))) => self.on_frame(frame, state),
             Ok(Some(Received::Event(event))) => self.on_event(event, state),
             Ok(None) => return false,
