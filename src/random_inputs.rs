@@ -28,7 +28,6 @@ pub(crate) fn for_each(mut test: impl FnMut(&mut StdRng)) {
 struct SeedReport(u64);
 
 impl Drop for SeedReport {
-    #[expect(clippy::print_stderr, reason = "the test that fails cannot be repeated without the seed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the test failed with {SEED}={}", self.0);
