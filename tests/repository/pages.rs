@@ -160,8 +160,8 @@ fn a_name_that_does_not_exist_is_found() {
 fn every_default_on_the_page_of_limits_is_that_of_the_settings() -> Result<(), Box<dyn Error>> {
     let defaults = sockeye::Settings::default();
     let size = |bytes: usize| match bytes {
-        _ if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
-        _ if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
         _ => thousands(bytes),
     };
     let time = |time: Option<std::time::Duration>| match time {

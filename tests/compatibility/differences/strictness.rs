@@ -110,7 +110,7 @@ fn a_client_checks_the_answer_to_its_key() {
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
             let mut peer = Peer::new(listener.accept().unwrap().0);
-            peer.head().text;
+            peer.head();
             peer.send(
                 b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",

@@ -2,7 +2,6 @@
 //!
 //! The descriptors and the memory of the whole process are counted here, so that these tests have it to themselves.
 #![cfg(feature = "reactor")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod books;
 mod clients;
