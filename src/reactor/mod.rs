@@ -135,7 +135,7 @@ impl<F: Factory> Reactor<F> {
 
 impl<F: Factory, S: System> Reactor<F, S> {
     fn with_system(factory: F, settings: Settings, system: S) -> Self {
-        let queue = CommandQueue::new(&settings, system.waker());
+        let queue = CommandQueue::new(&settings, system.waker(), system.clock());
         Self {
             factory,
             state: LoopState::new(settings, Arc::new(queue), system),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use url::Url;
 
@@ -419,7 +419,7 @@ impl Sender {
         if self.slot.is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
             return Err(disconnected());
         }
-        self.push(Command::Timeout(Instant::now().checked_add(Duration::from_millis(ms)), token))
+        self.push(Command::Timeout(self.queue.now().checked_add(Duration::from_millis(ms)), token))
     }
 
     /// Cancels a timeout. The call has no effect if the timeout has fired or was cancelled.

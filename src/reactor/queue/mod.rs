@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 pub(crate) use self::command::{Batch, Command, Established, QueuedCommand, Target};
 use self::local::Entered;
@@ -33,6 +34,7 @@ pub(crate) struct CommandQueue {
     overflow: Overflow,
     statuses: StatusTable,
     wake: Box<dyn Fn() + Send + Sync>,
+    clock: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
 /// The commands that other threads have queued.
@@ -47,7 +49,11 @@ struct Queue {
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 impl CommandQueue {
-    pub(crate) fn new(settings: &Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        wake: Box<dyn Fn() + Send + Sync>,
+        clock: Box<dyn Fn() -> Instant + Send + Sync>,
+    ) -> Self {
         Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             queue: Mutex::default(),
@@ -56,7 +62,13 @@ impl CommandQueue {
             overflow: settings.overflow,
             statuses: StatusTable::new(),
             wake,
+            clock,
         }
+    }
+
+    /// The time of the loop.
+    pub(crate) fn now(&self) -> Instant {
+        (self.clock)()
     }
 
     /// Makes this the thread of the loop.

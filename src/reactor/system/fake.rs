@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
@@ -24,7 +24,7 @@ use crate::reactor::tls::Keys;
 /// The system of one test. Clones share everything.
 #[derive(Debug, Clone)]
 pub(in crate::reactor) struct Fake {
-    now: Rc<Cell<Instant>>,
+    now: Arc<Mutex<Instant>>,
     phase: Rc<Cell<Option<LoopPhase>>>,
     is_woken: Arc<AtomicBool>,
     world: Rc<RefCell<World>>,
@@ -40,7 +40,12 @@ struct World {
     /// What the attempts of the loop to connect return, in order. Without an entry they are refused.
     servers: VecDeque<Wire>,
     resolved: VecDeque<Resolved>,
+    /// The names whose lookups have not finished. `None` if lookups finish at once.
+    lookups: Option<VecDeque<Lookup>>,
 }
+
+/// A name, and the connection that needs its addresses.
+type Lookup = (ConnectionId, String, u16);
 
 /// Both directions between the loop and a peer. Clones share the bytes.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +87,7 @@ pub(in crate::reactor) struct FakeListener;
 impl Fake {
     pub(in crate::reactor) fn new() -> Self {
         Self {
-            now: Rc::new(Cell::new(Instant::now())),
+            now: Arc::new(Mutex::new(Instant::now())),
             phase: Rc::default(),
             is_woken: Arc::default(),
             world: Rc::default(),
@@ -90,8 +95,13 @@ impl Fake {
     }
 
     /// The time of the loop.
-    pub(in crate::reactor) fn clock(&self) -> Instant {
-        self.now.get()
+    pub(in crate::reactor) fn time(&self) -> Instant {
+        *self.now.lock().unwrap()
+    }
+
+    /// Moves the clock.
+    pub(in crate::reactor) fn advance(&self, duration: Duration) {
+        *self.now.lock().unwrap() += duration;
     }
 
     /// Whether the next [`poll`](System::poll) returns an event, and leaves the clock as it is.
@@ -123,6 +133,34 @@ impl Fake {
         let wire = Wire::default();
         self.world.borrow_mut().servers.push_back(wire.clone());
         wire
+    }
+
+    /// Lookups of names do not finish before [`finish_lookup`](Self::finish_lookup).
+    pub(in crate::reactor) fn hold_lookups(&self) {
+        self.world.borrow_mut().lookups = Some(VecDeque::new());
+    }
+
+    /// The number of lookups that have not finished.
+    pub(in crate::reactor) fn held_lookups(&self) -> usize {
+        self.world.borrow().lookups.as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Finishes the oldest lookup, and returns the name.
+    pub(in crate::reactor) fn finish_lookup(&self) -> String {
+        let held = self.world.borrow_mut().lookups.as_mut().and_then(VecDeque::pop_front);
+        let (id, host, port) = held.expect("a lookup is held");
+        self.finish(id, &host, port);
+        host
+    }
+
+    /// Every name has one address, except names that end in `.invalid`.
+    fn finish(&self, id: ConnectionId, host: &str, port: u16) {
+        let addresses = match host.ends_with(".invalid") {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, "the name does not exist")),
+            false => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+        };
+        self.world.borrow_mut().resolved.push_back((id, addresses));
+        self.is_woken.store(true, Ordering::Relaxed);
     }
 }
 
@@ -186,7 +224,7 @@ impl System for Fake {
         events.extend(self.is_woken.swap(false, Ordering::Relaxed).then(|| event(WAKER)));
         if events.is_empty() {
             let timeout = timeout.expect("the loop would wait forever");
-            self.now.set(self.now.get() + timeout);
+            self.advance(timeout);
         }
         Ok(())
     }
@@ -200,7 +238,12 @@ impl System for Fake {
     }
 
     fn now(&self) -> Instant {
-        self.now.get()
+        self.time()
+    }
+
+    fn clock(&self) -> Box<dyn Fn() -> Instant + Send + Sync> {
+        let now = Arc::clone(&self.now);
+        Box::new(move || *now.lock().unwrap())
     }
 
     fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
@@ -248,14 +291,11 @@ impl System for Fake {
         self.connect(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// Resolves every name to one address, except names that end in `.invalid`.
     fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {
-        let addresses = match host.ends_with(".invalid") {
-            true => Err(io::Error::new(io::ErrorKind::NotFound, "the name does not exist")),
-            false => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
-        };
-        self.world.borrow_mut().resolved.push_back((id, addresses));
-        self.is_woken.store(true, Ordering::Relaxed);
+        if let Some(held) = &mut self.world.borrow_mut().lookups {
+            return held.push_back((id, host, port));
+        }
+        self.finish(id, &host, port);
     }
 
     fn next_resolved(&mut self) -> Option<Resolved> {

@@ -59,6 +59,9 @@ pub(super) trait System: fmt::Debug + Sized {
 
     fn now(&self) -> Instant;
 
+    /// Returns a function that reads the clock, for other threads.
+    fn clock(&self) -> Box<dyn Fn() -> Instant + Send + Sync>;
+
     /// Returns a function that ends [`poll`](Self::poll), for other threads.
     fn waker(&self) -> Box<dyn Fn() + Send + Sync>;
 

@@ -71,6 +71,10 @@ impl System for Native {
         Instant::now()
     }
 
+    fn clock(&self) -> Box<dyn Fn() -> Instant + Send + Sync> {
+        Box::new(Instant::now)
+    }
+
     fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
         let waker = Arc::clone(&self.waker);
         Box::new(move || {

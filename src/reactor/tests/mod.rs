@@ -2,11 +2,16 @@
 
 mod phases;
 mod system;
+mod time;
+
+use std::time::Instant;
 
 use super::Reactor;
 use super::api::factory::Factory;
 use super::api::settings::Settings;
 use super::system::fake::{Fake, FakeListener, Wire};
+use crate::protocol::handshake::Response;
+use crate::protocol::{Config, Connection, Event};
 
 /// The request of a client.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -59,4 +64,17 @@ fn open_client<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wir
     run_until_idle(reactor);
     assert!(client.take_received().starts_with(b"HTTP/1.1 101 "));
     client
+}
+
+/// Sends the response of a server that accepts the request of a client of the loop.
+fn accept<F: Factory>(reactor: &mut Reactor<F, Fake>, server: &Wire) {
+    run_until_idle(reactor);
+    let mut request = server.take_received();
+    let (mut core, now) = (Connection::server(Config::default().into(), Instant::now()), Instant::now());
+    let (mut input, mut out) = (request.as_mut_slice(), Vec::new());
+    let Some(Event::Request(request)) = core.receive(&mut input, now, &mut out).unwrap() else {
+        panic!("the client sends a request");
+    };
+    core.respond(&request, &mut Response::from_request(&request).unwrap(), now, &mut out).unwrap();
+    server.send(&out);
 }

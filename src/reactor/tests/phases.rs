@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{REQUEST, frame, listening, open_client, run_until, run_until_idle, text};
+use super::{REQUEST, accept, frame, listening, open_client, run_until, run_until_idle, text};
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Config, Event, Upgrade};
+use crate::protocol::{Config, Upgrade};
 use crate::reactor::Reactor;
 use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
@@ -156,20 +156,11 @@ impl Handler for Recorder {
 
 /// Lets a client of the loop connect to this server, and sends the server's response to its request.
 fn respond(reactor: &mut Reactor<Records, Fake>, server: &Wire, response: Option<&[u8]>) {
+    let Some(response) = response else { return accept(reactor, server) };
     run_until_idle(reactor);
-    let mut request = server.take_received();
+    let request = server.take_received();
     assert!(request.starts_with(b"GET "), "{}", String::from_utf8_lossy(&request));
-    if let Some(response) = response {
-        return server.send(response);
-    }
-    let (mut core, now) =
-        (crate::protocol::Connection::server(Config::default().into(), Instant::now()), Instant::now());
-    let (mut input, mut out) = (request.as_mut_slice(), Vec::new());
-    let Some(Event::Request(request)) = core.receive(&mut input, now, &mut out).unwrap() else {
-        panic!("the client sends a request");
-    };
-    core.respond(&request, &mut Response::from_request(&request).unwrap(), now, &mut out).unwrap();
-    server.send(&out);
+    server.send(response);
 }
 
 /// Plays every situation in which the loop calls a hook.

@@ -1,17 +1,18 @@
-//! What the seam below the loop makes possible: a clock that jumps, and sockets that do what a test demands.
+//! Sockets and name lookups that do what a test demands.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::{REQUEST, frame, listening, open_client, run_until, run_until_idle, text};
+use super::{frame, listening, open_client, run_until_idle, text};
+use crate::reactor::Reactor;
+use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
-use crate::reactor::api::util::Token;
-use crate::reactor::system::fake::Fake;
-use crate::{CloseCode, Handshake, Message, Result};
+use crate::reactor::queue::Command;
+use crate::reactor::system::fake::{Fake, Wire};
+use crate::{CloseCode, Message, Result};
 
 #[test]
 fn messages_are_echoed_without_a_socket() {
@@ -26,53 +27,6 @@ fn messages_are_echoed_without_a_socket() {
     assert_eq!(clients[0].take_received(), b"\x81\x03one\x81\x05again");
     assert_eq!(clients[1].take_received(), b"\x81\x03two\x81\x05again");
     assert_eq!(clients[2].take_received(), b"\x81\x05three\x81\x05again");
-}
-
-/// Requests a timeout of an hour when the connection opens.
-struct Sleeper(Sender, Rc<Cell<usize>>);
-
-impl Handler for Sleeper {
-    fn on_open(&mut self, _: Handshake) -> Result<()> {
-        self.0.timeout(3_600_000, Token(7))
-    }
-
-    fn on_timeout(&mut self, token: Token) -> Result<()> {
-        assert_eq!(token, Token(7));
-        self.1.set(self.1.get() + 1);
-        self.0.send("awake")
-    }
-}
-
-#[test]
-fn an_hour_passes_without_waiting() {
-    let (system, fired) = (Fake::new(), Rc::new(Cell::new(0)));
-    let start = system.clock();
-    let factory = |out: Sender| Sleeper(out, Rc::clone(&fired));
-    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
-    let client = open_client(&mut reactor, &system);
-    assert_eq!(fired.get(), 0);
-    run_until(&mut reactor, || fired.get() == 1);
-    assert!(system.clock() - start >= Duration::from_secs(3600), "the timeout is early");
-    run_until_idle(&mut reactor);
-    assert_eq!(client.take_received(), b"\x81\x05awake");
-}
-
-#[test]
-fn a_silent_client_is_rejected_after_the_handshake_timeout() {
-    let system = Fake::new();
-    let settings = Settings { handshake_timeout: Duration::from_secs(20), ..Settings::default() };
-    let (mut reactor, _entered) = listening(|_| |_| Ok(()), settings, &system);
-    let client = system.connect_client();
-    client.send(&REQUEST[..20]);
-    run_until_idle(&mut reactor);
-    let start = system.clock();
-    let mut received = Vec::new();
-    run_until(&mut reactor, || {
-        received.extend(client.take_received());
-        !received.is_empty()
-    });
-    assert!(received.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&received));
-    assert!(system.clock() - start >= Duration::from_secs(19));
 }
 
 /// Records what it receives.
@@ -104,41 +58,73 @@ impl Handler for Recorder {
     }
 }
 
-#[test]
-fn a_socket_can_accept_one_byte_at_a_time() {
-    let (system, events) = (Fake::new(), Rc::default());
-    let factory = |out: Sender| Recorder(Rc::clone(&events), out);
-    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
+/// A loop whose client accepts nothing, so that the echo of `hello` is unsent.
+struct Blocked<F: Factory, E> {
+    reactor: Reactor<F, Fake>,
+    client: Wire,
+    /// What the handler has received.
+    events: Rc<RefCell<Vec<String>>>,
+    /// This thread belongs to the loop.
+    _entered: E,
+}
+
+fn blocked_client() -> Blocked<impl Factory, impl Sized> {
+    let (system, events) = (Fake::new(), Rc::new(RefCell::new(Vec::new())));
+    let recorded = Rc::clone(&events);
+    let factory = move |out: Sender| Recorder(Rc::clone(&recorded), out);
+    let (mut reactor, entered) = listening(factory, Settings::default(), &system);
     let client = open_client(&mut reactor, &system);
     client.set_room(0);
     client.send(&text("hello"));
     run_until_idle(&mut reactor);
+    assert_eq!(client.take_received(), b"");
+    assert_eq!(*events.borrow(), ["hello"]);
+    Blocked { reactor, client, events, _entered: entered }
+}
+
+#[test]
+fn a_socket_can_accept_one_byte_at_a_time() {
+    let Blocked { reactor, client, events, .. } = &mut blocked_client();
     let mut received = Vec::new();
     for _ in 0..b"\x81\x05hello".len() {
         assert_eq!(*events.borrow(), ["hello"]);
         client.set_room(1);
-        run_until_idle(&mut reactor);
+        run_until_idle(reactor);
         received.extend(client.take_received());
     }
     assert_eq!(received, b"\x81\x05hello");
     client.set_room(1);
-    run_until_idle(&mut reactor);
+    run_until_idle(reactor);
     assert_eq!(*events.borrow(), ["hello", "drain"]);
 }
 
 #[test]
 fn input_before_a_failed_write_is_processed() {
-    let (system, events) = (Fake::new(), Rc::default());
-    let factory = |out: Sender| Recorder(Rc::clone(&events), out);
-    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
-    let client = open_client(&mut reactor, &system);
-    client.set_room(0);
-    client.send(&text("hello"));
-    run_until_idle(&mut reactor);
+    let Blocked { reactor, client, events, .. } = &mut blocked_client();
     client.fail_writes(io::ErrorKind::BrokenPipe);
     client.set_room(1);
     client.send(&[text("last"), frame(8, b"\x03\xe9")].concat());
+    run_until_idle(reactor);
+    assert_eq!(*events.borrow(), ["hello", "last", "close 1001 "]);
+}
+
+#[test]
+fn k7_connections_are_served_while_a_name_is_resolved() {
+    let system = Fake::new();
+    let factory = |out: Sender| move |message: Message| out.send(message);
+    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
+    let client = open_client(&mut reactor, &system);
+    let server = system.add_server();
+    system.hold_lookups();
+    reactor.execute(Command::Connect(Box::new("ws://slow.example/".parse().unwrap()), None), None);
+    for payload in ["one", "two"] {
+        client.send(&text(payload));
+        run_until_idle(&mut reactor);
+        assert_eq!(client.take_received(), [b"\x81\x03", payload.as_bytes()].concat());
+        // The loop has asked the system for the name once, and continues without the answer.
+        assert_eq!((system.held_lookups(), server.take_received()), (1, Vec::new()));
+    }
+    assert_eq!(system.finish_lookup(), "slow.example");
     run_until_idle(&mut reactor);
-    let events = events.borrow();
-    assert_eq!(*events, ["hello", "last", "close 1001 "]);
+    assert!(server.take_received().starts_with(b"GET / HTTP/1.1\r\n"));
 }
