@@ -112,7 +112,7 @@ fn k5_what_is_sent_before_and_between_redirects_arrives() {
 }
 
 #[test]
-fn k7_names_do_not_block_the_loop() {
+fn k7_every_name_that_cannot_be_resolved_ends_its_attempt() {
     let limit = Duration::from_millis(500);
     let server = Script::echo().settings(|it| it.connect_timeout = limit).serve();
     let mut peer = server.open();
