@@ -2,6 +2,8 @@
 //!
 //! The protocol core has its own error, [`ProtocolError`](crate::protocol::ProtocolError), which converts into this one.
 
+mod redaction;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,6 +17,7 @@ use openssl::ssl::{Error as SslError, HandshakeError};
 #[cfg(feature = "ssl")]
 use openssl::x509::X509VerifyResult;
 
+pub(crate) use self::redaction::redacted;
 #[cfg(feature = "ssl")]
 use crate::tcp_stream::TcpStream;
 

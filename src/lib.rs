@@ -287,8 +287,9 @@ where
     H: Handler,
 {
     let url = url.borrow();
-    let parsed = url::Url::parse(url)
-        .map_err(|err| Error::new(ErrorKind::Internal, format!("cannot parse the URL {url:?}: {err}")))?;
+    let parsed = url::Url::parse(url).map_err(|err| {
+        Error::new(ErrorKind::Internal, format!("cannot parse the URL {:?}: {err}", error::redacted(url)))
+    })?;
     let mut socket = WebSocket::new(factory)?;
     socket.connect(parsed)?;
     let mut socket = socket.run()?;

@@ -15,6 +15,7 @@ use super::js;
 use super::limits::Limits;
 use super::state::{Opening, ReadyState, State, Who};
 use crate::close::{CloseCode, Closed};
+use crate::error::redacted;
 use crate::message::Message;
 use crate::protocol::{ProtocolError, check_close};
 use crate::socket::{Error, Result, TimeoutKind};
@@ -147,7 +148,7 @@ impl Link {
     /// The browser has not connected. It shows a program no more than that (WHATWG WebSockets §4).
     pub(super) fn refused(&self, reason: impl Into<String>) -> Error {
         let source = io::Error::new(io::ErrorKind::ConnectionRefused, reason.into());
-        Error::Connect { target: self.url.clone(), source }
+        Error::Connect { target: redacted(&self.url), source }
     }
 
     /// Adds a message to the output.

@@ -5,9 +5,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use url::{ParseError, Url};
+use url::ParseError;
 
-use crate::error::{Error as ReactorError, ErrorKind};
+use crate::error::{Error as ReactorError, ErrorKind, redacted};
 use crate::message::Message;
 use crate::protocol::handshake::Rejected;
 use crate::protocol::{Frame, ProtocolError};
@@ -75,7 +75,7 @@ pub enum Error {
     Url(InvalidUrl),
     /// No address of the host accepts a connection, or the host is unknown.
     Connect {
-        /// The host and port, the path of the Unix domain socket, or the URL.
+        /// The host and port, the path of the Unix domain socket, or the URL without its credentials.
         target: String,
         /// The error of the last attempt.
         source: io::Error,
@@ -135,27 +135,20 @@ impl InvalidUrl {
     /// The URL is not a URL at all.
     #[cfg(any(feature = "blocking", feature = "futures"))]
     pub(crate) fn syntax(url: &str, cause: ParseError) -> Self {
-        Self { url: url.to_owned(), reason: cause.to_string().into(), cause: Some(cause) }
+        Self { url: redacted(url), reason: cause.to_string().into(), cause: Some(cause) }
     }
 
-    /// The URL has a form that does not suit a WebSocket.
+    /// The URL has a form that does not suit a WebSocket. The reason can contain the URL again.
     pub(crate) fn unsuitable(url: &str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { url: without_password(url), reason: reason.into(), cause: None }
+        let reason = reason.into();
+        let reason = if reason.contains('@') { redacted(&reason).into() } else { reason };
+        Self { url: redacted(url), reason, cause: None }
     }
 
-    /// Returns the URL, without its password.
+    /// Returns the URL, with `***` in place of the user and the password.
     pub fn url(&self) -> &str {
         &self.url
     }
-}
-
-/// The password of a URL must not end up in a log.
-fn without_password(url: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
-    if parsed.password().is_none() || parsed.set_password(None).is_err() {
-        return url.to_owned();
-    }
-    parsed.to_string()
 }
 
 impl fmt::Display for Error {
@@ -386,8 +379,10 @@ mod tests {
         let err = InvalidUrl::unsuitable("ftp://user:secret@host/", "the scheme is not ws or wss");
         assert_eq!(
             err.to_string(),
-            "cannot connect to the URL \"ftp://user@host/\": the scheme is not ws or wss"
+            "cannot connect to the URL \"ftp://***@host/\": the scheme is not ws or wss"
         );
+        let err = InvalidUrl::unsuitable("ws://u:secret@h/#", "the URL 'ws://u:secret@h/#' has a fragment");
+        assert_eq!(err.to_string(), "cannot connect to the URL \"ws://***@h/#\": ***@h/#' has a fragment");
         let err = Error::TlsDisabled("example.com".to_owned());
         assert!(err.to_string().contains("example.com") && err.to_string().contains("`ssl`"));
     }

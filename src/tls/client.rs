@@ -15,7 +15,7 @@ use openssl::x509::store::X509StoreBuilder;
 use url::{Host, Url};
 
 use super::{HTTP_1_1, harden, roots, set_identity, with_path};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::tcp_stream::TcpStream;
 
 /// The TLS configuration of clients: trust roots, a client certificate, versions.
@@ -274,6 +274,8 @@ pub(crate) fn server_name(url: &Url) -> Result<String> {
         Some(Host::Domain(name)) => Ok(name.strip_suffix('.').unwrap_or(name).to_owned()),
         Some(Host::Ipv4(address)) => Ok(address.to_string()),
         Some(Host::Ipv6(address)) => Ok(address.to_string()),
-        None => Err(Error::new(ErrorKind::Protocol, format!("the URL has no host: {url}"))),
+        None => {
+            Err(Error::new(ErrorKind::Protocol, format!("the URL has no host: {}", redacted(url.as_str()))))
+        }
     }
 }

@@ -29,7 +29,7 @@ mod upgrade;
 pub use self::http::body::Body;
 pub use self::http::request_target::unix_target;
 #[cfg(feature = "reactor")]
-pub(crate) use self::http::request_target::{unsupported_scheme, without_credentials};
+pub(crate) use self::http::request_target::unsupported_scheme;
 pub use extensions::Extension;
 pub use origin::{OriginPolicy, Origins};
 pub use rejected::Rejected;

@@ -8,9 +8,9 @@ use mio::{Interest, Token};
 use url::Url;
 
 use super::destination::{Destination, destination};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::protocol::Frame;
-use crate::protocol::handshake::{Request, without_credentials};
+use crate::protocol::handshake::Request;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token as UserToken;
@@ -302,7 +302,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
 }
 
 fn cannot_connect(url: &Url, err: io::Error) -> Error {
-    Error::io(format!("cannot connect to {}", without_credentials(url)), err)
+    Error::io(format!("cannot connect to {}", redacted(url.as_str())), err)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use url::{Host, Url};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::handshake::{unsupported_scheme, without_credentials};
+use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::protocol::handshake::unsupported_scheme;
 use crate::reactor::tls;
 
 /// Where a client connects to.
@@ -44,7 +44,7 @@ fn unix_destination(url: &Url) -> Result<Destination> {
 }
 
 fn invalid(why: &str, url: &Url) -> Error {
-    Error::new(ErrorKind::Protocol, format!("cannot connect to {}: {why}", without_credentials(url)))
+    Error::new(ErrorKind::Protocol, format!("cannot connect to {}: {why}", redacted(url.as_str())))
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
 use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::protocol;
-use crate::protocol::handshake::{Request, without_credentials};
+use crate::protocol::handshake::Request;
 
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Begins to connect, or uses a stream that is connected already. `from` is the connection that requested it.
@@ -42,7 +42,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
     /// Reports that the loop is full to the connection that requested another one. That connection stays open.
     fn reject_connect(&mut self, url: &Url, from: Option<ConnectionId>) {
-        let details = format!("cannot connect to {}: the loop has no room", without_credentials(url));
+        let details = format!("cannot connect to {}: the loop has no room", redacted(url.as_str()));
         let err = Error::new(ErrorKind::Capacity, details);
         assert!(!self.state.settings.panic_on_new_connection, "{err}");
         match from.and_then(|id| self.entries.get(id)) {

@@ -61,9 +61,15 @@ fn an_address_that_refuses_is_named() {
 
 #[test]
 fn a_url_that_cannot_be_used_is_named() {
-    for (url, part) in [("ws://[", "ws://["), ("ftp://example.com/", "ftp://example.com/")] {
+    for (url, part) in [
+        ("ws://[", "ws://["),
+        ("ftp://example.com/", "ftp://example.com/"),
+        ("ws://user:secret@[", "ws://***@["),
+        ("ftp://user:secret@example.com/", "ftp://***@example.com/"),
+    ] {
         let err = WebSocket::connect(url).unwrap_err();
         assert!(matches!(err, Error::Url(_)) && text(&err).contains(part), "{err}");
+        assert!(!format!("{err} {err:?} {:?}", err.source()).contains("secret"), "{err:?}");
     }
     let err = WebSocket::connect("ws://[").unwrap_err();
     assert!(

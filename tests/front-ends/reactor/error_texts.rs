@@ -53,10 +53,10 @@ fn a_port_in_use_names_the_address() {
 
 #[test]
 fn an_address_that_cannot_be_resolved_is_named() {
-    let err = listen("nobody.invalid:http", |_| |_| Ok(())).unwrap_err();
-    assert_eq!(err.details, r#"cannot resolve "nobody.invalid:http""#);
+    let err = listen("unknown.invalid:http", |_| |_| Ok(())).unwrap_err();
+    assert_eq!(err.details, r#"cannot resolve "unknown.invalid:http""#);
     let expected = os_error(&err).to_string();
-    check(&err, &format!(r#"cannot resolve "nobody.invalid:http": {expected}"#));
+    check(&err, &format!(r#"cannot resolve "unknown.invalid:http": {expected}"#));
 }
 
 #[test]
@@ -81,16 +81,27 @@ fn a_refused_connection_names_the_url() {
 }
 
 #[test]
-fn the_credentials_of_a_url_are_not_logged() {
+fn credentials_in_urls_are_replaced() {
     let (_stream, address) = refusing_address();
     let err = connect_error(&format!("ws://user:secret@{address}/"));
-    assert_eq!(err.details, format!("cannot connect to ws://{address}/"));
+    assert_eq!(err.details, format!("cannot connect to ws://***@{address}/"));
+    for (text, redacted) in [
+        ("ws://user:secret@example.com:99999/", "ws://***@example.com:99999/"),
+        ("//user:secret@example.com/", "***@example.com/"),
+        ("user:secret@example.com/", "***@example.com/"),
+        ("other:user:secret@example.com", "***@example.com"),
+    ] {
+        let err = connect_error(text);
+        let texts = [err.to_string(), format!("{err:?}"), format!("{err:#?}"), format!("{:?}", err.kind)];
+        assert!(texts[0].contains(redacted), "{err}");
+        assert!(texts.iter().all(|text| !text.contains("secret")), "{texts:?}");
+    }
 }
 
 #[test]
 fn an_unknown_host_is_named() {
-    let err = connect_error("ws://nobody.invalid:3012/");
-    check(&err, &format!("cannot resolve the host nobody.invalid: {}", os_error(&err)));
+    let err = connect_error("ws://unknown.invalid:3012/");
+    check(&err, &format!("cannot resolve the host unknown.invalid: {}", os_error(&err)));
 }
 
 #[test]
@@ -101,7 +112,7 @@ fn every_scheme_that_is_not_supported_has_the_same_text() {
         check(
             &err,
             &format!(
-                "cannot connect to {scheme}://127.0.0.1:1/chat: \
+                "cannot connect to {scheme}://***@127.0.0.1:1/chat: \
                 the scheme `{scheme}` is not one of ws, wss and ws+unix"
             ),
         );

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 
 /// The scheme for WebSockets over Unix sockets.
 const UNIX_SCHEME: &str = "ws+unix";
@@ -123,17 +123,9 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Returns a URL without user and password, for error texts: these end up in logs.
-pub(crate) fn without_credentials(url: &Url) -> Url {
-    let mut url = url.clone();
-    // Both fail only for URLs that cannot contain credentials.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url
-}
-
 /// Creates the error for a URL whose scheme no client supports.
 pub(crate) fn unsupported_scheme(url: &Url) -> Error {
-    let (url, scheme) = (without_credentials(url), url.scheme());
+    let (url, scheme) = (redacted(url.as_str()), url.scheme());
     let details =
         format!("cannot connect to {url}: the scheme `{scheme}` is not one of ws, wss and {UNIX_SCHEME}");
     Error::new(ErrorKind::Protocol, details)
