@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslStream};
@@ -14,6 +13,7 @@ use sockeye::{
 use url::Url;
 
 use sockeye_test_support::authority::common_name;
+use sockeye_test_support::{listener, wait_until};
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = sockeye_test_support::LIMIT;
@@ -49,6 +49,8 @@ pub(crate) struct Manners {
     pub(crate) echoes: bool,
     /// Send these as soon as the connection is open.
     pub(crate) greetings: Vec<Message>,
+    /// Pause reading at the first message.
+    pub(crate) pauses: bool,
     /// Close when this many messages have come.
     pub(crate) closes_after: Option<usize>,
     /// Encrypt as programs for `ws` do.
@@ -59,12 +61,21 @@ pub(crate) struct Manners {
 pub(crate) struct Recorder {
     manners: Manners,
     heard: mpsc::Sender<Heard>,
+    opened: mpsc::Sender<Sender>,
+}
+
+impl Recorder {
+    fn new(manners: Manners) -> (Self, Receiver<Heard>, Receiver<Sender>) {
+        let ((heard, calls), (opened, senders)) = (mpsc::channel(), mpsc::channel());
+        (Self { manners, heard, opened }, calls, senders)
+    }
 }
 
 pub(crate) struct Listener {
     out: Sender,
     manners: Manners,
     heard: mpsc::Sender<Heard>,
+    opened: mpsc::Sender<Sender>,
     count: usize,
 }
 
@@ -72,7 +83,8 @@ impl Factory for Recorder {
     type Handler = Listener;
 
     fn connection_made(&mut self, out: Sender) -> Listener {
-        Listener { out, manners: self.manners.clone(), heard: self.heard.clone(), count: 0 }
+        let (heard, opened) = (self.heard.clone(), self.opened.clone());
+        Listener { out, manners: self.manners.clone(), heard, opened, count: 0 }
     }
 
     fn connection_lost(&mut self, listener: Listener) {
@@ -89,6 +101,7 @@ impl Listener {
 
 impl Handler for Listener {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        let _ = self.opened.send(self.out.clone());
         self.tell(Heard::Open {
             version: shake.tls_version().unwrap_or("none"),
             peer: shake.peer_certificate().map(common_name),
@@ -105,6 +118,9 @@ impl Handler for Listener {
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
         self.count += 1;
+        if self.manners.pauses && self.count == 1 {
+            self.out.pause()?;
+        }
         if self.manners.echoes {
             self.out.send(msg.clone())?;
         }
@@ -147,20 +163,18 @@ impl Handler for Listener {
     }
 }
 
-/// Makes a loop, and the channel with the calls of its handlers.
+/// Creates a loop, and the channel with the calls of its handlers.
 pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder>, Receiver<Heard>) {
-    let (heard, listen) = mpsc::channel();
-    (Builder::new().with_settings(settings).build(Recorder { manners, heard }).unwrap(), listen)
+    let (recorder, heard, _) = Recorder::new(manners);
+    (Builder::new().with_settings(settings).build(recorder).unwrap(), heard)
 }
 
-/// A server on a thread of its own.
+/// A server on a thread of its own, which records the calls of its handlers.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) heard: Receiver<Heard>,
-    /// Where the system counts what the loop does.
-    pub(crate) thread: std::path::PathBuf,
-    everyone: Sender,
-    running: Option<JoinHandle<()>>,
+    opened: Receiver<Sender>,
+    server: sockeye_test_support::server::Server,
 }
 
 impl Server {
@@ -169,21 +183,14 @@ impl Server {
         settings: Settings,
         encrypt: impl FnOnce(WebSocket<Recorder>) -> WebSocket<Recorder>,
     ) -> Self {
-        let (socket, heard) = build(manners, settings);
-        let socket = encrypt(socket).bind("127.0.0.1:0").unwrap();
-        let (address, everyone) = (socket.local_addr().unwrap(), socket.broadcaster());
-        let (tell, told) = mpsc::channel();
-        let running = thread::spawn(move || {
-            let thread = std::fs::read_link("/proc/thread-self").unwrap_or_default();
-            tell.send(std::path::Path::new("/proc").join(thread)).unwrap();
-            socket.run().unwrap();
-        });
-        let thread = told.recv().unwrap();
-        Self { address, heard, thread, everyone, running: Some(running) }
+        let (recorder, heard, opened) = Recorder::new(manners);
+        let socket = encrypt(Builder::new().with_settings(settings).build(recorder).unwrap());
+        let server = sockeye_test_support::server::Server::spawn(move || socket.bind_listener(listener()));
+        Self { address: server.addr, heard, opened, server }
     }
 
     pub(crate) fn everyone(&self) -> &Sender {
-        &self.everyone
+        &self.server.all
     }
 
     /// Waits for what is next.
@@ -196,36 +203,20 @@ impl Server {
         while self.next() != *what {}
     }
 
-    /// How much processor time the loop has used.
-    pub(crate) fn processor_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(self.thread.join("stat")).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
+    /// Waits for the next connection that opens, and returns its sender.
+    pub(crate) fn opened(&self) -> Sender {
+        assert!(self.next().is_open());
+        self.opened.recv_timeout(PATIENCE).expect("a connection opens")
     }
 
-    /// The loop, which has nothing to do, must do nothing.
     pub(crate) fn assert_idle(&self) {
-        if cfg!(target_os = "linux") {
-            sockeye_test_support::wait_until("the loop comes to rest", || {
-                let before = self.processor_time();
-                thread::sleep(Duration::from_millis(300));
-                self.processor_time() - before <= Duration::from_millis(50)
-            });
-        }
+        self.server.assert_idle();
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.everyone.shutdown();
-        if let Some(running) = self.running.take()
-            && sockeye_test_support::join(running).is_err()
-            && !thread::panicking()
-        {
-            panic!("the server has panicked");
-        }
-    }
+/// Waits until the peer of a connection has accepted a part of the output, but not all `len` bytes of it.
+pub(crate) fn wait_until_blocked(out: &Sender, len: usize) {
+    wait_until("the output is blocked", || (1..len).contains(&out.buffered_amount()));
 }
 
 /// Runs a client to its end, and returns all calls of its handler.

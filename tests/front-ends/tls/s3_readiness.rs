@@ -1,18 +1,16 @@
 //! S3 and S4: writes that are repeated, reads and writes that wait for each other, and bytes that stay inside OpenSSL.
 
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use sockeye::{Builder, Frame, Message, OpCode, Settings};
 
 use crate::hooks::{bare_client, bare_server, encrypting};
 use crate::keys::Sealed;
-use crate::loops::{Heard, Manners, Server, build, echo};
+use crate::loops::{Heard, Manners, Server, build, echo, wait_until_blocked};
 use sockeye_test_support::authority::{Authority, Wish};
+use sockeye_test_support::bytes::{PING, PONG};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
+use sockeye_test_support::{LIMIT, listener, wait_until};
 
 /// Bytes that depend on their position.
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
@@ -41,12 +39,15 @@ fn s3_a_server_repeats_blocked_writes_with_the_same_bytes() {
         let settings = Settings { max_buffered: 64 << 20, ..encrypting() };
         let server = Server::start(bare_server(reads_ahead), settings, |socket| socket);
         let mut client = TlsPeer::connect_tls(server.address, &anyone());
-        assert!(server.next().is_open());
-        // While the client does not read, the output grows between the attempts to write it.
+        server.opened();
+        let mut reader = TlsPeer::connect_tls(server.address, &anyone());
+        server.opened();
+        // The client does not read, and its output grows between the attempts to write it. When the other client has
+        // received a message, the loop has tried to write it to both.
         for round in 0..24 {
             let len = if round % 3 == 0 { 3 << 20 } else { 100 + round };
             server.everyone().send(pattern(len, round)).unwrap();
-            thread::sleep(Duration::from_millis(5));
+            assert!(receive_message(&mut reader) == pattern(len, round), "message {round} has been damaged");
         }
         for round in 0..24 {
             let len = if round % 3 == 0 { 3 << 20 } else { 100 + round };
@@ -60,14 +61,19 @@ fn s3_a_server_repeats_blocked_writes_with_the_same_bytes() {
 fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
     for reads_ahead in [false, true] {
         let identity = Authority::root("root").issue(&Wish::default());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
+        let greetings = (0..3).map(|round| Message::binary(pattern(4 << 20, round))).collect();
+        let manners = Manners { echoes: true, greetings, ..bare_client(reads_ahead) };
+        let (mut socket, heard) = build(manners, Settings { max_buffered: 64 << 20, ..Settings::default() });
         let serving = thread::spawn(move || {
             let mut server = TlsPeer::accept_tls(&listener, &acceptor(&identity));
+            assert!(heard.recv_timeout(LIMIT).unwrap().is_open());
             // What is sent back is appended to output that is blocked.
             for round in 0..50 {
                 server.send(binary(pattern(1000 + round, round)));
-                thread::sleep(Duration::from_millis(2));
+                let expected = Heard::Message(pattern(1000 + round, round).into());
+                assert!(heard.recv_timeout(LIMIT).unwrap() == expected, "message {round}");
             }
             for round in 0..3 {
                 assert!(
@@ -82,14 +88,12 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
                 );
             }
             server.finish_tls();
+            heard
         });
-        let greetings = (0..3).map(|round| Message::binary(pattern(4 << 20, round))).collect();
-        let manners = Manners { echoes: true, greetings, ..bare_client(reads_ahead) };
-        let (mut socket, heard) = build(manners, Settings { max_buffered: 64 << 20, ..Settings::default() });
         socket.connect(url.parse().unwrap()).unwrap();
         drop(socket.run().unwrap());
+        let heard = serving.join().unwrap();
         assert!(!heard.iter().any(|heard| matches!(heard, Heard::Error(..))));
-        serving.join().unwrap();
     }
 }
 
@@ -142,15 +146,15 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
     let server = Server::start(bare_server(false), settings, |socket| socket);
     let mut sealed = Sealed::connect(server.address);
     sealed.open();
-    assert!(server.next().is_open());
+    let out = server.opened();
     let len = 20 << 20;
-    server.everyone().send(pattern(len, 5)).unwrap();
-    // Only the state that is tested depends on this, not the result.
-    thread::sleep(Duration::from_millis(200));
+    out.send(pattern(len, 5)).unwrap();
+    wait_until_blocked(&out, len);
     let mut bytes: Vec<u8> = (0..50).flat_map(|_| sealed.key_update(true)).collect();
     bytes.extend(sealed.text("behind"));
     sealed.send(&bytes);
-    thread::sleep(Duration::from_millis(200));
+    // The loop has read the key updates, and the write is still blocked.
+    assert_eq!(server.next(), Heard::Message("behind".into()));
     assert!(receive_message(&mut sealed.raw) == pattern(len, 5));
     assert_eq!(sealed.raw.message(), "behind");
     sealed.check_answers();
@@ -158,41 +162,34 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
 
 #[test]
 fn s4_a_pause_keeps_what_openssl_holds() {
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    let (paused, resume) = mpsc::channel();
-    let identity = Authority::root("root").issue(&Wish::default());
-    let socket = Builder::new()
-        .build(move |out: sockeye::Sender| {
-            let (counted, paused) = (Arc::clone(&counted), paused.clone());
-            move |_| {
-                if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                    out.pause()?;
-                    let _ = paused.send(out.clone());
-                }
-                Ok(())
-            }
-        })
-        .unwrap()
-        .with_server_tls(acceptor(&identity))
-        .bind("127.0.0.1:0")
-        .unwrap();
-    let (address, everyone) = (socket.local_addr().unwrap(), socket.broadcaster());
-    let running = thread::spawn(move || drop(socket.run().unwrap()));
-    let mut client = TlsPeer::connect_tls(address, &anyone());
-    (0..500).for_each(|_| client.send_text("x"));
-    let connection = resume.recv_timeout(crate::loops::PATIENCE).unwrap();
-    thread::sleep(Duration::from_millis(100));
-    // What was read before the pause took hold has been delivered; the rest waits.
-    let delivered = count.load(Ordering::SeqCst);
-    assert!(delivered < 500, "{delivered}");
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(count.load(Ordering::SeqCst), delivered);
-    connection.resume().unwrap();
-    client.finish_tls();
-    assert_eq!(count.load(Ordering::SeqCst), 500);
-    everyone.shutdown().unwrap();
-    running.join().unwrap();
+    const COUNT: usize = 500;
+    for reads_ahead in [false, true] {
+        let manners = Manners { pauses: true, echoes: false, ..bare_server(reads_ahead) };
+        let server = Server::start(manners, encrypting(), |socket| socket);
+        let mut sealed = Sealed::connect(server.address);
+        sealed.open();
+        let out = server.opened();
+        let mut neighbor = TlsPeer::connect_tls(server.address, &anyone());
+        server.opened();
+        // All records in one write: OpenSSL may have read more of them than the loop.
+        let messages: Vec<u8> = (0..COUNT).flat_map(|number| sealed.text(&number.to_string())).collect();
+        sealed.send(&messages);
+        assert_eq!(server.next(), Heard::Message("0".into()));
+        // The loop has served another connection, so the turn with the pause is over.
+        let mut turn = || {
+            neighbor.send_frame(PING, b"?");
+            assert_eq!(neighbor.frame(), (PONG, b"?".to_vec()));
+        };
+        turn();
+        let delivered = 1 + server.heard.try_iter().count();
+        assert!(delivered < COUNT, "{delivered}");
+        turn();
+        assert_eq!(server.heard.try_iter().count(), 0, "a paused connection is not read");
+        out.resume().unwrap();
+        for number in delivered..COUNT {
+            assert_eq!(server.next(), Heard::Message(number.to_string().into()));
+        }
+    }
 }
 
 #[test]
@@ -232,11 +229,12 @@ fn s4_the_end_waits_for_room_to_write() {
     let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
     let server = Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)));
     let mut client = TlsPeer::connect_tls(server.address, &anyone());
-    assert!(server.next().is_open());
+    let out = server.opened();
     let len = 30 << 20;
-    server.everyone().send(pattern(len, 3)).unwrap();
-    server.everyone().close(sockeye::CloseCode::Normal).unwrap();
-    thread::sleep(Duration::from_millis(100));
+    out.send(pattern(len, 3)).unwrap();
+    out.close(sockeye::CloseCode::Normal).unwrap();
+    wait_until_blocked(&out, len);
+    wait_until("the loop executes the command", || !out.is_open());
     assert!(receive_message(&mut client) == pattern(len, 3));
     assert_eq!(client.next_frame().unwrap().opcode(), OpCode::Close);
     client.send(Frame::close(sockeye::CloseCode::Normal, ""));

@@ -89,16 +89,9 @@ impl Running {
         self.wait_for_end();
     }
 
-    /// Asserts that the loop comes to rest: for a while its thread takes next to no processor time. A loop that spins
-    /// takes all that it can get.
+    /// As [`Server::assert_idle`].
     pub fn assert_idle(&self) {
-        let span = Duration::from_millis(100);
-        wait_until("the loop comes to rest", || {
-            let before = self.time_spent();
-            thread::sleep(span);
-            assert!(!self.server().has_ended(), "the loop has ended");
-            self.time_spent().saturating_sub(before) < span / 20
-        });
+        self.server().assert_idle();
     }
 
     /// The time that the loop's thread has spent on a processor; zero where the system does not count it.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use sockeye::{Builder, ErrorKind, Factory, QueueError, Result, Sender, Settings, WebSocket};
 
@@ -63,6 +64,18 @@ impl Server {
     /// The thread of the loop.
     pub fn task(&self) -> &Task {
         &self.task
+    }
+
+    /// Asserts that the loop comes to rest: for a while its thread takes next to no processor time. A loop that spins
+    /// takes all that it can get.
+    pub fn assert_idle(&self) {
+        let span = Duration::from_millis(100);
+        wait_until("the loop comes to rest", || {
+            let before = self.task.time();
+            thread::sleep(span);
+            assert!(!self.has_ended(), "the loop has ended");
+            self.task.time().saturating_sub(before) < span / 20
+        });
     }
 
     /// Returns whether the loop has ended.
