@@ -1,5 +1,8 @@
 //! Limits, timeouts, compression.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,7 +10,8 @@ use sockeye::protocol::Config;
 
 use crate::{said, served};
 use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked};
-use sockeye_test_support::while_on_time;
+use sockeye_test_support::system::Task;
+use sockeye_test_support::{wait_until, while_on_time};
 
 #[test]
 fn l1_a_message_that_is_too_long_gets_1009() {
@@ -85,15 +89,22 @@ fn l7_pings_keep_a_connection_up() {
 fn l3_l4_neither_end_queues_without_bound() {
     let (mut client, mut server) = crate::pair();
     let mut clone = client.try_clone().unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let (started, start) = channel();
     let sending = thread::spawn(move || {
+        started.send(Task::current()).unwrap();
         for _ in 0..64 {
             clone.send(vec![7; 1 << 20]).unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
         }
     });
-    // Without a reader the system buffers some of it only, and this thread is blocked.
-    thread::sleep(Duration::from_millis(200));
-    assert!(!sending.is_finished());
-    for _ in 0..64 {
+    // Without a reader the system buffers only a part, and the thread that sends is blocked.
+    let task = start.recv().unwrap();
+    wait_until("the thread is blocked", || task.is_waiting());
+    for received in 0..64 {
+        // The buffers of the system hold less than 15 MiB.
+        assert!(sent.load(Ordering::SeqCst) < received + 15, "message {received}");
         assert_eq!(server.receive().unwrap().unwrap().len(), 1 << 20);
     }
     sending.join().unwrap();

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use sockeye::protocol::Config;
 use sockeye::{ClientTls, CloseCode, ServerTls};
 
 use sockeye_test_support::authority::{Authority, Folder, Wish};
-use sockeye_test_support::{LIMIT, assert_once};
+use sockeye_test_support::{LIMIT, NEVER, listener, streams, wait_until};
 
 struct Files {
     _folder: Folder,
@@ -78,49 +78,44 @@ fn c3_an_untrusted_peer_is_rejected() {
     assert!(accepting.join().unwrap());
 }
 
-/// Whoever takes long for TLS has the less for the request.
+/// A long TLS handshake leaves less time for the request.
 #[test]
 fn l7_tls_and_the_opening_handshake_share_their_time() {
-    let known = files();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (known, listener) = (files(), listener());
     let address = listener.local_addr().unwrap();
-    let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
-    let builder = server(&known).config(config);
-    // With a time for each of the two handshakes, no attempt would end within 3.5 seconds.
-    assert_once("one time for both handshakes", || {
-        thread::scope(|scope| {
-            let accepting = scope.spawn(|| {
-                let stream = listener.accept().unwrap().0;
-                let begun = Instant::now();
-                assert!(builder.accept(stream).is_err());
-                begun.elapsed()
-            });
-            let stream = TcpStream::connect(address).unwrap();
-            thread::sleep(Duration::from_millis(1500));
-            let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
-            // On a busy machine the time may be over before.
-            let _silent = Tls::connect(&tls, "127.0.0.1", stream, LIMIT);
-            accepting.join().unwrap() < Duration::from_secs(3)
-        })
+    let builder = server(&known).config(Config { handshake_timeout: NEVER, ..Config::default() });
+    let time_spent = Duration::from_millis(100);
+    thread::scope(|scope| {
+        let connecting = scope.spawn(move || TcpStream::connect(address).unwrap());
+        let (stream, client) = (listener.accept().unwrap().0, connecting.join().unwrap());
+        // The timeout of a read belongs to the socket, which both handles share.
+        let observed = stream.try_clone().unwrap();
+        let accepting = scope.spawn(|| builder.accept(stream).unwrap());
+        wait_until("the server waits for TLS", || observed.read_timeout().unwrap().is_some());
+        let begun = Instant::now();
+        wait_until("time passes", || begun.elapsed() >= time_spent);
+        let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
+        let stream = Tls::connect(&tls, "127.0.0.1", client, LIMIT).unwrap();
+        let _client = Builder::new().client(stream, "wss://127.0.0.1/").unwrap().open().unwrap();
+        let _server = accepting.join().unwrap();
+        // The last timeout is that of the read of the request. The system rounds it up to its own ticks.
+        let left = observed.read_timeout().unwrap().unwrap();
+        assert!(left <= NEVER - time_spent / 2, "{left:?}");
     });
 }
 
-/// A stream that lets its bytes fall one by one, from a moment on.
-struct Trickle(TcpStream, Arc<AtomicBool>);
+/// A stream of a server that returns one byte per read, and records each timeout that is set.
+struct Trickle(TcpStream, Arc<Mutex<Vec<Option<Duration>>>>);
 
 impl Read for Trickle {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        self.0.read(&mut buffer[..1])
     }
 }
 
 impl Write for Trickle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.1.load(Ordering::Relaxed) {
-            return self.0.write(bytes);
-        }
-        thread::sleep(Duration::from_millis(5));
-        self.0.write(&bytes[..1])
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -129,6 +124,46 @@ impl Write for Trickle {
 }
 
 impl Stream for Trickle {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.1.lock().unwrap().push(timeout);
+        self.0.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_write_timeout(timeout)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?, Arc::clone(&self.1)))
+    }
+}
+
+/// A stream of a client that keeps the last byte of each write back, once it is told to.
+struct Unfinished(TcpStream, Arc<AtomicBool>);
+
+impl Read for Unfinished {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let kept_back = usize::from(self.1.load(Ordering::Relaxed));
+        self.0.write_all(&bytes[..bytes.len() - kept_back])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Unfinished {
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.0.set_read_timeout(timeout)
     }
@@ -146,45 +181,51 @@ impl Stream for Trickle {
     }
 }
 
-/// One byte of a record within each timeout would take days.
+/// A client that completes the TLS handshake, sends a head, and then a record without its last byte.
+fn send_unfinished(known: &Files, stream: TcpStream, head: &str) -> Tls<Unfinished> {
+    let is_unfinished = Arc::new(AtomicBool::new(false));
+    let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
+    let stream = Unfinished(stream, Arc::clone(&is_unfinished));
+    let mut client = Tls::connect(&tls, "127.0.0.1", stream, LIMIT).unwrap();
+    client.write_all(head.as_bytes()).unwrap();
+    is_unfinished.store(true, Ordering::Relaxed);
+    // A server that is slow may have given up before.
+    let _ = client.write_all(&[b'G'; 2000]);
+    client
+}
+
+/// Each byte arrives within the timeout. The timeouts of the reads must add up to the limit all the same.
 #[test]
 fn l7_a_record_that_trickles_in_does_not_delay_a_timeout() {
     let known = files();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
     let timeout = Duration::from_secs(1);
-    let builder = server(&known).config(Config {
-        handshake_timeout: timeout,
-        idle_timeout: Some(timeout),
-        ..Config::default()
-    });
-    let trickle = |head: &str| {
-        let slowly = Arc::new(AtomicBool::new(false));
-        let stream = Trickle(TcpStream::connect(address).unwrap(), Arc::clone(&slowly));
-        let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
-        let mut client = Tls::connect(&tls, "127.0.0.1", stream, Duration::from_secs(10)).unwrap();
-        client.write_all(head.as_bytes()).unwrap();
-        slowly.store(true, Ordering::Relaxed);
-        // Until the server has had enough.
-        let _ = client.write_all(&[b'G'; 4000]).and_then(|()| client.flush());
-    };
-    thread::scope(|scope| {
-        scope.spawn(|| trickle(""));
-        let stream = listener.accept().unwrap().0;
-        let err = builder.accept(stream).unwrap_err();
-        assert!(err.to_string().contains("opening handshake"), "{err}");
-    });
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            trickle(
-                "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            );
+    let opening = Config { handshake_timeout: timeout, ..Config::default() };
+    let idle = Config { handshake_timeout: LIMIT, idle_timeout: Some(timeout), ..Config::default() };
+    let head = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for (config, head, expected) in [(opening, "", "opening handshake"), (idle, head, "silent")] {
+        let builder = Builder::new().config(config);
+        let (ours, theirs) = streams();
+        let timeouts = Arc::new(Mutex::new(Vec::new()));
+        let stream = Trickle(ours, Arc::clone(&timeouts));
+        thread::scope(|scope| {
+            let client = scope.spawn(|| send_unfinished(&known, theirs, head));
+            let stream = Tls::accept(&known.server, stream, LIMIT).unwrap();
+            timeouts.lock().unwrap().clear();
+            let accepted = builder.server(stream).accept();
+            let err = accepted.and_then(|mut socket| {
+                timeouts.lock().unwrap().clear();
+                socket.receive()
+            });
+            let err = err.unwrap_err().to_string();
+            assert!(err.contains(expected), "{err}");
+            client.join().unwrap();
         });
-        let mut socket = builder.accept(listener.accept().unwrap().0).unwrap();
-        let err = socket.receive().unwrap_err();
-        assert!(err.to_string().contains("silent"), "{err}");
-    });
+        let timeouts: Vec<Duration> = timeouts.lock().unwrap().iter().flatten().copied().collect();
+        assert!(timeouts.len() > 100 && timeouts[0] <= timeout, "{timeouts:?}");
+        assert!(timeouts.is_sorted_by(|earlier, later| earlier >= later), "{timeouts:?}");
+        assert!(timeouts.last() < timeouts.first(), "the limit begins again with each byte: {timeouts:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,14 @@ impl Task {
         Self { folder: PathBuf::from("/proc").join(folder) }
     }
 
+    /// Returns whether the thread waits for something, as opposed to running or being ready to run. Always `true` where
+    /// the system does not report it.
+    pub fn is_waiting(&self) -> bool {
+        let stat = fs::read_to_string(self.folder.join("stat")).unwrap_or_default();
+        let state = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().next());
+        state.is_none_or(|state| state == "S")
+    }
+
     /// The time that the thread has spent on a processor.
     pub fn time(&self) -> Duration {
         let stat = fs::read_to_string(self.folder.join("schedstat")).unwrap_or_default();
