@@ -87,6 +87,31 @@ fn every_test_that_is_named_exists() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The entries of the lists in a section of a page, which begin with a statement in bold type.
+fn entries<'p>(page: &'p str, section: &str) -> Vec<&'p str> {
+    let section = page.split("\n## ").find(|text| text.starts_with(section)).unwrap_or_default();
+    let entries = section.split("\n- **").skip(1);
+    entries.filter_map(|entry| entry.split("\n\n").next()).map(str::trim_end).collect()
+}
+
+#[test]
+fn every_difference_from_ws_names_a_test() -> Result<(), Box<dyn Error>> {
+    let page = fs::read_to_string(root().join("MIGRATING.md"))?;
+    let entries = entries(&page, "Changes in behavior");
+    assert!(entries.len() >= 45, "only {} entries", entries.len());
+    let untested: Vec<&str> = entries.into_iter().filter(|entry| named(entry).is_empty()).collect();
+    assert!(untested.is_empty(), "{untested:#?}");
+    Ok(())
+}
+
+#[test]
+fn an_entry_without_a_test_is_found() {
+    let page = "# Page\n\n## A\n\n### B\n\n- **One.** Test: `a/b::c`.\n- **Two.** No\n  test.\n\n### C\n\n- **Three.**\n\n## D\n- **No.**";
+    let entries = entries(page, "A");
+    assert_eq!(entries, ["One.** Test: `a/b::c`.", "Two.** No\n  test.", "Three.**"]);
+    assert_eq!(entries.iter().filter(|entry| named(entry).is_empty()).count(), 2);
+}
+
 #[test]
 fn every_link_to_a_file_leads_to_one() -> Result<(), Box<dyn Error>> {
     let mut missing = Vec::new();

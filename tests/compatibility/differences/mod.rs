@@ -3,6 +3,10 @@
 mod additions;
 mod closing;
 mod connecting;
+#[cfg(feature = "permessage-deflate")]
+mod deflate;
+mod encryption;
+mod errors;
 mod senders;
 mod shutdown;
 mod strictness;

@@ -53,6 +53,16 @@ pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
     Child { process, lines: Mutex::new(lines) }
 }
 
+/// Runs a test, named with its modules, in a process of its own, and returns its standard output: the lines of the test
+/// harness, and what the test prints.
+pub fn output_of(test: &str) -> String {
+    let mut process = Command::new(env::current_exe().unwrap());
+    let process = process.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(VARIABLE, test);
+    let output = process.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 impl Child {
     /// The next line of the child.
     pub fn line(&self) -> String {
