@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import http from "node:http";
 
-import { SCHEME, Sockeye, textOf } from "../interop/harness.mjs";
+import { SCHEME, Sockeye, textOf } from "../interoperability/harness.mjs";
 import { assert, assertEqual, Checks, launch } from "./harness.mjs";
 
 const SIZES = [0, 1, 125, 126, 65535, 65536, 2 ** 20, 16 * 2 ** 20];
