@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::backend::Backend;
 use super::limits::Limits;
-use super::link::Owner;
+use super::link::LinkHandle;
 use super::standard::Standard;
 use super::streaming::Streaming;
 use super::{Interface, WebSocket};
@@ -155,26 +155,26 @@ impl Builder {
     /// - `Timeout` with `Connect`.
     /// - `Io` with `Unsupported` if the browser does not have the selected interface.
     pub async fn connect(&self, url: &str) -> Result<WebSocket> {
-        let owner = self.start(url)?;
-        let link = owner.link();
+        let handle = self.start(url)?;
+        let link = handle.link();
         let opening = poll_fn(|cx| link.with(|state| state.poll_open(cx))).await?;
-        Ok(WebSocket::open(owner, opening))
+        Ok(WebSocket::open(handle, opening))
     }
 
-    fn start(&self, url: &str) -> Result<Owner> {
+    fn start(&self, url: &str) -> Result<LinkHandle> {
         let interface = self.interface.unwrap_or_else(Interface::best);
         if !interface.is_supported() {
             let text = format!("this browser has no {}", interface.name());
             return Err(Error::Io(io::Error::new(io::ErrorKind::Unsupported, text)));
         }
-        let owner = Owner::new(self.limits(), url);
-        let (link, protocols) = (owner.link(), self.protocols());
+        let handle = LinkHandle::new(self.limits(), url);
+        let (link, protocols) = (handle.link(), self.protocols());
         let backend: Box<dyn Backend> = match interface {
             Interface::Stream => Box::new(Streaming::connect(link, url, &protocols)?),
             Interface::Standard => Box::new(Standard::connect(link, url, &protocols)?),
         };
         link.begin(backend, self.connect_timeout.saturating_add(self.config.handshake_timeout));
-        Ok(owner)
+        Ok(handle)
     }
 
     fn protocols(&self) -> Vec<String> {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Interface;
-use super::link::{Link, Owner};
-use super::state::{Opening, Who};
+use super::link::{Link, LinkHandle};
+use super::state::{Opening, WakerKey};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::{Event, OpCode};
@@ -17,13 +17,13 @@ use crate::socket::byte_reader::ByteReader;
 
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 pub struct Sender {
-    pub(super) owner: Rc<Owner>,
+    pub(super) handle: Rc<LinkHandle>,
     pub(super) opening: Rc<Opening>,
 }
 
 /// The half of a [`WebSocket`](super::WebSocket) that receives.
 pub struct Receiver {
-    pub(super) owner: Rc<Owner>,
+    pub(super) handle: Rc<LinkHandle>,
     pub(super) opening: Rc<Opening>,
     /// The rest of a message that `AsyncRead` has read in part.
     pub(super) rest: ByteReader,
@@ -38,7 +38,7 @@ pub struct Receiver {
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ended {
     link: Rc<Link>,
-    who: Who,
+    key: WakerKey,
 }
 
 impl Sender {
@@ -108,13 +108,13 @@ impl Sender {
     }
 
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.link().with(|state| state.poll_closed(Who::Sender, cx))
+        self.link().with(|state| state.poll_closed(WakerKey::Sender, cx))
     }
 }
 
 impl Receiver {
-    pub(super) fn new(owner: Rc<Owner>, opening: Rc<Opening>) -> Self {
-        Self { owner, opening, rest: ByteReader::default(), has_returned_close: false }
+    pub(super) fn new(handle: Rc<LinkHandle>, opening: Rc<Opening>) -> Self {
+        Self { handle, opening, rest: ByteReader::default(), has_returned_close: false }
     }
 
     /// Receives the next message. Returns `None` once the connection is closed.
@@ -207,12 +207,12 @@ macro_rules! shared_methods {
 
             /// Returns a future of the end of the connection, and of how it has ended.
             pub fn closed(&self) -> Ended {
-                let who = self.link().with(|state| state.observe());
-                Ended { link: Rc::clone(self.link()), who }
+                let key = self.link().with(|state| state.observe());
+                Ended { link: Rc::clone(self.link()), key }
             }
 
             pub(super) fn link(&self) -> &Rc<Link> {
-                self.owner.link()
+                self.handle.link()
             }
         }
 
@@ -231,13 +231,13 @@ impl Future for Ended {
     type Output = Closed;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.link.with(|state| state.poll_closed(self.who, cx))
+        self.link.with(|state| state.poll_closed(self.key, cx))
     }
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.link.with(|state| state.take_waker(self.who));
+        self.link.with(|state| state.take_waker(self.key));
     }
 }
 

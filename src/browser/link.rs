@@ -13,7 +13,7 @@ use wasm_bindgen::JsValue;
 use super::backend::Backend;
 use super::js;
 use super::limits::Limits;
-use super::state::{Opening, ReadyState, State, Who};
+use super::state::{Opening, ReadyState, State, WakerKey};
 use crate::close::{CloseCode, Closed};
 use crate::error::redacted;
 use crate::message::Message;
@@ -29,11 +29,11 @@ pub(super) struct Link {
     url: String,
 }
 
-/// What a half of a connection holds. When the last owner is dropped, the connection ends.
+/// What a half of a connection holds. When the last handle is dropped, the connection ends.
 #[derive(Debug)]
-pub(super) struct Owner(Rc<Link>);
+pub(super) struct LinkHandle(Rc<Link>);
 
-impl Owner {
+impl LinkHandle {
     pub(super) fn new(limits: Limits, url: &str) -> Self {
         let state = RefCell::new(State::new(&limits));
         Self(Rc::new(Link { state, backend: OnceCell::new(), limits, url: url.to_owned() }))
@@ -45,7 +45,7 @@ impl Owner {
     }
 }
 
-impl Drop for Owner {
+impl Drop for LinkHandle {
     fn drop(&mut self) {
         self.0.close_on_drop();
     }
@@ -76,14 +76,14 @@ impl Link {
         look(&mut self.state.borrow_mut())
     }
 
-    pub(super) fn wake(&self, who: Who) {
-        let waker = self.with(|state| state.take_waker(who));
+    pub(super) fn wake(&self, key: WakerKey) {
+        let waker = self.with(|state| state.take_waker(key));
         waker.into_iter().for_each(Waker::wake);
     }
 
     /// Waits until the state fulfills a condition.
-    pub(super) async fn until(&self, who: Who, is_so: impl Fn(&State) -> bool) {
-        poll_fn(|cx| self.with(|state| if is_so(state) { Poll::Ready(()) } else { state.wait(who, cx) }))
+    pub(super) async fn until(&self, key: WakerKey, is_so: impl Fn(&State) -> bool) {
+        poll_fn(|cx| self.with(|state| if is_so(state) { Poll::Ready(()) } else { state.wait(key, cx) }))
             .await;
     }
 
@@ -102,10 +102,10 @@ impl Link {
             return;
         }
         let message = js::into_message(data, self.limits.max_message_size).map_err(Error::from);
-        match message.and_then(|message| self.with(|state| state.inbox.push(message))) {
+        match message.and_then(|message| self.with(|state| state.received.push(message))) {
             Ok(()) => {
                 self.record_activity();
-                self.wake(Who::Receiver);
+                self.wake(WakerKey::Receiver);
             }
             // While the connection is being closed, messages that do not fit are dropped.
             Err(_) if self.with(|state| state.ready_state != ReadyState::Open) => {}
@@ -117,7 +117,7 @@ impl Link {
         let message = self.with(|state| state.poll_message(cx));
         if matches!(message, Poll::Ready(Ok(Some(_)))) {
             self.record_activity();
-            self.wake(Who::Reading);
+            self.wake(WakerKey::Reading);
         }
         message
     }
@@ -159,7 +159,7 @@ impl Link {
             return Err(Error::Full(message));
         }
         backend.send(&message)?;
-        self.wake(Who::Writing);
+        self.wake(WakerKey::Writing);
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl Link {
         if let Some(backend) = self.backend.get() {
             backend.watch(most);
         }
-        self.with(|state| state.wait(Who::Sender, cx))
+        self.with(|state| state.wait(WakerKey::Sender, cx))
     }
 
     /// Starts the closing handshake, unless it has started or is over.
@@ -225,8 +225,8 @@ impl Link {
             backend.close(code, reason);
         }
         // Reading continues until the peer has closed as well, even if messages are waiting for the program.
-        self.wake(Who::Reading);
-        self.wake(Who::Writing);
+        self.wake(WakerKey::Reading);
+        self.wake(WakerKey::Writing);
     }
 
     /// Ends the connection without waiting for the peer.

@@ -66,11 +66,11 @@
 mod backend;
 mod builder;
 mod halves;
-mod inbox;
 mod interface;
 mod js;
 mod limits;
 mod link;
+mod message_queue;
 mod socket;
 mod standard;
 mod state;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::halves::{Ended, Receiver, Sender};
-use super::link::Owner;
+use super::link::LinkHandle;
 use super::state::Opening;
 use super::{Builder, Interface};
 use crate::close::{CloseCode, Closed};
@@ -36,10 +36,10 @@ impl WebSocket {
         Builder::new().connect(url).await
     }
 
-    pub(super) fn open(owner: Owner, opening: Opening) -> Self {
-        let (owner, opening) = (Rc::new(owner), Rc::new(opening));
-        let sender = Sender { owner: Rc::clone(&owner), opening: Rc::clone(&opening) };
-        Self { sender, receiver: Receiver::new(owner, opening) }
+    pub(super) fn open(handle: LinkHandle, opening: Opening) -> Self {
+        let (handle, opening) = (Rc::new(handle), Rc::new(opening));
+        let sender = Sender { handle: Rc::clone(&handle), opening: Rc::clone(&opening) };
+        Self { sender, receiver: Receiver::new(handle, opening) }
     }
 
     /// Receives the next message. Returns `None` once the connection is closed. See [`Receiver::receive`].
@@ -162,7 +162,7 @@ impl WebSocket {
     ///
     /// A [`JoinError`] with both halves if they belong to different connections.
     pub fn join(sender: Sender, receiver: Receiver) -> std::result::Result<Self, JoinError> {
-        match Rc::ptr_eq(&sender.owner, &receiver.owner) {
+        match Rc::ptr_eq(&sender.handle, &receiver.handle) {
             true => Ok(Self { sender, receiver }),
             false => Err(JoinError(sender, receiver)),
         }

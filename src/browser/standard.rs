@@ -14,7 +14,7 @@ use super::Interface;
 use super::backend::Backend;
 use super::js;
 use super::link::Link;
-use super::state::{Opening, Who};
+use super::state::{Opening, WakerKey};
 use super::timer::{DelayedCall, MacrotaskScheduler};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
@@ -147,7 +147,7 @@ impl Watcher {
         }
         self.watch.replace(None);
         if let Some(link) = self.link.upgrade() {
-            link.wake(Who::Sender);
+            link.wake(WakerKey::Sender);
         }
     }
 

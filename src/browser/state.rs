@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
 use super::Interface;
-use super::inbox::Inbox;
 use super::limits::Limits;
+use super::message_queue::MessageQueue;
 use super::timer::DelayedCall;
 use crate::close::Closed;
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) enum ReadyState {
     Closed,
 }
 
-/// Whether messages are still accepted into the inbox. A later variant overrides an earlier one.
+/// Whether messages are still accepted into the receive queue. A later variant overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Intake {
     /// Messages are accepted.
@@ -45,7 +45,7 @@ pub(super) struct Opening {
 
 /// A user of a connection. Each one has its own waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Who {
+pub(super) enum WakerKey {
     Receiver,
     Sender,
     /// The task that reads the stream of the browser.
@@ -60,7 +60,7 @@ pub(super) enum Who {
 pub(super) struct State {
     pub(super) ready_state: ReadyState,
     opening: Option<Opening>,
-    pub(super) inbox: Inbox,
+    pub(super) received: MessageQueue,
     intake: Intake,
     /// Why the connection has failed. It is returned once.
     error: Option<Error>,
@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) idle: Option<DelayedCall>,
     /// When a message last arrived or was received by the program, in milliseconds of the browser's clock.
     pub(super) last_activity: f64,
-    waiting: BTreeMap<Who, Waker>,
+    waiting: BTreeMap<WakerKey, Waker>,
     observers: u64,
 }
 
@@ -81,7 +81,7 @@ impl State {
         Self {
             ready_state: ReadyState::Connecting,
             opening: None,
-            inbox: Inbox::new(limits.max_received, limits.max_received_messages),
+            received: MessageQueue::new(limits.max_received, limits.max_received_messages),
             intake: Intake::Open,
             error: None,
             has_lost_output: false,
@@ -154,7 +154,7 @@ impl State {
         self.closed.as_ref()
     }
 
-    /// Whether no more messages can come into the inbox.
+    /// Whether no more messages can come into the receive queue.
     fn is_over(&self) -> bool {
         match self.intake {
             Intake::Open => false,
@@ -165,7 +165,7 @@ impl State {
 
     /// Whether the program has received everything, including the error.
     pub(super) fn is_spent(&self) -> bool {
-        self.is_over() && self.inbox.is_empty() && self.error.is_none()
+        self.is_over() && self.received.is_empty() && self.error.is_none()
     }
 
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Opening>> {
@@ -176,43 +176,43 @@ impl State {
             let err = self.error.take().unwrap_or_else(|| ProtocolError::ConnectionLost.into());
             return Poll::Ready(Err(err));
         }
-        self.wait(Who::Receiver, cx)
+        self.wait(WakerKey::Receiver, cx)
     }
 
     /// Waits for the next message; `None` at the end, after the error if there is one.
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        if let Some(message) = self.inbox.pop() {
+        if let Some(message) = self.received.pop() {
             return Poll::Ready(Ok(Some(message)));
         }
         if self.is_over() {
             return Poll::Ready(self.error.take().map_or(Ok(None), Err));
         }
-        self.wait(Who::Receiver, cx)
+        self.wait(WakerKey::Receiver, cx)
     }
 
-    pub(super) fn poll_closed(&mut self, who: Who, cx: &mut Context<'_>) -> Poll<Closed> {
+    pub(super) fn poll_closed(&mut self, key: WakerKey, cx: &mut Context<'_>) -> Poll<Closed> {
         match &self.closed {
             Some(closed) => Poll::Ready(closed.clone()),
-            None => self.wait(who, cx),
+            None => self.wait(key, cx),
         }
     }
 
-    pub(super) fn wait<T>(&mut self, who: Who, cx: &Context<'_>) -> Poll<T> {
-        self.waiting.insert(who, cx.waker().clone());
+    pub(super) fn wait<T>(&mut self, key: WakerKey, cx: &Context<'_>) -> Poll<T> {
+        self.waiting.insert(key, cx.waker().clone());
         Poll::Pending
     }
 
     /// Adds a user that waits for the end.
-    pub(super) fn observe(&mut self) -> Who {
+    pub(super) fn observe(&mut self) -> WakerKey {
         self.observers = self.observers.wrapping_add(1);
-        Who::Observer(self.observers)
+        WakerKey::Observer(self.observers)
     }
 
-    pub(super) fn take_waker(&mut self, who: Who) -> Option<Waker> {
-        self.waiting.remove(&who)
+    pub(super) fn take_waker(&mut self, key: WakerKey) -> Option<Waker> {
+        self.waiting.remove(&key)
     }
 
-    pub(super) fn take_wakers(&mut self) -> BTreeMap<Who, Waker> {
+    pub(super) fn take_wakers(&mut self) -> BTreeMap<WakerKey, Waker> {
         std::mem::take(&mut self.waiting)
     }
 }

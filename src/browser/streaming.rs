@@ -15,7 +15,7 @@ use super::Interface;
 use super::backend::Backend;
 use super::js::{call, error_text, global, object, property};
 use super::link::Link;
-use super::state::{Opening, ReadyState, Who};
+use super::state::{Opening, ReadyState, WakerKey};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
@@ -164,8 +164,8 @@ async fn await_opening(link: Rc<Link>, socket: JsValue, shared: Rc<Shared>) {
 /// Reads the next message whenever none is waiting for the program.
 async fn read(link: Rc<Link>, reader: ReadableStreamDefaultReader) {
     let err = loop {
-        link.until(Who::Reading, |state| {
-            state.inbox.is_empty() || state.ready_state == ReadyState::Closing || state.is_abandoned()
+        link.until(WakerKey::Reading, |state| {
+            state.received.is_empty() || state.ready_state == ReadyState::Closing || state.is_abandoned()
         })
         .await;
         match JsFuture::from(reader.read()).await {
@@ -186,7 +186,7 @@ async fn write(link: Rc<Link>, writer: WritableStreamDefaultWriter, socket: JsVa
                     return link.change(|state| state.has_lost_output = true);
                 }
                 shared.record_sent(len);
-                link.wake(Who::Sender);
+                link.wake(WakerKey::Sender);
             }
             Outgoing::Close(info) => {
                 call(&socket, "close", &[&info]);
@@ -206,7 +206,7 @@ async fn next_outgoing(link: &Link, shared: &Shared) -> Option<Outgoing> {
             if state.ready_state == ReadyState::Closed {
                 Poll::Ready(None)
             } else {
-                state.wait(Who::Writing, cx)
+                state.wait(WakerKey::Writing, cx)
             }
         })
     })

@@ -37,7 +37,7 @@ impl Link {
     fn check_silence(self: &Rc<Self>) {
         let Some(allowed) = self.limits.idle_timeout else { return };
         let (since, is_open, has_waiting) = self.with(|state| {
-            (state.last_activity, state.ready_state == ReadyState::Open, !state.inbox.is_empty())
+            (state.last_activity, state.ready_state == ReadyState::Open, !state.received.is_empty())
         });
         if !is_open {
             return;

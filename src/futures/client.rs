@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::link::{Owner, Who};
+use super::link::{ConnectionHandle, Waiter};
 use super::{Builder, Transport, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError};
@@ -35,7 +35,7 @@ use crate::socket::{Answer, Error, Result};
 /// # Ok(()) }
 /// ```
 pub struct Client<S: Transport> {
-    owner: Arc<Owner<S>>,
+    handle: Arc<ConnectionHandle<S>>,
     request: Request,
     response: Option<Response>,
     /// The deadline for the body of a rejection, while it is being read.
@@ -53,9 +53,9 @@ impl Builder {
         let request = self.options.request(&parse_url(url)?)?;
         let (now, mut out) = (Instant::now(), Vec::new());
         let session = self.options.client(request.clone(), now, &mut out)?;
-        let owner = Owner::new(Engine::new(stream, session, out, self.engine_options()));
+        let handle = ConnectionHandle::new(Engine::new(stream, session, out, self.engine_options()));
         let deadline = now.checked_add(self.options.config.handshake_timeout);
-        Ok(Client { owner, request, response: None, body_until: None, deadline })
+        Ok(Client { handle, request, response: None, body_until: None, deadline })
     }
 }
 
@@ -88,7 +88,7 @@ impl<S: Transport> Client<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
-                Ok(WebSocket::open(self.owner, Some((self.request, response))))
+                Ok(WebSocket::open(self.handle, Some((self.request, response))))
             }
             Some(response) => Err(Rejected::new(response).into()),
             None => Err(Error::Closed),
@@ -101,7 +101,7 @@ impl<S: Transport> Client<S> {
     ///
     /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
-        let taken = self.owner.shared().change(None, Engine::take_stream);
+        let taken = self.handle.shared().change(None, Engine::take_stream);
         taken.ok_or(Error::Closed)
     }
 
@@ -116,9 +116,9 @@ impl<S: Transport> Client<S> {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
-        let shared = Arc::clone(self.owner.shared());
+        let shared = Arc::clone(self.handle.shared());
         while self.response.is_none() {
-            match ready!(shared.poll(Who::Receiver, cx, |engine, cx| engine.poll_item(cx)))?
+            match ready!(shared.poll(Waiter::Receiver, cx, |engine, cx| engine.poll_item(cx)))?
                 .and_then(Item::into_event)
             {
                 Some(Event::Response { request, response }) => {
@@ -134,8 +134,9 @@ impl<S: Transport> Client<S> {
             }
         }
         if let (Some(until), Some(response)) = (self.body_until, &mut self.response) {
-            response
-                .set_body(ready!(shared.poll(Who::Receiver, cx, |engine, cx| engine.poll_body(until, cx))));
+            response.set_body(ready!(
+                shared.poll(Waiter::Receiver, cx, |engine, cx| engine.poll_body(until, cx))
+            ));
             self.body_until = None;
         }
         Poll::Ready(self.response.as_ref().map(Answer::of).ok_or(Error::Closed))

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use super::Transport;
-use super::inbox::Inbox;
+use super::item_queue::ItemQueue;
 use super::output::OutputBuffer;
 use super::timer::{DeadlineTimer, Timer};
 use crate::close::{CloseCode, Closed};
@@ -41,7 +41,7 @@ pub(super) struct Engine<S> {
     pub(super) session: Session,
     input: ReadBuffer,
     output: OutputBuffer,
-    inbox: Inbox,
+    received: ItemQueue,
     /// Whether the program receives events or frames.
     pub(super) unit: Unit,
     /// Why the connection has failed. It is returned once, after the Close for the peer has been written.
@@ -76,7 +76,7 @@ impl<S: Transport> Engine<S> {
             session,
             input: ReadBuffer::new(Vec::new(), CHUNK),
             output: OutputBuffer::new(unwritten),
-            inbox: Inbox::default(),
+            received: ItemQueue::default(),
             unit: Unit::Event,
             error: None,
             has_lost_output: false,
@@ -161,10 +161,10 @@ impl<S: Transport> Engine<S> {
 
     /// Waits for the next item; `None` once the connection has ended, after the error if there is one.
     pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item>>> {
-        if self.inbox.is_empty() {
+        if self.received.is_empty() {
             self.drive(cx);
         }
-        if let Some(item) = self.inbox.pop() {
+        if let Some(item) = self.received.pop() {
             return Poll::Ready(Ok(Some(item)));
         }
         if !self.is_over() {
@@ -219,7 +219,7 @@ impl<S: Transport> Engine<S> {
 
     /// Whether the program has received everything, including the error.
     pub(super) fn is_spent(&self) -> bool {
-        self.is_over() && self.inbox.is_empty() && self.error.is_none()
+        self.is_over() && self.received.is_empty() && self.error.is_none()
     }
 
     fn is_over(&self) -> bool {
@@ -336,7 +336,7 @@ impl<S: Transport> Engine<S> {
             Some(Event::Rejected(response)) => self.body = Some(Body::of(response, self.max_body)),
             _ => {}
         }
-        self.inbox.push(item);
+        self.received.push(item);
     }
 
     /// Reads, and returns whether there was anything.
@@ -369,6 +369,6 @@ impl<S: Transport> Engine<S> {
 
     /// Whether more can be received. After our own Close no more messages are delivered.
     fn has_room(&self) -> bool {
-        self.state().is_ending() || self.inbox.has_room()
+        self.state().is_ending() || self.received.has_room()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::Transport;
-use super::link::{Owner, Shared, Who};
+use super::link::{ConnectionHandle, Shared, Waiter};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
@@ -26,7 +26,7 @@ pub(super) type OpeningHeads = Option<(Request, Response)>;
 ///
 /// It does not need the other half: while it waits, Pings and the Close of the peer are answered.
 pub struct Sender<S: Transport> {
-    pub(super) owner: Arc<Owner<S>>,
+    pub(super) handle: Arc<ConnectionHandle<S>>,
     pub(super) opening: Arc<OpeningHeads>,
 }
 
@@ -34,7 +34,7 @@ pub struct Sender<S: Transport> {
 ///
 /// It does not need the other half: it sends the answers to Pings and to the Close of the peer.
 pub struct Receiver<S: Transport> {
-    pub(super) owner: Arc<Owner<S>>,
+    pub(super) handle: Arc<ConnectionHandle<S>>,
     pub(super) opening: Arc<OpeningHeads>,
     /// The rest of a message that `AsyncRead` has read in part.
     pub(super) rest: ByteReader,
@@ -47,7 +47,7 @@ pub struct Receiver<S: Transport> {
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ended<S: Transport> {
     shared: Arc<Shared<S>>,
-    who: Who,
+    waiter: Waiter,
 }
 
 impl<S: Transport> Sender<S> {
@@ -113,7 +113,7 @@ impl<S: Transport> Sender<S> {
     /// As [`send`](Self::send), with `FullFrame` in place of `Full`, and `Protocol` for a frame that RFC 6455 forbids (§5.2,
     /// §5.4, §5.5).
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
-        self.owner.shared().change(Some(Who::Sender), |engine| engine.send_frame(frame))?;
+        self.handle.shared().change(Some(Waiter::Sender), |engine| engine.send_frame(frame))?;
         self.flush().await
     }
 
@@ -135,21 +135,21 @@ impl<S: Transport> Sender<S> {
 
     /// Returns how many bytes are waiting to be written.
     pub fn buffered_amount(&self) -> usize {
-        self.owner.shared().lock().buffered()
+        self.handle.shared().lock().buffered()
     }
 
     pub(super) fn begin_close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        self.owner.shared().change(Some(Who::Sender), |engine| engine.close(code, reason))
+        self.handle.shared().change(Some(Waiter::Sender), |engine| engine.close(code, reason))
     }
 
     /// Adds a message to the output.
     pub(super) fn enqueue(&self, message: Message) -> Result<()> {
-        self.owner.shared().change(Some(Who::Sender), |engine| engine.send(message))
+        self.handle.shared().change(Some(Waiter::Sender), |engine| engine.send(message))
     }
 
     /// Waits until at most `high_water` bytes are waiting. If this is so already, it writes nothing.
     pub(super) fn poll_below_high_water(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let engine = self.owner.shared().lock();
+        let engine = self.handle.shared().lock();
         let (buffered, high_water) = (engine.buffered(), engine.high_water);
         drop(engine);
         if buffered <= high_water { Poll::Ready(Ok(())) } else { self.poll_until(high_water, cx) }
@@ -157,11 +157,11 @@ impl<S: Transport> Sender<S> {
 
     /// Waits until at most `most` bytes are waiting to be written.
     pub(super) fn poll_until(&self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.owner.shared().poll(Who::Sender, cx, |engine, cx| engine.poll_flush(most, cx))
+        self.handle.shared().poll(Waiter::Sender, cx, |engine, cx| engine.poll_flush(most, cx))
     }
 
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.owner.shared().poll(Who::Sender, cx, |engine, cx| engine.poll_closed(cx))
+        self.handle.shared().poll(Waiter::Sender, cx, |engine, cx| engine.poll_closed(cx))
     }
 }
 
@@ -235,7 +235,7 @@ impl<S: Transport> Receiver<S> {
     /// With [`ReplyMode::Automatic`] the half that is in use sends the replies. With [`ReplyMode::Manual`] the program does, with
     /// [`Sender::pong`] and [`Sender::close`]. The mode applies to frames that have not been received yet.
     pub fn set_reply_mode(&mut self, mode: ReplyMode) {
-        self.owner.shared().lock().session.reply_mode = mode;
+        self.handle.shared().lock().session.reply_mode = mode;
     }
 
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
@@ -255,7 +255,7 @@ impl<S: Transport> Receiver<S> {
         cx: &mut Context<'_>,
         choose: impl Fn(Item) -> Option<T>,
     ) -> Poll<Result<Option<T>>> {
-        self.owner.shared().poll(Who::Receiver, cx, |engine, cx| {
+        self.handle.shared().poll(Waiter::Receiver, cx, |engine, cx| {
             engine.unit = unit;
             for _ in 0..MAX_SKIPPED {
                 let Some(item) = ready!(engine.poll_item(cx))? else { return Poll::Ready(Ok(None)) };
@@ -290,17 +290,17 @@ macro_rules! shared_methods {
 
             /// Returns whether messages can be sent.
             pub fn is_open(&self) -> bool {
-                self.owner.shared().lock().session.connection.can_send(OpCode::Text)
+                self.handle.shared().lock().session.connection.can_send(OpCode::Text)
             }
 
             /// Returns whether the connection has ended. Messages that arrived before can still be received.
             pub fn is_closed(&self) -> bool {
-                self.owner.shared().lock().closed().is_some()
+                self.handle.shared().lock().closed().is_some()
             }
 
             /// Returns a future of the end of the connection, and of how it has ended.
             pub fn closed(&self) -> Ended<S> {
-                Ended { who: self.owner.shared().observe(), shared: Arc::clone(self.owner.shared()) }
+                Ended { waiter: self.handle.shared().observe(), shared: Arc::clone(self.handle.shared()) }
             }
         }
 
@@ -319,13 +319,13 @@ impl<S: Transport> Future for Ended<S> {
     type Output = Closed;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
-        self.shared.poll(self.who, cx, |engine, cx| engine.poll_closed(cx))
+        self.shared.poll(self.waiter, cx, |engine, cx| engine.poll_closed(cx))
     }
 }
 
 impl<S: Transport> Drop for Ended<S> {
     fn drop(&mut self) {
-        self.shared.forget(self.who);
+        self.shared.forget(self.waiter);
     }
 }
 

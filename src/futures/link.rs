@@ -10,7 +10,7 @@ use super::engine::Engine;
 
 /// A user of a connection. Each one has its own waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum Waiter {
     Receiver,
     Sender,
     /// An [`Ended`](super::Ended) future.
@@ -37,31 +37,31 @@ pub(super) struct Shared<S> {
     wakers: Arc<Wakers>,
 }
 
-/// What a half of a connection holds. When the last owner is dropped, the connection ends.
-pub(super) struct Owner<S: Transport>(Arc<Shared<S>>);
+/// What a half of a connection holds. When the last handle is dropped, the connection ends.
+pub(super) struct ConnectionHandle<S: Transport>(Arc<Shared<S>>);
 
 impl<S: Transport> Shared<S> {
     /// Polls the connection.
     pub(super) fn poll<T>(
         &self,
-        who: Who,
+        waiter: Waiter,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Engine<S>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.wakers.register(who, cx.waker());
+        self.wakers.register(waiter, cx.waker());
         let all = Waker::from(Arc::clone(&self.wakers));
-        self.change(Some(who), |engine| poll(engine, &mut Context::from_waker(&all)))
+        self.change(Some(waiter), |engine| poll(engine, &mut Context::from_waker(&all)))
     }
 
     /// Changes the connection, and wakes all other users if that may concern them.
-    pub(super) fn change<T>(&self, who: Option<Who>, change: impl FnOnce(&mut Engine<S>) -> T) -> T {
+    pub(super) fn change<T>(&self, waiter: Option<Waiter>, change: impl FnOnce(&mut Engine<S>) -> T) -> T {
         let mut engine = self.lock();
         let before = engine.progress;
         let changed = change(&mut engine);
         let has_changed = engine.progress != before;
         drop(engine);
         if has_changed {
-            self.wakers.wake_others(who);
+            self.wakers.wake_others(waiter);
         }
         changed
     }
@@ -71,18 +71,18 @@ impl<S: Transport> Shared<S> {
     }
 
     /// Adds a user that waits for the end.
-    pub(super) fn observe(&self) -> Who {
+    pub(super) fn observe(&self) -> Waiter {
         let mut waiting = self.wakers.lock();
         waiting.next += 1;
-        Who::Observer(waiting.next)
+        Waiter::Observer(waiting.next)
     }
 
-    pub(super) fn forget(&self, who: Who) {
-        self.wakers.lock().take(who);
+    pub(super) fn forget(&self, waiter: Waiter) {
+        self.wakers.lock().take(waiter);
     }
 }
 
-impl<S: Transport> Owner<S> {
+impl<S: Transport> ConnectionHandle<S> {
     pub(super) fn new(engine: Engine<S>) -> Arc<Self> {
         Arc::new(Self(Arc::new(Shared { engine: Mutex::new(engine), wakers: Arc::default() })))
     }
@@ -93,7 +93,7 @@ impl<S: Transport> Owner<S> {
     }
 }
 
-impl<S: Transport> Drop for Owner<S> {
+impl<S: Transport> Drop for ConnectionHandle<S> {
     fn drop(&mut self) {
         self.0.change(None, Engine::leave);
     }
@@ -104,17 +104,17 @@ impl Wakers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(&self, who: Who, waker: &Waker) {
-        self.lock().put(who, waker.clone());
+    fn register(&self, waiter: Waiter, waker: &Waker) {
+        self.lock().put(waiter, waker.clone());
     }
 
     /// Wakes all users except one.
-    fn wake_others(&self, who: Option<Who>) {
+    fn wake_others(&self, waiter: Option<Waiter>) {
         let mut waiting = self.lock();
-        let own = who.and_then(|who| Some((who, waiting.take(who)?)));
+        let own = waiter.and_then(|waiter| Some((waiter, waiting.take(waiter)?)));
         let others = waiting.take_all();
-        if let Some((who, waker)) = own {
-            waiting.put(who, waker);
+        if let Some((waiter, waker)) = own {
+            waiting.put(waiter, waker);
         }
         drop(waiting);
         others.into_iter().for_each(Waker::wake);
@@ -122,21 +122,21 @@ impl Wakers {
 }
 
 impl Waiting {
-    fn put(&mut self, who: Who, waker: Waker) {
-        match who {
-            Who::Receiver => self.receiver = Some(waker),
-            Who::Sender => self.sender = Some(waker),
-            Who::Observer(number) => {
+    fn put(&mut self, waiter: Waiter, waker: Waker) {
+        match waiter {
+            Waiter::Receiver => self.receiver = Some(waker),
+            Waiter::Sender => self.sender = Some(waker),
+            Waiter::Observer(number) => {
                 self.observers.insert(number, waker);
             }
         }
     }
 
-    fn take(&mut self, who: Who) -> Option<Waker> {
-        match who {
-            Who::Receiver => self.receiver.take(),
-            Who::Sender => self.sender.take(),
-            Who::Observer(number) => self.observers.remove(&number),
+    fn take(&mut self, waiter: Waiter) -> Option<Waker> {
+        match waiter {
+            Waiter::Receiver => self.receiver.take(),
+            Waiter::Sender => self.sender.take(),
+            Waiter::Observer(number) => self.observers.remove(&number),
         }
     }
 

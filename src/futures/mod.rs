@@ -87,7 +87,7 @@ mod builder;
 mod client;
 mod engine;
 mod halves;
-mod inbox;
+mod item_queue;
 mod link;
 mod output;
 mod server;

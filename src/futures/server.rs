@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::link::{Owner, Who};
+use super::link::{ConnectionHandle, Waiter};
 use super::{Builder, Transport, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError, State};
@@ -36,7 +36,7 @@ use crate::socket::{Error, Result};
 /// # Ok(()) }
 /// ```
 pub struct Server<S: Transport> {
-    owner: Arc<Owner<S>>,
+    handle: Arc<ConnectionHandle<S>>,
     request: Option<Request>,
     response: Option<Response>,
     options: Options,
@@ -51,8 +51,8 @@ impl Builder {
     /// Creates a server whose handshake timeout started earlier, before TLS.
     pub(super) fn server_since<S: Transport>(&self, start: Instant, stream: S) -> Server<S> {
         let session = self.options.server(start);
-        let owner = Owner::new(Engine::new(stream, session, Vec::new(), self.engine_options()));
-        Server { owner, request: None, response: None, options: self.options.clone() }
+        let handle = ConnectionHandle::new(Engine::new(stream, session, Vec::new(), self.engine_options()));
+        Server { handle, request: None, response: None, options: self.options.clone() }
     }
 }
 
@@ -84,7 +84,7 @@ impl<S: Transport> Server<S> {
     pub async fn respond(&mut self, mut response: Response) -> Result<()> {
         let request = self.request.as_ref().ok_or(Error::Closed)?;
         if self.response.is_none() {
-            self.owner.shared().change(None, |engine| {
+            self.handle.shared().change(None, |engine| {
                 let answered = engine.respond(request, &mut response);
                 // The error is returned after the HTTP error for the client has been written.
                 answered.unwrap_or_else(|err| engine.fail(err));
@@ -120,7 +120,7 @@ impl<S: Transport> Server<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match (self.request, self.response) {
             (Some(request), Some(response)) if response.status() == 101 => {
-                Ok(WebSocket::open(self.owner, Some((request, response))))
+                Ok(WebSocket::open(self.handle, Some((request, response))))
             }
             (_, Some(response)) => Err(Rejected::new(response).into()),
             _ => Err(Error::Closed),
@@ -133,14 +133,14 @@ impl<S: Transport> Server<S> {
     ///
     /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
-        let taken = self.owner.shared().change(None, Engine::take_stream);
+        let taken = self.handle.shared().change(None, Engine::take_stream);
         taken.ok_or(Error::Closed)
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let shared = self.owner.shared();
+        let shared = self.handle.shared();
         while self.request.is_none() {
-            let item = ready!(shared.poll(Who::Receiver, cx, |engine, cx| engine.poll_item(cx)))?;
+            let item = ready!(shared.poll(Waiter::Receiver, cx, |engine, cx| engine.poll_item(cx)))?;
             match item.map(Item::into_event) {
                 Some(Some(Event::Request(request))) => self.request = Some(*request),
                 Some(_) => {}
@@ -152,7 +152,7 @@ impl<S: Transport> Server<S> {
 
     /// Waits until the response is written, and for the end of the connection unless the response opens it.
     fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.owner.shared().poll(Who::Sender, cx, |engine, cx| {
+        self.handle.shared().poll(Waiter::Sender, cx, |engine, cx| {
             if engine.state() == State::Open {
                 return engine.poll_flush(0, cx);
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::engine::Engine;
 use super::halves::{Ended, OpeningHeads, Receiver, Sender};
-use super::link::Owner;
+use super::link::ConnectionHandle;
 use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
@@ -66,10 +66,10 @@ impl<S: Transport> WebSocket<S> {
         Builder::new().after_handshake(stream, role, &[], read_ahead)
     }
 
-    pub(super) fn open(owner: Arc<Owner<S>>, opening: OpeningHeads) -> Self {
+    pub(super) fn open(handle: Arc<ConnectionHandle<S>>, opening: OpeningHeads) -> Self {
         let opening = Arc::new(opening);
-        let sender = Sender { owner: Arc::clone(&owner), opening: Arc::clone(&opening) };
-        Self { sender, receiver: Receiver { owner, opening, rest: ByteReader::default() } }
+        let sender = Sender { handle: Arc::clone(&handle), opening: Arc::clone(&opening) };
+        Self { sender, receiver: Receiver { handle, opening, rest: ByteReader::default() } }
     }
 
     /// Receives the next message. Returns `None` once the connection is closed. See [`Receiver::receive`].
@@ -183,7 +183,7 @@ impl<S: Transport> WebSocket<S> {
 
     /// Ends the connection immediately, without a Close.
     pub fn abort(self) {
-        self.sender.owner.shared().change(None, |engine| drop(engine.take_stream()));
+        self.sender.handle.shared().change(None, |engine| drop(engine.take_stream()));
     }
 
     /// Returns how many bytes are waiting to be written.
@@ -221,7 +221,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// The connection is locked meanwhile: a function that uses the socket or one of its halves blocks forever.
     pub fn with_stream<T>(&self, look: impl FnOnce(&S) -> T) -> Option<T> {
-        self.sender.owner.shared().lock().stream().map(look)
+        self.sender.handle.shared().lock().stream().map(look)
     }
 
     /// Splits the socket into halves for two tasks. Each half works without the other.
@@ -235,7 +235,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// A [`JoinError`] with both halves if they belong to different connections.
     pub fn join(sender: Sender<S>, receiver: Receiver<S>) -> std::result::Result<Self, JoinError<S>> {
-        match Arc::ptr_eq(&sender.owner, &receiver.owner) {
+        match Arc::ptr_eq(&sender.handle, &receiver.handle) {
             true => Ok(Self { sender, receiver }),
             false => Err(JoinError(sender, receiver)),
         }
@@ -249,7 +249,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// `Closed` if the stream has ended.
     pub fn into_inner(self) -> Result<(S, Vec<u8>)> {
-        let taken = self.sender.owner.shared().change(None, Engine::take_stream);
+        let taken = self.sender.handle.shared().change(None, Engine::take_stream);
         taken.ok_or(Error::Closed)
     }
 }
@@ -268,7 +268,7 @@ impl Builder {
         let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
         let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
         engine.read_ahead(read_ahead);
-        Ok(WebSocket::open(Owner::new(engine), Some(opening)))
+        Ok(WebSocket::open(ConnectionHandle::new(engine), Some(opening)))
     }
 
     /// Creates a socket after an opening handshake that was performed elsewhere, in either role.
@@ -306,7 +306,7 @@ impl Builder {
         let connection = Connection::after_handshake(role, config, extensions, Instant::now())?;
         let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
         engine.read_ahead(read_ahead.into());
-        Ok(WebSocket::open(Owner::new(engine), None))
+        Ok(WebSocket::open(ConnectionHandle::new(engine), None))
     }
 }
 

@@ -24,7 +24,7 @@ impl<S: Transport> Stream for Receiver<S> {
 
 impl<S: Transport> FusedStream for Receiver<S> {
     fn is_terminated(&self) -> bool {
-        self.owner.shared().lock().is_spent() && self.rest.is_empty()
+        self.handle.shared().lock().is_spent() && self.rest.is_empty()
     }
 }
 

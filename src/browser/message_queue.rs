@@ -7,7 +7,7 @@ use crate::socket::{Error, Result};
 
 /// Messages that wait for the program, and their limits.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct MessageQueue {
     messages: VecDeque<Message>,
     /// The length of all messages, in bytes.
     bytes: usize,
@@ -15,7 +15,7 @@ pub(super) struct Inbox {
     max_messages: usize,
 }
 
-impl Inbox {
+impl MessageQueue {
     pub(super) fn new(max_bytes: usize, max_messages: usize) -> Self {
         Self { messages: VecDeque::new(), bytes: 0, max_bytes, max_messages }
     }

@@ -10,9 +10,9 @@ const MAX_WAITING: usize = 16;
 
 /// Items that wait for the program.
 #[derive(Debug, Default)]
-pub(super) struct Inbox(VecDeque<Item>);
+pub(super) struct ItemQueue(VecDeque<Item>);
 
-impl Inbox {
+impl ItemQueue {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
