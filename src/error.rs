@@ -21,6 +21,15 @@ pub(crate) use self::redaction::redacted;
 #[cfg(feature = "ssl")]
 use crate::tcp_stream::TcpStream;
 
+/// Why a build without the feature `ssl` cannot use a `wss://` URL.
+#[cfg(any(
+    feature = "reactor",
+    feature = "blocking",
+    feature = "futures",
+    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+))]
+pub(crate) const TLS_DISABLED: &str = "this build of sockeye does not have the feature `ssl`";
+
 /// A result with [`Error`] as its error.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -10,7 +10,7 @@ use super::api::handler::Handler;
 use super::api::handshake::Encryption;
 use super::api::settings::Settings;
 use super::transport::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TLS_DISABLED};
 
 /// Whether this build supports `wss` URLs.
 pub(super) const IS_SUPPORTED: bool = false;
@@ -44,7 +44,7 @@ impl Keys {
 }
 
 fn unsupported() -> Error {
-    Error::new(ErrorKind::Internal, "this build of sockeye does not have the feature `ssl`")
+    Error::new(ErrorKind::Internal, TLS_DISABLED)
 }
 
 /// A socket that is encrypted: there is none.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use url::{Host, Url};
 
-use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::error::{Error, ErrorKind, Result, TLS_DISABLED, redacted};
 use crate::protocol::handshake::unsupported_scheme;
 use crate::reactor::tls;
 
@@ -24,7 +24,7 @@ pub(super) fn destination(url: &Url) -> Result<Destination> {
         #[cfg(unix)]
         "ws+unix" => return unix_destination(url),
         "wss" if tls::IS_SUPPORTED => url.port().unwrap_or(443),
-        "wss" => return Err(invalid("this build of sockeye does not have the feature `ssl`", url)),
+        "wss" => return Err(invalid(TLS_DISABLED, url)),
         _ => return Err(unsupported_scheme(url)),
     };
     match url.host() {
