@@ -69,7 +69,8 @@ impl<S: Stream> Client<S> {
     ///
     /// # Errors
     ///
-    /// `Protocol` if the answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
+    /// `Protocol` if the answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`; `Io` with
+    /// `WouldBlock` if the stream is in nonblocking mode and the answer has not arrived.
     pub fn handshake(&mut self) -> Result<Answer> {
         let response = match self.response.take() {
             Some(response) => response,

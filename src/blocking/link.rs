@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Stream;
 use super::state::{IfBusy, WriteState};
-use super::timeout::{StreamTimeout, TICK, is_timeout, time_left};
+use super::timeout::{SHORTEST_WAIT, StreamTimeout, TICK, is_timeout, time_left};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::Body;
@@ -84,7 +84,11 @@ impl Link {
         let result = reading.within(Some(TICK), read);
         drop(reading);
         self.notify();
-        result
+        match result {
+            // The stream is in nonblocking mode.
+            Err(Error::Io(err)) if is_timeout(&err) => Err(Error::Timeout(TimeoutKind::Read)),
+            result => result,
+        }
     }
 
     /// Reads as the only thread.
@@ -204,14 +208,22 @@ impl Link {
         if reading.timeout.update(timeout) {
             stream.set_read_timeout(timeout)?;
         }
+        let started = Instant::now();
         let read = stream.read(reading.input.room(missing));
+        let has_waited = started.elapsed() >= SHORTEST_WAIT;
         let mut state = self.lock();
         match read {
             Ok(0) => state.session.receive_eof()?,
             Ok(len) => reading.input.filled(len),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) if is_timeout(&err) && timeout.is_some() => state.tick()?,
-            Err(err) if is_timeout(&err) => return Err(err.into()),
+            Err(err) if is_timeout(&err) => {
+                if timeout.is_some() {
+                    state.tick()?;
+                }
+                if timeout.is_none() || (err.kind() == io::ErrorKind::WouldBlock && !has_waited) {
+                    return Err(err.into());
+                }
+            }
             Err(err) => {
                 if state.session.on_read_error() {
                     return Err(Error::ConnectionLost(err));

@@ -59,7 +59,7 @@ impl<S: Stream> Server<S> {
     /// # Errors
     ///
     /// `Protocol` if the request breaks a rule, and the client has received an HTTP error; `Timeout` with `Handshake`;
-    /// `ConnectionLost`.
+    /// `ConnectionLost`; `Io` with `WouldBlock` if the stream is in nonblocking mode and the request has not arrived.
     pub fn receive_request(&mut self) -> Result<&Request> {
         let Self { stream, link, request, .. } = self;
         if request.is_none()

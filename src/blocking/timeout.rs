@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// The shortest timeout that all systems support.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
+/// A read that fails with `WouldBlock` before this time has not waited for its timeout: the stream is in nonblocking mode.
+/// Another read would fail at once as well, so the program must decide when to try again.
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_micros(500);
+
 /// The timeout of one direction of a stream: the one that the program had set on it, and the current one.
 #[derive(Debug)]
 pub(super) struct StreamTimeout {

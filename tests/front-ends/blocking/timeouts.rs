@@ -4,11 +4,12 @@ use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::Duration;
 
+use sockeye::CloseCode;
 use sockeye::blocking::{Builder, Error, TimeoutKind};
 use sockeye::protocol::{Config, Role};
 
 use crate::{LIMIT, pair, served, streams};
-use sockeye_test_support::bytes::{CONTINUATION, LAST, PING, PONG, TEXT_START, masked};
+use sockeye_test_support::bytes::{CONTINUATION, LAST, PING, PONG, TEXT_START, masked, masked_close};
 
 const SHORT: Duration = Duration::from_millis(60);
 
@@ -154,4 +155,45 @@ fn a_peer_that_keeps_sending_fragments_does_not_extend_the_timeout() {
     assert!(is_read_timeout(socket.receive()));
     socket.abort();
     sending.join().unwrap();
+}
+
+fn is_would_block<T>(received: Result<T, Error>) -> bool {
+    matches!(received, Err(Error::Io(err)) if err.kind() == ErrorKind::WouldBlock)
+}
+
+/// `receive` used to try again until the deadline, without a pause.
+#[test]
+fn a_nonblocking_stream_returns_would_block_before_a_deadline() {
+    let (mut socket, mut peer) = served(Config { idle_timeout: Some(LIMIT), ..Config::default() });
+    socket.get_ref().unwrap().set_nonblocking(true).unwrap();
+    for timeout in [None, Some(LIMIT)] {
+        socket.set_read_timeout(timeout);
+        assert!(is_would_block(socket.receive()));
+        assert!(is_would_block(socket.receive_event()));
+    }
+    assert!(is_read_timeout(socket.try_receive()));
+    assert!(is_would_block(socket.close(CloseCode::Normal, "")));
+    peer.expect_close(1000);
+    peer.send(&masked_close(1000, ""));
+    peer.end_writing();
+    socket.get_ref().unwrap().set_nonblocking(false).unwrap();
+    assert!(socket.close(CloseCode::Normal, "").unwrap().was_clean);
+}
+
+#[test]
+fn a_nonblocking_stream_returns_would_block_during_the_opening_handshake() {
+    let (ours, theirs) = streams();
+    ours.set_nonblocking(true).unwrap();
+    let mut server = Builder::new().server(ours);
+    assert!(is_would_block(server.receive_request().map(drop)));
+    let mut client = Builder::new().client(theirs, "ws://localhost/").unwrap();
+    let opening = thread::spawn(move || client.handshake().map(|_| client));
+    while is_would_block(server.receive_request().map(drop)) {
+        thread::yield_now();
+    }
+    let mut server = server.accept().unwrap();
+    let mut client = opening.join().unwrap().unwrap().into_socket().unwrap();
+    client.send("salmon").unwrap();
+    server.get_ref().unwrap().set_nonblocking(false).unwrap();
+    assert_eq!(server.receive().unwrap(), Some("salmon".into()));
 }
