@@ -15,7 +15,6 @@ mod support;
 #[path = "../autobahn/insecure.rs"]
 mod tls;
 
-use sockeye::CloseCode;
 use sockeye::futures::Builder;
 use sockeye::protocol::Config;
 
@@ -63,18 +62,6 @@ async fn main() -> Result {
 }
 
 async fn echo(builder: &Builder, url: &str, interrupt: &Interrupt) -> sockeye::futures::Result<()> {
-    let mut interrupt = interrupt.clone();
-    let mut socket = builder.connect(url).await?;
-    loop {
-        tokio::select! {
-            message = socket.receive() => match message? {
-                Some(message) => socket.send(message).await?,
-                None => return Ok(()),
-            },
-            () = interrupt.wait() => {
-                socket.close(CloseCode::Away, "").await?;
-                return Ok(());
-            }
-        }
-    }
+    let socket = builder.connect(url).await?;
+    support::echo(socket, interrupt.clone()).await
 }

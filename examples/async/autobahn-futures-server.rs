@@ -16,7 +16,6 @@ mod certificate;
 mod compression;
 mod support;
 
-use sockeye::CloseCode;
 use sockeye::futures::Builder;
 use sockeye::protocol::Config;
 use tokio::net::TcpStream;
@@ -58,24 +57,9 @@ async fn main() -> Result {
         .await
 }
 
-async fn echo(
-    builder: &Builder,
-    stream: TcpStream,
-    mut interrupt: Interrupt,
-) -> sockeye::futures::Result<()> {
-    let mut socket = builder.accept(stream).await?;
-    loop {
-        tokio::select! {
-            message = socket.receive() => match message? {
-                Some(message) => socket.send(message).await?,
-                None => return Ok(()),
-            },
-            () = interrupt.wait() => {
-                socket.close(CloseCode::Away, "the server is shutting down").await?;
-                return Ok(());
-            }
-        }
-    }
+async fn echo(builder: &Builder, stream: TcpStream, interrupt: Interrupt) -> sockeye::futures::Result<()> {
+    let socket = builder.accept(stream).await?;
+    support::echo(socket, interrupt).await
 }
 
 #[cfg(feature = "ssl")]

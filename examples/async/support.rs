@@ -1,4 +1,4 @@
-//! What the async examples share: the command line, Ctrl-C, and a server with a task for each connection.
+//! What the async examples share: the command line, Ctrl-C, an echo, and a server with a task for each connection.
 
 #![allow(dead_code, unused_imports, reason = "no example uses everything")]
 
@@ -12,6 +12,8 @@ mod interrupt;
 use std::io;
 use std::net::SocketAddr;
 
+use sockeye::CloseCode;
+use sockeye::futures::{Transport, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,6 +39,25 @@ impl Interrupt {
     pub(crate) async fn wait(&mut self) {
         // An error means that another action has replaced this one.
         let _ = self.0.wait_for(|is_interrupted| *is_interrupted).await;
+    }
+}
+
+/// Sends every message back until the peer closes the connection. Ctrl-C closes it with 1001.
+pub(crate) async fn echo<S: Transport>(
+    mut socket: WebSocket<S>,
+    mut interrupt: Interrupt,
+) -> sockeye::futures::Result<()> {
+    loop {
+        tokio::select! {
+            message = socket.receive() => match message? {
+                Some(message) => socket.send(message).await?,
+                None => return Ok(()),
+            },
+            () = interrupt.wait() => {
+                socket.close(CloseCode::Away, "").await?;
+                return Ok(());
+            }
+        }
     }
 }
 
