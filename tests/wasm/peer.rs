@@ -4,8 +4,8 @@
 //!   `!close 4000 why` (0 means no code), `!flood 10 1000` (10 messages of 1000 bytes), `!ping`. A connection to `/watch/x`
 //!   receives a message when a connection to `/x` ends.
 //! - The second port is a relay. A test that connects receives another port, and then controls the TCP connection to that
-//!   port: binary messages are its bytes, and texts are commands (`fin`, `reset`, `deaf`, `hear`) or report its end (`fin`,
-//!   `reset`) or that nothing more is read (`deaf`).
+//!   port: binary messages are its bytes, and texts are commands (`fin`, `reset`, `pause`, `resume`). The relay reports the
+//!   end of the connection with `fin` or `reset`, and confirms with `pause` that it has stopped reading.
 //! - The third port is the event loop over TLS. It is 0 without the feature `ssl`, or without the folder of a certificate as
 //!   an argument.
 
@@ -24,12 +24,15 @@ use sockeye::{
     Builder, CloseCode, Deflate, Error, ErrorKind, Factory, Handler, Handshake, Message, Request, Response,
     Result, Sender, Settings, WebSocket, blocking,
 };
+use sockeye_test_support::server::Server;
 
 fn main() -> Result<()> {
-    let plain = run_loop(false)?;
+    let plain = start_loop(Ok);
+    let encrypted = (env::args().len() > 1).then(|| start_loop(encrypt));
     let relay = TcpListener::bind("127.0.0.1:0")?;
-    let encrypted = if env::args().len() > 1 { run_loop(true)? } else { 0 };
-    println!("{plain} {} {encrypted}", relay.local_addr()?.port());
+    let ports =
+        (plain.addr.port(), relay.local_addr()?.port(), encrypted.map_or(0, |server| server.addr.port()));
+    println!("{} {} {}", ports.0, ports.1, ports.2);
     thread::spawn(move || {
         for stream in relay.incoming().flatten() {
             thread::spawn(move || relay_for(stream));
@@ -39,8 +42,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs an event loop on a thread of its own; returns its port.
-fn run_loop(is_encrypted: bool) -> Result<u16> {
+/// Starts an event loop on a thread of its own.
+fn start_loop(prepare: fn(WebSocket<Echoes>) -> Result<WebSocket<Echoes>>) -> Server {
     let settings = Settings {
         subprotocols: &["two", "three"],
         deflate: Some(Deflate::default()),
@@ -48,37 +51,43 @@ fn run_loop(is_encrypted: bool) -> Result<u16> {
         max_buffered: 1 << 30,
         ..Settings::default()
     };
-    let (tell, told) = std::sync::mpsc::channel();
-    thread::spawn(move || -> Result<()> {
-        let watchers = Watchers::default();
-        let factory = |out| Echo { out, path: String::new(), watchers: Rc::clone(&watchers) };
-        let socket = Builder::new().with_settings(settings).build(factory)?;
-        let socket = if is_encrypted { encrypt(socket)? } else { socket };
-        let socket = socket.bind("127.0.0.1:0")?;
-        let _ = tell.send(socket.local_addr()?.port());
-        socket.run().map(drop)
-    });
-    told.recv().map_err(|_| internal("the loop does not run"))
+    Server::spawn(move || {
+        prepare(Builder::new().with_settings(settings).build(Echoes::default())?)?.bind("127.0.0.1:0")
+    })
 }
 
 #[cfg(feature = "ssl")]
-fn encrypt<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
+fn encrypt(socket: WebSocket<Echoes>) -> Result<WebSocket<Echoes>> {
     let folder = env::args().nth(1).unwrap_or_default();
     let (certificate, key) = (format!("{folder}/certificate.pem"), format!("{folder}/key.pem"));
     Ok(socket.with_server_tls(sockeye::ServerTls::from_pem_files(certificate, key)?))
 }
 
 #[cfg(not(feature = "ssl"))]
-fn encrypt<F: Factory>(_: WebSocket<F>) -> Result<WebSocket<F>> {
-    Err(internal("this was built without TLS"))
+fn encrypt(_: WebSocket<Echoes>) -> Result<WebSocket<Echoes>> {
+    Err(internal("this build does not have the feature `ssl`"))
 }
 
 fn internal(text: &'static str) -> Error {
     Error::new(ErrorKind::Internal, text)
 }
 
-/// Who wants to know how the connections to a path end.
+/// For each path, the connection that is notified when a connection to the path ends.
 type Watchers = Rc<RefCell<HashMap<String, Sender>>>;
+
+/// Creates the handlers of a loop.
+#[derive(Default)]
+struct Echoes {
+    watchers: Watchers,
+}
+
+impl Factory for Echoes {
+    type Handler = Echo;
+
+    fn connection_made(&mut self, out: Sender) -> Echo {
+        Echo { out, path: String::new(), watchers: Rc::clone(&self.watchers) }
+    }
+}
 
 struct Echo {
     out: Sender,
@@ -100,10 +109,10 @@ impl Handler for Echo {
     }
 
     fn on_message(&mut self, message: Message) -> Result<()> {
-        let order =
-            message.is_text().then(|| message.as_text()).transpose()?.and_then(|text| text.strip_prefix('!'));
-        match order.map(str::to_owned) {
-            Some(order) => self.execute(&order),
+        let text = message.is_text().then(|| message.as_text()).transpose()?;
+        let command = text.and_then(|text| text.strip_prefix('!'));
+        match command.map(str::to_owned) {
+            Some(command) => self.execute(&command),
             None => self.out.send(message),
         }
     }
@@ -116,18 +125,18 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    fn execute(&self, order: &str) -> Result<()> {
-        let mut words = order.splitn(3, ' ');
+    fn execute(&self, command: &str) -> Result<()> {
+        let mut words = command.splitn(3, ' ');
         let (verb, first, rest) = (
             words.next().unwrap_or_default(),
             words.next().unwrap_or_default(),
             words.next().unwrap_or_default(),
         );
-        let number = |word: &str| word.parse::<u16>().map_err(|_| internal("that is no number"));
+        let number = |word: &str| word.parse::<u16>().map_err(|_| internal("a number is expected"));
         match verb {
             "close" => self.out.close_with_reason(CloseCode::from(number(first)?), rest.to_owned()),
             "flood" => {
-                let len = rest.parse().map_err(|_| internal("that is no length"))?;
+                let len = rest.parse().map_err(|_| internal("a length is expected"))?;
                 (0..number(first)?).try_for_each(|_| self.out.send(vec![0; len]))
             }
             "ping" => self.out.ping(b"still there?".to_vec()),
@@ -136,7 +145,7 @@ impl Echo {
     }
 }
 
-/// Makes a test the other end of a TCP connection.
+/// Gives a test control over the other end of a TCP connection.
 fn relay_for(stream: TcpStream) -> blocking::Result<()> {
     let mut test = blocking::WebSocket::accept(stream)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -145,43 +154,45 @@ fn relay_for(stream: TcpStream) -> blocking::Result<()> {
     test.send(listener.local_addr()?.port().to_string())?;
     let stream = listener.accept()?.0;
     stream.set_nodelay(true)?;
-    let ears = Arc::<Ears>::default();
-    let (heard, tester, from) = (Arc::clone(&ears), test.try_clone()?, stream.try_clone()?);
-    let reading = thread::spawn(move || pass_on(&heard, tester, from));
+    let gate = Arc::<Gate>::default();
+    let reading = thread::spawn({
+        let (gate, test, stream) = (Arc::clone(&gate), test.try_clone()?, stream.try_clone()?);
+        move || forward_input(&gate, test, stream)
+    });
     let mut stream = Some(stream);
     while let (Some(message), Some(to)) = (test.receive()?, &mut stream) {
         match message {
-            // Writing fails if the peer has gone. The test receives that from the reading side.
+            // Writing fails if the peer has ended the connection. The reading thread reports that to the test.
             Message::Binary(bytes) => drop(to.write_all(&bytes)),
-            Message::Text(order) if order == "fin" => drop(to.shutdown(Shutdown::Write)),
-            Message::Text(order) if order == "reset" => {
+            Message::Text(command) if command == "fin" => drop(to.shutdown(Shutdown::Write)),
+            Message::Text(command) if command == "reset" => {
                 socket2::SockRef::from(&*to).set_linger(Some(Duration::ZERO))?;
                 // The reading thread drops the last handle when there is nothing more to read.
                 let _ = to.shutdown(Shutdown::Read);
                 stream = None;
             }
-            Message::Text(order) if order == "deaf" => {
-                ears.set_deaf(true);
-                test.send(order)?;
+            Message::Text(command) if command == "pause" => {
+                gate.set_paused(true);
+                test.send(command)?;
             }
-            Message::Text(_) => ears.set_deaf(false),
+            Message::Text(_) => gate.set_paused(false),
         }
     }
-    ears.set_deaf(false);
+    gate.set_paused(false);
     let _ = stream.map(|stream| stream.shutdown(Shutdown::Both));
     let _ = reading.join();
     Ok(())
 }
 
-/// Passes received bytes to the test, unless it is deaf.
-fn pass_on(
-    ears: &Ears,
+/// Forwards received bytes to the test, except while reading is paused.
+fn forward_input(
+    gate: &Gate,
     mut test: blocking::WebSocket<blocking::Socket>,
     mut stream: TcpStream,
 ) -> blocking::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        ears.wait();
+        gate.wait();
         match stream.read(&mut buffer) {
             Ok(0) => return test.send("fin"),
             Ok(len) => test.send(buffer.get(..len).unwrap_or_default())?,
@@ -190,21 +201,21 @@ fn pass_on(
     }
 }
 
-/// Whether a test wants nothing to be read.
+/// Pauses the reading thread of a relay.
 #[derive(Default)]
-struct Ears {
-    is_deaf: Mutex<bool>,
+struct Gate {
+    is_paused: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Ears {
-    fn set_deaf(&self, is_deaf: bool) {
-        *self.is_deaf.lock().unwrap_or_else(PoisonError::into_inner) = is_deaf;
+impl Gate {
+    fn set_paused(&self, is_paused: bool) {
+        *self.is_paused.lock().unwrap_or_else(PoisonError::into_inner) = is_paused;
         self.changed.notify_all();
     }
 
     fn wait(&self) {
-        let is_deaf = self.is_deaf.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(is_deaf, |is_deaf| *is_deaf));
+        let is_paused = self.is_paused.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_while(is_paused, |is_paused| *is_paused));
     }
 }

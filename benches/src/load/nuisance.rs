@@ -12,17 +12,16 @@ use crate::spec::Nuisance;
 /// The least that is sent again and again, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The most that is written, and read, before the others are looked after, in bytes: this thread is not to be what they
-/// wait for.
+/// The most that is written, and read, before the other connections are served, in bytes. This thread must not delay them.
 const SHARE: usize = 64 * 1024;
 
-/// The connection; what it gets is not looked at.
+/// The connection. What it receives is discarded.
 pub(super) struct Disturber<S> {
     stream: S,
-    /// Frames, and how much of them has been sent.
+    /// The frames, and how many bytes of them have been sent.
     frames: Vec<u8>,
     sent: usize,
-    /// As far as the last event showed.
+    /// The state that the last event reported.
     is_readable: bool,
     is_writable: bool,
 }

@@ -88,7 +88,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return;
         }
         if !self.has_room() {
-            // The peer considers the connection open. A Close tells it the reason.
+            // The peer considers the connection open. A Close contains the reason.
             warn!("closed a connection: the loop has reached max_connections");
             return send_rejecting_close(&stream, protocol.role());
         }

@@ -1,4 +1,4 @@
-//! The other end of a connection, which speaks bytes: the relay of `peer.rs` passes them on.
+//! The other end of a connection, controlled byte by byte: the relay of `tests/wasm/peer.rs` forwards the bytes.
 
 use std::future::Future;
 use std::io::Cursor;
@@ -106,22 +106,22 @@ impl Peer {
     /// Answers a Close, and ends TCP, in the order of §7.1.1.
     pub(crate) async fn finish(&mut self, payload: &[u8]) {
         self.send(CLOSE, payload).await;
-        self.order("fin").await;
+        self.command("fin").await;
         assert_eq!(self.rest().await, b"");
     }
 
-    /// Lets the relay read nothing more, and returns once that is so.
-    pub(crate) async fn deafen(&mut self) {
-        self.order("deaf").await;
+    /// Makes the relay stop reading, and returns once it has.
+    pub(crate) async fn pause_reading(&mut self) {
+        self.command("pause").await;
         while self.fill().await {}
     }
 
-    /// Sends a command to the relay: `fin`, `reset`, `hear`.
-    pub(crate) async fn order(&mut self, order: &str) {
-        within(self.relay.send(order)).await.unwrap();
+    /// Sends a command to the relay: `fin`, `reset`, `pause`, `resume`.
+    pub(crate) async fn command(&mut self, command: &str) {
+        within(self.relay.send(command)).await.unwrap();
     }
 
-    /// Reads more; returns false at the end of TCP, or of what it lets through.
+    /// Reads more. Returns false at the end of TCP, and once the relay has stopped reading.
     async fn fill(&mut self) -> bool {
         match within(self.relay.receive()).await.unwrap().unwrap() {
             Message::Binary(bytes) => {
