@@ -166,22 +166,22 @@ fn boxed_and_borrowed_closures_are_handlers() {
 fn handlers_borrow_from_the_stack() {
     guarded(|| {
         let names = [String::from("first"), String::from("second"), String::from("third")];
-        let heard = RefCell::new(Vec::new());
+        let received = RefCell::new(Vec::new());
         let mut next = names.iter();
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         for _ in &names {
             let name = next.next().unwrap();
             connect(server.url(), |out| {
                 out.send(name.as_str()).unwrap();
-                let heard = &heard;
+                let received = &received;
                 move |msg: Message| {
-                    heard.borrow_mut().push((name, msg.into_text()?));
+                    received.borrow_mut().push((name, msg.into_text()?));
                     out.close(CloseCode::Normal)
                 }
             })
             .unwrap();
         }
-        for (name, text) in heard.into_inner() {
+        for (name, text) in received.into_inner() {
             assert_eq!(name, &text);
         }
         server.stop();

@@ -19,7 +19,7 @@ enum Role {
 struct End {
     role: Role,
     out: Sender,
-    heard: usize,
+    received: usize,
 }
 
 impl Handler for End {
@@ -31,7 +31,7 @@ impl Handler for End {
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.heard += msg.len();
+        self.received += msg.len();
         match self.role {
             Role::Client => self.out.close(CloseCode::Normal),
             Role::Server => self.out.send("answer"),
@@ -43,12 +43,12 @@ impl Handler for End {
 struct Recorder {
     log: Log,
     lost: usize,
-    heard: usize,
+    received: usize,
 }
 
 impl Recorder {
     fn new(log: &Log) -> Self {
-        Self { log: Rc::clone(log), lost: 0, heard: 0 }
+        Self { log: Rc::clone(log), lost: 0, received: 0 }
     }
 
     fn note(&self, what: &'static str) {
@@ -65,20 +65,20 @@ impl Factory for Recorder {
 
     fn client_connected(&mut self, out: Sender) -> End {
         self.note("client_connected");
-        End { role: Role::Client, out, heard: 0 }
+        End { role: Role::Client, out, received: 0 }
     }
 
     fn server_connected(&mut self, out: Sender) -> End {
         self.note("server_connected");
-        End { role: Role::Server, out, heard: 0 }
+        End { role: Role::Server, out, received: 0 }
     }
 
     fn connection_lost(&mut self, end: End) {
         self.note("connection_lost");
         self.lost += 1;
-        self.heard += end.heard;
+        self.received += end.received;
         if self.lost == 2 {
-            assert_eq!(self.heard, "question".len() + "answer".len());
+            assert_eq!(self.received, "question".len() + "answer".len());
             end.out.shutdown().unwrap();
         }
     }
@@ -114,11 +114,11 @@ impl Factory for Tally<'_> {
     fn connection_made(&mut self, out: Sender) -> End {
         let role = if self.totals.is_empty() { Role::Client } else { Role::Server };
         self.totals.push(0);
-        End { role, out, heard: 0 }
+        End { role, out, received: 0 }
     }
 
     fn connection_lost(&mut self, end: End) {
-        self.totals[usize::from(end.role == Role::Server)] += end.heard;
+        self.totals[usize::from(end.role == Role::Server)] += end.received;
         if self.totals.iter().all(|total| *total > 0) {
             end.out.shutdown().unwrap();
         }

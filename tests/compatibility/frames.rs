@@ -124,19 +124,19 @@ impl Handler for Accent {
 fn frames_are_changed_and_dropped_on_their_way() {
     guarded(|| {
         let server = Server::run(|| |out| Accent { out });
-        let heard = RefCell::new(Vec::new());
+        let received = RefCell::new(Vec::new());
         connect(server.url(), |out| {
             for text in ["hello", "secret", "end"] {
                 out.send(text).unwrap();
             }
-            let heard = &heard;
+            let received = &received;
             move |msg: Message| {
-                heard.borrow_mut().push(msg.into_text()?);
-                if heard.borrow().len() == 2 { out.close(CloseCode::Normal) } else { Ok(()) }
+                received.borrow_mut().push(msg.into_text()?);
+                if received.borrow().len() == 2 { out.close(CloseCode::Normal) } else { Ok(()) }
             }
         })
         .unwrap();
-        assert_eq!(heard.into_inner(), ["HELLO!?", "END!?"]);
+        assert_eq!(received.into_inner(), ["HELLO!?", "END!?"]);
         server.stop();
     });
 }

@@ -145,7 +145,7 @@ impl Handler for Refusing {
 #[test]
 fn an_error_on_the_way_in_is_answered_with_a_status() {
     guarded(|| {
-        let (errors, told) = mpsc::channel();
+        let (errors, rx) = mpsc::channel();
         let server = Server::run(|| move |_| Refusing { errors: errors.clone() });
         for (resource, status) in [("/protocol", "400 Bad Request"), ("/other", "500 Internal Server Error")]
         {
@@ -154,7 +154,7 @@ fn an_error_on_the_way_in_is_answered_with_a_status() {
             peer.send(request.as_bytes());
             let answer = peer.rest_text();
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
-            assert_eq!(told.recv().unwrap(), "not in here");
+            assert_eq!(rx.recv().unwrap(), "not in here");
         }
         server.stop();
     });

@@ -26,18 +26,18 @@ fn messages_sent_before_the_connection_is_open_come_first() {
                 Early(out)
             }
         });
-        let heard = RefCell::new(Vec::new());
+        let received = RefCell::new(Vec::new());
         connect(server.url(), |out| {
-            let heard = &heard;
+            let received = &received;
             move |msg: Message| {
-                heard.borrow_mut().push(msg);
-                if heard.borrow().len() == 3 { out.close(CloseCode::Normal) } else { Ok(()) }
+                received.borrow_mut().push(msg);
+                if received.borrow().len() == 3 { out.close(CloseCode::Normal) } else { Ok(()) }
             }
         })
         .unwrap();
         let expected =
             [Message::text("from the factory"), Message::binary([1, 2, 3]), Message::text("from on_open")];
-        assert_eq!(heard.into_inner(), expected);
+        assert_eq!(received.into_inner(), expected);
         server.stop();
     });
 }
@@ -78,7 +78,7 @@ fn threads_share_a_connection_and_each_keeps_its_order() {
 struct GiveAway {
     out: Sender,
     to: mpsc::Sender<Sender>,
-    heard: mpsc::Sender<Message>,
+    received: mpsc::Sender<Message>,
 }
 
 impl Handler for GiveAway {
@@ -88,7 +88,7 @@ impl Handler for GiveAway {
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.heard.send(msg).map_err(Box::new)?;
+        self.received.send(msg).map_err(Box::new)?;
         Ok(())
     }
 }
@@ -98,10 +98,11 @@ fn a_sender_talks_from_the_thread_it_was_given_to() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let (to, from) = mpsc::channel();
-        let (heard, hear) = mpsc::channel();
+        let (received, hear) = mpsc::channel();
         let url = server.url();
-        let client =
-            thread::spawn(move || connect(url, |out| GiveAway { out, to: to.clone(), heard: heard.clone() }));
+        let client = thread::spawn(move || {
+            connect(url, |out| GiveAway { out, to: to.clone(), received: received.clone() })
+        });
         let out = from.recv().unwrap();
         for number in 0..10 {
             out.send(number.to_string()).unwrap();
@@ -118,8 +119,8 @@ fn a_sender_talks_from_the_thread_it_was_given_to() {
 fn a_sender_of_a_closed_connection_sends_nothing_and_does_not_fail() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
-        let (heard, hear) = mpsc::channel();
-        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let (received, hear) = mpsc::channel();
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), received: received.clone() });
         connect(server.url(), Brief).unwrap();
         let gone = opened.recv().unwrap();
         let mut there = Peer::open(server.addr);
@@ -127,8 +128,8 @@ fn a_sender_of_a_closed_connection_sends_nothing_and_does_not_fail() {
         gone.send("into the void").unwrap();
         gone.ping(vec![]).unwrap();
         gone.close(CloseCode::Normal).unwrap();
-        staying.send("heard").unwrap();
-        assert_eq!(there.next_frame().unwrap().into_data(), b"heard");
+        staying.send("received").unwrap();
+        assert_eq!(there.next_frame().unwrap().into_data(), b"received");
         assert!(hear.try_recv().is_err());
         drop(there);
         server.stop();
@@ -148,22 +149,22 @@ impl Handler for Brief {
 fn a_broadcaster_reaches_every_connection_from_any_thread() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
-        let (heard, _hear) = mpsc::channel();
-        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let (received, _hear) = mpsc::channel();
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), received: received.clone() });
         let clients: Vec<_> = (0..5)
             .map(|_| {
                 let url = server.url();
                 thread::spawn(move || {
-                    let heard = RefCell::new(Vec::new());
+                    let received = RefCell::new(Vec::new());
                     connect(url, |out| {
-                        let heard = &heard;
+                        let received = &received;
                         move |msg: Message| {
-                            heard.borrow_mut().push(msg.into_text()?);
-                            if heard.borrow().len() == 2 { out.close(CloseCode::Normal) } else { Ok(()) }
+                            received.borrow_mut().push(msg.into_text()?);
+                            if received.borrow().len() == 2 { out.close(CloseCode::Normal) } else { Ok(()) }
                         }
                     })
                     .unwrap();
-                    heard.into_inner()
+                    received.into_inner()
                 })
             })
             .collect();
@@ -188,8 +189,8 @@ fn a_broadcaster_closes_every_connection() {
     }
     guarded(|| {
         let (to, opened) = mpsc::channel();
-        let (heard, _hear) = mpsc::channel();
-        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), heard: heard.clone() });
+        let (received, _hear) = mpsc::channel();
+        let server = Server::run(|| move |out| GiveAway { out, to: to.clone(), received: received.clone() });
         let (closed, closes) = mpsc::channel();
         let clients: Vec<_> = (0..3)
             .map(|_| {

@@ -141,16 +141,16 @@ impl Factory for Tracer {
 
 /// Lets `peer` talk to a traced server, and gives back what was called there.
 pub(crate) fn server_trace(plan: Plan, peer: impl FnOnce(Peer)) -> Vec<String> {
-    let (tell, told) = mpsc::channel();
+    let (tx, rx) = mpsc::channel();
     let thread = thread::spawn(move || {
         let log = Log::default();
         let socket =
             WebSocket::new(Tracer { log: Rc::clone(&log), plan }).unwrap().bind("127.0.0.1:0").unwrap();
-        tell.send(socket.local_addr().unwrap()).unwrap();
+        tx.send(socket.local_addr().unwrap()).unwrap();
         drop(socket.run().unwrap());
         log.take()
     });
-    peer(Peer::open(told.recv().unwrap()));
+    peer(Peer::open(rx.recv().unwrap()));
     join(thread)
 }
 

@@ -10,12 +10,12 @@ use crate::support::{Peer, Server, guarded};
 /// Records its calls, and does what messages ask for.
 struct Told {
     out: Sender,
-    tell: mpsc::Sender<String>,
+    tx: mpsc::Sender<String>,
 }
 
 impl Handler for Told {
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.tell.send(format!("message {msg}")).unwrap();
+        self.tx.send(format!("message {msg}")).unwrap();
         match msg.as_text()? {
             "close" => self.out.close(CloseCode::Normal),
             "custom" => Err(Error::new(ErrorKind::Custom("harmless".into()), "")),
@@ -24,17 +24,17 @@ impl Handler for Told {
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
-        self.tell.send(format!("close {code:?} {reason}")).unwrap();
+        self.tx.send(format!("close {code:?} {reason}")).unwrap();
     }
 
     fn on_error(&mut self, err: Error) {
-        self.tell.send(format!("error {:?}", err.kind)).unwrap();
+        self.tx.send(format!("error {:?}", err.kind)).unwrap();
     }
 }
 
-fn told(settings: Settings) -> (Server, mpsc::Receiver<String>) {
-    let (tell, told) = mpsc::channel();
-    (Server::run_with(settings, || move |out| Told { out, tell: tell.clone() }), told)
+fn serve(settings: Settings) -> (Server, mpsc::Receiver<String>) {
+    let (tx, rx) = mpsc::channel();
+    (Server::run_with(settings, || move |out| Told { out, tx: tx.clone() }), rx)
 }
 
 fn text(text: &str) -> Frame {
@@ -44,7 +44,7 @@ fn text(text: &str) -> Frame {
 #[test]
 fn after_our_close_no_message_arrives() {
     guarded(|| {
-        let (server, told) = told(Settings::default());
+        let (server, rx) = serve(Settings::default());
         let mut peer = Peer::open(server.addr);
         peer.send(text("close"));
         peer.send(text("too late"));
@@ -54,34 +54,34 @@ fn after_our_close_no_message_arrives() {
         assert!(peer.next_frame().is_none());
         drop(peer);
         server.stop();
-        assert_eq!(told.iter().collect::<Vec<_>>(), ["message close", "close Normal "]);
+        assert_eq!(rx.iter().collect::<Vec<_>>(), ["message close", "close Normal "]);
     });
 }
 
 #[test]
 fn registered_close_codes_are_legal() {
     guarded(|| {
-        let (server, told) = told(Settings::default());
+        let (server, rx) = serve(Settings::default());
         for code in [1012, 1013, 1014] {
             let mut peer = Peer::open(server.addr);
             peer.send(Frame::close(code.into(), "as registered"));
             assert_eq!(peer.close_code(), Some(code));
-            assert_eq!(told.recv().unwrap(), format!("close {:?} as registered", CloseCode::from(code)));
+            assert_eq!(rx.recv().unwrap(), format!("close {:?} as registered", CloseCode::from(code)));
         }
         server.stop();
-        assert_eq!(told.recv().ok(), None);
+        assert_eq!(rx.recv().ok(), None);
     });
 }
 
 #[test]
 fn a_broken_protocol_is_an_error_and_then_an_abnormal_end() {
     guarded(|| {
-        let (server, told) = told(Settings::default());
+        let (server, rx) = serve(Settings::default());
         let mut peer = Peer::open(server.addr);
         peer.send(Frame::message(b"no beginning".to_vec(), OpCode::Continue, true));
         assert_eq!(peer.close_code(), Some(1002));
         drop(peer);
-        assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["error Protocol", "close Abnormal "]);
+        assert_eq!([rx.recv().unwrap(), rx.recv().unwrap()], ["error Protocol", "close Abnormal "]);
         server.stop();
     });
 }
@@ -94,13 +94,13 @@ fn too_large_is_1009() {
             Settings { max_fragment_size: 8, ..Settings::default() },
             Settings { in_buffer_grow: false, in_buffer_capacity: 8, ..Settings::default() },
         ] {
-            let (server, told) = told(settings);
+            let (server, rx) = serve(settings);
             let mut peer = Peer::open(server.addr);
             peer.send(text("8 bytes!"));
             assert_eq!(peer.next_frame().unwrap().into_data(), b"8 bytes!");
             peer.send(text("nine char"));
             assert_eq!(peer.close_code(), Some(1009));
-            assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["message 8 bytes!", "error Capacity"]);
+            assert_eq!([rx.recv().unwrap(), rx.recv().unwrap()], ["message 8 bytes!", "error Capacity"]);
             drop(peer);
             server.stop();
         }
@@ -111,7 +111,7 @@ fn too_large_is_1009() {
 #[test]
 fn a_custom_error_does_not_hold_up_what_follows() {
     guarded(|| {
-        let (server, _told) = told(Settings::default());
+        let (server, _rx) = serve(Settings::default());
         let mut both = Vec::new();
         for mut frame in [text("custom"), text("and on")] {
             frame.set_mask();

@@ -28,9 +28,9 @@ fn a_handler_without_upgrade_ssl_server_receives_an_error() {
     }
 
     guarded(|| {
-        let (tell, errors) = channel();
+        let (tx, errors) = channel();
         let settings = Settings { encrypt_server: true, ..Settings::default() };
-        let server = Server::run_with(settings, move || move |_| Plain(tell.clone()));
+        let server = Server::run_with(settings, move || move |_| Plain(tx.clone()));
         for _ in 0..2 {
             // The connection ends, and the loop continues.
             assert!(Peer::connect(server.addr).rest().0.is_empty());

@@ -56,43 +56,43 @@ impl Factory for Speakers {
 }
 
 struct Audience<'a> {
-    heard: &'a RefCell<Vec<String>>,
+    received: &'a RefCell<Vec<String>>,
 }
 
 impl Handler for Audience<'_> {
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.heard.borrow_mut().push(msg.into_text()?);
+        self.received.borrow_mut().push(msg.into_text()?);
         Ok(())
     }
 
     fn on_close(&mut self, code: CloseCode, _: &str) {
         assert_eq!(code, CloseCode::Away);
-        self.heard.borrow_mut().push("closed".into());
+        self.received.borrow_mut().push("closed".into());
     }
 }
 
 #[test]
 fn what_was_queued_arrives_and_then_1001() {
     guarded(|| {
-        let (tell, told) = mpsc::channel();
+        let (tx, rx) = mpsc::channel();
         let server = thread::spawn(move || {
             let log = Rc::default();
             let socket =
                 WebSocket::new(Speakers { log: Rc::clone(&log) }).unwrap().bind("127.0.0.1:0").unwrap();
-            tell.send(socket.local_addr().unwrap()).unwrap();
+            tx.send(socket.local_addr().unwrap()).unwrap();
             drop(socket.run().unwrap());
             log.take()
         });
-        let heard = RefCell::new(Vec::new());
-        connect(format!("ws://{}", told.recv().unwrap()), |out| {
+        let received = RefCell::new(Vec::new());
+        connect(format!("ws://{}", rx.recv().unwrap()), |out| {
             out.send("your last words?").unwrap();
-            Audience { heard: &heard }
+            Audience { received: &received }
         })
         .unwrap();
-        let heard = heard.into_inner();
-        assert_eq!(heard.len(), MANY + 1);
-        assert!((0..MANY).map(|number| number.to_string()).eq(heard[..MANY].iter().cloned()));
-        assert_eq!(heard[MANY], "closed");
+        let received = received.into_inner();
+        assert_eq!(received.len(), MANY + 1);
+        assert!((0..MANY).map(|number| number.to_string()).eq(received[..MANY].iter().cloned()));
+        assert_eq!(received[MANY], "closed");
 
         let mut log = join(server);
         log.retain(|what| *what != "factory on_shutdown");

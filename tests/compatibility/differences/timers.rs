@@ -59,11 +59,11 @@ fn a_timeout_of_a_broadcaster_fires_everywhere() {
         }
     }
     guarded(|| {
-        let (tell, told) = mpsc::channel();
-        let server = Server::run(|| move |_| Everywhere(tell.clone()));
+        let (tx, rx) = mpsc::channel();
+        let server = Server::run(|| move |_| Everywhere(tx.clone()));
         let peers = [Peer::open(server.addr), Peer::open(server.addr)];
         server.all.timeout(20, Token(7)).unwrap();
-        assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [Token(7), Token(7)]);
+        assert_eq!([rx.recv().unwrap(), rx.recv().unwrap()], [Token(7), Token(7)]);
         drop(peers);
         server.stop();
     });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sockeye::blocking::{Builder, Error, TimeoutKind, WebSocket};
 use sockeye::protocol::{Config, ProtocolError};
 
-use crate::{ACCEPTED, answering, listen, said};
+use crate::{ACCEPTED, answering, error_text, listen};
 use sockeye_test_support::bytes::{TEXT, frame};
 
 #[test]
@@ -71,7 +71,7 @@ fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
 }
 
 #[test]
-fn c4_what_was_added_is_removed_again() {
+fn c4_added_headers_can_be_removed() {
     let (address, head) = answering(format!("{ACCEPTED}\r\n"));
     let builder = Builder::new().add_header("X-Token", "one").unwrap().add_header("x-token", "two").unwrap();
     let builder = builder.add_header("X-Other", "kept").unwrap().remove_header("X-TOKEN");
@@ -129,7 +129,7 @@ fn c11_a_redirect_with_its_location() {
 }
 
 #[test]
-fn c12_c13_c14_what_a_response_must_not_say() {
+fn c12_c13_c14_invalid_responses_are_refused() {
     for (headers, why) in [
         ("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "Sec-WebSocket-Accept"),
         ("Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n", "subprotocol"),
@@ -138,13 +138,13 @@ fn c12_c13_c14_what_a_response_must_not_say() {
         let (address, _) = answering(format!(
             "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{headers}\r\n"
         ));
-        let said = said(WebSocket::connect(&format!("ws://{address}/")));
-        assert!(said.contains(why), "{said}");
+        let error_text = error_text(WebSocket::connect(&format!("ws://{address}/")));
+        assert!(error_text.contains(why), "{error_text}");
     }
 }
 
 #[test]
-fn c15_bytes_behind_the_response_are_kept() {
+fn c15_bytes_after_the_response_are_kept() {
     let (address, _) = listen(|mut peer| {
         let head = peer.head();
         let accept = sockeye::protocol::handshake::accept_value(head.header("Sec-WebSocket-Key").unwrap());
@@ -158,7 +158,7 @@ fn c15_bytes_behind_the_response_are_kept() {
 }
 
 #[test]
-fn c16_the_stream_comes_back_with_what_was_read() {
+fn c16_the_stream_is_returned_with_the_bytes_read_ahead() {
     let (mut client, mut server) = crate::pair();
     client.queue("one").unwrap();
     client.queue("two").unwrap();
@@ -176,7 +176,7 @@ fn c2_wss_without_tls_is_an_error() {
         return;
     }
     let (address, _) = listen(drop);
-    assert!(said(WebSocket::connect(&format!("wss://{address}/"))).contains("ssl"));
+    assert!(error_text(WebSocket::connect(&format!("wss://{address}/"))).contains("ssl"));
 }
 
 #[test]
@@ -187,13 +187,13 @@ fn l7_the_opening_handshake_has_a_timeout() {
     });
     let handshake_timeout = std::time::Duration::from_millis(150);
     let builder = crate::with(Config { handshake_timeout, ..Config::default() });
-    let said = said(builder.connect(&format!("ws://{address}/")));
-    assert!(said.contains("too long"), "{said}");
+    let error_text = error_text(builder.connect(&format!("ws://{address}/")));
+    assert!(error_text.contains("too long"), "{error_text}");
     server.join().unwrap();
 }
 
 #[test]
-fn c12_interim_responses_and_loose_heads_are_taken() {
+fn c12_interim_responses_and_unusual_heads_are_accepted() {
     // What is too strict elsewhere: several tokens, and no reason.
     let (address, _) = answering(format!(
         "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{}\r\n",

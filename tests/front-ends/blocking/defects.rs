@@ -1,4 +1,4 @@
-//! What is known to go wrong elsewhere, and must not here. Those of the protocol itself have their tests with the core.
+//! Defects of other libraries that this front end must not have. The protocol core has tests of its own.
 
 use std::sync::Barrier;
 use std::thread;
@@ -133,7 +133,7 @@ fn a_socket_that_is_dropped_sends_a_close() {
 }
 
 #[test]
-fn two_handles_that_are_dropped_at_once_send_a_close_too() {
+fn two_handles_that_are_dropped_at_once_send_a_close() {
     for _ in 0..200 {
         let (mut client, server) = pair();
         let handles = [server.try_clone().unwrap(), server];
@@ -153,7 +153,7 @@ fn two_handles_that_are_dropped_at_once_send_a_close_too() {
 
 /// websockets: text that is cut within a character could not be received.
 #[test]
-fn text_may_be_cut_anywhere() {
+fn text_can_be_split_anywhere() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(TEXT_START, b"\xf0\x9f"), masked(LAST, b"\x90\x9f")].concat());
     assert_eq!(socket.receive().unwrap(), Some("\u{1f41f}".into()));
@@ -205,7 +205,7 @@ fn small_reads_of_a_large_message() {
 
 /// rouille: what breaks a rule of frames was taken; websockets: RSV bits, a Ping in fragments, a lone continuation.
 #[test]
-fn frames_that_break_a_rule_are_refused() {
+fn invalid_frames_are_refused() {
     for bytes in
         [masked(0xc1, b"x"), masked(0x91, b"x"), masked(0x09, b"x"), masked(LAST, b"x"), masked(0x83, b"x")]
     {
@@ -221,7 +221,7 @@ fn frames_that_break_a_rule_are_refused() {
 
 /// soketto: what came after a message in fragments that was too long was eaten. Here the connection ends, once and for all.
 #[test]
-fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
+fn nothing_is_delivered_after_a_message_that_is_too_long() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
     peer.send(&[masked(TEXT_START, b"eight by"), masked(LAST, b"eight by"), masked(TEXT, b"ok")].concat());
     let reading = thread::spawn(move || {
@@ -235,7 +235,7 @@ fn nothing_is_taken_from_behind_a_message_that_is_too_long() {
 /// websockets: halves of two connections could be joined, and lost what was known of the handshake. Here a handle has it, and
 /// there is nothing to join.
 #[test]
-fn a_second_handle_knows_what_the_first_knows() {
+fn every_handle_returns_the_opening_handshake() {
     let (client, _server) = pair();
     let clone = client.try_clone().unwrap();
     assert_eq!(clone.request().unwrap().key().unwrap(), client.request().unwrap().key().unwrap());
@@ -244,7 +244,7 @@ fn a_second_handle_knows_what_the_first_knows() {
 
 /// A bare Close, a Ping and a Pong without payload are what they are.
 #[test]
-fn an_empty_control_frame_has_its_kind() {
+fn an_empty_control_frame_keeps_its_type() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(PING, b""), masked(PONG, b""), masked(CLOSE, b"")].concat());
     let kinds = [(); 3].map(|()| socket.receive_frame().unwrap().unwrap().opcode());
@@ -253,7 +253,7 @@ fn an_empty_control_frame_has_its_kind() {
 
 /// rouille: the response had a `Content-Type`; soketto: an empty `Sec-WebSocket-Extensions`.
 #[test]
-fn the_response_has_what_belongs_there() {
+fn the_response_has_the_required_headers_only() {
     let (socket, _peer) = served(Config::default());
     let names: Vec<_> =
         socket.response().unwrap().headers().iter().map(|(name, _)| name.to_lowercase()).collect();
@@ -298,7 +298,7 @@ mod compressed {
 
     /// soketto: with a browser, the second message was corrupt.
     #[test]
-    fn t8_the_second_message_of_a_browser() {
+    fn t8_the_second_compressed_message_of_a_browser() {
         let (mut socket, mut peer) = served();
         peer.send(&[masked(TEXT, HELLO), masked(TEXT, AGAIN), masked(TEXT, AGAIN)].concat());
         for _ in 0..3 {
@@ -308,7 +308,7 @@ mod compressed {
 
     /// soketto: what was in the caller's buffer was inflated as well.
     #[test]
-    fn a_compressed_message_into_a_buffer_that_is_not_empty() {
+    fn a_compressed_message_is_appended_to_a_buffer() {
         let (mut socket, mut peer) = served();
         peer.send(&masked(TEXT, HELLO));
         let mut buffer = b"before ".to_vec();

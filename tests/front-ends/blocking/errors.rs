@@ -19,7 +19,7 @@ fn text(err: &Error) -> String {
 }
 
 #[test]
-fn a_lost_connection_is_not_a_broken_protocol() {
+fn a_lost_connection_is_not_a_protocol_error() {
     let (client, mut server) = pair();
     client.abort();
     let err = server.receive().unwrap_err();
@@ -34,7 +34,7 @@ fn a_lost_connection_is_not_a_broken_protocol() {
 }
 
 #[test]
-fn a_broken_rule_is_named() {
+fn a_protocol_error_contains_the_violated_rule() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked(TEXT, b"\xff"));
     let receiving = thread::spawn(move || socket.receive().unwrap_err());
@@ -46,7 +46,7 @@ fn a_broken_rule_is_named() {
 }
 
 #[test]
-fn an_address_that_refuses_is_named() {
+fn a_refused_connection_is_an_error_that_contains_the_address() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let err = WebSocket::connect(&format!("ws://{address}/")).unwrap_err();
     assert!(text(&err).contains(&address.to_string()), "{err}");
@@ -60,7 +60,7 @@ fn an_address_that_refuses_is_named() {
 }
 
 #[test]
-fn a_url_that_cannot_be_used_is_named() {
+fn an_unsuitable_url_is_an_error_that_contains_it() {
     for (url, part) in [
         ("ws://[", "ws://["),
         ("ftp://example.com/", "ftp://example.com/"),

@@ -1,5 +1,5 @@
-//! S16: a server's life on sockets that block: as many threads as it is given, a look whether somebody waits, and an end
-//! that everyone hears of.
+//! S16: a blocking server from start to end: any number of threads, accepting without waiting, and a shutdown that closes all
+//! connections.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -100,7 +100,7 @@ fn s16_a_pool_serves_and_stops() {
 }
 
 #[test]
-fn s16_a_look_whether_somebody_waits() {
+fn s16_accepting_without_waiting() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -122,7 +122,7 @@ fn s16_a_look_whether_somebody_waits() {
 
 /// A bounded wait, since another thread accepts.
 #[test]
-fn s16_a_look_with_a_timeout() {
+fn s16_accepting_with_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (accepted, waiting) = channel();

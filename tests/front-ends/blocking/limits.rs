@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sockeye::protocol::Config;
 
-use crate::{said, served};
+use crate::{error_text, served};
 use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked};
 use sockeye_test_support::system::Task;
 use sockeye_test_support::{wait_until, while_on_time};
@@ -18,7 +18,7 @@ fn l1_a_message_that_is_too_long_gets_1009() {
     let config = Config { max_message_size: 1000, ..Config::default() };
     let (mut socket, mut peer) = served(config.clone());
     peer.send(&masked(BINARY, &[7; 1001]));
-    let reading = thread::spawn(move || said(socket.receive()));
+    let reading = thread::spawn(move || error_text(socket.receive()));
     peer.expect_failure(1009);
     assert!(reading.join().unwrap().contains("too long"));
     // And in fragments; what was whole before is delivered.
@@ -27,7 +27,7 @@ fn l1_a_message_that_is_too_long_gets_1009() {
         &[masked(BINARY, &[7; 1000]), masked(BINARY_START, &[7; 600]), masked(LAST, &[7; 600])].concat(),
     );
     assert_eq!(socket.receive().unwrap().unwrap().len(), 1000);
-    let reading = thread::spawn(move || said(socket.receive()));
+    let reading = thread::spawn(move || error_text(socket.receive()));
     peer.expect_failure(1009);
     assert!(reading.join().unwrap().contains("too long"));
 }
@@ -36,17 +36,17 @@ fn l1_a_message_that_is_too_long_gets_1009() {
 fn l2_a_frame_that_is_too_long_gets_1009() {
     let (mut socket, mut peer) = served(Config { max_frame_size: 100, ..Config::default() });
     peer.send(&masked(BINARY, &[7; 101]));
-    let reading = thread::spawn(move || said(socket.receive()));
+    let reading = thread::spawn(move || error_text(socket.receive()));
     peer.expect_failure(1009);
     assert!(reading.join().unwrap().contains("too long"));
 }
 
 #[test]
-fn l1_a_length_alone_takes_no_memory() {
+fn l1_a_length_alone_allocates_no_memory() {
     let (mut socket, mut peer) = served(Config { max_message_size: usize::MAX, ..Config::default() });
     peer.send(&[header(BINARY, 1 << 46, true), vec![0; 4]].concat());
     peer.end_writing();
-    assert!(said(socket.receive()).contains("without a closing handshake"));
+    assert!(error_text(socket.receive()).contains("without a closing handshake"));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn l7_silence_has_a_timeout() {
     let idle_timeout = Some(Duration::from_millis(150));
     let begun = Instant::now();
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
-    assert!(said(socket.receive()).contains("silent"));
+    assert!(error_text(socket.receive()).contains("silent"));
     assert!(begun.elapsed() >= Duration::from_millis(150));
     assert!(socket.receive().unwrap().is_none());
 }
@@ -63,11 +63,11 @@ fn l7_silence_has_a_timeout() {
 fn l7_a_peer_that_does_not_read_counts_as_silent() {
     let idle_timeout = Some(Duration::from_millis(150));
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
-    assert!(said(socket.send(vec![7; 15 << 20])).contains("silent"));
+    assert!(error_text(socket.send(vec![7; 15 << 20])).contains("silent"));
 }
 
 #[test]
-fn l7_pings_keep_a_connection_up() {
+fn l7_pings_keep_a_connection_open() {
     while_on_time(Duration::from_millis(200), |pace| {
         let interval = Duration::from_millis(40);
         let config =
@@ -86,7 +86,7 @@ fn l7_pings_keep_a_connection_up() {
 }
 
 #[test]
-fn l3_l4_neither_end_queues_without_bound() {
+fn l3_l4_both_ends_limit_their_queues() {
     let (mut client, mut server) = crate::pair();
     let mut clone = client.try_clone().unwrap();
     let sent = Arc::new(AtomicUsize::new(0));
@@ -119,14 +119,14 @@ mod compressed {
     use sockeye::Deflate;
     use sockeye::protocol::Config;
 
-    use crate::{pair_of, said, with};
+    use crate::{error_text, pair_of, with};
 
     fn config(deflate: Deflate) -> Config {
         Config { deflate: Some(Deflate { threshold: 0, ..deflate }), ..Config::default() }
     }
 
     #[test]
-    fn x2_x3_x4_messages_are_compressed_by_what_was_agreed_on() {
+    fn x2_x3_x4_messages_are_compressed_as_negotiated() {
         let keeps = Deflate {
             server_no_context_takeover: false,
             client_no_context_takeover: false,
@@ -148,14 +148,14 @@ mod compressed {
     }
 
     #[test]
-    fn l5_what_is_inflated_is_limited() {
+    fn l5_inflated_messages_are_limited() {
         let narrow = Config { max_message_size: 1_000_000, ..config(Deflate::default()) };
         let (mut client, mut server) = pair_of(&with(config(Deflate::default())), &with(narrow));
         let sending = thread::spawn(move || {
             client.send(vec![0; 10_000_000]).unwrap();
             client.receive()
         });
-        assert!(said(server.receive()).contains("too long"));
+        assert!(error_text(server.receive()).contains("too long"));
         assert!(matches!(sending.join().unwrap(), Ok(None)));
     }
 }

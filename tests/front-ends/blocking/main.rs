@@ -1,5 +1,5 @@
-//! Sockets that block. The tests are named after what users of other crates can do with theirs (C: the opening of a client,
-//! S: of a server, M: messages, A: shapes, L: limits, X: extensions), and after what is known to go wrong there.
+//! The front end `blocking`. The codes in the names are the rows of `tests/front-ends.md`: C is the opening handshake of a
+//! client, S of a server, M messages, A the interface, L limits, X extensions, and T a defect of another library.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
@@ -28,7 +28,7 @@ pub(crate) fn with(config: Config) -> Builder {
     Builder::new().config(config)
 }
 
-/// Two ends that are open: a client's and a server's.
+/// Returns an open client and its server.
 pub(crate) fn pair() -> (Tcp, Tcp) {
     pair_of(&Builder::new(), &Builder::new())
 }
@@ -41,7 +41,7 @@ pub(crate) fn pair_of(client: &Builder, server: &Builder) -> (Tcp, Tcp) {
     })
 }
 
-/// A server's end that is open, and its client, which speaks bytes.
+/// Returns an open server, and its client, which the test controls byte by byte.
 pub(crate) fn served(config: Config) -> (Tcp, Peer) {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
@@ -53,7 +53,7 @@ pub(crate) fn served(config: Config) -> (Tcp, Peer) {
     (socket, peer)
 }
 
-/// Listens, and does something with the first who connects.
+/// Listens, and runs a function with the first peer that connects.
 pub(crate) fn listen<T: Send + 'static>(
     serve: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<T>) {
@@ -62,7 +62,7 @@ pub(crate) fn listen<T: Send + 'static>(
     (address, thread::spawn(move || serve(Peer::accept(&listener))))
 }
 
-/// Listens, reads the head of a request and answers it with these bytes; returns the head.
+/// Listens, reads the head of a request, and answers it with these bytes. The thread returns the head.
 pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<Head>) {
     let response = response.into();
     listen(move |mut peer| {
@@ -74,11 +74,11 @@ pub(crate) fn answering(response: impl Into<String>) -> (SocketAddr, JoinHandle<
     })
 }
 
-/// What opens a connection.
+/// The response that opens a connection, without the empty line.
 pub(crate) const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n";
 
 /// The text of an error.
-pub(crate) fn said<T: std::fmt::Debug>(result: Result<T>) -> String {
+pub(crate) fn error_text<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().to_string()
 }

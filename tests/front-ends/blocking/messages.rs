@@ -7,7 +7,7 @@ use sockeye::blocking::{Error, ReplyMode};
 use sockeye::protocol::Config;
 use sockeye::{CloseCode, Frame, Message, OpCode};
 
-use crate::{pair, said, served};
+use crate::{error_text, pair, served};
 use sockeye_test_support::bytes::{
     BINARY, CLOSE, CONTINUATION, LAST, PING, PONG, TEXT, TEXT_START, masked, masked_close,
 };
@@ -70,8 +70,8 @@ fn m4_m5_m17_m19_pings_and_pongs() {
 fn m6_control_payloads_have_125_bytes_at_most() {
     let (mut client, _server) = pair();
     assert!(client.ping(vec![0; 125]).is_ok());
-    assert!(said(client.ping(vec![0; 126])).contains("must not be sent"));
-    assert!(said(client.pong(vec![0; 126])).contains("must not be sent"));
+    assert!(error_text(client.ping(vec![0; 126])).contains("must not be sent"));
+    assert!(error_text(client.pong(vec![0; 126])).contains("must not be sent"));
     assert!(client.close(CloseCode::Normal, &"x".repeat(124)).is_err());
     assert!(client.close(CloseCode::Abnormal, "").is_err());
     // Nothing of that was sent to the peer.
@@ -79,7 +79,7 @@ fn m6_control_payloads_have_125_bytes_at_most() {
 }
 
 #[test]
-fn m7_what_is_queued_goes_with_a_flush() {
+fn m7_a_flush_sends_queued_messages() {
     let (mut socket, mut peer) = served(Config::default());
     for at in 0..100 {
         socket.queue(at.to_string()).unwrap();
@@ -150,7 +150,7 @@ fn m13_m27_sending_after_the_end_is_an_error() {
 }
 
 #[test]
-fn m14_m21_messages_are_whole_also_in_a_buffer_of_ones_own() {
+fn m14_m21_whole_messages_also_in_a_buffer_of_the_program() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(
         &[masked(TEXT_START, b"sa"), masked(CONTINUATION, b"l"), masked(LAST, b"mon"), masked(BINARY, b"!")]
@@ -167,7 +167,7 @@ fn m14_m21_messages_are_whole_also_in_a_buffer_of_ones_own() {
 }
 
 #[test]
-fn m16_nothing_is_answered_where_the_program_does() {
+fn m16_nothing_is_answered_in_manual_mode() {
     let (mut socket, mut peer) = served(Config::default());
     socket.set_reply_mode(ReplyMode::Manual);
     peer.send(&[masked(PING, b"?"), masked_close(1000, "bye")].concat());
@@ -188,7 +188,7 @@ fn m16_nothing_is_answered_where_the_program_does() {
 }
 
 #[test]
-fn m16_messages_come_also_where_the_program_answers() {
+fn m16_messages_are_received_in_manual_mode() {
     let (mut socket, mut peer) = served(Config::default());
     socket.set_reply_mode(ReplyMode::Manual);
     peer.send(&[masked(TEXT_START, b"sal"), masked(PING, b"?"), masked(LAST, b"mon")].concat());

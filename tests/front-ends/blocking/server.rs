@@ -8,7 +8,7 @@ use sockeye::blocking::{Bare, Builder, Error, Result, Server, WebSocket};
 use sockeye::protocol::{Config, ProtocolError, Role};
 use sockeye::{Request, Response};
 
-use crate::{Tcp, said, streams, with};
+use crate::{Tcp, error_text, streams, with};
 use sockeye_test_support::bytes::{TEXT, frame, masked, upgrade_and, upgrade_with};
 use sockeye_test_support::peer::{Answer, Peer};
 
@@ -67,12 +67,12 @@ fn s5_s6_s7_subprotocols_are_listed_and_chosen() {
 
     let offer = offer.replace("Expect-101", "Expect-500");
     let (socket, answer) = serve(&Builder::new(), answer_with(choose("bees")), &offer);
-    assert!(said(socket).contains("was not offered"));
+    assert!(error_text(socket).contains("was not offered"));
     assert_eq!(answer.unwrap().status(), 500);
 }
 
 #[test]
-fn s8_what_is_no_upgrade_is_an_error() {
+fn s8_requests_without_an_upgrade_are_errors() {
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 426),
         (upgrade_with("Host: example.com\r\n", ""), 400),
@@ -145,7 +145,7 @@ fn s10_the_request_can_be_read() {
 }
 
 #[test]
-fn s1_s14_over_whatever_reads_and_writes_with_frames_sent_along() {
+fn s1_s14_any_stream_with_frames_that_arrive_with_the_request() {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     let stream: Box<dyn ReadWrite> = Box::new(ours);
@@ -173,10 +173,10 @@ fn l6_l7_heads_are_limited_in_size_and_time() {
         Config { max_head_size: 512, handshake_timeout: Duration::from_millis(200), ..Config::default() };
     let long = upgrade_and(&format!("X: {}\r\n", "y".repeat(600)));
     let (socket, answer) = serve(&with(config.clone()), Server::accept, &long);
-    assert!(said(socket).contains("too large"));
+    assert!(error_text(socket).contains("too large"));
     assert_eq!(answer.unwrap().status(), 431);
     let (socket, answer) = serve(&with(config), Server::accept, "GET / HTTP/1.1\r\nHost: a");
-    assert!(said(socket).contains("too long"));
+    assert!(error_text(socket).contains("too long"));
     assert_eq!(answer.unwrap().status(), 408);
 }
 
@@ -197,7 +197,7 @@ fn s2_after_a_handshake_elsewhere_in_either_role() {
 }
 
 #[test]
-fn a_server_returns_its_stream_and_refuses_to_answer_too_early() {
+fn a_server_returns_its_stream_and_cannot_answer_before_the_request() {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     let mut server = Builder::new().server(ours);

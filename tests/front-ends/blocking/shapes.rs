@@ -16,12 +16,12 @@ use sockeye_test_support::bytes::{PING, PONG, masked};
 fn a7_a9_one_thread_reads_while_another_sends() {
     let (client, mut server) = pair();
     let mut reader = client.try_clone().unwrap();
-    let (tell, told) = channel();
+    let (tx, rx) = channel();
     let reading = thread::spawn(move || {
-        tell.send(()).unwrap();
+        tx.send(()).unwrap();
         (&mut reader).into_iter().map(Result::unwrap).count()
     });
-    told.recv_timeout(LIMIT).unwrap();
+    rx.recv_timeout(LIMIT).unwrap();
     let mut writer = client;
     for _ in 0..100 {
         writer.send("up").unwrap();
@@ -35,7 +35,7 @@ fn a7_a9_one_thread_reads_while_another_sends() {
 }
 
 #[test]
-fn a9_a_writer_that_is_blocked_does_not_keep_the_reader() {
+fn a9_a_blocked_writer_does_not_block_the_reader() {
     let (mut socket, mut peer) = served(Config::default());
     let mut writer = socket.try_clone().unwrap();
     // More than the system takes of it.
@@ -53,7 +53,7 @@ fn a9_a_writer_that_is_blocked_does_not_keep_the_reader() {
 }
 
 #[test]
-fn a9_close_while_another_thread_is_blocked_in_reading_and_no_answer_comes() {
+fn a9_close_times_out_while_another_thread_is_reading() {
     let config = Config { close_timeout: Duration::from_millis(200), ..Config::default() };
     let (mut socket, _peer) = served(config);
     let mut reader = socket.try_clone().unwrap();
@@ -64,7 +64,7 @@ fn a9_close_while_another_thread_is_blocked_in_reading_and_no_answer_comes() {
 }
 
 #[test]
-fn a8_dropping_one_handle_leaves_the_other_whole() {
+fn a8_dropping_one_handle_does_not_affect_the_other() {
     let (client, mut server) = pair();
     let reader = client.try_clone().unwrap();
     let mut joined = client;
@@ -76,7 +76,7 @@ fn a8_dropping_one_handle_leaves_the_other_whole() {
 }
 
 #[test]
-fn a9_bytes_that_one_handle_has_read_are_there_for_the_other() {
+fn a9_input_that_one_handle_has_read_is_available_to_the_other() {
     let (mut client, mut server) = pair();
     client.queue("one").unwrap();
     client.queue("two").unwrap();
@@ -127,7 +127,7 @@ fn a5_read_and_write_over_messages() {
 }
 
 #[test]
-fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
+fn a5_each_write_is_a_binary_message_and_an_unclean_end_is_an_error() {
     let (mut client, mut server) = pair();
     client.write_all(b"salmon").unwrap();
     client.flush().unwrap();
@@ -145,7 +145,7 @@ fn a5_a_write_is_one_binary_message_and_an_unclean_end_an_error() {
 }
 
 #[test]
-fn a5_what_is_left_of_a_message_comes_before_the_next_one() {
+fn a5_the_rest_of_a_message_comes_before_the_next_message() {
     let (mut client, mut server) = pair();
     for message in ["salmon", "lös", "trout", "char", "next"] {
         client.queue(message).unwrap();
@@ -171,7 +171,7 @@ fn a5_what_is_left_of_a_message_comes_before_the_next_one() {
 }
 
 #[test]
-fn a6_an_iterator_that_ends_with_the_connection() {
+fn a6_the_iterator_ends_with_the_connection() {
     let (mut client, mut server) = pair();
     let writing = thread::spawn(move || {
         for at in 0..10 {

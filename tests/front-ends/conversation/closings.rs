@@ -125,7 +125,7 @@ fn s5_5_1_the_peer_closes_byte_by_byte() {
 }
 
 #[test]
-fn m23_all_that_comes_before_a_close_is_delivered() {
+fn m23_all_messages_before_a_close_are_delivered() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         let last = [peer.encode(TEXT, b"one"), peer.encode(TEXT, b"two"), peer.encode(CLOSE, b"")].concat();
         peer.send(&last);
@@ -179,7 +179,7 @@ fn assert_waited(time: Duration, timeout: Duration) {
 }
 
 #[test]
-fn l7_our_close_is_not_answered_within_its_time() {
+fn l7_a_close_that_is_not_answered_times_out() {
     let close_timeout = Duration::from_millis(300);
     for_all_ends(Terms { close_timeout, ..Terms::default() }, |end, mut peer| {
         let (received, time) = closing(end, CloseCode::Normal, "", || assert_eq!(peer.frame().0, CLOSE));

@@ -82,7 +82,7 @@ fn s5_4_fragments_with_a_ping_between_them() {
 }
 
 #[test]
-fn s5_2_bytes_that_come_one_by_one() {
+fn s5_2_frames_that_arrive_byte_by_byte() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         let bytes = [peer.encode(TEXT, "gr\u{fc}\u{df}e".as_bytes()), peer.encode(TEXT, b"")].concat();
         for byte in bytes {

@@ -14,14 +14,14 @@ pub(crate) struct Reactor;
 /// What the thread of a test has of a connection.
 struct Remote {
     out: Sender,
-    heard: Receiver<Received>,
+    received: Receiver<Received>,
 }
 
 /// Sends what it receives through a channel.
 struct Teller {
     out: Sender,
     opened: Option<Channel<Sender>>,
-    tell: Channel<Received>,
+    tx: Channel<Received>,
 }
 
 impl FrontEnd for Reactor {
@@ -36,13 +36,13 @@ impl FrontEnd for Reactor {
             deflate: super::messages::deflate(terms),
             ..Settings::default()
         };
-        let ((tell, heard), (opened, open)) = (channel(), channel());
+        let ((tx, received), (opened, open)) = (channel(), channel());
         thread::spawn(move || -> Result<()> {
             let mut opened = Some(opened);
             let mut socket = Builder::new().with_settings(settings).build(|out| Teller {
                 out,
                 opened: opened.take(),
-                tell: tell.clone(),
+                tx: tx.clone(),
             })?;
             match role {
                 Role::Client => {
@@ -55,7 +55,7 @@ impl FrontEnd for Reactor {
             }
             socket.run().map(drop)
         });
-        Box::new(Remote { out: open.recv_timeout(LIMIT).unwrap(), heard })
+        Box::new(Remote { out: open.recv_timeout(LIMIT).unwrap(), received })
     }
 }
 
@@ -68,13 +68,13 @@ impl Handler for Teller {
     }
 
     fn on_message(&mut self, message: Message) -> Result<()> {
-        let _ = self.tell.send(Received::Message(message));
+        let _ = self.tx.send(Received::Message(message));
         Ok(())
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         let lost = code == CloseCode::Abnormal;
-        let _ = self.tell.send(if lost { Received::Lost } else { Received::close(code, reason) });
+        let _ = self.tx.send(if lost { Received::Lost } else { Received::close(code, reason) });
     }
 }
 
@@ -84,7 +84,7 @@ impl End for Remote {
     }
 
     fn receive(&mut self) -> Received {
-        self.heard.recv_timeout(LIMIT * 2).unwrap()
+        self.received.recv_timeout(LIMIT * 2).unwrap()
     }
 
     fn close(&mut self, code: CloseCode, reason: &str) -> Received {

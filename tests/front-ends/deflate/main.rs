@@ -50,41 +50,41 @@ struct Witness {
 }
 
 impl Witness {
-    fn tell(&self, seen: Seen) {
+    fn record(&self, seen: Seen) {
         let _ = self.seen.send(seen);
     }
 }
 
 impl Handler for Witness {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
-        self.tell(Seen::Open(shake.response.extensions()?.join(", ")));
+        self.record(Seen::Open(shake.response.extensions()?.join(", ")));
         (self.at_first)(&self.out)
     }
 
     fn on_response(&mut self, _: &Response) -> Result<()> {
-        self.tell(Seen::Response);
+        self.record(Seen::Response);
         Ok(())
     }
 
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         if !frame.is_control() {
-            self.tell(Seen::Frame(frame.has_rsv1(), frame.payload().clone()));
+            self.record(Seen::Frame(frame.has_rsv1(), frame.payload().clone()));
         }
         Ok(Some(frame))
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.tell(Seen::Message(msg));
+        self.record(Seen::Message(msg));
         Ok(())
     }
 
     fn on_error(&mut self, err: Error) {
         let is_capacity = matches!(err.kind, ErrorKind::Capacity);
-        self.tell(Seen::Error(format!("{is_capacity}")));
+        self.record(Seen::Error(format!("{is_capacity}")));
     }
 
     fn on_close(&mut self, code: CloseCode, _: &str) {
-        self.tell(Seen::Close(code));
+        self.record(Seen::Close(code));
     }
 }
 
@@ -100,11 +100,11 @@ impl Running {
     where
         F: Factory,
     {
-        let (told, here) = mpsc::channel();
+        let (rx, here) = mpsc::channel();
         let thread = thread::spawn(move || {
             let socket = Builder::new().with_settings(settings).build(make()).unwrap();
             let socket = socket.bind("127.0.0.1:0").unwrap();
-            told.send((socket.broadcaster(), socket.local_addr().unwrap())).unwrap();
+            rx.send((socket.broadcaster(), socket.local_addr().unwrap())).unwrap();
             socket.run().unwrap();
         });
         let (broadcaster, address) = here.recv_timeout(PATIENCE).unwrap();
@@ -128,9 +128,9 @@ fn client<H: Handler + 'static>(
     at_first: fn(&Sender) -> Result<()>,
     wrap: fn(Witness) -> H,
 ) -> Receiver<Seen> {
-    let (told, seen) = mpsc::channel();
+    let (rx, seen) = mpsc::channel();
     thread::spawn(move || {
-        let factory = |out| wrap(Witness { out, seen: told.clone(), at_first });
+        let factory = |out| wrap(Witness { out, seen: rx.clone(), at_first });
         let mut socket = Builder::new().with_settings(settings).build(factory).unwrap();
         socket.connect(url).unwrap();
         let _ = socket.run();
@@ -261,9 +261,9 @@ fn the_builder_of_ws_limits_fragments_where_they_may_not_grow() {
 
 #[test]
 fn a_message_may_ask_not_to_be_compressed() {
-    let (told, at_server) = mpsc::channel();
+    let (rx, at_server) = mpsc::channel();
     let server = Running::server(with(EAGER), move || {
-        move |out| Witness { out, seen: told.clone(), at_first: |_| Ok(()) }
+        move |out| Witness { out, seen: rx.clone(), at_first: |_| Ok(()) }
     });
     let at_first: fn(&Sender) -> Result<()> = |out| {
         out.send(text())?;

@@ -116,7 +116,7 @@ async fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<
 }
 
 #[test]
-fn a12_a_client_may_drop_every_future_anywhere() {
+fn a12_a_client_can_drop_every_future_at_any_await() {
     for (patience, piece, hesitates) in schedules() {
         let (near, far) = choppy(piece, hesitates);
         let mut peer = pin!(async { echo(Builder::new().server(far).accept().await?).await });
@@ -134,7 +134,7 @@ fn a12_a_client_may_drop_every_future_anywhere() {
 }
 
 #[test]
-fn a12_a_server_may_drop_every_future_anywhere() {
+fn a12_a_server_can_drop_every_future_at_any_await() {
     for (patience, piece, hesitates) in schedules() {
         let (near, far) = choppy(piece, hesitates);
         let mut peer = pin!(async {

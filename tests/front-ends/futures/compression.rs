@@ -11,7 +11,7 @@ use sockeye::protocol::{Config, ProtocolError};
 use crate::support::duplex;
 
 #[test]
-fn x2_x3_x4_agreed_on_with_windows_and_contexts() {
+fn x2_x3_x4_windows_and_contexts_are_negotiated() {
     let deflate = Deflate { server_no_context_takeover: false, threshold: 0, ..Deflate::default() };
     let builder = Builder::new().config(Config { deflate: Some(deflate), ..Config::default() });
     let (near, far) = duplex();

@@ -24,7 +24,7 @@ fn failed_by(is_server: bool, bytes: &[u8]) -> (Error, u16) {
 }
 
 #[test]
-fn p1_a_client_masks_and_refuses_what_is_masked() {
+fn p1_a_client_masks_and_refuses_masked_frames() {
     let (mut socket, raw) = open_client(&Builder::new());
     ready(socket.send("a")).unwrap();
     assert_eq!(raw.read()[1], 0x81);
@@ -32,7 +32,7 @@ fn p1_a_client_masks_and_refuses_what_is_masked() {
 }
 
 #[test]
-fn p2_a_server_refuses_what_is_not_masked() {
+fn p2_a_server_refuses_unmasked_frames() {
     assert_eq!(failed_by(true, &frame(0x81, b"a")).1, 1002);
 }
 
@@ -44,7 +44,7 @@ fn p3_reserved_bits_and_opcodes_are_refused() {
 }
 
 #[test]
-fn p4_control_frames_that_are_long_or_cut_are_refused() {
+fn p4_long_or_fragmented_control_frames_are_refused() {
     assert_eq!(failed_by(false, &frame(0x89, &[0; 200])).1, 1002);
     assert_eq!(failed_by(false, &frame(0x09, b"a")).1, 1002);
 }
@@ -63,7 +63,7 @@ fn p6_p7_text_that_is_not_utf8_is_answered_with_1007() {
 }
 
 #[test]
-fn not_failed_again_the_answer_of_a_peer_that_is_refused() {
+fn an_error_is_returned_after_the_close_was_sent() {
     // The error is returned only after the Close was sent: dropping the socket at once loses nothing.
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write(frame(0x81, b"a"));
@@ -75,7 +75,7 @@ fn not_failed_again_the_answer_of_a_peer_that_is_refused() {
 }
 
 #[test]
-fn not_stalled_by_an_empty_frame() {
+fn an_empty_frame_is_delivered_at_once() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write(masked(0x81, b""));
     assert_eq!(ready(socket.receive()).unwrap(), Some("".into()));
@@ -85,7 +85,7 @@ fn not_stalled_by_an_empty_frame() {
 }
 
 #[test]
-fn not_lost_a_message_that_comes_with_a_close() {
+fn a_message_that_arrives_with_a_close_is_delivered() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write([masked(0x81, b"last"), masked(0x88, b"")].concat());
     raw.end();
@@ -94,7 +94,7 @@ fn not_lost_a_message_that_comes_with_a_close() {
 }
 
 #[test]
-fn not_panicking_on_any_bytes() {
+fn no_input_causes_a_panic() {
     let mut seed = 1_u32;
     let mut byte = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -115,7 +115,7 @@ fn not_panicking_on_any_bytes() {
 
 /// T1: a Close that is received is answered, and then nothing can be sent.
 #[test]
-fn t1_not_silent_when_the_peer_closes() {
+fn t1_the_close_of_the_peer_is_answered() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write(frame(0x88, &close_payload(4321, "bye")));
     assert!(now(socket.receive()).is_none());
@@ -126,7 +126,7 @@ fn t1_not_silent_when_the_peer_closes() {
 
 /// T2, T3: `close` waits, returns the Close of the peer, and the stream ends; nothing can be sent after it.
 #[test]
-fn t2_t3_not_closed_before_the_peer_has_answered() {
+fn t2_t3_close_waits_for_the_answer_of_the_peer() {
     let (mut socket, raw) = open_client(&Builder::new());
     {
         let mut closing = Box::pin(socket.close(CloseCode::Normal, "ours"));
@@ -144,7 +144,7 @@ fn t2_t3_not_closed_before_the_peer_has_answered() {
 
 /// T4: a message beyond the limit closes the socket, and is reported once.
 #[test]
-fn t4_not_open_beyond_the_limit() {
+fn t4_beyond_the_limit_the_connection_is_closed() {
     let config = Config { max_message_size: 10, ..Config::default() };
     let (mut socket, raw) = open_server(&Builder::new().config(config));
     raw.write([masked(0x01, b"eight by"), masked(0x80, b"eight by"), masked(0x81, b"ok")].concat());
@@ -157,7 +157,7 @@ fn t4_not_open_beyond_the_limit() {
 
 /// T7: a Close with and without a code comes in one shape.
 #[test]
-fn t7_not_an_error_a_close_without_a_code() {
+fn t7_a_close_without_a_code_is_not_an_error() {
     for (payload, code) in [(Vec::new(), CloseCode::Status), (close_payload(1001, ""), CloseCode::Away)] {
         let (mut socket, raw) = open_server(&Builder::new());
         raw.write(masked(0x88, &payload));
@@ -171,7 +171,7 @@ fn t7_not_an_error_a_close_without_a_code() {
 
 /// rouille: a payload of a Close that is no code, or no text; a Ping of 200 bytes.
 #[test]
-fn not_answered_in_kind_what_is_malformed() {
+fn malformed_control_frames_fail_the_connection() {
     for (bytes, code) in [
         (masked(0x88, b"x"), 1002),
         (masked(0x88, &[3, 232, 0xff]), 1007),
@@ -184,14 +184,14 @@ fn not_answered_in_kind_what_is_malformed() {
 
 /// rouille: the response had a `Content-Type`; soketto: an empty `Sec-WebSocket-Extensions`.
 #[test]
-fn not_in_the_response_what_does_not_belong_there() {
+fn the_response_has_the_required_headers_only() {
     let (socket, _raw) = open_server(&Builder::new());
     assert_eq!(socket.response().unwrap().headers().len(), 3, "{:?}", socket.response());
 }
 
 /// soketto: a comma list, as browsers send it, was no list.
 #[test]
-fn not_overlooked_a_list_of_subprotocols() {
+fn a_list_of_subprotocols_is_parsed() {
     let (socket, _raw) = open_server(&Builder::new().add_subprotocol("wamp"));
     assert_eq!(socket.request().unwrap().protocols().unwrap(), ["soap", "wamp"]);
     assert_eq!(socket.protocol(), Some("wamp"));
@@ -199,7 +199,7 @@ fn not_overlooked_a_list_of_subprotocols() {
 
 /// rouille: headers that merely contain a word passed for it.
 #[test]
-fn not_an_upgrade_what_only_looks_like_one() {
+fn requests_that_resemble_an_upgrade_are_refused() {
     for (from, to) in
         [("Upgrade: websocket", "Upgrade: notwebsocket"), ("Connection: Upgrade", "Connection: noupgrade")]
     {
@@ -235,7 +235,7 @@ mod compressed {
 
     /// T8: with a browser, the second message was corrupt.
     #[test]
-    fn t8_not_corrupt_the_second_message_of_a_browser() {
+    fn t8_the_second_compressed_message_of_a_browser() {
         let (mut socket, raw) = served();
         raw.write([masked(0xc1, HELLO), masked(0xc1, AGAIN), masked(0xc1, AGAIN)].concat());
         for _ in 0..3 {
@@ -244,7 +244,7 @@ mod compressed {
     }
 
     #[test]
-    fn not_inflated_what_was_in_the_buffer_before() {
+    fn the_content_of_the_buffer_is_not_inflated() {
         let (mut socket, raw) = served();
         raw.write(masked(0xc1, HELLO));
         let mut buffer = b"before ".to_vec();
@@ -253,7 +253,7 @@ mod compressed {
     }
 
     #[test]
-    fn not_mishandled_a_first_fragment_that_is_empty() {
+    fn an_empty_first_fragment_is_accepted() {
         let (mut socket, raw) = served();
         raw.write([masked(0x41, b""), masked(0x80, HELLO), masked(0xc1, AGAIN)].concat());
         assert_eq!(ready(socket.receive()).unwrap(), Some("Hello".into()));

@@ -33,7 +33,7 @@ fn x1_reserved_bits_on_the_wire() {
 }
 
 #[test]
-fn x1_a_client_offers_and_frames_are_plain() {
+fn x1_a_client_offers_an_extension_and_receives_plain_frames() {
     let builder = Builder::new().extension(|| Flip(9));
     let (mut client, request, raw) = asking(&builder);
     assert_eq!(header(&request, "Sec-WebSocket-Extensions"), Some("x-flip; by=9"));

@@ -39,7 +39,7 @@ fn l1_largest_message() {
 }
 
 #[test]
-fn l1_not_aborted_by_a_length_of_64_tebibytes() {
+fn l1_a_length_of_64_tebibytes_is_an_error() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([&[0x82, 127], &(1_u64 << 46).to_be_bytes()[..], b"abc"].concat());
     raw.end();
@@ -66,17 +66,17 @@ fn l3_sending_waits_for_the_peer_and_is_limited() {
     let refused = ready(socket.ping("more")).unwrap_err();
     assert!(matches!(&refused, Error::FullFrame(frame) if frame.payload() == b"more"), "{refused}");
     raw.limit(usize::MAX);
-    let mut heard = raw.read();
+    let mut received = raw.read();
     ready(socket.flush()).unwrap();
     ready(socket.send("again")).unwrap();
-    heard.extend(raw.read());
-    assert_eq!(heard.len(), 154 + 7, "what was accepted has all come");
+    received.extend(raw.read());
+    assert_eq!(received.len(), 154 + 7, "what was accepted has all come");
 }
 
 /// A receiver that takes nothing holds the peer back, whatever else is done with the socket: no more is read than the
 /// message that waits, and a buffer.
 #[test]
-fn l4_nothing_is_read_before_the_message_is_taken() {
+fn l4_reading_stops_until_the_message_is_received() {
     const LEN: usize = 60_000;
     let (socket, raw) = open_server(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
@@ -132,7 +132,7 @@ fn l7_a_peer_that_does_not_answer_a_close() {
 }
 
 #[test]
-fn l7_silence_and_pings_against_it() {
+fn l7_a_silent_peer_receives_pings_and_times_out() {
     let config = Config {
         idle_timeout: Some(Duration::from_millis(500)),
         ping_interval: Some(Duration::from_millis(20)),

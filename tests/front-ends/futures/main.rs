@@ -1,6 +1,6 @@
-//! The async socket (`sockeye::futures`), row by row of what async sockets offer: C opening by a client, S by a server, M
-//! messages, A shapes, L limits, X extensions, P conformance. What starts with `not_` is a defect of another library that
-//! Sockeye must not have.
+//! The front end `futures`. The codes in the names are the rows of `tests/front-ends.md`: C is the opening handshake of a
+//! client, S of a server, M messages, A the interface, L limits, X extensions, P conformance, and T a defect of another
+//! library.
 //!
 //! Nearly everything runs in memory, without a runtime: `support` has a stream whose other end the test holds, and polls
 //! futures by hand.

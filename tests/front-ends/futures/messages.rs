@@ -102,7 +102,7 @@ fn m12_a_socket_that_is_dropped_while_open_sends_1001() {
 }
 
 #[test]
-fn m13_to_send_after_a_close_is_an_error() {
+fn m13_sending_after_a_close_is_an_error() {
     let (mut socket, raw) = open_server(&Builder::new());
     assert!(now(socket.close(CloseCode::Normal, "")).is_none());
     assert!(ready(socket.send("late")).is_err());
@@ -115,7 +115,7 @@ fn m13_to_send_after_a_close_is_an_error() {
 }
 
 #[test]
-fn m14_p6_whole_messages_also_cut_within_a_character() {
+fn m14_p6_whole_messages_also_split_within_a_character() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x01, b"\xe2\x82"), frame(0x89, b""), frame(0x00, b""), frame(0x80, b"\xac")].concat());
     assert_eq!(ready(socket.receive()).unwrap(), Some("\u{20ac}".into()));
@@ -141,7 +141,7 @@ fn m15_single_frames() {
 }
 
 #[test]
-fn m15_after_some_of_its_frames_the_message_is_still_whole() {
+fn m15_after_single_frames_the_message_is_still_whole() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x01, b"a"), frame(0x80, b"b")].concat());
     assert_eq!(ready(socket.receive_frame()).unwrap().unwrap().payload(), b"a");
@@ -247,13 +247,13 @@ fn m24_m25_closed_returns_the_same_to_every_waiter() {
 }
 
 #[test]
-fn m26_close_codes_with_others_and_their_validity() {
+fn m26_close_codes_and_whether_they_can_be_sent() {
     assert_eq!(CloseCode::from(4999), CloseCode::Other(4999));
     assert!(CloseCode::Other(4999).is_sendable() && !CloseCode::Status.is_sendable());
 }
 
 #[test]
-fn m27_is_open_tells() {
+fn m27_is_open_is_false_after_a_close() {
     let (mut socket, raw) = open_client(&Builder::new());
     assert!(socket.is_open());
     raw.write(frame(0x88, b""));

@@ -63,7 +63,7 @@ async fn echo<S: sockeye::futures::Transport>(mut socket: WebSocket<S>) -> socke
 }
 
 #[test]
-fn a13_a_thread_that_blocks_on_a_future_is_runtime_enough() {
+fn a13_futures_run_on_a_thread_that_blocks() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {

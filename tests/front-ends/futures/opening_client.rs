@@ -29,7 +29,7 @@ fn c4_c5_builder_with_headers() {
 }
 
 #[test]
-fn c6_c7_several_subprotocols_and_the_accepted_one() {
+fn c6_c7_several_subprotocols_are_offered_and_one_is_chosen() {
     let builder = Builder::new().add_subprotocol("soap").add_subprotocol("x").add_subprotocol("wamp");
     let (mut client, request, raw) = asking(&builder.remove_subprotocol("x"));
     assert_eq!(header(&request, "Sec-WebSocket-Protocol"), Some("soap,wamp"));
@@ -94,7 +94,7 @@ fn c14_unsolicited_extension_is_refused() {
 }
 
 #[test]
-fn c15_bytes_behind_the_response_are_kept() {
+fn c15_bytes_after_the_response_are_kept() {
     let (mut client, request, raw) = asking(&Builder::new());
     raw.write([acceptance(&request, "").into_bytes(), frame(0x81, b"early")].concat());
     ready(client.handshake()).unwrap();
@@ -103,7 +103,7 @@ fn c15_bytes_behind_the_response_are_kept() {
 }
 
 #[test]
-fn c16_the_raw_stream_comes_back_with_what_was_read_ahead() {
+fn c16_the_raw_stream_is_returned_with_the_bytes_read_ahead() {
     let (socket, raw) = open_client(&Builder::new());
     drop(socket.into_inner().unwrap());
     assert_eq!(raw.read(), b"", "no Close was sent");
@@ -125,7 +125,7 @@ fn c1_query_host_and_port_of_the_url() {
 }
 
 #[test]
-fn not_too_strict_a_token_among_others_and_no_reason() {
+fn a_list_in_connection_and_a_missing_reason_phrase_are_accepted() {
     let answer = |request: &str| {
         acceptance(request, "")
             .replace("Connection: Upgrade", "Connection: keep-alive, Upgrade")
@@ -135,7 +135,7 @@ fn not_too_strict_a_token_among_others_and_no_reason() {
 }
 
 #[test]
-fn not_injectable_headers() {
+fn headers_with_line_breaks_are_refused() {
     assert!(Builder::new().add_header("X", "a\r\nInjected: yes").is_err());
     assert!(Builder::new().add_header("X\r\nY", "a").is_err());
 }
@@ -147,7 +147,7 @@ fn l6_head_of_the_response_is_limited() {
 }
 
 #[test]
-fn not_allocated_a_body_as_long_as_its_head_says() {
+fn the_announced_length_of_a_body_is_not_allocated() {
     let answer = "HTTP/1.1 403 x\r\nContent-Length: 70368744177664\r\n\r\nabc".to_owned();
     assert_eq!(answered(&Builder::new(), |_| answer).unwrap(), Answer::Rejected { status: 403 });
     let answer = format!("HTTP/1.1 403 x\r\n\r\n{}", "a".repeat(100_000));

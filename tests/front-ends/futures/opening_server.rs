@@ -33,7 +33,7 @@ fn s2_upgrade_of_a_request_that_was_parsed_elsewhere() {
 }
 
 #[test]
-fn s4_plain_http_side_by_side() {
+fn s4_plain_http_on_the_same_port() {
     let (end, raw) = pipe();
     raw.write("GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut server = Builder::new().server(end);
@@ -70,7 +70,7 @@ fn s6_a_subprotocol_that_was_not_offered_is_an_error() {
 }
 
 #[test]
-fn s8_error_when_it_is_no_websocket_request() {
+fn s8_requests_without_an_upgrade_are_errors() {
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "426"),
         (REQUEST.replace("Host: example.com\r\n", ""), "400"),
@@ -118,7 +118,7 @@ fn s10_s11_key_path_host_and_origin() {
 }
 
 #[test]
-fn s13_the_raw_stream_behind_the_request() {
+fn s13_the_raw_stream_after_the_request() {
     let (end, raw) = pipe();
     raw.write("GET /tunnel HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\nbytes");
     let mut server = Builder::new().server(end);
@@ -127,7 +127,7 @@ fn s13_the_raw_stream_behind_the_request() {
 }
 
 #[test]
-fn s14_bytes_behind_the_request_are_kept() {
+fn s14_bytes_after_the_request_are_kept() {
     let (end, raw) = pipe();
     raw.write([REQUEST.as_bytes(), &masked(0x82, b"early")].concat());
     let mut socket = ready(Builder::new().server(end).accept()).unwrap();
@@ -144,7 +144,7 @@ fn l6_head_of_the_request_is_limited() {
 }
 
 #[test]
-fn nothing_is_answered_before_the_request_is_there() {
+fn nothing_is_sent_before_the_request_has_arrived() {
     let (end, raw) = pipe();
     raw.write(&REQUEST[..50]);
     let mut server = Builder::new().server(end);

@@ -13,7 +13,7 @@ use crate::support::{End, Woken, close_payload, frame, masked, now, open_client,
 fn assert_send_sync<T: Send + Sync>() {}
 
 #[test]
-fn a1_a9_halves_go_to_any_thread() {
+fn a1_a9_halves_can_be_sent_to_other_threads() {
     assert_send_sync::<WebSocket<End>>();
     assert_send_sync::<Sender<End>>();
     assert_send_sync::<Receiver<End>>();
@@ -43,7 +43,7 @@ fn a2_a_stream_returns_its_error_once() {
 }
 
 #[test]
-fn a3_sink_of_everything_that_is_a_message() {
+fn a3_sink_of_everything_that_converts_into_a_message() {
     fn is_sink<T: Sink<&'static str> + Sink<String> + Sink<&'static [u8]> + Sink<Vec<u8>> + Sink<Message>>(
         _: &T,
     ) {
@@ -79,14 +79,14 @@ fn a4_bytes_over_messages() {
 }
 
 #[test]
-fn a4_an_end_without_a_close_is_no_end_of_file() {
+fn a4_an_end_without_a_close_is_an_error() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.end();
     assert!(ready(socket.read(&mut [0; 1])).is_err());
 }
 
 #[test]
-fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
+fn a4_a_split_keeps_the_rest_of_a_message() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write(masked(0x82, b"abcdef"));
     ready(socket.read_exact(&mut [0; 2])).unwrap();
@@ -97,7 +97,7 @@ fn a4_not_lost_by_a_split_what_is_left_of_a_message() {
 }
 
 #[test]
-fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
+fn a4_the_rest_of_a_message_comes_before_the_next_message() {
     let (mut socket, raw) = open_server(&Builder::new());
     let messages = ["salmon", "lös", "trout", "char", "next", "last"];
     raw.write(messages.map(|message| masked(0x81, message.as_bytes())).concat());
@@ -125,7 +125,7 @@ fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
 }
 
 #[test]
-fn a4_not_quadratic_a_large_message_in_small_reads() {
+fn a4_small_reads_of_a_large_message_take_linear_time() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write(masked(0x82, &vec![7; 4 << 20]));
     // If every read moved the rest of the message, this would take hours.
@@ -143,8 +143,8 @@ fn a7_the_receiver_answers_without_the_sender() {
     let (sender, mut receiver) = socket.split();
     raw.write([masked(0x89, b"p"), masked(0x88, b"")].concat());
     assert!(now(receiver.receive()).is_none());
-    let heard: Vec<OpCode> = raw.read_frames().iter().map(sockeye::Frame::opcode).collect();
-    assert_eq!(heard, [OpCode::Pong, OpCode::Close]);
+    let received: Vec<OpCode> = raw.read_frames().iter().map(sockeye::Frame::opcode).collect();
+    assert_eq!(received, [OpCode::Pong, OpCode::Close]);
     drop(sender);
 }
 
@@ -163,7 +163,7 @@ fn a7_the_sender_answers_without_the_receiver() {
 }
 
 #[test]
-fn a7_a_sender_that_cannot_write_keeps_no_receiver_waiting() {
+fn a7_a_blocked_sender_does_not_block_the_receiver() {
     let (socket, raw) = open_server(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
     raw.limit(10);
@@ -177,7 +177,7 @@ fn a7_a_sender_that_cannot_write_keeps_no_receiver_waiting() {
 }
 
 #[test]
-fn a7_each_half_is_woken_by_what_the_other_does() {
+fn a7_each_half_is_woken_by_actions_of_the_other() {
     let (socket, raw) = open_client(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
     let woken = Arc::new(Woken::default());
@@ -208,7 +208,7 @@ fn a8_join_keeps_everything_and_rejects_other_halves() {
 }
 
 #[test]
-fn a10_frames_know_their_kind_even_if_empty() {
+fn a10_empty_frames_keep_their_type() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x89, b""), frame(0x8a, b""), frame(0x88, b"")].concat());
     for opcode in [OpCode::Ping, OpCode::Pong, OpCode::Close] {
@@ -217,7 +217,7 @@ fn a10_frames_know_their_kind_even_if_empty() {
 }
 
 #[test]
-fn a11_getters_on_halves_too() {
+fn a11_halves_have_the_getters_of_the_socket() {
     let (socket, _raw) = open_client(&Builder::new());
     let (sender, receiver) = socket.split();
     assert_eq!(
@@ -229,7 +229,7 @@ fn a11_getters_on_halves_too() {
 }
 
 #[test]
-fn a16_closed_of_a_half_drives_the_close_that_the_other_has_begun() {
+fn a16_the_closed_future_of_one_half_completes_the_close_of_the_other() {
     let (socket, raw) = open_client(&Builder::new());
     let (mut sender, receiver) = socket.split();
     assert!(now(sender.close(CloseCode::Normal, "")).is_none());

@@ -45,7 +45,7 @@ async fn c1_url_with_query_and_port() {
 }
 
 #[tokio::test]
-async fn c1_not_without_ipv6() {
+async fn c1_a_url_with_an_ipv6_address() {
     let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(echo_once(listener, Builder::new()));
@@ -76,7 +76,7 @@ async fn c9_connect_returns_the_rejection() {
 }
 
 #[tokio::test]
-async fn c2_wss_without_tls_in_the_build_or_a_server_that_has_none_is_an_error() {
+async fn c2_wss_without_tls_in_the_build_or_on_the_server_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -144,7 +144,7 @@ async fn a_refused_connection_is_an_io_error() {
 }
 
 #[tokio::test]
-async fn a4_bytes_over_messages_by_the_traits_of_tokio() {
+async fn a4_bytes_over_messages_with_the_traits_of_tokio() {
     let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
     let mut socket = WebSocket::connect(&format!("ws://{address}/")).await.unwrap();
     AsyncWriteExt::write_all(&mut socket, b"abcdef").await.unwrap();
@@ -157,7 +157,7 @@ async fn a4_bytes_over_messages_by_the_traits_of_tokio() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a7_a9_halves_in_two_tasks_with_floods_both_ways() {
+async fn a7_a9_halves_in_two_tasks_with_floods_in_both_directions() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let far = tokio::spawn(async move { flood(WebSocket::accept(listener.accept().await?.0).await?).await });
@@ -255,7 +255,7 @@ mod encrypted {
 
     /// Whoever takes long for TLS has the less for the request.
     #[tokio::test]
-    async fn l7_tls_and_the_opening_handshake_share_their_time() {
+    async fn l7_tls_and_the_opening_handshake_share_a_timeout() {
         let (chain, key) = certificate("l7");
         let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
         let server =
@@ -287,7 +287,7 @@ mod encrypted {
     }
 
     #[tokio::test]
-    async fn c2_c3_s15_wss_with_a_root_of_ones_own() {
+    async fn c2_c3_s15_wss_with_a_custom_root() {
         let (chain, key) = certificate("c2");
         let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
         let (address, served) = serve("127.0.0.1:0", server).await;

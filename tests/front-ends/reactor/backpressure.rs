@@ -8,7 +8,9 @@ use std::thread;
 use sockeye::{CloseCode, ErrorKind, Frame, Message, OpCode, Overflow, QueueError, Sender, Settings};
 
 use sockeye_test_support::peer::{Ending, Peer};
-use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::probes::{
+    HandlerCall, HandlerCalls, Hook, Probes, send_too_much, wait_until_blocked,
+};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::{LIMIT, join, wait_until};
 
@@ -20,7 +22,7 @@ fn limited(max_buffered: usize, overflow: Overflow) -> Settings {
 }
 
 /// A server that answers every message of its first client with many, and those of others with one.
-fn generous(settings: Settings, count: usize, size: usize) -> (Server, Ear) {
+fn generous(settings: Settings, count: usize, size: usize) -> (Server, HandlerCalls) {
     Probes::listen(settings, move |hook, out| {
         if hook != Hook::Message {
             return Ok(());
@@ -60,24 +62,24 @@ fn count_messages(peer: &mut Peer, size: usize) -> (usize, Ending) {
 
 #[test]
 fn m1_only_the_peer_that_does_not_read_fails() {
-    let (server, ear) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
+    let (server, calls) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
     let mut slow = Peer::open(server.addr);
     slow.send_text("more");
-    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    assert!(matches!(calls.error(), ErrorKind::Capacity));
     check_echo(&server);
     // What was within the limit is delivered, if the peer reads after all.
     assert_eq!(count_messages(&mut slow, 64 * KIB), (16, Ending::Close(CloseCode::Size)));
     drop(slow);
     server.stop();
-    let errors = ear.rest().into_iter().filter(|(_, heard)| matches!(heard, Heard::Error(_))).count();
+    let errors = calls.rest().into_iter().filter(|(_, call)| matches!(call, HandlerCall::Error(_))).count();
     assert_eq!(errors, 0, "one error is enough");
 }
 
 #[test]
 fn m1_the_excess_is_dropped_where_that_is_wanted() {
-    let (server, ear) = generous(limited(MIB, Overflow::Drop), 1000, 64 * KIB);
+    let (server, calls) = generous(limited(MIB, Overflow::Drop), 1000, 64 * KIB);
     let mut slow = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     slow.send_text("more");
     // One piece for every frame of the largest size, and one for the rest.
     (0..16 * 2).for_each(|_| drop(slow.next_frame().unwrap()));
@@ -87,15 +89,15 @@ fn m1_the_excess_is_dropped_where_that_is_wanted() {
     assert_eq!(count_messages(&mut slow, 64 * KIB), (1, Ending::Close(CloseCode::Normal)));
     drop(slow);
     server.stop();
-    assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Error(_))));
+    assert!(!calls.rest().iter().any(|(_, call)| matches!(call, HandlerCall::Error(_))));
 }
 
 #[test]
 fn m1_a_single_message_may_be_longer_than_the_limit() {
-    let (server, ear) = generous(limited(KIB, Overflow::Fail), 1, MIB);
+    let (server, calls) = generous(limited(KIB, Overflow::Fail), 1, MIB);
     let mut peer = Peer::open(server.addr);
     peer.send_text("one, please");
-    ear.message();
+    calls.message();
     peer.send(sockeye::Frame::close(CloseCode::Normal, ""));
     assert_eq!(count_messages(&mut peer, MIB), (1, Ending::Close(CloseCode::Normal)));
     drop(peer);
@@ -105,9 +107,9 @@ fn m1_a_single_message_may_be_longer_than_the_limit() {
 #[test]
 fn m1_control_frames_count_as_well() {
     for is_for_all in [false, true] {
-        let (server, ear) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
+        let (server, calls) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
         let slow = Peer::open(server.addr);
-        let out = ear.opened();
+        let out = calls.opened();
         let out = if is_for_all { server.all.clone() } else { out };
         let pinging = thread::spawn(move || {
             // As many as fill every buffer of the system, and ours many times.
@@ -118,7 +120,7 @@ fn m1_control_frames_count_as_well() {
                 }
             }
         });
-        assert!(matches!(ear.error(), ErrorKind::Capacity), "for all: {is_for_all}");
+        assert!(matches!(calls.error(), ErrorKind::Capacity), "for all: {is_for_all}");
         join(pinging).unwrap();
         drop(slow);
         server.stop();
@@ -127,9 +129,9 @@ fn m1_control_frames_count_as_well() {
 
 #[test]
 fn m1_broadcasts_count_for_each_receiver() {
-    let (server, ear) = Probes::listen(limited(MIB, Overflow::Fail), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(limited(MIB, Overflow::Fail), |_, _| Ok(()));
     let slow = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     let mut fast = Peer::open(server.addr);
     let mut sent = 0;
     while out.is_open() {
@@ -138,7 +140,7 @@ fn m1_broadcasts_count_for_each_receiver() {
         sent += 1;
         while !fast.next_frame().unwrap().is_final() {}
     }
-    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    assert!(matches!(calls.error(), ErrorKind::Capacity));
     fast.finish();
     drop(slow);
     server.stop();
@@ -146,23 +148,23 @@ fn m1_broadcasts_count_for_each_receiver() {
 
 #[test]
 fn buffered_amount_is_exact() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
-    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+    let (tx, rx) = channel();
+    let tx = Mutex::new(tx);
+    let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Message {
             let before = out.buffered_amount();
             out.send(vec![7; 1000])?;
             out.ping(vec![7; 10])?;
             out.send("seven b")?;
-            tell.lock().unwrap().send((before, out.buffered_amount())).ok();
+            tx.lock().unwrap().send((before, out.buffered_amount())).ok();
         }
         Ok(())
     });
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     for _ in 0..10 {
         peer.send_text("hello");
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), (0, 1017));
+        assert_eq!(rx.recv_timeout(LIMIT).unwrap(), (0, 1017));
         while peer.next_frame().unwrap().payload() != b"seven b" {}
         wait_until("all is sent", || out.buffered_amount() == 0);
     }
@@ -175,7 +177,7 @@ fn buffered_amount_is_exact() {
     wait_until("all is sent", || out.buffered_amount() == 0);
     out.send(vec![7; 8 * MIB]).unwrap();
     drop(peer);
-    ear.lost();
+    calls.lost();
     assert_eq!(out.buffered_amount(), 0);
     assert_eq!(server.all.buffered_amount(), 0);
     server.stop();
@@ -205,14 +207,16 @@ fn m1_a_peer_that_sends_everything_before_it_reads_gets_all_answers() {
 #[test]
 fn m1_a_peer_that_reads_its_answers_late_pauses_reading_briefly() {
     let server = Server::start(Settings::default(), |out: Sender| {
-        move |msg: Message| if msg.len() == 1 { out.broadcast("heard") } else { out.send(vec![7; 12 * MIB]) }
+        move |msg: Message| {
+            if msg.len() == 1 { out.broadcast("received") } else { out.send(vec![7; 12 * MIB]) }
+        }
     });
     let (mut slow, mut other) = (Peer::open(server.addr), Peer::open(server.addr));
     slow.send_text("much");
     // It has begun, and now more waits than the system takes.
     slow.stream.read_exact(&mut [0]).unwrap();
     slow.send_text("x");
-    assert_eq!(other.message(), "heard");
+    assert_eq!(other.message(), "received");
     other.finish();
     drop(slow);
     server.stop();
@@ -220,13 +224,13 @@ fn m1_a_peer_that_reads_its_answers_late_pauses_reading_briefly() {
 
 #[test]
 fn try_send_reports_what_send_does_not() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (tx, rx) = channel();
+    let tx = Mutex::new(tx);
     let report = move |out: &Sender, message: Vec<u8>| {
         let result = out.try_send(message).map_err(|err| err.kind);
-        tell.lock().unwrap().send((out.is_open(), result)).ok();
+        tx.lock().unwrap().send((out.is_open(), result)).ok();
     };
-    let (server, ear) = Probes::listen(limited(KIB, Overflow::Fail), move |hook, out| {
+    let (server, calls) = Probes::listen(limited(KIB, Overflow::Fail), move |hook, out| {
         match hook {
             Hook::Request | Hook::Close => report(out, Vec::new()),
             Hook::Message => {
@@ -238,17 +242,17 @@ fn try_send_reports_what_send_does_not() {
         Ok(())
     });
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
-    let told = || told.recv_timeout(LIMIT).unwrap();
-    assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "not yet open");
+    let out = calls.opened();
+    let next_result = || rx.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(next_result(), (false, Err(ErrorKind::Protocol))), "not yet open");
     peer.send_text("hello");
-    assert!(matches!(told(), (true, Ok(()))), "fits exactly");
-    assert!(matches!(told(), (true, Err(ErrorKind::Capacity))), "one byte too many");
+    assert!(matches!(next_result(), (true, Ok(()))), "fits exactly");
+    assert!(matches!(next_result(), (true, Err(ErrorKind::Capacity))), "one byte too many");
     assert_eq!(peer.next_frame().unwrap().payload().len(), KIB);
     // What was refused has done no harm.
     peer.finish();
-    assert!(matches!(told(), (false, Err(ErrorKind::Protocol))), "closed");
-    ear.lost();
+    assert!(matches!(next_result(), (false, Err(ErrorKind::Protocol))), "closed");
+    calls.lost();
     assert!(matches!(out.try_send("gone").unwrap_err().kind, ErrorKind::Protocol));
     server.stop();
     assert!(matches!(out.try_send("end").unwrap_err().kind, ErrorKind::Queue(QueueError::Disconnected)));
@@ -258,21 +262,21 @@ fn try_send_reports_what_send_does_not() {
 fn on_drain_is_called_once_for_each_backlog() {
     let buffered: Arc<Mutex<Vec<usize>>> = Arc::default();
     let seen = Arc::clone(&buffered);
-    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+    let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Drain {
             seen.lock().unwrap().push(out.buffered_amount());
         }
         Ok(())
     });
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     for round in 1..=3 {
         out.send("small").unwrap();
         assert_eq!(peer.message(), "small");
         send_too_much(&out).unwrap();
         wait_until_blocked(&out);
         while !peer.next_frame().unwrap().is_final() {}
-        ear.find(|_, heard| matches!(heard, Heard::Drain).then_some(()));
+        calls.find(|_, call| matches!(call, HandlerCall::Drain).then_some(()));
         wait_until("it has looked", || buffered.lock().unwrap().len() == round);
         assert_eq!(buffered.lock().unwrap().as_slice(), vec![0; round]);
     }
@@ -283,12 +287,12 @@ fn on_drain_is_called_once_for_each_backlog() {
 
 /// Keeps the loop in a callback until the channel that comes out of `held` is dropped.
 fn holding() -> (impl Fn(Hook, &Sender) -> sockeye::Result<()>, std::sync::mpsc::Receiver<Channel<()>>) {
-    let (tell, held) = channel();
-    let tell = Mutex::new(tell);
+    let (tx, held) = channel();
+    let tx = Mutex::new(tx);
     let hold = move |hook, _: &Sender| {
         if hook == Hook::Message {
             let (release, released) = channel::<()>();
-            tell.lock().unwrap().send(release).ok();
+            tx.lock().unwrap().send(release).ok();
             released.recv_timeout(LIMIT).ok();
         }
         Ok(())
@@ -300,9 +304,9 @@ fn holding() -> (impl Fn(Hook, &Sender) -> sockeye::Result<()>, std::sync::mpsc:
 fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
     let (hold, held) = holding();
     let settings = Settings { queue_size: 1, max_connections: 2, ..limited(20, Overflow::Fail) };
-    let (server, ear) = Probes::listen(settings, hold);
+    let (server, calls) = Probes::listen(settings, hold);
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     peer.send_text("hold");
     let release = held.recv_timeout(LIMIT).unwrap();
     out.send("12345").unwrap();
@@ -322,9 +326,9 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
 #[test]
 fn m1_an_overflow_from_another_thread() {
     let (hold, held) = holding();
-    let (server, ear) = Probes::listen(limited(10, Overflow::Fail), hold);
+    let (server, calls) = Probes::listen(limited(10, Overflow::Fail), hold);
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     peer.send_text("hold");
     let release = held.recv_timeout(LIMIT).unwrap();
     out.send("12345").unwrap();
@@ -332,7 +336,7 @@ fn m1_an_overflow_from_another_thread() {
     assert!(!out.is_open(), "no more can be sent");
     out.send("dropped").unwrap();
     drop(release);
-    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    assert!(matches!(calls.error(), ErrorKind::Capacity));
     assert_eq!(peer.message(), "12345");
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Size));
     drop(peer);

@@ -8,7 +8,7 @@ use sockeye::{Builder, CloseCode, Frame, Handler, OpCode, Result, Sender, Settin
 
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::{Ending, Peer, masked};
-use sockeye_test_support::probes::{Heard, Probes};
+use sockeye_test_support::probes::{HandlerCall, Probes};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::wait_until;
 
@@ -16,16 +16,16 @@ use sockeye_test_support::wait_until;
 fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
     let (far, far_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let slow_server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (near, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (near, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peers: Vec<Peer> = (0..3).map(|_| Peer::open(near.addr)).collect();
-    (0..3).for_each(|_| drop(ear.opened()));
+    (0..3).for_each(|_| drop(calls.opened()));
     near.all.connect(far.url().parse().unwrap()).unwrap();
-    ear.opened();
+    calls.opened();
     // A client whose server has not responded, and a client that has not sent its request.
     near.all.connect(format!("ws://{}", slow_server.local_addr().unwrap()).parse().unwrap()).unwrap();
     let mut late_server = Peer::accept(&slow_server);
     let mut late_peer = Peer::connect(near.addr);
-    let some = [ear.made(), ear.made()];
+    let some = [calls.made(), calls.made()];
 
     near.all.send("from the broadcaster").unwrap();
     some[0].broadcast("from a connection").unwrap();
@@ -110,23 +110,23 @@ fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_se
     // Several messages in one piece: the second comes while what answers the first is queued.
     let said = masked(Frame::message(b"now".to_vec(), OpCode::Text, true));
     speaker.stream.write_all(&said.repeat(3)).unwrap();
-    let heard = |wire: &mut Peer, count: usize| (0..count).map(|_| wire.message()).collect::<String>();
-    assert_eq!(heard(&mut speaker, 15), "123451234512345");
-    assert_eq!(heard(&mut listener, 9), "235235235");
+    let received = |wire: &mut Peer, count: usize| (0..count).map(|_| wire.message()).collect::<String>();
+    assert_eq!(received(&mut speaker, 15), "123451234512345");
+    assert_eq!(received(&mut listener, 9), "235235235");
     drop((speaker, listener));
     server.stop();
 }
 
 #[test]
 fn a_close_and_a_timeout_for_all_reach_all() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
-    (0..5).for_each(|_| drop(ear.opened()));
+    (0..5).for_each(|_| drop(calls.opened()));
     server.all.timeout(5, Token(3)).unwrap();
-    let mut heard = [false; 5];
-    while heard.contains(&false) {
-        if let (id, Heard::Timeout(Token(3))) = ear.next() {
-            heard[id as usize] = true;
+    let mut received = [false; 5];
+    while received.contains(&false) {
+        if let (id, HandlerCall::Timeout(Token(3))) = calls.next() {
+            received[id as usize] = true;
         }
     }
     server.all.close_with_reason(CloseCode::Restart, "back soon").unwrap();
@@ -134,7 +134,7 @@ fn a_close_and_a_timeout_for_all_reach_all() {
         assert_eq!(peer.ending(), Ending::Close(CloseCode::Restart));
     }
     drop(peers);
-    (0..5).for_each(|_| assert!(ear.lost() < 5));
+    (0..5).for_each(|_| assert!(calls.lost() < 5));
     server.stop();
 }
 
@@ -142,15 +142,15 @@ fn a_close_and_a_timeout_for_all_reach_all() {
 fn m1_broadcasts_count_for_a_client_that_is_still_dialing() {
     // That address neither accepts nor refuses.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (probes, ear) = Probes::quiet();
+    let (probes, calls) = Probes::quiet();
     let settings = Settings { max_buffered: 100, ..Settings::default() };
     let mut socket = Builder::new().with_settings(settings).build(probes).unwrap();
     socket.connect(format!("ws://{}", silent.local_addr().unwrap()).parse().unwrap()).unwrap();
     let all = socket.broadcaster();
     (0..3).for_each(|_| all.send("sixty bytes".repeat(6)).unwrap());
     socket.run().unwrap();
-    let made = ear.made();
-    assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
+    let made = calls.made();
+    assert!(matches!(calls.error(), sockeye::ErrorKind::Capacity));
     assert!(!made.is_open());
-    wait_until("its end", || ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Lost)));
+    wait_until("its end", || calls.rest().iter().any(|(_, call)| matches!(call, HandlerCall::Lost)));
 }

@@ -12,7 +12,9 @@ use sockeye::{
 
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::{Ending, Peer};
-use sockeye_test_support::probes::{Ear, Heard, Hook, Probe, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::probes::{
+    HandlerCall, HandlerCalls, Hook, Probe, Probes, send_too_much, wait_until_blocked,
+};
 use sockeye_test_support::server::Server;
 
 type Deed = fn(&Sender) -> Result<()>;
@@ -75,8 +77,8 @@ fn act(hook: Hook, deed: Deed) -> impl Fn(Hook, &Sender) -> Result<()> + Send + 
 }
 
 /// A server whose first handler acts, and its client, which has sent what makes the handler act.
-fn provoke(hook: Hook, deed: Deed) -> (Server, Ear, Peer) {
-    let (server, ear) = Probes::listen(Settings::default(), act(hook, deed));
+fn provoke(hook: Hook, deed: Deed) -> (Server, HandlerCalls, Peer) {
+    let (server, calls) = Probes::listen(Settings::default(), act(hook, deed));
     let mut peer = Peer::connect(server.addr);
     peer.send(UPGRADE);
     match hook {
@@ -89,24 +91,24 @@ fn provoke(hook: Hook, deed: Deed) -> (Server, Ear, Peer) {
         _ => {}
     }
     if hook == Hook::Drain {
-        wait_until_blocked(ear.first());
+        wait_until_blocked(calls.first());
     }
     if hook != Hook::Shutdown {
         peer.head();
     }
-    (server, ear, peer)
+    (server, calls, peer)
 }
 
 /// Every handler has come back to the factory, and `on_close` was called exactly if `on_open` was.
-fn check_books(events: &[(u32, Heard)]) {
+fn check_books(events: &[(u32, HandlerCall)]) {
     let mut books: HashMap<u32, [u32; 4]> = HashMap::new();
-    for (id, heard) in events {
+    for (id, received) in events {
         let entry = books.entry(*id).or_default();
-        match heard {
-            Heard::Made(_) => entry[0] += 1,
-            Heard::Lost => entry[1] += 1,
-            Heard::Open => entry[2] += 1,
-            Heard::Close(..) => entry[3] += 1,
+        match received {
+            HandlerCall::Made(_) => entry[0] += 1,
+            HandlerCall::Lost => entry[1] += 1,
+            HandlerCall::Open => entry[2] += 1,
+            HandlerCall::Close(..) => entry[3] += 1,
             _ => {}
         }
     }
@@ -118,7 +120,7 @@ fn check_books(events: &[(u32, Heard)]) {
 #[test]
 fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
     for hook in OF_A_SERVER {
-        let (server, ear, mut peer) = provoke(hook, everything);
+        let (server, calls, mut peer) = provoke(hook, everything);
         if hook != Hook::Close {
             for text in ["sent", "broadcast"] {
                 while peer.next_frame().unwrap().payload() != text.as_bytes() {}
@@ -131,16 +133,16 @@ fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
         assert!(matches!(peer.ending(), Ending::Close(_)), "{hook:?}");
         drop(peer);
         let mut events = Vec::new();
-        while !matches!(events.last(), Some((0, Heard::Lost))) {
-            events.push(ear.next());
+        while !matches!(events.last(), Some((0, HandlerCall::Lost))) {
+            events.push(calls.next());
         }
         if hook != Hook::Shutdown {
             server.all.shutdown().unwrap();
         }
         server.join().unwrap().unwrap();
-        events.extend(ear.rest());
+        events.extend(calls.rest());
         check_books(&events);
-        let made = events.iter().filter(|(_, heard)| matches!(heard, Heard::Made(_))).count();
+        let made = events.iter().filter(|(_, call)| matches!(call, HandlerCall::Made(_))).count();
         // A loop that ends makes no more connections.
         assert_eq!(made, if hook == Hook::Shutdown { 1 } else { 3 }, "{hook:?}");
     }
@@ -149,21 +151,22 @@ fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
 #[test]
 fn a2_close_from_every_callback_of_a_server() {
     for hook in OF_A_SERVER {
-        let (server, ear, mut peer) = provoke(hook, |out| out.close_with_reason(CloseCode::Again, "enough"));
+        let (server, calls, mut peer) =
+            provoke(hook, |out| out.close_with_reason(CloseCode::Again, "enough"));
         assert_eq!(peer.ending(), Ending::Close(CloseCode::Again), "{hook:?}");
         drop(peer);
         if hook != Hook::Shutdown {
             server.all.shutdown().unwrap();
         }
         server.join().unwrap().unwrap();
-        check_books(&ear.rest());
+        check_books(&calls.rest());
     }
 }
 
 #[test]
 fn a2_shutdown_from_every_callback_of_a_server() {
     for hook in OF_A_SERVER {
-        let (server, ear, mut peer) = provoke_shutdown(hook);
+        let (server, calls, mut peer) = provoke_shutdown(hook);
         let expected = match hook {
             Hook::Close => Ending::Close(CloseCode::Normal),
             _ => Ending::Close(CloseCode::Away),
@@ -171,13 +174,13 @@ fn a2_shutdown_from_every_callback_of_a_server() {
         assert_eq!(peer.ending(), expected, "{hook:?}");
         drop(peer);
         server.join().unwrap().unwrap();
-        let events = ear.rest();
+        let events = calls.rest();
         check_books(&events);
-        assert_eq!(events.iter().filter(|(_, heard)| matches!(heard, Heard::End)).count(), 1);
+        assert_eq!(events.iter().filter(|(_, call)| matches!(call, HandlerCall::End)).count(), 1);
     }
 }
 
-fn provoke_shutdown(hook: Hook) -> (Server, Ear, Peer) {
+fn provoke_shutdown(hook: Hook) -> (Server, HandlerCalls, Peer) {
     provoke(hook, Sender::shutdown)
 }
 
@@ -217,7 +220,7 @@ fn a2_a_handler_has_the_last_word_in_on_shutdown() {
 }
 
 /// Runs a client whose handler does the deed, to a server that lets it in or does not.
-fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
+fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, HandlerCall)> {
     struct Doorman(bool);
     impl Handler for Doorman {
         fn on_request(&mut self, req: &Request) -> Result<Response> {
@@ -225,7 +228,7 @@ fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
         }
     }
     let server = Server::start(Settings::default(), move |_| Doorman(hook != Hook::Rejected));
-    let (probes, ear) = Probes::new(move |called, out| {
+    let (probes, calls) = Probes::new(move |called, out| {
         if called == hook && out.connection_id() == 0 {
             deed(out)?;
         }
@@ -234,7 +237,7 @@ fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, Heard)> {
     let mut socket = WebSocket::new(probes).unwrap();
     socket.connect(server.url().parse().unwrap()).unwrap();
     socket.run().unwrap();
-    ear.rest()
+    calls.rest()
 }
 
 #[test]
@@ -274,15 +277,15 @@ impl Factory for Busy {
 
 #[test]
 fn a2_every_call_from_every_callback_of_a_factory() {
-    let (probes, ear) = Probes::quiet();
+    let (probes, calls) = Probes::quiet();
     let server = Server::start(Settings::default(), Busy(probes));
     let mut peer = Peer::open(server.addr);
     assert_eq!([peer.message(), peer.message()], ["sent", "broadcast"]);
     peer.finish();
     let mut lost = [false; 5];
     while lost.contains(&false) {
-        let (id, heard) = ear.next();
-        lost[id as usize] |= matches!(heard, Heard::Lost);
+        let (id, call) = calls.next();
+        lost[id as usize] |= matches!(call, HandlerCall::Lost);
     }
     server.stop();
 }

@@ -8,7 +8,9 @@ use sockeye::{CloseCode, Error, ErrorKind, QueueError, Settings};
 
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::{Ending, Peer};
-use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::probes::{
+    HandlerCall, HandlerCalls, Hook, Probes, send_too_much, wait_until_blocked,
+};
 use sockeye_test_support::server::Server;
 
 const KINDS: [&str; 8] = ["internal", "capacity", "protocol", "encoding", "io", "http", "queue", "custom"];
@@ -45,7 +47,7 @@ fn documented(kind: &str) -> Option<Ending> {
 }
 
 /// A server whose handlers return an error from one method, once; they see to it that the method is called.
-fn failing(hook: Hook, kind: &'static str) -> (Server, Ear) {
+fn failing(hook: Hook, kind: &'static str) -> (Server, HandlerCalls) {
     let has_failed = AtomicBool::new(false);
     Probes::listen(Settings::default(), move |called, out| {
         match (hook, called) {
@@ -58,7 +60,7 @@ fn failing(hook: Hook, kind: &'static str) -> (Server, Ear) {
 }
 
 fn check(hook: Hook, kind: &'static str) {
-    let (server, ear) = failing(hook, kind);
+    let (server, calls) = failing(hook, kind);
     let mut peer = Peer::connect(server.addr);
     peer.send(UPGRADE);
     if matches!(hook, Hook::Message | Hook::Frame | Hook::SendFrame) || documented(kind).is_none() {
@@ -79,11 +81,11 @@ fn check(hook: Hook, kind: &'static str) {
             }
         }
     }
-    let heard = ear.error();
-    assert!(is_same(&heard, &error(kind).kind), "{hook:?} {kind}: {heard:?}");
+    let received = calls.error();
+    assert!(is_same(&received, &error(kind).kind), "{hook:?} {kind}: {received:?}");
     drop(peer);
-    assert_eq!(ear.close(), CloseCode::Abnormal, "{hook:?} {kind}");
-    ear.lost();
+    assert_eq!(calls.close(), CloseCode::Abnormal, "{hook:?} {kind}");
+    calls.lost();
     server.stop();
 }
 
@@ -99,25 +101,25 @@ fn a3_every_kind_of_error_from_an_open_connection() {
 #[test]
 fn a3_a_handler_that_fails_for_a_close_frame() {
     for kind in KINDS {
-        let (server, ear) = Probes::listen(Settings::default(), move |called, out| match called {
+        let (server, calls) = Probes::listen(Settings::default(), move |called, out| match called {
             Hook::Message => out.close(CloseCode::Normal),
             Hook::SendFrame => Err(error(kind)),
             _ => Ok(()),
         });
         let mut peer = Peer::open(server.addr);
         peer.send_text("close");
-        assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
+        assert!(is_same(&calls.error(), &error(kind).kind), "{kind}");
         match documented(kind) {
             // The Close by which the error is answered is not shown to the handler again, and goes out.
             Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
             None => {
                 // The Close is not sent, and the connection goes on until it closes by itself.
                 peer.send_text("close");
-                assert!(is_same(&ear.error(), &error(kind).kind), "{kind}");
+                assert!(is_same(&calls.error(), &error(kind).kind), "{kind}");
             }
         }
         drop(peer);
-        assert_eq!(ear.close(), CloseCode::Abnormal);
+        assert_eq!(calls.close(), CloseCode::Abnormal);
         server.stop();
     }
 }
@@ -125,19 +127,19 @@ fn a3_a_handler_that_fails_for_a_close_frame() {
 #[test]
 fn a3_every_kind_of_error_from_on_drain() {
     for kind in KINDS {
-        let (server, ear) = Probes::listen(Settings::default(), move |called, out| match called {
+        let (server, calls) = Probes::listen(Settings::default(), move |called, out| match called {
             Hook::Open => send_too_much(out),
             Hook::Message => out.send("answer"),
             Hook::Drain => Err(error(kind)),
             _ => Ok(()),
         });
         let mut peer = Peer::open(server.addr);
-        wait_until_blocked(ear.first());
+        wait_until_blocked(calls.first());
         match documented(kind) {
             Some(expected) => assert_eq!(peer.ending(), expected, "{kind}"),
             None => {
                 while !peer.next_frame().unwrap().is_final() {}
-                assert!(is_same(&ear.error(), &error(kind).kind));
+                assert!(is_same(&calls.error(), &error(kind).kind));
                 peer.send_text("question");
                 assert_eq!(peer.message(), "answer");
             }
@@ -150,7 +152,7 @@ fn a3_every_kind_of_error_from_on_drain() {
 #[test]
 fn a3_every_kind_of_error_from_on_request() {
     for kind in KINDS {
-        let (server, ear) = failing(Hook::Request, kind);
+        let (server, calls) = failing(Hook::Request, kind);
         let mut peer = Peer::connect(server.addr);
         peer.send(UPGRADE);
         let status = match kind {
@@ -163,10 +165,12 @@ fn a3_every_kind_of_error_from_on_request() {
         assert_eq!(response.is_empty(), status.is_none(), "{kind}: {response}");
         assert!(!response.contains("detail"), "{kind}: {response}");
         drop(peer);
-        assert!(is_same(&ear.error(), &error(kind).kind));
-        ear.lost();
+        assert!(is_same(&calls.error(), &error(kind).kind));
+        calls.lost();
         server.stop();
-        assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Open | Heard::Close(..))));
+        assert!(
+            !calls.rest().iter().any(|(_, call)| matches!(call, HandlerCall::Open | HandlerCall::Close(..)))
+        );
     }
 }
 
@@ -175,14 +179,19 @@ fn a3_every_kind_of_error_from_a_client_that_connects() {
     let server = Server::start(Settings::default(), |_| |_| Ok(()));
     for hook in [Hook::BuildRequest, Hook::Response] {
         for kind in KINDS {
-            let (probes, ear) =
+            let (probes, calls) =
                 Probes::new(move |called, _| if called == hook { Err(error(kind)) } else { Ok(()) });
             let mut socket = sockeye::WebSocket::new(probes).unwrap();
             socket.connect(server.url().parse().unwrap()).unwrap();
             socket.run().unwrap();
-            assert!(is_same(&ear.error(), &error(kind).kind), "{hook:?} {kind}");
-            ear.lost();
-            assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::Open | Heard::Close(..))));
+            assert!(is_same(&calls.error(), &error(kind).kind), "{hook:?} {kind}");
+            calls.lost();
+            assert!(
+                !calls
+                    .rest()
+                    .iter()
+                    .any(|(_, call)| matches!(call, HandlerCall::Open | HandlerCall::Close(..)))
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use sockeye_test_support::server::Server;
 type Seen = Arc<Mutex<Vec<OpCode>>>;
 
 /// FIN, opcode and payload of a frame.
-type Heard = (bool, OpCode, Vec<u8>);
+type HandlerCall = (bool, OpCode, Vec<u8>);
 
 /// Sends everything back, and notes the frames it is shown.
 struct Echo {
@@ -64,7 +64,7 @@ impl Handler for EchoWithNewName {
 }
 
 /// Sends all kinds of frames to one end, and returns what comes back.
-fn talk(peer: &mut Peer, role: Role, all: &Sender) -> Vec<Heard> {
+fn talk(peer: &mut Peer, role: Role, all: &Sender) -> Vec<HandlerCall> {
     let large = vec![7; 60_000];
     for frame in [
         Frame::message(b"whole".to_vec(), OpCode::Text, true),
@@ -76,14 +76,14 @@ fn talk(peer: &mut Peer, role: Role, all: &Sender) -> Vec<Heard> {
     ] {
         say(peer, role, frame);
     }
-    let mut heard: Vec<_> = (0..5).map(|_| next(peer)).collect();
+    let mut received: Vec<_> = (0..5).map(|_| next(peer)).collect();
     for payload in [vec![1; 10], vec![2; 300], vec![3; 20_000]] {
         all.send(payload).unwrap();
-        heard.push(next(peer));
+        received.push(next(peer));
     }
     say(peer, role, Frame::close(CloseCode::Normal, "enough"));
-    heard.push(next(peer));
-    heard
+    received.push(next(peer));
+    received
 }
 
 /// Sends a frame as this role sends it.
@@ -96,19 +96,22 @@ fn say(peer: &mut Peer, role: Role, mut frame: Frame) {
     peer.stream.write_all(&bytes).unwrap();
 }
 
-fn next(peer: &mut Peer) -> Heard {
+fn next(peer: &mut Peer) -> HandlerCall {
     let frame = peer.next_frame().unwrap();
     (frame.is_final(), frame.opcode(), frame.payload().clone())
 }
 
 /// What a peer receives from a server and from a client, and what their handlers have seen.
-fn heard_and_seen<H: Handler + 'static>(sees_frames: bool, wrap: fn(Echo) -> H) -> (Vec<Heard>, Vec<OpCode>) {
+fn heard_and_seen<H: Handler + 'static>(
+    sees_frames: bool,
+    wrap: fn(Echo) -> H,
+) -> (Vec<HandlerCall>, Vec<OpCode>) {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
     let server =
         Server::run(move || move |out: Sender| wrap(Echo { out, sees_frames, seen: Arc::clone(&notes) }));
     let mut peer = Peer::open(server.addr);
-    let mut heard = talk(&mut peer, Role::Client, &server.all);
+    let mut received = talk(&mut peer, Role::Client, &server.all);
     drop(peer);
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -116,11 +119,11 @@ fn heard_and_seen<H: Handler + 'static>(sees_frames: bool, wrap: fn(Echo) -> H) 
     server.all.connect(url.parse().unwrap()).unwrap();
     let mut peer = Peer::accept(&listener);
     peer.upgrade();
-    heard.extend(talk(&mut peer, Role::Server, &server.all));
+    received.extend(talk(&mut peer, Role::Server, &server.all));
     drop(peer);
     server.stop();
     let seen = seen.lock().unwrap().clone();
-    (heard, seen)
+    (received, seen)
 }
 
 #[test]

@@ -4,18 +4,18 @@ use sockeye::util::Token;
 use sockeye::{CloseCode, Sender, Settings};
 
 use sockeye_test_support::peer::Peer;
-use sockeye_test_support::probes::{Ear, Heard, Probes};
+use sockeye_test_support::probes::{HandlerCall, HandlerCalls, Probes};
 use sockeye_test_support::server::Server;
 
 /// A sender of a connection that has gone, and the connection that is in its place.
-fn successor(server: &Server, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sender, Sender, Peer) {
+fn successor(server: &Server, calls: &HandlerCalls, before: impl FnOnce(&Sender)) -> (Sender, Sender, Peer) {
     let peer = Peer::open(server.addr);
-    let old = ear.opened();
+    let old = calls.opened();
     before(&old);
     peer.finish();
-    ear.lost();
+    calls.lost();
     let peer = Peer::open(server.addr);
-    let new = ear.opened();
+    let new = calls.opened();
     assert_eq!(old.token(), new.token(), "the place is used again");
     assert_ne!(old, new);
     (old, new, peer)
@@ -23,8 +23,8 @@ fn successor(server: &Server, ear: &Ear, before: impl FnOnce(&Sender)) -> (Sende
 
 #[test]
 fn t1_a_late_command_has_no_effect() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let (old, new, mut peer) = successor(&server, &ear, |_| {});
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (old, new, mut peer) = successor(&server, &calls, |_| {});
     assert_eq!((old.is_open(), old.buffered_amount()), (false, 0));
     old.send("late").unwrap();
     old.ping(b"late".to_vec()).unwrap();
@@ -36,13 +36,13 @@ fn t1_a_late_command_has_no_effect() {
     new.timeout(30, Token(2)).unwrap();
     peer.send_text("hello");
     let mut messages = 0;
-    ear.find(|_, heard| match heard {
-        Heard::Message(_) => {
+    calls.find(|_, call| match call {
+        HandlerCall::Message(_) => {
             messages += 1;
             None
         }
-        Heard::NewTimeout(_) => None,
-        Heard::Timeout(token) => {
+        HandlerCall::NewTimeout(_) => None,
+        HandlerCall::Timeout(token) => {
             assert_eq!(token, Token(2));
             Some(())
         }
@@ -58,20 +58,20 @@ fn t1_a_late_command_has_no_effect() {
 
 #[test]
 fn t1_l8_a_late_timeout_has_no_effect() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut old_timeout = None;
-    let (old, new, peer) = successor(&server, &ear, |old| {
+    let (old, new, peer) = successor(&server, &calls, |old| {
         (0..100).for_each(|number| old.timeout(50 + number, Token(1)).unwrap());
-        old_timeout = Some(ear.find(|_, heard| match heard {
-            Heard::NewTimeout(timeout) => Some(timeout),
+        old_timeout = Some(calls.find(|_, call| match call {
+            HandlerCall::NewTimeout(timeout) => Some(timeout),
             _ => None,
         }));
     });
     new.timeout(200, Token(2)).unwrap();
     // A timeout that ended with its connection cancels no other one.
     old.cancel(old_timeout.unwrap()).unwrap();
-    ear.find(|_, heard| match heard {
-        Heard::Timeout(token) => {
+    calls.find(|_, call| match call {
+        HandlerCall::Timeout(token) => {
             assert_eq!(token, Token(2));
             Some(())
         }
@@ -83,10 +83,10 @@ fn t1_l8_a_late_timeout_has_no_effect() {
 
 #[test]
 fn t1_a_thread_that_sends_on_and_on_reaches_its_own_connection_only() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for round in 0..50 {
         let mut peer = Peer::open(server.addr);
-        let out = ear.opened();
+        let out = calls.opened();
         let text = round.to_string();
         let talker = std::thread::spawn({
             let text = text.clone();

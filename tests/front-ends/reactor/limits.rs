@@ -21,19 +21,19 @@ fn fragments(lengths: impl IntoIterator<Item = usize>) -> Vec<u8> {
 
 /// What becomes of a message: its length, or the code with which it is refused.
 fn send(settings: Settings, message: &[u8]) -> std::result::Result<usize, CloseCode> {
-    let (server, ear) = Probes::listen(settings, |hook, out| match hook {
+    let (server, calls) = Probes::listen(settings, |hook, out| match hook {
         sockeye_test_support::probes::Hook::Message => out.close(CloseCode::Normal),
         _ => Ok(()),
     });
     let mut peer = Peer::open(server.addr);
     peer.stream.write_all(message).unwrap();
     let outcome = match peer.ending() {
-        Ending::Close(CloseCode::Normal) => Ok(ear.find(|_, heard| match heard {
-            sockeye_test_support::probes::Heard::Message(message) => Some(message.len()),
+        Ending::Close(CloseCode::Normal) => Ok(calls.find(|_, call| match call {
+            sockeye_test_support::probes::HandlerCall::Message(message) => Some(message.len()),
             _ => None,
         })),
         Ending::Close(code) => {
-            let _: ErrorKind = ear.error();
+            let _: ErrorKind = calls.error();
             Err(code)
         }
         Ending::Cut => panic!("no Close"),

@@ -71,8 +71,8 @@ fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
 fn a_sender_of_the_inner_loop_reports_its_end() {
     let inner = echo_server();
     let url = inner.url().to_string();
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
+    let (tx, rx) = channel();
+    let tx = Mutex::new(tx);
     let (outer, _ear) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Message {
             let kept = RefCell::new(None);
@@ -80,7 +80,7 @@ fn a_sender_of_the_inner_loop_reports_its_end() {
                 kept.replace(Some(sender.clone()));
                 Ok(())
             })?;
-            tell.lock().unwrap().send(kept.take().unwrap().send("too late").is_err()).ok();
+            tx.lock().unwrap().send(kept.take().unwrap().send("too late").is_err()).ok();
             out.send("done")?;
         }
         Ok(())
@@ -88,7 +88,7 @@ fn a_sender_of_the_inner_loop_reports_its_end() {
     let mut peer = Peer::open(outer.addr);
     peer.send_text("go");
     assert_eq!(peer.message(), "done");
-    assert!(told.recv().unwrap());
+    assert!(rx.recv().unwrap());
     peer.finish();
     outer.stop();
     inner.stop();
@@ -96,11 +96,11 @@ fn a_sender_of_the_inner_loop_reports_its_end() {
 
 #[test]
 fn a_message_from_one_loop_to_another_within_a_callback() {
-    let (tell, told) = channel();
-    let (far, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (tx, rx) = channel();
+    let (far, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut far_peer = Peer::open(far.addr);
-    tell.send(ear.opened()).unwrap();
-    let far_out = Mutex::new(told);
+    tx.send(calls.opened()).unwrap();
+    let far_out = Mutex::new(rx);
     let (near, _ear) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Message {
             let far_out = far_out.lock().unwrap().recv().unwrap();

@@ -8,7 +8,9 @@ use sockeye::{CloseCode, Error, ErrorKind, Frame, QueueError, Result, Sender, Se
 
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::{Ending, Peer};
-use sockeye_test_support::probes::{Ear, Heard, Hook, Probes, send_too_much, wait_until_blocked};
+use sockeye_test_support::probes::{
+    HandlerCall, HandlerCalls, Hook, Probes, send_too_much, wait_until_blocked,
+};
 use sockeye_test_support::server::Server;
 
 /// What is thrown; nothing is printed for it.
@@ -47,11 +49,11 @@ fn panicking(hook: Hook) -> impl Fn(Hook, &Sender) -> Result<()> + Send + Sync +
 
 #[test]
 fn a1_by_default_a_panic_travels_out_of_run() {
-    let (server, ear) = Probes::listen(Settings::default(), panicking(Hook::Message));
+    let (server, calls) = Probes::listen(Settings::default(), panicking(Hook::Message));
     let mut culprit = Peer::open(server.addr);
-    let first = ear.opened();
+    let first = calls.opened();
     let mut bystander = Peer::open(server.addr);
-    let second = ear.opened();
+    let second = calls.opened();
     culprit.send_text("panic");
     let all = server.all.clone();
     assert_eq!(server.join().unwrap_err().downcast_ref(), Some(&Quietly));
@@ -72,9 +74,9 @@ fn check_echo(bystander: &mut Peer) {
 }
 
 fn check_caught(hook: Hook, expected: &Ending) {
-    let (server, ear) = Probes::listen(catching(), panicking(hook));
+    let (server, calls) = Probes::listen(catching(), panicking(hook));
     let mut culprit = Peer::connect(server.addr);
-    ear.made();
+    calls.made();
     let mut bystander = Peer::open(server.addr);
     culprit.send(UPGRADE);
     match hook {
@@ -84,7 +86,7 @@ fn check_caught(hook: Hook, expected: &Ending) {
             assert!(culprit.head().text.starts_with("HTTP/1.1 101"));
             server.all.shutdown().unwrap();
         }
-        Hook::Drain => wait_until_blocked(ear.first()),
+        Hook::Drain => wait_until_blocked(calls.first()),
         _ => {}
     }
     if hook == Hook::Request {
@@ -105,17 +107,18 @@ fn check_caught(hook: Hook, expected: &Ending) {
         bystander.finish();
         server.stop();
     }
-    check_silence(&ear, hook);
+    check_silence(&calls, hook);
 }
 
 /// A handler that has panicked is not called again.
-fn check_silence(ear: &Ear, hook: Hook) {
-    let events = ear.rest();
+fn check_silence(calls: &HandlerCalls, hook: Hook) {
+    let events = calls.rest();
     let of_culprit = events.iter().filter(|(id, _)| *id == 0);
-    let told: Vec<_> =
-        of_culprit.filter(|(_, heard)| matches!(heard, Heard::Close(..) | Heard::Shutdown)).collect();
+    let last_calls: Vec<_> = of_culprit
+        .filter(|(_, call)| matches!(call, HandlerCall::Close(..) | HandlerCall::Shutdown))
+        .collect();
     let expected = usize::from(matches!(hook, Hook::Close | Hook::Shutdown));
-    assert_eq!(told.len(), expected, "{hook:?}: {told:?}");
+    assert_eq!(last_calls.len(), expected, "{hook:?}: {last_calls:?}");
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a1_a_panic_that_is_caught_costs_its_own_connection_only() {
 
 /// Makes a client whose handler panics, on a loop with one that does not.
 fn check_client(hook: Hook, url: &str, bystander_url: &str) {
-    let (probes, ear) = Probes::new(move |called, out| {
+    let (probes, calls) = Probes::new(move |called, out| {
         let is_culprit = out.connection_id() == 0;
         if is_culprit && called == Hook::BuildRequest && matches!(hook, Hook::Timeout | Hook::NewTimeout) {
             out.timeout(0, Token(1))?;
@@ -155,10 +158,10 @@ fn check_client(hook: Hook, url: &str, bystander_url: &str) {
     let all = socket.broadcaster();
     let runner = std::thread::spawn(move || socket.run().map(drop));
     // The culprit is gone before the bystander is served: it has nothing to open.
-    let opened = ear.find(|id, heard| matches!(heard, Heard::Open).then_some(id));
+    let opened = calls.find(|id, call| matches!(call, HandlerCall::Open).then_some(id));
     assert_eq!(opened, 1, "{hook:?}");
     all.send("hello").unwrap();
-    assert_eq!(ear.message(), "hello");
+    assert_eq!(calls.message(), "hello");
     sockeye_test_support::join(runner).unwrap().unwrap();
 }
 

@@ -7,7 +7,7 @@ use sockeye::util::Token;
 use sockeye::{CloseCode, Frame, Message, OpCode, Sender, Settings, WebSocket};
 
 use sockeye_test_support::peer::{Ending, Peer, masked};
-use sockeye_test_support::probes::{Ear, Heard, Hook, Probes};
+use sockeye_test_support::probes::{HandlerCall, HandlerCalls, Hook, Probes};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::{LIMIT, NEVER, join};
 
@@ -16,11 +16,11 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// Has the loop do one more round for this connection, in which it would deliver what it has.
-fn go_round(peer_of: &Sender, ear: &Ear) {
+fn go_round(peer_of: &Sender, calls: &HandlerCalls) {
     peer_of.timeout(20, Token(99)).unwrap();
-    ear.find(|_, heard| match heard {
-        Heard::Message(message) => panic!("{message} came during a pause"),
-        Heard::Timeout(token) => (token == Token(99)).then_some(()),
+    calls.find(|_, call| match call {
+        HandlerCall::Message(message) => panic!("{message} came during a pause"),
+        HandlerCall::Timeout(token) => (token == Token(99)).then_some(()),
         _ => None,
     });
 }
@@ -28,15 +28,15 @@ fn go_round(peer_of: &Sender, ear: &Ear) {
 #[test]
 fn a_pause_ends_what_is_read_and_nothing_is_lost() {
     const COUNT: usize = 60;
-    let (server, ear) =
+    let (server, calls) =
         Probes::listen(
             Settings::default(),
             |hook, out| if hook == Hook::Message { out.pause() } else { Ok(()) },
         );
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     peer.send_text("pause");
-    assert_eq!(ear.message(), "pause");
+    assert_eq!(calls.message(), "pause");
     // Three messages make a share of one turn, so that each pause leaves most of them unread.
     let filling = "x".repeat(24 * 1024);
     let all: Vec<u8> = (0..COUNT).flat_map(|number| text(&format!("{number} {filling}"))).collect();
@@ -45,7 +45,7 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
     let writing = std::thread::spawn(move || writer.write_all(&all).unwrap());
     let mut next = 0;
     while next < COUNT {
-        go_round(&out, &ear);
+        go_round(&out, &calls);
         out.resume().unwrap();
         let start = next;
         let mut is_next = |message: Message| {
@@ -53,20 +53,20 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
             next += 1;
         };
         // The writer may be late. After the first message, the others of its turn follow before the timeout.
-        ear.find(|_, heard| match heard {
-            Heard::Message(message) => {
+        calls.find(|_, call| match call {
+            HandlerCall::Message(message) => {
                 is_next(message);
                 Some(())
             }
             _ => None,
         });
         out.timeout(20, Token(1)).unwrap();
-        ear.find(|_, heard| match heard {
-            Heard::Message(message) => {
+        calls.find(|_, call| match call {
+            HandlerCall::Message(message) => {
                 is_next(message);
                 None
             }
-            Heard::Timeout(token) => (token == Token(1)).then_some(()),
+            HandlerCall::Timeout(token) => (token == Token(1)).then_some(()),
             _ => None,
         });
         assert!(next - start <= 12, "{start} to {next} came in one turn");
@@ -79,14 +79,14 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
 
 #[test]
 fn a_pause_of_one_connection_is_none_of_another() {
-    let (server, ear) = Probes::listen(Settings::default(), |hook, out| match hook {
+    let (server, calls) = Probes::listen(Settings::default(), |hook, out| match hook {
         Hook::Message if out.connection_id() == 0 => out.pause(),
         _ => Ok(()),
     });
     let mut paused = Peer::open(server.addr);
-    ear.opened();
+    calls.opened();
     let mut other = Peer::open(server.addr);
-    ear.opened();
+    calls.opened();
     for round in 0..20 {
         paused.send_text("now and then");
         let all: Vec<u8> = (0..20).flat_map(|number| text(&format!("{round} {number}"))).collect();
@@ -94,8 +94,8 @@ fn a_pause_of_one_connection_is_none_of_another() {
     }
     for round in 0..20 {
         for number in 0..20 {
-            ear.find(|id, heard| match heard {
-                Heard::Message(message) if id == 1 => {
+            calls.find(|id, call| match call {
+                HandlerCall::Message(message) if id == 1 => {
                     assert_eq!(message.to_string(), format!("{round} {number}"));
                     Some(())
                 }
@@ -109,11 +109,11 @@ fn a_pause_of_one_connection_is_none_of_another() {
 
 #[test]
 fn the_peer_has_to_wait_and_nothing_is_lost() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     out.pause().unwrap();
-    go_round(&out, &ear);
+    go_round(&out, &calls);
     peer.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut all: Vec<u8> = Vec::new();
     for number in 0..1000 {
@@ -134,13 +134,13 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
     };
     assert_eq!(blocked.kind(), ErrorKind::WouldBlock);
     assert!(sent < 32 << 20, "{sent} bytes were taken");
-    go_round(&out, &ear);
+    go_round(&out, &calls);
     out.resume().unwrap();
     peer.stream.set_write_timeout(Some(LIMIT)).unwrap();
     peer.stream.write_all(&all[sent..]).unwrap();
     for number in 0..1000 {
-        let message = ear.find(|_, heard| match heard {
-            Heard::Message(message) => Some(message.into_data()),
+        let message = calls.find(|_, call| match call {
+            HandlerCall::Message(message) => Some(message.into_data()),
             _ => None,
         });
         assert_eq!(message, vec![u8::try_from(number % 251).unwrap(); 64 * 1024]);
@@ -150,51 +150,51 @@ fn the_peer_has_to_wait_and_nothing_is_lost() {
 }
 
 /// A paused connection whose peer has sent a message and a Close since.
-fn paused_with_goodbye() -> (Server, Ear, Sender, Peer) {
+fn paused_with_goodbye() -> (Server, HandlerCalls, Sender, Peer) {
     let settings = Settings { close_timeout: NEVER, ..Settings::default() };
-    let (server, ear) = Probes::listen(settings, |_, _| Ok(()));
+    let (server, calls) = Probes::listen(settings, |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     out.pause().unwrap();
-    go_round(&out, &ear);
+    go_round(&out, &calls);
     peer.send_text("last words");
     peer.send(Frame::close(CloseCode::Normal, ""));
     peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
-    go_round(&out, &ear);
-    (server, ear, out, peer)
+    go_round(&out, &calls);
+    (server, calls, out, peer)
 }
 
 #[test]
 fn messages_before_the_end_are_delivered_after_the_pause() {
-    let (server, ear, out, mut peer) = paused_with_goodbye();
+    let (server, calls, out, mut peer) = paused_with_goodbye();
     out.resume().unwrap();
-    assert_eq!(ear.message(), "last words");
-    assert_eq!(ear.close(), CloseCode::Normal);
+    assert_eq!(calls.message(), "last words");
+    assert_eq!(calls.close(), CloseCode::Normal);
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Normal));
     server.stop();
 }
 
 #[test]
 fn a_paused_connection_can_be_closed() {
-    let (server, ear, out, mut peer) = paused_with_goodbye();
+    let (server, calls, out, mut peer) = paused_with_goodbye();
     out.close(CloseCode::Again).unwrap();
     assert_eq!(peer.ending(), Ending::Close(CloseCode::Again));
-    assert_eq!(ear.close(), CloseCode::Normal);
-    ear.lost();
+    assert_eq!(calls.close(), CloseCode::Normal);
+    calls.lost();
     server.stop();
 }
 
 #[test]
 fn a_loop_with_a_paused_connection_can_be_shut_down() {
-    let (server, ear, _out, _peer) = paused_with_goodbye();
+    let (server, calls, _out, _peer) = paused_with_goodbye();
     server.stop();
-    assert_eq!(ear.close(), CloseCode::Normal);
+    assert_eq!(calls.close(), CloseCode::Normal);
 }
 
 #[test]
 fn a_pause_can_begin_before_the_connection_does() {
     let (server, server_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
-    let (probes, ear) = Probes::new(|hook, out| match hook {
+    let (probes, calls) = Probes::new(|hook, out| match hook {
         Hook::BuildRequest => out.pause(),
         Hook::Message => out.close(CloseCode::Normal),
         _ => Ok(()),
@@ -202,11 +202,11 @@ fn a_pause_can_begin_before_the_connection_does() {
     let mut socket = WebSocket::new(probes).unwrap();
     socket.connect(server.url().parse().unwrap()).unwrap();
     let client = std::thread::spawn(move || socket.run().map(drop));
-    let out = ear.opened();
+    let out = calls.opened();
     server_ear.opened().send("greeting").unwrap();
-    go_round(&out, &ear);
+    go_round(&out, &calls);
     out.resume().unwrap();
-    assert_eq!(ear.message(), "greeting");
+    assert_eq!(calls.message(), "greeting");
     join(client).unwrap().unwrap();
     server.stop();
 }

@@ -44,9 +44,9 @@ fn check_disconnected(out: &Sender) {
 
 #[test]
 fn t3_a_sender_reports_the_end_of_the_loop_at_once() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let _peer = Peer::open(server.addr);
-    let (one, all) = (ear.opened(), server.all.clone());
+    let (one, all) = (calls.opened(), server.all.clone());
     drop(_peer);
     server.stop();
     check_disconnected(&one);
@@ -61,7 +61,8 @@ fn t3_a_sender_reports_the_end_of_the_loop_at_once() {
 #[test]
 fn t3_a_queue_is_full_exactly_at_its_size() {
     let settings = Settings { queue_size: 3, max_connections: 2, ..Settings::default() };
-    let (probes, ear) = Probes::new(|hook, out| if hook == Hook::Message { out.shutdown() } else { Ok(()) });
+    let (probes, calls) =
+        Probes::new(|hook, out| if hook == Hook::Message { out.shutdown() } else { Ok(()) });
     let mut socket =
         Builder::new().with_settings(settings).build(probes).unwrap().bind("127.0.0.1:0").unwrap();
     let all = socket.broadcaster();
@@ -74,12 +75,12 @@ fn t3_a_queue_is_full_exactly_at_its_size() {
     assert!(is_refused(&all.send("6"), QueueError::Full));
     assert!(is_refused(&all.shutdown(), QueueError::Full));
     socket.run().unwrap();
-    assert_eq!(ear.message(), "0");
+    assert_eq!(calls.message(), "0");
 }
 
 #[test]
 fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
     socket.connect(server.url().parse().unwrap()).unwrap();
     let all = socket.broadcaster();
@@ -87,16 +88,16 @@ fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
     all.close(CloseCode::Normal).unwrap();
     all.send("too late").unwrap();
     socket.run().unwrap();
-    (0..100).for_each(|number| assert_eq!(ear.message(), number.to_string()));
-    assert_eq!(ear.close(), CloseCode::Normal);
+    (0..100).for_each(|number| assert_eq!(calls.message(), number.to_string()));
+    assert_eq!(calls.close(), CloseCode::Normal);
 }
 
 #[test]
 fn t6_first_in_first_out_for_each_thread() {
     const EACH: usize = 10_000;
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     let threads: Vec<_> = (0..4)
         .map(|number| {
             let out = out.clone();
@@ -119,10 +120,10 @@ fn t6_first_in_first_out_for_each_thread() {
 #[test]
 fn t6_nothing_overtakes_a_close() {
     const EACH: usize = 2000;
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for _ in 0..5 {
         let mut peer = Peer::open(server.addr);
-        let out = ear.opened();
+        let out = calls.opened();
         let thread = thread::spawn(move || {
             (0..EACH).for_each(|count| out.send(count.to_string()).unwrap());
             out.close(CloseCode::Again).unwrap();
@@ -141,23 +142,23 @@ fn t6_nothing_overtakes_a_close() {
 
 /// A server that sends its messages through a channel.
 fn telling() -> (Server, std::sync::mpsc::Receiver<()>, Arc<Mutex<Option<Sender>>>) {
-    let (tell, told) = channel();
+    let (tx, rx) = channel();
     let out = Arc::new(Mutex::new(None));
     let place = Arc::clone(&out);
     let server = Server::start(Settings::default(), move |out: Sender| {
         *place.lock().unwrap() = Some(out);
-        let tell = tell.clone();
+        let tx = tx.clone();
         move |_| {
-            tell.send(()).ok();
+            tx.send(()).ok();
             Ok(())
         }
     });
-    (server, told, out)
+    (server, rx, out)
 }
 
 #[test]
 fn t4_no_wake_up_is_lost() {
-    let (server, told, out) = telling();
+    let (server, rx, out) = telling();
     let peer = Peer::open(server.addr);
     let out = out.lock().unwrap().take().unwrap();
     let mut echoing = peer.stream.try_clone().unwrap();
@@ -171,7 +172,7 @@ fn t4_no_wake_up_is_lost() {
     });
     for round in 0..5000u32 {
         out.send("ping").unwrap();
-        told.recv_timeout(LIMIT).unwrap();
+        rx.recv_timeout(LIMIT).unwrap();
         // The loop is on its way to sleep: meet it at different points of that way.
         (0..round % 64 * 16).for_each(|_| std::hint::spin_loop());
     }
@@ -182,9 +183,9 @@ fn t4_no_wake_up_is_lost() {
 
 #[test]
 fn o5_no_wake_up_is_lost_after_a_budget_stop() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     for round in 0..60 {
         // Around one, two and three times what is done in one turn.
         let count = 256 * (round % 3 + 1) + round / 3 - 10;
@@ -201,7 +202,7 @@ fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
     let (entered, in_callback) = channel();
     let (release, released) = channel::<()>();
     let parts = Mutex::new((entered, released));
-    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+    let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Message {
             let parts = parts.lock().unwrap();
             parts.0.send(()).ok();
@@ -211,7 +212,7 @@ fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
         Ok(())
     });
     let mut peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     peer.send_text("shut down");
     in_callback.recv_timeout(LIMIT).unwrap();
     (0..COUNT).for_each(|count| out.send(count.to_string()).unwrap());
@@ -226,7 +227,7 @@ fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
 #[test]
 fn a_loop_can_run_again() {
     let server = Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
-    let (probes, ear) =
+    let (probes, calls) =
         Probes::new(|hook, out| if hook == Hook::Message { out.close(CloseCode::Normal) } else { Ok(()) });
     let mut socket = WebSocket::new(probes).unwrap();
     let all = socket.broadcaster();
@@ -238,8 +239,8 @@ fn a_loop_can_run_again() {
         });
         socket = socket.run().unwrap();
         join(helper).unwrap();
-        assert_eq!(ear.message(), "hello");
-        assert_eq!(ear.close(), CloseCode::Normal);
+        assert_eq!(calls.message(), "hello");
+        assert_eq!(calls.close(), CloseCode::Normal);
         check_disconnected(&all);
     }
     // As a server, after having been a client.

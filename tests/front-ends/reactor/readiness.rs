@@ -9,7 +9,7 @@ use std::time::Duration;
 use sockeye::{CloseCode, Frame, Message, OpCode, Sender, Settings};
 
 use sockeye_test_support::peer::{Peer, masked};
-use sockeye_test_support::probes::{Heard, Hook, Probes};
+use sockeye_test_support::probes::{HandlerCall, Hook, Probes};
 use sockeye_test_support::server::Server;
 use sockeye_test_support::{LIMIT, wait_until};
 
@@ -80,14 +80,14 @@ fn o4_wake_ups_without_a_reason() {
 #[test]
 fn o4_events_of_connections_that_go_in_the_same_turn() {
     const COUNT: u32 = 100;
-    let (tell, held) = channel();
-    let tell = Mutex::new(tell);
-    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+    let (tx, held) = channel();
+    let tx = Mutex::new(tx);
+    let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {
         match hook {
             // The first connection blocks the loop until all others have events.
             Hook::Message if out.connection_id() == 0 => {
                 let (release, released) = channel::<()>();
-                tell.lock().unwrap().send(release).ok();
+                tx.lock().unwrap().send(release).ok();
                 released.recv_timeout(LIMIT).ok();
             }
             // Each of the others takes the rest along.
@@ -114,8 +114,8 @@ fn o4_events_of_connections_that_go_in_the_same_turn() {
     drop(release);
     let mut lost = 0;
     while lost < COUNT - 1 {
-        let (id, heard) = ear.next();
-        lost += u32::from(id < COUNT && matches!(heard, Heard::Lost));
+        let (id, call) = calls.next();
+        lost += u32::from(id < COUNT && matches!(call, HandlerCall::Lost));
     }
     drop(newcomer);
     drop(first);

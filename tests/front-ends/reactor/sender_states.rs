@@ -8,7 +8,7 @@ use sockeye::util::Token;
 use sockeye::{CloseCode, Error, ErrorKind, Frame, OpCode, QueueError, Result, Sender, Settings};
 
 use sockeye_test_support::peer::Peer;
-use sockeye_test_support::probes::{Heard, Hook, Probes};
+use sockeye_test_support::probes::{HandlerCall, Hook, Probes};
 use sockeye_test_support::{LIMIT, wait_until};
 
 /// The outcome of a call, as the table names it.
@@ -63,27 +63,29 @@ const CLOSED: Outcomes =
     Outcomes { is_open: false, send: "Ok", try_send: "Protocol", timeout: "Disconnected", pause: "Ok" };
 
 /// Records the outcomes within one method of a server's handler, which closes the connection in another one.
-fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Peer)) -> (Outcomes, Vec<Heard>) {
-    let (tell, told) = channel();
-    let tell = Mutex::new(Some(tell));
-    let (server, ear) = Probes::listen(Settings::default(), move |called, out| {
+fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Peer)) -> (Outcomes, Vec<HandlerCall>) {
+    let (tx, rx) = channel();
+    let tx = Mutex::new(Some(tx));
+    let (server, calls) = Probes::listen(Settings::default(), move |called, out| {
         if called == hook
-            && let Some(tell) = tell.lock().unwrap().take()
+            && let Some(tx) = tx.lock().unwrap().take()
         {
-            tell.send(outcomes(out)).ok();
+            tx.send(outcomes(out)).ok();
         }
         if called == closes_in { out.close(CloseCode::Normal) } else { Ok(()) }
     });
     let mut peer = Peer::open(server.addr);
     talk(&mut peer);
-    let outcomes = told.recv_timeout(LIMIT).unwrap();
-    let heard = match outcomes.timeout {
-        "Ok" => vec![ear.find(|_, heard| matches!(heard, Heard::Timeout(Token(7))).then_some(heard))],
+    let outcomes = rx.recv_timeout(LIMIT).unwrap();
+    let received = match outcomes.timeout {
+        "Ok" => {
+            vec![calls.find(|_, call| matches!(call, HandlerCall::Timeout(Token(7))).then_some(call))]
+        }
         _ => Vec::new(),
     };
     drop(peer);
     server.stop();
-    (outcomes, heard.into_iter().chain(ear.rest().into_iter().map(|(_, heard)| heard)).collect())
+    (outcomes, received.into_iter().chain(calls.rest().into_iter().map(|(_, call)| call)).collect())
 }
 
 #[test]
@@ -109,13 +111,13 @@ fn a_connection_that_waits_for_the_close_of_the_peer() {
 
 #[test]
 fn a_connection_in_on_close() {
-    let (outcomes, heard) = record_in(Hook::Close, Hook::Message, |peer| {
+    let (outcomes, received) = record_in(Hook::Close, Hook::Message, |peer| {
         peer.send(Frame::close(CloseCode::Normal, ""));
     });
     assert_eq!(outcomes, CLOSED);
     assert!(
-        !heard.iter().any(|heard| matches!(heard, Heard::NewTimeout(_) | Heard::Timeout(_))),
-        "{heard:?}"
+        !received.iter().any(|call| matches!(call, HandlerCall::NewTimeout(_) | HandlerCall::Timeout(_))),
+        "{received:?}"
     );
 }
 
@@ -129,16 +131,16 @@ fn a_connection_in_on_close_that_was_lost() {
 
 #[test]
 fn a_closed_connection_from_another_thread() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let peer = Peer::open(server.addr);
-    let out = ear.opened();
+    let out = calls.opened();
     let next = Peer::open(server.addr);
     drop(peer);
-    ear.lost();
+    calls.lost();
     assert_eq!(outcomes(&out), CLOSED);
     // Another connection is in the same slot now.
     let mut again = Peer::open(server.addr);
-    let successor = ear.opened();
+    let successor = calls.opened();
     assert_eq!((successor.token(), successor.is_open()), (out.token(), true));
     assert_eq!(outcomes(&out), CLOSED);
     assert_eq!(again.message(), "text");
@@ -151,27 +153,27 @@ fn a_connection_attempt_that_has_failed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let url = format!("ws://{}", busy.local_addr().unwrap()).parse().unwrap();
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
-    let (probes, ear) = Probes::new(move |hook, out| {
+    let (tx, rx) = channel();
+    let tx = Mutex::new(tx);
+    let (probes, calls) = Probes::new(move |hook, out| {
         if hook == Hook::Error {
-            tell.lock().unwrap().send(outcomes(out)).ok();
+            tx.lock().unwrap().send(outcomes(out)).ok();
         }
         Ok(())
     });
     let mut socket = sockeye::WebSocket::new(probes).unwrap();
     socket.connect(url).unwrap();
     socket.run().unwrap();
-    assert_eq!(told.recv().unwrap(), CLOSED);
-    assert!(!ear.rest().iter().any(|(_, heard)| matches!(heard, Heard::NewTimeout(_))));
+    assert_eq!(rx.recv().unwrap(), CLOSED);
+    assert!(!calls.rest().iter().any(|(_, call)| matches!(call, HandlerCall::NewTimeout(_))));
 }
 
 /// What only the loop can do is refused once it is shutting down, because it would never happen.
 #[test]
 fn new_connections_while_the_loop_shuts_down() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
-    let (server, ear) = Probes::listen(Settings::default(), move |hook, out| {
+    let (tx, rx) = channel();
+    let tx = Mutex::new(tx);
+    let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {
         if hook == Hook::Shutdown {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -182,14 +184,14 @@ fn new_connections_while_the_loop_shuts_down() {
                 out.connect("ws://127.0.0.1:1".parse().unwrap()),
                 out.accept(stream),
             ];
-            tell.lock().unwrap().send(results.each_ref().map(outcome)).ok();
+            tx.lock().unwrap().send(results.each_ref().map(outcome)).ok();
         }
         Ok(())
     });
     let mut peer = Peer::open(server.addr);
-    ear.opened();
+    calls.opened();
     server.all.shutdown().unwrap();
-    assert_eq!(told.recv_timeout(LIMIT).unwrap(), ["Ok", "Ok", "Ok", "Disconnected", "Disconnected"]);
+    assert_eq!(rx.recv_timeout(LIMIT).unwrap(), ["Ok", "Ok", "Ok", "Disconnected", "Disconnected"]);
     assert_eq!(peer.message(), "last words");
     wait_until("the loop refuses commands", || !server.all.is_open());
     assert_eq!(outcome(&server.all.send("late")), "Disconnected");

@@ -18,7 +18,7 @@ fn watchful() -> Settings {
 
 #[test]
 fn l2_a_peer_that_does_not_answer_times_out() {
-    let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(watchful(), |_, _| Ok(()));
     let start = Instant::now();
     let mut peer = Peer::open(server.addr);
     let mut pings = 0;
@@ -28,7 +28,7 @@ fn l2_a_peer_that_does_not_answer_times_out() {
     }
     assert!(start.elapsed() >= IDLE, "too early: {:?}", start.elapsed());
     assert!(pings <= 8, "{pings} pings");
-    assert_eq!(ear.close(), CloseCode::Abnormal);
+    assert_eq!(calls.close(), CloseCode::Abnormal);
     server.stop();
 }
 
@@ -44,13 +44,13 @@ fn l2_without_a_setting_nothing_is_asked() {
 #[test]
 fn l3_a_peer_that_answers_stays() {
     while_on_time(IDLE / 2, |pace| {
-        let (server, ear) = Probes::listen(watchful(), |_, _| Ok(()));
+        let (server, calls) = Probes::listen(watchful(), |_, _| Ok(()));
         // Our client answers Pings by itself.
         let (probes, client_ear) = Probes::quiet();
         let mut socket = Builder::new().build(probes).unwrap();
         socket.connect(server.url().parse().unwrap()).unwrap();
         let client = std::thread::spawn(move || socket.run().map(drop));
-        let out = ear.opened();
+        let out = calls.opened();
         let mut peer = Peer::open(server.addr);
         let start = Instant::now();
         while start.elapsed() < 2 * IDLE {
@@ -72,9 +72,9 @@ fn l3_a_peer_that_answers_stays() {
 fn l3_any_byte_is_a_sign_of_life() {
     while_on_time(IDLE / 2, |pace| {
         let settings = Settings { idle_timeout: Some(IDLE), ..Settings::default() };
-        let (server, ear) = Probes::listen(settings, |_, _| Ok(()));
+        let (server, calls) = Probes::listen(settings, |_, _| Ok(()));
         let mut peer = Peer::open(server.addr);
-        ear.opened();
+        calls.opened();
         let message =
             sockeye_test_support::peer::masked(sockeye::Frame::message(vec![b'x'; 200], OpCode::Text, true));
         let start = Instant::now();
@@ -88,7 +88,7 @@ fn l3_any_byte_is_a_sign_of_life() {
             std::thread::park_timeout(Duration::from_millis(10));
         }
         std::io::Write::write_all(&mut peer.stream, rest).unwrap();
-        assert_eq!(ear.message().len(), 200);
+        assert_eq!(calls.message().len(), 200);
         peer.finish();
         server.stop();
     });
@@ -97,11 +97,11 @@ fn l3_any_byte_is_a_sign_of_life() {
 #[test]
 fn l2_a_client_watches_its_server() {
     let server = Server::start(Settings::default(), |_| Mute);
-    let (probes, ear) = Probes::quiet();
+    let (probes, calls) = Probes::quiet();
     let mut socket = Builder::new().with_settings(watchful()).build(probes).unwrap();
     socket.connect(server.url().parse().unwrap()).unwrap();
     socket.run().unwrap();
-    assert_eq!(ear.close(), CloseCode::Abnormal);
+    assert_eq!(calls.close(), CloseCode::Abnormal);
     server.stop();
 }
 

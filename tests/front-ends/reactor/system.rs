@@ -8,7 +8,7 @@ use std::time::Duration;
 use sockeye::{Builder, Message, Sender, Settings};
 
 use sockeye_test_support::bytes::UPGRADE;
-use sockeye_test_support::child::{self, Child, is_child, tell};
+use sockeye_test_support::child::{self, Child, is_child, print_line};
 use sockeye_test_support::peer::{Ending, Peer};
 use sockeye_test_support::wait_until;
 
@@ -24,7 +24,7 @@ impl log::Log for Log {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            tell(&format!("log: {}", record.args()));
+            print_line(&format!("log: {}", record.args()));
         }
     }
 
@@ -48,7 +48,7 @@ fn a_server_of_its_own() {
         }
     };
     let socket = Builder::new().with_settings(settings).build(factory).unwrap().bind("127.0.0.1:0").unwrap();
-    tell(&socket.local_addr().unwrap().to_string());
+    print_line(&socket.local_addr().unwrap().to_string());
     socket.run().unwrap();
 }
 

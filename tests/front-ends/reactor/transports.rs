@@ -131,7 +131,7 @@ fn streams_that_were_accepted_elsewhere() {
 
 #[test]
 fn a_client_on_a_stream_that_was_connected_elsewhere() {
-    let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+    let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let stream = TcpStream::connect(server.addr).unwrap();
     let mut socket = WebSocket::new(|out: Sender| {
         out.send("hello").unwrap();
@@ -142,21 +142,21 @@ fn a_client_on_a_stream_that_was_connected_elsewhere() {
     // The name is never looked up.
     socket.connect_stream("ws://nobody.invalid/resource".parse().unwrap(), stream).unwrap();
     socket.run().unwrap();
-    assert_eq!(ear.message(), "hello");
-    assert_eq!(ear.close(), CloseCode::Normal);
+    assert_eq!(calls.message(), "hello");
+    assert_eq!(calls.close(), CloseCode::Normal);
     server.stop();
 }
 
 /// Sends its address.
 struct Placed {
     out: Sender,
-    tell: Channel<(String, bool)>,
+    tx: Channel<(String, bool)>,
 }
 
 impl Handler for Placed {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         let has_address = shake.peer_addr.is_some() || shake.local_addr.is_some();
-        self.tell.send((shake.request.resource().to_owned(), has_address)).ok();
+        self.tx.send((shake.request.resource().to_owned(), has_address)).ok();
         self.out.send("welcome")
     }
 }
@@ -164,13 +164,13 @@ impl Handler for Placed {
 #[test]
 fn a_client_of_a_unix_domain_socket() {
     let path = socket_path("client");
-    let (tell, told) = channel();
+    let (tx, rx) = channel();
     let server_path = path.clone();
     let (give, given) = channel();
     let server = thread::spawn(move || {
         sockeye::listen_unix(server_path, move |out: Sender| {
             give.send(out.clone()).ok();
-            Placed { out, tell: tell.clone() }
+            Placed { out, tx: tx.clone() }
         })
     });
     wait_until("the socket", || path.exists());
@@ -181,7 +181,7 @@ fn a_client_of_a_unix_domain_socket() {
         }
     })
     .unwrap();
-    assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".to_owned(), false));
+    assert_eq!(rx.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".to_owned(), false));
     given.recv_timeout(LIMIT).unwrap().shutdown().unwrap();
     join(server).unwrap().unwrap();
     assert!(!path.exists());

@@ -13,13 +13,13 @@ use sockeye_test_support::{LIMIT, streams};
 /// Sends how it was opened, and echoes.
 struct Told {
     out: Sender,
-    tell: Channel<(String, Option<String>)>,
+    tx: Channel<(String, Option<String>)>,
 }
 
 impl Handler for Told {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         let protocol = shake.response.protocol()?.map(str::to_owned);
-        self.tell.send((shake.request.resource().to_owned(), protocol)).ok();
+        self.tx.send((shake.request.resource().to_owned(), protocol)).ok();
         Ok(())
     }
 
@@ -41,13 +41,13 @@ fn welcome(config: Config) -> (Peer, TcpStream, Upgrade) {
 }
 
 fn serve(settings: Settings) -> (Server, std::sync::mpsc::Receiver<(String, Option<String>)>) {
-    let (tell, told) = channel();
-    (Server::start(settings, move |out| Told { out, tell: tell.clone() }), told)
+    let (tx, rx) = channel();
+    (Server::start(settings, move |out| Told { out, tx: tx.clone() }), rx)
 }
 
 #[test]
 fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
-    let (server, told) = serve(Settings::default());
+    let (server, rx) = serve(Settings::default());
     let (mut peer, stream, mut upgrade) = welcome(Config::default());
     upgrade.choose_protocol("wamp").unwrap();
     // A whole frame and the beginning of another one.
@@ -55,7 +55,7 @@ fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
     let cut = masked(sockeye::Frame::message(b"cut".to_vec(), OpCode::Text, true));
     let ahead = [&early[..], &cut[..4]].concat();
     server.all.accept_upgraded(stream, upgrade.with_read_ahead(ahead)).unwrap();
-    assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".into(), Some("wamp".into())));
+    assert_eq!(rx.recv_timeout(LIMIT).unwrap(), ("/chat?room=1".into(), Some("wamp".into())));
     assert_eq!(peer.message(), "early");
     std::io::Write::write_all(&mut peer.stream, &cut[4..]).unwrap();
     assert_eq!(peer.message(), "cut");
@@ -77,14 +77,14 @@ fn s12_the_limits_are_those_of_the_loop() {
 
 #[test]
 fn s12_a_client_beyond_the_limit_gets_a_503() {
-    let (server, told) = serve(Settings { max_connections: 1, ..Settings::default() });
+    let (server, rx) = serve(Settings { max_connections: 1, ..Settings::default() });
     let (mut first, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();
-    told.recv_timeout(LIMIT).unwrap();
+    rx.recv_timeout(LIMIT).unwrap();
     let (mut second, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();
     assert_eq!(second.ending(), Ending::Close(CloseCode::Again));
-    assert!(told.try_recv().is_err(), "it never had a handler");
+    assert!(rx.try_recv().is_err(), "it never had a handler");
     first.echo("still there?");
     first.finish();
     server.stop();
@@ -92,7 +92,7 @@ fn s12_a_client_beyond_the_limit_gets_a_503() {
 
 #[test]
 fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
-    let (server, told) = serve(Settings::default());
+    let (server, rx) = serve(Settings::default());
     for (role, of_peer) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
         let (near, far) = streams();
         let mut peer = Peer::with_role(far, of_peer);
@@ -101,7 +101,7 @@ fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
         let mut response = Response::from_request(&request).unwrap();
         response.set_protocol("wamp");
         server.all.after_handshake(near, role, Handshake::new(request, response), early).unwrap();
-        assert_eq!(told.recv_timeout(LIMIT).unwrap(), ("/chat".into(), Some("wamp".into())));
+        assert_eq!(rx.recv_timeout(LIMIT).unwrap(), ("/chat".into(), Some("wamp".into())));
         assert_eq!(peer.message(), "early");
         peer.send_text("hello");
         assert_eq!(peer.message(), "hello");
@@ -112,9 +112,9 @@ fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
 
 #[test]
 fn a_connection_that_finds_no_room_after_its_handshake_is_closed() {
-    let (server, told) = serve(Settings { max_connections: 1, ..Settings::default() });
+    let (server, rx) = serve(Settings { max_connections: 1, ..Settings::default() });
     let first = Peer::open(server.addr);
-    told.recv_timeout(LIMIT).unwrap();
+    rx.recv_timeout(LIMIT).unwrap();
     for (role, of_peer, code) in
         [(Role::Server, Role::Client, CloseCode::Again), (Role::Client, Role::Server, CloseCode::Away)]
     {
@@ -125,7 +125,7 @@ fn a_connection_that_finds_no_room_after_its_handshake_is_closed() {
         server.all.after_handshake(near, role, Handshake::new(request, response), []).unwrap();
         assert_eq!(peer.ending(), Ending::Close(code));
     }
-    assert!(told.try_recv().is_err(), "there was no handler");
+    assert!(rx.try_recv().is_err(), "there was no handler");
     first.finish();
     server.stop();
 }

@@ -80,7 +80,7 @@ fn c3_an_untrusted_peer_is_rejected() {
 
 /// A long TLS handshake leaves less time for the request.
 #[test]
-fn l7_tls_and_the_opening_handshake_share_their_time() {
+fn l7_tls_and_the_opening_handshake_share_a_timeout() {
     let (known, listener) = (files(), listener());
     let address = listener.local_addr().unwrap();
     let builder = server(&known).config(Config { handshake_timeout: NEVER, ..Config::default() });
@@ -142,7 +142,7 @@ impl Stream for Trickle {
     }
 }
 
-/// A stream of a client that keeps the last byte of each write back, once it is told to.
+/// A stream of a client that keeps the last byte of each write back, once the test asks for it.
 struct Unfinished(TcpStream, Arc<AtomicBool>);
 
 impl Read for Unfinished {

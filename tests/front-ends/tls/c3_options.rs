@@ -26,7 +26,9 @@ type Connect = fn(&str, ClientTls) -> bool;
 /// Every front end of this build, and how it connects.
 fn front_ends() -> Vec<(&'static str, Connect)> {
     vec![
-        ("reactor", |url, tls| visit(url, polite(), Some(tls.into())).iter().any(|heard| heard.is_open())),
+        ("reactor", |url, tls| {
+            visit(url, polite(), Some(tls.into())).iter().any(|received| received.is_open())
+        }),
         ("blocking", |url, tls| sockeye::blocking::Builder::new().client_tls(tls).connect(url).is_ok()),
         #[cfg(feature = "tokio")]
         ("futures", |url, tls| {

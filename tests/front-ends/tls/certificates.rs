@@ -3,7 +3,7 @@
 use openssl::ssl::{SslMethod, SslVersion};
 use sockeye::{ClientTls, ServerTls, Settings};
 
-use crate::loops::{Heard, Server, echo, polite, visit};
+use crate::loops::{HandlerCall, Server, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish, common_name};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
 
@@ -34,11 +34,17 @@ fn a_server_takes_its_certificate_from_files() {
     let intermediate = root.intermediate("intermediate");
     let server = serve(server_tls(&intermediate.issue(&Wish::default()), &folder));
     let tls = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-    let heard = visit(&url(&server), polite(), Some(tls.into()));
-    let expected =
-        Heard::Open { version: "TLSv1.3", peer: Some("localhost".into()), name: Some("localhost".into()) };
-    assert_eq!(heard[0], expected);
-    assert_eq!(server.next(), Heard::Open { version: "TLSv1.3", peer: None, name: Some("localhost".into()) });
+    let received = visit(&url(&server), polite(), Some(tls.into()));
+    let expected = HandlerCall::Open {
+        version: "TLSv1.3",
+        peer: Some("localhost".into()),
+        name: Some("localhost".into()),
+    };
+    assert_eq!(received[0], expected);
+    assert_eq!(
+        server.next(),
+        HandlerCall::Open { version: "TLSv1.3", peer: None, name: Some("localhost".into()) }
+    );
 }
 
 #[test]
@@ -99,24 +105,26 @@ fn a_server_may_demand_certificates_of_its_clients() {
         let (chain, key) = clients.intermediate("some").issue(&wish).write(&folder);
         let tls =
             ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().show(chain, key).unwrap();
-        let heard = visit(&format!("wss://{host}:{}", server.address.port()), polite(), Some(tls.into()));
-        assert!(heard[0].is_open(), "{heard:?}");
-        let Heard::Open { peer, .. } = server.next() else { panic!("the server opens") };
+        let received = visit(&format!("wss://{host}:{}", server.address.port()), polite(), Some(tls.into()));
+        assert!(received[0].is_open(), "{received:?}");
+        let HandlerCall::Open { peer, .. } = server.next() else { panic!("the server opens") };
         assert_eq!(peer.as_deref(), Some("alice"));
-        server.wait_for(&Heard::Lost);
+        server.wait_for(&HandlerCall::Lost);
     }
     for stranger in [root.issue(&wish), clients.issue(&Wish { valid: -5..-1, ..wish })] {
-        let heard = as_who(&stranger);
-        assert!(!heard.iter().any(Heard::is_open), "{heard:?}");
-        assert!(matches!(heard[0], Heard::Error("Ssl" | "SslHandshake" | "Io", _)), "{heard:?}");
-        assert_eq!((heard.len(), &heard[1]), (2, &Heard::Lost));
-        assert!(matches!(server.next(), Heard::Error("SslHandshake", _)));
-        assert_eq!(server.next(), Heard::Lost);
+        let received = as_who(&stranger);
+        assert!(!received.iter().any(HandlerCall::is_open), "{received:?}");
+        assert!(matches!(received[0], HandlerCall::Error("Ssl" | "SslHandshake" | "Io", _)), "{received:?}");
+        assert_eq!((received.len(), &received[1]), (2, &HandlerCall::Lost));
+        assert!(matches!(server.next(), HandlerCall::Error("SslHandshake", _)));
+        assert_eq!(server.next(), HandlerCall::Lost);
     }
     let nobody = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-    let heard = visit(&url(&server), polite(), Some(nobody.into()));
-    assert!(!heard.iter().any(Heard::is_open), "{heard:?}");
-    let Heard::Error("SslHandshake", text) = server.next() else { panic!("the server hears it") };
+    let received = visit(&url(&server), polite(), Some(nobody.into()));
+    assert!(!received.iter().any(HandlerCall::is_open), "{received:?}");
+    let HandlerCall::Error("SslHandshake", text) = server.next() else {
+        panic!("the server receives the error")
+    };
     assert!(text.contains("peer did not return a certificate"), "{text}");
 }
 

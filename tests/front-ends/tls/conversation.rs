@@ -4,7 +4,7 @@ use std::thread;
 
 use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
 
-use crate::loops::{Heard, Manners, PATIENCE, Server, build, echo, visit};
+use crate::loops::{HandlerCall, Manners, PATIENCE, Server, build, echo, visit};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::End;
@@ -24,15 +24,20 @@ fn exchange(settings: Settings, messages: Vec<Message>) {
     let server = serve(settings);
     let manners =
         Manners { greetings: messages.clone(), closes_after: Some(messages.len()), ..Manners::default() };
-    let (mut socket, heard) = build(manners, settings);
+    let (mut socket, received) = build(manners, settings);
     socket = socket.with_client_tls(anyone());
     socket.connect(url(&server).parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
-    let heard: Vec<Heard> = heard.iter().collect();
-    assert!(heard[0].is_open(), "{:?}", heard[0]);
-    assert_eq!(heard.len(), messages.len() + 3);
-    assert!(heard[1..].iter().zip(&messages).all(|(heard, sent)| *heard == Heard::Message(sent.clone())));
-    assert_eq!(heard[messages.len() + 1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+    let received: Vec<HandlerCall> = received.iter().collect();
+    assert!(received[0].is_open(), "{:?}", received[0]);
+    assert_eq!(received.len(), messages.len() + 3);
+    assert!(
+        received[1..]
+            .iter()
+            .zip(&messages)
+            .all(|(received, sent)| *received == HandlerCall::Message(sent.clone()))
+    );
+    assert_eq!(received[messages.len() + 1..], [HandlerCall::Close(CloseCode::Normal), HandlerCall::Lost]);
 }
 
 #[test]
@@ -90,16 +95,16 @@ fn a_client_beyond_the_limit_gets_a_503_over_tls() {
 fn a_plain_client_and_an_encrypted_one_share_a_loop() {
     let plain = Server::start(echo(), Settings::default(), |socket| socket);
     let encrypted = serve(Settings::default());
-    let (mut socket, heard) =
+    let (mut socket, received) =
         build(Manners { closes_after: Some(0), ..Manners::default() }, Settings::default());
     socket = socket.with_client_tls(anyone());
     socket.connect(format!("ws://127.0.0.1:{}", plain.address.port()).parse().unwrap()).unwrap();
     socket.connect(url(&encrypted).parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
-    let mut versions: Vec<&str> = heard
+    let mut versions: Vec<&str> = received
         .iter()
-        .filter_map(|heard| match heard {
-            Heard::Open { version, .. } => Some(version),
+        .filter_map(|received| match received {
+            HandlerCall::Open { version, .. } => Some(version),
             _ => None,
         })
         .collect();
@@ -116,8 +121,8 @@ fn connections_come_and_go_without_leaving_anything() {
             thread::spawn(move || {
                 for _ in 0..25 {
                     let manners = Manners { closes_after: Some(0), ..Manners::default() };
-                    let heard = visit(&url, manners, Some(anyone()));
-                    assert!(heard[0].is_open() && heard.len() == 3, "{heard:?}");
+                    let received = visit(&url, manners, Some(anyone()));
+                    assert!(received[0].is_open() && received.len() == 3, "{received:?}");
                 }
             })
         })
@@ -125,13 +130,13 @@ fn connections_come_and_go_without_leaving_anything() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     let mut counts = [0; 3];
     while counts[2] < 100 {
-        match server.heard.recv_timeout(PATIENCE).unwrap() {
-            Heard::Open { .. } => counts[0] += 1,
-            Heard::Close(code) => {
+        match server.received.recv_timeout(PATIENCE).unwrap() {
+            HandlerCall::Open { .. } => counts[0] += 1,
+            HandlerCall::Close(code) => {
                 assert_eq!(code, CloseCode::Normal);
                 counts[1] += 1;
             }
-            Heard::Lost => counts[2] += 1,
+            HandlerCall::Lost => counts[2] += 1,
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use openssl::ssl::{
 use sockeye::util::TcpStream;
 use sockeye::{Error, ErrorKind, Message, Result, Settings};
 
-use crate::loops::{Heard, Manners, Server, echo, polite, visit};
+use crate::loops::{HandlerCall, Manners, Server, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Folder, Wish};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp};
 
@@ -39,10 +39,10 @@ fn handlers_encrypt_in_both_roles() {
         closes_after: Some(1),
         ..Manners::default()
     };
-    let heard = visit(&format!("wss://127.0.0.1:{}", server.address.port()), manners, None);
-    assert!(heard[0].is_open());
-    assert_eq!(heard[1], Heard::Message("hello".into()));
-    assert_eq!(heard[2..], [Heard::Close(sockeye::CloseCode::Normal), Heard::Lost]);
+    let received = visit(&format!("wss://127.0.0.1:{}", server.address.port()), manners, None);
+    assert!(received[0].is_open());
+    assert_eq!(received[1], HandlerCall::Message("hello".into()));
+    assert_eq!(received[2..], [HandlerCall::Close(sockeye::CloseCode::Normal), HandlerCall::Lost]);
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn a_hook_may_finish_the_handshake_by_itself() {
     };
     let server = Server::start(serving(), encrypting(), |socket| socket);
     let manners = Manners { upgrade: Some(Arc::new(finish)), ..polite() };
-    let heard = visit(&format!("wss://127.0.0.1:{}", server.address.port()), manners, None);
-    assert!(heard[0].is_open(), "{heard:?}");
+    let received = visit(&format!("wss://127.0.0.1:{}", server.address.port()), manners, None);
+    assert!(received[0].is_open(), "{received:?}");
 }
 
 #[test]
@@ -70,9 +70,11 @@ fn a_hook_that_fails_frees_the_slot_and_is_reported_once() {
         for _ in 0..5 {
             let mut stream = tcp(server.address);
             assert_eq!(sockeye_test_support::tls::read_to_end(&mut stream), b"");
-            let Heard::Error(told, _) = server.next() else { panic!("the handler gets the reason") };
-            assert_eq!(told, kind);
-            assert_eq!(server.next(), Heard::Lost);
+            let HandlerCall::Error(reported, _) = server.next() else {
+                panic!("the handler gets the reason")
+            };
+            assert_eq!(reported, kind);
+            assert_eq!(server.next(), HandlerCall::Lost);
         }
         server.assert_idle();
     }

@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = sockeye_test_support::LIMIT;
 
 /// A call of a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum HandlerCall {
     Open {
         version: &'static str,
         peer: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) enum Heard {
     Lost,
 }
 
-impl Heard {
+impl HandlerCall {
     pub(crate) fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
     }
@@ -60,21 +60,21 @@ pub(crate) struct Manners {
 /// The factory of a loop that records its calls.
 pub(crate) struct Recorder {
     manners: Manners,
-    heard: mpsc::Sender<Heard>,
+    received: mpsc::Sender<HandlerCall>,
     opened: mpsc::Sender<Sender>,
 }
 
 impl Recorder {
-    fn new(manners: Manners) -> (Self, Receiver<Heard>, Receiver<Sender>) {
-        let ((heard, calls), (opened, senders)) = (mpsc::channel(), mpsc::channel());
-        (Self { manners, heard, opened }, calls, senders)
+    fn new(manners: Manners) -> (Self, Receiver<HandlerCall>, Receiver<Sender>) {
+        let ((received, calls), (opened, senders)) = (mpsc::channel(), mpsc::channel());
+        (Self { manners, received, opened }, calls, senders)
     }
 }
 
 pub(crate) struct Listener {
     out: Sender,
     manners: Manners,
-    heard: mpsc::Sender<Heard>,
+    received: mpsc::Sender<HandlerCall>,
     opened: mpsc::Sender<Sender>,
     count: usize,
 }
@@ -83,26 +83,26 @@ impl Factory for Recorder {
     type Handler = Listener;
 
     fn connection_made(&mut self, out: Sender) -> Listener {
-        let (heard, opened) = (self.heard.clone(), self.opened.clone());
-        Listener { out, manners: self.manners.clone(), heard, opened, count: 0 }
+        let (received, opened) = (self.received.clone(), self.opened.clone());
+        Listener { out, manners: self.manners.clone(), received, opened, count: 0 }
     }
 
     fn connection_lost(&mut self, listener: Listener) {
-        listener.tell(Heard::Lost);
+        listener.record(HandlerCall::Lost);
     }
 }
 
 impl Listener {
-    fn tell(&self, heard: Heard) {
+    fn record(&self, received: HandlerCall) {
         // A test that has seen enough no longer listens.
-        let _ = self.heard.send(heard);
+        let _ = self.received.send(received);
     }
 }
 
 impl Handler for Listener {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         let _ = self.opened.send(self.out.clone());
-        self.tell(Heard::Open {
+        self.record(HandlerCall::Open {
             version: shake.tls_version().unwrap_or("none"),
             peer: shake.peer_certificate().map(common_name),
             name: shake.server_name().map(str::to_owned),
@@ -124,7 +124,7 @@ impl Handler for Listener {
         if self.manners.echoes {
             self.out.send(msg.clone())?;
         }
-        self.tell(Heard::Message(msg));
+        self.record(HandlerCall::Message(msg));
         match self.manners.closes_after {
             Some(count) if count <= self.count => self.out.close(CloseCode::Normal),
             _ => Ok(()),
@@ -132,7 +132,7 @@ impl Handler for Listener {
     }
 
     fn on_close(&mut self, code: CloseCode, _reason: &str) {
-        self.tell(Heard::Close(code));
+        self.record(HandlerCall::Close(code));
     }
 
     fn on_error(&mut self, err: Error) {
@@ -145,7 +145,7 @@ impl Handler for Listener {
             ErrorKind::Capacity => "Capacity",
             _ => "another",
         };
-        self.tell(Heard::Error(kind, err.to_string()));
+        self.record(HandlerCall::Error(kind, err.to_string()));
     }
 
     fn upgrade_ssl_server(&mut self, stream: TcpStream) -> Result<SslStream<TcpStream>> {
@@ -164,15 +164,15 @@ impl Handler for Listener {
 }
 
 /// Creates a loop, and the channel with the calls of its handlers.
-pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder>, Receiver<Heard>) {
-    let (recorder, heard, _) = Recorder::new(manners);
-    (Builder::new().with_settings(settings).build(recorder).unwrap(), heard)
+pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder>, Receiver<HandlerCall>) {
+    let (recorder, received, _) = Recorder::new(manners);
+    (Builder::new().with_settings(settings).build(recorder).unwrap(), received)
 }
 
 /// A server on a thread of its own, which records the calls of its handlers.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) heard: Receiver<Heard>,
+    pub(crate) received: Receiver<HandlerCall>,
     opened: Receiver<Sender>,
     server: sockeye_test_support::server::Server,
 }
@@ -183,10 +183,10 @@ impl Server {
         settings: Settings,
         encrypt: impl FnOnce(WebSocket<Recorder>) -> WebSocket<Recorder>,
     ) -> Self {
-        let (recorder, heard, opened) = Recorder::new(manners);
+        let (recorder, received, opened) = Recorder::new(manners);
         let socket = encrypt(Builder::new().with_settings(settings).build(recorder).unwrap());
         let server = sockeye_test_support::server::Server::spawn(move || socket.bind_listener(listener()));
-        Self { address: server.addr, heard, opened, server }
+        Self { address: server.addr, received, opened, server }
     }
 
     pub(crate) fn everyone(&self) -> &Sender {
@@ -194,12 +194,12 @@ impl Server {
     }
 
     /// Waits for what is next.
-    pub(crate) fn next(&self) -> Heard {
-        self.heard.recv_timeout(PATIENCE).expect("a handler is called")
+    pub(crate) fn next(&self) -> HandlerCall {
+        self.received.recv_timeout(PATIENCE).expect("a handler is called")
     }
 
     /// Waits for something, whatever else comes before.
-    pub(crate) fn wait_for(&self, what: &Heard) {
+    pub(crate) fn wait_for(&self, what: &HandlerCall) {
         while self.next() != *what {}
     }
 
@@ -220,15 +220,15 @@ pub(crate) fn wait_until_blocked(out: &Sender, len: usize) {
 }
 
 /// Runs a client to its end, and returns all calls of its handler.
-pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> Vec<Heard> {
+pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> Vec<HandlerCall> {
     let settings = Settings { handshake_timeout: PATIENCE, ..Settings::default() };
-    let (mut socket, heard) = build(manners, settings);
+    let (mut socket, received) = build(manners, settings);
     if let Some(tls) = tls {
         socket = socket.with_client_tls(tls);
     }
     socket.connect(url.parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
-    heard.iter().collect()
+    received.iter().collect()
 }
 
 /// Closes as soon as it is open.

@@ -5,7 +5,7 @@ use std::process::Command;
 use openssl::ssl::SslConnector;
 use sockeye::{ClientTls, ServerTls, Settings};
 
-use crate::loops::{Heard, Server, build, echo, polite, visit};
+use crate::loops::{HandlerCall, Server, build, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish};
 use sockeye_test_support::tls::acceptor;
 
@@ -19,14 +19,14 @@ fn trusting(root: &Authority) -> SslConnector {
 }
 
 /// The calls of a client that trusts the root, for a server with this certificate at this host.
-fn meet(root: &Authority, identity: &Identity, host: &str) -> Vec<Heard> {
+fn meet(root: &Authority, identity: &Identity, host: &str) -> Vec<HandlerCall> {
     let server = serve(identity);
     visit(&format!("wss://{host}:{}/", server.address.port()), polite(), Some(trusting(root)))
 }
 
-fn assert_refused(heard: &[Heard], reason: &str) {
-    let [Heard::Error("SslHandshake", text), Heard::Lost] = heard else {
-        panic!("{reason}: exactly one error of the handshake must be reported: {heard:?}");
+fn assert_refused(received: &[HandlerCall], reason: &str) {
+    let [HandlerCall::Error("SslHandshake", text), HandlerCall::Lost] = received else {
+        panic!("{reason}: exactly one error of the handshake must be reported: {received:?}");
     };
     assert!(text.contains(reason), "{reason}: {text}");
 }
@@ -36,8 +36,8 @@ fn s1_a_valid_certificate_is_accepted_for_its_names_and_addresses() {
     let root = Authority::root("root");
     let identity = root.issue(&Wish::default());
     for host in ["localhost", "127.0.0.1"] {
-        let heard = meet(&root, &identity, host);
-        assert!(heard[0].is_open() && heard.len() == 3, "{host}: {heard:?}");
+        let received = meet(&root, &identity, host);
+        assert!(received[0].is_open() && received.len() == 3, "{host}: {received:?}");
     }
     let wild = root.issue(&Wish { names: &["*.localhost"], ..Wish::default() });
     assert_refused(&meet(&root, &wild, "localhost"), "hostname mismatch");
@@ -47,13 +47,13 @@ fn s1_a_valid_certificate_is_accepted_for_its_names_and_addresses() {
 fn s1_an_absolute_name_is_the_same_name() {
     let root = Authority::root("root");
     let server = serve(&root.issue(&Wish::default()));
-    let (socket, heard) = build(polite(), Settings::default());
+    let (socket, received) = build(polite(), Settings::default());
     let mut socket = socket.with_client_tls(trusting(&root));
     let stream = std::net::TcpStream::connect(server.address).unwrap();
     socket.connect_stream("wss://localhost./".parse().unwrap(), stream).unwrap();
     drop(socket.run().unwrap());
-    let heard: Vec<Heard> = heard.iter().collect();
-    assert!(heard[0].is_open() && heard.len() == 3, "{heard:?}");
+    let received: Vec<HandlerCall> = received.iter().collect();
+    assert!(received[0].is_open() && received.len() == 3, "{received:?}");
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn s1_a_chain_must_lead_to_a_trusted_root() {
     let root = Authority::root("root");
     let intermediate = root.intermediate("intermediate");
     let identity = intermediate.issue(&Wish::default());
-    let heard = meet(&root, &identity, "localhost");
-    assert!(heard[0].is_open(), "{heard:?}");
+    let received = meet(&root, &identity, "localhost");
+    assert!(received[0].is_open(), "{received:?}");
 
     let incomplete = Identity { chain: Vec::new(), ..intermediate.issue(&Wish::default()) };
     assert_refused(&meet(&root, &incomplete, "localhost"), "unable to get local issuer certificate");

@@ -6,7 +6,7 @@ use std::thread;
 use openssl::ssl::SslConnector;
 use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
 
-use crate::loops::{Heard, Manners, Server, echo, polite, visit};
+use crate::loops::{HandlerCall, Manners, Server, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Identity, Wish};
 use sockeye_test_support::peer::End;
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
@@ -25,14 +25,14 @@ fn serve() -> (Server, SslConnector) {
 }
 
 /// Lets our client talk to a server that the test controls.
-fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -> Vec<Heard> {
+fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -> Vec<HandlerCall> {
     let (root, identity) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || serve(TlsPeer::accept_tls(&listener, &acceptor(&identity))));
-    let heard = visit(&format!("wss://localhost:{port}"), manners, Some(trusting(&root).build()));
+    let received = visit(&format!("wss://localhost:{port}"), manners, Some(trusting(&root).build()));
     serving.join().unwrap();
-    heard
+    received
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn s2_a_client_that_cuts_tcp_off_is_lost() {
     client.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     client.end();
     assert!(server.next().is_open());
-    assert_eq!(server.next(), Heard::Message("hello".into()));
-    assert_eq!(server.next(), Heard::Close(CloseCode::Abnormal));
-    assert_eq!(server.next(), Heard::Lost);
+    assert_eq!(server.next(), HandlerCall::Message("hello".into()));
+    assert_eq!(server.next(), HandlerCall::Close(CloseCode::Abnormal));
+    assert_eq!(server.next(), HandlerCall::Lost);
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn s2_a_client_that_ends_tls_without_a_close_frame_is_lost() {
     client.stream.shutdown().unwrap();
     client.end();
     assert!(server.next().is_open());
-    assert_eq!(server.next(), Heard::Close(CloseCode::Abnormal));
-    assert_eq!(server.next(), Heard::Lost);
+    assert_eq!(server.next(), HandlerCall::Close(CloseCode::Abnormal));
+    assert_eq!(server.next(), HandlerCall::Lost);
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn s2_a_server_ends_tls_after_a_clean_close() {
     let mut client = TlsPeer::connect_tls(server.address, &connector);
     assert_eq!(client.finish_tls(), End::Fin);
     assert!(server.next().is_open());
-    assert_eq!(server.next(), Heard::Close(CloseCode::Normal));
+    assert_eq!(server.next(), HandlerCall::Close(CloseCode::Normal));
     client.stream.shutdown().unwrap();
     drop(client);
-    assert_eq!(server.next(), Heard::Lost);
+    assert_eq!(server.next(), HandlerCall::Lost);
 }
 
 #[test]
@@ -87,44 +87,45 @@ fn s2_a_server_ends_tls_after_a_page() {
 
 #[test]
 fn s2_a_server_that_cuts_tcp_off_is_lost() {
-    let heard = with_client(Manners::default(), |mut server| {
+    let received = with_client(Manners::default(), |mut server| {
         server.send_text("hello");
         server.stream.get_ref().shutdown(Shutdown::Write).unwrap();
         server.end();
     });
-    assert!(heard[0].is_open());
-    let rest = [Heard::Message("hello".into()), Heard::Close(CloseCode::Abnormal), Heard::Lost];
-    assert_eq!(heard[1..], rest);
+    assert!(received[0].is_open());
+    let rest =
+        [HandlerCall::Message("hello".into()), HandlerCall::Close(CloseCode::Abnormal), HandlerCall::Lost];
+    assert_eq!(received[1..], rest);
 }
 
 #[test]
 fn s2_a_message_that_is_cut_off_is_not_delivered() {
-    let heard = with_client(Manners::default(), |mut server| {
+    let received = with_client(Manners::default(), |mut server| {
         server.send(Frame::message(b"beginning".to_vec(), OpCode::Text, false));
         server.stream.get_ref().shutdown(Shutdown::Both).unwrap();
     });
-    assert!(heard[0].is_open());
-    assert_eq!(heard[1..], [Heard::Close(CloseCode::Abnormal), Heard::Lost]);
+    assert!(received[0].is_open());
+    assert_eq!(received[1..], [HandlerCall::Close(CloseCode::Abnormal), HandlerCall::Lost]);
 }
 
 #[test]
 fn s2_a_client_ends_tls_after_a_clean_close() {
-    let heard = with_client(polite(), |mut server| {
+    let received = with_client(polite(), |mut server| {
         assert_eq!(server.next_frame().unwrap().opcode(), OpCode::Close);
         server.send(Frame::close(CloseCode::Normal, ""));
         server.stream.shutdown().unwrap();
         assert_eq!(server.end(), End::Fin);
     });
-    assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+    assert_eq!(received[1..], [HandlerCall::Close(CloseCode::Normal), HandlerCall::Lost]);
 }
 
 #[test]
 fn s2_after_the_close_frames_a_server_need_not_end_tls() {
-    let heard = with_client(polite(), |mut server| {
+    let received = with_client(polite(), |mut server| {
         assert_eq!(server.next_frame().unwrap().opcode(), OpCode::Close);
         server.send(Frame::close(CloseCode::Normal, ""));
     });
-    assert_eq!(heard[1..], [Heard::Close(CloseCode::Normal), Heard::Lost]);
+    assert_eq!(received[1..], [HandlerCall::Close(CloseCode::Normal), HandlerCall::Lost]);
 }
 
 #[test]
@@ -147,8 +148,9 @@ fn s2_a_close_is_received_although_the_server_reads_nothing_more() {
     for _ in 0..10 {
         // More than the server reads: our writing meets with a reset.
         let manners = Manners { greetings: vec![vec![0; 8 << 20].into()], ..Manners::default() };
-        let heard = with_client(manners, |mut server| server.send(Frame::close(CloseCode::Size, "too much")));
-        assert!(heard.first().is_some_and(Heard::is_open), "{heard:?}");
-        assert_eq!(heard.get(1..), Some(&[Heard::Close(CloseCode::Size), Heard::Lost][..]));
+        let received =
+            with_client(manners, |mut server| server.send(Frame::close(CloseCode::Size, "too much")));
+        assert!(received.first().is_some_and(HandlerCall::is_open), "{received:?}");
+        assert_eq!(received.get(1..), Some(&[HandlerCall::Close(CloseCode::Size), HandlerCall::Lost][..]));
     }
 }

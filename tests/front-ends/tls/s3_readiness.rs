@@ -6,7 +6,7 @@ use sockeye::{Builder, Frame, Message, OpCode, Settings};
 
 use crate::hooks::{bare_client, bare_server, encrypting};
 use crate::keys::Sealed;
-use crate::loops::{Heard, Manners, Server, build, echo, wait_until_blocked};
+use crate::loops::{HandlerCall, Manners, Server, build, echo, wait_until_blocked};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::bytes::{PING, PONG};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
@@ -65,15 +65,16 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
         let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
         let greetings = (0..3).map(|round| Message::binary(pattern(4 << 20, round))).collect();
         let manners = Manners { echoes: true, greetings, ..bare_client(reads_ahead) };
-        let (mut socket, heard) = build(manners, Settings { max_buffered: 64 << 20, ..Settings::default() });
+        let (mut socket, received) =
+            build(manners, Settings { max_buffered: 64 << 20, ..Settings::default() });
         let serving = thread::spawn(move || {
             let mut server = TlsPeer::accept_tls(&listener, &acceptor(&identity));
-            assert!(heard.recv_timeout(LIMIT).unwrap().is_open());
+            assert!(received.recv_timeout(LIMIT).unwrap().is_open());
             // What is sent back is appended to output that is blocked.
             for round in 0..50 {
                 server.send(binary(pattern(1000 + round, round)));
-                let expected = Heard::Message(pattern(1000 + round, round).into());
-                assert!(heard.recv_timeout(LIMIT).unwrap() == expected, "message {round}");
+                let expected = HandlerCall::Message(pattern(1000 + round, round).into());
+                assert!(received.recv_timeout(LIMIT).unwrap() == expected, "message {round}");
             }
             for round in 0..3 {
                 assert!(
@@ -88,12 +89,12 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
                 );
             }
             server.finish_tls();
-            heard
+            received
         });
         socket.connect(url.parse().unwrap()).unwrap();
         drop(socket.run().unwrap());
-        let heard = serving.join().unwrap();
-        assert!(!heard.iter().any(|heard| matches!(heard, Heard::Error(..))));
+        let received = serving.join().unwrap();
+        assert!(!received.iter().any(|received| matches!(received, HandlerCall::Error(..))));
     }
 }
 
@@ -119,7 +120,7 @@ fn s4_what_stays_inside_openssl_is_delivered_without_another_event() {
         client.send(binary(pattern(3_000_000, 1)));
         assert!(receive_message(&mut client) == pattern(3_000_000, 1));
         client.finish_tls();
-        while server.next() != Heard::Lost {}
+        while server.next() != HandlerCall::Lost {}
         server.assert_idle();
     }
 }
@@ -154,7 +155,7 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
     bytes.extend(sealed.text("behind"));
     sealed.send(&bytes);
     // The loop has read the key updates, and the write is still blocked.
-    assert_eq!(server.next(), Heard::Message("behind".into()));
+    assert_eq!(server.next(), HandlerCall::Message("behind".into()));
     assert!(receive_message(&mut sealed.raw) == pattern(len, 5));
     assert_eq!(sealed.raw.message(), "behind");
     sealed.check_answers();
@@ -174,20 +175,20 @@ fn s4_a_pause_keeps_what_openssl_holds() {
         // All records in one write: OpenSSL may have read more of them than the loop.
         let messages: Vec<u8> = (0..COUNT).flat_map(|number| sealed.text(&number.to_string())).collect();
         sealed.send(&messages);
-        assert_eq!(server.next(), Heard::Message("0".into()));
+        assert_eq!(server.next(), HandlerCall::Message("0".into()));
         // The loop has served another connection, so the turn with the pause is over.
         let mut turn = || {
             neighbor.send_frame(PING, b"?");
             assert_eq!(neighbor.frame(), (PONG, b"?".to_vec()));
         };
         turn();
-        let delivered = 1 + server.heard.try_iter().count();
+        let delivered = 1 + server.received.try_iter().count();
         assert!(delivered < COUNT, "{delivered}");
         turn();
-        assert_eq!(server.heard.try_iter().count(), 0, "a paused connection is not read");
+        assert_eq!(server.received.try_iter().count(), 0, "a paused connection is not read");
         out.resume().unwrap();
         for number in delivered..COUNT {
-            assert_eq!(server.next(), Heard::Message(number.to_string().into()));
+            assert_eq!(server.next(), HandlerCall::Message(number.to_string().into()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sockeye::Settings;
 
-use crate::loops::{Heard, Server, echo, polite, visit};
+use crate::loops::{HandlerCall, Server, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Identity, Wish};
 use sockeye_test_support::tls::{Steady, TlsPeer, acceptor, anyone, read_to_end, tcp};
 
@@ -34,7 +34,7 @@ fn assert_serves(server: &Server) {
     assert_eq!(client.message(), "hello");
     client.finish_tls();
     drop(client);
-    server.wait_for(&Heard::Lost);
+    server.wait_for(&HandlerCall::Lost);
 }
 
 /// Writes in pieces.
@@ -111,9 +111,9 @@ fn s6_garbage_is_reported_once_and_frees_its_slot() {
         stream.write_all(bytes).unwrap();
         let answer = read_to_end(&mut stream);
         assert!(answer.len() < 100, "{answer:?}");
-        let heard = server.next();
-        assert!(matches!(heard, Heard::Error("SslHandshake", _)), "{bytes:?}: {heard:?}");
-        assert_eq!(server.next(), Heard::Lost);
+        let received = server.next();
+        assert!(matches!(received, HandlerCall::Error("SslHandshake", _)), "{bytes:?}: {received:?}");
+        assert_eq!(server.next(), HandlerCall::Lost);
     }
     server.assert_idle();
     assert_serves(&server);
@@ -126,7 +126,7 @@ fn s6_a_client_that_disconnects_within_the_handshake_is_no_error() {
         let mut stream = tcp(server.address);
         stream.write_all(bytes).unwrap();
         drop(stream);
-        assert_eq!(server.next(), Heard::Lost);
+        assert_eq!(server.next(), HandlerCall::Lost);
     }
     server.assert_idle();
     assert_serves(&server);
@@ -146,7 +146,7 @@ fn s6_silence_ends_at_the_time_limit_and_others_are_served_meanwhile() {
         silent.write_all(bytes).unwrap();
         assert_eq!(read_to_end(&mut silent), b"");
         assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
-        assert_eq!(server.next(), Heard::Lost);
+        assert_eq!(server.next(), HandlerCall::Lost);
         server.assert_idle();
     }
 }
@@ -168,50 +168,59 @@ fn s6_a_server_without_tls_answers_a_client_hello_and_closes() {
     for _ in 0..5 {
         assert!(anyone().connect("localhost", tcp(server.address)).is_err());
     }
-    let heard = visit(&format!("wss://127.0.0.1:{}", server.address.port()), polite(), Some(anyone()));
-    assert!(matches!(heard[0], Heard::Error("SslHandshake", _)), "{heard:?}");
-    assert_eq!(heard[1..], [Heard::Lost]);
+    let received = visit(&format!("wss://127.0.0.1:{}", server.address.port()), polite(), Some(anyone()));
+    assert!(matches!(received[0], HandlerCall::Error("SslHandshake", _)), "{received:?}");
+    assert_eq!(received[1..], [HandlerCall::Lost]);
     server.assert_idle();
 }
 
 /// The calls of a client whose server does this.
-fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<Heard> {
+fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<HandlerCall> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
     let serving = thread::spawn(move || serves(listener.accept().unwrap().0));
-    let (mut socket, heard) =
+    let (mut socket, received) =
         crate::loops::build(polite(), Settings { handshake_timeout: SHORT, ..Settings::default() });
     socket = socket.with_client_tls(anyone());
     socket.connect(url.parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
     serving.join().unwrap();
-    heard.iter().collect()
+    received.iter().collect()
 }
 
 #[test]
 fn s6_a_server_that_does_not_speak_tls_is_one_error() {
-    let heard = visit_a_server_that(|mut stream| {
+    let received = visit_a_server_that(|mut stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         read_to_end(&mut stream);
     });
-    assert!(matches!(heard[..], [Heard::Error("SslHandshake", _), Heard::Lost]), "{heard:?}");
+    assert!(
+        matches!(received[..], [HandlerCall::Error("SslHandshake", _), HandlerCall::Lost]),
+        "{received:?}"
+    );
 }
 
 #[test]
 fn s6_a_server_that_disconnects_is_one_error() {
-    let heard = visit_a_server_that(drop);
-    assert!(matches!(heard[..], [Heard::Error("SslHandshake" | "Io", _), Heard::Lost]), "{heard:?}");
-    let heard = visit_a_server_that(|mut stream| {
+    let received = visit_a_server_that(drop);
+    assert!(
+        matches!(received[..], [HandlerCall::Error("SslHandshake" | "Io", _), HandlerCall::Lost]),
+        "{received:?}"
+    );
+    let received = visit_a_server_that(|mut stream| {
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         stream.shutdown(std::net::Shutdown::Write).unwrap();
     });
-    assert!(matches!(heard[..], [Heard::Error("SslHandshake", _), Heard::Lost]), "{heard:?}");
+    assert!(
+        matches!(received[..], [HandlerCall::Error("SslHandshake", _), HandlerCall::Lost]),
+        "{received:?}"
+    );
 }
 
 #[test]
 fn s6_a_client_does_not_wait_forever_for_its_server() {
-    let heard = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
-    assert!(matches!(heard[..], [Heard::Error("Protocol", _), Heard::Lost]), "{heard:?}");
+    let received = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
+    assert!(matches!(received[..], [HandlerCall::Error("Protocol", _), HandlerCall::Lost]), "{received:?}");
 }
 
 #[test]

@@ -200,8 +200,8 @@ fn k8_connect_returns_why_there_is_no_connection() {
         ("ftp://127.0.0.1/", "made, build /, error Protocol"),
         ("ws+unix:///nobody/is/there:/", "made, build /nobody/is/there:/, error Io"),
     ] {
-        let (result, heard) = connect(url);
-        assert!(result.is_err() && heard == story, "{url}: {result:?}, {heard}");
+        let (result, received) = connect(url);
+        assert!(result.is_err() && received == story, "{url}: {result:?}, {received}");
     }
     let (result, story) = connect("no URL");
     assert!(matches!(result, Err(ErrorKind::Internal)) && story.is_empty());

@@ -24,9 +24,9 @@ fn f7_codes_that_come_in() {
         let mut peer = server.open();
         peer.send(&masked_close(code, "why"));
         peer.expect_failure(if is_right { code } else { 1002 });
-        let heard =
+        let received =
             if is_right { format!("close {code} why") } else { "error Protocol, close 1006".to_owned() };
-        assert_eq!(server.journal.story_of_lost(id), format!("{OPENED}, {heard}, lost"));
+        assert_eq!(server.journal.story_of_lost(id), format!("{OPENED}, {received}, lost"));
     }
 }
 

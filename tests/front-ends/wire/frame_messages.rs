@@ -11,11 +11,11 @@ use sockeye_test_support::script::Script;
 const OPENED: &str = "made, request GET /chat, open";
 
 /// Sends frames that fail the connection, and checks the code and the calls of the handler.
-fn fails(server: &Running, id: u32, frames: &[Vec<u8>], code: u16, heard: &str) {
+fn fails(server: &Running, id: u32, frames: &[Vec<u8>], code: u16, received: &str) {
     let mut peer = server.open();
     peer.send(&frames.concat());
     peer.expect_failure(code);
-    assert_eq!(server.journal.story_of_lost(id), format!("{OPENED}, {heard}, lost"), "{frames:?}");
+    assert_eq!(server.journal.story_of_lost(id), format!("{OPENED}, {received}, lost"), "{frames:?}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn h19_every_outcome_of_on_request_is_answered_and_ends_the_connection() {
         ("/custom", 500, 500, "error Custom, "),
     ];
     let mut id = 0;
-    for (path, of_page, of_upgrade, heard) in outcomes {
+    for (path, of_page, of_upgrade, received) in outcomes {
         for (request, status) in [(page(path), of_page), (upgrade(path), of_upgrade)] {
             for pipelined in ["", &page("/pipelined"), "\u{81}\u{85}\0\0\0\0hello"] {
                 let mut peer = server.peer();
@@ -60,7 +60,7 @@ fn h19_every_outcome_of_on_request_is_answered_and_ends_the_connection() {
                 let answer = peer.answer();
                 assert_eq!((answer.status(), answer.end), (status, End::Fin), "{path}");
                 drop(peer);
-                let story = format!("made, request GET {path}, {heard}lost");
+                let story = format!("made, request GET {path}, {received}lost");
                 assert_eq!(server.journal.story_of_lost(id), story);
                 id += 1;
             }

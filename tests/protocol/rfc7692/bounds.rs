@@ -17,9 +17,9 @@ fn zeros(len: usize) -> Vec<u8> {
 }
 
 fn is_too_long(end: &mut End, seen: &[Seen]) -> bool {
-    let told =
+    let rx =
         bytes::frames(&end.take_out()).pop().is_some_and(|frame| frame.payload == 1009_u16.to_be_bytes());
-    told && seen == [Seen::Failed(ProtocolError::MessageTooLong)]
+    rx && seen == [Seen::Failed(ProtocolError::MessageTooLong)]
 }
 
 #[test]

@@ -61,9 +61,9 @@ fn settle(peer: &mut Peer) {
 #[test]
 fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
     measured("memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
-        let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+        let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
         let mut slow = Peer::open(server.addr);
-        let out = ear.opened();
+        let out = calls.opened();
         settle(&mut slow);
         let base = resident();
         for number in 0..2000 {
@@ -76,9 +76,9 @@ fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
             wait_until("no more is held than the limit", || resident() < base + 24 * MIB);
         }
         wait_until("the connection has failed", || !out.is_open());
-        assert!(matches!(ear.error(), sockeye::ErrorKind::Capacity));
+        assert!(matches!(calls.error(), sockeye::ErrorKind::Capacity));
         drop(slow);
-        ear.lost();
+        calls.lost();
         assert_released(base);
         server.stop();
     });
@@ -199,9 +199,9 @@ fn m7_a_large_message_leaves_nothing_behind() {
 #[test]
 fn m11_a_broadcast_is_not_copied_for_each_receiver() {
     measured("memory::m11_a_broadcast_is_not_copied_for_each_receiver", || {
-        let (server, ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
+        let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
         let mut peers: Vec<Peer> = (0..100).map(|_| Peer::open(server.addr)).collect();
-        let outs: Vec<Sender> = (0..100).map(|_| ear.opened()).collect();
+        let outs: Vec<Sender> = (0..100).map(|_| calls.opened()).collect();
         peers.iter_mut().for_each(settle);
         let base = resident();
         for round in 1..=4 {
@@ -211,7 +211,7 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
         }
         assert_grown_by_less_than(base, 24 * MIB);
         drop(peers);
-        (0..100).for_each(|_| assert!(ear.lost() < 100));
+        (0..100).for_each(|_| assert!(calls.lost() < 100));
         assert_released(base);
         server.stop();
     });
@@ -221,12 +221,12 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
 fn a_pause_costs_nothing() {
     measured("memory::a_pause_costs_nothing", || {
         static RECEIVED: AtomicUsize = AtomicUsize::new(0);
-        let (server, ear) = Probes::listen(Settings::default(), |hook, _| {
+        let (server, calls) = Probes::listen(Settings::default(), |hook, _| {
             RECEIVED.fetch_add(usize::from(hook == Hook::Message), Ordering::Relaxed);
             Ok(())
         });
         let mut peer = Peer::open(server.addr);
-        let out = ear.opened();
+        let out = calls.opened();
         settle(&mut peer);
         let message = masked(Frame::message(vec![7; 65_536], OpCode::Binary, true));
         out.pause().unwrap();

@@ -56,7 +56,7 @@ fn t2_a_million_messages_from_one_callback_all_arrive_and_leave_nothing_behind()
 #[test]
 fn t2_a_million_messages_beyond_the_limit_are_errors_of_the_sender() {
     let _alone = alone();
-    let (server, ear) = Probes::listen(Settings::default(), |hook, out| match hook {
+    let (server, calls) = Probes::listen(Settings::default(), |hook, out| match hook {
         Hook::Message => (0..MILLION).try_for_each(|_| out.send([7; 100].as_slice())),
         _ => Ok(()),
     });
@@ -72,7 +72,7 @@ fn t2_a_million_messages_beyond_the_limit_are_errors_of_the_sender() {
     };
     assert_eq!(code.map(CloseCode::from), Some(CloseCode::Size));
     assert_eq!(count, Settings::default().max_buffered / 100);
-    assert!(matches!(ear.error(), ErrorKind::Capacity));
+    assert!(matches!(calls.error(), ErrorKind::Capacity));
     drop(peer);
     server.stop();
 }

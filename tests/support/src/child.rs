@@ -28,7 +28,7 @@ pub fn is_child(test: &str) -> bool {
 
 /// Prints a line for the parent.
 #[expect(clippy::print_stderr, reason = "it is what the parent listens to")]
-pub fn tell(line: &str) {
+pub fn print_line(line: &str) {
     eprintln!("{line}");
 }
 
@@ -48,8 +48,8 @@ pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
         .spawn()
         .unwrap();
     let errors = BufReader::new(process.stderr.take().unwrap());
-    let (tell, lines) = channel();
-    thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let (print_line, lines) = channel();
+    thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| print_line.send(line)));
     Child { process, lines: Mutex::new(lines) }
 }
 

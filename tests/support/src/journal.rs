@@ -91,7 +91,7 @@ impl Journal {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited in vain for {what}:\n{}", tell(&entries, |_| true));
+            assert!(!left.is_zero(), "waited in vain for {what}:\n{}", join_entries(&entries, |_| true));
             entries = self.shared.1.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -113,12 +113,14 @@ impl Journal {
 
     /// The calls for a connection, without the frames.
     pub fn story(&self, id: u32) -> String {
-        tell(&self.entries(), |it| it.id == id && !matches!(it.hook, Hook::Frame(_) | Hook::SendFrame(_)))
+        join_entries(&self.entries(), |it| {
+            it.id == id && !matches!(it.hook, Hook::Frame(_) | Hook::SendFrame(_))
+        })
     }
 
     /// The calls for a connection, frame by frame.
     pub fn full_story(&self, id: u32) -> String {
-        tell(&self.entries(), |it| it.id == id)
+        join_entries(&self.entries(), |it| it.id == id)
     }
 
     pub fn count(&self, hook: &str) -> usize {
@@ -143,7 +145,7 @@ impl Journal {
             .1
             .wait_timeout_while(entries, span, |entries| entries.len() == before)
             .unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(entries.len(), before, "{}", tell(&entries, |_| true));
+        assert_eq!(entries.len(), before, "{}", join_entries(&entries, |_| true));
     }
 
     /// Asserts that every handler was made and given back once, and that every opening had its one close, and no close
@@ -171,7 +173,7 @@ fn count_of(entries: &[Entry], hook: &str) -> usize {
     entries.iter().filter(|it| it.hook.to_string() == hook).count()
 }
 
-fn tell(entries: &[Entry], is_told: impl Fn(&Entry) -> bool) -> String {
-    let told: Vec<String> = entries.iter().filter(|it| is_told(it)).map(|it| it.hook.to_string()).collect();
-    told.join(", ")
+fn join_entries(entries: &[Entry], is_included: impl Fn(&Entry) -> bool) -> String {
+    let rx: Vec<String> = entries.iter().filter(|it| is_included(it)).map(|it| it.hook.to_string()).collect();
+    rx.join(", ")
 }

@@ -53,7 +53,7 @@ pub enum Hook {
 
 /// A call of a [`Probe`].
 #[derive(Debug)]
-pub enum Heard {
+pub enum HandlerCall {
     Made(Sender),
     Open,
     Message(Message),
@@ -76,33 +76,33 @@ pub type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
 /// A handler that sends its calls through a channel, with the id of its connection, and then acts.
 pub struct Probe {
     pub out: Sender,
-    tell: Channel<(u32, Heard)>,
+    tx: Channel<(u32, HandlerCall)>,
     act: Act,
 }
 
 /// The factory of [`Probe`]s.
 pub struct Probes {
-    tell: Channel<(u32, Heard)>,
+    tx: Channel<(u32, HandlerCall)>,
     act: Act,
     first: Arc<OnceLock<Sender>>,
 }
 
 /// The calls of the probes of one loop.
-pub struct Ear {
-    told: Mutex<Receiver<(u32, Heard)>>,
+pub struct HandlerCalls {
+    rx: Mutex<Receiver<(u32, HandlerCall)>>,
     first: Arc<OnceLock<Sender>>,
 }
 
 impl Probes {
-    pub fn new(act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static) -> (Self, Ear) {
-        let (tell, told) = channel();
+    pub fn new(act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static) -> (Self, HandlerCalls) {
+        let (tx, rx) = channel();
         let first = Arc::new(OnceLock::new());
-        let ear = Ear { told: Mutex::new(told), first: Arc::clone(&first) };
-        (Self { tell, act: Arc::new(act), first }, ear)
+        let calls = HandlerCalls { rx: Mutex::new(rx), first: Arc::clone(&first) };
+        (Self { tx, act: Arc::new(act), first }, calls)
     }
 
     /// Probes that only listen.
-    pub fn quiet() -> (Self, Ear) {
+    pub fn quiet() -> (Self, HandlerCalls) {
         Self::new(|_, _| Ok(()))
     }
 
@@ -110,9 +110,9 @@ impl Probes {
     pub fn listen(
         settings: Settings,
         act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static,
-    ) -> (Server, Ear) {
-        let (probes, ear) = Self::new(act);
-        (Server::start(settings, probes), ear)
+    ) -> (Server, HandlerCalls) {
+        let (probes, calls) = Self::new(act);
+        (Server::start(settings, probes), calls)
     }
 }
 
@@ -121,32 +121,32 @@ impl Factory for Probes {
 
     fn connection_made(&mut self, out: Sender) -> Probe {
         self.first.set(out.clone()).ok();
-        self.tell.send((out.connection_id(), Heard::Made(out.clone()))).ok();
-        Probe { out, tell: self.tell.clone(), act: Arc::clone(&self.act) }
+        self.tx.send((out.connection_id(), HandlerCall::Made(out.clone()))).ok();
+        Probe { out, tx: self.tx.clone(), act: Arc::clone(&self.act) }
     }
 
     fn connection_lost(&mut self, probe: Probe) {
-        probe.tell(Heard::Lost);
+        probe.record(HandlerCall::Lost);
     }
 
     fn on_shutdown(&mut self) {
-        self.tell.send((0, Heard::End)).ok();
+        self.tx.send((0, HandlerCall::End)).ok();
     }
 }
 
-impl Ear {
+impl HandlerCalls {
     /// The next call.
-    pub fn next(&self) -> (u32, Heard) {
-        self.told.lock().unwrap().recv_timeout(LIMIT).unwrap()
+    pub fn next(&self) -> (u32, HandlerCall) {
+        self.rx.lock().unwrap().recv_timeout(LIMIT).unwrap()
     }
 
     /// The next thing of which `choose` makes something; others are passed over.
-    pub fn find<T>(&self, mut choose: impl FnMut(u32, Heard) -> Option<T>) -> T {
+    pub fn find<T>(&self, mut choose: impl FnMut(u32, HandlerCall) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         loop {
             assert!(Instant::now() < end, "that call never came");
-            let (id, heard) = self.next();
-            if let Some(found) = choose(id, heard) {
+            let (id, received) = self.next();
+            if let Some(found) = choose(id, received) {
                 return found;
             }
         }
@@ -160,8 +160,8 @@ impl Ear {
 
     /// The sender of the next connection that is made.
     pub fn made(&self) -> Sender {
-        self.find(|_, heard| match heard {
-            Heard::Made(out) => Some(out),
+        self.find(|_, call| match call {
+            HandlerCall::Made(out) => Some(out),
             _ => None,
         })
     }
@@ -169,48 +169,48 @@ impl Ear {
     /// The sender of the next connection that opens.
     pub fn opened(&self) -> Sender {
         let out = self.made();
-        self.find(|id, heard| (id == out.connection_id() && matches!(heard, Heard::Open)).then_some(()));
+        self.find(|id, call| (id == out.connection_id() && matches!(call, HandlerCall::Open)).then_some(()));
         out
     }
 
     /// The text of the next message.
     pub fn message(&self) -> String {
-        self.find(|_, heard| match heard {
-            Heard::Message(message) => message.into_text().ok(),
+        self.find(|_, call| match call {
+            HandlerCall::Message(message) => message.into_text().ok(),
             _ => None,
         })
     }
 
     /// The code of the next `on_close`.
     pub fn close(&self) -> CloseCode {
-        self.find(|_, heard| match heard {
-            Heard::Close(code, _) => Some(code),
+        self.find(|_, call| match call {
+            HandlerCall::Close(code, _) => Some(code),
             _ => None,
         })
     }
 
     /// The kind of the next error.
     pub fn error(&self) -> ErrorKind {
-        self.find(|_, heard| match heard {
-            Heard::Error(kind) => Some(kind),
+        self.find(|_, call| match call {
+            HandlerCall::Error(kind) => Some(kind),
             _ => None,
         })
     }
 
     /// Waits until a connection has been given back to the factory.
     pub fn lost(&self) -> u32 {
-        self.find(|id, heard| matches!(heard, Heard::Lost).then_some(id))
+        self.find(|id, call| matches!(call, HandlerCall::Lost).then_some(id))
     }
 
     /// All calls so far.
-    pub fn rest(&self) -> Vec<(u32, Heard)> {
-        self.told.lock().unwrap().try_iter().collect()
+    pub fn rest(&self) -> Vec<(u32, HandlerCall)> {
+        self.rx.lock().unwrap().try_iter().collect()
     }
 }
 
 impl Probe {
-    fn tell(&self, heard: Heard) {
-        self.tell.send((self.out.connection_id(), heard)).ok();
+    fn record(&self, received: HandlerCall) {
+        self.tx.send((self.out.connection_id(), received)).ok();
     }
 
     fn act(&self, hook: Hook) -> Result<()> {
@@ -220,27 +220,27 @@ impl Probe {
 
 impl Handler for Probe {
     fn on_shutdown(&mut self) {
-        self.tell(Heard::Shutdown);
+        self.record(HandlerCall::Shutdown);
         self.act(Hook::Shutdown).ok();
     }
 
     fn on_open(&mut self, _: Handshake) -> Result<()> {
-        self.tell(Heard::Open);
+        self.record(HandlerCall::Open);
         self.act(Hook::Open)
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
-        self.tell(Heard::Message(msg));
+        self.record(HandlerCall::Message(msg));
         self.act(Hook::Message)
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
-        self.tell(Heard::Close(code, reason.to_owned()));
+        self.record(HandlerCall::Close(code, reason.to_owned()));
         self.act(Hook::Close).ok();
     }
 
     fn on_error(&mut self, err: Error) {
-        self.tell(Heard::Error(err.kind));
+        self.record(HandlerCall::Error(err.kind));
         self.act(Hook::Error).ok();
     }
 
@@ -254,17 +254,17 @@ impl Handler for Probe {
     }
 
     fn on_rejected(&mut self, res: &Response) {
-        self.tell(Heard::Rejected(res.status()));
+        self.record(HandlerCall::Rejected(res.status()));
         self.act(Hook::Rejected).ok();
     }
 
     fn on_timeout(&mut self, event: Token) -> Result<()> {
-        self.tell(Heard::Timeout(event));
+        self.record(HandlerCall::Timeout(event));
         self.act(Hook::Timeout)
     }
 
     fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
-        self.tell(Heard::NewTimeout(timeout));
+        self.record(HandlerCall::NewTimeout(timeout));
         self.act(Hook::NewTimeout)
     }
 
@@ -279,7 +279,7 @@ impl Handler for Probe {
     }
 
     fn on_drain(&mut self) -> Result<()> {
-        self.tell(Heard::Drain);
+        self.record(HandlerCall::Drain);
         self.act(Hook::Drain)
     }
 

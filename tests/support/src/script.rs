@@ -93,12 +93,12 @@ impl Factory for Recorders {
 
     fn connection_made(&mut self, out: Sender) -> Recorder {
         let recorder = Recorder { script: self.script.clone(), journal: self.journal.clone(), out };
-        recorder.tell(Hook::Made);
+        recorder.record(Hook::Made);
         recorder
     }
 
     fn connection_lost(&mut self, handler: Recorder) {
-        handler.tell(Hook::Lost);
+        handler.record(Hook::Lost);
     }
 }
 
@@ -117,14 +117,14 @@ impl Recorder {
     }
 
     /// Where no error can be returned.
-    fn tell(&self, hook: Hook) {
+    fn record(&self, hook: Hook) {
         self.note(hook).expect("this hook returns no error");
     }
 }
 
 impl Handler for Recorder {
     fn on_shutdown(&mut self) {
-        self.tell(Hook::Shutdown);
+        self.record(Hook::Shutdown);
     }
 
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
@@ -136,13 +136,13 @@ impl Handler for Recorder {
     }
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
-        self.tell(Hook::Close(code, reason.to_owned()));
+        self.record(Hook::Close(code, reason.to_owned()));
     }
 
     fn on_error(&mut self, err: Error) {
         let kind = format!("{:?}", err.kind);
         let end = kind.find(['(', ' ']).unwrap_or(kind.len());
-        self.tell(Hook::Error(kind[..end].to_owned()));
+        self.record(Hook::Error(kind[..end].to_owned()));
     }
 
     fn on_request(&mut self, req: &Request) -> Result<Response> {
@@ -155,7 +155,7 @@ impl Handler for Recorder {
     }
 
     fn on_rejected(&mut self, res: &Response) {
-        self.tell(Hook::Rejected(res.status()));
+        self.record(Hook::Rejected(res.status()));
     }
 
     fn on_timeout(&mut self, event: Token) -> Result<()> {

@@ -24,18 +24,18 @@ async fn a12_receiving_can_be_dropped_at_every_await() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         let texts = ["one", "two", "three", ""];
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         for byte in texts.map(|text| frame(TEXT, text.as_bytes())).concat() {
             peer.send_bytes(&[byte]).await;
-            heard.extend(poll_once(socket.receive()));
+            received.extend(poll_once(socket.receive()));
             sleep(Duration::ZERO).await;
         }
-        while heard.len() < texts.len() {
-            heard.extend(poll_once(socket.receive()));
+        while received.len() < texts.len() {
+            received.extend(poll_once(socket.receive()));
             sleep(Duration::ZERO).await;
         }
-        let heard: Vec<_> = heard.into_iter().map(|message| message.unwrap().unwrap()).collect();
-        assert_eq!(heard, texts.map(Message::from));
+        let received: Vec<_> = received.into_iter().map(|message| message.unwrap().unwrap()).collect();
+        assert_eq!(received, texts.map(Message::from));
     })
     .await;
 }
@@ -44,20 +44,20 @@ async fn a12_receiving_can_be_dropped_at_every_await() {
 async fn a12_reading_bytes_can_be_dropped() {
     for_all_echoes(async |mut socket| {
         within(socket.send(bytes(100))).await.unwrap();
-        let mut heard = Vec::new();
-        while heard.len() < 100 {
+        let mut received = Vec::new();
+        while received.len() < 100 {
             let mut some = [0; 7];
             if let Some(len) = in_time(Duration::ZERO, AsyncReadExt::read(&mut socket, &mut some)).await {
-                heard.extend_from_slice(&some[..len.unwrap()]);
+                received.extend_from_slice(&some[..len.unwrap()]);
             }
         }
-        assert_eq!(heard, bytes(100));
+        assert_eq!(received, bytes(100));
     })
     .await;
 }
 
 #[wasm_bindgen_test]
-async fn a12_sending_can_be_dropped_and_is_whole() {
+async fn a12_a_dropped_send_still_sends_the_whole_message() {
     for_all_echoes(async |mut socket| {
         for at in 0..20_usize {
             // The first poll has accepted the message.
@@ -72,7 +72,7 @@ async fn a12_sending_can_be_dropped_and_is_whole() {
 }
 
 #[wasm_bindgen_test]
-async fn a12_closing_can_be_dropped_and_goes_on() {
+async fn a12_a_dropped_close_continues() {
     for_all_echoes(async |mut socket| {
         let observer = socket.closed();
         drop(in_time(Duration::ZERO, socket.close(CloseCode::Other(4000), "bye")).await);
@@ -84,7 +84,7 @@ async fn a12_closing_can_be_dropped_and_goes_on() {
 }
 
 #[wasm_bindgen_test]
-async fn m24_many_may_wait_for_the_end_and_leave() {
+async fn m24_many_tasks_can_wait_for_the_end_and_stop_waiting() {
     for_all_echoes(async |mut socket| {
         let stays: Vec<_> = (0..3).map(|_| socket.closed()).collect();
         for _ in 0..3 {

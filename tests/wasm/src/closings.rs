@@ -50,8 +50,8 @@ async fn m8_m9_m10_s7_1_each_end_closes_the_other() {
             // Who is closed answers with the same code (§5.5.1), and without a reason.
             let closed = within(socket.close(code, reason)).await.unwrap();
             assert_eq!(closed, clean(code, ""));
-            let heard = within(watch.receive()).await.unwrap().unwrap();
-            assert_eq!(heard.as_text().unwrap(), format!("{code} {reason}"));
+            let received = within(watch.receive()).await.unwrap().unwrap();
+            assert_eq!(received.as_text().unwrap(), format!("{code} {reason}"));
         }
         for (code, reason) in PAYLOADS {
             let number = if code == CloseCode::Status { 0 } else { u16::from(code) };
@@ -82,7 +82,7 @@ async fn m18_m20_s5_5_1_the_peer_closes_and_is_answered() {
             peer.send(CLOSE, &payload(code, reason)).await;
             let (received, ()) = both(socket.receive(), async {
                 assert_eq!(peer.close_frame().await.get(..2), payload(code, "").get(..2));
-                peer.order("fin").await;
+                peer.command("fin").await;
                 assert_eq!(peer.rest().await, b"");
             })
             .await;
@@ -102,7 +102,7 @@ async fn s5_5_1_the_peer_closes_byte_by_byte() {
         }
         let closing = async {
             peer.close_frame().await;
-            peer.order("fin").await;
+            peer.command("fin").await;
         };
         let (received, ()) = both(socket.receive(), closing).await;
         assert_eq!(received.unwrap(), None);
@@ -112,7 +112,7 @@ async fn s5_5_1_the_peer_closes_byte_by_byte() {
 }
 
 #[wasm_bindgen_test]
-async fn m23_all_that_comes_before_a_close_is_delivered() {
+async fn m23_all_messages_before_a_close_are_delivered() {
     for_all(async |builder| {
         for has_sender in [false, true] {
             let (socket, mut peer) = Peer::open(&builder).await;
@@ -127,7 +127,7 @@ async fn m23_all_that_comes_before_a_close_is_delivered() {
             };
             both(receiving, async {
                 assert_eq!(peer.close_frame().await, b"");
-                peer.order("fin").await;
+                peer.command("fin").await;
             })
             .await;
             assert_eq!(within(receiver.closed()).await, clean(CloseCode::Status, ""));
@@ -159,7 +159,7 @@ async fn m8_m10_s7_1_2_we_close_and_are_answered() {
 }
 
 #[wasm_bindgen_test]
-async fn m10_messages_that_nobody_has_taken_do_not_keep_the_end_away() {
+async fn m10_messages_that_are_not_received_do_not_delay_the_end() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         for at in 0..20 {
@@ -186,7 +186,7 @@ async fn m10_messages_that_nobody_has_taken_do_not_keep_the_end_away() {
 }
 
 #[wasm_bindgen_test]
-async fn l7_our_close_is_not_answered_within_its_time() {
+async fn l7_a_close_that_is_not_answered_times_out() {
     for_all(async |builder| {
         let builder = builder.config(config(|config| config.close_timeout = Duration::from_millis(300)));
         let (mut socket, mut peer) = Peer::open(&builder).await;
@@ -204,14 +204,14 @@ async fn l7_our_close_is_not_answered_within_its_time() {
 }
 
 #[wasm_bindgen_test]
-async fn m24_m25_s7_1_5_the_peer_goes_without_a_word() {
+async fn m24_m25_s7_1_5_the_peer_ends_tcp_without_a_close() {
     for_all(async |builder| {
         for how in ["fin", "reset"] {
             let (mut socket, mut peer) = Peer::open(&builder).await;
             peer.send(TEXT, b"last").await;
             assert_eq!(within(socket.receive()).await.unwrap(), Some("last".into()));
             let observer = socket.closed();
-            peer.order(how).await;
+            peer.command(how).await;
             assert!(is_lost(&within(socket.receive()).await.unwrap_err()));
             assert_eq!(within(socket.receive()).await.unwrap(), None);
             let closed = within(observer).await;
@@ -220,7 +220,7 @@ async fn m24_m25_s7_1_5_the_peer_goes_without_a_word() {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         let (closed, ()) = both(socket.close(CloseCode::Normal, ""), async {
             peer.close_frame().await;
-            peer.order("fin").await;
+            peer.command("fin").await;
         })
         .await;
         assert!(!closed.unwrap().was_clean);
@@ -229,7 +229,7 @@ async fn m24_m25_s7_1_5_the_peer_goes_without_a_word() {
 }
 
 #[wasm_bindgen_test]
-async fn m12_a_socket_that_is_dropped_says_so() {
+async fn m12_a_socket_that_is_dropped_sends_a_close() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         let observer = socket.closed();
@@ -254,7 +254,7 @@ async fn m12_a_socket_that_is_dropped_says_so() {
 }
 
 #[wasm_bindgen_test]
-async fn m11_a_connection_is_given_up_at_once() {
+async fn m11_abort_ends_the_connection_at_once() {
     for_all(async |builder| {
         let (socket, mut peer) = Peer::open(&builder).await;
         let observer = socket.closed();

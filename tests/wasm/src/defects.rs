@@ -1,4 +1,4 @@
-//! What others do wrong, and is not wrong here.
+//! Defects of other libraries that this front end must not have.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,41 +17,41 @@ use super::support::{
     bytes, echo, for_all, for_all_echoes, in_time, is_browser, now, property, sleep, within,
 };
 
-/// Counts the failures that the browser reports as overlooked.
-struct Overlooked {
+/// Counts the failures that the browser reports as unhandled.
+struct UnhandledRejections {
     count: Rc<Cell<u32>>,
     listener: Closure<dyn FnMut(JsValue)>,
 }
 
-impl Overlooked {
+impl UnhandledRejections {
     fn listen() -> Self {
         let count = Rc::new(Cell::new(0));
         let counting = Rc::clone(&count);
         let listener = Closure::<dyn FnMut(JsValue)>::new(move |_| counting.set(counting.get() + 1));
         let this = Self { count, listener };
-        this.tell("addEventListener");
+        this.call_global("addEventListener");
         this
     }
 
-    fn tell(&self, method: &str) {
+    fn call_global(&self, method: &str) {
         let Ok(method) = property(method).dyn_into::<Function>() else { return };
         let _ = method.call2(&js_sys::global(), &"unhandledrejection".into(), self.listener.as_ref());
     }
 }
 
-impl Drop for Overlooked {
+impl Drop for UnhandledRejections {
     fn drop(&mut self) {
-        self.tell("removeEventListener");
+        self.call_global("removeEventListener");
     }
 }
 
 #[wasm_bindgen_test]
-async fn d_failed_writes_are_told_and_none_is_overlooked() {
-    let overlooked = Overlooked::listen();
+async fn d_failed_writes_are_reported_and_no_rejection_is_unhandled() {
+    let unhandled = UnhandledRejections::listen();
     for_all(async |builder| {
         let builder = builder.high_water(64 << 20).max_buffered(64 << 20);
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.deafen().await;
+        peer.pause_reading().await;
         // No task waits for these futures.
         for _ in 0..100 {
             socket.queue(bytes(100_000)).await.unwrap();
@@ -61,8 +61,8 @@ async fn d_failed_writes_are_told_and_none_is_overlooked() {
             // Chromium 156 loses the whole page when TCP ends while a write waits; so that is not how it ends.
             Interface::Stream => peer.send(CLOSE, b"").await,
             Interface::Standard => {
-                peer.order("reset").await;
-                peer.order("hear").await;
+                peer.command("reset").await;
+                peer.command("resume").await;
                 assert!(is_lost(&within(socket.receive()).await.unwrap_err()));
             }
         }
@@ -78,7 +78,7 @@ async fn d_failed_writes_are_told_and_none_is_overlooked() {
     })
     .await;
     sleep(Duration::from_millis(200)).await;
-    assert_eq!(overlooked.count.get(), 0);
+    assert_eq!(unhandled.count.get(), 0);
 }
 
 #[wasm_bindgen_test]
@@ -86,13 +86,13 @@ async fn d_partial_reads_do_not_move_the_rest_each_time() {
     for_all_echoes(async |mut socket| {
         let len = 4 << 20;
         within(socket.send(vec![7; len])).await.unwrap();
-        let (mut some, mut heard) = ([0; 64], 0);
+        let (mut some, mut received) = ([0; 64], 0);
         within(AsyncReadExt::read_exact(&mut socket, &mut some)).await.unwrap();
         let begun = now();
-        heard += some.len();
-        while heard < len {
+        received += some.len();
+        while received < len {
             AsyncReadExt::read_exact(&mut socket, &mut some).await.unwrap();
-            heard += some.len();
+            received += some.len();
         }
         // Moving the rest would be 130 GB of copies.
         assert!(now() - begun < 5000.0, "{}", now() - begun);
@@ -101,7 +101,7 @@ async fn d_partial_reads_do_not_move_the_rest_each_time() {
 }
 
 #[wasm_bindgen_test]
-async fn d_waiting_to_send_is_not_waiting_for_a_timer() {
+async fn d_waiting_to_send_does_not_wait_for_a_timer() {
     for_all_echoes(async |mut socket| {
         let begun = now();
         for _ in 0..200 {
@@ -115,13 +115,13 @@ async fn d_waiting_to_send_is_not_waiting_for_a_timer() {
 }
 
 #[wasm_bindgen_test]
-async fn d_an_unclean_end_keeps_the_code_that_was_heard() {
+async fn d_an_unclean_end_keeps_the_received_code() {
     for_all(async |builder| {
         let (socket, mut peer) = Peer::open(&builder).await;
         // Both have closed, and TCP does not end as it should.
         peer.send(CLOSE, &close_payload(4321, "why")).await;
         peer.close_frame().await;
-        peer.order("reset").await;
+        peer.command("reset").await;
         let closed = within(socket.closed()).await;
         assert_eq!((closed.code, &*closed.reason), (CloseCode::Other(4321), "why"), "{closed:?}");
     })
@@ -129,7 +129,7 @@ async fn d_an_unclean_end_keeps_the_code_that_was_heard() {
 }
 
 #[wasm_bindgen_test]
-async fn d_nothing_panics_whatever_the_global_object_is() {
+async fn d_every_kind_of_global_object_is_supported() {
     let has_window = !property("window").is_undefined();
     let is_worker = !property("WorkerGlobalScope").is_undefined();
     assert_eq!(has_window || is_worker, is_browser());
@@ -143,7 +143,7 @@ async fn d_nothing_panics_whatever_the_global_object_is() {
 }
 
 #[wasm_bindgen_test]
-async fn d_messages_are_made_from_whatever_can_be_one() {
+async fn d_messages_convert_from_strings_and_bytes() {
     // `From<&str>`, `From<String>`, `From<Vec<u8>>`, `From<&[u8]>`.
     for_all_echoes(async |mut socket| {
         within(socket.send("a")).await.unwrap();
@@ -160,7 +160,7 @@ async fn d_messages_are_made_from_whatever_can_be_one() {
 }
 
 #[wasm_bindgen_test]
-async fn d_the_state_can_be_seen() {
+async fn d_the_state_can_be_queried() {
     for_all_echoes(async |mut socket| {
         assert!(socket.is_open() && !socket.is_closed());
         assert_eq!(socket.buffered_amount(), 0);

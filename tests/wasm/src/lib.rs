@@ -1,5 +1,5 @@
-//! The front end `browser`, in headless Chromium and in Node, against Sockeye's event loop and against a peer that speaks
-//! bytes. `tests/wasm/run` builds it, runs it, and starts what it talks to (`peer.rs`).
+//! The front end `browser`, in headless Chromium and in Node, against Sockeye's event loop and against a peer that is
+//! controlled byte by byte. `tests/wasm/run` builds and runs the tests, and starts the peer (`tests/wasm/peer.rs`).
 #![cfg(all(test, target_family = "wasm"))]
 
 mod cancel;

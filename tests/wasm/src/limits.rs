@@ -12,11 +12,11 @@ use super::support::{bytes, config, echo, for_all, in_time, is_browser, now, sle
 const MUCH: usize = 64 << 20;
 
 #[wasm_bindgen_test]
-async fn l3_senders_are_held_back() {
+async fn l3_senders_wait_for_the_peer() {
     for_all(async |builder| {
         let builder = builder.high_water(100_000).max_buffered(MUCH);
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.deafen().await;
+        peer.pause_reading().await;
         let mut sent = 0;
         let waited = loop {
             let queued = in_time(Duration::from_millis(500), socket.queue(bytes(100_000))).await;
@@ -32,14 +32,14 @@ async fn l3_senders_are_held_back() {
         assert!(waited, "a program can send {sent} bytes without waiting");
         assert!((100_001..=300_000).contains(&socket.buffered_amount()), "{}", socket.buffered_amount());
         // It goes on when the peer does, and nothing is lost.
-        peer.order("hear").await;
+        peer.command("resume").await;
         let hearing = async {
             // The browser cuts messages into fragments as it likes.
-            let mut heard = Vec::new();
-            while heard.len() < sent {
-                heard.extend(peer.frame().await.1);
+            let mut received = Vec::new();
+            while received.len() < sent {
+                received.extend(peer.frame().await.1);
             }
-            assert!(heard.chunks(100_000).all(|message| message == bytes(100_000)));
+            assert!(received.chunks(100_000).all(|message| message == bytes(100_000)));
         };
         let (flushed, ()) = both(socket.flush(), hearing).await;
         flushed.unwrap();
@@ -53,7 +53,7 @@ async fn l3_beyond_the_limit_nothing_is_accepted() {
     for_all(async |builder| {
         let builder = builder.high_water(MUCH).max_buffered(1 << 20);
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.deafen().await;
+        peer.pause_reading().await;
         let err = loop {
             if let Err(err) = within(socket.queue(bytes(1 << 20))).await {
                 break err;
@@ -64,7 +64,7 @@ async fn l3_beyond_the_limit_nothing_is_accepted() {
         assert!(matches!(&err, Error::Full(message) if message.len() == 1 << 20), "{err:?}");
         // The connection goes on.
         assert!(socket.is_open());
-        peer.order("hear").await;
+        peer.command("resume").await;
         let (flushed, _) = both(socket.flush(), peer.frame()).await;
         flushed.unwrap();
     })
@@ -72,7 +72,7 @@ async fn l3_beyond_the_limit_nothing_is_accepted() {
 }
 
 #[wasm_bindgen_test]
-async fn l4_the_peer_is_held_back_by_the_stream() {
+async fn l4_the_stream_slows_down_the_peer() {
     if !is_browser() {
         return;
     }
@@ -101,8 +101,8 @@ async fn l4_t4_beyond_the_receive_limits_the_standard_socket_is_closed() {
         within(socket.send(order)).await.unwrap();
         assert!(!within(observer).await.was_clean);
         // The socket is closed, and the peer receives a code that browsers can send.
-        let heard = within(watch.receive()).await.unwrap().unwrap();
-        assert_eq!(heard.as_text().unwrap().trim(), "4009");
+        let received = within(watch.receive()).await.unwrap().unwrap();
+        assert_eq!(received.as_text().unwrap().trim(), "4009");
         assert!(within(socket.send("more")).await.is_err());
         // Earlier messages are still delivered, and the error is returned once.
         for _ in 0..10 {
@@ -117,7 +117,7 @@ async fn l4_t4_beyond_the_receive_limits_the_standard_socket_is_closed() {
 }
 
 #[wasm_bindgen_test]
-async fn l4_a_single_message_may_be_more_than_may_wait() {
+async fn l4_a_single_message_may_exceed_the_receive_limit() {
     for_all(async |builder| {
         let mut socket = within(builder.max_received(10).connect(&echo("/"))).await.unwrap();
         within(socket.send(bytes(1000))).await.unwrap();
@@ -127,7 +127,7 @@ async fn l4_a_single_message_may_be_more_than_may_wait() {
 }
 
 #[wasm_bindgen_test]
-async fn l7_a_peer_that_is_silent_is_given_up() {
+async fn l7_a_silent_peer_times_out() {
     for_all(async |builder| {
         // A busy machine is late by some tenths of a second.
         let patience = Duration::from_secs(1);
@@ -150,7 +150,7 @@ async fn l7_a_peer_that_is_silent_is_given_up() {
 }
 
 #[wasm_bindgen_test]
-async fn l7_a_program_that_does_not_listen_is_no_silent_peer() {
+async fn l7_a_program_that_does_not_receive_is_not_a_silent_peer() {
     for_all(async |builder| {
         let builder = builder.config(config(|config| config.idle_timeout = Some(Duration::from_millis(200))));
         let (mut socket, mut peer) = Peer::open(&builder).await;

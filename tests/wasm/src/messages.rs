@@ -23,7 +23,7 @@ async fn receive(socket: &mut WebSocket) -> Option<Message> {
 }
 
 #[wasm_bindgen_test]
-async fn m1_m22_s5_2_messages_of_all_sizes_go_and_return() {
+async fn m1_m22_s5_2_messages_of_all_sizes_are_echoed() {
     for_all_echoes(async |mut socket| {
         for message in messages() {
             within(socket.send(message.clone())).await.unwrap();
@@ -38,14 +38,14 @@ async fn m1_messages_are_whole_frames_on_the_wire() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         for (message, first) in [("", TEXT), ("gr\u{fc}\u{df}e", TEXT)] {
-            let (sent, heard) = both(socket.send(message), peer.frame()).await;
+            let (sent, received) = both(socket.send(message), peer.frame()).await;
             sent.unwrap();
-            assert_eq!(heard, (first, message.as_bytes().to_vec()));
+            assert_eq!(received, (first, message.as_bytes().to_vec()));
         }
         for len in [0, 1, 70_000] {
-            let (sent, heard) = both(socket.send(bytes(len)), peer.frame()).await;
+            let (sent, received) = both(socket.send(bytes(len)), peer.frame()).await;
             sent.unwrap();
-            assert!(heard == (0x82, bytes(len)), "{len}");
+            assert!(received == (0x82, bytes(len)), "{len}");
         }
     })
     .await;
@@ -82,7 +82,7 @@ async fn m14_m17_s5_4_fragments_with_a_ping_between_them() {
 }
 
 #[wasm_bindgen_test]
-async fn s5_2_bytes_that_come_one_by_one() {
+async fn s5_2_frames_that_arrive_byte_by_byte() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         for byte in [frame(TEXT, "gr\u{fc}\u{df}e".as_bytes()), frame(TEXT, b"")].concat() {
@@ -148,7 +148,7 @@ async fn m20_events_end_with_the_close() {
 }
 
 #[wasm_bindgen_test]
-async fn m17_pings_are_answered_while_nobody_polls() {
+async fn m17_pings_are_answered_without_polling() {
     for_all(async |builder| {
         let (_socket, mut peer) = Peer::open(&builder).await;
         peer.send(PING, b"?").await;

@@ -39,8 +39,8 @@ async fn c2_connects_over_tls() {
 }
 
 #[wasm_bindgen_test]
-async fn c4_a_builder_makes_many() {
-    let builder = Builder::new().config(config(|config| config.subprotocols = &["three"]));
+async fn c4_a_builder_opens_several_connections() {
+    let builder = Builder::new().config(config(|config| config.subprotocols = vec!["three".to_owned()]));
     let one = within(builder.connect(&echo("/"))).await.unwrap();
     let other = within(builder.connect(&echo("/"))).await.unwrap();
     assert_eq!((one.protocol(), other.protocol()), (Some("three"), Some("three")));
@@ -82,7 +82,7 @@ async fn c9_a_server_that_refuses_is_an_error() {
                 let head =
                     format!("HTTP/1.1 {status} No\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
                 peer.send_bytes(head.as_bytes()).await;
-                peer.order("fin").await;
+                peer.command("fin").await;
             };
             let (socket, ()) = both(builder.connect(&url), answer).await;
             assert!(matches!(socket, Err(Error::Connect { .. })), "{status}");
@@ -114,7 +114,7 @@ async fn c12_c13_c14_the_browser_checks_the_response() {
 }
 
 #[wasm_bindgen_test]
-async fn c15_what_comes_with_the_response_is_received() {
+async fn c15_frames_that_arrive_with_the_response_are_received() {
     for_all(async |builder| {
         let mut peer = Peer::listen().await;
         let url = peer.url.clone();
@@ -132,7 +132,7 @@ async fn c15_what_comes_with_the_response_is_received() {
 }
 
 #[wasm_bindgen_test]
-async fn c17_the_interface_is_probed_or_demanded() {
+async fn c17_the_interface_is_detected_or_configured() {
     assert!(Interface::Standard.is_supported());
     assert_eq!(Interface::Stream.is_supported(), is_browser());
     assert_eq!(interfaces().len(), if is_browser() { 2 } else { 1 });
@@ -150,7 +150,7 @@ async fn c17_the_interface_is_probed_or_demanded() {
 }
 
 #[wasm_bindgen_test]
-async fn c4_what_the_browser_does_not_take_is_an_error() {
+async fn c4_options_that_the_browser_rejects_are_errors() {
     for_all(async |builder| {
         let twice = builder.clone().add_subprotocol("one").add_subprotocol("one");
         let odd = builder.clone().add_subprotocol("two words");
@@ -182,7 +182,7 @@ async fn a11_url_protocol_interface_and_extensions_on_halves_too() {
 }
 
 #[wasm_bindgen_test]
-async fn l7_connecting_has_an_end() {
+async fn l7_connecting_has_a_timeout() {
     for_all(async |builder| {
         let mut peer = Peer::listen().await;
         let builder = builder

@@ -15,12 +15,12 @@ use super::support::{bytes, for_all, for_all_echoes, within};
 #[wasm_bindgen_test]
 async fn a1_a13_async_methods_on_the_executor_of_the_browser() {
     for_all_echoes(async |mut socket| {
-        let (tell, told) = oneshot::channel();
+        let (tx, rx) = oneshot::channel();
         spawn_local(async move {
             socket.send("salmon").await.unwrap();
-            tell.send(socket.receive().await.unwrap()).unwrap();
+            tx.send(socket.receive().await.unwrap()).unwrap();
         });
-        assert_eq!(within(told).await.unwrap(), Some("salmon".into()));
+        assert_eq!(within(rx).await.unwrap(), Some("salmon".into()));
     })
     .await;
 }
@@ -44,7 +44,7 @@ async fn a2_stream() {
 async fn a2_the_stream_ends_after_an_error() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        peer.order("fin").await;
+        peer.command("fin").await;
         assert!(within(socket.next()).await.unwrap().is_err());
         assert!(within(socket.next()).await.is_none());
         assert!(within(socket.next()).await.is_none());
@@ -60,12 +60,12 @@ async fn a3_sink() {
         within(SinkExt::<&[u8]>::send(&mut socket, b"c")).await.unwrap();
         within(SinkExt::<Vec<u8>>::send(&mut socket, b"d".to_vec())).await.unwrap();
         within(SinkExt::<Message>::send(&mut socket, Message::text("e"))).await.unwrap();
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         for _ in 0..5 {
-            heard.push(within(socket.receive()).await.unwrap().unwrap());
+            received.push(within(socket.receive()).await.unwrap().unwrap());
         }
         let sent = [Message::text("a"), "b".into(), Message::binary("c"), Message::binary("d"), "e".into()];
-        assert_eq!(heard, sent);
+        assert_eq!(received, sent);
         let (mut sender, receiver) = socket.split();
         within(SinkExt::<&str>::close(&mut sender)).await.unwrap();
         let closed = within(receiver.closed()).await;
@@ -104,8 +104,8 @@ async fn a4_async_read_and_write() {
 async fn a4_each_write_is_a_binary_message() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
-        let (written, heard) = both(AsyncWriteExt::write(&mut socket, b"salmon"), peer.frame()).await;
-        assert_eq!((written.unwrap(), heard), (6, (0x82, b"salmon".to_vec())));
+        let (written, received) = both(AsyncWriteExt::write(&mut socket, b"salmon"), peer.frame()).await;
+        assert_eq!((written.unwrap(), received), (6, (0x82, b"salmon".to_vec())));
     })
     .await;
 }
@@ -113,22 +113,22 @@ async fn a4_each_write_is_a_binary_message() {
 #[wasm_bindgen_test]
 async fn a7_a8_split_and_join_lose_nothing() {
     for_all_echoes(async |mut socket| {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         within(socket.send(bytes(250))).await.unwrap();
         within(socket.send("tail")).await.unwrap();
         for _ in 0..10 {
             let mut some = [0; 10];
             within(AsyncReadExt::read_exact(&mut socket, &mut some)).await.unwrap();
-            heard.extend(some);
+            received.extend(some);
             let (sender, mut receiver) = socket.split();
             within(AsyncReadExt::read_exact(&mut receiver, &mut some)).await.unwrap();
-            heard.extend(some);
+            received.extend(some);
             socket = WebSocket::join(sender, receiver).unwrap();
         }
         // What is left of a message that was read in part is a message.
         let (mut sender, mut receiver) = socket.split();
-        heard.extend(within(receiver.receive()).await.unwrap().unwrap().into_data());
-        assert_eq!(heard, bytes(250));
+        received.extend(within(receiver.receive()).await.unwrap().unwrap().into_data());
+        assert_eq!(received, bytes(250));
         assert_eq!(within(receiver.receive()).await.unwrap(), Some("tail".into()));
         within(sender.send("more")).await.unwrap();
         assert_eq!(within(receiver.receive()).await.unwrap(), Some("more".into()));
@@ -137,7 +137,7 @@ async fn a7_a8_split_and_join_lose_nothing() {
 }
 
 #[wasm_bindgen_test]
-async fn a4_what_is_left_of_a_message_comes_before_the_next_one() {
+async fn a4_the_rest_of_a_message_comes_before_the_next_message() {
     for_all_echoes(async |mut socket| {
         within(socket.send("salmon")).await.unwrap();
         within(socket.send("lös")).await.unwrap();

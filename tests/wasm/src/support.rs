@@ -1,4 +1,4 @@
-//! What all tests stand on: addresses, both interfaces, and an end to all waiting.
+//! What the tests share: addresses, both interfaces, and limits for waiting.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sockeye::protocol::Config;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// How long anything may take that is to happen at all.
+/// How long a test waits for anything. It only detects a hang.
 pub(crate) const LIMIT: Duration = Duration::from_secs(15);
 
 /// The ports of `peer.rs`, in its order.
@@ -25,12 +25,12 @@ pub(crate) fn echo(path: &str) -> String {
     format!("ws://127.0.0.1:{}{path}", port(0))
 }
 
-/// A name that no other test has.
+/// A path that no other test uses.
 pub(crate) fn name() -> String {
     format!("/{}", js_sys::Math::random())
 }
 
-/// Whether this is Chromium, which has both interfaces, be it in a window or in a worker.
+/// Whether this is Chromium, which has both interfaces, in a window or in a worker.
 pub(crate) fn is_browser() -> bool {
     property("process").is_undefined()
 }
@@ -42,7 +42,7 @@ pub(crate) fn interfaces() -> Vec<Interface> {
         .collect()
 }
 
-/// Goes through the interfaces that there are.
+/// Runs a script with each interface that exists.
 pub(crate) async fn for_all(script: impl AsyncFn(Builder)) {
     for interface in interfaces() {
         script(Builder::new().interface(interface)).await;
@@ -60,12 +60,12 @@ pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
-/// Fails unless something happens in time.
+/// The result of a future, which must be ready in time.
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     in_time(LIMIT, what).await.expect("it did not happen in time")
 }
 
-/// What comes of something that may not happen.
+/// The result of a future, or `None` if it is not ready in time.
 pub(crate) async fn in_time<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
     match select(Box::pin(what), Box::pin(sleep(limit))).await {
         Either::Left((done, _)) => Some(done),
