@@ -28,11 +28,11 @@ use sockeye_test_support::server::Server;
 
 fn main() -> Result<()> {
     let plain = start_loop(Ok);
+    // A loop ends when its `Server` is dropped.
     let encrypted = (env::args().len() > 1).then(|| start_loop(encrypt));
     let relay = TcpListener::bind("127.0.0.1:0")?;
-    let ports =
-        (plain.addr.port(), relay.local_addr()?.port(), encrypted.map_or(0, |server| server.addr.port()));
-    println!("{} {} {}", ports.0, ports.1, ports.2);
+    let encrypted_port = encrypted.as_ref().map_or(0, |server| server.addr.port());
+    println!("{} {} {encrypted_port}", plain.addr.port(), relay.local_addr()?.port());
     thread::spawn(move || {
         for stream in relay.incoming().flatten() {
             thread::spawn(move || relay_for(stream));

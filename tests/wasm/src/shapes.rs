@@ -157,7 +157,7 @@ async fn a8_halves_of_two_connections_do_not_join() {
         let (other, _peer) = Peer::open(&builder).await;
         let ((sender, _receiver), (_sender, receiver)) = (one.split(), other.split());
         let err = WebSocket::join(sender, receiver).unwrap_err();
-        assert_eq!(err.to_string(), "these are halves of two connections");
+        assert_eq!(err.to_string(), "the halves belong to different connections");
         assert!(err.0.is_open() && err.1.is_open());
     })
     .await;
