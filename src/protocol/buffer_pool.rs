@@ -65,7 +65,7 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
 }
 
 /// Returns a buffer as [`take`] does, which contains bytes of its last use.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
     match len {
         1..MIN => take_short(len),
@@ -74,7 +74,7 @@ pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn take_short(len: usize) -> Option<Vec<u8>> {
     let buffer = SHORT.try_with(Cell::take).ok()?;
     (len..=len.saturating_add((len / 4).saturating_add(HEADROOM)))
@@ -95,7 +95,7 @@ fn take_kept(len: usize) -> Option<Vec<u8>> {
 }
 
 /// Keeps a buffer that is no longer needed. If there is no room, it replaces the oldest ones.
-#[inline]
+#[inline(always)]
 pub(crate) fn give(buffer: Vec<u8>) {
     match buffer.capacity() {
         1..MIN => give_short(buffer),

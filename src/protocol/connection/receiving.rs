@@ -33,17 +33,18 @@ struct Terms<'a> {
 }
 
 impl Receiver {
-    /// Takes a message off the input, if the next frame is one by itself.
+    /// Takes a message off the input, if the next frame is one by itself that no extension has changed.
     #[inline(always)]
     fn whole_message(
         &self,
         input: &mut &mut [u8],
-        terms: Terms<'_>,
+        role: Role,
+        config: &Config,
     ) -> Result<Option<Message>, ProtocolError> {
-        if self.message.is_some() {
+        if self.in_message || self.message.is_some() || self.reserved == Reserved::Any {
             return Ok(None);
         }
-        self.decoder.whole_message(input, &self.rules(terms))
+        self.decoder.whole_message(input, role, config.max_frame_size.min(config.max_message_size))
     }
 
     /// Decodes the next frame.
@@ -64,7 +65,6 @@ impl Receiver {
         Ok(frame)
     }
 
-    #[inline(always)]
     fn rules(&self, Terms { role, config, codec }: Terms<'_>) -> Rules {
         let headroom = codec.map_or(0, |codec| len64(codec.headroom(config.max_message_size)));
         Rules {
@@ -170,8 +170,7 @@ impl Connection {
         if !matches!(self.phase, Phase::Open) {
             return Ok(None);
         }
-        let terms = Terms { role: self.role, config: &self.config, codec: self.codec.as_deref() };
-        let message = self.receiver.whole_message(input, terms)?;
+        let message = self.receiver.whole_message(input, self.role, &self.config)?;
         if message.is_some() {
             self.deadlines.heard = now;
         }
@@ -185,9 +184,11 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Received>, ProtocolError> {
-        if !input.is_empty() {
-            self.deadlines.heard = now;
+        // Every read ends with a call that finds the input used up.
+        if input.is_empty() {
+            return Ok(None);
         }
+        self.deadlines.heard = now;
         let received = match self.phase {
             Phase::Opening(_) => self.receive_head(input).map(|event| event.map(Received::Event)),
             Phase::Answering { .. } => Ok(None),

@@ -173,31 +173,23 @@ impl Header {
     /// Decodes and checks a header at the front of `input`; returns it with its own length in bytes.
     ///
     /// `None` means that more input is needed. A rule is enforced as soon as the bytes that break it have arrived.
-    #[inline(always)]
     pub(crate) fn parse(input: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let [first, second, rest @ ..] = input else { return Ok(None) };
-        let (len, rest) = match second & LENGTH {
-            126 => match rest.split_first_chunk() {
-                Some((bytes, rest)) => (Some(u64::from(u16::from_be_bytes(*bytes))), rest),
-                None => (None, rest),
-            },
-            127 => match rest.split_first_chunk() {
-                Some((bytes, rest)) => (Some(u64::from_be_bytes(*bytes)), rest),
-                None => (None, rest),
-            },
-            len => (Some(u64::from(len)), rest),
-        };
-        let bits = Bits { first: *first, second: *second, len };
+        let Some(bits) = Bits::read(input) else { return Ok(None) };
         check(bits, rules)?;
+        Ok(bits.header())
+    }
 
-        let Some(len) = len else { return Ok(None) };
-        let (key, rest) = match (bits.is_masked(), rest.split_first_chunk()) {
-            (false, _) => (None, rest),
-            (true, Some((key, rest))) => (Some(*key), rest),
-            (true, None) => return Ok(None),
-        };
-        let header = Self { fin: bits.fin(), rsv: bits.rsv(), opcode: bits.opcode(), key, len };
-        Ok(Some((header, input.len().saturating_sub(rest.len()))))
+    /// Decodes the header of a message in a single frame without reserved bits, whose payload has at most `most` bytes.
+    ///
+    /// Between messages, and unless an extension of the program was negotiated, such a header breaks no rule. `None` means that
+    /// [`parse`](Self::parse) must decide: this is another frame, more input is needed, or a rule is broken.
+    #[inline(always)]
+    pub(crate) fn parse_whole_message(input: &[u8], role: Role, most: u64) -> Option<(Self, usize)> {
+        let bits = Bits::read(input)?;
+        let is_allowed = matches!(bits.first, WHOLE_TEXT | WHOLE_BINARY)
+            && bits.is_masked() == (role == Role::Server)
+            && bits.is_minimal;
+        if is_allowed { bits.header().filter(|(header, _)| header.len <= most) } else { None }
     }
 
     /// Decodes the header of a frame whose payload has at most `max_frame` bytes, at the front of `input`. Returns the
@@ -263,9 +255,54 @@ struct Bits {
     second: u8,
     /// The length of the payload, unless bytes of a longer form are missing.
     len: Option<u64>,
+    /// Whether the length has the shortest form.
+    is_minimal: bool,
+    /// The masking key, if the frame is masked and the key has arrived.
+    key: Option<Key>,
 }
 
 impl Bits {
+    /// Reads a header from the front of `input`, as far as it has arrived. `None` if there are less than two bytes.
+    #[inline(always)]
+    fn read(input: &[u8]) -> Option<Self> {
+        let [first, second, rest @ ..] = input else { return None };
+        let (len, is_minimal, rest) = match second & LENGTH {
+            126 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => {
+                    let len = u64::from(u16::from_be_bytes(*bytes));
+                    (Some(len), len > 125, rest)
+                }
+                None => (None, true, rest),
+            },
+            127 => match rest.split_first_chunk() {
+                Some((bytes, rest)) => {
+                    let len = u64::from_be_bytes(*bytes);
+                    (Some(len), len > 0xffff, rest)
+                }
+                None => (None, true, rest),
+            },
+            len => (Some(u64::from(len)), true, rest),
+        };
+        let key = if second & MASKED != 0 { rest.first_chunk().copied() } else { None };
+        Some(Self { first: *first, second: *second, len, is_minimal, key })
+    }
+
+    /// Returns the header with its own length in bytes, if it is complete.
+    #[inline(always)]
+    fn header(self) -> Option<(Header, usize)> {
+        let len = self.len?;
+        if self.is_masked() && self.key.is_none() {
+            return None;
+        }
+        let header = Header { fin: self.fin(), rsv: self.rsv(), opcode: self.opcode(), key: self.key, len };
+        let start: usize = match self.second & LENGTH {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        Some((header, if self.is_masked() { start.saturating_add(size_of::<Key>()) } else { start }))
+    }
+
     #[inline(always)]
     fn fin(self) -> bool {
         self.first & FIN != 0
@@ -289,40 +326,26 @@ impl Bits {
     fn is_masked(self) -> bool {
         self.second & MASKED != 0
     }
-
-    /// Whether this begins a message in a single frame without reserved bits.
-    #[inline(always)]
-    fn is_whole_message(self) -> bool {
-        matches!(self.first, WHOLE_TEXT | WHOLE_BINARY)
-    }
 }
 
 /// Checks a header against every rule of RFC 6455 and every limit. Nothing of the payload is needed.
-#[inline(always)]
 fn check(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
-    // First the common case, which can only break the rules on masking and on lengths: a whole message between messages.
-    let is_simple = bits.is_whole_message() && !rules.in_message;
-    if !(is_simple && bits.is_masked() == (rules.role == Role::Server)) {
-        check_start(bits, *rules)?;
-    }
+    check_start(bits, rules)?;
     let Some(len) = bits.len else { return Ok(()) };
-    match (bits.second & LENGTH, len) {
-        // §5.2: "the minimal number of bytes MUST be used to encode the length".
-        (126, 0..=125) | (127, 0..=0xffff) => return Err(ProtocolError::NonMinimalLength),
-        // §5.2: "the most significant bit MUST be 0".
-        (127, len) if len > u64::MAX >> 1 => return Err(ProtocolError::LengthOverflow),
-        _ => {}
+    // §5.2: "the minimal number of bytes MUST be used to encode the length".
+    if !bits.is_minimal {
+        return Err(ProtocolError::NonMinimalLength);
+    }
+    // §5.2: "the most significant bit MUST be 0".
+    if len > u64::MAX >> 1 {
+        return Err(ProtocolError::LengthOverflow);
     }
     // §10.4: limits on frames, and on messages after reassembly. They apply to the announced length.
-    if is_simple && len <= rules.max_frame && len <= rules.room.bytes {
-        return Ok(());
-    }
-    check_limits(bits, len, *rules)
+    check_limits(bits, len, rules)
 }
 
-/// Checks the first two bytes of a header. The rules are passed by value, so that the common case need not store them.
-#[inline(never)]
-fn check_start(bits: Bits, rules: Rules) -> Result<(), ProtocolError> {
+/// Checks the first two bytes of a header.
+fn check_start(bits: Bits, rules: &Rules) -> Result<(), ProtocolError> {
     let opcode = bits.opcode();
     // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
     let meaningful = match rules.reserved {
@@ -360,8 +383,7 @@ fn check_start(bits: Bits, rules: Rules) -> Result<(), ProtocolError> {
 }
 
 /// Checks the length of a payload against the limits of the configuration, which apply to data frames.
-#[inline(never)]
-fn check_limits(bits: Bits, len: u64, rules: Rules) -> Result<(), ProtocolError> {
+fn check_limits(bits: Bits, len: u64, rules: &Rules) -> Result<(), ProtocolError> {
     if bits.opcode().is_control() {
         return Ok(());
     }

@@ -157,6 +157,33 @@ fn f3_every_first_two_bytes_in_every_situation() {
 }
 
 #[test]
+fn f3_a_whole_message_is_one_that_breaks_no_rule() {
+    let is_between_messages = |rules: &Rules| !rules.in_message && rules.reserved != Reserved::Any;
+    for rules in situations().into_iter().filter(is_between_messages) {
+        for start in 0..=u16::MAX {
+            let [first, second] = start.to_be_bytes();
+            let (bytes, len) = completed(first, second);
+            let parsed = Header::parse(&bytes, &rules);
+            let is_expected = matches!(first, 0x81 | 0x82)
+                && Drawn::new(first, second).mask == (rules.role == Role::Server);
+            let expected = if is_expected { parsed.ok().flatten() } else { None };
+            assert_eq!(
+                Header::parse_whole_message(&bytes, rules.role, len),
+                expected,
+                "{start:04x} {rules:?}"
+            );
+            assert_eq!(Header::parse_whole_message(&bytes[..bytes.len() - 1], rules.role, len), None);
+            if let Some(less) = len.checked_sub(1) {
+                assert_eq!(Header::parse_whole_message(&bytes, rules.role, less), None, "it is too long");
+            }
+        }
+    }
+    for form in [claim16(125), claim64(0xffff)] {
+        assert_eq!(Header::parse_whole_message(&form, Role::Client, u64::MAX), None, "its form is too long");
+    }
+}
+
+#[test]
 fn f3_two_bytes_are_enough_to_fail() {
     for rules in situations() {
         for start in 0..=u16::MAX {

@@ -34,7 +34,7 @@ pub fn apply(key: Key, offset: u64, bytes: &mut [u8]) {
 }
 
 /// Copies a payload of the same length, and masks or unmasks the copy.
-#[inline]
+#[inline(always)]
 pub(crate) fn copy(key: Key, from: &[u8], to: &mut [u8]) {
     let word = u32::from_ne_bytes(key);
     let ((words, rest), (copies, last)) = (from.as_chunks::<4>(), to.as_chunks_mut::<4>());
