@@ -193,7 +193,7 @@ pub use error::ProtocolError;
 pub use extension::FrameExtension;
 pub use framing::encoder::Output;
 #[cfg(feature = "reactor")]
-pub(crate) use framing::encoder::write_frame;
+pub(crate) use framing::encoder::{Encode, write_frame};
 pub use framing::frame::Frame;
 pub use framing::header::{Header, OpCode};
 pub use framing::mask;

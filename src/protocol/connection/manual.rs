@@ -49,6 +49,8 @@ use std::time::Instant;
 use super::{Event, Phase, State};
 use crate::close::CloseCode;
 use crate::message::Message;
+#[cfg(feature = "reactor")]
+use crate::protocol::framing::encoder::Encode;
 use crate::protocol::framing::encoder::Output;
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::framing::header::OpCode;
@@ -321,6 +323,18 @@ impl Connection {
     /// See [`Connection::abandon`](super::Connection::abandon).
     pub fn abandon(&mut self) {
         self.0.abandon();
+    }
+
+    /// Sends a frame, or a message, which is a frame by itself. It is always inlined, as the function that it calls.
+    #[cfg(feature = "reactor")]
+    #[inline(always)]
+    pub(crate) fn transmit<O: Output>(
+        &mut self,
+        frame: impl Encode,
+        now: Instant,
+        out: &mut O,
+    ) -> Result<(), ProtocolError> {
+        self.0.transmit(frame, now, out)
     }
 
     /// Whether an extension of the program was negotiated.

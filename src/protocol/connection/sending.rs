@@ -122,9 +122,9 @@ impl Connection {
         self.transmit(frame, now, out)
     }
 
-    /// Sends a frame, or a message, which is a frame by itself.
-    #[inline]
-    fn transmit<O: Output>(
+    /// Sends a frame, or a message, which is a frame by itself. It is always inlined, for the reason of [`write_frame`].
+    #[inline(always)]
+    pub(super) fn transmit<O: Output>(
         &mut self,
         frame: impl Encode,
         now: Instant,

@@ -39,6 +39,9 @@ pub(crate) trait Encode: Into<Frame> {
     /// Whether the RFC allows to send it.
     fn is_sendable(&self) -> bool;
 
+    /// Whether a reserved bit is set that only an extension of the program understands.
+    fn has_foreign_bits(&self) -> bool;
+
     /// Its header, if it is not split.
     fn header(&self) -> Header;
 
@@ -52,6 +55,11 @@ impl Encode for Frame {
     #[inline]
     fn is_sendable(&self) -> bool {
         self.is_sendable()
+    }
+
+    #[inline]
+    fn has_foreign_bits(&self) -> bool {
+        self.has_foreign_bits()
     }
 
     #[inline]
@@ -77,6 +85,11 @@ impl Encode for Message {
     }
 
     #[inline]
+    fn has_foreign_bits(&self) -> bool {
+        false
+    }
+
+    #[inline]
     fn header(&self) -> Header {
         Header { fin: true, rsv: 0, opcode: self.opcode(), key: None, len: len64(self.len()) }
     }
@@ -94,12 +107,17 @@ impl Encode for Message {
 
 /// Encodes a frame as an endpoint of the given role sends it. A client masks it (§5.1). Data that is longer than
 /// `fragment_size` bytes is split into fragments (§5.4).
-#[inline]
+///
+/// The path of a frame that is copied is always inlined into the function that sends, because the header and the result of each
+/// call would pass through memory. Without that, an echo of 20 bytes in the event loop takes 80 instructions more.
+#[inline(always)]
 pub(crate) fn write_frame<O: Output, F: Encode>(frame: F, role: Role, fragment_size: usize, out: &mut O) {
     let (header, len) = (frame.header(), frame.payload().len());
     if len < O::KEEPS_FROM && (len <= fragment_size || header.opcode.is_control()) {
         write_whole(header, frame.payload(), role, out);
-        frame.into_buffer().into_iter().for_each(buffer_pool::give);
+        if let Some(buffer) = frame.into_buffer() {
+            buffer_pool::give(buffer);
+        }
     } else {
         write_pieces(frame.into(), role, fragment_size, out);
     }
@@ -115,12 +133,14 @@ fn write_pieces<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: 
         write_kept(&first, frame.into_payload(), role, pieces, out);
     } else {
         write_copied(&first, frame.as_slice(), role, pieces, out);
-        frame.into_buffer().into_iter().for_each(buffer_pool::give);
+        if let Some(buffer) = frame.into_buffer() {
+            buffer_pool::give(buffer);
+        }
     }
 }
 
 /// Encodes a frame that is copied and not split, as nearly all are.
-#[inline]
+#[inline(always)]
 fn write_whole<O: Output>(header: Header, payload: &[u8], role: Role, out: &mut O) {
     let key = (role == Role::Client).then(mask::fresh_key);
     let out = out.buffer();

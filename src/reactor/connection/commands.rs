@@ -66,7 +66,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             // The frames are the same bytes for all such connections.
             endpoint.write.buffer(&mut state.pool).extend_from_slice(encoded);
         } else {
-            frames.iter().for_each(|frame| endpoint.send_frame(frame.clone(), state));
+            frames.iter().for_each(|frame| endpoint.send(frame.clone(), state));
         }
         let write = &self.endpoint.write;
         if flushes && write.len() > 0 && !write.is_blocked {
@@ -93,7 +93,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             self.endpoint.opening.get_or_insert_default().commands.push(command);
         } else {
             self.endpoint.write.add_published(len);
-            self.endpoint.send_frame(frame.clone(), state);
+            self.endpoint.send(frame.clone(), state);
         }
     }
 
@@ -125,7 +125,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             // Nothing can be sent during the TLS handshake.
             State::Connecting if endpoint.socket.is_handshaking() => endpoint.protocol.abandon(),
             State::Connecting => self.reject_with_503(state),
-            _ => endpoint.send_frame(Frame::close(CloseCode::Away, "shutting down"), state),
+            _ => endpoint.send(Frame::close(CloseCode::Away, "shutting down"), state),
         }
         // A handler that drops the Close frame does not delay the loop.
         if self.endpoint.protocol.state() == State::Open {

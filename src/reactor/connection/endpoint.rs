@@ -4,7 +4,7 @@ use super::opening::Opening;
 use super::write_side::WriteSide;
 use crate::close::CloseCode;
 use crate::error::Result;
-use crate::protocol::{Frame, State, manual};
+use crate::protocol::{Encode, State, manual};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
@@ -59,10 +59,13 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.handler.as_ref().is_none_or(Handler::wants_frames)
     }
 
-    /// Whether the handler sees this frame. It always sees control frames and frames that only an extension understands.
+    /// Whether the handler sees this frame or message as a frame. It always sees control frames and frames that only an extension
+    /// understands.
     #[inline]
-    pub(super) fn shows(&self, frame: &Frame) -> bool {
-        let is_shown = |handler: &H| handler.wants_frames() || frame.is_control() || frame.has_foreign_bits();
+    pub(super) fn shows(&self, frame: &impl Encode) -> bool {
+        let is_shown = |handler: &H| {
+            handler.wants_frames() || frame.header().opcode.is_control() || frame.has_foreign_bits()
+        };
         self.handler.as_ref().is_some_and(is_shown)
     }
 

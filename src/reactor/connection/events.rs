@@ -40,7 +40,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             Event::Ping(payload) => {
                 let unsent = self.write.len() + self.socket.unsent();
                 if let Some(pong) = self.protocol.pong_for(payload, unsent) {
-                    self.send_frame(pong, state);
+                    self.send(pong, state);
                 }
             }
             Event::Close(code, reason) => self.on_close(code, &reason, state),

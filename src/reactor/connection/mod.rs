@@ -209,7 +209,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         let endpoint = &mut self.endpoint;
         let out = endpoint.write.buffer(&mut state.pool);
         match endpoint.protocol.tick(state.now, out) {
-            Ok(Some(ping)) => endpoint.send_frame(ping, state),
+            Ok(Some(ping)) => endpoint.send(ping, state),
             Ok(None) => {}
             Err(err) => {
                 endpoint.handle_violation(err, state);

@@ -4,8 +4,7 @@ use log::trace;
 
 use super::endpoint::Endpoint;
 use super::failing::Consequence;
-use crate::message::Message;
-use crate::protocol::{Frame, OpCode, ProtocolError};
+use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Command;
@@ -17,50 +16,50 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     pub(super) fn send_command(&mut self, command: Command, state: &mut LoopState<S>) {
         self.write.add_published(command.buffered_len());
         match command {
-            Command::Message(message) => self.send_message(message, state),
-            Command::Frame(frame) => self.send_frame(*frame, state),
-            Command::Close(code, reason) => self.send_frame(Frame::close(code, &reason), state),
+            Command::Message(message) => self.send(message, state),
+            Command::Frame(frame) => self.send(*frame, state),
+            Command::Close(code, reason) => self.send(Frame::close(code, &reason), state),
             _ => trace!("a command that sends nothing was kept until the connection was open"),
         }
     }
 
-    /// Sends a message. A handler that wants frames receives it as a frame first.
+    /// Sends a message, or a frame that the handler can replace or drop. A handler that wants frames receives a message as a frame.
     #[inline]
-    pub(super) fn send_message(&mut self, message: Message, state: &mut LoopState<S>) {
-        if self.wants_frames() {
-            return self.send_frame(Frame::from(message), state);
+    pub(super) fn send(&mut self, outgoing: impl Encode, state: &mut LoopState<S>) {
+        let opcode = outgoing.header().opcode;
+        if !self.protocol.can_send(opcode) {
+            return trace!("a {opcode} frame was not sent, because the connection is closing");
         }
+        if self.shows(&outgoing) {
+            if let Some(frame) = self.allow(outgoing.into(), state) {
+                self.encode(frame, state);
+            }
+        } else {
+            self.encode(outgoing, state);
+        }
+        if opcode == OpCode::Close {
+            // A Close frame that was owed and that the handler dropped is never sent.
+            self.protocol.skip_close(state.now);
+        }
+    }
+
+    #[inline]
+    fn encode(&mut self, outgoing: impl Encode, state: &mut LoopState<S>) {
         let queue = self.write.queue(&mut state.pool);
-        match self.protocol.send(message, state.now, queue) {
+        match self.protocol.transmit(outgoing, state.now, queue) {
+            // The handler may have closed the connection in `on_send_frame`.
             Ok(()) | Err(ProtocolError::NotOpen) => {}
             Err(err) => self.report(err.into(), state),
         }
     }
 
-    /// Sends a frame that the handler can replace or drop.
+    /// Passes a frame to the handler. Returns what the handler allows to be sent.
     #[inline]
-    pub(super) fn send_frame(&mut self, frame: Frame, state: &mut LoopState<S>) {
-        let is_close = frame.opcode() == OpCode::Close;
-        if !self.protocol.can_send(frame.opcode()) {
-            return trace!("a {} frame was not sent, because the connection is closing", frame.opcode());
+    fn allow(&mut self, frame: Frame, state: &mut LoopState<S>) -> Option<Frame> {
+        if frame.opcode() == OpCode::Close {
+            return self.allow_close(frame, state);
         }
-        let allowed = match self.shows(&frame) {
-            true if is_close => self.allow_close(frame, state),
-            true => self.call_fallible(state, |handler| handler.on_send_frame(frame)).flatten(),
-            false => Some(frame),
-        };
-        if let Some(frame) = allowed {
-            let queue = self.write.queue(&mut state.pool);
-            match self.protocol.send_frame(frame, state.now, queue) {
-                // The handler may have closed the connection in `on_send_frame`.
-                Ok(()) | Err(ProtocolError::NotOpen) => {}
-                Err(err) => self.report(err.into(), state),
-            }
-        }
-        if is_close {
-            // A Close frame that was owed and that the handler dropped is never sent.
-            self.protocol.skip_close(state.now);
-        }
+        self.call_fallible(state, |handler| handler.on_send_frame(frame)).flatten()
     }
 
     /// Passes a Close frame to the handler.
