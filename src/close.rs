@@ -60,6 +60,16 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Returns whether a Close frame may contain the code (§7.4.1, §7.4.2, and the IANA registry for 1012 to 1014).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::CloseCode;
+    ///
+    /// assert!(CloseCode::Normal.is_sendable() && CloseCode::from(4321).is_sendable());
+    /// // This code only describes that no Close frame was received.
+    /// assert!(!CloseCode::Abnormal.is_sendable());
+    /// ```
     pub fn is_sendable(self) -> bool {
         matches!(u16::from(self), 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -118,6 +128,20 @@ impl fmt::Display for CloseCode {
 }
 
 /// How a connection ended, as returned by the sockets without handlers.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{CloseCode, Closed};
+///
+/// /// Returns whether the server asks its client to connect again.
+/// fn is_invited(closed: &Closed) -> bool {
+///     closed.was_clean && matches!(closed.code, CloseCode::Restart | CloseCode::Again)
+/// }
+///
+/// let closed = Closed { code: CloseCode::Restart, reason: "update".into(), was_clean: true };
+/// assert!(is_invited(&closed));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
     /// The code of the peer's Close frame. [`CloseCode::Status`] if the frame had no code, [`CloseCode::Abnormal`] if no Close

@@ -31,12 +31,42 @@ use crate::tcp_stream::TcpStream;
 pub(crate) const TLS_DISABLED: &str = "this build of sockeye does not have the feature `ssl`";
 
 /// A result with [`Error`] as its error.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Handler, Message, Result};
+///
+/// struct Adder(i64);
+///
+/// impl Handler for Adder {
+///     fn on_message(&mut self, msg: Message) -> Result<()> {
+///         // Errors of other types become a cause when they are boxed.
+///         self.0 += msg.as_text()?.parse::<i64>().map_err(Box::new)?;
+///         Ok(())
+///     }
+/// }
+/// ```
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The kind of an [`Error`].
 ///
 /// When a method of a handler returns an error, the kind decides what happens to the connection. The variants are those of
 /// `ws`, so a `match` without a wildcard arm compiles.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Error, ErrorKind, QueueError};
+///
+/// /// Returns whether a message can be sent again later.
+/// fn is_temporary(err: &Error) -> bool {
+///     matches!(err.kind, ErrorKind::Queue(QueueError::Full) | ErrorKind::Capacity)
+/// }
+///
+/// assert!(is_temporary(&QueueError::Full.into()));
+/// assert!(!is_temporary(&QueueError::Disconnected.into()));
+/// ```
 #[derive(Debug)]
 pub enum ErrorKind {
     /// The application failed. An open connection is closed with 1011.
@@ -64,6 +94,8 @@ pub enum ErrorKind {
 }
 
 /// The reason why a [`Sender`](crate::Sender) could not queue a command.
+///
+/// See the example of [`ErrorKind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueError {
@@ -117,6 +149,8 @@ pub struct Error {
 
 impl Error {
     /// Creates an error of a kind with a description.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new<I: Into<Cow<'static, str>>>(kind: ErrorKind, details: I) -> Self {
         Self { kind, details: details.into() }
     }
@@ -147,6 +181,15 @@ impl Error {
     }
 
     /// Converts the error into a boxed error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Error, ErrorKind};
+    ///
+    /// let err = Error::new(ErrorKind::Internal, "the database is not reachable").into_box();
+    /// assert_eq!(err.to_string(), "the database is not reachable");
+    /// ```
     pub fn into_box(self) -> Box<dyn StdError> {
         Box::new(self)
     }

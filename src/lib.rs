@@ -248,6 +248,13 @@ where
 /// # Errors
 ///
 /// `Io` if the path exists already or cannot be bound, or waiting for events fails.
+///
+/// # Examples
+///
+/// ```no_run
+/// sockeye::listen_unix("/run/chat.sock", |out| move |msg| out.send(msg))?;
+/// # sockeye::Result::Ok(())
+/// ```
 #[cfg(all(feature = "reactor", unix))]
 pub fn listen_unix<P, F, H>(path: P, factory: F) -> Result<()>
 where

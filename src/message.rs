@@ -31,38 +31,61 @@ pub enum Message {
 
 impl Message {
     /// Creates a text message.
+    ///
+    /// See the example of [`into_text`](Self::into_text).
     pub fn text<S: Into<String>>(string: S) -> Self {
         Self::Text(string.into())
     }
 
     /// Creates a binary message.
+    ///
+    /// See the example of [`into_data`](Self::into_data).
     pub fn binary<B: Into<Vec<u8>>>(bytes: B) -> Self {
         Self::Binary(bytes.into())
     }
 
     /// Returns whether this is a text message.
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline]
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Text(_))
     }
 
     /// Returns whether this is a binary message.
+    ///
+    /// See the example of [`as_bytes`](Self::as_bytes).
     pub fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
     }
 
     /// Returns the length of the payload in bytes.
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
     /// Returns whether the payload is empty.
+    ///
+    /// See the example of [`as_bytes`](Self::as_bytes).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns the payload of a text or binary message as bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Message;
+    ///
+    /// let message = Message::from(vec![1, 2, 3]);
+    /// assert!(message.is_binary() && !message.is_empty());
+    /// assert_eq!(message.as_bytes(), [1, 2, 3]);
+    /// assert_eq!(Message::from("abc").as_bytes(), b"abc");
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -71,6 +94,15 @@ impl Message {
     }
 
     /// Converts the message into its payload, without copying it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Message;
+    ///
+    /// assert_eq!(Message::binary([1, 2, 3]).into_data(), [1, 2, 3]);
+    /// assert_eq!(Message::text("abc").into_data(), b"abc");
+    /// ```
     pub fn into_data(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -83,6 +115,16 @@ impl Message {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if this is a binary message and not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Message;
+    ///
+    /// assert_eq!(Message::text("salmon").into_text()?, "salmon");
+    /// assert!(Message::binary([0xff]).into_text().is_err());
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn into_text(self) -> Result<String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -95,6 +137,8 @@ impl Message {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if this is a binary message and not UTF-8.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn as_text(&self) -> Result<&str> {
         match self {
             Self::Text(text) => Ok(text),

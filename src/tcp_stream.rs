@@ -19,6 +19,8 @@ const UNCOUNTED: u32 = u32::MAX;
 /// - OpenSSL fails the connection if it must answer a key update while a write is blocked, and it stops reading after a
 ///   failed write, so that data of the peer would be lost. Writes therefore never block and never fail: unsent bytes are
 ///   buffered, and an error is kept until the loop asks for it.
+///
+/// See the example of [`Handler::upgrade_ssl_server`](crate::Handler::upgrade_ssl_server).
 #[derive(Debug)]
 pub struct TcpStream {
     stream: net::TcpStream,
@@ -39,6 +41,17 @@ pub struct TcpStream {
 
 impl TcpStream {
     /// Returns the stream of mio.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::util::TcpStream;
+    ///
+    /// /// Passes a stream to code that uses mio.
+    /// fn without_loop(stream: TcpStream) -> mio::net::TcpStream {
+    ///     stream.into_inner()
+    /// }
+    /// ```
     pub fn into_inner(self) -> net::TcpStream {
         self.stream
     }

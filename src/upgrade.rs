@@ -45,6 +45,8 @@ use crate::protocol::{Config, ProtocolError};
 
 /// Returns whether a request asks for a WebSocket: `Upgrade` contains `websocket` and `Connection` contains `Upgrade`.
 /// [`accept`] checks everything else.
+///
+/// See the example of the [module](self).
 pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
     let has_token = |name: &str, token: &str| {
         let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -58,6 +60,8 @@ pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
 /// # Errors
 ///
 /// The rule that the request violates. [`refusal`] creates the response for it.
+///
+/// See the example of the [module](self).
 pub fn accept<B>(request: &http::Request<B>, config: Config) -> Result<Upgrade, ProtocolError> {
     Upgrade::new(read(request, &config)?, config)
 }
@@ -67,6 +71,8 @@ pub fn accept<B>(request: &http::Request<B>, config: Config) -> Result<Upgrade, 
 /// # Errors
 ///
 /// An error of `http` if the response was changed to one that cannot be sent.
+///
+/// See the example of the [module](self).
 pub fn response(upgrade: &Upgrade) -> http::Result<http::Response<()>> {
     Ok(convert(upgrade.response())?.map(drop))
 }
@@ -76,6 +82,18 @@ pub fn response(upgrade: &Upgrade) -> http::Result<http::Response<()>> {
 /// # Errors
 ///
 /// An error of `http` if a header is invalid. This does not happen for any reason that [`accept`] returns.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::ProtocolError;
+/// use sockeye::upgrade;
+///
+/// let answer = upgrade::refusal(ProtocolError::UnsupportedVersion)?;
+/// assert_eq!(answer.status(), 426);
+/// assert_eq!(answer.headers()["sec-websocket-version"], "13");
+/// # http::Result::Ok(())
+/// ```
 pub fn refusal(reason: ProtocolError) -> http::Result<http::Response<Vec<u8>>> {
     convert(&server::refusal(reason))
 }

@@ -65,6 +65,8 @@ where
     /// # Errors
     ///
     /// `Io` if the system cannot create an event queue.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new(factory: F) -> Result<Self> {
         Builder::new().build(factory)
     }
@@ -204,6 +206,18 @@ where
     /// # Errors
     ///
     /// `Io` if the name cannot be resolved or no address can be bound. The details contain the address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let echo = |out: Sender| move |msg: Message| out.send(msg);
+    /// let socket = WebSocket::new(echo)?.bind("127.0.0.1:0")?.bind("127.0.0.1:0")?;
+    /// println!("listening on {}", socket.local_addr()?);
+    /// # drop(socket);
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn bind<A>(self, addr_spec: A) -> Result<Self>
     where
         A: ToSocketAddrs,
@@ -234,6 +248,20 @@ where
     /// # Errors
     ///
     /// `Io` if the socket cannot be added to the event queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    ///
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?.bind_listener(listener)?;
+    /// assert_eq!(socket.local_addr()?, address);
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn bind_listener(mut self, listener: TcpListener) -> Result<Self> {
         listener.set_nonblocking(true)?;
         self.add(NativeListener::tcp(mio::net::TcpListener::from_std(listener)))?;
@@ -247,6 +275,18 @@ where
     /// # Errors
     ///
     /// `Io` if the path cannot be bound. The details contain the path.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?
+    ///     .bind("127.0.0.1:3012")?
+    ///     .bind_unix("/run/chat.sock")?;
+    /// socket.run()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[cfg(unix)]
     pub fn bind_unix<P: AsRef<Path>>(mut self, path: P) -> Result<Self> {
         let path = path.as_ref();
@@ -261,6 +301,15 @@ where
     /// # Errors
     ///
     /// The errors of [`bind`](Self::bind) and [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?.listen("127.0.0.1:3012")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn listen<A>(self, addr_spec: A) -> Result<Self>
     where
         A: ToSocketAddrs,
@@ -273,6 +322,15 @@ where
     /// # Errors
     ///
     /// The errors of [`bind_unix`](Self::bind_unix) and [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?.listen_unix("/run/chat.sock")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[cfg(unix)]
     pub fn listen_unix<P: AsRef<Path>>(self, path: P) -> Result<Self> {
         self.bind_unix(path)?.run()
@@ -287,6 +345,8 @@ where
     ///
     /// This method always returns `Ok`. If the connection cannot be established,
     /// [`Handler::on_error`](crate::Handler::on_error) is called.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
         self.request(Command::Connect(Box::new(url), None))
     }
@@ -297,6 +357,26 @@ where
     /// # Errors
     ///
     /// This method always returns `Ok`, like [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::TcpStream;
+    ///
+    /// use sockeye::{CloseCode, Message, Sender, WebSocket};
+    ///
+    /// // Through a tunnel that another program provides.
+    /// let stream = TcpStream::connect("127.0.0.1:9000")?;
+    /// let mut socket = WebSocket::new(|out: Sender| {
+    ///     move |msg: Message| {
+    ///         println!("received {msg}");
+    ///         out.close(CloseCode::Normal)
+    ///     }
+    /// })?;
+    /// socket.connect_stream("ws://example.com/chat".parse()?, stream)?;
+    /// socket.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
         self.request(Command::Connect(Box::new(url), Some(stream)))
     }
@@ -306,6 +386,21 @@ where
     /// # Errors
     ///
     /// This method always returns `Ok`. A stream that cannot be added to the event queue is dropped, and the error is logged.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::TcpListener;
+    ///
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// // Serves a single client.
+    /// let listener = TcpListener::bind("127.0.0.1:3012")?;
+    /// let mut socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?;
+    /// socket.accept_stream(listener.accept()?.0)?;
+    /// socket.run()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn accept_stream(&mut self, stream: TcpStream) -> Result<&mut Self> {
         self.request(Command::Accept(stream))
     }
@@ -322,6 +417,8 @@ where
     /// # Panics
     ///
     /// If a handler panics, unless [`Settings::catch_panics`] is set, and where a `panic_on_*` setting demands it.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn run(mut self) -> Result<Self> {
         self.reactor.run()?;
         Ok(self)
@@ -339,12 +436,16 @@ where
     /// # Panics
     ///
     /// The same as for [`run`](Self::run).
+    ///
+    /// See the example of [`Sender::accept`].
     pub fn run_until_shutdown(mut self) -> Result<Self> {
         self.reactor.runs_until_shutdown = true;
         self.run()
     }
 
     /// Returns a sender for all connections, which can also shut down the loop.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn broadcaster(&self) -> Sender {
         Sender::all(Arc::clone(&self.reactor.state.queue))
     }
@@ -354,6 +455,8 @@ where
     /// # Errors
     ///
     /// `NotFound` if the loop does not listen on TCP.
+    ///
+    /// See the example of [`bind`](Self::bind).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let mut addresses = self.reactor.listeners.sockets().filter_map(NativeListener::local_addr);
         addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the loop does not listen"))
@@ -408,6 +511,8 @@ pub struct Builder {
 
 impl Builder {
     /// Creates a builder with the default settings.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new() -> Self {
         Self::default()
     }
@@ -417,6 +522,17 @@ impl Builder {
     /// # Errors
     ///
     /// `Internal` for an invalid setting, which the details name. `Io` if the system cannot create an event queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Builder, Settings};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder.with_settings(Settings { max_message_size: 0, ..Settings::default() });
+    /// let err = builder.build(|_| |_| Ok(())).unwrap_err();
+    /// assert!(err.to_string().starts_with("Settings::max_message_size "));
+    /// ```
     pub fn build<F>(&self, factory: F) -> Result<WebSocket<F>>
     where
         F: Factory,
@@ -424,7 +540,9 @@ impl Builder {
         Ok(WebSocket { reactor: Reactor::new(factory, self.settings)? })
     }
 
-    /// Replaces the settings.
+    /// Replaces the settings. Loops that were built before keep theirs.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn with_settings(&mut self, settings: Settings) -> &mut Self {
         self.settings = settings;
         self

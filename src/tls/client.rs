@@ -42,6 +42,16 @@ pub struct ClientTls {
 }
 
 /// A version of TLS.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{ClientTls, TlsVersion};
+///
+/// let tls = ClientTls::new()?.min_version(TlsVersion::V1_3)?;
+/// # drop(tls);
+/// # sockeye::Result::Ok(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum TlsVersion {
@@ -65,6 +75,8 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if OpenSSL cannot be initialized.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new() -> Result<Self> {
         let mut connector = SslConnector::builder(SslMethod::tls_client())?;
         harden(&mut connector)?;
@@ -78,6 +90,16 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if the file contains none, or cannot be read.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ClientTls;
+    ///
+    /// // The roots of the system, and those of the company.
+    /// let tls = ClientTls::new()?.trust("company-roots.pem")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn trust(mut self, roots: impl AsRef<Path>) -> Result<Self> {
         let roots = roots.as_ref();
         with_path(self.connector.set_ca_file(roots), "trust roots", roots)?;
@@ -89,6 +111,8 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if the file contains none, or cannot be read.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn trust_only(mut self, roots: impl AsRef<Path>) -> Result<Self> {
         self = self.trust_none()?;
         self.trust(roots)
@@ -99,6 +123,19 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if the text cannot be parsed, or contains none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::ClientTls;
+    ///
+    /// /// Trusts only a root that is a part of the program or of its configuration.
+    /// fn with_root(pem: &str) -> sockeye::Result<ClientTls> {
+    ///     ClientTls::new()?.trust_none()?.trust_pem(pem.as_bytes())
+    /// }
+    ///
+    /// assert!(with_root("not a certificate").is_err());
+    /// ```
     pub fn trust_pem(mut self, roots: &[u8]) -> Result<Self> {
         let roots = X509::stack_from_pem(roots)?;
         if roots.is_empty() {
@@ -118,6 +155,8 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if OpenSSL cannot create an empty store.
+    ///
+    /// See the example of [`trust_pem`](Self::trust_pem).
     pub fn trust_none(mut self) -> Result<Self> {
         self.connector.set_cert_store(X509StoreBuilder::new()?.build());
         Ok(self)
@@ -129,6 +168,8 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn show(mut self, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
         set_identity(&mut self.connector, chain.as_ref(), key.as_ref())?;
         Ok(self)
@@ -139,6 +180,16 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if the archive cannot be read, the password is wrong, or the key does not belong to the certificate.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ClientTls;
+    ///
+    /// let archive = std::fs::read("me.p12")?;
+    /// let tls = ClientTls::new()?.show_pkcs12(&archive, "password")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn show_pkcs12(mut self, archive: &[u8], password: &str) -> Result<Self> {
         let identity = Pkcs12::from_der(archive)?.parse2(password)?;
         let (Some(certificate), Some(key)) = (identity.cert, identity.pkey) else {
@@ -159,6 +210,8 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if OpenSSL does not support it.
+    ///
+    /// See the example of [`TlsVersion`].
     pub fn min_version(mut self, version: TlsVersion) -> Result<Self> {
         self.connector.set_min_proto_version(Some(version.into()))?;
         Ok(self)
@@ -169,6 +222,17 @@ impl ClientTls {
     /// # Errors
     ///
     /// `Ssl` if OpenSSL does not support it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{ClientTls, TlsVersion};
+    ///
+    /// // For a middlebox that does not understand TLS 1.3.
+    /// let tls = ClientTls::new()?.max_version(TlsVersion::V1_2)?;
+    /// # drop(tls);
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn max_version(mut self, version: TlsVersion) -> Result<Self> {
         self.connector.set_max_proto_version(Some(version.into()))?;
         Ok(self)
@@ -176,6 +240,16 @@ impl ClientTls {
 
     /// Does not send the name of the server (SNI, RFC 6066 §3), which is readable on the network. A server with several
     /// certificates then uses its first one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::ClientTls;
+    ///
+    /// let tls = ClientTls::new()?.hide_server_name();
+    /// # drop(tls);
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn hide_server_name(mut self) -> Self {
         self.options.names_server = false;
@@ -183,6 +257,18 @@ impl ClientTls {
     }
 
     /// Accepts any certificate. Anyone on the network can then impersonate the server, so this is for tests.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{ClientTls, Error};
+    ///
+    /// fn test_client() -> Result<ClientTls, Error> {
+    ///     Ok(ClientTls::new()?.danger_accept_any_certificate())
+    /// }
+    /// # drop(test_client()?);
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {
         self.connector.set_verify(SslVerifyMode::NONE);
@@ -190,6 +276,16 @@ impl ClientTls {
     }
 
     /// Accepts a certificate of a trusted root that was issued for any host. This is for tests.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ClientTls;
+    ///
+    /// // A test server whose certificate was issued for another name.
+    /// let tls = ClientTls::new()?.trust_only("test-root.pem")?.danger_accept_any_host();
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn danger_accept_any_host(mut self) -> Self {
         self.options.verifies_host = false;

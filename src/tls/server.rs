@@ -64,6 +64,8 @@ impl ServerTls {
     /// # Errors
     ///
     /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
         Self::with_names(chain.as_ref(), key.as_ref(), None)
     }
@@ -76,6 +78,15 @@ impl ServerTls {
     /// # Errors
     ///
     /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ServerTls;
+    ///
+    /// let tls = ServerTls::mutual_from_pem_files("chain.pem", "key.pem", "client-roots.pem")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn mutual_from_pem_files(
         chain: impl AsRef<Path>,
         key: impl AsRef<Path>,
@@ -90,6 +101,16 @@ impl ServerTls {
     ///
     /// `Ssl` if a file cannot be used, or the key does not belong to the certificate. `Internal` if this was created from an
     /// acceptor, which selects certificates itself.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ServerTls;
+    ///
+    /// let tls = ServerTls::from_pem_files("example.com.pem", "example.com.key")?;
+    /// tls.add_name("example.org", "example.org.pem", "example.org.key")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn add_name(&self, name: &str, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<()> {
         let Some(names) = self.current().names else {
             return Err(Error::new(
@@ -108,6 +129,8 @@ impl ServerTls {
     }
 
     /// Replaces the whole configuration, for connections that are accepted from now on. Open connections are not affected.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn replace(&self, new: impl Into<Self>) {
         let new = new.into().current();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;

@@ -25,6 +25,21 @@ use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Deflate, Overrides, Role};
 
 /// The settings of a [`DeflateHandler`].
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::deflate::{DeflateBuilder, DeflateSettings};
+/// use sockeye::{Message, Sender, WebSocket};
+///
+/// // 4 KiB for each window instead of 32 KiB.
+/// let settings = DeflateSettings { max_window_bits: 12, ..DeflateSettings::default() };
+/// let mut builder = DeflateBuilder::new();
+/// builder.with_settings(settings);
+/// let server = WebSocket::new(|out: Sender| builder.build(move |msg: Message| out.send(msg)))?;
+/// # drop(server);
+/// # sockeye::Result::Ok(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct DeflateSettings {
     /// The maximum window size of both sides, as a power of two from 9 to 15. Default: 15 (32 KiB).
@@ -78,6 +93,8 @@ impl DeflateSettings {
 }
 
 /// Builds [`DeflateHandler`]s with custom settings.
+///
+/// See the example of [`DeflateSettings`].
 #[derive(Debug, Clone, Copy)]
 pub struct DeflateBuilder {
     settings: DeflateSettings,
@@ -85,24 +102,41 @@ pub struct DeflateBuilder {
 
 impl DeflateBuilder {
     /// Creates a builder with the default settings.
+    ///
+    /// See the example of [`DeflateSettings`].
     #[expect(clippy::new_without_default, reason = "the type has no default in `ws` either")]
     pub fn new() -> Self {
         Self { settings: DeflateSettings::default() }
     }
 
     /// Sets the settings of the handlers that are built next.
+    ///
+    /// See the example of [`DeflateSettings`].
     pub fn with_settings(&mut self, settings: DeflateSettings) -> &mut Self {
         self.settings = settings;
         self
     }
 
     /// Wraps a handler.
+    ///
+    /// See the example of [`DeflateSettings`].
     pub fn build<H: Handler>(&self, handler: H) -> DeflateHandler<H> {
         DeflateHandler { inner: handler, settings: self.settings }
     }
 }
 
 /// A handler that compresses its connection if the peer supports it, and passes every call to an inner handler.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::deflate::DeflateHandler;
+/// use sockeye::{Message, Sender, WebSocket};
+///
+/// let server = WebSocket::new(|out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)))?;
+/// # drop(server);
+/// # sockeye::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct DeflateHandler<H: Handler> {
     inner: H,
@@ -111,6 +145,8 @@ pub struct DeflateHandler<H: Handler> {
 
 impl<H: Handler> DeflateHandler<H> {
     /// Wraps a handler with the default settings.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new(handler: H) -> Self {
         DeflateBuilder::new().build(handler)
     }

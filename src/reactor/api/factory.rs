@@ -48,26 +48,93 @@ pub trait Factory {
 
     /// Creates the handler of a connection. The defaults of [`client_connected`](Self::client_connected) and
     /// [`server_connected`](Self::server_connected) call this method.
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn connection_made(&mut self, _: Sender) -> Self::Handler;
 
     /// Called when the loop ends: after [`Sender::shutdown`], or when the last connection of a loop without listeners has
     /// ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Factory, Message, Result, Sender};
+    ///
+    /// /// Counts connections, and reports the number at the end.
+    /// struct Statistics {
+    ///     connections: usize,
+    /// }
+    ///
+    /// impl Factory for Statistics {
+    ///     type Handler = Box<dyn FnMut(Message) -> Result<()>>;
+    ///
+    ///     fn connection_made(&mut self, out: Sender) -> Self::Handler {
+    ///         self.connections += 1;
+    ///         Box::new(move |msg| out.send(msg))
+    ///     }
+    ///
+    ///     fn on_shutdown(&mut self) {
+    ///         println!("{} connections", self.connections);
+    ///     }
+    /// }
+    /// ```
     fn on_shutdown(&mut self) {
         debug!("the factory has received the request to shut down");
     }
 
     /// Creates the handler of a client, before the name of the server is resolved.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Factory, Handler, Message, Result, Sender};
+    ///
+    /// /// A proxy: connections of clients, and its own connections to servers.
+    /// enum Side {
+    ///     Client(Sender),
+    ///     Server(Sender),
+    /// }
+    ///
+    /// impl Handler for Side {
+    ///     fn on_message(&mut self, msg: Message) -> Result<()> {
+    ///         match self {
+    ///             Side::Client(out) => out.send(msg),
+    ///             Side::Server(out) => out.broadcast(msg),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// struct Proxy;
+    ///
+    /// impl Factory for Proxy {
+    ///     type Handler = Side;
+    ///
+    ///     /// A client of the proxy has connected.
+    ///     fn connection_made(&mut self, out: Sender) -> Side {
+    ///         Side::Client(out)
+    ///     }
+    ///
+    ///     /// The proxy connects to a server, as its client.
+    ///     fn client_connected(&mut self, out: Sender) -> Side {
+    ///         Side::Server(out)
+    ///     }
+    /// }
+    /// ```
     fn client_connected(&mut self, ws: Sender) -> Self::Handler {
         self.connection_made(ws)
     }
 
     /// Creates the handler of a server, after a connection has been accepted and before anything is read from it.
+    ///
+    /// See the example of [`client_connected`](Self::client_connected).
     fn server_connected(&mut self, ws: Sender) -> Self::Handler {
         self.connection_made(ws)
     }
 
     /// Receives a handler whose connection has ended. Called once for every handler that was created, unless it has
     /// panicked ([`Settings::catch_panics`](crate::Settings::catch_panics)).
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn connection_lost(&mut self, _: Self::Handler) {}
 }
 

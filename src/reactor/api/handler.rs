@@ -81,6 +81,21 @@ pub trait Handler {
     /// Called when the event loop begins to shut down.
     ///
     /// Messages that are sent in this method are delivered before the Close frame with 1001.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Sender};
+    ///
+    /// struct Player(Sender);
+    ///
+    /// impl Handler for Player {
+    ///     fn on_shutdown(&mut self) {
+    ///         // An error means that the client has gone already.
+    ///         let _ = self.0.send("the server restarts");
+    ///     }
+    /// }
+    /// ```
     fn on_shutdown(&mut self) {
         debug!("the handler has received the request to shut down");
     }
@@ -90,6 +105,8 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors).
+    ///
+    /// See the example of [`Handshake::new`].
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         debug!("connection opened with {:?}", shake.peer_addr);
         Ok(())
@@ -100,6 +117,8 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors).
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn on_message(&mut self, msg: Message) -> Result<()> {
         debug!("received {} bytes", msg.len());
         Ok(())
@@ -110,12 +129,31 @@ pub trait Handler {
     /// `code` and `reason` are those of the peer's Close frame. The code is [`CloseCode::Status`] if that frame has no code,
     /// and [`CloseCode::Abnormal`] if there is no such frame (§7.1.5): the connection was lost, the peer violated the
     /// protocol, or it did not respond in time.
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         debug!("connection closed with {code:?}: {reason:?}");
     }
 
     /// Called for every error: one that a method of this handler has returned, one that the peer has caused, and one that
     /// prevented the connection from being established.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Error, ErrorKind, Handler};
+    ///
+    /// struct Client {
+    ///     connects_again: bool,
+    /// }
+    ///
+    /// impl Handler for Client {
+    ///     fn on_error(&mut self, err: Error) {
+    ///         eprintln!("{err}");
+    ///         self.connects_again = matches!(err.kind, ErrorKind::Io(_));
+    ///     }
+    /// }
+    /// ```
     fn on_error(&mut self, err: Error) {
         error!("{err}");
     }
@@ -131,6 +169,29 @@ pub trait Handler {
     /// - `Protocol` is answered with the status for the violation in the request, or with 400.
     /// - `Io` drops the connection.
     /// - Any other error is answered with 500.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Request, Response, Result};
+    ///
+    /// /// A chat, and its page on the same port.
+    /// struct Site;
+    ///
+    /// impl Handler for Site {
+    ///     fn on_request(&mut self, req: &Request) -> Result<Response> {
+    ///         match req.resource() {
+    ///             "/chat" => Response::from_request(req),
+    ///             "/" => Ok(Response::new(200, "OK", b"<script src=chat.js></script>".to_vec())),
+    ///             _ => Ok(Response::new(404, "Not Found", b"there is only /chat".to_vec())),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let page = Site.on_request(&Request::from_url(&"ws://localhost/".parse()?)?)?;
+    /// assert_eq!(page.status(), 200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn on_request(&mut self, req: &Request) -> Result<Response> {
         debug!("received a request:\n{req}");
         Response::from_request(req)
@@ -141,6 +202,24 @@ pub trait Handler {
     /// # Errors
     ///
     /// An error of any kind ends the connection. `on_open` and `on_close` are not called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Error, ErrorKind, Handler, Response, Result};
+    ///
+    /// /// A client that does not talk to servers without the subprotocol.
+    /// struct Client;
+    ///
+    /// impl Handler for Client {
+    ///     fn on_response(&mut self, res: &Response) -> Result<()> {
+    ///         match res.protocol()? {
+    ///             Some("chat.v2") => Ok(()),
+    ///             _ => Err(Error::new(ErrorKind::Protocol, "the server does not support chat.v2")),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     fn on_response(&mut self, res: &Response) -> Result<()> {
         debug!("received a response:\n{res}");
         Ok(())
@@ -150,6 +229,22 @@ pub trait Handler {
     ///
     /// [`on_error`](Self::on_error) is called next. Neither is called for redirects that the client follows
     /// ([`Settings::max_redirects`](crate::Settings::max_redirects)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Response};
+    ///
+    /// struct Client {
+    ///     needs_login: bool,
+    /// }
+    ///
+    /// impl Handler for Client {
+    ///     fn on_rejected(&mut self, res: &Response) {
+    ///         self.needs_login = res.status() == 401;
+    ///     }
+    /// }
+    /// ```
     fn on_rejected(&mut self, res: &Response) {
         debug!("the opening handshake was answered with status {}", res.status());
     }
@@ -159,6 +254,8 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors).
+    ///
+    /// See the example of [`Sender::timeout`](crate::Sender::timeout).
     fn on_timeout(&mut self, event: Token) -> Result<()> {
         debug!("timeout {event:?} has fired");
         Ok(())
@@ -169,6 +266,8 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors).
+    ///
+    /// See the example of [`Sender::cancel`](crate::Sender::cancel).
     fn on_new_timeout(&mut self, _event: Token, _timeout: Timeout) -> Result<()> {
         Ok(())
     }
@@ -187,6 +286,29 @@ pub trait Handler {
     ///
     /// See [Errors](Self#errors). The default returns `Protocol` if a reserved bit is set, except RSV1 of a compressed
     /// message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use sockeye::{Frame, Handler, OpCode, Result};
+    ///
+    /// /// Measures how long the peer takes to answer a Ping.
+    /// struct Pinger {
+    ///     sent: Instant,
+    ///     round_trip: Option<Duration>,
+    /// }
+    ///
+    /// impl Handler for Pinger {
+    ///     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+    ///         if frame.opcode() == OpCode::Pong {
+    ///             self.round_trip = Some(self.sent.elapsed());
+    ///         }
+    ///         Ok(Some(frame))
+    ///     }
+    /// }
+    /// ```
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         without_reserved_bits(frame)
     }
@@ -198,6 +320,24 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors). The default returns `Protocol` if a reserved bit is set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, Handler, OpCode, Result};
+    ///
+    /// /// Compresses text only, because the bytes are images.
+    /// struct Gallery;
+    ///
+    /// impl Handler for Gallery {
+    ///     fn on_send_frame(&mut self, mut frame: Frame) -> Result<Option<Frame>> {
+    ///         if frame.opcode() == OpCode::Binary {
+    ///             frame.set_compressible(false);
+    ///         }
+    ///         Ok(Some(frame))
+    ///     }
+    /// }
+    /// ```
     fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
         without_reserved_bits(frame)
     }
@@ -236,6 +376,8 @@ pub trait Handler {
     ///
     /// The event loop only calls `wants_frames`, whose default calls this method. Handlers that implement this method keep
     /// working.
+    ///
+    /// See the example of [`wants_frames`](Self::wants_frames).
     fn sees_frames(&self) -> bool {
         true
     }
@@ -247,6 +389,39 @@ pub trait Handler {
     /// # Errors
     ///
     /// See [Errors](Self#errors).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Result, Sender};
+    ///
+    /// /// Sends a large file in parts, each one when the previous one has been sent.
+    /// struct Download {
+    ///     out: Sender,
+    ///     parts: std::vec::IntoIter<Vec<u8>>,
+    /// }
+    ///
+    /// impl Download {
+    ///     /// Sends parts until the peer does not keep up.
+    ///     fn send_parts(&mut self) -> Result<()> {
+    ///         while self.out.buffered_amount() < 1024 * 1024 {
+    ///             let Some(part) = self.parts.next() else { return Ok(()) };
+    ///             self.out.send(part)?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// impl Handler for Download {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         self.send_parts()
+    ///     }
+    ///
+    ///     fn on_drain(&mut self) -> Result<()> {
+    ///         self.send_parts()
+    ///     }
+    /// }
+    /// ```
     fn on_drain(&mut self) -> Result<()> {
         Ok(())
     }
@@ -256,6 +431,30 @@ pub trait Handler {
     /// # Errors
     ///
     /// An error of any kind ends the attempt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::url::Url;
+    /// use sockeye::{Handler, Request, Result};
+    ///
+    /// struct Client {
+    ///     token: String,
+    /// }
+    ///
+    /// impl Handler for Client {
+    ///     fn build_request(&mut self, url: &Url) -> Result<Request> {
+    ///         let mut request = Request::from_url(url)?;
+    ///         request.add_protocol("chat");
+    ///         request.headers_mut().push(("Authorization".into(), format!("Bearer {}", self.token).into()));
+    ///         Ok(request)
+    ///     }
+    /// }
+    ///
+    /// let request = Client { token: "abc".into() }.build_request(&"ws://localhost/".parse()?)?;
+    /// assert_eq!(request.header("Authorization").map(Vec::as_slice), Some(&b"Bearer abc"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn build_request(&mut self, url: &Url) -> Result<Request> {
         Request::from_url(url)
     }
@@ -274,6 +473,26 @@ pub trait Handler {
     /// # Errors
     ///
     /// Any other error ends the attempt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use openssl::ssl::{SslConnector, SslMethod, SslStream};
+    /// use sockeye::url::Url;
+    /// use sockeye::util::TcpStream;
+    /// use sockeye::{Handler, Result};
+    ///
+    /// /// A client that trusts one certificate.
+    /// struct Client;
+    ///
+    /// impl Handler for Client {
+    ///     fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
+    ///         let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    ///         connector.set_ca_file("roots.pem")?;
+    ///         connector.build().connect(url.host_str().unwrap_or_default(), stream).map_err(From::from)
+    ///     }
+    /// }
+    /// ```
     #[cfg(feature = "ssl")]
     fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
         crate::tls::connect(&crate::tls::default_connector()?, stream, url)
@@ -293,6 +512,24 @@ pub trait Handler {
     /// # Errors
     ///
     /// Any other error ends the connection. The default returns `Internal`, because it has no certificate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use openssl::ssl::{SslAcceptor, SslStream};
+    /// use sockeye::util::TcpStream;
+    /// use sockeye::{Handler, Result};
+    ///
+    /// struct Server {
+    ///     acceptor: SslAcceptor,
+    /// }
+    ///
+    /// impl Handler for Server {
+    ///     fn upgrade_ssl_server(&mut self, stream: TcpStream) -> Result<SslStream<TcpStream>> {
+    ///         self.acceptor.accept(stream).map_err(From::from)
+    ///     }
+    /// }
+    /// ```
     #[cfg(feature = "ssl")]
     fn upgrade_ssl_server(&mut self, _stream: TcpStream) -> Result<SslStream<TcpStream>> {
         let details = "cannot encrypt: neither the handler nor the event loop has a certificate";

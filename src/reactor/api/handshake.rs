@@ -13,6 +13,8 @@ use crate::protocol::handshake::{Request, Response};
 ///
 /// [`Handler::on_open`](crate::Handler::on_open) receives one. A program can create one with [`new`](Self::new), for
 /// example to test its handler without a connection.
+///
+/// See the examples of [`new`](Self::new) and [`remote_addr`](Self::remote_addr).
 #[derive(Debug)]
 pub struct Handshake {
     /// The request of the client.
@@ -80,6 +82,8 @@ impl Handshake {
 
     /// Sets the proxies whose headers [`remote_addr`](Self::remote_addr) believes. The event loop sets those of
     /// [`Settings::trusted_proxies`](crate::Settings::trusted_proxies).
+    ///
+    /// See the example of [`remote_addr`](Self::remote_addr).
     #[must_use]
     pub fn with_trusted_proxies(mut self, trusted_proxies: TrustedProxies) -> Self {
         self.trusted_proxies = ProxyPolicy::Settings(trusted_proxies);
@@ -97,6 +101,24 @@ impl Handshake {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`](crate::ErrorKind::Encoding) if a trusted proxy sends one of these headers and its value is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handshake, Request, Response, TrustedProxies};
+    ///
+    /// let mut request = Request::from_url(&"ws://localhost/".parse()?)?;
+    /// request.headers_mut().push(("X-Forwarded-For".into(), b"203.0.113.7, 192.0.2.60".to_vec()));
+    /// let response = Response::from_request(&request)?;
+    /// let mut shake = Handshake::new(request, response);
+    /// shake.peer_addr = Some("127.0.0.1:4000".parse()?);
+    /// assert_eq!(shake.remote_addr()?.as_deref(), Some("127.0.0.1"));
+    ///
+    /// // Only the last address was added by the proxy.
+    /// let shake = shake.with_trusted_proxies(TrustedProxies::Loopback);
+    /// assert_eq!(shake.remote_addr()?.as_deref(), Some("192.0.2.60"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remote_addr(&self) -> Result<Option<String>> {
         let Some(peer) = self.peer_addr.map(|address| address.ip()) else { return Ok(None) };
         if !self.trusted_proxies.trusts(peer) {
@@ -113,6 +135,24 @@ impl Handshake {
     }
 
     /// Returns the TLS version, such as `TLSv1.3`, or `None` if the connection is not encrypted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Error, ErrorKind, Handler, Handshake, Result};
+    ///
+    /// /// A service that insists on encryption.
+    /// struct Bank;
+    ///
+    /// impl Handler for Bank {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         match shake.tls_version() {
+    ///             Some(_) => Ok(()),
+    ///             None => Err(Error::new(ErrorKind::Internal, "the connection is not encrypted")),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn tls_version(&self) -> Option<&'static str> {
         self.encryption.version
     }
@@ -145,11 +185,53 @@ impl Handshake {
 impl Handshake {
     /// Returns the certificate of the peer. A server always has one. A client has one if the server requested it and
     /// the client sent it. How it was verified depends on the loop's TLS configuration, or on the handler's hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use openssl::nid::Nid;
+    /// use sockeye::{Handler, Handshake, Result};
+    ///
+    /// #[derive(Default)]
+    /// struct Member {
+    ///     name: String,
+    /// }
+    ///
+    /// impl Handler for Member {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         if let Some(certificate) = shake.peer_certificate()
+    ///             && let Some(entry) = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next()
+    ///         {
+    ///             self.name = entry.data().as_utf8()?.to_string();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     pub fn peer_certificate(&self) -> Option<&X509Ref> {
         self.encryption.peer_certificate.as_deref()
     }
 
     /// Returns the server name that the client requested (SNI, RFC 6066 §3). It is never an IP address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Result};
+    ///
+    /// /// A server for several domains.
+    /// #[derive(Default)]
+    /// struct Shop {
+    ///     domain: Option<String>,
+    /// }
+    ///
+    /// impl Handler for Shop {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         self.domain = shake.server_name().map(str::to_owned);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     pub fn server_name(&self) -> Option<&str> {
         self.encryption.server_name.as_deref()
     }

@@ -117,11 +117,36 @@ impl Sender {
     ///
     /// A slot is reused after its connection has closed. Together with [`connection_id`](Self::connection_id) the token
     /// identifies a connection unambiguously.
+    ///
+    /// See the example of [`connection_id`](Self::connection_id).
     pub fn token(&self) -> Token {
         self.slot.map_or(ALL, |slot| Token(usize::try_from(slot).unwrap_or(usize::MAX)))
     }
 
     /// Returns the serial number of the connection within its loop, or 0 for a sender for all connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use sockeye::Sender;
+    /// use sockeye::util::Token;
+    ///
+    /// /// The names of the connected players.
+    /// #[derive(Default)]
+    /// struct Names(HashMap<(Token, u32), String>);
+    ///
+    /// impl Names {
+    ///     fn insert(&mut self, player: &Sender, name: String) {
+    ///         self.0.insert((player.token(), player.connection_id()), name);
+    ///     }
+    ///
+    ///     fn remove(&mut self, player: &Sender) -> Option<String> {
+    ///         self.0.remove(&(player.token(), player.connection_id()))
+    ///     }
+    /// }
+    /// ```
     pub fn connection_id(&self) -> u32 {
         self.id
     }
@@ -220,6 +245,17 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// // A chat with a single room.
+    /// let chat = WebSocket::new(|out: Sender| move |msg: Message| out.broadcast(msg))?;
+    /// # drop(chat);
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn broadcast<M>(&self, msg: M) -> Result<()>
     where
         M: Into<Message>,
@@ -233,6 +269,8 @@ impl Sender {
     ///
     /// - `Protocol` for a code that must not be sent (§7.4).
     /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn close(&self, code: CloseCode) -> Result<()> {
         self.close_with_reason(code, "")
     }
@@ -243,6 +281,8 @@ impl Sender {
     ///
     /// - `Protocol` for a code that must not be sent (§7.4), and for a reason of more than 123 bytes (§5.5).
     /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// See the example of [`timeout`](Self::timeout).
     pub fn close_with_reason<S>(&self, code: CloseCode, reason: S) -> Result<()>
     where
         S: Into<Cow<'static, str>>,
@@ -260,6 +300,18 @@ impl Sender {
     ///
     /// - `Protocol` for a longer payload.
     /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::WebSocket;
+    ///
+    /// let socket = WebSocket::new(|_| |_| Ok(()))?;
+    /// let all = socket.broadcaster();
+    /// all.ping(b"still there?".to_vec())?;
+    /// assert!(all.ping(vec![0; 126]).is_err());
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn ping(&self, data: Vec<u8>) -> Result<()> {
         self.push_control(Frame::ping(data))
     }
@@ -272,6 +324,23 @@ impl Sender {
     ///
     /// - `Protocol` for a longer payload.
     /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Result, Sender};
+    /// use sockeye::util::Token;
+    ///
+    /// /// Shows a server that limits silence, once a minute, that this client is still there.
+    /// struct Heartbeat(Sender);
+    ///
+    /// impl Handler for Heartbeat {
+    ///     fn on_timeout(&mut self, event: Token) -> Result<()> {
+    ///         self.0.pong(Vec::new())?;
+    ///         self.0.timeout(60_000, event)
+    ///     }
+    /// }
+    /// ```
     pub fn pong(&self, data: Vec<u8>) -> Result<()> {
         self.push_control(Frame::pong(data))
     }
@@ -285,6 +354,23 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Result, Sender};
+    ///
+    /// /// A server that opens a connection to another server for each client.
+    /// struct Gateway(Sender);
+    ///
+    /// impl Handler for Gateway {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         let path = shake.request.resource();
+    ///         let url = format!("ws://127.0.0.1:3012{path}").parse().map_err(Box::new)?;
+    ///         self.0.connect(url)
+    ///     }
+    /// }
+    /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
         self.push_new_connection(Command::Connect(Box::new(url), None))
     }
@@ -294,6 +380,29 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::TcpListener;
+    /// use std::thread;
+    ///
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?;
+    /// let all = socket.broadcaster();
+    /// let listener = TcpListener::bind("127.0.0.1:3012")?;
+    /// thread::spawn(move || {
+    ///     // This thread decides which clients are served.
+    ///     for stream in listener.incoming().flatten() {
+    ///         if stream.peer_addr().is_ok_and(|address| address.ip().is_loopback()) {
+    ///             let _ = all.accept(stream);
+    ///         }
+    ///     }
+    /// });
+    /// socket.run_until_shutdown()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
         self.push_new_connection(Command::Accept(stream))
     }
@@ -307,6 +416,24 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    ///
+    /// use sockeye::protocol::{Config, Upgrade};
+    /// use sockeye::{Request, Sender};
+    ///
+    /// /// Opens a connection whose request `head` another server has read.
+    /// fn open(all: &Sender, mut stream: TcpStream, head: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let request = Request::parse(head)?.ok_or("the head is incomplete")?;
+    ///     let upgrade = Upgrade::new(request, Config::default())?;
+    ///     upgrade.response().format(&mut stream)?;
+    ///     all.accept_upgraded(stream, upgrade)?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
         self.push_new_connection(Command::AcceptUpgraded(stream, Box::new(upgrade)))
     }
@@ -379,6 +506,19 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let server = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?.bind("127.0.0.1:0")?;
+    /// let all = server.broadcaster();
+    /// // Another thread, such as one that waits for Ctrl-C, ends the server.
+    /// std::thread::spawn(move || all.shutdown());
+    /// server.run()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn shutdown(&self) -> Result<()> {
         self.push(Command::Shutdown)
     }
@@ -386,7 +526,10 @@ impl Sender {
     /// Sets a timeout: [`Handler::on_timeout`](crate::Handler::on_timeout) is called with `token` after `ms` milliseconds,
     /// and never earlier.
     ///
-    /// Before that, [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives the [`Timeout`] that
+    /// The time begins with this call, on any thread, and is rounded up to the next millisecond. A timeout that is beyond the
+    /// range of the system's clock never fires.
+    ///
+    /// Before the timeout fires, [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives the [`Timeout`] that
     /// [`cancel`](Self::cancel) needs. A timeout fires once. It is cancelled when the connection closes.
     ///
     /// # Errors
@@ -427,6 +570,40 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::util::{Timeout, Token};
+    /// use sockeye::{CloseCode, Handler, Handshake, Message, Result, Sender};
+    ///
+    /// const LOGIN: Token = Token(1);
+    ///
+    /// /// Disconnects clients that send nothing within ten seconds.
+    /// struct Guest {
+    ///     out: Sender,
+    ///     deadline: Option<Timeout>,
+    /// }
+    ///
+    /// impl Handler for Guest {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         self.out.timeout(10_000, LOGIN)
+    ///     }
+    ///
+    ///     fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
+    ///         self.deadline = Some(timeout);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn on_message(&mut self, _: Message) -> Result<()> {
+    ///         self.deadline.take().map_or(Ok(()), |deadline| self.out.cancel(deadline))
+    ///     }
+    ///
+    ///     fn on_timeout(&mut self, _: Token) -> Result<()> {
+    ///         self.out.close(CloseCode::Policy)
+    ///     }
+    /// }
+    /// ```
     pub fn cancel(&self, timeout: Timeout) -> Result<()> {
         self.push(Command::Cancel(timeout))
     }
@@ -439,6 +616,34 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::util::Token;
+    /// use sockeye::{Handler, Message, Result, Sender};
+    ///
+    /// /// Reads ten messages per second.
+    /// struct Throttled {
+    ///     out: Sender,
+    ///     count: usize,
+    /// }
+    ///
+    /// impl Handler for Throttled {
+    ///     fn on_message(&mut self, _: Message) -> Result<()> {
+    ///         self.count += 1;
+    ///         if self.count % 10 > 0 {
+    ///             return Ok(());
+    ///         }
+    ///         self.out.pause()?;
+    ///         self.out.timeout(1000, Token(1))
+    ///     }
+    ///
+    ///     fn on_timeout(&mut self, _: Token) -> Result<()> {
+    ///         self.out.resume()
+    ///     }
+    /// }
+    /// ```
     pub fn pause(&self) -> Result<()> {
         self.push(Command::Pause)
     }
@@ -448,6 +653,8 @@ impl Sender {
     /// # Errors
     ///
     /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// See the example of [`pause`](Self::pause).
     pub fn resume(&self) -> Result<()> {
         self.push(Command::Resume)
     }
@@ -456,6 +663,20 @@ impl Sender {
     ///
     /// Frame headers are included once they have been written. Returns 0 for a closed connection, and for a sender for all
     /// connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Result, Sender};
+    ///
+    /// /// Sends a frame of a video, unless the client is a megabyte behind.
+    /// fn send_picture(out: &Sender, picture: Vec<u8>) -> Result<()> {
+    ///     if out.buffered_amount() > 1024 * 1024 {
+    ///         return Ok(());
+    ///     }
+    ///     out.send(picture)
+    /// }
+    /// ```
     pub fn buffered_amount(&self) -> usize {
         self.slot.map_or(0, |slot| self.queue.buffered_amount(slot, self.id))
     }
@@ -463,6 +684,17 @@ impl Sender {
     /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun.
     ///
     /// For a sender for all connections, returns whether the loop accepts commands.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Sender;
+    ///
+    /// /// Removes the members that have left.
+    /// fn clean_up(members: &mut Vec<Sender>) {
+    ///     members.retain(Sender::is_open);
+    /// }
+    /// ```
     pub fn is_open(&self) -> bool {
         match self.slot {
             Some(slot) => self.queue.is_open(slot, self.id),

@@ -237,6 +237,16 @@ settings! {
 }
 
 /// What happens when the output of a connection exceeds [`Settings::max_buffered`].
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Overflow, Settings};
+///
+/// // A stock ticker: a client that is too slow misses prices, and stays connected.
+/// let settings = Settings { max_buffered: 64 * 1024, overflow: Overflow::Drop, ..Settings::default() };
+/// # drop(settings);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -249,6 +259,19 @@ pub enum Overflow {
 }
 
 /// The peers that are trusted as proxies. Their `X-Forwarded-For` and `Forwarded` headers determine the address of a client.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::{IpAddr, Ipv4Addr};
+///
+/// use sockeye::{Settings, TrustedProxies};
+///
+/// const PROXIES: &[IpAddr] = &[IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))];
+///
+/// let settings = Settings { trusted_proxies: TrustedProxies::Only(PROXIES), ..Settings::default() };
+/// # drop(settings);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TrustedProxies {
@@ -267,6 +290,16 @@ pub enum TrustedProxies {
 
 impl TrustedProxies {
     /// Returns whether the headers of a peer with this address are trusted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::TrustedProxies;
+    ///
+    /// assert!(TrustedProxies::Private.trusts("10.0.0.1".parse()?));
+    /// assert!(!TrustedProxies::Private.trusts("203.0.113.7".parse()?));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn trusts(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         match self {
@@ -310,6 +343,15 @@ impl Settings {
     /// Returns the default settings without the checks that `ws` disables by default: masking, key and method.
     ///
     /// Use them only for peers that are known to violate RFC 6455, which requires all three checks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Settings;
+    ///
+    /// let settings = Settings { max_connections: 100, ..Settings::lenient() };
+    /// assert!(!settings.masking_strict);
+    /// ```
     pub fn lenient() -> Self {
         Self { masking_strict: false, key_strict: false, method_strict: false, ..Self::default() }
     }

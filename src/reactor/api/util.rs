@@ -42,6 +42,8 @@ impl From<Token> for usize {
 ///
 /// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives it. It belongs to one event loop. Cancelling a timeout
 /// that has fired or was cancelled has no effect, and never affects a later timeout.
+///
+/// See the example of [`Sender::cancel`](crate::Sender::cancel).
 #[derive(Clone, Debug)]
 pub struct Timeout {
     pub(crate) place: u32,
