@@ -3,18 +3,16 @@
 #![cfg(all(feature = "reactor", feature = "permessage-deflate"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread;
 
 use sockeye::deflate::{DeflateBuilder, DeflateHandler, DeflateSettings};
 use sockeye::{
-    Builder, CloseCode, Deflate, Error, ErrorKind, Factory, Frame, Handler, Handshake, Message, Response,
-    Result, Sender, Settings,
+    Builder, CloseCode, Deflate, Error, ErrorKind, Frame, Handler, Handshake, Message, Response, Result,
+    Sender, Settings,
 };
-
-const PATIENCE: Duration = sockeye_test_support::LIMIT;
+use sockeye_test_support::LIMIT;
+use sockeye_test_support::server::Server;
 
 const EAGER: Deflate = Deflate {
     server_no_context_takeover: true,
@@ -88,43 +86,10 @@ impl Handler for Witness {
     }
 }
 
-/// A loop in a thread of its own.
-struct Running {
-    broadcaster: Sender,
-    address: SocketAddr,
-    thread: JoinHandle<()>,
-}
-
-impl Running {
-    fn server<F>(settings: Settings, make: impl FnOnce() -> F + Send + 'static) -> Self
-    where
-        F: Factory,
-    {
-        let (rx, here) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let socket = Builder::new().with_settings(settings).build(make()).unwrap();
-            let socket = socket.bind("127.0.0.1:0").unwrap();
-            rx.send((socket.broadcaster(), socket.local_addr().unwrap())).unwrap();
-            socket.run().unwrap();
-        });
-        let (broadcaster, address) = here.recv_timeout(PATIENCE).unwrap();
-        Self { broadcaster, address, thread }
-    }
-
-    fn url(&self) -> url::Url {
-        format!("ws://{}", self.address).parse().unwrap()
-    }
-
-    fn stop(self) {
-        self.broadcaster.shutdown().unwrap();
-        self.thread.join().unwrap();
-    }
-}
-
 /// Runs a client that has something to do, until its connection ends.
 fn client<H: Handler + 'static>(
     settings: Settings,
-    url: url::Url,
+    url: String,
     at_first: fn(&Sender) -> Result<()>,
     wrap: fn(Witness) -> H,
 ) -> Receiver<Seen> {
@@ -132,18 +97,18 @@ fn client<H: Handler + 'static>(
     thread::spawn(move || {
         let factory = |out| wrap(Witness { out, seen: rx.clone(), at_first });
         let mut socket = Builder::new().with_settings(settings).build(factory).unwrap();
-        socket.connect(url).unwrap();
+        socket.connect(url.parse().unwrap()).unwrap();
         let _ = socket.run();
     });
     seen
 }
 
 fn next(seen: &Receiver<Seen>) -> Seen {
-    seen.recv_timeout(PATIENCE).unwrap()
+    seen.recv_timeout(LIMIT).unwrap()
 }
 
-fn echo(settings: Settings) -> Running {
-    Running::server(settings, || |out: Sender| move |msg: Message| out.send(msg))
+fn echo(settings: Settings) -> Server {
+    Server::run_with(settings, || |out: Sender| move |msg: Message| out.send(msg))
 }
 
 fn text() -> Message {
@@ -185,7 +150,7 @@ fn a_side_that_does_not_compress_is_left_alone() {
 fn the_wrapper_of_ws_ends_in_the_same_code() {
     let threshold = Message::text("0123456789".repeat(200));
     assert!(threshold.len() > Deflate::default().threshold);
-    let server = Running::server(Settings::default(), || {
+    let server = Server::run_with(Settings::default(), || {
         |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg))
     });
     for wrapped in [false, true] {
@@ -242,7 +207,7 @@ fn the_builder_of_ws_sets_what_is_agreed_on() {
 fn the_builder_of_ws_limits_fragments_where_they_may_not_grow() {
     for (fragments_grow, code) in [(true, CloseCode::Away), (false, CloseCode::Policy)] {
         let limits = DeflateSettings { fragments_capacity: 3, fragments_grow, ..DeflateSettings::default() };
-        let server = Running::server(Settings::default(), move || {
+        let server = Server::run_with(Settings::default(), move || {
             move |_| DeflateBuilder::new().with_settings(limits).build(|_: Message| Ok(()))
         });
         let cutting = Settings { fragment_size: 2, ..with(EAGER) };
@@ -262,7 +227,7 @@ fn the_builder_of_ws_limits_fragments_where_they_may_not_grow() {
 #[test]
 fn a_message_may_ask_not_to_be_compressed() {
     let (rx, at_server) = mpsc::channel();
-    let server = Running::server(with(EAGER), move || {
+    let server = Server::run_with(with(EAGER), move || {
         move |out| Witness { out, seen: rx.clone(), at_first: |_| Ok(()) }
     });
     let at_first: fn(&Sender) -> Result<()> = |out| {
@@ -285,16 +250,16 @@ fn m11_a_broadcast_is_the_same_for_all() {
         assert_eq!(next(seen), Seen::Response);
         assert!(matches!(next(seen), Seen::Open(_)));
     }
-    server.broadcaster.send(text()).unwrap();
+    server.all.send(text()).unwrap();
     assert!(clients.iter().all(comes_back) && !comes_back(&plain));
-    server.broadcaster.send_uncompressed(text()).unwrap();
+    server.all.send_uncompressed(text()).unwrap();
     assert!(!clients.iter().chain([&plain]).any(comes_back));
     server.stop();
 }
 
 #[test]
 fn a_handler_in_a_box_and_a_closure_take_compressed_messages() {
-    let server = Running::server(with(EAGER), || {
+    let server = Server::run_with(with(EAGER), || {
         |out: Sender| -> Box<dyn Handler> { Box::new(DeflateHandler::new(move |msg: Message| out.send(msg))) }
     });
     let seen = client(with(EAGER), server.url(), |out| out.send(text()), |witness| witness);
@@ -314,7 +279,7 @@ fn d1_a_bomb_costs_its_own_connection_only() {
     assert_eq!(next(&bad), Seen::Response);
     assert!(matches!(next(&bad), Seen::Open(_)));
     assert_eq!(next(&bad), Seen::Close(CloseCode::Size));
-    server.broadcaster.send(text()).unwrap();
+    server.all.send(text()).unwrap();
     assert!(comes_back(&good));
     server.stop();
 }

@@ -13,7 +13,7 @@ use sockeye::{
 use url::Url;
 
 use sockeye_test_support::authority::common_name;
-use sockeye_test_support::{listener, wait_until};
+use sockeye_test_support::listener;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = sockeye_test_support::LIMIT;
@@ -212,11 +212,6 @@ impl Server {
     pub(crate) fn assert_idle(&self) {
         self.server.assert_idle();
     }
-}
-
-/// Waits until the peer of a connection has accepted a part of the output, but not all `len` bytes of it.
-pub(crate) fn wait_until_blocked(out: &Sender, len: usize) {
-    wait_until("the output is blocked", || (1..len).contains(&out.buffered_amount()));
 }
 
 /// Runs a client to its end, and returns all calls of its handler.

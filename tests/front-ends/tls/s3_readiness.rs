@@ -6,9 +6,10 @@ use sockeye::{Builder, Frame, Message, OpCode, Settings};
 
 use crate::hooks::{bare_client, bare_server, encrypting};
 use crate::keys::Sealed;
-use crate::loops::{HandlerCall, Manners, Server, build, echo, wait_until_blocked};
+use crate::loops::{HandlerCall, Manners, Server, build, echo};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::bytes::{PING, PONG};
+use sockeye_test_support::probes::{TOO_MUCH, wait_until_blocked};
 use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
 use sockeye_test_support::{LIMIT, listener, wait_until};
 
@@ -148,15 +149,14 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
     let mut sealed = Sealed::connect(server.address);
     sealed.open();
     let out = server.opened();
-    let len = 20 << 20;
-    out.send(pattern(len, 5)).unwrap();
-    wait_until_blocked(&out, len);
+    out.send(pattern(TOO_MUCH, 5)).unwrap();
+    wait_until_blocked(&out);
     let mut bytes: Vec<u8> = (0..50).flat_map(|_| sealed.key_update(true)).collect();
     bytes.extend(sealed.text("behind"));
     sealed.send(&bytes);
     // The loop has read the key updates, and the write is still blocked.
     assert_eq!(server.next(), HandlerCall::Message("behind".into()));
-    assert!(receive_message(&mut sealed.raw) == pattern(len, 5));
+    assert!(receive_message(&mut sealed.raw) == pattern(TOO_MUCH, 5));
     assert_eq!(sealed.raw.message(), "behind");
     sealed.check_answers();
 }
@@ -231,12 +231,11 @@ fn s4_the_end_waits_for_room_to_write() {
     let server = Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)));
     let mut client = TlsPeer::connect_tls(server.address, &anyone());
     let out = server.opened();
-    let len = 30 << 20;
-    out.send(pattern(len, 3)).unwrap();
+    out.send(pattern(TOO_MUCH, 3)).unwrap();
     out.close(sockeye::CloseCode::Normal).unwrap();
-    wait_until_blocked(&out, len);
+    wait_until_blocked(&out);
     wait_until("the loop executes the command", || !out.is_open());
-    assert!(receive_message(&mut client) == pattern(len, 3));
+    assert!(receive_message(&mut client) == pattern(TOO_MUCH, 3));
     assert_eq!(client.next_frame().unwrap().opcode(), OpCode::Close);
     client.send(Frame::close(sockeye::CloseCode::Normal, ""));
     assert_eq!(client.end(), sockeye_test_support::peer::End::Fin);
