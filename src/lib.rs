@@ -96,7 +96,11 @@
 //! Programs for `ws` 0.9 compile after a change of one line in `Cargo.toml`:
 //! `ws = { package = "sockeye", version = "0.1" }`. The page `MIGRATING.md` of this package lists all differences.
 
-#![cfg_attr(docsrs, feature(doc_cfg), doc(auto_cfg(hide(sockeye_docs))))]
+#![cfg_attr(
+    docsrs,
+    feature(doc_cfg),
+    doc(auto_cfg(hide(sockeye_docs, target_family = "wasm", target_os = "unknown")))
+)]
 #![cfg_attr(
     not(all(feature = "reactor", feature = "ssl", feature = "blocking", feature = "upgrade")),
     allow(
@@ -104,7 +108,17 @@
         reason = "this page also describes features that are not enabled"
     )
 )]
+#![cfg_attr(
+    all(
+        target_family = "wasm",
+        target_os = "unknown",
+        any(feature = "reactor", feature = "blocking", feature = "tokio")
+    ),
+    allow(unused, reason = "the only message must be the instruction below")
+)]
 
+// A browser has neither sockets nor threads that may block. The items of these features do not exist there, so that the
+// compiler reports this instruction and nothing else.
 #[cfg(all(target_family = "wasm", target_os = "unknown", feature = "reactor"))]
 compile_error!(
     "the feature `reactor` of sockeye, which is on by default, cannot be used on this target, because a browser has no \
@@ -134,7 +148,7 @@ mod message;
 pub mod protocol;
 #[cfg(test)]
 mod random_inputs;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod reactor;
 #[cfg(any(
     feature = "blocking",
@@ -142,18 +156,18 @@ mod reactor;
     all(feature = "browser", any(target_family = "wasm", sockeye_docs))
 ))]
 pub mod socket;
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tcp_stream;
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tls;
 #[cfg(feature = "upgrade")]
 pub mod upgrade;
 
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 use std::borrow::Borrow;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 use std::fmt::Debug;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 use std::net::ToSocketAddrs;
 
 pub use close::{CloseCode, Closed};
@@ -162,31 +176,35 @@ pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response};
 pub use protocol::{Deflate, Frame, OpCode};
 /// Another name of [`WebSocket`], the event loop. `ws` gave the loop the name of its connections.
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 #[doc(no_inline)]
 pub use reactor::WebSocket as EventLoop;
-#[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
+#[cfg(all(
+    feature = "reactor",
+    feature = "permessage-deflate",
+    not(all(target_family = "wasm", target_os = "unknown"))
+))]
 pub use reactor::api::deflate_handler as deflate;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::factory::Factory;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handler::Handler;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handshake::Handshake;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::sender::Sender;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::util;
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::{Builder, WebSocket};
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use tls::{ClientTls, ServerTls, TlsVersion};
 
 #[cfg(feature = "upgrade")]
 pub use http;
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use openssl;
 pub use url;
 
@@ -232,7 +250,7 @@ pub type ClientBuilder = browser::Builder;
 /// sockeye::listen("127.0.0.1:3012", |out| move |msg| out.send(msg))?;
 /// # sockeye::Result::Ok(())
 /// ```
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub fn listen<A, F, H>(addr: A, factory: F) -> Result<()>
 where
     A: ToSocketAddrs + Debug,
@@ -286,7 +304,7 @@ where
 /// })?;
 /// # sockeye::Result::Ok(())
 /// ```
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub fn connect<U, F, H>(url: U, factory: F) -> Result<()>
 where
     U: Borrow<str>,
@@ -326,7 +344,7 @@ mod pages {
     #[doc = include_str!("../docs/compression.md")]
     struct Compression;
 
-    #[cfg(feature = "ssl")]
+    #[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
     #[doc = include_str!("../docs/tls.md")]
     struct Tls;
 }

@@ -92,17 +92,17 @@ mod link;
 mod output;
 mod server;
 mod socket;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod stream;
 mod streams;
 mod timer;
 #[cfg(feature = "ssl")]
 mod tls;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_compat;
-#[cfg(all(feature = "tokio", feature = "ssl"))]
+#[cfg(all(feature = "tokio", feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_tls;
-#[cfg(all(feature = "tokio", not(feature = "ssl")))]
+#[cfg(all(feature = "tokio", not(feature = "ssl"), not(all(target_family = "wasm", target_os = "unknown"))))]
 #[path = "no_tls.rs"]
 mod tokio_tls;
 
@@ -113,14 +113,18 @@ pub use self::client::Client;
 pub use self::halves::{Ended, Receiver, Sender};
 pub use self::server::Server;
 pub use self::socket::{JoinError, WebSocket};
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use self::stream::Socket;
 pub use self::timer::{Sleep, Timer};
 #[cfg(feature = "ssl")]
 pub use self::tls::Tls;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use self::tokio_compat::Compat;
-#[cfg(all(feature = "tokio", not(feature = "ssl")))]
+#[cfg(all(
+    feature = "tokio",
+    not(feature = "ssl"),
+    not(all(target_family = "wasm", target_os = "unknown"))
+))]
 pub use self::tokio_tls::Tls;
 pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};
 
