@@ -216,10 +216,22 @@ impl<H: Handler, S: System> Connection<H, S> {
         if self.endpoint.listed.is_to_close() || self.endpoint.write.has_failed() {
             return;
         }
+        // A Pong that has waited for the output before it leaves at once.
+        if self.write(state) && self.endpoint.send_pending_pong(state) {
+            self.write(state);
+        }
+        self.update(state);
+    }
+
+    /// Writes until there is no output or the socket accepts no more. Returns whether all output is written.
+    fn write(&mut self, state: &mut LoopState<S>) -> bool {
         let endpoint = &mut self.endpoint;
         let was_blocked = endpoint.write.is_blocked;
         match endpoint.write.write(&mut endpoint.socket) {
-            Ok(()) => self.on_flushed(was_blocked, state),
+            Ok(()) => {
+                self.on_flushed(was_blocked, state);
+                return true;
+            }
             Err(Stop::Blocked) => self.on_blocked(state),
             Err(Stop::Failed(err)) => {
                 // What the peer sent before, such as the Close frame with the reason, is read in the next turn.
@@ -227,7 +239,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 self.read_later(state);
             }
         }
-        self.update(state);
+        false
     }
 
     /// Handles a write that has failed, after the input that the peer has sent before.
@@ -260,9 +272,6 @@ impl<H: Handler, S: System> Connection<H, S> {
             }
         }
         let endpoint = &mut self.endpoint;
-        if let Some(pong) = endpoint.protocol.pending_pong() {
-            endpoint.send(pong, state);
-        }
         if endpoint.write.is_released() && endpoint.protocol.flushed(state.now) {
             endpoint.write.is_ending = true;
         }

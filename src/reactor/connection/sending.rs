@@ -43,6 +43,17 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
+    /// Sends the Pong that waits, if there is one. Returns whether there was.
+    #[inline]
+    pub(super) fn send_pending_pong(&mut self, state: &mut LoopState<S>) -> bool {
+        let pending = self.protocol.pending_pong();
+        let is_pending = pending.is_some();
+        if let Some(pong) = pending {
+            self.send(pong, state);
+        }
+        is_pending
+    }
+
     #[inline]
     fn encode(&mut self, outgoing: impl Encode, state: &mut LoopState<S>) {
         let queue = self.write.queue(&mut state.pool);

@@ -29,6 +29,23 @@ fn messages_are_echoed_without_a_socket() {
     assert_eq!(clients[2].take_received(), b"\x81\x05three\x81\x05again");
 }
 
+#[test]
+fn m2_a_pong_that_has_waited_leaves_in_the_same_turn_as_the_output_before_it() {
+    let system = Fake::new();
+    let factory = |out: Sender| move |message: Message| out.send(message);
+    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
+    let client = open_client(&mut reactor, &system);
+    client.set_room(0);
+    client.send(&text(&"e".repeat(100)).repeat(3));
+    client.send(&frame(9, b"ping"));
+    run_until_idle(&mut reactor);
+    client.set_room(1000);
+    reactor.turn().unwrap();
+    let received = client.take_received();
+    assert_eq!((received.len(), &received[306..]), (312, &b"\x8a\x04ping"[..]));
+    assert!(!reactor.has_work(), "nothing is left for another turn");
+}
+
 /// Records what it receives.
 struct Recorder(Rc<RefCell<Vec<String>>>, Sender);
 
