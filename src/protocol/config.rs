@@ -71,7 +71,7 @@ pub struct Config {
     pub close_timeout: Duration,
     /// The time without input after which the connection counts as lost. Default: disabled.
     pub idle_timeout: Option<Duration>,
-    /// The time without input after which a Ping is sent (§5.5.2). Default: disabled.
+    /// The time without input after which a Ping is sent (§5.5.2). Default: disabled. Zero also disables it.
     pub ping_interval: Option<Duration>,
 }
 

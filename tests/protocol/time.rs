@@ -184,6 +184,15 @@ fn l2_s5_5_2_a_ping_goes_out_after_silence() {
 }
 
 #[test]
+fn l2_s5_5_2_an_interval_of_zero_sends_no_ping() {
+    let config = Config { ping_interval: Some(Duration::ZERO), ..Config::default() };
+    let mut server = End::open(Role::Server, config);
+    assert_eq!(due(&server), None);
+    assert_eq!(server.core.tick(server.now, &mut server.out), Ok(()));
+    assert_eq!(server.take_out(), []);
+}
+
+#[test]
 fn l2_s5_5_2_a_pong_keeps_both_ends_alive() {
     let config =
         Config { ping_interval: Some(20 * SECOND), idle_timeout: Some(30 * SECOND), ..Config::default() };
