@@ -40,6 +40,7 @@ pub(crate) trait Encode: Into<Frame> {
     fn is_sendable(&self) -> bool;
 
     /// Whether a reserved bit is set that only an extension of the program understands.
+    #[cfg(feature = "reactor")]
     fn has_foreign_bits(&self) -> bool;
 
     /// Its header, if it is not split.
@@ -57,6 +58,7 @@ impl Encode for Frame {
         self.is_sendable()
     }
 
+    #[cfg(feature = "reactor")]
     #[inline]
     fn has_foreign_bits(&self) -> bool {
         self.has_foreign_bits()
@@ -84,6 +86,7 @@ impl Encode for Message {
         true
     }
 
+    #[cfg(feature = "reactor")]
     #[inline]
     fn has_foreign_bits(&self) -> bool {
         false
