@@ -76,7 +76,7 @@
 //! | the socket has failed | [`abandon`](Connection::abandon) | closes it |
 //!
 //! A `Connection` replies by itself to Pings, to the peer's Close and to violations. If the program must be able to inspect,
-//! change or suppress each frame, the front end uses a [`manual::Connection`] instead.
+//! change or suppress each frame, the front end uses a [`ManualConnection`](manual::ManualConnection) instead.
 //!
 //! # Other handshakes
 //!

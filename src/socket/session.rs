@@ -8,7 +8,7 @@ use super::read_buffer::ReadBuffer;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::manual::{self, Received};
+use crate::protocol::manual::{ManualConnection, Received};
 use crate::protocol::{
     Config, Connection, Event, Frame, FrameExtension, OpCode, ProgramExtension, ProtocolError, State,
 };
@@ -40,7 +40,7 @@ pub(crate) enum Item {
 
 /// A connection of a front end, which calls these methods where they exist and those of the connection otherwise.
 pub(crate) struct Session {
-    pub(crate) connection: manual::Connection,
+    pub(crate) connection: ManualConnection,
     pub(crate) reply_mode: ReplyMode,
     extension: ProgramExtension,
     /// The Close of the peer.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::protocol::manual::{self, Received};
+use sockeye::protocol::manual::{ManualConnection, Received};
 use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Response};
 
@@ -11,7 +11,7 @@ use sockeye_test_support::bytes::{self, BINARY, CLOSE, LAST, PING, PONG, TEXT, T
 use sockeye_test_support::pair::{End, Seen, request};
 
 /// An open end whose front end sends the replies.
-type Manual = End<manual::Connection>;
+type Manual = End<ManualConnection>;
 
 fn open(role: Role, config: Config) -> Manual {
     End::open(role, config).into_manual()
@@ -172,7 +172,7 @@ fn manual_a_ping_that_is_due_is_handed_out() {
 fn manual_config_serves_any_number_of_connections() {
     let config = Arc::new(Config::default());
     let now = std::time::Instant::now();
-    let ends: Vec<manual::Connection> =
+    let ends: Vec<ManualConnection> =
         (0..3).map(|_| Connection::server(Arc::clone(&config), now).into()).collect();
     assert!(ends.iter().all(|end| end.role() == Role::Server && end.state() == State::Connecting));
 }

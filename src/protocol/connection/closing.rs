@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::timeouts::earliest;
-use super::{Connection, Phase};
+use super::{Core, Phase};
 use crate::protocol::{ProtocolError, Role};
 
 /// How long a peer may continue to send after we have written everything and shut down our side.
@@ -27,20 +27,28 @@ pub(super) struct Drain {
     left: usize,
 }
 
-impl Connection {
-    /// Records that everything in `out` has been written. Returns whether the front end must shut down the writing side of
-    /// the socket now.
-    ///
-    /// If a Pong was waiting for this, it is appended to `out`: write it, and call this method again.
-    ///
-    /// If a front end never calls this method, the connection ends all the same, when its [`deadline`](Self::deadline) has
-    /// passed.
+impl Phase {
+    /// Whether the front end should read: not once the peer has ended its side, or has sent too much after the end.
     #[inline]
-    pub fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        self.send_pending_pong(now, out);
-        self.end_writing(now)
+    pub(super) fn wants_input(&self) -> bool {
+        !matches!(self, Self::Draining(drain) if drain.left == 0 || drain.has_ended)
     }
 
+    /// Whether everything that follows depends on the output being written.
+    pub(super) fn awaits_flush(&self) -> bool {
+        matches!(self, Self::Draining(drain) if !drain.is_flushed)
+    }
+
+    /// Discards what arrives after the end (§5.5.1, §7.1.7).
+    pub(super) fn discard(&mut self, input: &mut &mut [u8]) {
+        let len = std::mem::take(input).len();
+        if let Self::Draining(drain) = self {
+            drain.left = drain.left.saturating_sub(len);
+        }
+    }
+}
+
+impl Core {
     /// Records that everything has been written; returns whether our side of TCP must be shut down now.
     #[inline]
     pub(super) fn end_writing(&mut self, now: Instant) -> bool {
@@ -57,18 +65,8 @@ impl Connection {
         half_close
     }
 
-    /// Returns whether [`flushed`](Self::flushed) must be called once `out` has been written, even if `out` is empty.
-    pub fn awaits_flush(&self) -> bool {
-        matches!(&self.phase, Phase::Draining(drain) if !drain.is_flushed)
-    }
-
     /// Records that the peer has ended its side of TCP.
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::HandshakeCut`] within the opening handshake, and [`ProtocolError::ConnectionLost`] if the peer has not
-    /// sent a Close (§7.1.5). The connection is then closed.
-    pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
+    pub(super) fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         let lost = match &mut self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => ProtocolError::HandshakeCut,
             Phase::Open | Phase::CloseSent => ProtocolError::ConnectionLost,
@@ -84,21 +82,6 @@ impl Connection {
         };
         self.phase = Phase::Closed;
         Err(lost)
-    }
-
-    /// Returns whether the front end should read.
-    ///
-    /// This is false once the peer has ended its side, and once it has sent too much after the end. Such a peer is then
-    /// held back by TCP until [`tick`](Self::tick) gives up, and can read our last frames in the meantime. If the socket were
-    /// closed at once, TCP would reset the connection, and a busy peer would see the reset before our Close.
-    #[inline]
-    pub fn wants_input(&self) -> bool {
-        !matches!(&self.phase, Phase::Draining(drain) if drain.left == 0 || drain.has_ended)
-    }
-
-    /// Ends the connection immediately, without a Close. The front end then closes the socket.
-    pub fn abandon(&mut self) {
-        self.phase = Phase::Closed;
     }
 
     /// Fails the connection (§7.1.7). If it is open, a Close is then owed.
@@ -155,14 +138,6 @@ impl Connection {
         self.deadlines.begin_closing(&self.config, now);
         self.phase =
             Phase::Draining(Drain { half_close, is_flushed: false, has_ended: false, left: DRAIN_LIMIT });
-    }
-
-    /// Discards what arrives after the end (§5.5.1, §7.1.7).
-    pub(super) fn discard(&mut self, input: &mut &mut [u8]) {
-        let len = std::mem::take(input).len();
-        if let Phase::Draining(drain) = &mut self.phase {
-            drain.left = drain.left.saturating_sub(len);
-        }
     }
 
     fn close_if_done(&mut self) {

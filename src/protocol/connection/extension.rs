@@ -1,6 +1,6 @@
 //! The extension of a program (§9) while the connection lasts: its negotiation, and the frames that pass through it.
 
-use super::manual;
+use super::manual::ManualConnection;
 use crate::protocol::handshake::{Extension, Request, Response};
 use crate::protocol::{Frame, FrameExtension, OpCode, ProtocolError};
 
@@ -55,7 +55,7 @@ impl ProgramExtension {
     pub(crate) fn encode(
         &mut self,
         frame: &mut Frame,
-        connection: &manual::Connection,
+        connection: &ManualConnection,
     ) -> Result<(), ProtocolError> {
         match &mut self.0 {
             Some(extension) if is_data(frame) && connection.can_send(frame.opcode()) => {

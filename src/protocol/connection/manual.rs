@@ -1,15 +1,15 @@
 //! Connections whose front end sees every frame and sends every reply itself.
 //!
 //! [`Connection`](super::Connection) replies to Pings, to the peer's Close and to violations by itself. A front end whose
-//! program may inspect, change or suppress each frame uses a [`manual::Connection`](Connection) instead:
+//! program may inspect, change or suppress each frame uses a [`ManualConnection`] instead:
 //!
-//! 1. [`receive`](Connection::receive) or [`receive_frame`](Connection::receive_frame) returns a frame before anything has
+//! 1. [`receive`](ManualConnection::receive) or [`receive_frame`](ManualConnection::receive_frame) returns a frame before anything has
 //!    been done with it.
-//! 2. The front end passes the frame to [`accept`](Connection::accept), changed or not. A frame that is not accepted has no
+//! 2. The front end passes the frame to [`accept`](ManualConnection::accept), changed or not. A frame that is not accepted has no
 //!    effect.
-//! 3. The front end sends the reply to each event: [`pong_for`](Connection::pong_for) to a Ping,
-//!    [`close_reply`](Connection::close_reply) to a Close, [`failure`](Connection::failure) to an error. Or it calls
-//!    [`reply`](Connection::reply), which does what the other type does.
+//! 3. The front end sends the reply to each event: [`pong_for`](ManualConnection::pong_for) to a Ping,
+//!    [`close_reply`](ManualConnection::close_reply) to a Close, [`failure`](ManualConnection::failure) to an error. Or it calls
+//!    [`reply`](ManualConnection::reply), which does what the other type does.
 //!
 //! All other steps are those of the [protocol](crate::protocol) module.
 //!
@@ -22,12 +22,12 @@
 //! use std::time::Instant;
 //!
 //! use sockeye::OpCode;
-//! use sockeye::protocol::manual::{Connection, Received};
-//! use sockeye::protocol::{self, Config, Event, Role};
+//! use sockeye::protocol::manual::{ManualConnection, Received};
+//! use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role};
 //!
 //! let now = Instant::now();
-//! let server = protocol::Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
-//! let (mut server, mut out) = (Connection::from(server), Vec::new());
+//! let server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+//! let (mut server, mut out) = (ManualConnection::from(server), Vec::new());
 //!
 //! // A Ping, and a message with the payload "hi". The key of both is zero.
 //! let mut bytes = *b"\x89\x80\0\0\0\0\x82\x82\0\0\0\0hi";
@@ -41,12 +41,12 @@
 //!     messages += usize::from(matches!(event, Some(Event::Message(_))));
 //! }
 //! assert_eq!((messages, out.len()), (1, 0));
-//! # Ok::<(), protocol::ProtocolError>(())
+//! # Ok::<(), ProtocolError>(())
 //! ```
 
 use std::time::Instant;
 
-use super::{Event, Phase, State};
+use super::{Connection, Core, Event, Phase, State};
 use crate::close::CloseCode;
 use crate::message::Message;
 #[cfg(feature = "reactor")]
@@ -61,29 +61,32 @@ use crate::protocol::{ProtocolError, Role};
 
 /// One end of a WebSocket connection whose front end sends the replies.
 ///
-/// It is made from a [`Connection`](super::Connection). The methods without a description of their own are those of that
-/// type.
+/// It is made from a [`Connection`], in any state, and does the same except for the replies.
 #[derive(Debug)]
-pub struct Connection(super::Connection);
+pub struct ManualConnection {
+    core: Core,
+}
 
-/// What [`Connection::receive`] returns.
+/// What [`ManualConnection::receive`] returns.
 #[derive(Debug)]
 pub enum Received {
-    /// A frame that must be passed to [`Connection::accept`] to have an effect.
+    /// A frame that must be passed to [`ManualConnection::accept`] to have an effect.
     Frame(Frame),
     /// An event. If it is a message, the message arrived in a single frame.
     Event(Event),
 }
 
-impl From<super::Connection> for Connection {
-    fn from(connection: super::Connection) -> Self {
-        Self(connection)
+impl From<Connection> for ManualConnection {
+    fn from(connection: Connection) -> Self {
+        Self { core: connection.core }
     }
 }
 
-impl Connection {
-    /// Takes bytes off the front of `input`, up to the next event or frame, as
-    /// [`Connection::receive`](super::Connection::receive) does.
+impl ManualConnection {
+    /// Takes bytes that were received from the peer off the front of `input`, up to the next event or frame.
+    ///
+    /// Call it until it returns `None`: then all of `input` has been consumed, except while the response to a request is owed.
+    /// Payloads are unmasked where they are in `input`. `now` is the time of any clock that never goes back.
     ///
     /// A message that arrived in a single frame is returned as an event. This is cheaper for front ends whose program does not
     /// inspect data frames.
@@ -100,11 +103,11 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Received>, ProtocolError> {
-        match self.0.whole_message(input, now) {
+        match self.core.whole_message(input, now) {
             Ok(Some(message)) => Ok(Some(Received::Event(Event::Message(message)))),
-            Ok(None) => self.0.receive_next(input, now, out),
+            Ok(None) => self.core.receive_next(input, now, out),
             Err(err) => {
-                self.0.fail_open(now);
+                self.core.fail_open(now);
                 Err(err)
             }
         }
@@ -136,13 +139,13 @@ impl Connection {
     /// [`failure`](Self::failure) returns.
     #[inline]
     pub fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
-        self.0.accept(frame, now)
+        self.core.accept(frame, now)
     }
 
     /// Sends the reply that an event requires: a Pong for a Ping, and a Close for a Close. A Pong waits as described at
     /// [`pong_for`](Self::pong_for).
     pub fn reply(&mut self, event: &Event, now: Instant, out: &mut Vec<u8>) {
-        self.0.reply(event, now, out);
+        self.core.reply(event, now, out);
     }
 
     /// Returns the Pong that replies to a Ping (§5.5.2). `unsent` is the number of bytes of output that are not written yet.
@@ -151,101 +154,77 @@ impl Connection {
     /// returned. Once output has been written, [`pending_pong`](Self::pending_pong) returns it. A peer that sends Pings and
     /// does not read the replies can therefore not fill the memory.
     pub fn pong_for(&mut self, payload: Vec<u8>, unsent: usize) -> Option<Frame> {
-        self.0.pong_for(payload, unsent)
+        self.core.pong_for(payload, unsent)
     }
 
     /// Takes out the Pong that waits, if there is one. Call it when all output has been written.
     #[inline]
     pub fn pending_pong(&mut self) -> Option<Frame> {
-        self.0.pending_pong(0)
+        self.core.pending_pong(0)
     }
 
     /// Returns the Close that replies to the peer's Close with `code`, if it is owed (§5.5.1).
     pub fn close_reply(&self, code: CloseCode) -> Option<Frame> {
-        self.0.phase.close_reply(code)
+        self.core.phase.close_reply(code)
     }
 
     /// Returns the Close that fails the connection because of `err`, if it is owed (§7.1.7).
     pub fn failure(&self, err: ProtocolError) -> Option<Frame> {
-        self.0.phase.failure(err)
+        self.core.phase.failure(err)
     }
 
     /// Returns whether the front end owes a Close.
     pub fn owes_close(&self) -> bool {
-        matches!(self.0.phase, Phase::CloseReceived | Phase::Failed)
+        matches!(self.core.phase, Phase::CloseReceived | Phase::Failed)
     }
 
     /// Continues without the Close that is owed, because the front end does not send it.
     pub fn skip_close(&mut self, now: Instant) {
-        self.0.skip_close(now);
+        self.core.skip_close(now);
     }
 
     /// Fails the connection because the front end has found a violation, as [`receive`](Self::receive) does.
     pub fn fail(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        self.0.fail(err, now, out);
+        self.core.fail(err, now, out);
     }
 
-    /// Does what is due at `now`, as [`Connection::tick`](super::Connection::tick) does. A Ping that is due is returned, and the
-    /// front end sends it.
+    /// Does what is due at `now`: returns a Ping, which the front end sends, or ends a phase whose time is over. Before
+    /// [`deadline`](Self::deadline) it does nothing.
     ///
     /// # Errors
     ///
-    /// The timeout that has passed.
+    /// [`ProtocolError::HandshakeTimeout`], [`ProtocolError::IdleTimeout`], or [`ProtocolError::ConnectionLost`] if the
+    /// peer has not replied to our Close. The connection is closed, or closing if `out` contains a response for the peer.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<Frame>, ProtocolError> {
-        self.0.next_due(now, out)
+        self.core.next_due(now, out)
     }
 
-    /// Records that all output has been written. Returns whether the front end must shut down the writing side of the socket.
+    /// Records that all output has been written. Returns whether the front end must shut down the writing side of the socket now.
     #[inline]
     pub fn flushed(&mut self, now: Instant) -> bool {
-        self.0.end_writing(now)
+        self.core.end_writing(now)
     }
 
-    /// See [`Connection::role`](super::Connection::role).
+    /// Returns the role of this end.
     pub fn role(&self) -> Role {
-        self.0.role()
+        self.core.role
     }
 
-    /// See [`Connection::state`](super::Connection::state).
+    /// Returns the state of the connection.
     #[inline]
     pub fn state(&self) -> State {
-        self.0.state()
+        self.core.phase.state()
     }
 
-    /// See [`Connection::missing`](super::Connection::missing).
-    #[inline]
-    pub fn missing(&self) -> u64 {
-        self.0.missing()
-    }
-
-    /// See [`Connection::wants_input`](super::Connection::wants_input).
-    #[inline]
-    pub fn wants_input(&self) -> bool {
-        self.0.wants_input()
-    }
-
-    /// See [`Connection::can_send`](super::Connection::can_send).
-    #[inline]
-    pub fn can_send(&self, opcode: OpCode) -> bool {
-        self.0.can_send(opcode)
-    }
-
-    /// See [`Connection::deadline`](super::Connection::deadline).
-    #[inline]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline()
-    }
-
-    /// See [`Connection::awaits_flush`](super::Connection::awaits_flush).
-    pub fn awaits_flush(&self) -> bool {
-        self.0.awaits_flush()
-    }
-
-    /// See [`Connection::respond`](super::Connection::respond).
+    /// Responds to the request that was received as [`Event::Request`].
+    ///
+    /// A response with status 101 opens the connection, if the request and the response follow the rules of §4.2. Before that, the
+    /// core adds a subprotocol according to [`Config::subprotocols`], and compression according to [`Config::deflate`], unless
+    /// the program has. Any other response is sent with its body, and the connection closes after it.
     ///
     /// # Errors
     ///
-    /// As for that method.
+    /// The rule that the request or the response breaks. The client has then been refused.
     pub fn respond(
         &mut self,
         request: &Request,
@@ -253,24 +232,52 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        self.0.respond(request, response, now, out)
+        self.core.respond(request, response, now, out)
     }
 
-    /// See [`Connection::refuse`](super::Connection::refuse).
+    /// Refuses the request that was received as [`Event::Request`], with the [status](ProtocolError::http_status) of the reason. If
+    /// no response is owed, nothing happens.
     pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        self.0.refuse(reason, now, out);
+        self.core.refuse(reason, now, out);
     }
 
-    /// See [`Connection::reject_unavailable`](super::Connection::reject_unavailable).
+    /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
+    /// client abandons the connection.
     pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
-        self.0.reject_unavailable(now, out);
+        self.core.reject_unavailable(now, out);
     }
 
-    /// See [`Connection::send`](super::Connection::send).
+    /// Returns how many bytes of the payload in progress are missing, so that a front end can read more at once.
+    #[inline]
+    pub fn missing(&self) -> u64 {
+        self.core.receiver.missing()
+    }
+
+    /// Returns whether the front end should read.
+    ///
+    /// This is false once the peer has ended its side, and once it has sent too much after the end. Such a peer is then
+    /// held back by TCP until [`tick`](Self::tick) gives up, and can read our last frames in the meantime. If the socket were
+    /// closed at once, TCP would reset the connection, and a busy peer would see the reset before our Close.
+    #[inline]
+    pub fn wants_input(&self) -> bool {
+        self.core.phase.wants_input()
+    }
+
+    /// Records that the peer has ended its side of TCP.
     ///
     /// # Errors
     ///
-    /// As for that method.
+    /// [`ProtocolError::HandshakeCut`] within the opening handshake, and [`ProtocolError::ConnectionLost`] if the peer has not
+    /// sent a Close (§7.1.5). The connection is then closed.
+    pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
+        self.core.receive_eof()
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NotOpen`] before the connection is open and after a Close was sent. Nothing is written then.
     #[inline]
     pub fn send<O: Output>(
         &mut self,
@@ -278,29 +285,18 @@ impl Connection {
         now: Instant,
         out: &mut O,
     ) -> Result<(), ProtocolError> {
-        self.0.send(message, now, out)
+        self.core.transmit(message.into(), now, out)
     }
 
-    /// See [`Connection::send_frame`](super::Connection::send_frame).
+    /// Starts the closing handshake (§7.1.2). From then on nothing can be sent, and no message is received.
+    ///
+    /// [`CloseCode::Status`] sends a Close without a code.
     ///
     /// # Errors
     ///
-    /// As for that method.
-    #[inline]
-    pub fn send_frame<O: Output>(
-        &mut self,
-        frame: Frame,
-        now: Instant,
-        out: &mut O,
-    ) -> Result<(), ProtocolError> {
-        self.0.send_frame(frame, now, out)
-    }
-
-    /// See [`Connection::close`](super::Connection::close).
-    ///
-    /// # Errors
-    ///
-    /// As for that method.
+    /// - [`ProtocolError::NotOpen`] unless the connection is open.
+    /// - [`ProtocolError::UnsendableCloseCode`] for a code that must not be sent (§7.4).
+    /// - [`ProtocolError::ReasonTooLong`] for a reason of more than 123 bytes, or for a reason without a code.
     pub fn close(
         &mut self,
         code: CloseCode,
@@ -308,21 +304,53 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        self.0.close(code, reason, now, out)
+        self.core.close(code, reason, now, out)
     }
 
-    /// See [`Connection::receive_eof`](super::Connection::receive_eof).
+    /// Sends a frame. It is masked if this is a client, and split if its payload is longer than
+    /// [`Config::fragment_size`](crate::protocol::Config::fragment_size). The caller is responsible for the order of
+    /// fragments.
+    ///
+    /// A frame that is a whole message is compressed first if permessage-deflate was negotiated and the frame
+    /// [allows it](Frame::is_compressible). A Close starts the closing handshake, or replies to the peer's Close.
     ///
     /// # Errors
     ///
-    /// As for that method.
-    pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
-        self.0.receive_eof()
+    /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids, and [`ProtocolError::NotOpen`] if
+    /// [`can_send`](Self::can_send) is false. Nothing is written then.
+    #[inline]
+    pub fn send_frame<O: Output>(
+        &mut self,
+        frame: Frame,
+        now: Instant,
+        out: &mut O,
+    ) -> Result<(), ProtocolError> {
+        self.core.transmit(frame, now, out)
     }
 
-    /// See [`Connection::abandon`](super::Connection::abandon).
+    /// Returns whether a frame with this opcode can be sent now.
+    ///
+    /// Every frame can be sent while the connection is open, and also before a Close that is owed. Once our Close was sent,
+    /// only Pongs can be (§5.5.1, §5.5.2).
+    #[inline]
+    pub fn can_send(&self, opcode: OpCode) -> bool {
+        self.core.phase.can_send(opcode)
+    }
+
+    /// Returns whether [`flushed`](Self::flushed) must be called once `out` has been written, even if `out` is empty.
+    pub fn awaits_flush(&self) -> bool {
+        self.core.phase.awaits_flush()
+    }
+
+    /// Returns when [`tick`](Self::tick) must be called, or `None` if nothing depends on time.
+    #[inline]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.core.deadline()
+    }
+
+    /// Ends the connection immediately, without a Close. The front end then closes the socket.
     pub fn abandon(&mut self) {
-        self.0.abandon();
+        self.core.phase = Phase::Closed;
     }
 
     /// Sends a frame, or a message, which is a frame by itself. It is always inlined, as the function that it calls.
@@ -334,19 +362,19 @@ impl Connection {
         now: Instant,
         out: &mut O,
     ) -> Result<(), ProtocolError> {
-        self.0.transmit(frame, now, out)
+        self.core.transmit(frame, now, out)
     }
 
     /// Whether an extension of the program was negotiated.
     #[cfg(any(feature = "blocking", feature = "futures"))]
     pub(crate) fn is_extended(&self) -> bool {
-        self.0.receiver.reserved == Reserved::Any
+        self.core.receiver.reserved == Reserved::Any
     }
 
     /// Whether this is the open end of a server that sends messages without masking and compression, so that their bytes are the
     /// same on every such connection.
     #[cfg(feature = "reactor")]
     pub(crate) fn is_plain_server(&self) -> bool {
-        self.0.role == Role::Server && matches!(self.0.phase, Phase::Open) && self.0.codec.is_none()
+        self.core.role == Role::Server && matches!(self.core.phase, Phase::Open) && self.core.codec.is_none()
     }
 }

@@ -1,9 +1,11 @@
 //! The state machine of a connection: CONNECTING, OPEN, CLOSING, CLOSED (§4, §5.5, §7).
 //!
-//! `opening` contains the opening handshake, `receiving` the receiving side, `sending` the sending side, `closing` the end
-//! of a connection, and `timeouts` everything that depends on time. [`manual`] is the interface for front ends that send
-//! the replies themselves, and `extension` runs an extension of the program.
+//! `automatic` and [`manual`] contain the two types of connections: those that reply by themselves, and those whose front end
+//! sends the replies. Both own a [`Core`]: `opening` contains its opening handshake, `receiving` the receiving side, `sending` the
+//! sending side, `closing` the end of a connection, and `timeouts` everything that depends on time. `extension` runs an
+//! extension of the program.
 
+mod automatic;
 mod closing;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod extension;
@@ -20,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use self::automatic::Connection;
 use self::closing::Drain;
 use self::opening::Opening;
 use self::receiving::Receiver;
@@ -33,12 +36,8 @@ use super::{Config, ProtocolError, Role};
 use crate::close::CloseCode;
 use crate::message::Message;
 
-/// One end of a WebSocket connection, from the opening handshake to the end, without I/O.
-///
-/// It replies by itself: to Pings, to the Close of the peer, and to violations of the protocol. The [module](super)
-/// describes how a front end drives it, and [`manual::Connection`] is the variant for front ends that send these replies
-/// themselves.
-pub struct Connection {
+/// The state machine that both types of connections own: everything except who sends the replies.
+struct Core {
     config: Arc<Config>,
     role: Role,
     phase: Phase,
@@ -101,16 +100,16 @@ pub enum Event {
     Rejected(Box<Response>),
     /// A complete message.
     Message(Message),
-    /// A Ping. [`Connection`] has replied to it; a front end with a [`manual::Connection`] must reply.
+    /// A Ping. [`Connection`] has replied to it; a front end with a [`ManualConnection`](manual::ManualConnection) must reply.
     Ping(Vec<u8>),
     /// A Pong.
     Pong(Vec<u8>),
     /// The peer's Close: its code ([`CloseCode::Status`] if it has none) and its reason. [`Connection`] has replied to it; a
-    /// front end with a [`manual::Connection`] must reply.
+    /// front end with a [`ManualConnection`](manual::ManualConnection) must reply.
     Close(CloseCode, String),
 }
 
-impl Connection {
+impl Core {
     fn new(config: Arc<Config>, role: Role, phase: Phase, now: Instant) -> Self {
         Self {
             deadlines: Deadlines::new(&config, now),
@@ -122,25 +121,20 @@ impl Connection {
             pong: PendingPong::default(),
         }
     }
-
-    /// Returns the role of this end.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// Returns the state of the connection.
-    #[inline]
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Opening(_) | Phase::Answering { .. } => State::Connecting,
-            Phase::Open => State::Open,
-            Phase::CloseSent | Phase::CloseReceived | Phase::Failed | Phase::Draining(_) => State::Closing,
-            Phase::Closed => State::Closed,
-        }
-    }
 }
 
 impl Phase {
+    /// Returns the name of the phase in the RFC.
+    #[inline]
+    fn state(&self) -> State {
+        match self {
+            Self::Opening(_) | Self::Answering { .. } => State::Connecting,
+            Self::Open => State::Open,
+            Self::CloseSent | Self::CloseReceived | Self::Failed | Self::Draining(_) => State::Closing,
+            Self::Closed => State::Closed,
+        }
+    }
+
     /// Returns whether a frame with this opcode can be sent in this phase (§5.5.1, §5.5.2).
     #[inline]
     fn can_send(&self, opcode: OpCode) -> bool {
@@ -169,9 +163,9 @@ impl State {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
+        f.debug_struct("Core")
             .field("role", &self.role)
             .field("phase", &self.phase)
             .field("reserved", &self.receiver.reserved)

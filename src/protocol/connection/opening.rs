@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Connection, Event, Phase, State};
+use super::{Core, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
 use crate::protocol::framing::header::Reserved;
 use crate::protocol::handshake::http::head_buffer::HeadBuffer;
@@ -21,21 +21,14 @@ pub(super) struct Opening {
     request: Option<Request>,
 }
 
-impl Connection {
+impl Core {
     /// Creates the end of a server, which waits for a request.
-    pub fn server(config: Arc<Config>, now: Instant) -> Self {
+    pub(super) fn server(config: Arc<Config>, now: Instant) -> Self {
         Self::new(config, Role::Server, Opening::phase(None), now)
     }
 
     /// Creates the end of a server whose opening handshake was performed by another HTTP server. The connection is open.
-    ///
-    /// The response must be the one that the client has received: a response to the request, with status 101.
-    /// [`Upgrade`](super::super::Upgrade) provides both.
-    ///
-    /// # Errors
-    ///
-    /// The rule of §4.2 that the request or the response breaks.
-    pub fn upgraded(
+    pub(super) fn upgraded(
         config: Arc<Config>,
         request: &Request,
         response: &mut Response,
@@ -51,35 +44,7 @@ impl Connection {
     }
 
     /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.
-    ///
-    /// `extensions` are the extensions that the server accepted, which are those in the `Sec-WebSocket-Extensions` header of
-    /// its response ([`Extension::parse_list`]), or an empty list. The core applies `permessage-deflate` if
-    /// [`Config::deflate`] is set. All other extensions belong to the caller, as do the reserved bits of their frames.
-    ///
-    /// The core does not check the handshake again. If bytes were read beyond the end of the handshake, pass them to
-    /// [`receive`](Self::receive) before anything else. To continue from a request and a response, use [`Self::upgraded`].
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::ExtensionMismatch`] if `permessage-deflate` is listed twice, or with parameters that cannot appear
-    /// in a response (RFC 7692 §7.1).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use std::time::Instant;
-    ///
-    /// use sockeye::protocol::{Config, Connection, Event, Role};
-    ///
-    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], Instant::now())?;
-    /// // The first frame arrived in the same read as the request.
-    /// let mut read_ahead = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    /// let event = server.receive(&mut &mut read_ahead[..], Instant::now(), &mut Vec::new())?;
-    /// assert!(matches!(event, Some(Event::Message(text)) if text == "Hello".into()));
-    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
-    /// ```
-    pub fn after_handshake(
+    pub(super) fn after_handshake(
         role: Role,
         config: Arc<Config>,
         extensions: &[Extension],
@@ -92,11 +57,7 @@ impl Connection {
     }
 
     /// Creates the end of a client, and appends its request to `out`.
-    ///
-    /// # Errors
-    ///
-    /// The rule of §4.1 that the request breaks, for example [`ProtocolError::UnsendableHead`]. Nothing is written then.
-    pub fn client(
+    pub(super) fn client(
         config: Arc<Config>,
         mut request: Request,
         now: Instant,
@@ -112,15 +73,7 @@ impl Connection {
     }
 
     /// Responds to the request that was received as [`Event::Request`].
-    ///
-    /// A response with status 101 opens the connection, if the request and the response follow the rules of §4.2. Before that, the
-    /// core adds a subprotocol according to [`Config::subprotocols`], and compression according to [`Config::deflate`], unless
-    /// the program has. Any other response is sent with its body, and the connection closes after it.
-    ///
-    /// # Errors
-    ///
-    /// The rule that the request or the response breaks. The client has then been refused.
-    pub fn respond(
+    pub(super) fn respond(
         &mut self,
         request: &Request,
         response: &mut Response,
@@ -142,8 +95,8 @@ impl Connection {
 
     /// Refuses the request that was received as [`Event::Request`], with the [status](ProtocolError::http_status) of the reason. If
     /// no response is owed, nothing happens.
-    pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        if self.role == Role::Client || self.state() != State::Connecting {
+    pub(super) fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
+        if self.role == Role::Client || self.phase.state() != State::Connecting {
             return;
         }
         // RFC 9110 §9.3.2: the response to HEAD has no body. Encoding cannot fail: the response is ours.
@@ -154,9 +107,10 @@ impl Connection {
 
     /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
     /// client abandons the connection.
-    pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
+    pub(super) fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
         if self.role == Role::Client {
-            return self.abandon();
+            self.phase = Phase::Closed;
+            return;
         }
         // Encoding cannot fail: the response is ours.
         let _ = Response::new(503, "Service Unavailable", Vec::new()).encode_for(false, out);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::manual::Received;
-use super::{Connection, Event, Phase};
+use super::{Core, Event, Phase};
 use crate::close;
 use crate::message::Message;
 use crate::protocol::deflate::Codec;
@@ -33,6 +33,12 @@ struct Terms<'a> {
 }
 
 impl Receiver {
+    /// Returns how many bytes of the payload in progress are missing.
+    #[inline]
+    pub(super) fn missing(&self) -> u64 {
+        self.decoder.missing()
+    }
+
     /// Takes a message off the input, if the next frame is one by itself that no extension has changed.
     #[inline(always)]
     fn whole_message(
@@ -104,62 +110,7 @@ impl Receiver {
     }
 }
 
-impl Connection {
-    /// Returns how many bytes of the payload in progress are missing, so that a front end can read more at once.
-    #[inline]
-    pub fn missing(&self) -> u64 {
-        self.receiver.decoder.missing()
-    }
-
-    /// Takes bytes that were received from the peer off the front of `input`, up to the next event.
-    ///
-    /// Call it until it returns `None`: then all of `input` has been consumed, except while the response to a request is owed.
-    /// Payloads are unmasked where they are in `input`. `now` is the time of any clock that never goes back. Replies to the
-    /// peer are appended to `out`. A Pong has to wait while more than 256 bytes are in `out`; only the latest one does.
-    ///
-    /// # Errors
-    ///
-    /// The rule that the peer broke. The connection has then been failed (§7.1.7): `out` contains the Close or the HTTP response,
-    /// and all further input is discarded.
-    #[inline]
-    pub fn receive(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        match self.whole_message(input, now) {
-            Ok(Some(message)) => Ok(Some(Event::Message(message))),
-            Ok(None) => self.receive_frames(input, now, out),
-            Err(err) => Err(self.fail_and_reply(err, now, out)),
-        }
-    }
-
-    /// Receives whatever is not a message in a single frame, and replies.
-    fn receive_frames(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ProtocolError> {
-        let event = loop {
-            let event = match self.receive_next(input, now, out) {
-                Ok(Some(Received::Event(event))) => return Ok(Some(event)),
-                Ok(Some(Received::Frame(frame))) => self.accept(frame, now),
-                Ok(None) => {
-                    self.send_pending_pong(now, out);
-                    return Ok(None);
-                }
-                Err(err) => Err(err),
-            };
-            if let Some(event) = event.map_err(|err| self.reply_to_failure(err, now, out))? {
-                break event;
-            }
-        };
-        self.reply(&event, now, out);
-        Ok(Some(event))
-    }
-
+impl Core {
     /// Takes a message off the input, if the next frame is one by itself. This is the first branch of receiving.
     #[inline(always)]
     pub(super) fn whole_message(
@@ -194,7 +145,7 @@ impl Connection {
             Phase::Answering { .. } => Ok(None),
             Phase::Open | Phase::CloseSent => self.next_frame(input).map(|frame| frame.map(Received::Frame)),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
-                self.discard(input);
+                self.phase.discard(input);
                 Ok(None)
             }
         };
@@ -263,24 +214,8 @@ impl Connection {
         };
         if let Some(reply) = reply {
             // It cannot fail: the reply is valid, and the phase allows it.
-            let _ = self.send_frame(reply, now, out);
+            let _ = self.transmit(reply, now, out);
         }
-    }
-
-    /// Sends the Close that fails the connection (§7.1.7), if one is owed.
-    #[cold]
-    fn reply_to_failure(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
-        if let Some(close) = self.phase.failure(err) {
-            // It cannot fail: the Close is valid, and the phase requires one.
-            let _ = self.send_frame(close, now, out);
-        }
-        err
-    }
-
-    #[cold]
-    fn fail_and_reply(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) -> ProtocolError {
-        self.fail_open(now);
-        self.reply_to_failure(err, now, out)
     }
 
     /// Drops the message in progress: no more messages are received.

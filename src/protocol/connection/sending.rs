@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::Connection;
+use super::Core;
 use crate::close::{CloseCode, MAX_REASON};
-use crate::message::Message;
 use crate::protocol::ProtocolError;
 use crate::protocol::framing::encoder::{Encode, Output, write_frame};
 use crate::protocol::framing::frame::Frame;
@@ -37,60 +36,9 @@ impl PendingPong {
     }
 }
 
-impl Connection {
-    /// Sends a message.
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::NotOpen`] before the connection is open and after a Close was sent. Nothing is written then.
-    #[inline]
-    pub fn send<O: Output>(
-        &mut self,
-        message: impl Into<Message>,
-        now: Instant,
-        out: &mut O,
-    ) -> Result<(), ProtocolError> {
-        self.transmit(message.into(), now, out)
-    }
-
-    /// Sends a Ping with a payload of up to 125 bytes, which the peer returns in a Pong (§5.5.2).
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::NotOpen`] unless the connection is open, and [`ProtocolError::UnsendableFrame`] for a longer payload.
-    pub fn ping(
-        &mut self,
-        payload: impl Into<Vec<u8>>,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ProtocolError> {
-        self.send_frame(Frame::ping(payload.into()), now, out)
-    }
-
-    /// Sends an unsolicited Pong with a payload of up to 125 bytes (§5.5.3).
-    ///
-    /// # Errors
-    ///
-    /// As for [`ping`](Self::ping).
-    pub fn pong(
-        &mut self,
-        payload: impl Into<Vec<u8>>,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ProtocolError> {
-        self.send_frame(Frame::pong(payload.into()), now, out)
-    }
-
+impl Core {
     /// Starts the closing handshake (§7.1.2). From then on nothing can be sent, and no message is received.
-    ///
-    /// [`CloseCode::Status`] sends a Close without a code.
-    ///
-    /// # Errors
-    ///
-    /// - [`ProtocolError::NotOpen`] unless the connection is open.
-    /// - [`ProtocolError::UnsendableCloseCode`] for a code that must not be sent (§7.4).
-    /// - [`ProtocolError::ReasonTooLong`] for a reason of more than 123 bytes, or for a reason without a code.
-    pub fn close(
+    pub(super) fn close(
         &mut self,
         code: CloseCode,
         reason: &str,
@@ -98,28 +46,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
         check_close(code, reason)?;
-        self.send_frame(Frame::close(code, reason), now, out)
-    }
-
-    /// Sends a frame. It is masked if this is a client, and split if its payload is longer than
-    /// [`Config::fragment_size`](crate::protocol::Config::fragment_size). The caller is responsible for the order of
-    /// fragments.
-    ///
-    /// A frame that is a whole message is compressed first if permessage-deflate was negotiated and the frame
-    /// [allows it](Frame::is_compressible). A Close starts the closing handshake, or replies to the peer's Close.
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids, and [`ProtocolError::NotOpen`] if
-    /// [`can_send`](Self::can_send) is false. Nothing is written then.
-    #[inline]
-    pub fn send_frame<O: Output>(
-        &mut self,
-        frame: Frame,
-        now: Instant,
-        out: &mut O,
-    ) -> Result<(), ProtocolError> {
-        self.transmit(frame, now, out)
+        self.transmit(Frame::close(code, reason), now, out)
     }
 
     /// Sends a frame, or a message, which is a frame by itself. It is always inlined, for the reason of [`write_frame`].
@@ -134,7 +61,7 @@ impl Connection {
             return Err(ProtocolError::UnsendableFrame);
         }
         let opcode = frame.header().opcode;
-        if !self.can_send(opcode) {
+        if !self.phase.can_send(opcode) {
             return Err(ProtocolError::NotOpen);
         }
         let (role, fragment_size) = (self.role, self.config.fragment_size);
@@ -148,28 +75,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns whether a frame with this opcode can be sent now.
-    ///
-    /// Every frame can be sent while the connection is open, and also before a Close that is owed. Once our Close was sent,
-    /// only Pongs can be (§5.5.1, §5.5.2).
-    #[inline]
-    pub fn can_send(&self, opcode: OpCode) -> bool {
-        self.phase.can_send(opcode)
-    }
-
-    /// Sends the Pong that waits, if there is one and `out` has room for it.
-    #[inline]
-    pub(super) fn send_pending_pong(&mut self, now: Instant, out: &mut Vec<u8>) {
-        if let Some(pong) = self.pending_pong(out.len()) {
-            // It cannot fail: whether it can be sent was checked.
-            let _ = self.send_frame(pong, now, out);
-        }
-    }
-
     /// Takes out the Pong that waits, if there is one and it can be sent.
     #[inline]
     pub(super) fn pending_pong(&mut self, unsent: usize) -> Option<Frame> {
-        self.pong.take(unsent).filter(|_| self.can_send(OpCode::Pong))
+        self.pong.take(unsent).filter(|_| self.phase.can_send(OpCode::Pong))
     }
 
     /// Returns the Pong that replies to a Ping (§5.5.2), unless it must wait.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Connection, Phase};
+use super::{Core, Phase};
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::{Config, ProtocolError};
 
@@ -38,28 +38,14 @@ impl Deadlines {
     }
 }
 
-impl Connection {
+impl Core {
     /// Returns when [`tick`](Self::tick) must be called, or `None` if nothing depends on time.
     #[inline]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Open => earliest(self.deadlines.idle(&self.config), self.deadlines.ping(&self.config)),
             Phase::Closed => None,
             _ => self.deadlines.mark,
-        }
-    }
-
-    /// Does what is due at `now`: sends a Ping, or ends a phase whose time is over. Before [`deadline`](Self::deadline) it
-    /// does nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::HandshakeTimeout`], [`ProtocolError::IdleTimeout`], or [`ProtocolError::ConnectionLost`] if the
-    /// peer has not replied to our Close. The connection is closed, or closing if `out` contains a response for the peer.
-    pub fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        match self.next_due(now, out)? {
-            Some(ping) => self.send_frame(ping, now, out),
-            None => Ok(()),
         }
     }
 

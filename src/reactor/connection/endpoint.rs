@@ -4,7 +4,8 @@ use super::opening::Opening;
 use super::write_side::WriteSide;
 use crate::close::CloseCode;
 use crate::error::Result;
-use crate::protocol::{Encode, State, manual};
+use crate::protocol::manual::ManualConnection;
+use crate::protocol::{Encode, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
@@ -18,7 +19,7 @@ use crate::reactor::work_lists::Listed;
 pub(super) struct Endpoint<H, S: System> {
     pub(super) id: ConnectionId,
     pub(super) socket: S::Socket,
-    pub(super) protocol: manual::Connection,
+    pub(super) protocol: ManualConnection,
     /// `None` for a client that was rejected because the loop is full, and after the handler has panicked.
     pub(super) handler: Option<H>,
     pub(super) stage: Stage,

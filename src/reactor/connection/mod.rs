@@ -28,8 +28,9 @@ use super::timers::{Key, TimerEvent, TimerKind, TimerList};
 use super::work_lists::Listed;
 use super::write_queue::WriteQueue;
 use crate::close::CloseCode;
+use crate::protocol::State;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{State, manual};
+use crate::protocol::manual::ManualConnection;
 
 /// A connection whose socket is connected.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl<H, S: System> Connection<H, S> {
     pub(super) fn new(
         id: ConnectionId,
         socket: S::Socket,
-        protocol: impl Into<manual::Connection>,
+        protocol: impl Into<ManualConnection>,
         handler: Option<H>,
     ) -> Self {
         let write = WriteSide::new(None, socket.interest().is_writable());
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        let parts = size_of::<manual::Connection>() + size_of::<Socket>();
+        let parts = size_of::<ManualConnection>() + size_of::<Socket>();
         let own = size_of::<Connection<(), Native>>() - parts;
         assert!(own <= 96, "{own} bytes in addition to the protocol core and the socket");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sockeye::protocol::manual::{self, Received};
+use sockeye::protocol::manual::{ManualConnection, Received};
 use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Request, Response};
 
@@ -121,7 +121,7 @@ impl Core for Connection {
     }
 }
 
-impl Core for manual::Connection {
+impl Core for ManualConnection {
     forward!();
 
     fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
@@ -222,7 +222,7 @@ impl End {
     }
 
     /// The same end with a front end that sends the replies.
-    pub fn into_manual(self) -> End<manual::Connection> {
+    pub fn into_manual(self) -> End<ManualConnection> {
         End { core: self.core.into(), out: self.out, now: self.now }
     }
 }
