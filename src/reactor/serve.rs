@@ -39,7 +39,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
             self.execute_queued();
             self.flush();
         }
-        self.open();
+        self.state.begin(LoopPhase::Open);
+        self.continue_connecting();
+        self.accept_all();
         self.execute_queued();
         self.flush();
         drop(unserved);
@@ -87,13 +89,6 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Some(Entry::Vacating) | None if event.token == WAKER => {}
             Some(Entry::Vacating) | None => self.listeners.on_event(event.token),
         }
-    }
-
-    /// Continues connection attempts, and accepts connections.
-    fn open(&mut self) {
-        self.state.begin(LoopPhase::Open);
-        self.continue_connecting();
-        self.accept_all();
     }
 }
 

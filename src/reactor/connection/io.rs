@@ -232,7 +232,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 self.on_flushed(was_blocked, state);
                 return true;
             }
-            Err(Stop::Blocked) => self.on_blocked(state),
+            Err(Stop::Blocked) => self.endpoint.on_blocked(state),
             Err(Stop::Failed(err)) => {
                 // What the peer sent before, such as the Close frame with the reason, is read in the next turn.
                 endpoint.write.fail(err, &mut state.pool);
@@ -276,31 +276,32 @@ impl<H: Handler, S: System> Connection<H, S> {
             endpoint.write.is_ending = true;
         }
         if endpoint.write.is_ending {
-            self.end_writing(state);
+            endpoint.end_writing(state);
         }
     }
+}
 
+impl<H: Handler, S: System> Endpoint<H, S> {
     /// Ends the local side of the socket, now or when the socket accepts what TLS sends for that.
     fn end_writing(&mut self, state: &mut LoopState<S>) {
-        match self.endpoint.socket.shut_down_writing() {
-            Ok(()) => self.endpoint.write.is_ending = false,
+        match self.socket.shut_down_writing() {
+            Ok(()) => self.write.is_ending = false,
             Err(Stop::Blocked) => self.on_blocked(state),
-            Err(Stop::Failed(err)) => self.endpoint.handle_socket_error(err, state),
+            Err(Stop::Failed(err)) => self.handle_socket_error(err, state),
         }
     }
 
     /// The socket accepts no more output. The system reports when it does.
     fn on_blocked(&mut self, state: &mut LoopState<S>) {
-        let endpoint = &mut self.endpoint;
-        endpoint.write.is_blocked = true;
-        if endpoint.write.is_watched {
+        self.write.is_blocked = true;
+        if self.write.is_watched {
             return;
         }
-        let token = Token(index(endpoint.id.slot));
+        let token = Token(index(self.id.slot));
         let interest = Interest::READABLE | Interest::WRITABLE;
-        match state.system.reregister(&mut endpoint.socket, token, interest) {
-            Ok(()) => endpoint.write.is_watched = true,
-            Err(err) => endpoint.handle_socket_error(err.into(), state),
+        match state.system.reregister(&mut self.socket, token, interest) {
+            Ok(()) => self.write.is_watched = true,
+            Err(err) => self.handle_socket_error(err.into(), state),
         }
     }
 }
