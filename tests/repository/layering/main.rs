@@ -1,8 +1,10 @@
 //! Which part of the crate may know which other one, read off the sources.
 //!
 //! `message close error` <- `protocol` <- what programs use <- front ends, and front ends never see each other. The
-//! protocol core names no socket, thread, runtime or clock. A feature adds items, and never forks a function.
+//! protocol core names no socket, thread, runtime or clock. A feature adds items, and never forks a function. `sizes` counts the
+//! methods of types.
 
+mod sizes;
 mod source;
 
 use std::collections::HashMap;
@@ -193,6 +195,13 @@ fn the_sources_keep_to_their_layers() -> Result<(), Box<dyn Error>> {
     );
     let violations = violations(&sources);
     assert!(violations.is_empty(), "{}", violations.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn no_type_has_too_many_methods_or_flags() -> Result<(), Box<dyn Error>> {
+    let found = sizes::violations(&sources()?);
+    assert!(found.is_empty(), "{}", found.join("\n"));
     Ok(())
 }
 
