@@ -24,6 +24,7 @@ fn messages_of_less_than_1_kib_are_sent_uncompressed() {
             assert_eq!(first, if is_compressed { TEXT | RSV1 } else { TEXT }, "{len} bytes");
             assert!(if is_compressed { payload.len() < 100 } else { payload == text.as_bytes() });
         }
+        peer.finish();
         server.stop();
     });
 }
