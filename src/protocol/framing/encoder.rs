@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode};
-use super::mask;
+use super::mask::{self, Key};
 use crate::message::Message;
 use crate::protocol::{Role, buffer_pool};
 
@@ -178,14 +178,13 @@ impl Pieces {
     /// Returns the header of one piece. The first piece has the opcode and the reserved bits (§5.4), and the last has FIN if the
     /// frame has it.
     #[inline]
-    fn header(self, whole: &Header, piece: &Range<usize>, role: Role) -> Header {
+    fn header(self, whole: &Header, piece: &Range<usize>, key: Option<Key>) -> Header {
         let is_first = piece.start == 0;
         Header {
             fin: whole.fin && piece.end == self.len,
             rsv: if is_first { whole.rsv } else { 0 },
             opcode: if is_first { whole.opcode } else { OpCode::Continue },
-            // §5.3: "The masking key needs to be unpredictable", and fresh for every frame.
-            key: (role == Role::Client).then(mask::fresh_key),
+            key,
             len: len64(piece.len()),
         }
     }
@@ -195,7 +194,8 @@ impl Pieces {
 fn write_copied<O: Output>(whole: &Header, payload: &[u8], role: Role, pieces: Pieces, out: &mut O) {
     let out = out.buffer();
     for piece in pieces.iter() {
-        let header = pieces.header(whole, &piece, role);
+        // §5.3: "The masking key needs to be unpredictable", and fresh for every frame.
+        let header = pieces.header(whole, &piece, (role == Role::Client).then(mask::fresh_key));
         header.encode(out);
         let start = out.len();
         out.extend_from_slice(payload.get(piece).unwrap_or_default());
@@ -208,21 +208,23 @@ fn write_copied<O: Output>(whole: &Header, payload: &[u8], role: Role, pieces: P
 fn write_kept<O: Output>(whole: &Header, payload: Payload, role: Role, pieces: Pieces, out: &mut O) {
     // The payload of a server is sent as it is, shared or not. That of a client is masked in place, after it has been copied
     // if it is shared, so that other owners never see it masked.
-    let headers: Vec<_> = pieces.iter().map(|piece| (pieces.header(whole, &piece, role), piece)).collect();
+    let mut keys = Vec::new();
     let payload = match (role, payload) {
         (Role::Server, Payload::Shared(shared, _)) => shared,
-        (_, payload) => {
+        (Role::Server, payload) => Arc::new(payload.into_vec()),
+        (Role::Client, payload) => {
             let mut bytes = payload.into_vec();
-            for (header, piece) in &headers {
-                if let (Some(key), Some(part)) = (header.key, bytes.get_mut(piece.clone())) {
-                    mask::apply(key, 0, part);
-                }
+            for piece in pieces.iter() {
+                let key = mask::fresh_key();
+                mask::apply(key, 0, bytes.get_mut(piece).unwrap_or_default());
+                keys.push(key);
             }
             Arc::new(bytes)
         }
     };
-    for (header, piece) in headers {
-        header.encode(out.buffer());
+    let mut keys = keys.into_iter();
+    for piece in pieces.iter() {
+        pieces.header(whole, &piece, keys.next()).encode(out.buffer());
         out.append(&payload, piece);
     }
 }
