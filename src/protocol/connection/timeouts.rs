@@ -32,9 +32,10 @@ impl Deadlines {
 
     /// A Ping is due once both the last sign of the peer and our last Ping are `ping_interval` ago.
     fn ping(&self, config: &Config) -> Option<Instant> {
-        let last = self.mark.map_or(self.heard, |pinged| pinged.max(self.heard));
         // A connection cannot send Pings without a pause, so an interval of zero means none.
-        last.checked_add(config.ping_interval.filter(|interval| !interval.is_zero())?)
+        let interval = config.ping_interval.filter(|interval| !interval.is_zero())?;
+        let last = self.mark.map_or(self.heard, |pinged| pinged.max(self.heard));
+        last.checked_add(interval)
     }
 }
 
