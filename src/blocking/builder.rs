@@ -44,6 +44,8 @@ setters!(Builder);
 
 impl Builder {
     /// Creates a builder with the default options.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,6 +72,8 @@ impl Builder {
     /// - `Tls` if TLS fails, for instance because the certificate is not valid for the host.
     /// - `Rejected` if the server answers with another status than 101.
     /// - `Protocol` if its answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
         let url = parse_url(url)?;
         let request = self.options.request(&url)?;

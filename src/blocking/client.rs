@@ -44,6 +44,8 @@ impl Builder {
     /// # Errors
     ///
     /// `Url` if a client cannot connect to a URL of this form; `Protocol` if the request cannot be sent.
+    ///
+    /// See the example of [`Client`].
     pub fn client<S: Stream>(&self, stream: S, url: &str) -> Result<Client<S>> {
         let request = self.options.request(&parse_url(url)?)?;
         self.client_since(Instant::now(), stream, request)
@@ -71,6 +73,8 @@ impl<S: Stream> Client<S> {
     ///
     /// `Protocol` if the answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`; `Io` with
     /// `WouldBlock` if the stream is in nonblocking mode and the answer has not arrived.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn handshake(&mut self) -> Result<Answer> {
         let response = match self.response.take() {
             Some(response) => response,
@@ -86,6 +90,8 @@ impl<S: Stream> Client<S> {
     /// # Errors
     ///
     /// As [`handshake`](Self::handshake), and `Rejected` if the answer is not 101.
+    ///
+    /// See the example of [`Tls`](super::Tls).
     pub fn open(mut self) -> Result<WebSocket<S>> {
         self.handshake()?;
         self.into_socket()
@@ -96,6 +102,8 @@ impl<S: Stream> Client<S> {
     /// # Errors
     ///
     /// `Rejected` if the server has answered with another status than 101; `Closed` if there is no answer yet.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
@@ -124,6 +132,8 @@ impl<S: Stream> Client<S> {
     }
 
     /// Returns the answer, or `None` before the handshake.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
     }

@@ -9,6 +9,8 @@ use crate::socket::Result;
 /// An iterator over the messages of a connection, made by [`WebSocket::messages`].
 ///
 /// It ends when the connection is closed. If the connection fails, the error is the last item.
+///
+/// See the example of [`WebSocket::messages`].
 #[derive(Debug)]
 pub struct Messages<'s, S: Stream>(&'s mut WebSocket<S>);
 

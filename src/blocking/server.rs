@@ -40,6 +40,8 @@ pub struct Server<S: Stream> {
 
 impl Builder {
     /// Creates a server on a stream of the program, which the program has encrypted if it wants TLS.
+    ///
+    /// See the example of [`Server`].
     pub fn server<S: Stream>(&self, stream: S) -> Server<S> {
         self.server_since(Instant::now(), stream)
     }
@@ -60,6 +62,8 @@ impl<S: Stream> Server<S> {
     ///
     /// `Protocol` if the request breaks a rule, and the client has received an HTTP error; `Timeout` with `Handshake`;
     /// `ConnectionLost`; `Io` with `WouldBlock` if the stream is in nonblocking mode and the request has not arrived.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn receive_request(&mut self) -> Result<&Request> {
         let Self { stream, link, request, .. } = self;
         if request.is_none()
@@ -80,6 +84,8 @@ impl<S: Stream> Server<S> {
     ///
     /// `Closed` if there is no request yet. `Protocol` if the response does not fit the request, for instance because the
     /// client did not offer the subprotocol (RFC 6455 §4.2.2); the client has received an HTTP error. `ConnectionLost`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn respond(&mut self, mut response: Response) -> Result<()> {
         let request = self.request.as_ref().ok_or(Error::Closed)?;
         if self.response.is_some() {
@@ -105,6 +111,8 @@ impl<S: Stream> Server<S> {
     ///
     /// As [`receive_request`](Self::receive_request) and [`respond`](Self::respond). A request that does not ask for a
     /// WebSocket is answered with 426, and is a `Protocol` error.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn accept(mut self) -> Result<WebSocket<S>> {
         if self.response.is_none() {
             let request = self.receive_request()?.clone();

@@ -60,6 +60,8 @@ impl WebSocket<Socket> {
     /// # Errors
     ///
     /// See [`Builder::connect`].
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn connect(url: &str) -> Result<Self> {
         Builder::new().connect(url)
     }
@@ -69,6 +71,8 @@ impl WebSocket<Socket> {
     /// # Errors
     ///
     /// See [`Builder::accept`].
+    ///
+    /// See the example of the [module](super).
     pub fn accept(stream: TcpStream) -> Result<Self> {
         Builder::new().accept(stream)
     }
@@ -89,6 +93,8 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// See [`Builder::after_handshake`].
+    ///
+    /// See the example of [`Builder::after_handshake`].
     pub fn after_handshake(stream: S, role: Role, read_ahead: impl Into<Vec<u8>>) -> Result<Self> {
         Builder::new().after_handshake(stream, role, &[], read_ahead)
     }
@@ -113,6 +119,30 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// `Io` if the stream cannot have a second handle, for instance a [`Bare`](super::Bare) one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::stdin;
+    /// use std::thread;
+    ///
+    /// use sockeye::CloseCode;
+    /// use sockeye::blocking::WebSocket;
+    ///
+    /// let mut socket = WebSocket::connect("ws://127.0.0.1:3012/")?;
+    /// let mut reader = socket.try_clone()?;
+    /// let reading = thread::spawn(move || {
+    ///     while let Ok(Some(message)) = reader.receive() {
+    ///         println!("received {message}");
+    ///     }
+    /// });
+    /// for line in stdin().lines() {
+    ///     socket.send(line?)?;
+    /// }
+    /// socket.close(CloseCode::Normal, "")?;
+    /// let _ = reading.join();
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
     pub fn try_clone(&self) -> Result<Self> {
         let stream = self.stream.as_ref().map(S::try_clone).transpose()?;
         self.shared.handles.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +163,8 @@ impl<S: Stream> WebSocket<S> {
     /// - `Timeout` with `Idle` if the peer was silent for too long. The connection is closed.
     /// - `Timeout` with `Read` if the [read timeout](Self::set_read_timeout) expires. Nothing is lost.
     /// - `Io` with `WouldBlock` if the stream is in nonblocking mode. Nothing is lost.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn receive(&mut self) -> Result<Option<Message>> {
         let (link, stream) = self.parts()?;
         link.receive(|reading| link.message(stream, reading))
@@ -175,6 +207,22 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive). The buffer is unchanged then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    ///
+    /// /// Reads messages into the same buffer, and returns their total length.
+    /// fn measure<S: Stream>(socket: &mut WebSocket<S>) -> Result<usize> {
+    ///     let (mut buffer, mut total) = (Vec::new(), 0);
+    ///     while socket.receive_into(&mut buffer)?.is_some() {
+    ///         total += buffer.len();
+    ///         buffer.clear();
+    ///     }
+    ///     Ok(total)
+    /// }
+    /// ```
     pub fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         let Some(message) = self.receive()? else { return Ok(None) };
         buffer.extend_from_slice(message.as_bytes());
@@ -187,6 +235,30 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    /// use sockeye::protocol::Event;
+    ///
+    /// /// Measures how long the peer takes to answer a Ping.
+    /// fn measure<S: Stream>(socket: &mut WebSocket<S>) -> Result<()> {
+    ///     let sent = Instant::now();
+    ///     socket.ping("1")?;
+    ///     while let Some(event) = socket.receive_event()? {
+    ///         if let Event::Pong(payload) = event
+    ///             && payload == b"1"
+    ///         {
+    ///             println!("{:?}", sent.elapsed());
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn receive_event(&mut self) -> Result<Option<Event>> {
         let (link, stream) = self.parts()?;
         link.receive(|reading| match reading.rest.take() {
@@ -203,6 +275,24 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    ///
+    /// /// Counts the fragments of the next message.
+    /// fn count_fragments<S: Stream>(socket: &mut WebSocket<S>) -> Result<usize> {
+    ///     let mut count = 0;
+    ///     while let Some(frame) = socket.receive_frame()? {
+    ///         count += usize::from(!frame.is_control());
+    ///         if frame.is_final() && !frame.is_control() {
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(count)
+    /// }
+    /// ```
     pub fn receive_frame(&mut self) -> Result<Option<Frame>> {
         let (link, stream) = self.parts()?;
         link.receive(|reading| match reading.rest.take() {
@@ -212,6 +302,18 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Returns an iterator over the messages, until the connection is closed or fails.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::blocking::WebSocket;
+    ///
+    /// let mut socket = WebSocket::connect("ws://127.0.0.1:3012/")?;
+    /// for message in socket.messages() {
+    ///     println!("received {}", message?);
+    /// }
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
     pub fn messages(&mut self) -> Messages<'_, S> {
         Messages::of(self)
     }
@@ -222,11 +324,30 @@ impl<S: Stream> WebSocket<S> {
     /// [`Config::idle_timeout`](crate::protocol::Config::idle_timeout) and
     /// [`Config::ping_interval`](crate::protocol::Config::ping_interval): Pings are sent and answered while a call waits.
     /// A call that is waiting at this moment keeps its timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::blocking::{Error, Result, Stream, TimeoutKind, WebSocket};
+    ///
+    /// /// Returns the next message, or `None` if none arrives within a second.
+    /// fn next<S: Stream>(socket: &mut WebSocket<S>) -> Result<Option<sockeye::Message>> {
+    ///     socket.set_read_timeout(Some(Duration::from_secs(1)));
+    ///     match socket.receive() {
+    ///         Err(Error::Timeout(TimeoutKind::Read)) => Ok(None),
+    ///         received => received,
+    ///     }
+    /// }
+    /// ```
     pub fn set_read_timeout(&self, timeout: Option<Duration>) {
         self.shared.link.lock().read_timeout = timeout;
     }
 
     /// Returns the read timeout.
+    ///
+    /// See the example of [`set_read_timeout`](Self::set_read_timeout).
     pub fn read_timeout(&self) -> Option<Duration> {
         self.shared.link.lock().read_timeout
     }
@@ -239,6 +360,8 @@ impl<S: Stream> WebSocket<S> {
     /// - `ConnectionLost` if the stream fails. Nothing can be sent any more; what the peer has sent before can be received.
     /// - `Timeout` with `Write` if the program had set a write timeout on the stream, and it expires. Nothing can be sent any
     ///   more.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         self.enqueue_and_flush(|session, now, out| session.send(message, now, out))
     }
@@ -252,6 +375,22 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    ///
+    /// /// Sends many small messages with few calls of the system.
+    /// fn send_all<S: Stream>(socket: &mut WebSocket<S>, prices: &[u64]) -> Result<()> {
+    ///     for price in prices {
+    ///         socket.queue(price.to_string())?;
+    ///     }
+    ///     socket.flush()?;
+    ///     assert_eq!(socket.buffered_amount(), 0);
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         let high_water = self.shared.high_water;
         let (link, stream) = self.parts()?;
@@ -265,12 +404,16 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// `ConnectionLost` or `Timeout`, as [`send`](Self::send).
+    ///
+    /// See the example of [`queue`](Self::queue).
     pub fn flush(&mut self) -> Result<()> {
         let (link, stream) = self.parts()?;
         link.flush(link.lock(), stream, IfBusy::Wait)
     }
 
     /// Returns how many bytes are waiting to be written.
+    ///
+    /// See the example of [`queue`](Self::queue).
     pub fn buffered_amount(&self) -> usize {
         self.shared.link.lock().out.len()
     }
@@ -280,6 +423,23 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and `Protocol` for a frame that RFC 6455 forbids (§5.2, §5.4, §5.5).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// /// Sends a message whose length is not known before its end.
+    /// fn send_all<S: Stream>(socket: &mut WebSocket<S>, parts: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+    ///     let mut opcode = OpCode::Binary;
+    ///     for part in parts {
+    ///         socket.send_frame(Frame::message(part, opcode, false))?;
+    ///         opcode = OpCode::Continue;
+    ///     }
+    ///     socket.send_frame(Frame::message(Vec::new(), opcode, true))
+    /// }
+    /// ```
     pub fn send_frame(&mut self, frame: Frame) -> Result<()> {
         self.enqueue_and_flush(|session, now, out| session.send_frame(frame, now, out))
     }
@@ -289,6 +449,8 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and `Protocol` for a longer payload.
+    ///
+    /// See the example of [`receive_event`](Self::receive_event).
     pub fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.send_frame(Frame::ping(payload.into()))
     }
@@ -298,6 +460,8 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As [`ping`](Self::ping).
+    ///
+    /// See the example of [`set_reply_mode`](Self::set_reply_mode).
     pub fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.send_frame(Frame::pong(payload.into()))
     }
@@ -314,6 +478,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// `Protocol` if the code or the reason may not be sent; the connection then stays open. `Io` if the stream is in
     /// nonblocking mode.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         let (link, stream) = self.parts()?;
         link.close(stream, code, reason)
@@ -322,6 +488,19 @@ impl<S: Stream> WebSocket<S> {
     /// Ends the connection immediately, without a Close. Other handles that are waiting return.
     ///
     /// A [`Bare`](super::Bare) stream has no other handles, and ends because it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    ///
+    /// use sockeye::blocking::WebSocket;
+    ///
+    /// /// Ends connections at once, for instance because the program ends.
+    /// fn end_all(sockets: Vec<WebSocket<TcpStream>>) {
+    ///     sockets.into_iter().for_each(WebSocket::abort);
+    /// }
+    /// ```
     pub fn abort(mut self) {
         self.shared.link.lock().session.connection.abandon();
         if let Some(stream) = &mut self.stream {
@@ -334,11 +513,40 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// With [`ReplyMode::Automatic`] each call that receives sends the replies. With [`ReplyMode::Manual`] the program does, with
     /// [`pong`](Self::pong) and [`close`](Self::close).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::blocking::{ReplyMode, Result, Stream, WebSocket};
+    /// use sockeye::protocol::Event;
+    ///
+    /// /// Answers Pings and the Close of the peer, and logs them.
+    /// fn run<S: Stream>(socket: &mut WebSocket<S>) -> Result<()> {
+    ///     socket.set_reply_mode(ReplyMode::Manual);
+    ///     while let Some(event) = socket.receive_event()? {
+    ///         match event {
+    ///             Event::Ping(payload) => {
+    ///                 println!("answering a Ping");
+    ///                 socket.pong(payload)?;
+    ///             }
+    ///             Event::Close(code, _) => {
+    ///                 println!("the peer closes with {code}");
+    ///                 socket.close(code, "")?;
+    ///             }
+    ///             _ => {}
+    ///         }
+    ///     }
+    ///     println!("{:?}", socket.closed());
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn set_reply_mode(&mut self, mode: ReplyMode) {
         self.shared.link.lock().session.reply_mode = mode;
     }
 
     /// Returns how the connection has ended, or `None` if it has not.
+    ///
+    /// See the example of [`set_reply_mode`](Self::set_reply_mode).
     pub fn closed(&self) -> Option<Closed> {
         self.shared.link.lock().session.closed()
     }
@@ -354,6 +562,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Returns the request of the opening handshake, or `None` if the handshake was performed elsewhere.
+    ///
+    /// See the example of [`get_ref`](Self::get_ref).
     pub fn request(&self) -> Option<&Request> {
         self.shared.opening.as_ref().map(|(request, _)| request)
     }
@@ -364,6 +574,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Returns the subprotocol that the server has chosen.
+    ///
+    /// See the example of [`get_ref`](Self::get_ref).
     pub fn protocol(&self) -> Option<&str> {
         self.response().and_then(|response| response.protocol().ok().flatten())
     }
@@ -372,6 +584,20 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// It is always present. Bytes that are written to it go between the frames. The socket changes the timeouts of the
     /// stream: use [`set_read_timeout`](Self::set_read_timeout) instead of that of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    ///
+    /// use sockeye::blocking::WebSocket;
+    ///
+    /// fn describe(socket: &WebSocket<TcpStream>) -> Option<String> {
+    ///     let address = socket.get_ref()?.peer_addr().ok()?;
+    ///     let path = socket.request()?.resource();
+    ///     Some(format!("{address} {path} {:?}", socket.protocol()))
+    /// }
+    /// ```
     pub fn get_ref(&self) -> Option<&S> {
         self.stream.as_ref()
     }

@@ -31,6 +31,22 @@ const MAX_ANSWERS: usize = 4 * RECORD;
 /// If only a part of a record has arrived, a read fails with [`Interrupted`](io::ErrorKind::Interrupted), so that the caller
 /// can check the time: each byte of a record may arrive just within the timeout of one read. The reading methods of the
 /// standard library, such as [`read_exact`](Read::read_exact), try again.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::net::TcpStream;
+///
+/// use sockeye::ClientTls;
+/// use sockeye::blocking::{Builder, Tls};
+///
+/// let stream = TcpStream::connect("example.com:443")?;
+/// let timeout = std::time::Duration::from_secs(10);
+/// let tls = Tls::connect(&ClientTls::new()?.into(), "example.com", stream, timeout)?;
+/// println!("{}", tls.get_ref().peer_addr()?);
+/// let mut socket = Builder::new().client(tls, "wss://example.com/")?.open()?;
+/// # sockeye::blocking::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Tls<S> {
     stream: S,
@@ -62,6 +78,17 @@ pub(super) type Encryption = Option<ServerTls>;
 impl Builder {
     /// Sets the trust roots and the certificate of a client: a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
     /// Default: the trust roots of the system, no certificate.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::ClientTls;
+    /// use sockeye::blocking::Builder;
+    ///
+    /// let tls = ClientTls::new()?.trust_only("our-roots.pem")?;
+    /// let mut socket = Builder::new().client_tls(tls).connect("wss://example.com/")?;
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
         self.options.set_connector(tls.into());
@@ -69,6 +96,20 @@ impl Builder {
     }
 
     /// Sets the certificate of a server, with which [`accept`](Self::accept) encrypts. Default: no TLS.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::TcpListener;
+    ///
+    /// use sockeye::ServerTls;
+    /// use sockeye::blocking::Builder;
+    ///
+    /// let builder = Builder::new().server_tls(ServerTls::from_pem_files("chain.pem", "key.pem")?);
+    /// let listener = TcpListener::bind("0.0.0.0:443")?;
+    /// let mut socket = builder.accept(listener.accept()?.0)?;
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
         self.encryption = Some(tls.into());
@@ -110,12 +151,16 @@ impl<S: Stream> Tls<S> {
     /// # Errors
     ///
     /// As [`accept`](Self::accept).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn connect(connector: &SslConnector, host: &str, stream: S, timeout: Duration) -> Result<Self> {
         let ssl = session(connector, host).map_err(ReactorError::from)?;
         Self::handshake(ssl, stream, SslStream::connect, timeout)
     }
 
     /// Returns the stream below.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn get_ref(&self) -> &S {
         &self.stream
     }

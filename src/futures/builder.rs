@@ -43,6 +43,8 @@ setters!(Builder);
 
 impl Builder {
     /// Creates a builder with the default options.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new() -> Self {
         Self {
             options: Options::default(),
@@ -63,6 +65,8 @@ impl Builder {
 
     /// Sets the timer. Default: that of tokio for sockets that `connect` and `accept` open; otherwise none, and then there
     /// are no timeouts.
+    ///
+    /// See the example of [`Timer`](super::Timer).
     #[must_use]
     pub fn timer(mut self, timer: Timer) -> Self {
         self.timer = Some(timer);

@@ -49,6 +49,8 @@ impl Builder {
     /// # Errors
     ///
     /// `Url` if a client cannot connect to a URL of this form; `Protocol` if the request cannot be sent.
+    ///
+    /// See the example of [`Client`].
     pub fn client<S: Transport>(&self, stream: S, url: &str) -> Result<Client<S>> {
         let request = self.options.request(&parse_url(url)?)?;
         let (now, mut out) = (Instant::now(), Vec::new());
@@ -66,6 +68,8 @@ impl<S: Transport> Client<S> {
     /// # Errors
     ///
     /// `Protocol` if the answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn handshake(&mut self) -> Result<Answer> {
         poll_fn(|cx| self.poll_answer(cx)).await
     }
@@ -85,6 +89,8 @@ impl<S: Transport> Client<S> {
     /// # Errors
     ///
     /// `Rejected` if the server has answered with another status than 101; `Closed` if there is no answer yet.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
@@ -111,6 +117,8 @@ impl<S: Transport> Client<S> {
     }
 
     /// Returns the answer, or `None` before the handshake.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
     }

@@ -25,6 +25,8 @@ pub(super) type OpeningHeads = Option<(Request, Response)>;
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 ///
 /// It does not need the other half: while it waits, Pings and the Close of the peer are answered.
+///
+/// See the example of [`WebSocket::split`](super::WebSocket::split).
 pub struct Sender<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
     pub(super) opening: Arc<OpeningHeads>,
@@ -33,6 +35,8 @@ pub struct Sender<S: Transport> {
 /// The half of a [`WebSocket`](super::WebSocket) that receives.
 ///
 /// It does not need the other half: it sends the answers to Pings and to the Close of the peer.
+///
+/// See the example of [`WebSocket::split`](super::WebSocket::split).
 pub struct Receiver<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
     pub(super) opening: Arc<OpeningHeads>,
@@ -44,6 +48,8 @@ pub struct Receiver<S: Transport> {
 ///
 /// It is ready when both Closes are exchanged and the stream has ended, or when the connection has failed or was dropped. It
 /// can be awaited anywhere, also while the halves are in use.
+///
+/// See the example of [`WebSocket::closed`](super::WebSocket::closed).
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Ended<S: Transport> {
     shared: Arc<Shared<S>>,
@@ -61,6 +67,8 @@ impl<S: Transport> Sender<S> {
     /// - `Closed` if a Close was sent or received, or the connection has ended.
     /// - `Full` with the message if [`Builder::max_buffered`](super::Builder::max_buffered) bytes are waiting already.
     /// - `ConnectionLost` if the connection ends before the message is written.
+    ///
+    /// See the example of [`WebSocket::send`](super::WebSocket::send).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         self.enqueue(message.into())?;
         self.flush().await
@@ -74,6 +82,8 @@ impl<S: Transport> Sender<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
+    ///
+    /// See the example of [`WebSocket::queue`](super::WebSocket::queue).
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.enqueue(message.into())?;
         poll_fn(|cx| self.poll_below_high_water(cx)).await
@@ -84,6 +94,8 @@ impl<S: Transport> Sender<S> {
     /// # Errors
     ///
     /// `ConnectionLost` if the connection ends before that.
+    ///
+    /// See the example of [`WebSocket::flush`](super::WebSocket::flush).
     pub async fn flush(&mut self) -> Result<()> {
         poll_fn(|cx| self.poll_until(0, cx)).await
     }
@@ -93,6 +105,8 @@ impl<S: Transport> Sender<S> {
     /// # Errors
     ///
     /// As [`send_frame`](Self::send_frame).
+    ///
+    /// See the example of [`WebSocket::ping`](super::WebSocket::ping).
     pub async fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.send_frame(Frame::ping(payload.into())).await
     }
@@ -102,6 +116,8 @@ impl<S: Transport> Sender<S> {
     /// # Errors
     ///
     /// As [`send_frame`](Self::send_frame).
+    ///
+    /// See the example of [`WebSocket::pong`](super::WebSocket::pong).
     pub async fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.send_frame(Frame::pong(payload.into())).await
     }
@@ -112,6 +128,8 @@ impl<S: Transport> Sender<S> {
     ///
     /// As [`send`](Self::send), with `FullFrame` in place of `Full`, and `Protocol` for a frame that RFC 6455 forbids (§5.2,
     /// §5.4, §5.5).
+    ///
+    /// See the example of [`WebSocket::send_frame`](super::WebSocket::send_frame).
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
         self.handle.shared().change(Some(Waiter::Sender), |engine| engine.send_frame(frame))?;
         self.flush().await
@@ -128,12 +146,16 @@ impl<S: Transport> Sender<S> {
     /// # Errors
     ///
     /// `Protocol` if the code or the reason may not be sent; the connection then stays open.
+    ///
+    /// See the example of [`WebSocket::close`](super::WebSocket::close).
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.begin_close(code, reason)?;
         Ok(poll_fn(|cx| self.poll_closed(cx)).await)
     }
 
     /// Returns how many bytes are waiting to be written.
+    ///
+    /// See the example of [`WebSocket::buffered_amount`](super::WebSocket::buffered_amount).
     pub fn buffered_amount(&self) -> usize {
         self.handle.shared().lock().buffered()
     }
@@ -179,6 +201,8 @@ impl<S: Transport> Receiver<S> {
     ///
     /// The connection is closed then. The error is returned once, after the Close for the peer has been written. After it
     /// comes `None`.
+    ///
+    /// See the example of [`WebSocket::receive`](super::WebSocket::receive).
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
@@ -189,6 +213,8 @@ impl<S: Transport> Receiver<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive). The buffer is unchanged then.
+    ///
+    /// See the example of [`WebSocket::receive_into`](super::WebSocket::receive_into).
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         let Some(message) = self.receive().await? else { return Ok(None) };
         buffer.extend_from_slice(message.as_bytes());
@@ -201,6 +227,8 @@ impl<S: Transport> Receiver<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    ///
+    /// See the example of [`WebSocket::receive_event`](super::WebSocket::receive_event).
     pub async fn receive_event(&mut self) -> Result<Option<Event>> {
         poll_fn(|cx| {
             if let Some(rest) = self.rest.take() {
@@ -220,6 +248,8 @@ impl<S: Transport> Receiver<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    ///
+    /// See the example of [`WebSocket::receive_event`](super::WebSocket::receive_event).
     pub async fn receive_frame(&mut self) -> Result<Option<Frame>> {
         poll_fn(|cx| {
             if let Some(rest) = self.rest.take() {
@@ -234,6 +264,8 @@ impl<S: Transport> Receiver<S> {
     ///
     /// With [`ReplyMode::Automatic`] the half that is in use sends the replies. With [`ReplyMode::Manual`] the program does, with
     /// [`Sender::pong`] and [`Sender::close`]. The mode applies to frames that have not been received yet.
+    ///
+    /// See the example of [`WebSocket::set_reply_mode`](super::WebSocket::set_reply_mode).
     pub fn set_reply_mode(&mut self, mode: ReplyMode) {
         self.handle.shared().lock().session.reply_mode = mode;
     }

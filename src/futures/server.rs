@@ -44,6 +44,8 @@ pub struct Server<S: Transport> {
 
 impl Builder {
     /// Creates a server on a stream of the program, which the program has encrypted if it wants TLS.
+    ///
+    /// See the example of [`Server`].
     pub fn server<S: Transport>(&self, stream: S) -> Server<S> {
         self.server_since(Instant::now(), stream)
     }
@@ -65,6 +67,8 @@ impl<S: Transport> Server<S> {
     ///
     /// `Protocol` if the request breaks a rule, and the client has received an HTTP error; `Timeout` with `Handshake`;
     /// `ConnectionLost`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn receive_request(&mut self) -> Result<&Request> {
         poll_fn(|cx| self.poll_request(cx)).await?;
         Ok(self.request.as_ref().ok_or(ProtocolError::HandshakeCut)?)
@@ -81,6 +85,8 @@ impl<S: Transport> Server<S> {
     ///
     /// `Closed` if there is no request yet. `Protocol` if the response does not fit the request, for instance because the
     /// client did not offer the subprotocol (RFC 6455 §4.2.2); the client has received an HTTP error. `ConnectionLost`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn respond(&mut self, mut response: Response) -> Result<()> {
         let request = self.request.as_ref().ok_or(Error::Closed)?;
         if self.response.is_none() {
@@ -101,6 +107,8 @@ impl<S: Transport> Server<S> {
     ///
     /// As [`receive_request`](Self::receive_request) and [`respond`](Self::respond). A request that does not ask for a
     /// WebSocket is answered with 426, and is a `Protocol` error.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn accept(mut self) -> Result<WebSocket<S>> {
         if self.response.is_none() {
             let request = self.receive_request().await?.clone();

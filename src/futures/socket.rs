@@ -43,6 +43,8 @@ pub struct WebSocket<S: Transport> {
 }
 
 /// The halves of two different connections, which cannot be joined.
+///
+/// See the example of [`WebSocket::split`].
 pub struct JoinError<S: Transport>(pub Sender<S>, pub Receiver<S>);
 
 impl<S: Transport> WebSocket<S> {
@@ -62,6 +64,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// See [`Builder::after_handshake`].
+    ///
+    /// See the example of [`Builder::after_handshake`].
     pub fn after_handshake(stream: S, role: Role, read_ahead: impl Into<Vec<u8>>) -> Result<Self> {
         Builder::new().after_handshake(stream, role, &[], read_ahead)
     }
@@ -77,6 +81,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Receiver::receive`].
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn receive(&mut self) -> Result<Option<Message>> {
         self.receiver.receive().await
     }
@@ -86,6 +92,21 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Receiver::receive`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// let mut buffer = Vec::new();
+    /// while socket.receive_into(&mut buffer).await?.is_some() {
+    ///     println!("{} bytes", buffer.len());
+    ///     buffer.clear();
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn receive_into(&mut self, buffer: &mut Vec<u8>) -> Result<Option<OpCode>> {
         self.receiver.receive_into(buffer).await
     }
@@ -95,6 +116,25 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Receiver::receive`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    /// use sockeye::protocol::Event;
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// socket.ping("1").await?;
+    /// while let Some(event) = socket.receive_event().await? {
+    ///     match event {
+    ///         Event::Pong(payload) => println!("the peer has answered {payload:?}"),
+    ///         Event::Message(message) => println!("received {message}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn receive_event(&mut self) -> Result<Option<Event>> {
         self.receiver.receive_event().await
     }
@@ -109,6 +149,25 @@ impl<S: Transport> WebSocket<S> {
     }
 
     /// Sets who replies to the Pings and the Close of the peer. See [`Receiver::set_reply_mode`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::{ReplyMode, WebSocket};
+    /// use sockeye::protocol::Event;
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// socket.set_reply_mode(ReplyMode::Manual);
+    /// while let Some(event) = socket.receive_event().await? {
+    ///     match event {
+    ///         Event::Ping(payload) => socket.pong(payload).await?,
+    ///         Event::Close(code, _) => drop(socket.close(code, "").await?),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn set_reply_mode(&mut self, mode: ReplyMode) {
         self.receiver.set_reply_mode(mode);
     }
@@ -118,6 +177,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::send`].
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.send(message).await
     }
@@ -127,6 +188,21 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::send`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// for price in [101, 102, 99] {
+    ///     socket.queue(price.to_string()).await?;
+    /// }
+    /// socket.flush().await?;
+    /// assert_eq!(socket.buffered_amount(), 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.queue(message).await
     }
@@ -136,6 +212,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::flush`].
+    ///
+    /// See the example of [`queue`](Self::queue).
     pub async fn flush(&mut self) -> Result<()> {
         self.sender.flush().await
     }
@@ -145,6 +223,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::send_frame`].
+    ///
+    /// See the example of [`receive_event`](Self::receive_event).
     pub async fn ping(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.sender.ping(payload).await
     }
@@ -154,6 +234,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::send_frame`].
+    ///
+    /// See the example of [`set_reply_mode`](Self::set_reply_mode).
     pub async fn pong(&mut self, payload: impl Into<Vec<u8>>) -> Result<()> {
         self.sender.pong(payload).await
     }
@@ -163,6 +245,19 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::send_frame`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// socket.send_frame(Frame::message(b"sal".to_vec(), OpCode::Text, false)).await?;
+    /// socket.send_frame(Frame::message(b"mon".to_vec(), OpCode::Continue, true)).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
         self.sender.send_frame(frame).await
     }
@@ -172,11 +267,26 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// As [`Sender::close`].
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.sender.close(code, reason).await
     }
 
     /// Returns a future of the end of the connection, and of how it has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(socket: WebSocket<S>) {
+    /// // Usually in a task of its own, while the socket is used elsewhere.
+    /// let closed = socket.closed();
+    /// println!("{:?}", closed.await);
+    /// # }
+    /// ```
     pub fn closed(&self) -> Ended<S> {
         self.sender.closed()
     }
@@ -187,6 +297,8 @@ impl<S: Transport> WebSocket<S> {
     }
 
     /// Returns how many bytes are waiting to be written.
+    ///
+    /// See the example of [`queue`](Self::queue).
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
     }
@@ -220,11 +332,46 @@ impl<S: Transport> WebSocket<S> {
     /// ended.
     ///
     /// The connection is locked meanwhile: a function that uses the socket or one of its halves blocks forever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] mod with_tokio {
+    /// use sockeye::futures::{Compat, WebSocket};
+    /// use tokio::net::TcpStream;
+    ///
+    /// fn is_local(socket: &WebSocket<Compat<TcpStream>>) -> bool {
+    ///     let address = socket.with_stream(|stream| stream.0.peer_addr().ok()).flatten();
+    ///     address.is_some_and(|address| address.ip().is_loopback())
+    /// }
+    /// # }
+    /// ```
     pub fn with_stream<T>(&self, look: impl FnOnce(&S) -> T) -> Option<T> {
         self.sender.handle.shared().lock().stream().map(look)
     }
 
     /// Splits the socket into halves for two tasks. Each half works without the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(socket: WebSocket<S>) -> Result<()> {
+    /// let (mut sender, mut receiver) = socket.split();
+    /// // Usually in a task of its own.
+    /// let receiving = async move {
+    ///     while let Ok(Some(message)) = receiver.receive().await {
+    ///         println!("received {message}");
+    ///     }
+    ///     receiver
+    /// };
+    /// sender.send("hello").await?;
+    /// let receiver = receiving.await;
+    /// let socket = WebSocket::join(sender, receiver).ok();
+    /// # Ok(()) }
+    /// ```
     pub fn split(self) -> (Sender<S>, Receiver<S>) {
         (self.sender, self.receiver)
     }
@@ -234,6 +381,8 @@ impl<S: Transport> WebSocket<S> {
     /// # Errors
     ///
     /// A [`JoinError`] with both halves if they belong to different connections.
+    ///
+    /// See the example of [`split`](Self::split).
     pub fn join(sender: Sender<S>, receiver: Receiver<S>) -> std::result::Result<Self, JoinError<S>> {
         match Arc::ptr_eq(&sender.handle, &receiver.handle) {
             true => Ok(Self { sender, receiver }),

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// A future that is ready after a duration.
+///
+/// See the example of [`Timer`].
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A function that sleeps, which depends on the runtime. Without a timer there are no timeouts.
@@ -32,6 +34,8 @@ pub struct Timer(Arc<dyn Fn(Duration) -> Sleep + Send + Sync>);
 
 impl Timer {
     /// Creates a timer from a function that sleeps for a duration.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new<F, S>(sleep: F) -> Self
     where
         F: Fn(Duration) -> S + Send + Sync + 'static,

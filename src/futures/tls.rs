@@ -43,6 +43,8 @@ impl<S: Transport> Tls<S> {
     /// # Errors
     ///
     /// `Tls` if the handshake fails; `ConnectionLost` if the stream fails.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub async fn connect(connector: &SslConnector, host: &str, stream: S) -> Result<Self> {
         let ssl = session(connector, host).map_err(ReactorError::from)?;
         Self::handshake(ssl, stream, SslStream::connect).await

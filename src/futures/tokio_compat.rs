@@ -32,6 +32,8 @@ pub struct Compat<T>(pub T);
 
 impl Timer {
     /// Creates a timer of tokio. Futures that use it must run in a runtime with time enabled.
+    ///
+    /// See the example of [`Compat`].
     pub fn tokio() -> Self {
         Self::new(|duration: Duration| tokio::time::sleep(duration))
     }

@@ -11,6 +11,16 @@ use crate::error::{Error, ErrorKind};
 ///
 /// For errors of the opening handshake, [`http_status`](Self::http_status) returns the status of the response. For errors of an
 /// open connection, [`close_code`](Self::close_code) returns the code of the Close frame.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::CloseCode;
+/// use sockeye::protocol::ProtocolError;
+///
+/// assert_eq!(ProtocolError::InvalidUtf8.close_code(), CloseCode::Invalid);
+/// assert_eq!(ProtocolError::UnsupportedVersion.http_status(), 426);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -127,6 +137,8 @@ impl ProtocolError {
     /// Returns the code of the Close frame that fails an open connection because of this error (§7.1.7).
     ///
     /// No Close frame is sent for errors of the opening handshake. Their code is 1002.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn close_code(self) -> CloseCode {
         match self {
             Self::MalformedHead
@@ -181,6 +193,8 @@ impl ProtocolError {
     /// Returns the HTTP status with which a server refuses an opening handshake because of this error (§4.2.2).
     ///
     /// For errors that cannot occur in the opening handshake of a server, it is 500.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn http_status(self) -> u16 {
         match self {
             Self::MalformedHead

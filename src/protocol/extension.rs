@@ -45,11 +45,55 @@ use super::{Frame, ProtocolError};
 /// ```
 pub trait FrameExtension: Send {
     /// Returns the offer of a client. A server recognizes offers by the name.
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn offer(&self) -> Extension;
 
     /// Returns the answer of a server to an offer, or `None` to decline it and to try the next one.
     ///
     /// By default the answer is the name without parameters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Frame;
+    /// use sockeye::protocol::handshake::Extension;
+    /// use sockeye::protocol::{FrameExtension, ProtocolError};
+    ///
+    /// /// Sends frames in one of two alphabets, which the client chooses.
+    /// #[derive(Default)]
+    /// struct Alphabet {
+    ///     is_upper: bool,
+    /// }
+    ///
+    /// impl FrameExtension for Alphabet {
+    ///     fn offer(&self) -> Extension {
+    ///         Extension { name: "x-alphabet".into(), params: vec![("upper".into(), None)] }
+    ///     }
+    ///
+    ///     fn answer(&mut self, offer: &Extension) -> Option<Extension> {
+    ///         self.is_upper = offer.params.iter().any(|(name, _)| name == "upper");
+    ///         Some(offer.clone())
+    ///     }
+    ///
+    ///     fn agree(&mut self, answer: &Extension) -> Result<(), ProtocolError> {
+    ///         self.is_upper = answer.params.iter().any(|(name, _)| name == "upper");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn encode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError> {
+    ///         if self.is_upper {
+    ///             frame.payload_mut().make_ascii_uppercase();
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn decode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError> {
+    ///         frame.payload_mut().make_ascii_lowercase();
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     fn answer(&mut self, offer: &Extension) -> Option<Extension> {
         Some(Extension { name: offer.name.clone(), params: Vec::new() })
     }
@@ -59,6 +103,8 @@ pub trait FrameExtension: Send {
     /// # Errors
     ///
     /// The reason why the answer is not acceptable. It fails the connection.
+    ///
+    /// See the example of [`answer`](Self::answer).
     fn agree(&mut self, answer: &Extension) -> Result<(), ProtocolError> {
         let _ = answer;
         Ok(())
@@ -69,6 +115,8 @@ pub trait FrameExtension: Send {
     /// # Errors
     ///
     /// The reason why the frame cannot be sent. It is returned to the program, and the connection stays open.
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn encode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError>;
 
     /// Changes a data frame that was received, before anything else is done with it.
@@ -79,5 +127,7 @@ pub trait FrameExtension: Send {
     /// # Errors
     ///
     /// The rule that the frame breaks, for example [`ProtocolError::ReservedBits`]. It fails the connection.
+    ///
+    /// See the [example](Self#examples) of this trait.
     fn decode(&mut self, frame: &mut Frame) -> Result<(), ProtocolError>;
 }

@@ -3,6 +3,14 @@
 use std::ops::Not;
 
 /// One of the two ends of a connection. `!role` is the other end.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::protocol::Role;
+///
+/// assert_eq!(!Role::Client, Role::Server);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The end that opened the connection. It masks its frames (§5.1).

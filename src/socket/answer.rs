@@ -5,6 +5,8 @@ use crate::protocol::handshake::{Rejected, Response};
 /// The answer of a server to the opening handshake of a client.
 ///
 /// The `response` of the client contains the headers and the body.
+///
+/// See the example of `Client` in `blocking` and `futures`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {

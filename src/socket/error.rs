@@ -13,6 +13,23 @@ use crate::protocol::handshake::Rejected;
 use crate::protocol::{Frame, ProtocolError};
 
 /// The result of an operation on a socket without handlers.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::socket::{Error, Result, TimeoutKind};
+///
+/// /// Treats silence as the end.
+/// fn or_end<T>(received: Result<Option<T>>) -> Result<Option<T>> {
+///     match received {
+///         Err(Error::Timeout(TimeoutKind::Idle)) => Ok(None),
+///         received => received,
+///     }
+/// }
+///
+/// assert_eq!(or_end(Ok(Some(1)))?, Some(1));
+/// # sockeye::socket::Result::Ok(())
+/// ```
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why an operation on a socket without handlers failed.
@@ -93,6 +110,8 @@ pub enum Error {
 }
 
 /// Which [timeout](Error::Timeout) has expired.
+///
+/// See the example of [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {
@@ -109,6 +128,18 @@ pub enum TimeoutKind {
 }
 
 /// A URL that a client cannot connect to, and the reason.
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::socket::{Error, InvalidUrl};
+///
+/// fn report(error: &Error) {
+///     if let Error::Url(invalid) = error {
+///         eprintln!("check the setting `server`: {}", invalid.url());
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl {
     url: String,
@@ -118,6 +149,8 @@ pub struct InvalidUrl {
 
 impl Error {
     /// Returns the response of a rejected opening handshake.
+    ///
+    /// See the example of `Rejected` in [`handshake`](crate::protocol::handshake).
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
@@ -146,6 +179,8 @@ impl InvalidUrl {
     }
 
     /// Returns the URL, with `***` in place of the user and the password.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -198,6 +198,8 @@ macro_rules! setters {
             /// Sets the limits, timeouts and rules of the protocol. Default: [`Config::default`].
             ///
             /// [`Config::default`]: crate::protocol::Config
+            ///
+            /// See the [example](Self#examples) of this type.
             #[must_use]
             pub fn config(mut self, config: $crate::protocol::Config) -> Self {
                 self.options.config = std::sync::Arc::new(config);
@@ -224,6 +226,8 @@ macro_rules! setters {
             ///
             /// `Protocol` with [`UnsendableHead`](crate::protocol::ProtocolError::UnsendableHead) if the name or the value
             /// contains something that cannot be sent, such as a line break.
+            ///
+            /// See the [example](Self#examples) of this type.
             pub fn add_header(mut self, name: &str, value: impl AsRef<[u8]>) -> $crate::socket::Result<Self> {
                 self.options.add_header(name, value.as_ref())?;
                 Ok(self)
@@ -239,6 +243,8 @@ macro_rules! setters {
             /// Adds a subprotocol that a client offers, or that a server supports. The preferred one comes first.
             ///
             /// Added subprotocols replace [`Config::subprotocols`](crate::protocol::Config::subprotocols).
+            ///
+            /// See the [example](Self#examples) of this type.
             #[must_use]
             pub fn add_subprotocol(mut self, protocol: &str) -> Self {
                 self.options.add_subprotocol(protocol);

@@ -14,6 +14,8 @@ use crate::protocol::{
 };
 
 /// Selects who replies to the Pings and to the Close of the peer.
+///
+/// See the example of `WebSocket::set_reply_mode` in `blocking` and `futures`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplyMode {
     /// The socket replies while it is used.

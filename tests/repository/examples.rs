@@ -5,11 +5,26 @@ use std::fs;
 use std::path::Path;
 
 /// The files whose public items are checked.
-const FILES: [&str; 16] = [
+const FILES: [&str; 33] = [
     "src/close.rs",
     "src/error.rs",
     "src/lib.rs",
     "src/message.rs",
+    "src/protocol/config.rs",
+    "src/protocol/error.rs",
+    "src/protocol/extension.rs",
+    "src/protocol/framing/frame.rs",
+    "src/protocol/framing/header.rs",
+    "src/protocol/framing/mask.rs",
+    "src/protocol/handshake/extensions.rs",
+    "src/protocol/handshake/http/body.rs",
+    "src/protocol/handshake/http/request_target.rs",
+    "src/protocol/handshake/http/response_encoder.rs",
+    "src/protocol/handshake/origin.rs",
+    "src/protocol/handshake/rejected.rs",
+    "src/protocol/handshake/request.rs",
+    "src/protocol/handshake/response.rs",
+    "src/protocol/role.rs",
     "src/reactor/api/deflate_handler.rs",
     "src/reactor/api/factory.rs",
     "src/reactor/api/handler.rs",
@@ -18,6 +33,8 @@ const FILES: [&str; 16] = [
     "src/reactor/api/settings.rs",
     "src/reactor/api/util.rs",
     "src/reactor/websocket.rs",
+    "src/socket/answer.rs",
+    "src/socket/error.rs",
     "src/tcp_stream.rs",
     "src/tls/client.rs",
     "src/tls/server.rs",

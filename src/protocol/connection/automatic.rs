@@ -18,6 +18,8 @@ use crate::protocol::{Config, ProtocolError, Role};
 /// It replies by itself: to Pings, to the Close of the peer, and to violations of the protocol. The [module](crate::protocol)
 /// describes how a front end drives it, and [`ManualConnection`](super::manual::ManualConnection) is the variant for front ends
 /// that send these replies themselves.
+///
+/// See the example of the module [`protocol`](crate::protocol).
 #[derive(Debug)]
 pub struct Connection {
     pub(super) core: Core,
@@ -25,6 +27,8 @@ pub struct Connection {
 
 impl Connection {
     /// Creates the end of a server, which waits for a request.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
         Self { core: Core::server(config, now) }
     }
@@ -34,6 +38,8 @@ impl Connection {
     /// # Errors
     ///
     /// The rule of §4.1 that the request breaks, for example [`ProtocolError::UnsendableHead`]. Nothing is written then.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn client(
         config: Arc<Config>,
         request: Request,
@@ -51,6 +57,8 @@ impl Connection {
     /// # Errors
     ///
     /// The rule of §4.2 that the request or the response breaks.
+    ///
+    /// See the example of [`Upgrade`](crate::protocol::Upgrade).
     pub fn upgraded(
         config: Arc<Config>,
         request: &Request,
@@ -99,11 +107,26 @@ impl Connection {
     }
 
     /// Returns the role of this end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role, State};
+    ///
+    /// let server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// assert_eq!((server.role(), server.state()), (Role::Server, State::Connecting));
+    /// assert!(!server.state().is_ending());
+    /// ```
     pub fn role(&self) -> Role {
         self.core.role
     }
 
     /// Returns the state of the connection.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     #[inline]
     pub fn state(&self) -> State {
         self.core.phase.state()
@@ -118,6 +141,8 @@ impl Connection {
     /// # Errors
     ///
     /// The rule that the request or the response breaks. The client has then been refused.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn respond(
         &mut self,
         request: &Request,
@@ -130,12 +155,49 @@ impl Connection {
 
     /// Refuses the request that was received as [`Event::Request`], with the [status](ProtocolError::http_status) of the reason. If
     /// no response is owed, nothing happens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Event, ProtocolError};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::server(Arc::new(Config::default()), now);
+    /// let mut bytes = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_vec();
+    /// if let Some(Event::Request(_)) = server.receive(&mut bytes.as_mut_slice(), now, &mut out)? {
+    ///     // A page was requested.
+    ///     server.refuse(ProtocolError::NotAnUpgrade, now, &mut out);
+    /// }
+    /// assert!(out.starts_with(b"HTTP/1.1 426 "));
+    /// # Ok::<(), ProtocolError>(())
+    /// ```
     pub fn refuse(&mut self, reason: ProtocolError, now: Instant, out: &mut Vec<u8>) {
         self.core.refuse(reason, now, out);
     }
 
     /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
     /// client abandons the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection};
+    ///
+    /// // All places are taken.
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::server(Arc::new(Config::default()), now);
+    /// server.reject_unavailable(now, &mut out);
+    /// let mut bytes = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_vec();
+    /// server.receive(&mut bytes.as_mut_slice(), now, &mut out)?;
+    /// assert!(out.starts_with(b"HTTP/1.1 503 "));
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
         self.core.reject_unavailable(now, out);
     }
@@ -150,6 +212,8 @@ impl Connection {
     ///
     /// The rule that the peer broke. The connection has then been failed (§7.1.7): `out` contains the Close or the HTTP response,
     /// and all further input is discarded.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     #[inline]
     pub fn receive(
         &mut self,
@@ -165,6 +229,23 @@ impl Connection {
     }
 
     /// Returns how many bytes of the payload in progress are missing, so that a front end can read more at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+    /// // The header of a masked frame with 4,096 bytes.
+    /// let mut header = *b"\x82\xfe\x10\x00mask";
+    /// assert!(server.receive(&mut &mut header[..], now, &mut out)?.is_none());
+    /// assert_eq!(server.missing(), 4096);
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     #[inline]
     pub fn missing(&self) -> u64 {
         self.core.receiver.missing()
@@ -186,6 +267,8 @@ impl Connection {
     ///
     /// [`ProtocolError::HandshakeCut`] within the opening handshake, and [`ProtocolError::ConnectionLost`] if the peer has not
     /// sent a Close (§7.1.5). The connection is then closed.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         self.core.receive_eof()
     }
@@ -195,6 +278,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`ProtocolError::NotOpen`] before the connection is open and after a Close was sent. Nothing is written then.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     #[inline]
     pub fn send<O: Output>(
         &mut self,
@@ -210,6 +295,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`ProtocolError::NotOpen`] unless the connection is open, and [`ProtocolError::UnsendableFrame`] for a longer payload.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn ping(
         &mut self,
         payload: impl Into<Vec<u8>>,
@@ -224,6 +311,21 @@ impl Connection {
     /// # Errors
     ///
     /// As for [`ping`](Self::ping).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+    /// server.pong("alive", now, &mut out)?;
+    /// assert_eq!(out, b"\x8a\x05alive");
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     pub fn pong(
         &mut self,
         payload: impl Into<Vec<u8>>,
@@ -242,6 +344,8 @@ impl Connection {
     /// - [`ProtocolError::NotOpen`] unless the connection is open.
     /// - [`ProtocolError::UnsendableCloseCode`] for a code that must not be sent (§7.4).
     /// - [`ProtocolError::ReasonTooLong`] for a reason of more than 123 bytes, or for a reason without a code.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     pub fn close(
         &mut self,
         code: CloseCode,
@@ -263,6 +367,23 @@ impl Connection {
     ///
     /// [`ProtocolError::UnsendableFrame`] for a frame that the RFC forbids, and [`ProtocolError::NotOpen`] if
     /// [`can_send`](Self::can_send) is false. Nothing is written then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role};
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+    /// server.send_frame(Frame::message(b"sal".to_vec(), OpCode::Text, false), now, &mut out)?;
+    /// server.send_frame(Frame::message(b"mon".to_vec(), OpCode::Continue, true), now, &mut out)?;
+    /// assert_eq!(out, b"\x01\x03sal\x80\x03mon");
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     #[inline]
     pub fn send_frame<O: Output>(
         &mut self,
@@ -277,6 +398,23 @@ impl Connection {
     ///
     /// Every frame can be sent while the connection is open, and also before a Close that is owed. Once our Close was sent,
     /// only Pongs can be (§5.5.1, §5.5.2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role};
+    /// use sockeye::{CloseCode, OpCode};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+    /// assert!(server.can_send(OpCode::Text));
+    /// server.close(CloseCode::Normal, "", now, &mut out)?;
+    /// assert!(!server.can_send(OpCode::Text));
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     #[inline]
     pub fn can_send(&self, opcode: OpCode) -> bool {
         self.core.phase.can_send(opcode)
@@ -289,6 +427,8 @@ impl Connection {
     ///
     /// If a front end never calls this method, the connection ends all the same, when its [`deadline`](Self::deadline) has
     /// passed.
+    ///
+    /// See the example of the module [`protocol`](crate::protocol).
     #[inline]
     pub fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         self.send_pending_pong(now, out);
@@ -301,6 +441,24 @@ impl Connection {
     }
 
     /// Returns when [`tick`](Self::tick) must be called, or `None` if nothing depends on time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role};
+    ///
+    /// let (now, mut out) = (Instant::now(), Vec::new());
+    /// let config = Config { ping_interval: Some(Duration::from_secs(20)), ..Config::default() };
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(config), &[], now)?;
+    /// let deadline = server.deadline().expect("a Ping is due");
+    /// assert_eq!(deadline - now, Duration::from_secs(20));
+    /// server.tick(deadline, &mut out)?;
+    /// assert_eq!(out, b"\x89\0");
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.core.deadline()
@@ -313,6 +471,8 @@ impl Connection {
     ///
     /// [`ProtocolError::HandshakeTimeout`], [`ProtocolError::IdleTimeout`], or [`ProtocolError::ConnectionLost`] if the
     /// peer has not replied to our Close. The connection is closed, or closing if `out` contains a response for the peer.
+    ///
+    /// See the example of [`deadline`](Self::deadline).
     pub fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         match self.core.next_due(now, out)? {
             Some(ping) => self.core.transmit(ping, now, out),
@@ -321,6 +481,22 @@ impl Connection {
     }
 
     /// Ends the connection immediately, without a Close. The front end then closes the socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use sockeye::protocol::{Config, Connection, Role, State};
+    ///
+    /// let now = Instant::now();
+    /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+    /// // The socket has reported an error.
+    /// server.abandon();
+    /// assert_eq!(server.state(), State::Closed);
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     pub fn abandon(&mut self) {
         self.core.phase = Phase::Closed;
     }

@@ -62,12 +62,16 @@ use crate::protocol::{ProtocolError, Role};
 /// One end of a WebSocket connection whose front end sends the replies.
 ///
 /// It is made from a [`Connection`], in any state, and does the same except for the replies.
+///
+/// See the example of the [module](self).
 #[derive(Debug)]
 pub struct ManualConnection {
     core: Core,
 }
 
 /// What [`ManualConnection::receive`] returns.
+///
+/// See the example of the [module](self).
 #[derive(Debug)]
 pub enum Received {
     /// A frame that must be passed to [`ManualConnection::accept`] to have an effect.
@@ -95,6 +99,8 @@ impl ManualConnection {
     ///
     /// The rule that the peer broke. Within the opening handshake, `out` then contains an HTTP response. Otherwise
     /// the front end owes the Close that [`failure`](Self::failure) returns.
+    ///
+    /// See the example of the [module](self).
     // Always inlined, because the result is large: a call would cost 23 instructions for each message.
     #[inline(always)]
     pub fn receive(
@@ -137,6 +143,8 @@ impl ManualConnection {
     ///
     /// The rule that the frame breaks, such as text that is not UTF-8. The front end owes the Close that
     /// [`failure`](Self::failure) returns.
+    ///
+    /// See the example of the [module](self).
     #[inline]
     pub fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
         self.core.accept(frame, now)

@@ -71,6 +71,8 @@ enum Phase {
 }
 
 /// The state of a connection (§4.1, §7.1).
+///
+/// See the example of the module [`protocol`](crate::protocol).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// The opening handshake is not complete.
@@ -84,6 +86,8 @@ pub enum State {
 }
 
 /// Something that a connection has received.
+///
+/// See the example of the module [`protocol`](crate::protocol).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -158,6 +162,8 @@ impl Phase {
 
 impl State {
     /// Returns whether the closing handshake has begun or is over.
+    ///
+    /// See the example of [`Connection::role`].
     pub fn is_ending(self) -> bool {
         matches!(self, Self::Closing | Self::Closed)
     }

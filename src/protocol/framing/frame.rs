@@ -75,16 +75,31 @@ impl Frame {
     ///
     /// `code` is [`OpCode::Continue`], [`OpCode::Text`] or [`OpCode::Binary`]; a frame with any other cannot be
     /// sent.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn message(data: Vec<u8>, code: OpCode, finished: bool) -> Self {
         Self::new(finished, code, Payload::Bytes(data))
     }
 
     /// Creates a Pong (§5.5.3). It cannot be sent with more than 125 bytes.
+    ///
+    /// See the example of [`ping`](Self::ping).
     pub fn pong(data: Vec<u8>) -> Self {
         Self::new(true, OpCode::Pong, Payload::Bytes(data))
     }
 
     /// Creates a Ping (§5.5.2). It cannot be sent with more than 125 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let ping = Frame::ping(b"still there?".to_vec());
+    /// let pong = Frame::pong(ping.payload().clone());
+    /// assert_eq!((ping.opcode(), pong.opcode()), (OpCode::Ping, OpCode::Pong));
+    /// assert!(ping.is_control());
+    /// ```
     pub fn ping(data: Vec<u8>) -> Self {
         Self::new(true, OpCode::Ping, Payload::Bytes(data))
     }
@@ -93,6 +108,16 @@ impl Frame {
     ///
     /// The payload is empty for the codes that mean "no code" ([`CloseCode::Status`], `CloseCode::Empty`). A reason that is
     /// longer than 123 bytes is truncated at a character boundary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{CloseCode, Frame};
+    ///
+    /// let close = Frame::close(CloseCode::Normal, "done");
+    /// assert_eq!(close.payload(), b"\x03\xe8done");
+    /// assert!(Frame::close(CloseCode::Status, "").payload().is_empty());
+    /// ```
     pub fn close(code: CloseCode, reason: &str) -> Self {
         Self::new(true, OpCode::Close, Payload::Bytes(close::encode_payload(code, reason)))
     }
@@ -108,50 +133,76 @@ impl Frame {
     }
 
     /// Returns the length of the encoded frame in bytes, header included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Frame;
+    ///
+    /// let mut pong = Frame::pong(vec![1, 2, 3]);
+    /// assert_eq!((pong.len(), pong.payload().len(), pong.is_empty()), (5, 3, false));
+    /// assert_eq!(pong.set_mask().len(), 9);
+    /// ```
     pub fn len(&self) -> usize {
         self.header().encoded_len().saturating_add(self.payload.as_slice().len())
     }
 
     /// Returns false: a frame has a header, whatever its payload.
+    ///
+    /// See the example of [`len`](Self::len).
     pub fn is_empty(&self) -> bool {
         false
     }
 
     /// Returns whether this is the last frame of its message.
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline]
     pub fn is_final(&self) -> bool {
         self.fin
     }
 
     /// Returns the first reserved bit.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     #[inline]
     pub fn has_rsv1(&self) -> bool {
         self.rsv & 0x40 != 0
     }
 
     /// Returns the second reserved bit.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn has_rsv2(&self) -> bool {
         self.rsv & 0x20 != 0
     }
 
     /// Returns the third reserved bit.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn has_rsv3(&self) -> bool {
         self.rsv & 0x10 != 0
     }
 
     /// Returns the opcode.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     #[inline]
     pub fn opcode(&self) -> OpCode {
         self.opcode
     }
 
     /// Returns whether this is a control frame (§5.5).
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline]
     pub fn is_control(&self) -> bool {
         self.opcode.is_control()
     }
 
     /// Returns the payload.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn payload(&self) -> &Vec<u8> {
         match &self.payload {
             Payload::Bytes(bytes) => bytes,
@@ -161,34 +212,55 @@ impl Frame {
     }
 
     /// Returns whether a key was set with [`set_mask`](Self::set_mask).
+    ///
+    /// See the example of [`set_mask`](Self::set_mask).
     #[doc(hidden)]
     pub fn is_masked(&self) -> bool {
         self.key.is_some()
     }
 
     /// Returns the key that was set with [`set_mask`](Self::set_mask).
+    ///
+    /// See the example of [`set_mask`](Self::set_mask).
     #[doc(hidden)]
     pub fn mask(&self) -> Option<&[u8; 4]> {
         self.key.as_ref()
     }
 
     /// Sets whether this is the last frame of its message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let mut frame = Frame::message(b"sal".to_vec(), OpCode::Text, true);
+    /// frame.set_final(false).set_rsv1(true).set_rsv2(true).set_rsv3(true).set_opcode(OpCode::Binary);
+    /// assert!(!frame.is_final() && frame.has_rsv1() && frame.has_rsv2() && frame.has_rsv3());
+    /// assert_eq!(frame.opcode(), OpCode::Binary);
+    /// ```
     pub fn set_final(&mut self, is_final: bool) -> &mut Self {
         self.fin = is_final;
         self
     }
 
     /// Sets the first reserved bit, which requires a negotiated extension.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn set_rsv1(&mut self, has_rsv1: bool) -> &mut Self {
         self.set_rsv(0x40, has_rsv1)
     }
 
     /// Sets the second reserved bit, which requires a negotiated extension.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn set_rsv2(&mut self, has_rsv2: bool) -> &mut Self {
         self.set_rsv(0x20, has_rsv2)
     }
 
     /// Sets the third reserved bit, which requires a negotiated extension.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn set_rsv3(&mut self, has_rsv3: bool) -> &mut Self {
         self.set_rsv(0x10, has_rsv3)
     }
@@ -200,6 +272,17 @@ impl Frame {
 
     /// Returns whether a reserved bit is set to which only an extension of the program can give a meaning. This is every bit except
     /// RSV1 on a message that was received with negotiated compression (RFC 7692 §6).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let mut frame = Frame::message(b"salmon".to_vec(), OpCode::Text, true);
+    /// assert!(!frame.has_foreign_bits());
+    /// frame.set_rsv2(true);
+    /// assert!(frame.has_foreign_bits());
+    /// ```
     #[inline]
     pub fn has_foreign_bits(&self) -> bool {
         self.rsv & !self.understood != 0
@@ -218,24 +301,41 @@ impl Frame {
     ///
     /// Set it to `false` for data that is already compressed, and for secrets that are sent together with text that an attacker
     /// can choose: the length of the compressed message would reveal them (RFC 7692 §8).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let mut frame = Frame::message(b"a picture".to_vec(), OpCode::Binary, true);
+    /// assert!(frame.is_compressible());
+    /// frame.set_compressible(false);
+    /// assert!(!frame.is_compressible());
+    /// ```
     pub fn set_compressible(&mut self, is_compressible: bool) -> &mut Self {
         self.is_compressible = is_compressible;
         self
     }
 
     /// Returns whether the frame may be compressed when it is sent.
+    ///
+    /// See the example of [`set_compressible`](Self::set_compressible).
     #[inline]
     pub fn is_compressible(&self) -> bool {
         self.is_compressible
     }
 
     /// Sets the opcode.
+    ///
+    /// See the example of [`set_final`](Self::set_final).
     pub fn set_opcode(&mut self, opcode: OpCode) -> &mut Self {
         self.opcode = opcode;
         self
     }
 
     /// Returns the payload for changes.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn payload_mut(&mut self) -> &mut Vec<u8> {
         if !matches!(self.payload, Payload::Bytes(_)) {
             let payload = std::mem::replace(&mut self.payload, Payload::Bytes(Vec::new()));
@@ -247,6 +347,22 @@ impl Frame {
 
     /// Sets a fresh masking key, for a frame that the program encodes itself. Frames that are sent through a connection are masked
     /// according to its role.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, OpCode};
+    ///
+    /// let mut frame = Frame::message(b"salmon".to_vec(), OpCode::Text, true);
+    /// frame.set_mask();
+    /// assert!(frame.is_masked() && frame.mask().is_some());
+    /// let mut bytes = Vec::new();
+    /// frame.format(&mut bytes)?;
+    /// assert_eq!(&bytes[..2], [0x81, 0x80 | 6]);
+    /// frame.remove_mask();
+    /// assert_eq!(frame.into_data(), b"salmon");
+    /// # sockeye::Result::Ok(())
+    /// ```
     #[doc(hidden)]
     pub fn set_mask(&mut self) -> &mut Self {
         self.key = Some(mask::fresh_key());
@@ -254,6 +370,8 @@ impl Frame {
     }
 
     /// Removes the masking key.
+    ///
+    /// See the example of [`set_mask`](Self::set_mask).
     #[doc(hidden)]
     pub fn remove_mask(&mut self) -> &mut Self {
         self.key = None;
@@ -261,6 +379,8 @@ impl Frame {
     }
 
     /// Returns the payload by value.
+    ///
+    /// See the example of [`set_mask`](Self::set_mask).
     #[inline]
     pub fn into_data(self) -> Vec<u8> {
         self.payload.into_vec()
@@ -292,6 +412,16 @@ impl Frame {
     }
 
     /// Creates a frame of a message for many receivers. Its clones share the payload until one of them is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Frame, Message};
+    ///
+    /// let frame = Frame::shared(Message::text("to everybody"));
+    /// let receivers = vec![frame; 1000];
+    /// assert_eq!(receivers[999].clone().into_data(), b"to everybody");
+    /// ```
     pub fn shared(message: Message) -> Self {
         let opcode = message.opcode();
         Self::new(true, opcode, Payload::Shared(Arc::new(message.into_data()), Cache::new()))
@@ -400,6 +530,8 @@ pub(crate) fn len64(len: usize) -> u64 {
 
 impl Message {
     /// Returns the opcode of the frame that begins this message.
+    ///
+    /// See the example of [`OpCode`].
     #[doc(hidden)]
     #[inline]
     pub fn opcode(&self) -> OpCode {

@@ -5,6 +5,17 @@ use crate::protocol::{ProtocolError, Role};
 use std::fmt;
 
 /// The kind of a frame (§5.2, §11.8).
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Message, OpCode};
+///
+/// assert_eq!(OpCode::from(0x9), OpCode::Ping);
+/// assert_eq!(u8::from(OpCode::Text), 0x1);
+/// assert!(OpCode::Close.is_control() && !OpCode::Continue.is_control());
+/// assert_eq!(Message::text("salmon").opcode(), OpCode::Text);
+/// ```
 #[derive(Debug, Eq, PartialEq, Hash, Clone, Copy)]
 pub enum OpCode {
     /// A further fragment of the message in progress.
@@ -25,6 +36,8 @@ pub enum OpCode {
 
 impl OpCode {
     /// Returns whether this is the opcode of a control frame (§5.5). Reserved opcodes count as control frames.
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline]
     pub fn is_control(&self) -> bool {
         !matches!(self, Self::Continue | Self::Text | Self::Binary)
@@ -201,6 +214,8 @@ impl Header {
     /// # Errors
     ///
     /// The rule of §5.2 or §5.5 that the header breaks, or [`ProtocolError::FrameTooLong`] for a longer payload.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn decode(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
         let continues = input.first().is_some_and(|first| first & OPCODE == u8::from(OpCode::Continue));
         let rules = Rules {
@@ -216,6 +231,8 @@ impl Header {
     }
 
     /// Appends the header to `out`, with its length in the shortest form (§5.2).
+    ///
+    /// See the [example](Self#examples) of this type.
     #[inline(always)]
     pub fn encode(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
@@ -238,6 +255,16 @@ impl Header {
     }
 
     /// Returns the number of bytes that [`encode`](Self::encode) appends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::OpCode;
+    /// use sockeye::protocol::Header;
+    ///
+    /// let header = Header { fin: true, rsv: 0, opcode: OpCode::Binary, key: Some([0; 4]), len: 65_536 };
+    /// assert_eq!(header.encoded_len(), 2 + 8 + 4);
+    /// ```
     pub fn encoded_len(&self) -> usize {
         let length: usize = match self.len {
             0..=125 => 2,

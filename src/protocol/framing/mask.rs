@@ -3,6 +3,8 @@
 use rand::Rng;
 
 /// A masking key.
+///
+/// See the example of [`apply`].
 pub type Key = [u8; 4];
 
 /// Masks or unmasks a piece of a payload, which is the same operation. `offset` is the position of the piece in the payload.

@@ -38,6 +38,16 @@ impl Extension {
     ///
     /// [`ProtocolError::MalformedList`] if the value does not follow the grammar of §9.1, or contains more than 64
     /// extensions, or an extension with more than 64 parameters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::protocol::handshake::Extension;
+    ///
+    /// let extensions = Extension::parse_list(b"permessage-deflate; client_max_window_bits, x-other")?;
+    /// assert_eq!((extensions.len(), extensions[1].name.as_str()), (2, "x-other"));
+    /// # Ok::<(), sockeye::protocol::ProtocolError>(())
+    /// ```
     pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, ProtocolError> {
         let mut extensions = Vec::new();
         Cursor { rest: value }.list(&mut extensions)?;

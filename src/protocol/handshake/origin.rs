@@ -46,6 +46,8 @@ pub enum Origins {
 
 impl Origins {
     /// Returns whether a request comes from an origin that is accepted.
+    ///
+    /// See the example of [`Origins`].
     pub fn allows(&self, request: &Request) -> bool {
         match self {
             Self::Any => true,
@@ -87,6 +89,8 @@ pub enum OriginPolicy {
 
 impl OriginPolicy {
     /// Returns whether a request comes from an origin that is accepted.
+    ///
+    /// See the example of [`Origins`].
     pub fn allows(&self, request: &Request) -> bool {
         match self {
             Self::Any => true,

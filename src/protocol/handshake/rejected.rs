@@ -30,11 +30,15 @@ pub struct Rejected(Box<Response>);
 
 impl Rejected {
     /// Creates the error for a response.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new(response: Response) -> Self {
         Self(Box::new(response))
     }
 
     /// Returns the rejection that an error of a front end contains, if any.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn of(error: &Error) -> Option<&Self> {
         match &error.kind {
             ErrorKind::Custom(cause) => cause.downcast_ref(),
@@ -43,11 +47,15 @@ impl Rejected {
     }
 
     /// Returns the response: its status, its headers, and the part of its body that was read.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn response(&self) -> &Response {
         &self.0
     }
 
     /// Returns the `Location` of a redirect (RFC 9110 §15.4).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn redirect(&self) -> Option<&str> {
         match self.0.status() {
             301 | 302 | 303 | 307 | 308 => std::str::from_utf8(self.0.header("Location")?).ok(),

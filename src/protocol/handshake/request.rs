@@ -51,6 +51,8 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if the URL has another scheme or no host, or cannot be expressed as a request.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn from_url(url: &Url) -> Result<Self> {
         let target = Target::of(url)?;
         let mut headers: Headers = [
@@ -80,6 +82,20 @@ impl Request {
     ///
     /// [`ErrorKind::Http`] if the bytes are not HTTP/1.1 or HTTP/1.0, or have too many headers;
     /// [`ErrorKind::Protocol`] if another limit is exceeded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let bytes = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nOrigin: https://example.com\r\n\r\nmore";
+    /// let request = Request::parse(bytes)?.expect("the head is complete");
+    /// assert_eq!((request.method(), request.resource()), ("GET", "/chat"));
+    /// assert_eq!(request.origin()?, Some("https://example.com"));
+    /// assert!(!request.is_upgrade());
+    /// assert!(Request::parse(&bytes[..20])?.is_none());
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn parse(buf: &[u8]) -> Result<Option<Self>> {
         let config = Config::default();
         let mut head = HeadBuffer::request();
@@ -111,6 +127,18 @@ impl Request {
     ///
     /// [`ProtocolError::UnsendableHead`] if the method, the resource, a name or a value contains invalid bytes, such as a line
     /// break. Nothing is appended then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let request = Request::from_url(&"ws://example.com/chat".parse()?)?;
+    /// let mut bytes = Vec::new();
+    /// request.encode(&mut bytes)?;
+    /// assert!(bytes.starts_with(b"GET /chat HTTP/1.1\r\n") && bytes.ends_with(b"\r\n\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_request_line(&self.method, &self.resource, out)?;
@@ -119,6 +147,8 @@ impl Request {
     }
 
     /// Returns the value of the first header with a name.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
         fields::find(&self.headers, header)
     }
@@ -126,16 +156,37 @@ impl Request {
     /// Returns the value of the first header with a name, for changes.
     ///
     /// The value is checked when the request is sent. [`set_header`](Self::set_header) checks it immediately.
+    ///
+    /// See the example of [`headers`](Self::headers).
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
         fields::find_mut(&mut self.headers, header)
     }
 
     /// Returns all headers, in their order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let mut request = Request::from_url(&"ws://example.com/".parse()?)?;
+    /// request.add_header("Cookie", "session=1")?;
+    /// request.headers_mut().push(("Cookie".into(), b"theme=dark".to_vec()));
+    /// let cookies = request.headers().iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    /// assert_eq!(cookies.count(), 2);
+    /// if let Some(host) = request.header_mut("Host") {
+    ///     *host = b"example.org".to_vec();
+    /// }
+    /// assert_eq!(request.header("Host"), Some(&b"example.org".to_vec()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn headers(&self) -> &Vec<(String, Vec<u8>)> {
         &self.headers
     }
 
     /// Returns all headers for changes. They are checked when the request is sent.
+    ///
+    /// See the example of [`headers`](Self::headers).
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
         &mut self.headers
     }
@@ -145,6 +196,8 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if the name is not a token, or the value contains CR, LF, NUL or another control byte.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         fields::replace(&mut self.headers, name, value.as_ref().to_vec());
@@ -156,6 +209,8 @@ impl Request {
     /// # Errors
     ///
     /// As for [`set_header`](Self::set_header).
+    ///
+    /// See the example of [`headers`](Self::headers).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
@@ -167,6 +222,8 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if it is not UTF-8.
+    ///
+    /// See the example of [`parse`](Self::parse).
     pub fn origin(&self) -> Result<Option<&str>> {
         self.text(fields::ORIGIN)
     }
@@ -176,6 +233,19 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let request = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    /// let request = Request::parse(request)?.expect("the head is complete");
+    /// assert_eq!(request.key()?, b"dGhlIHNhbXBsZSBub25jZQ==");
+    /// assert_eq!(request.hashed_key()?, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    /// assert_eq!(request.version()?, "13");
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn key(&self) -> Result<&Vec<u8>> {
         self.header(fields::KEY)
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Key"))
@@ -186,6 +256,8 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if there is no key.
+    ///
+    /// See the example of [`key`](Self::key).
     pub fn hashed_key(&self) -> Result<String> {
         self.key().map(accept_value)
     }
@@ -195,17 +267,23 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if there is none, [`ErrorKind::Encoding`] if it is not UTF-8.
+    ///
+    /// See the example of [`key`](Self::key).
     pub fn version(&self) -> Result<&str> {
         self.text(fields::VERSION)?
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Version"))
     }
 
     /// Returns the method, which is `GET` for an upgrade (§4.1, item 2).
+    ///
+    /// See the example of [`parse`](Self::parse).
     pub fn method(&self) -> &str {
         &self.method
     }
 
     /// Returns the resource name: the path, and the query if there is one (§3).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn resource(&self) -> &str {
         &self.resource
     }
@@ -214,6 +292,8 @@ impl Request {
     /// `Upgrade`.
     ///
     /// The core checks the remaining rules of §4.2.1 before it opens a connection.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn is_upgrade(&self) -> bool {
         fields::has_token(&self.headers, fields::UPGRADE, "websocket")
             && fields::has_token(&self.headers, fields::CONNECTION, "upgrade")
@@ -224,6 +304,23 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if one of them is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let mut request = Request::from_url(&"ws://example.com/".parse()?)?;
+    /// request.add_protocol("soap");
+    /// request.add_protocol("wamp");
+    /// request.remove_protocol("soap");
+    /// assert_eq!(request.protocols()?, ["wamp"]);
+    /// request.add_extension("x-one; level=2");
+    /// request.add_extension("x-two");
+    /// request.remove_extension("x-two");
+    /// assert_eq!(request.extensions()?, ["x-one; level=2"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn protocols(&self) -> Result<Vec<&str>> {
         self.list(fields::PROTOCOL)
     }
@@ -232,6 +329,8 @@ impl Request {
     /// they must be unique (§4.1, item 10).
     ///
     /// A subprotocol that is not a token is rejected when the request is sent.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn add_protocol(&mut self, protocol: &str) {
         if !fields::elements(&self.headers, fields::PROTOCOL).any(|other| other == protocol.as_bytes()) {
             fields::append_element(&mut self.headers, fields::PROTOCOL, protocol);
@@ -239,6 +338,8 @@ impl Request {
     }
 
     /// Removes the offer of a subprotocol.
+    ///
+    /// See the example of [`protocols`](Self::protocols).
     pub fn remove_protocol(&mut self, protocol: &str) {
         fields::remove_elements(&mut self.headers, fields::PROTOCOL, |other| other == protocol.as_bytes());
     }
@@ -248,11 +349,15 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if one of them is not UTF-8.
+    ///
+    /// See the example of [`protocols`](Self::protocols).
     pub fn extensions(&self) -> Result<Vec<&str>> {
         self.list(fields::EXTENSIONS)
     }
 
     /// Offers another extension, with its parameters in the form `name; parameter=value` (§9.1).
+    ///
+    /// See the example of [`protocols`](Self::protocols).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
@@ -267,6 +372,8 @@ impl Request {
     }
 
     /// Removes every offer of an extension with this name or this full text.
+    ///
+    /// See the example of [`protocols`](Self::protocols).
     pub fn remove_extension(&mut self, extension: &str) {
         fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
             super::extensions::is_named(other, extension)
@@ -281,6 +388,18 @@ impl Request {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if the header is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Request;
+    ///
+    /// let mut request = Request::from_url(&"ws://example.com/".parse()?)?;
+    /// assert_eq!(request.client_addr()?, None);
+    /// request.set_header("X-Forwarded-For", "192.0.2.60")?;
+    /// assert_eq!(request.client_addr()?, Some("192.0.2.60"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn client_addr(&self) -> Result<Option<&str>> {
         if let Some(address) = fields::elements(&self.headers, "X-Forwarded-For").next() {
             return Ok(Some(std::str::from_utf8(address)?));

@@ -44,6 +44,8 @@ pub struct Response {
 
 impl Response {
     /// Creates a response with a body and its `Content-Length`.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new<R: Into<String>>(status: u16, reason: R, body: Vec<u8>) -> Self {
         let length = (fields::CONTENT_LENGTH.to_owned(), body.len().to_string().into_bytes());
         Self {
@@ -62,6 +64,8 @@ impl Response {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if the request has no `Sec-WebSocket-Key`, for example because it asks for a page.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn from_request(req: &Request) -> Result<Self> {
         let accept = req.hashed_key()?;
         let headers = [
@@ -87,6 +91,18 @@ impl Response {
     ///
     /// [`ErrorKind::Http`] if the bytes are not HTTP/1.1 or HTTP/1.0, or have too many headers;
     /// [`ErrorKind::Protocol`] if another limit is exceeded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Response;
+    ///
+    /// let bytes = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    /// let response = Response::parse(bytes)?.expect("the head is complete");
+    /// assert_eq!((response.status(), response.reason()), (404, "Not Found"));
+    /// assert!(Response::parse(&bytes[..20])?.is_none());
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn parse(buf: &[u8]) -> Result<Option<Self>> {
         let config = Config::default();
         let mut head = HeadBuffer::response();
@@ -113,16 +129,40 @@ impl Response {
 
     /// Returns the body. The core receives only the head of a response, so that the body is empty unless a front end has received
     /// it.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
     /// Adds the body to a response that was received. The headers are not changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Response;
+    ///
+    /// let mut response = Response::new(200, "OK", Vec::new());
+    /// response.set_status(503);
+    /// response.set_reason("Service Unavailable");
+    /// response.set_body(b"back at noon".to_vec());
+    /// response.set_header("Retry-After", "3600")?;
+    /// response.add_header("Set-Cookie", "a=1")?;
+    /// response.headers_mut().push(("Set-Cookie".into(), b"b=2".to_vec()));
+    /// assert_eq!(response.body(), b"back at noon");
+    /// let mut bytes = Vec::new();
+    /// response.encode_for(false, &mut bytes)?;
+    /// assert!(String::from_utf8_lossy(&bytes).contains("Content-Length: 12\r\n"));
+    /// assert_eq!(response.headers().iter().filter(|(name, _)| name == "Set-Cookie").count(), 2);
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn set_body(&mut self, body: Vec<u8>) {
         self.body = body;
     }
 
     /// Returns the value of the first header with a name.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
         fields::find(&self.headers, header)
     }
@@ -130,16 +170,34 @@ impl Response {
     /// Returns the value of the first header with a name, for changes.
     ///
     /// The value is checked when the response is sent. [`set_header`](Self::set_header) checks it immediately.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Response;
+    ///
+    /// let mut response = Response::new(200, "OK", Vec::new());
+    /// response.add_header("Content-Type", "text/plain")?;
+    /// if let Some(value) = response.header_mut("content-type") {
+    ///     value.extend_from_slice(b"; charset=utf-8");
+    /// }
+    /// assert_eq!(response.header("Content-Type"), Some(&b"text/plain; charset=utf-8".to_vec()));
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
         fields::find_mut(&mut self.headers, header)
     }
 
     /// Returns all headers, in their order.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn headers(&self) -> &Vec<(String, Vec<u8>)> {
         &self.headers
     }
 
     /// Returns all headers for changes. They are checked when the response is sent.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
         &mut self.headers
     }
@@ -149,6 +207,8 @@ impl Response {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if the name is not a token, or the value contains CR, LF, NUL or another control byte.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         fields::replace(&mut self.headers, name, value.as_ref().to_vec());
@@ -160,6 +220,8 @@ impl Response {
     /// # Errors
     ///
     /// As for [`set_header`](Self::set_header).
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
         fields::check_sendable(name, value.as_ref())?;
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
@@ -167,21 +229,29 @@ impl Response {
     }
 
     /// Returns the status. 101 opens the WebSocket.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// Changes the status.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn set_status(&mut self, status: u16) {
         self.status = status;
     }
 
     /// Returns the reason phrase.
+    ///
+    /// See the example of [`parse`](Self::parse).
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
     /// Changes the reason phrase. If it is empty, the usual phrase of the status is sent.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn set_reason<R: Into<String>>(&mut self, reason: R) {
         self.reason = reason.into();
     }
@@ -191,6 +261,8 @@ impl Response {
     /// # Errors
     ///
     /// [`ErrorKind::Protocol`] if there is none.
+    ///
+    /// See the example of [`protocol`](Self::protocol).
     pub fn key(&self) -> Result<&Vec<u8>> {
         self.header(fields::ACCEPT)
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the response has no Sec-WebSocket-Accept"))
@@ -201,6 +273,25 @@ impl Response {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if it is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Request, Response};
+    ///
+    /// let mut request = Request::from_url(&"ws://example.com/".parse()?)?;
+    /// request.add_protocol("wamp");
+    /// request.add_extension("x-one");
+    /// let mut response = Response::from_request(&request)?;
+    /// assert_eq!(response.key()?, request.hashed_key()?.as_bytes());
+    /// response.set_protocol("wamp");
+    /// assert_eq!(response.protocol()?, Some("wamp"));
+    /// response.add_extension("x-one");
+    /// assert_eq!(response.extensions()?, ["x-one"]);
+    /// response.remove_extension("x-one");
+    /// assert!(response.extensions()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn protocol(&self) -> Result<Option<&str>> {
         Ok(self.header(fields::PROTOCOL).map(|value| std::str::from_utf8(value)).transpose()?)
     }
@@ -208,12 +299,16 @@ impl Response {
     /// Selects a subprotocol, in place of one that was selected before.
     ///
     /// A subprotocol that the client does not offer is rejected when the response is sent (§4.2.2).
+    ///
+    /// See the example of [`protocol`](Self::protocol).
     pub fn set_protocol(&mut self, protocol: &str) {
         fields::replace(&mut self.headers, fields::PROTOCOL, protocol.as_bytes().to_vec());
     }
 
     /// Selects the first of the supported subprotocols that the client offers, and returns it. If there is none, the response is
     /// not changed.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn choose_protocol(&mut self, req: &Request, supported: &[&str]) -> Option<String> {
         let offered = req.protocols().ok()?;
         let chosen = supported.iter().find(|protocol| offered.contains(protocol))?;
@@ -226,6 +321,8 @@ impl Response {
     /// # Errors
     ///
     /// [`ErrorKind::Encoding`] if one of them is not UTF-8.
+    ///
+    /// See the example of [`protocol`](Self::protocol).
     pub fn extensions(&self) -> Result<Vec<&str>> {
         fields::elements(&self.headers, fields::EXTENSIONS)
             .map(|element| Ok(std::str::from_utf8(element)?))
@@ -233,6 +330,8 @@ impl Response {
     }
 
     /// Accepts another extension, with its parameters in the form `name; parameter=value` (§9.1).
+    ///
+    /// See the example of [`protocol`](Self::protocol).
     pub fn add_extension(&mut self, extension: &str) {
         fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
     }
@@ -246,6 +345,8 @@ impl Response {
     }
 
     /// Removes an extension with this name or this full text.
+    ///
+    /// See the example of [`protocol`](Self::protocol).
     pub fn remove_extension(&mut self, extension: &str) {
         fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
             extensions::is_named(other, extension)

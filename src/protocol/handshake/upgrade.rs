@@ -52,6 +52,8 @@ impl Upgrade {
     /// # Errors
     ///
     /// The rule that the request breaks. Respond with its [`http_status`](ProtocolError::http_status).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn new(request: Request, config: Config) -> Result<Self, ProtocolError> {
         server::check_upgrade(&request, &config)?;
         let mut response = Response::from_request(&request).map_err(|_| ProtocolError::InvalidKey)?;
@@ -63,6 +65,8 @@ impl Upgrade {
     }
 
     /// Returns the subprotocols that the client offers, in order of preference.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn protocols(&self) -> Vec<&str> {
         self.request.protocols().unwrap_or_default()
     }
@@ -72,6 +76,8 @@ impl Upgrade {
     /// # Errors
     ///
     /// [`ProtocolError::ProtocolNotOffered`] for one that the client does not offer (§4.2.2, item 4).
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn choose_protocol(&mut self, protocol: &str) -> Result<(), ProtocolError> {
         if !self.protocols().contains(&protocol) {
             return Err(ProtocolError::ProtocolNotOffered);
@@ -81,21 +87,39 @@ impl Upgrade {
     }
 
     /// Returns the request.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn request(&self) -> &Request {
         &self.request
     }
 
     /// Returns the response that must be sent.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn response(&self) -> &Response {
         &self.response
     }
 
     /// Returns the response for changes, for example to add custom headers before it is sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::protocol::{ProtocolError, Upgrade};
+    ///
+    /// /// Adds a cookie to the response, and passes on what was read after the request.
+    /// fn prepare(mut upgrade: Upgrade, read_ahead: Vec<u8>) -> sockeye::Result<Upgrade> {
+    ///     upgrade.response_mut().add_header("Set-Cookie", "session=1")?;
+    ///     Ok(upgrade.with_read_ahead(read_ahead))
+    /// }
+    /// ```
     pub fn response_mut(&mut self) -> &mut Response {
         &mut self.response
     }
 
     /// Adds bytes that the HTTP server has read after the request. They may contain the first frames.
+    ///
+    /// See the example of [`response_mut`](Self::response_mut).
     #[must_use]
     pub fn with_read_ahead(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.read_ahead = bytes.into();
@@ -107,6 +131,8 @@ impl Upgrade {
     /// # Errors
     ///
     /// The rule of §4.2.2 that the response breaks, if it was changed.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn into_connection(mut self, now: Instant) -> Result<(Connection, Vec<u8>), ProtocolError> {
         let connection = Connection::upgraded(self.config, &self.request, &mut self.response, now)?;
         Ok((connection, self.read_ahead))

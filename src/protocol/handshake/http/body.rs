@@ -41,6 +41,21 @@ enum Framing {
 
 impl Body {
     /// Prepares for the body of a response, of which up to `limit` bytes are kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Response;
+    /// use sockeye::protocol::handshake::Body;
+    ///
+    /// let head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n";
+    /// let response = Response::parse(head)?.expect("the head is complete");
+    /// let mut body = Body::of(&response, 1024);
+    /// assert!(!body.push(b"go"));
+    /// assert!(body.push(b"ne"));
+    /// assert_eq!(body.finish(), b"gone");
+    /// # sockeye::Result::Ok(())
+    /// ```
     pub fn of(response: &Response, limit: usize) -> Self {
         let headers = response.headers();
         let length = fields::single(headers, fields::CONTENT_LENGTH).ok().flatten();
@@ -57,6 +72,8 @@ impl Body {
     }
 
     /// Adds bytes that were received. Returns whether the body is complete or has reached the limit.
+    ///
+    /// See the example of [`of`](Self::of).
     pub fn push(&mut self, input: &[u8]) -> bool {
         let most = match self.framing {
             Framing::Length(length) => length.min(self.limit),
@@ -69,6 +86,8 @@ impl Body {
     }
 
     /// Returns the body, or the part of it that has arrived.
+    ///
+    /// See the example of [`of`](Self::of).
     pub fn finish(self) -> Vec<u8> {
         match self.framing {
             Framing::Chunked => unchunked(&self.bytes).0,

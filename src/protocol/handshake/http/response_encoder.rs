@@ -36,6 +36,8 @@ impl Response {
     ///
     /// [`ProtocolError::UnsendableHead`] if the status does not have three digits, or if the reason, a name or a value contains
     /// invalid bytes, such as a line break. Nothing is appended then.
+    ///
+    /// See the example of [`Request::encode`](super::super::Request::encode).
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_status_line(self.status(), self.reason(), out)?;
@@ -62,6 +64,8 @@ impl Response {
     ///
     /// [`ProtocolError::UnsendableHead`] as for [`encode`](Self::encode), and for a 1xx status other than 101, which cannot be a
     /// final response. Nothing is appended then.
+    ///
+    /// See the example of [`set_body`](Self::set_body).
     pub fn encode_for(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| self.encode_answer(head_request, out))
     }
