@@ -64,7 +64,8 @@ pub(crate) fn take(len: usize) -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// Returns a buffer as [`take`] does, which contains bytes of its last use.
+/// Returns a buffer as [`take`] does, which contains bytes of its last use. It is always inlined into the path of a received
+/// message, as `FrameDecoder::whole_message` explains.
 #[inline(always)]
 pub(crate) fn take_used(len: usize) -> Option<Vec<u8>> {
     match len {
@@ -94,7 +95,8 @@ fn take_kept(len: usize) -> Option<Vec<u8>> {
     .flatten()
 }
 
-/// Keeps a buffer that is no longer needed. If there is no room, it replaces the oldest ones.
+/// Keeps a buffer that is no longer needed. If there is no room, it replaces the oldest ones. It is always inlined into the path
+/// of a sent message, as `write_frame` explains.
 #[inline(always)]
 pub(crate) fn give(buffer: Vec<u8>) {
     match buffer.capacity() {

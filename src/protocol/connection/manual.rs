@@ -101,7 +101,7 @@ impl ManualConnection {
     /// the front end owes the Close that [`failure`](Self::failure) returns.
     ///
     /// See the example of the [module](self).
-    // Always inlined, because the result is large: a call would cost 23 instructions for each message.
+    // Always inlined, because the result is large: a call would cost about 20 instructions for each message.
     #[inline(always)]
     pub fn receive(
         &mut self,

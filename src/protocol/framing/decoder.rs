@@ -62,7 +62,7 @@ impl FrameDecoder {
     /// `None` means that [`next_frame`](Self::next_frame) must decide.
     ///
     /// This function and those that it calls are always inlined, because the result of each call would pass through memory.
-    /// Without that, an echo of 20 bytes takes 62 instructions more.
+    /// Without that, an echo of 20 bytes in the event loop takes about 60 instructions more (callgrind).
     #[inline(always)]
     pub(crate) fn whole_message(
         &self,

@@ -112,7 +112,8 @@ impl Encode for Message {
 /// `fragment_size` bytes is split into fragments (§5.4).
 ///
 /// The path of a frame that is copied is always inlined into the function that sends, because the header and the result of each
-/// call would pass through memory. Without that, an echo of 20 bytes in the event loop takes 80 instructions more.
+/// call would pass through memory. Without that, an echo of 20 bytes in the event loop takes about 85 instructions more
+/// (callgrind).
 #[inline(always)]
 pub(crate) fn write_frame<O: Output, F: Encode>(frame: F, role: Role, fragment_size: usize, out: &mut O) {
     let (header, len) = (frame.header(), frame.payload().len());
