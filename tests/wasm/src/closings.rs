@@ -195,7 +195,7 @@ async fn l7_a_close_that_is_not_answered_times_out() {
         let (closed, took) = (closed.unwrap(), now() - begun);
         assert_eq!((closed.code, closed.was_clean), (CloseCode::Abnormal, false));
         assert_eq!(frame, close_payload(1000, ""));
-        assert!((299.0..5000.0).contains(&took), "{took}");
+        assert!(took >= 299.0, "{took}");
         assert_eq!(within(observer).await, closed);
         assert!(within(socket.receive()).await.is_err());
         assert_eq!(within(socket.receive()).await.unwrap(), None);

@@ -103,13 +103,16 @@ async fn d_partial_reads_do_not_move_the_rest_each_time() {
 #[wasm_bindgen_test]
 async fn d_waiting_to_send_does_not_wait_for_a_timer() {
     for_all_echoes(async |mut socket| {
-        let begun = now();
-        for _ in 0..200 {
-            within(socket.send("x")).await.unwrap();
+        // A timer takes 4 ms, so 200 messages would take 800. On a busy machine one fast attempt is enough.
+        let mut attempts = Vec::new();
+        while attempts.last().is_none_or(|took| *took >= 400.0) {
+            assert!(attempts.len() < 10, "200 messages took {attempts:?} ms with {:?}", socket.interface());
+            let begun = now();
+            for _ in 0..200 {
+                within(socket.send("x")).await.unwrap();
+            }
+            attempts.push(now() - begun);
         }
-        let took = now() - begun;
-        // 4 ms for each would be 800.
-        assert!(took < 400.0, "200 messages took {took} ms by {:?}", socket.interface());
     })
     .await;
 }

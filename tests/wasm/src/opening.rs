@@ -192,7 +192,7 @@ async fn l7_connecting_has_a_timeout() {
         let err = within(builder.connect(&url)).await.unwrap_err();
         let took = now() - begun;
         assert!(matches!(err, Error::Timeout(TimeoutKind::Connect)), "{err:?}");
-        assert!((299.0..5000.0).contains(&took), "{took}");
+        assert!(took >= 299.0, "{took}");
         peer.rest().await;
     })
     .await;
