@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn f7_every_code_in_and_out() {
+    fn f7_only_sendable_close_codes_are_parsed() {
         for number in 0..=u16::MAX {
             let code = CloseCode::from(number);
             assert_eq!(u16::from(code), number);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_1_payload_of_zero_one_and_two_bytes() {
+    fn s5_5_1_payloads_of_zero_to_three_bytes_are_parsed() {
         assert_eq!(parse_payload(&[]), Ok((CloseCode::Status, "")));
         assert_eq!(parse_payload(&[3]), Err(InvalidPayload::Truncated));
         assert_eq!(parse_payload(&[3, 0xe8]), Ok((CloseCode::Normal, "")));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_a_long_reason_is_cut_between_characters() {
+    fn s5_5_a_long_reason_is_truncated_between_characters() {
         let payload = encode_payload(CloseCode::Normal, &"\u{20ac}".repeat(50));
         assert_eq!(payload.len(), 2 + 123);
         let payload = encode_payload(CloseCode::Normal, &format!("x{}", "\u{20ac}".repeat(50)));

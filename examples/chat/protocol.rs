@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_rejected() {
+    fn invalid_requests_are_rejected() {
         let deep = "[".repeat(100_000);
         for bad in [
             "",

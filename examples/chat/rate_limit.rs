@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_a_burst_then_rejects_then_disconnects() {
+    fn a_limiter_accepts_a_burst_then_rejects_then_disconnects() {
         let now = Instant::now();
         let mut limiter = RateLimiter::new(now);
         let burst = REQUEST_BURST.as_millis() / REQUEST_INTERVAL.as_millis();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn recovers_with_time() {
+    fn a_limiter_recovers_over_time() {
         let start = Instant::now();
         let mut limiter = RateLimiter::new(start);
         while limiter.check(start) == Decision::Accept {}
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_a_steady_rate_forever() {
+    fn a_limiter_accepts_a_steady_rate_forever() {
         let start = Instant::now();
         let mut limiter = RateLimiter::new(start);
         for n in 0..10_000 {

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn close_takes_a_code_and_a_reason() {
+    fn close_accepts_a_code_and_a_reason() {
         let cases = [
             ("/quit", CloseCode::Normal, ""),
             ("/close", CloseCode::Normal, ""),

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_fits_is_used_again() {
+    fn a_buffer_of_suitable_size_is_reused() {
         give(Vec::with_capacity(10_000));
         assert_eq!(take(20_000), None, "too small");
         assert_eq!(take(5000), None, "too large");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_buffer_is_used_again() {
+    fn a_short_buffer_is_reused() {
         give(vec![7; 40]);
         give(vec![8; 100]);
         assert_eq!(take(0), None, "nothing is needed");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn m7_no_more_is_kept_than_a_megabyte() {
+    fn m7_the_pool_keeps_at_most_a_megabyte() {
         for _ in 0..1000 {
             give(Vec::with_capacity(100_000));
             give(Vec::with_capacity(5000));

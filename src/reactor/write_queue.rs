@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn o4_partial_writes_lose_nothing() {
+    fn o4_partial_writes_lose_no_bytes() {
         let payload = Arc::new((0..=255).collect::<Vec<u8>>());
         for most in [1, 2, 3, 7, 300, 10_000] {
             let mut output = WriteQueue::with_capacity(16);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_text_that_is_split_inside_a_character_is_binary() {
+    fn the_rest_of_a_text_split_inside_a_character_is_binary() {
         assert_eq!(rest_of("lösö", 2), Some("lösö".as_bytes()[2..].into()));
         assert_eq!(rest_of("lösö", 3), Some("sö".into()));
     }

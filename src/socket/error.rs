@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reactors_error_cannot_name_is_its_cause() {
+    fn a_reactor_error_keeps_a_socket_error_as_its_cause() {
         let err = ReactorError::from(Error::Timeout(TimeoutKind::Idle));
         assert_eq!(err.to_string(), "the peer was silent for too long");
         let back = Error::from(err);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_contain_the_target_but_no_password() {
+    fn error_texts_contain_the_target_and_no_password() {
         let source = io::Error::from(io::ErrorKind::ConnectionRefused);
         let err = Error::Connect { target: "127.0.0.1:80".to_owned(), source };
         assert!(err.to_string().starts_with("cannot connect to 127.0.0.1:80: "), "{err}");
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn an_io_error_has_a_kind_that_fits() {
+    fn an_io_error_has_the_corresponding_kind() {
         assert_eq!(io::Error::from(Error::Timeout(TimeoutKind::Read)).kind(), io::ErrorKind::TimedOut);
         assert_eq!(io::Error::from(Error::Closed).kind(), io::ErrorKind::BrokenPipe);
         let reset = Error::ConnectionLost(io::ErrorKind::ConnectionReset.into());

@@ -75,7 +75,7 @@ mod tests {
     use super::ReadBuffer;
 
     #[test]
-    fn unread_bytes_stay_and_a_long_payload_gets_room() {
+    fn unread_bytes_are_kept_and_a_long_payload_gets_space() {
         let mut input = ReadBuffer::new(b"abc".to_vec(), 4);
         input.keep(1);
         assert_eq!(input.room(0).len(), 4);

@@ -30,7 +30,7 @@ fn close_codes_have_numbers() {
 }
 
 #[test]
-fn any_other_number_is_kept() {
+fn close_codes_keep_other_numbers() {
     for number in [3000, 3999, 4000, 4999, 65535] {
         assert_eq!(CloseCode::from(number), CloseCode::Other(number));
         let back: u16 = CloseCode::Other(number).into();
@@ -41,7 +41,7 @@ fn any_other_number_is_kept() {
 }
 
 #[test]
-fn close_codes_are_matched() {
+fn close_codes_can_be_matched() {
     fn explain(code: CloseCode) -> String {
         match code {
             CloseCode::Normal | CloseCode::Away => "goodbye".into(),

@@ -9,7 +9,7 @@ use ws::{CloseCode, Error, ErrorKind, Message, Result, Sender, WebSocket, connec
 use crate::support::{Server, bound, guarded, join};
 
 #[test]
-fn an_echo_server_and_its_client() {
+fn closures_implement_an_echo_server_and_its_client() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let answers = RefCell::new(Vec::new());
@@ -29,7 +29,7 @@ fn an_echo_server_and_its_client() {
 
 /// `listen` does not return its port, so the program has to look for one that is free.
 #[test]
-fn listen_runs_until_a_handler_asks_for_the_shutdown() {
+fn listen_runs_until_a_handler_requests_a_shutdown() {
     guarded(|| {
         let address = Arc::new(Mutex::new(String::new()));
         let listening = Arc::clone(&address);
@@ -65,7 +65,7 @@ fn listen_runs_until_a_handler_asks_for_the_shutdown() {
 }
 
 #[test]
-fn a_factory_that_counts_is_fn_mut() {
+fn a_factory_can_be_fn_mut() {
     guarded(|| {
         let mut made = 0;
         let mut socket = WebSocket::new(|out: Sender| {
@@ -91,7 +91,7 @@ fn make_echo(out: Sender) -> impl Fn(Message) -> Result<()> {
 }
 
 #[test]
-fn a_function_is_a_factory() {
+fn a_function_can_be_a_factory() {
     guarded(|| {
         let server = Server::run(|| make_echo);
         let got = Cell::new(0);
@@ -118,7 +118,7 @@ fn enough(_: Message) -> Result<()> {
 }
 
 #[test]
-fn a_function_is_a_handler() {
+fn a_function_can_be_a_handler() {
     guarded(|| {
         let deaf = Server::run(|| {
             |out: Sender| {
@@ -136,7 +136,7 @@ fn a_function_is_a_handler() {
 }
 
 #[test]
-fn boxed_and_borrowed_closures_are_handlers() {
+fn boxed_and_borrowed_closures_can_be_handlers() {
     guarded(|| {
         let server = Server::run(|| {
             |out: Sender| -> Box<dyn Fn(Message) -> Result<()>> {
@@ -163,7 +163,7 @@ fn boxed_and_borrowed_closures_are_handlers() {
 }
 
 #[test]
-fn handlers_borrow_from_the_stack() {
+fn handlers_can_borrow_from_the_stack() {
     guarded(|| {
         let names = [String::from("first"), String::from("second"), String::from("third")];
         let received = RefCell::new(Vec::new());
@@ -189,7 +189,7 @@ fn handlers_borrow_from_the_stack() {
 }
 
 #[test]
-fn one_loop_serves_and_connects_with_the_same_closure() {
+fn one_closure_can_serve_both_roles_on_one_loop() {
     guarded(|| {
         let total = Cell::new(0);
         let mut socket = bound(ws::Settings::default(), |out: Sender| {

@@ -66,7 +66,7 @@ fn wrapped_handlers_compress_their_messages() {
 }
 
 #[test]
-fn a_peer_that_is_not_wrapped_is_understood_too() {
+fn a_wrapped_handler_communicates_with_an_unwrapped_peer() {
     guarded(|| {
         let wrapped = Server::run(|| |out: Sender| DeflateHandler::new(move |msg: Message| out.send(msg)));
         let plain = Server::run(|| |out: Sender| move |msg: Message| out.send(msg));
@@ -93,7 +93,7 @@ fn a_compressed_message_is_sent_in_fragments() {
 }
 
 #[test]
-fn a_builder_has_settings() {
+fn the_settings_of_a_builder_are_negotiated() {
     guarded(|| {
         let defaults = DeflateSettings::default();
         assert_eq!((defaults.max_window_bits, defaults.fragments_capacity), (15, 10));
@@ -116,7 +116,7 @@ fn a_builder_has_settings() {
 
 /// The first offer that can be accepted is.
 #[test]
-fn a_wrapped_server_answers_an_offer() {
+fn a_wrapped_server_accepts_the_first_acceptable_offer() {
     guarded(|| {
         let server = Server::run(|| |_| DeflateHandler::new(|_: Message| Ok(())));
         let answer_to = |offer: &str| {
@@ -167,7 +167,7 @@ impl Handler for Chooser {
 }
 
 #[test]
-fn a_router_may_choose_a_wrapped_handler() {
+fn a_router_can_choose_a_wrapped_handler() {
     guarded(|| {
         let server = Server::run(|| {
             |out| {
@@ -194,7 +194,7 @@ impl Handler for Doorkeeper {
 }
 
 #[test]
-fn a_wrapped_handler_may_refuse() {
+fn a_wrapped_handler_can_reject_a_request() {
     guarded(|| {
         let server = Server::run(|| |_| DeflateHandler::new(Doorkeeper));
         let mut peer = Peer::connect(server.addr);
@@ -207,7 +207,7 @@ fn a_wrapped_handler_may_refuse() {
 
 /// Server and client in one loop.
 #[test]
-fn both_ends_in_one_loop() {
+fn one_loop_can_have_a_wrapped_server_and_a_wrapped_client() {
     guarded(|| {
         let answers = RefCell::new(Vec::new());
         let mut count = 0;

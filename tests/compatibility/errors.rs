@@ -28,7 +28,7 @@ fn name(kind: &ErrorKind) -> &'static str {
 }
 
 #[test]
-fn errors_are_literals_and_are_taken_apart() {
+fn errors_can_be_built_and_destructured() {
     let err = Error { kind: ErrorKind::Internal, details: "out of tea".into() };
     let Error { kind, details } = err;
     assert_eq!((name(&kind), &*details), ("internal", "out of tea"));
@@ -41,7 +41,7 @@ fn errors_are_literals_and_are_taken_apart() {
 }
 
 #[test]
-fn errors_come_from_other_errors() {
+fn errors_convert_from_other_errors() {
     fn io_error() -> Result<()> {
         Err(io::Error::from(io::ErrorKind::NotFound))?;
         Ok(())
@@ -63,7 +63,7 @@ fn errors_come_from_other_errors() {
 }
 
 #[test]
-fn errors_become_boxes() {
+fn errors_convert_into_boxes() {
     fn program() -> std::result::Result<(), Box<dyn StdError>> {
         Err(Error::new(ErrorKind::Protocol, "boxed"))?;
         Ok(())
@@ -76,7 +76,7 @@ fn errors_become_boxes() {
 }
 
 #[test]
-fn a_url_that_is_none_is_an_error_at_once() {
+fn an_invalid_url_is_an_immediate_error() {
     let err = connect("no url at all", |_| |_| Ok(())).unwrap_err();
     assert_eq!(name(&err.kind), "internal");
 }
@@ -140,7 +140,7 @@ fn closed_after(server: &Server, words: &[&[u8]]) -> CloseCode {
 }
 
 #[test]
-fn an_error_of_a_handler_has_its_close_code() {
+fn every_error_kind_of_a_handler_has_its_close_code() {
     guarded(|| {
         let settings = Settings { panic_on_internal: false, ..Settings::default() };
         let server = Server::run_with(settings, || {
@@ -157,7 +157,7 @@ fn an_error_of_a_handler_has_its_close_code() {
 }
 
 #[test]
-fn a_custom_error_is_reported_and_the_connection_goes_on() {
+fn a_custom_error_is_reported_and_the_connection_stays_open() {
     guarded(|| {
         let kinds: Rc<RefCell<Vec<&str>>> = Rc::default();
         let mut socket = crate::support::bound(Settings::default(), |out: Sender| {
@@ -196,7 +196,7 @@ impl Handler for Either {
 }
 
 #[test]
-fn a_sender_of_an_ended_loop_reports_the_queue() {
+fn a_sender_of_an_ended_loop_returns_a_queue_error() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let sender = server.all.clone();

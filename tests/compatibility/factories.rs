@@ -89,7 +89,7 @@ impl Factory for Recorder {
 }
 
 #[test]
-fn both_roles_on_one_loop_come_and_go_in_order() {
+fn factory_methods_are_called_in_order_for_both_roles() {
     guarded(|| {
         let log = Log::default();
         let mut socket = bound(ws::Settings::default(), Recorder::new(&log));
@@ -126,7 +126,7 @@ impl Factory for Tally<'_> {
 }
 
 #[test]
-fn connection_made_serves_both_roles_and_handlers_come_back_with_their_state() {
+fn connection_made_serves_both_roles_and_connection_lost_returns_the_handler() {
     guarded(|| {
         let mut totals = Vec::new();
         let mut socket = bound(ws::Settings::default(), Tally { totals: &mut totals });
@@ -163,7 +163,7 @@ impl Factory for Numbered {
 }
 
 #[test]
-fn a_factory_gives_out_different_handlers_in_one_type() {
+fn a_factory_can_return_different_boxed_handlers_in_one_type() {
     guarded(|| {
         let socket = WebSocket::new(Numbered(0)).unwrap();
         let mut socket = socket.bind("127.0.0.1:0").unwrap();

@@ -126,27 +126,27 @@ fn closes_with(kind: Kind, code: u16) {
 }
 
 #[test]
-fn internal_is_1011() {
+fn an_internal_error_closes_with_1011() {
     closes_with(Kind::Internal, 1011);
 }
 
 #[test]
-fn capacity_is_1009() {
+fn a_capacity_error_closes_with_1009() {
     closes_with(Kind::Capacity, 1009);
 }
 
 #[test]
-fn protocol_is_1002() {
+fn a_protocol_error_closes_with_1002() {
     closes_with(Kind::Protocol, 1002);
 }
 
 #[test]
-fn encoding_is_1007() {
+fn an_encoding_error_closes_with_1007() {
     closes_with(Kind::Encoding, 1007);
 }
 
 #[test]
-fn io_drops_the_connection() {
+fn an_io_error_drops_the_connection() {
     guarded(|| [Hook::Frame, Hook::Message].into_iter().for_each(is_dropped));
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn is_dropped(hook: Hook) {
 }
 
 #[test]
-fn custom_is_reported_and_the_connection_goes_on() {
+fn a_custom_error_is_reported_and_the_connection_stays_open() {
     guarded(|| {
         for hook in HOOKS {
             let (server, mut peer) = failing(hook, Kind::Custom);

@@ -19,7 +19,7 @@ fn written(mut frame: Frame) -> Vec<u8> {
 
 /// The examples of RFC 6455 §5.7 that carry no mask.
 #[test]
-fn frames_have_the_bytes_of_the_rfc() {
+fn frames_are_encoded_as_in_the_examples_of_the_rfc() {
     let hello = || b"Hello".to_vec();
     assert_eq!(written(Frame::message(hello(), OpCode::Text, true)), b"\x81\x05Hello");
     assert_eq!(written(Frame::message(b"Hel".to_vec(), OpCode::Text, false)), b"\x01\x03Hel");
@@ -38,7 +38,7 @@ fn frames_have_the_bytes_of_the_rfc() {
 /// `ws` leaves the payload of a parsed frame masked until `remove_mask` is called; a program that reads frames by
 /// itself calls it always.
 #[test]
-fn a_masked_frame_is_read() {
+fn a_masked_frame_is_parsed() {
     let mut cursor = Cursor::new(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58rest".to_vec());
     let mut frame = Frame::parse(&mut cursor, 1024).unwrap().unwrap();
     frame.remove_mask();
@@ -51,7 +51,7 @@ fn a_masked_frame_is_read() {
 }
 
 #[test]
-fn a_frame_is_written_masked() {
+fn a_frame_can_be_written_with_a_mask() {
     let mut own = Frame::message(b"Hello".to_vec(), OpCode::Text, true);
     assert!(!own.is_masked() && own.mask().is_none());
     own.set_mask();
@@ -66,7 +66,7 @@ fn a_frame_is_written_masked() {
 }
 
 #[test]
-fn half_a_frame_is_none_and_the_cursor_stays() {
+fn an_incomplete_frame_is_none_and_the_cursor_does_not_move() {
     let whole = written(Frame::message(vec![9; 300], OpCode::Binary, true));
     for end in [0, 1, 2, 3, 4, 100, whole.len() - 1] {
         let mut cursor = Cursor::new(whole[..end].to_vec());
@@ -77,7 +77,7 @@ fn half_a_frame_is_none_and_the_cursor_stays() {
 }
 
 #[test]
-fn a_frame_is_changed() {
+fn a_frame_can_be_changed() {
     let mut frame = Frame::message(b"a".to_vec(), OpCode::Text, true);
     frame.set_final(false).set_rsv1(true).set_rsv2(true).set_rsv3(false).set_opcode(OpCode::Binary);
     frame.payload_mut().push(b'b');
@@ -121,7 +121,7 @@ impl Handler for Accent {
 }
 
 #[test]
-fn frames_are_changed_and_dropped_on_their_way() {
+fn handlers_can_change_and_drop_frames() {
     guarded(|| {
         let server = Server::run(|| |out| Accent { out });
         let received = RefCell::new(Vec::new());
@@ -155,7 +155,7 @@ impl Handler for NoPong {
 }
 
 #[test]
-fn a_ping_that_a_handler_hides_is_not_answered() {
+fn a_ping_dropped_by_a_handler_gets_no_pong() {
     guarded(|| {
         let server = Server::run(|| NoPong);
         let mut peer = Peer::open(server.addr);
@@ -169,7 +169,7 @@ fn a_ping_that_a_handler_hides_is_not_answered() {
 }
 
 #[test]
-fn a_ping_is_answered_with_its_own_payload() {
+fn a_pong_has_the_payload_of_its_ping() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let mut peer = Peer::open(server.addr);
@@ -221,7 +221,7 @@ impl Handler for Watcher {
 
 /// A frame is seen whole when it is sent, and part by part when it arrives.
 #[test]
-fn both_directions_are_watched() {
+fn frame_hooks_receive_frames_of_both_directions() {
     guarded(|| {
         let settings = Settings { fragment_size: 3, ..Settings::default() };
         let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
@@ -264,7 +264,7 @@ impl Handler for TextOnly {
 }
 
 #[test]
-fn an_error_for_a_frame_closes_the_connection() {
+fn an_error_from_on_frame_closes_the_connection() {
     guarded(|| {
         let server = Server::run(|| |_| TextOnly);
         let mut peer = Peer::open(server.addr);

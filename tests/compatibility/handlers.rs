@@ -67,7 +67,7 @@ impl Handler for Listener<'_> {
 }
 
 #[test]
-fn a_handler_with_state_and_a_handler_that_borrows() {
+fn handlers_can_have_state_and_borrow() {
     guarded(|| {
         let server = Server::run(|| |out| Counter { out, count: 0 });
         let mut transcript = Transcript::default();
@@ -112,7 +112,7 @@ impl Handler for Member {
 }
 
 #[test]
-fn handlers_share_what_cannot_be_sent_to_another_thread() {
+fn handlers_can_share_values_that_are_not_send() {
     guarded(|| {
         let server = Server::run(|| {
             let room = Room::default();
@@ -145,7 +145,7 @@ struct Silent;
 impl Handler for Silent {}
 
 #[test]
-fn a_handler_without_a_single_method() {
+fn a_handler_without_methods_uses_the_defaults() {
     guarded(|| {
         let server = Server::run(|| |_| Silent);
         let opened = Cell::new(false);
@@ -228,7 +228,7 @@ impl<H: Handler> Handler for Counted<H> {
 }
 
 #[test]
-fn a_handler_around_a_handler_delegates_every_hook() {
+fn a_wrapping_handler_can_delegate_every_hook() {
     guarded(|| {
         let calls = Rc::new(Cell::new(0));
         let mut socket = bound(ws::Settings::default(), |out: Sender| {
@@ -248,7 +248,7 @@ fn a_handler_around_a_handler_delegates_every_hook() {
 }
 
 #[test]
-fn a_socket_of_sendable_parts_moves_to_another_thread() {
+fn a_socket_with_send_handlers_can_move_to_another_thread() {
     guarded(|| {
         let socket = WebSocket::new(|out| Counter { out, count: 0 }).unwrap().bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}/count?from=0", socket.local_addr().unwrap());

@@ -73,7 +73,7 @@ impl Handler for Guest {
 }
 
 #[test]
-fn both_sides_add_their_headers_and_agree_on_a_protocol() {
+fn both_ends_add_headers_and_negotiate_a_protocol() {
     guarded(|| {
         let server = Server::run(|| |out| Door { out, name: String::new() });
         let log = Rc::default();
@@ -85,7 +85,7 @@ fn both_sides_add_their_headers_and_agree_on_a_protocol() {
 }
 
 #[test]
-fn a_handler_refuses_with_a_status_of_its_own() {
+fn a_handler_can_reject_a_request_with_any_status() {
     guarded(|| {
         let server = Server::run(|| |out| Door { out, name: String::new() });
         let mut peer = Peer::connect(server.addr);
@@ -99,7 +99,7 @@ fn a_handler_refuses_with_a_status_of_its_own() {
 }
 
 #[test]
-fn a_handler_sends_its_guest_elsewhere() {
+fn a_handler_can_redirect_a_client() {
     struct Elsewhere;
     impl Handler for Elsewhere {
         fn on_request(&mut self, req: &Request) -> Result<Response> {
@@ -143,7 +143,7 @@ impl Handler for Refusing {
 }
 
 #[test]
-fn an_error_on_the_way_in_is_answered_with_a_status() {
+fn an_error_from_on_request_sends_an_error_status() {
     guarded(|| {
         let (errors, rx) = mpsc::channel();
         let server = Server::run(|| move |_| Refusing { errors: errors.clone() });
@@ -172,7 +172,7 @@ impl Handler for Mirror {
 }
 
 #[test]
-fn a_server_knows_where_its_client_comes_from() {
+fn a_server_returns_the_address_of_its_client() {
     guarded(|| {
         let server = Server::run(|| Mirror);
         let seen = RefCell::new(String::new());
@@ -212,7 +212,7 @@ impl Handler for Picky {
 }
 
 #[test]
-fn a_client_turns_a_response_down() {
+fn a_client_can_reject_a_response() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let errors = Rc::default();

@@ -14,7 +14,7 @@ fn request() -> Request {
 }
 
 #[test]
-fn a_request_is_read_from_bytes() {
+fn a_request_is_parsed() {
     let req = request();
     assert_eq!((req.method(), req.resource()), ("GET", "/chat?room=7"));
     assert_eq!(req.version().unwrap(), "13");
@@ -28,7 +28,7 @@ fn a_request_is_read_from_bytes() {
 
 /// The pair of RFC 6455 §1.3.
 #[test]
-fn the_key_has_its_answer() {
+fn the_accept_value_is_derived_from_the_key() {
     assert_eq!(request().key().unwrap(), b"dGhlIHNhbXBsZSBub25jZQ==");
     assert_eq!(request().hashed_key().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     let res = Response::from_request(&request()).unwrap();
@@ -37,7 +37,7 @@ fn the_key_has_its_answer() {
 }
 
 #[test]
-fn half_a_head_is_none_and_a_bad_one_is_an_error() {
+fn an_incomplete_head_is_none_and_a_malformed_head_is_an_error() {
     assert!(Request::parse(&REQUEST[..REQUEST.len() - 1]).unwrap().is_none());
     assert!(Request::parse(b"").unwrap().is_none());
     assert!(Request::parse(b"GET / HTTP/9.9\r\n\r\n").is_err());
@@ -46,7 +46,7 @@ fn half_a_head_is_none_and_a_bad_one_is_an_error() {
 }
 
 #[test]
-fn what_is_missing_is_a_protocol_error() {
+fn missing_headers_are_protocol_errors() {
     let plain = Request::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
     assert!(matches!(plain.key().unwrap_err().kind, ErrorKind::Protocol));
     assert!(matches!(plain.hashed_key().unwrap_err().kind, ErrorKind::Protocol));
@@ -57,7 +57,7 @@ fn what_is_missing_is_a_protocol_error() {
 }
 
 #[test]
-fn a_request_is_made_from_a_url() {
+fn a_request_is_created_from_a_url() {
     let url = url::Url::parse("ws://user:secret@example.com:8080/a/b?c=d").unwrap();
     let req = Request::from_url(&url).unwrap();
     assert_eq!((req.method(), req.resource()), ("GET", "/a/b?c=d"));
@@ -69,7 +69,7 @@ fn a_request_is_made_from_a_url() {
 }
 
 #[test]
-fn headers_are_changed_in_place() {
+fn headers_can_be_changed_in_place() {
     let mut req = request();
     req.header_mut("ORIGIN").unwrap().extend_from_slice(b".org");
     req.headers_mut().push(("Cookie".into(), b"id=1".to_vec()));
@@ -93,7 +93,7 @@ fn protocols_and_extensions_are_added() {
 }
 
 #[test]
-fn a_request_is_written_and_read_again() {
+fn a_formatted_request_parses_to_the_same_request() {
     let mut req = Request::from_url(&"ws://localhost:1234/x?y=z".parse().unwrap()).unwrap();
     req.headers_mut().push(("X-Bytes".into(), vec![b'a', 0xe9]));
     let mut bytes = Cursor::new(Vec::new());
@@ -105,7 +105,7 @@ fn a_request_is_written_and_read_again() {
 }
 
 #[test]
-fn a_response_is_made_written_and_read_again() {
+fn a_formatted_response_parses_to_the_same_response() {
     let mut res = Response::new(200, "OK", b"<p>hello</p>".to_vec());
     res.headers_mut().push(("Content-Type".into(), b"text/html".to_vec()));
     let mut bytes = Vec::new();
@@ -125,7 +125,7 @@ fn a_response_is_made_written_and_read_again() {
 }
 
 #[test]
-fn a_response_is_changed() {
+fn a_response_can_be_changed() {
     let mut res = Response::from_request(&request()).unwrap();
     res.set_protocol("chat");
     res.add_extension("x-one");
@@ -140,7 +140,7 @@ fn a_response_is_changed() {
 }
 
 #[test]
-fn heads_are_displayed() {
+fn heads_implement_display_and_debug() {
     assert!(request().to_string().starts_with("GET /chat?room=7 HTTP/1.1\r\n"));
     let res = Response::from_request(&request()).unwrap();
     assert!(res.to_string().starts_with("HTTP/1.1 101 "));

@@ -14,7 +14,7 @@ struct Quiet;
 impl Handler for Quiet {}
 
 #[test]
-fn the_address_can_be_asked_for() {
+fn local_addr_returns_the_bound_address() {
     let socket = WebSocket::new(|_| Quiet).unwrap();
     assert_eq!(socket.local_addr().unwrap_err().kind(), io::ErrorKind::NotFound);
     let socket = socket.bind("127.0.0.1:0").unwrap();
@@ -23,7 +23,7 @@ fn the_address_can_be_asked_for() {
 }
 
 #[test]
-fn the_first_address_that_can_be_had_is_taken() {
+fn bind_uses_the_first_available_address() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -35,7 +35,7 @@ fn the_first_address_that_can_be_had_is_taken() {
 }
 
 #[test]
-fn a_loop_is_stopped_from_outside_before_anybody_came() {
+fn a_loop_without_connections_can_be_shut_down() {
     guarded(|| {
         let factory = |_: Sender| -> Quiet { panic!("nobody came") };
         let socket = Builder::new().build(factory).unwrap().bind("127.0.0.1:0").unwrap();
@@ -47,7 +47,7 @@ fn a_loop_is_stopped_from_outside_before_anybody_came() {
 }
 
 #[test]
-fn a_shutdown_that_was_asked_for_before_the_run_ends_it() {
+fn a_shutdown_requested_before_run_ends_the_loop() {
     guarded(|| {
         let socket = bound(Settings::default(), |_| Quiet);
         socket.broadcaster().shutdown().unwrap();
@@ -56,7 +56,7 @@ fn a_shutdown_that_was_asked_for_before_the_run_ends_it() {
 }
 
 #[test]
-fn many_connections_are_asked_for_before_the_run() {
+fn many_connections_can_be_requested_before_run() {
     const MANY: usize = 40;
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
@@ -84,7 +84,7 @@ fn many_connections_are_asked_for_before_the_run() {
 }
 
 #[test]
-fn calls_are_chained() {
+fn calls_of_connect_can_be_chained() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let url: url::Url = server.url().parse().unwrap();
@@ -139,7 +139,7 @@ fn a_refused_connection_is_an_io_error_of_its_handler() {
 
 /// Asks its loop to end from the outside, over and over: the `Sender` may be used by many threads at once.
 #[test]
-fn any_thread_may_ask_for_the_shutdown() {
+fn any_thread_can_request_a_shutdown() {
     guarded(|| {
         let server = Server::run(|| |_| Quiet);
         let threads: Vec<_> = (0..4)

@@ -3,7 +3,7 @@
 use ws::{ErrorKind, Message, OpCode};
 
 #[test]
-fn messages_come_from_strings_and_bytes() {
+fn messages_convert_from_strings_and_bytes() {
     let owned = String::from("word");
     assert_eq!(Message::from("word"), Message::Text(owned.clone()));
     assert_eq!(Message::from(owned.clone()), Message::text("word"));
@@ -15,7 +15,7 @@ fn messages_come_from_strings_and_bytes() {
 }
 
 #[test]
-fn a_message_knows_its_kind_and_length() {
+fn a_message_returns_its_kind_and_length() {
     let (text, binary) = (Message::text("żółw"), Message::binary(vec![0; 5]));
     assert!(text.is_text() && !text.is_binary() && binary.is_binary() && !binary.is_text());
     assert_eq!((text.len(), binary.len()), (7, 5));
@@ -24,7 +24,7 @@ fn a_message_knows_its_kind_and_length() {
 }
 
 #[test]
-fn a_message_becomes_data_or_text() {
+fn a_message_converts_into_data_or_text() {
     assert_eq!(Message::text("a").into_data(), b"a");
     assert_eq!(Message::binary(vec![7]).into_data(), [7]);
     assert_eq!(Message::text("a").into_text().unwrap(), "a");
@@ -36,7 +36,7 @@ fn a_message_becomes_data_or_text() {
 }
 
 #[test]
-fn a_message_is_displayed_as_text_where_it_is_text() {
+fn a_message_that_is_valid_utf8_is_displayed_as_text() {
     assert_eq!(Message::text("seen").to_string(), "seen");
     assert_eq!(Message::binary("seen").to_string(), "seen");
     assert_eq!(Message::binary(vec![0xff, 0]).to_string(), "Binary Data<length=2>");
@@ -44,7 +44,7 @@ fn a_message_is_displayed_as_text_where_it_is_text() {
 }
 
 #[test]
-fn messages_are_matched_and_compared() {
+fn messages_can_be_matched_and_compared() {
     fn kind(msg: &Message) -> &'static str {
         match *msg {
             Message::Text(ref text) if text.is_empty() => "nothing",

@@ -13,7 +13,7 @@ fn text(text: &str) -> Frame {
 }
 
 #[test]
-fn a_server_whose_peer_closes() {
+fn hooks_of_a_server_whose_peer_closes_are_called_in_order() {
     guarded(|| {
         let trace = server_trace(Plan::Echo, |mut peer| {
             peer.send(text("hi"));
@@ -44,7 +44,7 @@ fn a_server_whose_peer_closes() {
 }
 
 #[test]
-fn a_server_that_closes() {
+fn hooks_of_a_server_that_closes_are_called_in_order() {
     guarded(|| {
         let trace = server_trace(Plan::Close, |mut peer| {
             peer.send(text("go away"));
@@ -69,7 +69,7 @@ fn a_server_that_closes() {
 }
 
 #[test]
-fn a_server_whose_handler_fails() {
+fn hooks_of_a_server_whose_handler_fails_are_called_in_order() {
     guarded(|| {
         let trace = server_trace(Plan::Fail, |mut peer| {
             peer.send(text("go wrong"));
@@ -95,7 +95,7 @@ fn a_server_whose_handler_fails() {
 }
 
 #[test]
-fn a_server_whose_peer_vanishes() {
+fn hooks_of_a_server_whose_peer_disconnects_are_called_in_order() {
     guarded(|| {
         let trace = server_trace(Plan::Echo, drop);
         let expected = [
@@ -111,7 +111,7 @@ fn a_server_whose_peer_vanishes() {
 }
 
 #[test]
-fn a_client_that_closes() {
+fn hooks_of_a_client_that_closes_are_called_in_order() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let trace = client_trace(Plan::Close, &server);
@@ -142,7 +142,7 @@ fn a_client_that_closes() {
 }
 
 #[test]
-fn a_client_whose_server_closes() {
+fn hooks_of_a_client_whose_server_closes_are_called_in_order() {
     guarded(|| {
         let server =
             Server::run(|| |out: Sender| move |_| out.close_with_reason(CloseCode::Other(4321), "enough"));
@@ -164,7 +164,7 @@ fn a_client_whose_server_closes() {
 
 /// Calls made in a hook take effect after it has returned, in the order in which they were made.
 #[test]
-fn nothing_happens_before_the_hook_returns() {
+fn calls_in_a_hook_take_effect_after_it_returns() {
     struct Busy {
         out: Sender,
         log: Log,

@@ -109,7 +109,7 @@ fn talk(url: String, lines: &[&str], count: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_resource_chooses_the_boxed_handler() {
+fn a_router_selects_a_boxed_handler_by_resource() {
     guarded(|| {
         let server = router();
         assert_eq!(talk(server.at("/echo"), &["as it is"], 1), ["as it is"]);

@@ -11,7 +11,7 @@ use ws::{CloseCode, Handler, Handshake, Message, Result, Sender, connect};
 use crate::support::{Peer, Server, guarded, join};
 
 #[test]
-fn messages_sent_before_the_connection_is_open_come_first() {
+fn messages_sent_before_the_connection_opens_are_delivered_first() {
     struct Early(Sender);
     impl Handler for Early {
         fn on_open(&mut self, _: Handshake) -> Result<()> {
@@ -43,7 +43,7 @@ fn messages_sent_before_the_connection_is_open_come_first() {
 }
 
 #[test]
-fn threads_share_a_connection_and_each_keeps_its_order() {
+fn messages_of_each_thread_are_delivered_in_order() {
     const THREADS: usize = 4;
     // All of them fit into `ws`'s queue of 500; over that its server, which answers from a handler, could stand still.
     const EACH: usize = 100;
@@ -94,7 +94,7 @@ impl Handler for GiveAway {
 }
 
 #[test]
-fn a_sender_talks_from_the_thread_it_was_given_to() {
+fn a_sender_can_be_used_on_another_thread() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let (to, from) = mpsc::channel();
@@ -116,7 +116,7 @@ fn a_sender_talks_from_the_thread_it_was_given_to() {
 }
 
 #[test]
-fn a_sender_of_a_closed_connection_sends_nothing_and_does_not_fail() {
+fn a_sender_of_a_closed_connection_has_no_effect_and_returns_ok() {
     guarded(|| {
         let (to, opened) = mpsc::channel();
         let (received, hear) = mpsc::channel();
@@ -249,7 +249,7 @@ fn senders_are_keys() {
 
 /// Sends a URL, and the handler of that connection connects there.
 #[test]
-fn a_handler_opens_another_connection() {
+fn a_handler_can_open_another_connection() {
     guarded(|| {
         let target = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let url: url::Url = target.url().parse().unwrap();

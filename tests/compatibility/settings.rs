@@ -8,7 +8,7 @@ use crate::support::{Peer, Server, guarded, unmasked};
 
 /// Every field that `ws` had, by name and type.
 #[test]
-fn all_fields_are_there() {
+fn settings_have_all_fields_of_ws() {
     let settings = Settings {
         max_connections: 200,
         queue_size: 50,
@@ -43,7 +43,7 @@ fn all_fields_are_there() {
 }
 
 #[test]
-fn defaults_that_did_not_change() {
+fn some_defaults_are_those_of_ws() {
     let settings = Settings::default();
     assert_eq!(settings.fragment_size, 65_535);
     assert_eq!((settings.fragments_capacity, settings.fragments_grow), (10, true));
@@ -53,7 +53,7 @@ fn defaults_that_did_not_change() {
 
 #[test]
 #[expect(clippy::field_reassign_with_default, reason = "many programs do it")]
-fn settings_are_assigned_and_a_builder_builds_more_than_once() {
+fn settings_can_be_assigned_and_a_builder_can_be_reused() {
     guarded(|| {
         let mut settings = Settings::default();
         settings.max_connections = 5;
@@ -71,7 +71,7 @@ fn settings_are_assigned_and_a_builder_builds_more_than_once() {
 }
 
 #[test]
-fn a_strict_server_refuses_frames_without_a_mask() {
+fn a_strict_server_rejects_unmasked_frames() {
     guarded(|| {
         let settings = Settings { masking_strict: true, ..Default::default() };
         let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
@@ -84,7 +84,7 @@ fn a_strict_server_refuses_frames_without_a_mask() {
 }
 
 #[test]
-fn a_lax_server_takes_frames_without_a_mask() {
+fn a_lenient_server_accepts_unmasked_frames() {
     guarded(|| {
         let settings = Settings { masking_strict: false, ..Default::default() };
         let server = Server::run_with(settings, || |out: Sender| move |msg| out.send(msg));
@@ -127,7 +127,7 @@ fn client_error(settings: Settings, server: &Server) -> Option<ErrorKind> {
 }
 
 #[test]
-fn a_frame_may_not_exceed_its_limit() {
+fn a_frame_over_the_limit_is_rejected() {
     guarded(|| {
         let server = Server::run(|| |out: Sender| move |msg| out.send(msg));
         let limited = |max_fragment_size| Settings { max_fragment_size, ..Settings::default() };
@@ -138,7 +138,7 @@ fn a_frame_may_not_exceed_its_limit() {
 }
 
 #[test]
-fn fragments_may_not_exceed_their_number_unless_it_grows() {
+fn the_number_of_fragments_is_limited_unless_it_can_grow() {
     guarded(|| {
         let parts = Settings { fragment_size: 2, ..Settings::default() };
         let server = Server::run_with(parts, || |out: Sender| move |msg| out.send(msg));
@@ -151,7 +151,7 @@ fn fragments_may_not_exceed_their_number_unless_it_grows() {
 }
 
 #[test]
-fn over_the_number_of_connections_the_factory_is_not_asked() {
+fn the_factory_is_not_called_beyond_max_connections() {
     guarded(|| {
         let settings = Settings { max_connections: 1, queue_size: 100, ..Settings::default() };
         let server = Server::run_with(settings, || {

@@ -50,7 +50,7 @@ impl Handler for Timed {
 }
 
 #[test]
-fn a_timeout_fires_once_unless_it_is_cancelled() {
+fn a_timeout_fires_once_unless_it_is_canceled() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let log = Log::default();
@@ -107,7 +107,7 @@ impl Handler for Expiring {
 }
 
 #[test]
-fn who_does_not_answer_pings_is_closed() {
+fn a_peer_that_sends_no_pongs_is_closed() {
     guarded(|| {
         let server = Server::run(|| |out| Expiring { out, expire: None, pings: 0 });
         let mut peer = Peer::open(server.addr);
@@ -149,7 +149,7 @@ impl Handler for Failing {
 }
 
 #[test]
-fn an_error_of_a_timeout_closes_the_connection() {
+fn an_error_from_on_timeout_closes_the_connection() {
     guarded(|| {
         let server = Server::run(|| Failing);
         let mut peer = Peer::open(server.addr);

@@ -19,7 +19,7 @@ fn hashed<T: Eq + Hash + Clone + Debug>() {}
 fn shown<T: Display + Debug>() {}
 
 #[test]
-fn what_crosses_threads() {
+fn public_types_are_send_and_sync() {
     send::<Sender>();
     sync::<Sender>();
     send::<Error>();
@@ -33,7 +33,7 @@ fn what_crosses_threads() {
 }
 
 #[test]
-fn what_is_copied_compared_hashed_and_shown() {
+fn public_types_implement_the_common_traits() {
     copied::<Settings>();
     copied::<Builder>();
     copied::<CloseCode>();
@@ -59,7 +59,7 @@ fn what_is_copied_compared_hashed_and_shown() {
 
 /// A `Token` is a tuple struct whose number is public.
 #[test]
-fn tokens_are_numbers_with_a_name() {
+fn tokens_can_be_constants_and_patterns() {
     const FIRST: Token = Token(1);
     const SECOND: Token = Token(FIRST.0 + 1);
     let name = |token| match token {

@@ -28,7 +28,7 @@ fn header() -> impl Strategy<Value = Header> {
 
 proptest! {
     #[test]
-    fn a15_a_header_that_is_written_is_read_again(header in header(), behind: [u8; 3]) {
+    fn a15_an_encoded_header_decodes_to_the_same_header(header in header(), behind: [u8; 3]) {
         let mut bytes = Vec::new();
         header.encode(&mut bytes);
         let len = bytes.len();
@@ -43,7 +43,7 @@ proptest! {
 }
 
 #[test]
-fn a15_what_no_frame_may_have_is_an_error() {
+fn a15_invalid_headers_are_errors() {
     for (bytes, err) in [
         (&[0x83, 0x00][..], ProtocolError::ReservedOpCode),
         (&[0x09, 0x00], ProtocolError::FragmentedControl),
@@ -57,7 +57,7 @@ fn a15_what_no_frame_may_have_is_an_error() {
 }
 
 #[test]
-fn a15_a_frame_by_its_parts_is_the_frame_as_a_whole() {
+fn a15_a_frame_encoded_in_parts_is_parsed_as_a_whole() {
     let payload = b"salmon".repeat(100);
     let key = [9, 8, 7, 6];
     let mut bytes = Vec::new();

@@ -98,13 +98,13 @@ proptest! {
     }
 
     #[test]
-    fn f12_any_split_of_garbage(role in role(), bytes: Vec<u8>, setup in setup(), cuts in cuts()) {
+    fn f12_any_split_of_random_bytes_gives_the_same_events_and_output(role in role(), bytes: Vec<u8>, setup in setup(), cuts in cuts()) {
         let whole = observed(role, &setup, [bytes.as_slice()]);
         prop_assert_eq!(observed(role, &setup, split(&bytes, &cuts)), whole);
     }
 
     #[test]
-    fn f12_any_split_of_garbage_behind_the_handshake(
+    fn f12_any_split_of_random_bytes_after_the_handshake_gives_the_same_events(
         role in role(),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         setup in setup(),
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn f12_manual_replies_make_no_difference((role, bytes) in role_and_stream(), cuts in cuts()) {
+    fn f12_manual_replies_give_the_same_events_and_output((role, bytes) in role_and_stream(), cuts in cuts()) {
         let automatic = observed(role, &Setup::default(), split(&bytes, &cuts));
         let manual = Setup { is_manual: true, ..Setup::default() };
         let (mut seen, out, state) = observed(role, &manual, split(&bytes, &cuts));
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn s5_4_what_is_said_by_the_rules_arrives(role in role(), pieces in proper(), cuts in cuts()) {
+    fn s5_4_messages_in_valid_frames_are_received(role in role(), pieces in proper(), cuts in cuts()) {
         let said: Vec<Message> = pieces
             .iter()
             .filter_map(|piece| if let Piece::Message(message, _) = piece { Some(message.clone()) } else { None })
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn f4_s5_4_control_frames_anywhere_do_not_change_the_messages(
+    fn f4_s5_4_control_frames_do_not_change_the_messages(
         role in role(),
         pieces in proper(),
         cuts in cuts(),
@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn s5_5_every_ping_is_answered_in_order_while_output_is_written((role, bytes) in role_and_stream()) {
+    fn s5_5_every_ping_gets_a_pong_in_order_while_output_is_written((role, bytes) in role_and_stream()) {
         let mut end = waiting(role, Config::default());
         let (mut seen, mut out) = (Vec::new(), Vec::new());
         for byte in bytes.chunks(1) {
@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn s5_5_3_without_room_pings_are_answered_in_order_and_the_last_one_is((role, bytes) in role_and_stream()) {
+    fn s5_5_3_the_last_of_many_pings_gets_a_pong_while_output_is_full((role, bytes) in role_and_stream()) {
         let mut end = waiting(role, Config::default());
         let seen = end.feed(&bytes);
         let mut out = end.take_out();
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn s5_4_messages_of_either_end_arrive_in_order(
+    fn s5_4_messages_of_both_ends_are_received_in_order(
         sent in prop::collection::vec((generate::message(), any::<bool>()), 0..6),
         fragment_size in 1usize..80,
         cuts in prop::collection::vec(any::<Index>(), 0..12),
@@ -199,7 +199,7 @@ proptest! {
 }
 
 #[test]
-fn f12_a_fragment_that_breaks_two_rules() {
+fn f12_a_fragment_with_two_violations_gives_the_same_error_at_any_split() {
     let begins = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine");
     let ends = bytes::frame_from(Role::Client, bytes::LAST, b"\xff one too many");
     let bytes = stream(Role::Client, &[Piece::Bytes([begins, ends].concat())]);
@@ -211,7 +211,7 @@ fn f12_a_fragment_that_breaks_two_rules() {
 }
 
 #[test]
-fn f12_a_bad_fragment_is_not_seen_by_a_front_end() {
+fn f12_an_invalid_fragment_is_not_returned_to_the_front_end() {
     let bad = bytes::frame_from(Role::Client, bytes::TEXT_START, b"fine, fine, \xff");
     let bytes = stream(Role::Client, &[Piece::Bytes(bad)]);
     let setup = Setup { is_manual: true, ..Setup::default() };

@@ -39,7 +39,7 @@ fn a_connection_after_a_handshake_is_open_in_both_roles() {
 }
 
 #[test]
-fn a_connection_after_a_handshake_begins_with_bytes_that_were_read_ahead() {
+fn a_connection_after_a_handshake_receives_bytes_that_were_read_ahead() {
     for role in ROLES {
         let bytes = [bytes::frame_from(!role, TEXT, b"one"), bytes::frame_from(!role, TEXT, b"two")].concat();
         for cut in 0..=bytes.len() {
@@ -106,7 +106,7 @@ mod compression {
     }
 
     #[test]
-    fn rfc7692_s7_1_parameters_that_no_response_can_have_are_an_error() {
+    fn rfc7692_s7_1_parameters_that_are_invalid_in_a_response_are_an_error() {
         for accepted in [
             "permessage-deflate; client_max_window_bits",
             "permessage-deflate; server_max_window_bits=16",

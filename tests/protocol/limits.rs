@@ -18,7 +18,7 @@ fn failed(err: ProtocolError) -> Vec<Seen> {
 }
 
 #[test]
-fn m3_the_limit_of_a_message_is_inclusive() {
+fn m3_the_message_size_limit_is_inclusive() {
     for first in [TEXT, BINARY] {
         let mut server = limited(Config { max_message_size: 300, ..Config::default() });
         assert_eq!(server.feed(&frame(first, &[b'x'; 300])).len(), 1);
@@ -29,7 +29,7 @@ fn m3_the_limit_of_a_message_is_inclusive() {
 }
 
 #[test]
-fn m3_the_limit_of_a_message_counts_all_its_fragments() {
+fn m3_the_message_size_limit_includes_all_fragments() {
     for first in [TEXT_START, BINARY_START] {
         let mut server = limited(Config { max_message_size: 300, ..Config::default() });
         for (first, len) in [(first, 100), (CONTINUATION, 100), (LAST, 100)] {
@@ -43,7 +43,7 @@ fn m3_the_limit_of_a_message_counts_all_its_fragments() {
 }
 
 #[test]
-fn m3_the_next_message_has_the_whole_limit_again() {
+fn m3_the_message_size_limit_starts_again_with_each_message() {
     let mut server = limited(Config { max_message_size: 10, ..Config::default() });
     for _ in 0..5 {
         server.feed(&frame(BINARY_START, &[0; 9]));
@@ -53,7 +53,7 @@ fn m3_the_next_message_has_the_whole_limit_again() {
 }
 
 #[test]
-fn m3_the_limit_of_a_frame() {
+fn m3_a_frame_over_the_limit_is_rejected() {
     let mut server = limited(Config { max_frame_size: 100, ..Config::default() });
     server.feed(&frame(BINARY_START, &[0; 100]));
     assert_eq!(server.feed(&frame(LAST, &[0; 100])), [Seen::binary([0; 200])]);
@@ -63,7 +63,7 @@ fn m3_the_limit_of_a_frame() {
 }
 
 #[test]
-fn m4_fragments_are_counted_without_control_frames() {
+fn m4_control_frames_do_not_count_as_fragments() {
     let mut server = limited(Config { max_fragments: Some(2), ..Config::default() });
     server.feed(&frame(TEXT_START, b"1"));
     for _ in 0..10 {
@@ -73,7 +73,7 @@ fn m4_fragments_are_counted_without_control_frames() {
 }
 
 #[test]
-fn m4_by_default_a_message_may_have_262_144_fragments() {
+fn m4_the_default_fragment_limit_is_262_144() {
     let mut server = limited(Config::default());
     let most = Config::default().max_message_size / 64;
     server.feed(&frame(BINARY_START, &[0]));
@@ -83,7 +83,7 @@ fn m4_by_default_a_message_may_have_262_144_fragments() {
 }
 
 #[test]
-fn m5_empty_fragments_are_counted() {
+fn m5_the_number_of_empty_fragments_is_limited() {
     let mut server = limited(Config::default());
     assert_eq!(server.feed(&frame(TEXT_START, b"")), []);
     assert_eq!(server.feed(&frame(CONTINUATION, b"").repeat(1023)), []);
@@ -93,7 +93,7 @@ fn m5_empty_fragments_are_counted() {
 }
 
 #[test]
-fn m3_the_limits_are_for_messages_not_for_control_frames() {
+fn m3_message_limits_do_not_apply_to_control_frames() {
     let config =
         Config { max_message_size: 1, max_frame_size: 1, max_fragments: Some(1), ..Config::default() };
     let mut server = limited(config);
@@ -103,7 +103,7 @@ fn m3_the_limits_are_for_messages_not_for_control_frames() {
 }
 
 #[test]
-fn m4_fragments_are_counted() {
+fn m4_the_number_of_fragments_is_limited() {
     let mut server = limited(Config { max_fragments: Some(5), ..Config::default() });
     server.feed(&frame(TEXT_START, b"1"));
     for _ in 0..3 {

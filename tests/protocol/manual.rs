@@ -40,7 +40,7 @@ fn accept(server: &mut Manual, frame: Frame) -> Result<Option<Event>, ProtocolEr
 }
 
 #[test]
-fn manual_frames_come_out_before_the_core_acts_on_them() {
+fn manual_frames_are_returned_before_the_core_processes_them() {
     let mut server = server();
     let bytes = [
         bytes::frame_from(Role::Client, TEXT_START, b"a"),
@@ -64,7 +64,7 @@ fn manual_frames_come_out_before_the_core_acts_on_them() {
 }
 
 #[test]
-fn manual_a_frame_that_is_kept_has_not_been() {
+fn manual_a_frame_that_is_not_accepted_has_no_effect() {
     let mut server = server();
     for (first, payload) in [(TEXT, &b"x"[..]), (PING, b"y"), (CLOSE, b""), (TEXT_START, b"z")] {
         frame(&mut server, first, payload);
@@ -78,7 +78,7 @@ fn manual_a_frame_that_is_kept_has_not_been() {
 }
 
 #[test]
-fn manual_a_frame_may_be_changed() {
+fn manual_a_changed_frame_is_accepted_and_checked() {
     let mut server = server();
     let mut changed = frame(&mut server, TEXT, b"upstream");
     changed.payload_mut().make_ascii_uppercase();
@@ -92,7 +92,7 @@ fn manual_a_frame_may_be_changed() {
 }
 
 #[test]
-fn manual_rules_of_the_wire_hold_whatever_is_kept() {
+fn manual_frames_that_are_not_accepted_still_count_for_the_framing_rules() {
     let mut server = server();
     frame(&mut server, TEXT_START, b"kept");
     let interrupted = receive(&mut server, TEXT, b"new").unwrap_err();
@@ -100,7 +100,7 @@ fn manual_rules_of_the_wire_hold_whatever_is_kept() {
 }
 
 #[test]
-fn manual_the_front_end_owes_the_pong() {
+fn manual_the_front_end_sends_the_pong() {
     let mut server = server();
     let ping = frame(&mut server, PING, b"well?");
     assert!(matches!(accept(&mut server, ping), Ok(Some(Event::Ping(payload))) if payload == b"well?"));
@@ -114,7 +114,7 @@ fn manual_the_front_end_owes_the_pong() {
 }
 
 #[test]
-fn manual_the_front_end_owes_the_reply_to_a_close() {
+fn manual_the_front_end_sends_the_reply_to_a_close() {
     let mut server = server();
     server.advance(Duration::from_secs(5));
     let close = frame(&mut server, CLOSE, &1001_u16.to_be_bytes());
@@ -129,7 +129,7 @@ fn manual_the_front_end_owes_the_reply_to_a_close() {
 }
 
 #[test]
-fn manual_the_front_end_owes_the_close_that_fails() {
+fn manual_the_front_end_sends_the_close_after_a_violation() {
     let mut server = server();
     assert!(server.core.failure(ProtocolError::InvalidUtf8).is_none(), "nothing has gone wrong yet");
     let err = receive(&mut server, TEXT, b"\xff").unwrap_err();
@@ -143,7 +143,7 @@ fn manual_the_front_end_owes_the_close_that_fails() {
 }
 
 #[test]
-fn manual_a_close_that_is_owed_may_be_left_out() {
+fn manual_the_front_end_can_skip_a_pending_close() {
     let mut server = server();
     let close = frame(&mut server, CLOSE, b"");
     accept(&mut server, close).unwrap();
@@ -159,7 +159,7 @@ fn manual_a_close_that_is_owed_may_be_left_out() {
 }
 
 #[test]
-fn manual_a_ping_that_is_due_is_handed_out() {
+fn manual_tick_returns_a_due_ping() {
     let config = Config { ping_interval: Some(Duration::from_secs(20)), ..Config::default() };
     let mut server = open(Role::Server, config);
     server.advance(Duration::from_secs(20));
@@ -169,7 +169,7 @@ fn manual_a_ping_that_is_due_is_handed_out() {
 }
 
 #[test]
-fn manual_config_serves_any_number_of_connections() {
+fn manual_connections_can_share_one_config() {
     let config = Arc::new(Config::default());
     let now = std::time::Instant::now();
     let ends: Vec<ManualConnection> =
@@ -178,7 +178,7 @@ fn manual_config_serves_any_number_of_connections() {
 }
 
 #[test]
-fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
+fn l1_manual_a_pending_reply_to_a_close_expires_at_the_close_timeout() {
     let config = Config { ping_interval: Some(Duration::from_secs(20)), ..Config::default() };
     let mut server = open(Role::Server, config);
     server.tick().unwrap();
@@ -192,7 +192,7 @@ fn l1_manual_a_reply_that_is_owed_waits_for_the_close_timeout() {
 }
 
 #[test]
-fn l1_manual_a_frame_that_is_handed_back_after_our_close_is_no_message() {
+fn l1_manual_a_data_frame_accepted_after_the_local_close_yields_no_message() {
     let mut server = server();
     let text = frame(&mut server, TEXT, b"late");
     let ping = frame(&mut server, PING, b"late");
@@ -240,7 +240,7 @@ fn feed_turning(server: &mut Manual, bytes: &[u8], at: usize) -> Result<Vec<Mess
 }
 
 #[test]
-fn s5_8_the_payload_of_an_extension_is_not_looked_at_before_the_program() {
+fn s5_8_the_program_decodes_the_payload_before_it_is_checked() {
     let turned: Vec<u8> = "\u{1f41f} upstream".bytes().map(|byte| !byte).collect();
     for mark in [0, 0x10] {
         let whole = bytes::frame_from(Role::Client, TEXT | mark, &turned);
@@ -257,7 +257,7 @@ fn s5_8_the_payload_of_an_extension_is_not_looked_at_before_the_program() {
 }
 
 #[test]
-fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
+fn s5_8_the_reserved_bits_of_an_extension_are_sent_as_the_program_sets_them() {
     let mut server = with_extension();
     let mut frame = Frame::message(b"x".to_vec(), OpCode::Binary, true);
     frame.set_rsv1(true).set_rsv3(true);
@@ -266,7 +266,7 @@ fn s5_8_the_bits_of_an_extension_are_sent_as_the_program_sets_them() {
 }
 
 #[test]
-fn s5_5_1_manual_what_was_meant_for_the_peer_may_go_before_the_close_that_is_owed() {
+fn s5_5_1_manual_messages_can_be_sent_before_a_pending_close() {
     for (first, payload) in [(CLOSE, &b""[..]), (TEXT, b"\xff")] {
         let mut server = server();
         let err = match receive(&mut server, first, payload) {

@@ -36,7 +36,7 @@ const GOOD: &str =
     "HTTP/1.1 101 Go on\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: {accept}\n";
 
 #[test]
-fn s4_1_the_request_as_it_goes_out() {
+fn s4_1_the_request_contains_the_required_headers() {
     let client = End::client(Config {
         subprotocols: ["trout", "salmon"].map(String::from).to_vec(),
         ..Config::default()
@@ -66,7 +66,7 @@ fn s4_1_nothing_is_sent_before_the_connection_is_open() {
 }
 
 #[test]
-fn s4_1_a_good_answer_opens() {
+fn s4_1_a_valid_response_opens_the_connection() {
     let (seen, client) = answered(&format!("{GOOD}\n"));
     assert_eq!((seen, client.state()), (vec![Seen::Response(101)], State::Open));
     let (seen, _) = answered(&format!("{GOOD}Sec-WebSocket-Protocol: salmon\n\n"));
@@ -78,7 +78,7 @@ fn s4_1_a_good_answer_opens() {
 }
 
 #[test]
-fn h10_s4_1_frames_may_follow_the_answer_at_once() {
+fn h10_s4_1_frames_sent_with_the_response_are_received() {
     let (mut client, key) = asked(Config::default());
     let mut bytes = GOOD.replace("{accept}", &accept_value(key)).replace('\n', "\r\n").into_bytes();
     bytes.extend(b"\r\n");
@@ -87,7 +87,7 @@ fn h10_s4_1_frames_may_follow_the_answer_at_once() {
 }
 
 #[test]
-fn k1_s4_1_the_accept_value_must_fit_the_key() {
+fn k1_s4_1_the_accept_value_must_match_the_key() {
     let without = GOOD.replace("Sec-WebSocket-Accept: {accept}\n", "");
     let mismatch = ProtocolError::AcceptMismatch;
     assert_refused(&format!("{without}\n"), mismatch);
@@ -98,7 +98,7 @@ fn k1_s4_1_the_accept_value_must_fit_the_key() {
 }
 
 #[test]
-fn k1_s4_1_the_response_must_name_the_protocol() {
+fn k1_s4_1_the_response_must_upgrade_to_websocket() {
     let wrong = |from: &str, to: &str| format!("{}\n", GOOD.replace(from, to));
     assert_refused(&wrong("Upgrade: websocket\n", ""), ProtocolError::MissingUpgrade);
     assert_refused(&wrong("Upgrade: websocket", "Upgrade: websockets"), ProtocolError::MissingUpgrade);
@@ -108,7 +108,7 @@ fn k1_s4_1_the_response_must_name_the_protocol() {
 }
 
 #[test]
-fn k3_s4_1_what_was_not_offered_is_not_taken() {
+fn k3_s4_1_unsolicited_protocols_and_extensions_are_rejected() {
     let with = |line: &str| format!("{GOOD}{line}\n\n");
     assert_refused(&with("Sec-WebSocket-Protocol: trout"), ProtocolError::UnsolicitedProtocol);
     assert_refused(&with("Sec-WebSocket-Protocol: Salmon"), ProtocolError::UnsolicitedProtocol);
@@ -123,33 +123,33 @@ fn k3_s4_1_what_was_not_offered_is_not_taken() {
 }
 
 #[test]
-fn k3_s4_1_what_is_no_http_is_refused() {
+fn k3_s4_1_a_response_that_is_not_http_is_rejected() {
     assert_refused("SSH-2.0-OpenSSH_9.9\n", ProtocolError::MalformedHead);
     assert_refused("HTTP/1.1 1O1 Switching\n", ProtocolError::MalformedHead);
     assert_refused("\u{15}\u{3}\u{1}", ProtocolError::MalformedHead);
 }
 
 #[test]
-fn s4_1_interim_answers_are_passed_over() {
+fn s4_1_interim_responses_are_skipped() {
     let interim = "HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: </style.css>\n\n";
     let (seen, client) = answered(&format!("{interim}{GOOD}\n"));
     assert_eq!((seen, client.state()), (vec![Seen::Response(101)], State::Open));
 }
 
 #[test]
-fn k2_s4_1_interim_answers_share_one_limit() {
+fn k2_s4_1_interim_responses_share_one_limit() {
     let (seen, client) = answered(&"HTTP/1.1 100 Continue\n\n".repeat(1000));
     assert_eq!((seen, client.state()), (vec![Seen::Failed(ProtocolError::HeadTooLarge)], State::Closed));
 }
 
 #[test]
-fn k2_s4_1_an_endless_head_is_refused() {
+fn k2_s4_1_an_endless_head_is_rejected() {
     let (seen, client) = answered(&format!("{GOOD}X: {}", "x".repeat(20_000)));
     assert_eq!((seen, client.state()), (vec![Seen::Failed(ProtocolError::HeadTooLarge)], State::Closed));
 }
 
 #[test]
-fn s4_1_another_status_is_for_http_to_handle() {
+fn s4_1_another_status_is_reported_as_a_rejection() {
     for (line, status) in [("200 OK", 200), ("302 Found", 302), ("401 Unauthorized", 401), ("503 Busy", 503)]
     {
         let answer = format!("HTTP/1.1 {line}\nLocation: /elsewhere\nContent-Length: 4\n\nbody");
@@ -161,14 +161,14 @@ fn s4_1_another_status_is_for_http_to_handle() {
 }
 
 #[test]
-fn s4_1_a_lax_client_does_not_look_at_the_accept_value() {
+fn s4_1_a_lenient_client_ignores_the_accept_value() {
     let (mut client, _) = asked(Config { key_strict: false, ..Config::default() });
     let answer = GOOD.replace("{accept}", "whatever").replace('\n', "\r\n");
     assert_eq!(client.feed(format!("{answer}\r\n").as_bytes()), [Seen::Response(101)]);
 }
 
 #[test]
-fn k4_a_request_that_cannot_be_sent_leaves_nothing_behind() {
+fn k4_an_unsendable_request_writes_nothing() {
     let mut split = request();
     split.headers_mut().push(("X-Split".to_owned(), b"a\r\nb: c".to_vec()));
     let mut keyless = request();

@@ -53,7 +53,7 @@ fn assert_refused(server: &mut End, status: u16) {
 }
 
 #[test]
-fn s4_2_2_the_example_of_the_rfc() {
+fn s4_2_2_the_example_request_of_the_rfc_is_accepted() {
     let (seen, out, state) = answered(Config::default(), GOOD);
     assert_eq!((seen, state), (vec![Seen::Request("/chat".to_owned())], State::Open));
     assert!(out.starts_with("HTTP/1.1 101 Switching Protocols\r\n") && out.ends_with("\r\n\r\n"), "{out}");
@@ -65,7 +65,7 @@ fn s4_2_2_the_example_of_the_rfc() {
 }
 
 #[test]
-fn s4_2_2_a_subprotocol_is_chosen_by_the_order_of_the_server() {
+fn s4_2_2_a_subprotocol_is_chosen_in_the_order_of_the_server() {
     let config = Config {
         subprotocols: ["trout", "superchat", "chat"].map(String::from).to_vec(),
         ..Config::default()
@@ -78,7 +78,7 @@ fn s4_2_2_a_subprotocol_is_chosen_by_the_order_of_the_server() {
 }
 
 #[test]
-fn h5_s4_2_1_every_check_has_its_status() {
+fn h5_s4_2_1_every_failed_check_has_its_status() {
     let checks = [
         ("GET", "POST", ProtocolError::MethodNotGet, 405),
         ("HTTP/1.1", "HTTP/1.0", ProtocolError::HttpVersion, 505),
@@ -98,7 +98,7 @@ fn h5_s4_2_1_every_check_has_its_status() {
 }
 
 #[test]
-fn h5_s4_2_1_what_is_no_request_never_reaches_the_program() {
+fn h5_s4_2_1_an_invalid_request_never_reaches_the_program() {
     let heads: [(String, ProtocolError, u16); 6] = [
         (GOOD.replace("Host: server.example.com\n", ""), ProtocolError::MissingHost, 400),
         (GOOD.replace("Host:", "Host: a\nHost:"), ProtocolError::MissingHost, 400),
@@ -115,7 +115,7 @@ fn h5_s4_2_1_what_is_no_request_never_reaches_the_program() {
 }
 
 #[test]
-fn h10_s4_2_2_frames_may_come_with_the_head() {
+fn h10_s4_2_2_frames_sent_with_the_head_are_received() {
     let mut server = End::server(Config::default());
     let mut bytes = head(GOOD);
     bytes.extend(bytes::frame_from(Role::Client, TEXT, b"early"));
@@ -126,7 +126,7 @@ fn h10_s4_2_2_frames_may_come_with_the_head() {
 }
 
 #[test]
-fn h10_s4_2_2_what_follows_the_head_waits_for_the_answer() {
+fn h10_s4_2_2_bytes_after_the_head_stay_unread_until_the_response() {
     let mut server = End::server(Config::default());
     let mut bytes = head(GOOD);
     let early = bytes::frame_from(Role::Client, TEXT, b"early");
@@ -148,7 +148,7 @@ fn h10_s4_2_2_what_follows_the_head_waits_for_the_answer() {
 }
 
 #[test]
-fn h12_s4_2_2_what_was_not_offered_is_not_chosen() {
+fn h12_s4_2_2_a_response_must_not_choose_what_was_not_offered() {
     let (mut server, request) = asked(GOOD);
     let mut response = Response::from_request(&request).unwrap();
     response.set_protocol("trout");
@@ -163,7 +163,7 @@ fn h12_s4_2_2_what_was_not_offered_is_not_chosen() {
 }
 
 #[test]
-fn h12_s4_2_2_a_page_is_no_websocket() {
+fn h12_s4_2_2_a_request_without_an_upgrade_cannot_be_upgraded() {
     let (mut server, page) = asked("GET / HTTP/1.1\nHost: a\n");
     let (_, upgrade) = asked(GOOD);
     let response = Response::from_request(&upgrade).unwrap();
@@ -172,7 +172,7 @@ fn h12_s4_2_2_a_page_is_no_websocket() {
 }
 
 #[test]
-fn h11_a_response_that_would_be_split_is_not_sent() {
+fn h11_a_response_with_invalid_headers_is_not_sent() {
     for (name, value) in [("X-Split", &b"a\r\nSet-Cookie: b"[..]), ("X Space", b"a"), ("X-Nul", b"\0")] {
         let (mut server, request) = asked(GOOD);
         let mut response = Response::from_request(&request).unwrap();
@@ -183,7 +183,7 @@ fn h11_a_response_that_would_be_split_is_not_sent() {
 }
 
 #[test]
-fn h19_s4_2_2_an_upgrade_may_be_denied() {
+fn h19_s4_2_2_a_program_can_reject_or_redirect_an_upgrade() {
     let (mut server, request) = asked(GOOD);
     respond(&mut server, &request, Response::new(403, "No", b"not today".to_vec())).unwrap();
     assert_refused(&mut server, 403);
@@ -211,7 +211,7 @@ fn h19_a_page_is_served() {
 }
 
 #[test]
-fn h19_a_request_is_answered_once() {
+fn h19_a_second_response_to_a_request_is_an_error() {
     let (mut server, request) = asked(GOOD);
     respond(&mut server, &request, Response::from_request(&request).unwrap()).unwrap();
     let len = server.out.len();
@@ -222,7 +222,7 @@ fn h19_a_request_is_answered_once() {
 }
 
 #[test]
-fn h19_head_gets_no_body() {
+fn h19_a_response_to_head_has_no_body() {
     let (mut server, request) = asked("HEAD /page HTTP/1.1\nHost: a\n");
     respond(&mut server, &request, Response::new(200, "OK", b"<h1>Salmon</h1>".to_vec())).unwrap();
     assert!(server.out.ends_with(b"\r\n\r\n"), "{}", server.out.escape_ascii());
@@ -237,7 +237,7 @@ fn h19_head_gets_no_body() {
 }
 
 #[test]
-fn h19_there_may_be_no_room() {
+fn h19_an_overloaded_server_responds_with_503() {
     let mut server = End::server(Config::default());
     server.core.reject_unavailable(server.now, &mut server.out);
     assert_refused(&mut server, 503);

@@ -8,7 +8,7 @@ use sockeye_test_support::bytes::{self, BINARY, TEXT};
 use sockeye_test_support::pair::{End, Pair, Seen};
 
 #[test]
-fn f2_s5_1_server_fails_on_an_unmasked_frame() {
+fn f2_s5_1_a_server_rejects_an_unmasked_frame() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::frame_from(Role::Server, TEXT, b"as a server would"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::UnmaskedFrame)]);
@@ -17,7 +17,7 @@ fn f2_s5_1_server_fails_on_an_unmasked_frame() {
 }
 
 #[test]
-fn f2_s5_1_client_fails_on_a_masked_frame() {
+fn f2_s5_1_a_client_rejects_a_masked_frame() {
     let mut client = End::open(Role::Client, Config::default());
     let seen = client.feed(&bytes::frame_from(Role::Client, TEXT, b"as a client would"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::MaskedFrame)]);
@@ -26,7 +26,7 @@ fn f2_s5_1_client_fails_on_a_masked_frame() {
 }
 
 #[test]
-fn s5_1_both_are_taken_where_masking_is_not_strict() {
+fn s5_1_lenient_ends_accept_masked_and_unmasked_frames() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config { masking_strict: false, ..Config::default() });
         for sender in [Role::Client, Role::Server] {
@@ -37,7 +37,7 @@ fn s5_1_both_are_taken_where_masking_is_not_strict() {
 }
 
 #[test]
-fn f9_s5_3_client_has_a_fresh_key_for_every_frame() {
+fn f9_s5_3_a_client_uses_a_fresh_masking_key_for_every_frame() {
     let mut client = End::open(Role::Client, Config { fragment_size: 10, ..Config::default() });
     client.send("thirty bytes in three fragments");
     client.core.ping("ping", client.now, &mut client.out).unwrap();
@@ -57,7 +57,7 @@ fn s5_1_server_never_masks() {
 }
 
 #[test]
-fn s5_3_payloads_of_every_length_to_100_arrive() {
+fn s5_3_payloads_of_0_to_100_bytes_are_received() {
     let mut pair = Pair::open();
     for len in 0..=100 {
         let payload: Vec<u8> = (0..len).map(|i| i ^ 0x5a).collect();
@@ -69,7 +69,7 @@ fn s5_3_payloads_of_every_length_to_100_arrive() {
 }
 
 #[test]
-fn s5_3_a_key_of_zeros_is_a_key() {
+fn s5_3_a_masking_key_of_zeros_is_accepted() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&[BINARY, 0x83, 0, 0, 0, 0, 1, 2, 3]);
     assert_eq!(seen, [Seen::binary([1, 2, 3])]);

@@ -7,7 +7,7 @@ use sockeye_test_support::bytes::{self, BINARY, TEXT};
 use sockeye_test_support::pair::{End, Seen};
 
 #[test]
-fn s5_7_examples_of_the_rfc() {
+fn s5_7_the_examples_of_the_rfc_are_received_and_sent() {
     let mut client = End::open(Role::Client, Config::default());
     assert_eq!(client.feed(b"\x81\x05Hello"), [Seen::text("Hello")]);
     assert_eq!(client.feed(b"\x01\x03Hel\x80\x02lo"), [Seen::text("Hello")]);
@@ -26,7 +26,7 @@ fn s5_7_examples_of_the_rfc() {
 }
 
 #[test]
-fn s5_2_lengths_around_the_borders_of_the_three_forms() {
+fn s5_2_lengths_at_the_limits_of_the_three_forms_are_received_and_sent() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config::default());
         for len in [0, 1, 124, 125, 126, 127, 128, 65_534, 65_535, 65_536, 65_537] {
@@ -53,7 +53,7 @@ fn claim(role: Role, header: &[u8]) -> (Vec<Seen>, State) {
 }
 
 #[test]
-fn f1_claims_beyond_the_limit_fail_from_the_header_alone() {
+fn f1_lengths_over_the_limit_are_rejected_by_the_header() {
     for role in [Role::Client, Role::Server] {
         for len in [(16 << 20) + 1, 1 << 31, 1 << 32, 1 << 53, (1 << 63) - 1] {
             let (seen, state) = claim(role, &bytes::header_from(!role, BINARY, len));
@@ -66,7 +66,7 @@ fn f1_claims_beyond_the_limit_fail_from_the_header_alone() {
 }
 
 #[test]
-fn f1_claims_with_the_highest_bit_fail() {
+fn f1_lengths_with_the_highest_bit_are_rejected() {
     for len in [1 << 63, u64::MAX] {
         let (seen, _) = claim(Role::Client, &bytes::header_from(Role::Server, BINARY, len));
         assert_eq!(seen, [Seen::Failed(ProtocolError::LengthOverflow)]);
@@ -74,7 +74,7 @@ fn f1_claims_with_the_highest_bit_fail() {
 }
 
 #[test]
-fn f1_claims_in_a_longer_form_than_need_be_fail() {
+fn f1_lengths_in_a_longer_form_are_rejected() {
     let headers: [&[u8]; 4] = [
         &[TEXT, 126, 0, 0],
         &[TEXT, 126, 0, 125],
@@ -100,7 +100,7 @@ fn s5_2_missing_returns_the_rest_of_the_payload() {
 }
 
 #[test]
-fn s5_2_what_the_rfc_forbids_is_not_sent() {
+fn s5_2_invalid_frames_are_not_sent() {
     let mut reserved = Frame::message(b"x".to_vec(), OpCode::Text, true);
     reserved.set_opcode(OpCode::Bad);
     let mut fragmented = Frame::ping(Vec::new());

@@ -23,7 +23,7 @@ fn s5_4_fragments_become_one_message() {
 }
 
 #[test]
-fn s5_4_fragments_may_be_empty() {
+fn s5_4_empty_fragments_are_accepted() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = feed_each(&mut server, &[(TEXT_START, b""), (CONTINUATION, b""), (LAST, b"")]);
     assert_eq!(seen.concat(), [Seen::text("")]);
@@ -35,7 +35,7 @@ fn s5_4_fragments_may_be_empty() {
 }
 
 #[test]
-fn f4_s5_4_control_frame_inside_fragments() {
+fn f4_s5_4_control_frames_between_fragments_are_processed_immediately() {
     let mut server = End::open(Role::Server, Config::default());
     let frames: [(u8, &[u8]); 5] =
         [(TEXT_START, b"be"), (PING, b"now"), (CONTINUATION, b"for"), (PONG, b"late"), (LAST, b"e")];
@@ -46,7 +46,7 @@ fn f4_s5_4_control_frame_inside_fragments() {
 }
 
 #[test]
-fn s5_4_close_inside_fragments_ends_the_message() {
+fn s5_4_a_close_between_fragments_discards_the_message() {
     let mut server = End::open(Role::Server, Config::default());
     feed_each(&mut server, &[(TEXT_START, b"never whole")]);
     let seen = server.feed(&bytes::close_from(Role::Client, 1000, b""));
@@ -55,7 +55,7 @@ fn s5_4_close_inside_fragments_ends_the_message() {
 }
 
 #[test]
-fn f5_s5_4_a_continuation_with_nothing_to_continue_fails() {
+fn f5_s5_4_a_continuation_without_a_message_is_rejected() {
     for first in [CONTINUATION, LAST] {
         let mut server = End::open(Role::Server, Config::default());
         let frames: [(u8, &[u8]); 4] = [(TEXT_START, b"a"), (LAST, b"b"), (TEXT, b"c"), (first, b"d")];
@@ -66,7 +66,7 @@ fn f5_s5_4_a_continuation_with_nothing_to_continue_fails() {
 }
 
 #[test]
-fn f5_s5_4_a_new_message_inside_another_one_fails() {
+fn f5_s5_4_a_new_message_inside_another_one_is_rejected() {
     for first in [TEXT, TEXT_START, bytes::BINARY, BINARY_START] {
         let mut server = End::open(Role::Server, Config::default());
         let seen = feed_each(&mut server, &[(TEXT_START, b"a"), (PING, b""), (first, b"b")]);
@@ -75,7 +75,7 @@ fn f5_s5_4_a_new_message_inside_another_one_fails() {
 }
 
 #[test]
-fn s5_4_what_is_sent_is_cut_at_the_fragment_size() {
+fn s5_4_sent_messages_are_split_at_the_fragment_size() {
     let mut server = End::open(Role::Server, Config { fragment_size: 4, ..Config::default() });
     server.send("salmon run");
     let frames = bytes::frames(&server.take_out());
@@ -90,7 +90,7 @@ fn s5_4_what_is_sent_is_cut_at_the_fragment_size() {
 }
 
 #[test]
-fn s5_4_text_may_be_cut_within_a_character() {
+fn s5_4_text_can_be_split_within_a_character() {
     let text = "\u{1f41f} \u{20ac} \u{e9}";
     for fragment_size in 1..=text.len() {
         let config = Config { fragment_size, ..Config::default() };

@@ -6,7 +6,7 @@ use sockeye_test_support::bytes::{self, CLOSE, PING, PONG};
 use sockeye_test_support::pair::{Core, End, Pair, Seen};
 
 #[test]
-fn s5_5_2_ping_is_answered_with_its_payload() {
+fn s5_5_2_a_pong_has_the_payload_of_its_ping() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config::default());
         for payload in [&b""[..], b"x", &[0xff; 125]] {
@@ -17,7 +17,7 @@ fn s5_5_2_ping_is_answered_with_its_payload() {
 }
 
 #[test]
-fn s5_5_2_pings_are_answered_in_order() {
+fn s5_5_2_pongs_are_sent_in_the_order_of_the_pings() {
     let mut server = End::open(Role::Server, Config::default());
     let pings: Vec<u8> = (0..10).flat_map(|i| bytes::frame_from(Role::Client, PING, &[i])).collect();
     server.feed(&pings);
@@ -27,7 +27,7 @@ fn s5_5_2_pings_are_answered_in_order() {
 }
 
 #[test]
-fn s5_5_2_both_ends_may_ping() {
+fn s5_5_2_both_ends_can_send_pings() {
     let mut pair = Pair::open();
     pair.client.core.ping("up", pair.client.now, &mut pair.client.out).unwrap();
     pair.server.core.ping("down", pair.server.now, &mut pair.server.out).unwrap();
@@ -37,7 +37,7 @@ fn s5_5_2_both_ends_may_ping() {
 }
 
 #[test]
-fn s5_5_3_an_unsolicited_pong_needs_no_answer() {
+fn s5_5_3_an_unsolicited_pong_gets_no_reply() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::frame_from(Role::Client, PONG, b"well"));
     assert_eq!((seen, server.out.len()), (vec![Seen::Pong(b"well".to_vec())], 0));
@@ -46,7 +46,7 @@ fn s5_5_3_an_unsolicited_pong_needs_no_answer() {
 }
 
 #[test]
-fn s5_5_125_bytes_are_sent_and_126_are_not() {
+fn s5_5_control_payloads_over_125_bytes_are_not_sent() {
     let mut server = End::open(Role::Server, Config::default());
     server.core.ping(vec![7; 125], server.now, &mut server.out).unwrap();
     server.core.pong(vec![7; 125], server.now, &mut server.out).unwrap();
@@ -59,7 +59,7 @@ fn s5_5_125_bytes_are_sent_and_126_are_not() {
 }
 
 #[test]
-fn f4_s5_5_long_or_fragmented_control_frames_fail() {
+fn f4_s5_5_long_or_fragmented_control_frames_are_rejected() {
     for first in [CLOSE, PING, PONG] {
         let mut server = End::open(Role::Server, Config::default());
         let seen = server.feed(&bytes::header_from(Role::Client, first, 126)[..2]);
@@ -73,7 +73,7 @@ fn f4_s5_5_long_or_fragmented_control_frames_fail() {
 }
 
 #[test]
-fn m2_s5_5_3_pings_into_an_output_that_is_never_written_use_little_memory() {
+fn m2_s5_5_3_pings_use_little_memory_while_the_output_is_not_written() {
     for len in [0, 4, 125] {
         for manual in [false, true] {
             let server = End::open(Role::Server, Config::default());
@@ -93,7 +93,7 @@ fn flood<C: Core>(mut end: End<C>, len: usize) -> usize {
 }
 
 #[test]
-fn s5_5_3_a_pong_that_waits_is_that_of_the_latest_ping() {
+fn s5_5_3_a_pending_pong_replies_to_the_latest_ping() {
     let mut server = End::open(Role::Server, Config::default());
     server.send(vec![7; 300]);
     for payload in [&b"first"[..], b"second", b"third"] {
@@ -109,7 +109,7 @@ fn s5_5_3_a_pong_that_waits_is_that_of_the_latest_ping() {
 }
 
 #[test]
-fn s5_5_3_a_pong_that_waits_is_sent_with_the_next_read_if_flushed_was_forgotten() {
+fn s5_5_3_a_pending_pong_is_sent_with_the_next_read_without_a_flush() {
     let mut server = End::open(Role::Server, Config::default());
     server.send(vec![7; 300]);
     server.feed(&bytes::frame_from(Role::Client, PING, b"waits"));
@@ -119,7 +119,7 @@ fn s5_5_3_a_pong_that_waits_is_sent_with_the_next_read_if_flushed_was_forgotten(
 }
 
 #[test]
-fn s5_5_2_several_pings_in_one_read_are_all_answered() {
+fn s5_5_2_every_ping_of_one_read_gets_a_pong() {
     let mut server = End::open(Role::Server, Config::default());
     let pings: Vec<u8> = (0..10).flat_map(|i: u8| bytes::frame_from(Role::Client, PING, &[i; 10])).collect();
     server.feed(&pings);
@@ -129,7 +129,7 @@ fn s5_5_2_several_pings_in_one_read_are_all_answered() {
 }
 
 #[test]
-fn s5_5_2_a_pong_that_waits_is_owed_until_the_peers_close_is_there() {
+fn s5_5_2_a_pending_pong_is_sent_unless_the_close_of_the_peer_arrives() {
     for closes in [false, true] {
         let mut server = End::open(Role::Server, Config::default());
         server.send(vec![7; 300]);

@@ -56,7 +56,7 @@ fn offences(peer: Role) -> Vec<(ProtocolError, u16, Vec<u8>)> {
 }
 
 #[test]
-fn s7_1_7_every_offence_has_its_close_code() {
+fn s7_1_7_every_violation_has_its_close_code() {
     for role in [Role::Client, Role::Server] {
         for (err, code, bytes) in offences(!role) {
             let mut end = End::open(role, tight());
@@ -92,7 +92,7 @@ fn s7_1_7_after_a_violation_nothing_is_received_or_sent() {
 }
 
 #[test]
-fn l4_s7_1_7_after_an_offence_tcp_ends_from_our_side() {
+fn l4_s7_1_7_the_end_that_detects_a_violation_shuts_down_tcp() {
     for role in [Role::Client, Role::Server] {
         for (_, _, bytes) in offences(!role) {
             let mut end = End::open(role, tight());
@@ -105,7 +105,7 @@ fn l4_s7_1_7_after_an_offence_tcp_ends_from_our_side() {
 }
 
 #[test]
-fn s7_1_7_what_came_before_the_offence_is_delivered() {
+fn s7_1_7_messages_before_a_violation_are_delivered() {
     let mut server = End::open(Role::Server, Config::default());
     let mut bytes = bytes::frame_from(Role::Client, TEXT, b"fine");
     bytes.extend(bytes::frame_from(Role::Client, PING, b"fine, too"));

@@ -46,7 +46,7 @@ fn s7_1_2_server_closes() {
 }
 
 #[test]
-fn s7_1_2_both_close_at_once() {
+fn s7_1_2_both_ends_close_at_once() {
     let mut pair = Pair::open();
     pair.client.close(CloseCode::Normal, "client").unwrap();
     pair.server.close(CloseCode::Away, "server").unwrap();
@@ -57,7 +57,7 @@ fn s7_1_2_both_close_at_once() {
 }
 
 #[test]
-fn s7_1_1_the_server_ends_tcp_first() {
+fn s7_1_1_the_server_shuts_down_tcp_first() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::close_from(Role::Client, 1000, b""));
     assert!(server.flush(), "the server shuts down its side as soon as all is written");
@@ -74,7 +74,7 @@ fn s7_1_1_the_server_ends_tcp_first() {
 }
 
 #[test]
-fn s7_1_1_the_end_of_the_peer_does_not_cut_our_answer() {
+fn s7_1_1_the_reply_to_a_close_is_written_after_the_peer_shuts_down_tcp() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::close_from(Role::Client, 1000, b""));
     assert_eq!(server.core.receive_eof(), Ok(()));
@@ -110,7 +110,7 @@ fn nothing_can_be_sent(end: &mut End) {
 }
 
 #[test]
-fn l1_s5_5_1_no_message_after_our_close() {
+fn l1_s5_5_1_no_message_is_received_after_the_local_close() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config::default());
         end.close(CloseCode::Normal, "").unwrap();
@@ -130,7 +130,7 @@ fn l1_s5_5_1_no_message_after_our_close() {
 }
 
 #[test]
-fn s5_5_2_a_ping_is_answered_until_the_peers_close_is_there() {
+fn s5_5_2_pongs_are_sent_until_the_close_of_the_peer_arrives() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config::default());
         end.close(CloseCode::Normal, "").unwrap();
@@ -144,7 +144,7 @@ fn s5_5_2_a_ping_is_answered_until_the_peers_close_is_there() {
 }
 
 #[test]
-fn l1_s5_5_1_a_message_that_was_arriving_is_dropped_with_our_close() {
+fn l1_s5_5_1_a_partly_received_message_is_dropped_by_the_local_close() {
     let mut server = End::open(Role::Server, Config::default());
     let long = bytes::frame_from(Role::Client, TEXT, &[&[b'x'; 900][..], &[0xff; 100]].concat());
     server.feed(&long[..500]);
@@ -159,7 +159,7 @@ fn l1_s5_5_1_a_message_that_was_arriving_is_dropped_with_our_close() {
 }
 
 #[test]
-fn s5_5_1_a_broken_frame_after_our_close_gets_no_second_close() {
+fn s5_5_1_a_violation_after_the_local_close_sends_no_second_close() {
     let mut server = End::open(Role::Server, Config::default());
     server.close(CloseCode::Normal, "").unwrap();
     server.take_out();
@@ -170,7 +170,7 @@ fn s5_5_1_a_broken_frame_after_our_close_gets_no_second_close() {
 }
 
 #[test]
-fn f8_s5_5_1_data_after_close_is_ignored_and_cannot_grow() {
+fn f8_s5_5_1_data_after_a_close_is_ignored_and_limited() {
     let mut server = End::open(Role::Server, Config::default());
     let mut bytes = bytes::close_from(Role::Client, 1000, b"");
     bytes.extend(bytes::frame_from(Role::Client, TEXT, b"after the end"));
@@ -189,7 +189,7 @@ fn f8_s5_5_1_data_after_close_is_ignored_and_cannot_grow() {
 }
 
 #[test]
-fn f7_s5_5_our_own_reason_has_123_bytes_at_most() {
+fn f7_s5_5_a_close_reason_over_123_bytes_is_an_error() {
     let mut server = End::open(Role::Server, Config::default());
     assert_eq!(server.close(CloseCode::Normal, &"x".repeat(124)), Err(ProtocolError::ReasonTooLong));
     assert_eq!(server.close(CloseCode::Status, "no place"), Err(ProtocolError::ReasonTooLong));
@@ -214,7 +214,7 @@ fn s7_1_5_the_end_of_tcp_without_close_is_abnormal() {
 }
 
 #[test]
-fn s7_1_5_the_end_of_tcp_within_the_handshake() {
+fn s7_1_5_the_end_of_tcp_during_the_handshake_is_an_error() {
     for mut end in [End::client(Config::default()), End::server(Config::default())] {
         end.take_out();
         end.feed(b"");

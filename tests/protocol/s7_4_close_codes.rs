@@ -14,7 +14,7 @@ fn may_be_sent(code: u16) -> bool {
 }
 
 #[test]
-fn f7_s7_4_every_code_that_comes_in() {
+fn f7_s7_4_every_received_code_is_accepted_or_rejected() {
     for code in 0..=u16::MAX {
         let mut client = End::open_cheaply();
         let seen = client.feed(&bytes::close_from(Role::Server, code, b"why"));
@@ -30,7 +30,7 @@ fn f7_s7_4_every_code_that_comes_in() {
 }
 
 #[test]
-fn f7_s7_4_every_code_that_goes_out() {
+fn f7_s7_4_every_code_to_send_is_sent_or_rejected() {
     for number in 0..=u16::MAX {
         let mut client = End::open_cheaply();
         // These two stand for the absence of a code, and give a Close frame without one (§7.4.1: 1005 is not sent).
@@ -48,7 +48,7 @@ fn f7_s7_4_every_code_that_goes_out() {
 }
 
 #[test]
-fn f7_s7_4_codes_that_only_programs_use_are_never_sent() {
+fn f7_s7_4_reserved_codes_are_never_sent() {
     for code in [CloseCode::Other(1005), CloseCode::Other(0), CloseCode::Abnormal, CloseCode::Tls] {
         let mut server = End::open(Role::Server, Config::default());
         assert_eq!(server.close(code, ""), Err(ProtocolError::UnsendableCloseCode));
@@ -56,7 +56,7 @@ fn f7_s7_4_codes_that_only_programs_use_are_never_sent() {
 }
 
 #[test]
-fn f7_s5_5_1_a_close_frame_with_half_a_code_fails() {
+fn f7_s5_5_1_a_close_frame_with_half_a_code_is_rejected() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::frame_from(Role::Client, CLOSE, &[3]));
     assert_eq!(seen, [Seen::Failed(ProtocolError::TruncatedCloseCode)]);

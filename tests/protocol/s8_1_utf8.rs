@@ -70,12 +70,12 @@ fn check_all(text: &[u8]) {
 }
 
 #[test]
-fn f6_s8_1_text_in_every_split() {
+fn f6_s8_1_valid_text_is_accepted_at_every_split() {
     check_all("\u{7f} \u{80} \u{7ff} \u{800} \u{ffff} \u{10000} \u{10ffff}".as_bytes());
 }
 
 #[test]
-fn f6_s8_1_bad_text_in_every_split() {
+fn f6_s8_1_invalid_text_is_rejected_at_every_split() {
     let bad: [&[u8]; 9] = [
         b"lone \x80 continuation",
         b"overlong \xc0\xaf slash",
@@ -91,14 +91,14 @@ fn f6_s8_1_bad_text_in_every_split() {
 }
 
 #[test]
-fn f6_s8_1_bytes_are_not_text() {
+fn f6_s8_1_binary_messages_are_not_checked() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::frame_from(Role::Client, bytes::BINARY, b"\xff\xfe\x80"));
     assert_eq!(seen, [Seen::binary(b"\xff\xfe\x80")]);
 }
 
 #[test]
-fn f6_s8_1_a_control_frame_between_two_halves_of_a_character() {
+fn f6_s8_1_a_control_frame_can_separate_two_halves_of_a_character() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::frame_from(Role::Client, TEXT_START, b"\xe2\x82"));
     server.feed(&bytes::frame_from(Role::Client, bytes::PING, b"\xff"));
@@ -106,7 +106,7 @@ fn f6_s8_1_a_control_frame_between_two_halves_of_a_character() {
 }
 
 #[test]
-fn f6_s5_5_1_the_reason_of_a_close_is_text() {
+fn f6_s5_5_1_a_close_reason_must_be_utf8() {
     let mut server = End::open(Role::Server, Config::default());
     let seen = server.feed(&bytes::close_from(Role::Client, 1000, b"cut \xe2\x82"));
     assert_eq!(seen, [Seen::Failed(ProtocolError::InvalidUtf8)]);
@@ -132,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn f6_s8_1_fails_where_the_standard_library_says(
+    fn f6_s8_1_validation_fails_at_the_same_byte_as_the_standard_library(
         text in nearly_text(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         piece in 1usize..20,

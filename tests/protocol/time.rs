@@ -34,7 +34,7 @@ fn h4_s4_1_a_silent_server_times_out() {
 }
 
 #[test]
-fn h4_s4_2_a_silent_client_gets_no_response() {
+fn h4_s4_2_a_silent_client_receives_no_response() {
     let mut server = End::server(Config::default());
     assert_eq!(due(&server), Some(10 * SECOND));
     assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
@@ -42,7 +42,7 @@ fn h4_s4_2_a_silent_client_gets_no_response() {
 }
 
 #[test]
-fn h4_s4_2_an_incomplete_request_gets_a_408() {
+fn h4_s4_2_an_incomplete_request_receives_a_408() {
     let mut server = End::server(Config::default());
     server.feed(b"GET /chat HTTP/1.1\r\nHost: exa");
     assert_eq!(server.tick(), Err(ProtocolError::HandshakeTimeout));
@@ -53,7 +53,7 @@ fn h4_s4_2_an_incomplete_request_gets_a_408() {
 }
 
 #[test]
-fn h4_an_open_connection_has_no_deadline_of_its_own() {
+fn h4_an_open_connection_has_no_deadline_by_default() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config::default());
         assert_eq!(due(&end), None);
@@ -64,7 +64,7 @@ fn h4_an_open_connection_has_no_deadline_of_its_own() {
 }
 
 #[test]
-fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
+fn l1_s7_1_1_a_peer_that_sends_no_close_times_out() {
     for role in [Role::Client, Role::Server] {
         let mut end = End::open(role, Config { close_timeout: 5 * SECOND, ..Config::default() });
         end.close(CloseCode::Normal, "").unwrap();
@@ -78,7 +78,7 @@ fn l1_s7_1_1_a_peer_that_never_answers_our_close() {
 }
 
 #[test]
-fn l1_s7_1_1_a_server_that_never_ends_tcp() {
+fn l1_s7_1_1_a_server_that_does_not_shut_down_tcp_times_out() {
     let mut client = End::open(Role::Client, Config::default());
     client.feed(&bytes::close_from(Role::Server, 1000, b""));
     client.flush();
@@ -88,7 +88,7 @@ fn l1_s7_1_1_a_server_that_never_ends_tcp() {
 }
 
 #[test]
-fn l4_s7_1_1_after_our_last_word_the_peer_has_a_second() {
+fn l4_s7_1_1_a_peer_has_a_second_to_end_tcp_after_the_last_close() {
     for failing in [bytes::frame_from(Role::Client, 0x83, b""), bytes::close_from(Role::Client, 1000, b"")] {
         let mut server = End::open(Role::Server, Config::default());
         server.feed(&failing);
@@ -115,7 +115,7 @@ fn l4_s7_1_1_a_close_that_cannot_be_written_times_out() {
 }
 
 #[test]
-fn l4_s7_1_1_beyond_a_mebibyte_input_is_not_read_but_output_is_sent() {
+fn l4_s7_1_1_at_most_a_mebibyte_is_read_while_tcp_is_shut_down() {
     let mut server = End::open(Role::Server, Config::default());
     server.feed(&bytes::frame_from(Role::Client, 0x83, b""));
     server.flush();
@@ -129,7 +129,7 @@ fn l4_s7_1_1_beyond_a_mebibyte_input_is_not_read_but_output_is_sent() {
 }
 
 #[test]
-fn l2_a_peer_that_is_silent_is_dropped_at_the_idle_timeout() {
+fn l2_a_silent_peer_is_dropped_at_the_idle_timeout() {
     for role in [Role::Client, Role::Server] {
         let mut end = watchful(role, 30, 0);
         end.advance(29 * SECOND);
@@ -142,7 +142,7 @@ fn l2_a_peer_that_is_silent_is_dropped_at_the_idle_timeout() {
 }
 
 #[test]
-fn l2_what_we_send_is_no_sign_of_the_peer() {
+fn l2_sent_messages_do_not_extend_the_idle_timeout() {
     let mut server = watchful(Role::Server, 30, 0);
     server.advance(20 * SECOND);
     server.send("anybody there?");
@@ -150,7 +150,7 @@ fn l2_what_we_send_is_no_sign_of_the_peer() {
 }
 
 #[test]
-fn l3_any_byte_counts_as_life() {
+fn l3_any_received_byte_extends_the_idle_timeout() {
     let mut server = watchful(Role::Server, 30, 0);
     let message = bytes::frame_from(Role::Client, BINARY, &[1; 100]);
     for byte in &message[..message.len() - 1] {
@@ -163,7 +163,7 @@ fn l3_any_byte_counts_as_life() {
 }
 
 #[test]
-fn l3_no_byte_is_no_life() {
+fn l3_an_empty_read_does_not_extend_the_idle_timeout() {
     let mut server = watchful(Role::Server, 30, 0);
     server.advance(20 * SECOND);
     server.feed(b"");
@@ -171,7 +171,7 @@ fn l3_no_byte_is_no_life() {
 }
 
 #[test]
-fn l2_s5_5_2_a_ping_goes_out_after_silence() {
+fn l2_s5_5_2_a_ping_is_sent_after_silence() {
     let mut server = watchful(Role::Server, 0, 20);
     for _ in 0..3 {
         assert_eq!(due(&server), Some(20 * SECOND));
@@ -206,7 +206,7 @@ fn l2_s5_5_2_a_pong_keeps_both_ends_alive() {
 }
 
 #[test]
-fn l2_s5_5_2_a_ping_that_is_not_answered_ends_in_the_idle_timeout() {
+fn l2_s5_5_2_a_ping_without_a_pong_leads_to_the_idle_timeout() {
     let mut server = watchful(Role::Server, 50, 20);
     assert_eq!([server.tick(), server.tick()], [Ok(()), Ok(())]);
     assert_eq!(bytes::frames(&server.out).len(), 2);
@@ -215,14 +215,14 @@ fn l2_s5_5_2_a_ping_that_is_not_answered_ends_in_the_idle_timeout() {
 }
 
 #[test]
-fn l1_l2_the_idle_timeout_ends_with_our_close() {
+fn l1_l2_the_close_timeout_replaces_the_idle_timeout_after_the_local_close() {
     let mut server = watchful(Role::Server, 3, 2);
     server.close(CloseCode::Normal, "").unwrap();
     assert_eq!(due(&server), Some(10 * SECOND));
 }
 
 #[test]
-fn l7_a_timeout_beyond_the_end_of_the_clock_never_comes() {
+fn l7_a_timeout_beyond_the_range_of_the_clock_never_fires() {
     let config = Config {
         handshake_timeout: Duration::MAX,
         close_timeout: Duration::MAX,
@@ -254,7 +254,7 @@ fn steps_without_flushed(mut end: End) -> usize {
 }
 
 #[test]
-fn l1_a_front_end_that_forgets_flushed_does_not_spin() {
+fn l1_a_front_end_that_omits_flushed_does_not_spin() {
     for role in [Role::Client, Role::Server] {
         let mut closed = End::open(role, Config::default());
         closed.feed(&bytes::close_from(!role, 1000, b""));

@@ -185,7 +185,7 @@ fn every_difference_between_the_front_ends_is_explained() -> Result<(), Box<dyn 
 }
 
 #[test]
-fn the_methods_of_a_source_are_found() {
+fn public_methods_are_extracted_from_a_source() {
     let source = "impl<S: Stream> WebSocket<S> {\n    pub fn new(\n        stream: S,\n        mut at: (u8, u8),\n    ) -> Self {\n    }\n    fn private(&self) {}\n    pub(super) fn inner(&self) {}\n}\nimpl Clone for Builder {\n    pub fn no(&self) {}\n}\nimpl Builder {\n    pub async fn one(&self, f: impl Fn(&S) -> T, b: &str) -> T {\n}\n";
     let found: Vec<_> = methods(source).into_iter().collect();
     let entry = |kind: &str, name: &str, parameters: &str| {

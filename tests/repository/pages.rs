@@ -71,7 +71,7 @@ fn pages() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 }
 
 #[test]
-fn every_test_that_is_named_exists() -> Result<(), Box<dyn Error>> {
+fn every_test_on_a_page_exists() -> Result<(), Box<dyn Error>> {
     let mut missing = Vec::new();
     for (page, least) in PAGES_WITH_TESTS {
         let text = fs::read_to_string(root().join(page)).map_err(|err| format!("{page}: {err}"))?;
@@ -113,7 +113,7 @@ fn an_entry_without_a_test_is_found() {
 }
 
 #[test]
-fn every_link_to_a_file_leads_to_one() -> Result<(), Box<dyn Error>> {
+fn every_link_to_a_file_is_valid() -> Result<(), Box<dyn Error>> {
     let mut missing = Vec::new();
     for page in pages()? {
         let folder = page.parent().unwrap_or_else(|| root());
@@ -128,7 +128,7 @@ fn every_link_to_a_file_leads_to_one() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn every_file_that_is_mentioned_exists() -> Result<(), Box<dyn Error>> {
+fn every_file_on_a_page_exists() -> Result<(), Box<dyn Error>> {
     let mut missing = Vec::new();
     for page in pages()? {
         let folder = page.parent().unwrap_or_else(|| root());
@@ -144,7 +144,7 @@ fn every_file_that_is_mentioned_exists() -> Result<(), Box<dyn Error>> {
 
 /// Each row of the table of front ends exists once, and no cell of a front end outside the browser is empty.
 #[test]
-fn every_row_exists() -> Result<(), Box<dyn Error>> {
+fn every_row_exists_once_and_is_complete() -> Result<(), Box<dyn Error>> {
     let page = fs::read_to_string(root().join("tests/front-ends.md"))?;
     let rows: Vec<Vec<&str>> = page
         .lines()
@@ -164,7 +164,7 @@ fn every_row_exists() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_found() {
+fn test_names_links_and_files_are_extracted_from_a_page() {
     let page = "| X | `front-ends/blocking/server::compressed::gone` `protocol::Config` `examples/upgrade/tests/upgrade::s3` |\n\
                 ```\nlet x = `a/b::c`;\n```\nSee [limits](docs/limits.md#sizes), [docs](https://docs.rs) and [above](#x).";
     let expected =
@@ -182,7 +182,7 @@ fn a_name_that_does_not_exist_is_found() {
 /// The page of limits states the defaults of the settings that it names.
 #[cfg(feature = "reactor")]
 #[test]
-fn every_default_on_the_page_of_limits_is_that_of_the_settings() -> Result<(), Box<dyn Error>> {
+fn the_page_of_limits_states_the_defaults_of_the_settings() -> Result<(), Box<dyn Error>> {
     let defaults = sockeye::Settings::default();
     let size = |bytes: usize| match bytes {
         _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),

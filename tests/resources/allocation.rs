@@ -42,7 +42,7 @@ fn open(config: &Arc<Config>, now: Instant) -> Result<Connection, Box<dyn Error>
 }
 
 #[test]
-fn f1_a_claimed_length_reserves_nothing() -> Result<(), Box<dyn Error>> {
+fn f1_an_announced_length_allocates_no_memory() -> Result<(), Box<dyn Error>> {
     let (config, now) = (Arc::new(Config::default()), Instant::now());
     let before = reserved()?;
     let mut servers = Vec::new();

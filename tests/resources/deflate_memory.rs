@@ -189,7 +189,7 @@ fn d9_connections() -> Outcome<()> {
 }
 
 #[test]
-fn d1_d9_memory() -> Outcome<()> {
+fn d1_d9_bombs_and_contexts_use_limited_memory() -> Outcome<()> {
     d1_bombs(&config(false, false, 15))?;
     d9_connections()
 }

@@ -124,7 +124,7 @@ fn check_arguments(program: &str) {
 }
 
 #[test]
-fn s3_tiny_http() {
+fn s3_tiny_http_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-tiny-http"));
 }
 
@@ -139,7 +139,7 @@ fn tiny_http_checks_its_arguments() {
 }
 
 #[test]
-fn s2_s4_hyper() {
+fn s2_s4_hyper_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-hyper"));
 }
 
@@ -154,7 +154,7 @@ fn hyper_checks_its_arguments() {
 }
 
 #[test]
-fn s2_s4_axum() {
+fn s2_s4_axum_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-axum"));
 }
 
@@ -169,7 +169,7 @@ fn axum_checks_its_arguments() {
 }
 
 #[test]
-fn s2_s4_hyper_async() {
+fn s2_s4_hyper_async_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-hyper-async"));
 }
 
@@ -184,7 +184,7 @@ fn hyper_async_checks_its_arguments() {
 }
 
 #[test]
-fn s2_s4_axum_async() {
+fn s2_s4_axum_async_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-axum-async"));
 }
 
@@ -199,7 +199,7 @@ fn axum_async_checks_its_arguments() {
 }
 
 #[test]
-fn s3_s12_s13_rouille() {
+fn s3_s12_s13_rouille_serves_pages_and_websockets() {
     check(env!("CARGO_BIN_EXE_upgrade-rouille"));
 }
 

@@ -44,7 +44,7 @@ fn answered(wanted: &Deflate, offers: &str) -> Option<String> {
 }
 
 #[test]
-fn d6_rfc7692_s7_1_a_server_answers_an_offer() {
+fn d6_rfc7692_s7_1_a_server_accepts_valid_offers() {
     let bits =
         |server, client| Deflate { server_max_window_bits: server, client_max_window_bits: client, ..KEEP };
     let table = [
@@ -73,7 +73,7 @@ fn d6_rfc7692_s7_1_a_server_answers_an_offer() {
 }
 
 #[test]
-fn d6_rfc7692_s7_1_a_server_declines() {
+fn d6_rfc7692_s7_1_a_server_declines_invalid_offers() {
     let declined = [
         // Not to be had: zlib cannot keep within a window of 2^8.
         "S=8",
@@ -135,7 +135,7 @@ fn d6_rfc7692_s7_1_a_server_declines() {
 }
 
 #[test]
-fn d6_rfc7692_s5_1_the_first_offer_that_can_be_accepted_is() {
+fn d6_rfc7692_s5_1_a_server_accepts_the_first_acceptable_offer() {
     let table = [
         (vec!["S=8", "S=10", ""], Some("S=10")),
         (vec!["x", "S=8"], None),
@@ -151,7 +151,7 @@ fn d6_rfc7692_s5_1_the_first_offer_that_can_be_accepted_is() {
 }
 
 #[test]
-fn d6_rfc7692_s7_1_a_client_offers() {
+fn d6_rfc7692_s7_1_a_client_offers_its_settings() {
     let table = [
         (KEEP, "C"),
         (Deflate::default(), "s c C"),
@@ -164,7 +164,7 @@ fn d6_rfc7692_s7_1_a_client_offers() {
 }
 
 #[test]
-fn d6_k3_rfc7692_s7_1_a_client_checks_the_answer() {
+fn d6_k3_rfc7692_s7_1_a_client_checks_the_response() {
     let fits = |offer: &str, answer: &str| {
         let result = check(Role::Client, &KEEP, &list(&long(offer)), &list(&long(answer))[0]);
         assert!(result.is_ok() || result == Err(ProtocolError::ExtensionMismatch));
@@ -230,7 +230,7 @@ fn d6_k3_rfc7692_s7_1_a_client_checks_the_answer() {
 }
 
 #[test]
-fn d6_a_client_may_insist_on_its_context() {
+fn d6_a_client_can_reject_client_no_context_takeover() {
     let own = Deflate { accept_no_context_takeover: false, ..KEEP };
     let (offers, answer) = (list(&long("C")), list(&long("c")).remove(0));
     assert_eq!(check(Role::Client, &own, &offers, &answer), Err(ProtocolError::ExtensionMismatch));
@@ -238,7 +238,7 @@ fn d6_a_client_may_insist_on_its_context() {
 }
 
 #[test]
-fn d6_one_of_several_offers_is_enough() {
+fn d6_a_response_must_match_one_of_several_offers() {
     let offers = list(&format!("{}, {}", long("s S=10"), long("C")));
     let fits = |answer: &str| check(Role::Client, &KEEP, &offers, &list(&long(answer))[0]).is_ok();
     assert!(fits("s S=9") && fits("C=9") && fits(""));

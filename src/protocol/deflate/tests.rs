@@ -33,7 +33,7 @@ fn m11_a_broadcast_is_compressed_once_for_each_setting() {
 }
 
 #[test]
-fn m11_a_changed_frame_is_not_what_the_others_get() {
+fn m11_a_changed_frame_does_not_use_the_shared_compressed_payload() {
     let frame = Frame::shared(Message::text("salmon ".repeat(1000)));
     let first = codec(small()).compress(frame.clone());
     let mut changed = frame.clone();
@@ -44,7 +44,7 @@ fn m11_a_changed_frame_is_not_what_the_others_get() {
 }
 
 #[test]
-fn a_shared_message_that_would_not_be_smaller_is_sent_as_it_is() {
+fn an_incompressible_shared_message_is_sent_uncompressed() {
     let frame = Frame::shared(Message::binary(noise(2000)));
     for _ in 0..2 {
         let sent = codec(small()).compress(frame.clone());
@@ -54,7 +54,7 @@ fn a_shared_message_that_would_not_be_smaller_is_sent_as_it_is() {
 }
 
 #[test]
-fn d9_without_contexts_a_connection_owns_nothing_between_messages() {
+fn d9_a_connection_without_contexts_holds_no_codecs_between_messages() {
     let mut codec = codec(small());
     let sent = codec.compress(Frame::from(Message::text("salmon ".repeat(1000))));
     codec.begin();
@@ -79,7 +79,7 @@ fn d9_without_contexts_a_connection_owns_nothing_between_messages() {
 }
 
 #[test]
-fn windows_are_allocated_when_they_are_used() {
+fn windows_are_allocated_on_first_use() {
     let keeps = Deflate { server_no_context_takeover: false, ..small() };
     let mut codec = codec(keeps);
     assert!(codec.inflater.is_none() && codec.compressor.is_none());
@@ -88,7 +88,7 @@ fn windows_are_allocated_when_they_are_used() {
 }
 
 #[test]
-fn d7_a_shared_codec_that_was_left_in_the_middle_begins_anew() {
+fn d7_a_shared_codec_is_reset_after_an_incomplete_message() {
     let key = Key { window_bits: 15, level: 6 };
     let message = "a message that refers to itself, to itself, to itself".repeat(3);
     let fresh = thread_local::take_compressor(key).compress(message.as_bytes(), usize::MAX).unwrap();
@@ -117,7 +117,7 @@ fn d7_a_shared_codec_that_was_left_in_the_middle_begins_anew() {
 }
 
 #[test]
-fn d9_a_thread_keeps_a_few_codecs_only() {
+fn d9_a_thread_keeps_at_most_four_codecs_of_each_kind() {
     for level in 1..=9 {
         thread_local::give_compressor(thread_local::take_compressor(Key { window_bits: 9, level }));
     }
@@ -127,7 +127,7 @@ fn d9_a_thread_keeps_a_few_codecs_only() {
 }
 
 #[test]
-fn d6_a_window_of_8_bits_is_never_promised() {
+fn d6_a_client_limited_to_a_window_of_8_bits_does_not_compress() {
     let eight = negotiation::check(
         Role::Client,
         &Deflate::default(),
@@ -140,7 +140,7 @@ fn d6_a_window_of_8_bits_is_never_promised() {
 }
 
 #[test]
-fn a_codec_may_move_to_another_thread() {
+fn codecs_and_frames_are_send() {
     fn is_send<T: Send>() {}
     is_send::<Codec>();
     is_send::<Frame>();

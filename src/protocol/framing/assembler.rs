@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn m4_fragments_are_counted() {
+    fn m4_the_number_of_fragments_is_limited() {
         let config = Config::default();
         let first = Frame::message(b"x".to_vec(), OpCode::Binary, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_empty_fragments_are_counted() {
+    fn m5_the_number_of_empty_fragments_is_limited() {
         let config = Config::default();
         let first = Frame::message(Vec::new(), OpCode::Text, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn m5_a_fragment_costs_nothing_beside_its_payload() {
+    fn m5_fragments_use_no_memory_beyond_their_payload() {
         let config = Config::default();
         let first = Frame::message(vec![0; 1000], OpCode::Binary, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn m3_the_limit_is_inclusive() {
+    fn m3_the_message_size_limit_is_inclusive() {
         let config = Config { max_message_size: 10, ..Config::default() };
         let first = Frame::message(vec![0; 6], OpCode::Binary, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();

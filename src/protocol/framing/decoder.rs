@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s5_3_a_copy_is_the_same_whatever_was_in_its_buffer() {
+    fn s5_3_an_unmasked_copy_does_not_depend_on_its_reused_buffer() {
         let key = [1, 2, 3, 4];
         for len in [20, 1000, 10_000] {
             let mut masked = vec![7; len];

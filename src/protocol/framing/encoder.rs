@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_4_cut_into_fragments() {
+    fn s5_4_messages_are_split_into_fragments() {
         assert_eq!(written(0, 4, Role::Server), [0x82, 0]);
         assert_eq!(written(4, 4, Role::Server), [0x82, 4, 7, 7, 7, 7]);
         assert_eq!(written(5, 4, Role::Server), [0x02, 4, 7, 7, 7, 7, 0x80, 1, 7]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn f9_every_fragment_has_its_own_key() {
+    fn f9_every_fragment_has_a_fresh_masking_key() {
         let out = written(8, 4, Role::Client);
         assert_eq!(out.len(), 2 * (2 + 4 + 4));
         assert_ne!(out[2..6], out[12..16]);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn f10_masking_leaves_a_shared_payload_as_it_is() {
+    fn f10_masking_does_not_change_a_shared_payload() {
         let shared = Arc::new(b"shared by many".to_vec());
         for role in [Role::Client, Role::Server] {
             let frame = Frame::new(true, OpCode::Binary, Payload::Shared(Arc::clone(&shared), Cache::new()));

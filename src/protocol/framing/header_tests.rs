@@ -134,7 +134,7 @@ fn completed(first: u8, second: u8) -> (Vec<u8>, u64) {
 }
 
 #[test]
-fn f3_every_first_two_bytes_in_every_situation() {
+fn f3_every_pair_of_first_bytes_is_parsed_or_rejected_under_all_rules() {
     for rules in situations() {
         for start in 0..=u16::MAX {
             let [first, second] = start.to_be_bytes();
@@ -184,7 +184,7 @@ fn f3_a_whole_message_is_one_that_breaks_no_rule() {
 }
 
 #[test]
-fn f3_two_bytes_are_enough_to_fail() {
+fn f3_violations_are_detected_after_two_bytes() {
     for rules in situations() {
         for start in 0..=u16::MAX {
             let bytes = start.to_be_bytes();
@@ -208,7 +208,7 @@ fn claimed(bytes: &[u8], rules: &Rules) -> Result<u64, ProtocolError> {
 }
 
 #[test]
-fn f1_lengths_in_their_shortest_form() {
+fn f1_lengths_in_the_shortest_form_are_accepted() {
     for len in [0, 1, 124, 125] {
         assert_eq!(claimed(&[0x82, len], &lax()), Ok(u64::from(len)));
     }
@@ -221,7 +221,7 @@ fn f1_lengths_in_their_shortest_form() {
 }
 
 #[test]
-fn f1_lengths_in_a_longer_form() {
+fn f1_lengths_in_a_longer_form_are_rejected() {
     for len in [0, 1, 125] {
         assert_eq!(claimed(&claim16(len), &lax()), Err(ProtocolError::NonMinimalLength));
     }
@@ -231,14 +231,14 @@ fn f1_lengths_in_a_longer_form() {
 }
 
 #[test]
-fn f1_lengths_with_the_highest_bit() {
+fn f1_lengths_with_the_highest_bit_are_rejected() {
     for len in [1 << 63, (1 << 63) + 1, (1 << 63) + 125, u64::MAX - 1, u64::MAX] {
         assert_eq!(claimed(&claim64(len), &lax()), Err(ProtocolError::LengthOverflow));
     }
 }
 
 #[test]
-fn f1_limits_hold_from_the_header_alone() {
+fn f1_limits_are_enforced_on_the_header() {
     let rules = Rules { max_frame: 1000, room: room(800), ..lax() };
     assert_eq!(claimed(&claim16(800), &rules), Ok(800));
     assert_eq!(claimed(&claim16(801), &rules), Err(ProtocolError::MessageTooLong));
@@ -253,7 +253,7 @@ fn f1_limits_hold_from_the_header_alone() {
 }
 
 #[test]
-fn f4_limits_of_messages_do_not_touch_control_frames() {
+fn f4_message_limits_do_not_apply_to_control_frames() {
     let rules = Rules { max_frame: 0, room: Room { bytes: 0, fragments: 0, empty_fragments: 0 }, ..lax() };
     for first in [0x88, 0x89, 0x8a] {
         assert_eq!(claimed(&[first, 125], &rules), Ok(125));
@@ -261,7 +261,7 @@ fn f4_limits_of_messages_do_not_touch_control_frames() {
 }
 
 #[test]
-fn m4_m5_fragments_are_limited_from_the_header_alone() {
+fn m4_m5_fragment_limits_are_enforced_on_the_header() {
     let parsed = |bytes: &[u8], fragments, empty_fragments| {
         let room = Room { bytes: 100, fragments, empty_fragments };
         let rules = Rules { in_message: bytes[0] & 0x0f == 0, room, ..lax() };
@@ -299,7 +299,7 @@ fn rules_for(header: &Header) -> Rules {
 }
 
 #[test]
-fn s5_2_what_is_encoded_is_parsed() {
+fn s5_2_an_encoded_header_parses_to_the_same_header() {
     random_inputs::for_each(|rng| {
         let header = random_header(rng);
         let mut encoded = Vec::new();
@@ -313,7 +313,7 @@ fn s5_2_what_is_encoded_is_parsed() {
 }
 
 #[test]
-fn f12_a_cut_header_is_not_there_yet() {
+fn f12_a_truncated_header_is_incomplete() {
     random_inputs::for_each(|rng| {
         let header = random_header(rng);
         let mut encoded = Vec::new();
@@ -325,7 +325,7 @@ fn f12_a_cut_header_is_not_there_yet() {
 }
 
 #[test]
-fn f12_a_cut_header_never_gives_another_answer() {
+fn f12_a_truncated_header_gives_the_final_result_or_none() {
     random_inputs::for_each(|rng| {
         let encoded: [u8; MAX_HEADER] = rng.random();
         let (max_frame, bytes_left) = (rng.random(), rng.random());

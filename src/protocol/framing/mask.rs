@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_3_masks_as_the_rfc_writes_it() {
+    fn s5_3_masking_matches_the_algorithm_of_the_rfc() {
         random_inputs::for_each(|rng| {
             let (key, offset, original) = (rng.random(), rng.random_range(0..9), bytes(rng, 0..200));
             let mut masked = original.clone();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn f9_keys_are_fresh() {
+    fn f9_masking_keys_are_fresh() {
         let keys: std::collections::HashSet<Key> = (0..1000).map(|_| fresh_key()).collect();
         assert!(keys.len() > 990, "only {} different keys in 1000", keys.len());
     }

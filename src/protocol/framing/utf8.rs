@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn f6_same_as_the_standard_library_at_every_split() {
+    fn f6_validation_matches_the_standard_library_at_every_split() {
         random_inputs::for_each(|rng| {
             let bytes = nearly_text(rng);
             let whole = std::str::from_utf8(&bytes).ok();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_1_fails_with_the_first_hopeless_byte() {
+    fn s8_1_validation_fails_at_the_first_invalid_byte() {
         // F4 begins a character of four bytes; 90 leaves the range of Unicode, and nothing can mend it.
         let mut utf8 = Utf8::default();
         assert!(utf8.feed(&[b'k', 0xf4], |_| {}).is_ok());

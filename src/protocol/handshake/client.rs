@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_1_item_1_any_other_status() {
+    fn s4_1_item_1_any_status_except_101_is_an_error() {
         for status in [100, 200, 301, 401, 426, 500] {
             let result = check("101", &status.to_string());
             assert_eq!(result, Err(ProtocolError::UnexpectedStatus(status)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_1_items_2_and_3_upgrade_and_connection() {
+    fn s4_1_items_2_and_3_upgrade_and_connection_are_required() {
         assert_eq!(check("websocket", "WebSocket"), Ok(()));
         assert_eq!(check("websocket", "websockets"), Err(ProtocolError::MissingUpgrade));
         assert_eq!(check("Upgrade: websocket\r\n", ""), Err(ProtocolError::MissingUpgrade));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn k1_s4_1_item_4_accept_wrong_missing_or_twice() {
+    fn k1_s4_1_item_4_a_wrong_missing_or_repeated_accept_value_is_an_error() {
         assert_eq!(check("s3pP", "s3pP"), Ok(()));
         assert_eq!(check("s3pP", "S3pP"), Err(ProtocolError::AcceptMismatch));
         assert_eq!(check("xOo=", "xOo"), Err(ProtocolError::AcceptMismatch));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn k3_s4_1_item_5_extensions() {
+    fn k3_s4_1_item_5_only_offered_extensions_are_accepted() {
         let header = |value: &str| check_header(&format!("Sec-WebSocket-Extensions: {value}"));
         assert_eq!(header("foo; bar=99999999999999999999; x=\"-1\""), Ok(()));
         assert_eq!(header("foo, baz"), Err(ProtocolError::UnsolicitedExtension));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn k3_s4_1_item_6_one_protocol_that_was_offered() {
+    fn k3_s4_1_item_6_only_one_offered_protocol_is_accepted() {
         let header = |value: &str| check_header(&format!("Sec-WebSocket-Protocol: {value}"));
         assert_eq!(header("superchat"), Ok(()));
         for value in ["other", "Chat", "chat, superchat", ""] {
@@ -162,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn k2_interim_responses_are_told_apart() {
+    fn k2_statuses_100_to_199_except_101_are_interim() {
         let interim = |status| is_interim(&Response::new(status, "", Vec::new()));
         assert!(interim(100) && interim(102) && interim(103) && interim(199));
         assert!(!interim(101) && !interim(200) && !interim(404));
     }
 
     #[test]
-    fn our_protocols_are_offered_unless_the_program_offers_its_own() {
+    fn configured_protocols_are_offered_unless_the_request_contains_others() {
         let config = Config { subprotocols: ["a", "b"].map(String::from).to_vec(), ..Config::default() };
         let mut bare = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
         complete(&mut bare, &config);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_requests_that_no_server_should_accept_are_not_sent() {
+    fn k4_invalid_requests_are_rejected_before_they_are_sent() {
         assert_eq!(check_request(&request()), Ok(()));
         let changed = |name: &str, value: &str| {
             let mut request = request();

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_1_lists_that_follow_the_grammar() {
+    fn s9_1_valid_lists_are_parsed() {
         for (list, expected) in [
             ("foo", "foo"),
             ("deflate-stream", "deflate-stream"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_1_lists_that_do_not_follow_the_grammar() {
+    fn s9_1_malformed_lists_are_rejected() {
         for list in [
             "",
             " ",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_1_several_headers_are_one_list() {
+    fn s9_1_several_headers_form_one_list() {
         let field = |value: &str| (fields::EXTENSIONS.to_owned(), value.as_bytes().to_vec());
         let joined = Extension::parse_all(&vec![field("a, b; c"), field("d")]).unwrap();
         assert_eq!(
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn h6_long_lists_are_refused_or_read_to_the_end() {
+    fn h6_long_lists_are_rejected_or_parsed_completely() {
         let size = 16 * 1024;
         for part in ["a,", "a;", "a;b,", "a; b=\"", "\"", "a \t", "a;b=\"\\\\\","] {
             assert_eq!(parsed(&part.repeat(size / part.len())), Err(ProtocolError::MalformedList), "{part}");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn h6_the_number_of_extensions_and_parameters_is_bounded() {
+    fn h6_the_number_of_extensions_and_parameters_is_limited() {
         assert!(parsed(&"a,".repeat(64)).is_ok());
         assert!(parsed(&"a,".repeat(65)).is_err());
         assert!(parsed(&format!("a{}", ";b".repeat(64))).is_ok());

@@ -105,7 +105,7 @@ mod tests {
         Sec-WebSocket-Protocol: chat\r\n\r\n";
 
     #[test]
-    fn s1_3_example_handshake() {
+    fn s1_3_the_example_handshake_is_accepted() {
         let config = Config::default();
         let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
         assert_eq!(server::check_upgrade(&request, &config), Ok(()));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_our_client_and_our_server_agree() {
+    fn s4_the_client_and_the_server_complete_a_handshake() {
         let config =
             Config { subprotocols: ["wamp", "soap"].map(String::from).to_vec(), ..Config::default() };
         let mut request = Request::from_url(&"ws://example.com/a?b".parse().unwrap()).unwrap();
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn s4_1_a_key_is_16_bytes_and_never_the_same() {
+    fn s4_1_keys_have_16_bytes_and_differ() {
         let keys: std::collections::HashSet<String> = (0..1000).map(|_| generate_key()).collect();
         assert_eq!(keys.len(), 1000);
         assert!(keys.iter().all(|key| is_valid_key(key.as_bytes())));
     }
 
     #[test]
-    fn s4_2_1_key_must_be_16_bytes_in_canonical_base64() {
+    fn s4_2_1_a_key_must_be_16_bytes_in_canonical_base64() {
         assert!(is_valid_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
         for key in [
             "",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn h7_any_bytes_are_handled_by_a_server() {
+    fn h7_a_server_handles_nearly_valid_requests_without_a_panic() {
         let config = Config { subprotocols: vec!["b".to_owned()], ..Config::default() };
         random_inputs::for_each(|rng| {
             let head = almost_a_head(rng);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn h7_any_bytes_are_handled_by_a_client() {
+    fn h7_a_client_handles_nearly_valid_responses_without_a_panic() {
         let config = Config::default();
         let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
         random_inputs::for_each(|rng| {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn h7_random_bytes() {
+    fn h7_random_bytes_are_parsed_without_a_panic() {
         random_inputs::for_each(|rng| {
             let bytes = bytes(rng, 0..512);
             let _ = (Request::parse(&bytes), Response::parse(&bytes));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn h11_what_can_be_set_arrives_as_one_header() {
+    fn h11_a_header_that_can_be_set_is_sent_as_one_header() {
         let names = b"ABYZabyz0189 :_-";
         random_inputs::for_each(|rng| {
             let name: String = (0..rng.random_range(1..5)).map(|_| char::from(choose(rng, names))).collect();

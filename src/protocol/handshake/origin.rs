@@ -192,7 +192,7 @@ mod tests {
     const LIST: Origins = Origins::Only(&["https://example.com", "http://localhost:8080", "app://shell"]);
 
     #[test]
-    fn h15_listed_origins() {
+    fn h15_listed_origins_are_allowed() {
         for origin in [
             "https://example.com",
             "https://example.com:443",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn h15_origins_that_only_look_like_listed_ones() {
+    fn h15_origins_similar_to_listed_ones_are_rejected() {
         for origin in [
             "http://example.com",
             "https://example.com:80",
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn h15_null_only_where_it_is_listed() {
+    fn h15_the_origin_null_is_allowed_only_if_listed() {
         let null = request("example.com", "null");
         assert!(Origins::Any.allows(&null));
         assert!(!Origins::SameHost.allows(&null));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn h15_same_host() {
+    fn h15_same_host_compares_host_and_port() {
         for (host, origin) in [
             ("example.com", "http://example.com"),
             ("example.com", "https://EXAMPLE.com"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn h15_several_origins_or_hosts_are_refused() {
+    fn h15_several_origins_or_hosts_are_rejected() {
         let mut twice = request("example.com", "https://example.com");
         twice.add_header("origin", "https://example.com").unwrap();
         assert!(!LIST.allows(&twice) && !Origins::SameHost.allows(&twice));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn s10_2_clients_that_are_no_browsers_send_no_origin() {
+    fn s10_2_requests_without_an_origin_are_allowed() {
         let request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
         assert!(
             LIST.allows(&request)

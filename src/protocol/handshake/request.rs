@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_1_a_request_from_a_url() {
+    fn s4_1_a_request_is_created_from_a_url() {
         let request = Request::from_url(&"ws://user:pass@example.com:3012/a?b#c".parse().unwrap()).unwrap();
         let names: Vec<&str> = request.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_not_complete_is_none() {
+    fn an_incomplete_head_parses_to_none() {
         let head = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
         for (at, _) in head.iter().enumerate() {
             let (cut, _) = head.split_at(at);
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_syntax_is_an_error_of_kind_http() {
+    fn invalid_syntax_is_an_error_of_kind_http() {
         for bytes in [&b"\x16\x03\x01"[..], b"GET / HTTP/2.0\r\n\r\n", b"GET / HTTP/1.1\r\nA : b\r\n\r\n"] {
             assert!(matches!(Request::parse(bytes).unwrap_err().kind, ErrorKind::Http(_)));
         }
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn h3_missing_headers_are_errors_and_no_panics() {
+    fn h3_missing_headers_are_errors_or_none() {
         let request = request("");
         assert!(matches!(request.key().unwrap_err().kind, ErrorKind::Protocol));
         assert!(matches!(request.hashed_key().unwrap_err().kind, ErrorKind::Protocol));
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn h7_headers_that_are_not_utf8() {
+    fn h7_headers_that_are_not_utf8_are_encoding_errors() {
         let names = ["Origin", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "X-Forwarded-For"];
         for name in names {
             let mut request = request("");
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_are_offered_once_and_taken_back() {
+    fn protocols_are_added_once_and_removed() {
         let mut request = request("Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n");
         request.add_protocol("b");
         request.add_protocol("d");
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn client_addr_is_the_first_that_a_proxy_names() {
+    fn client_addr_is_the_first_forwarded_address() {
         let of = |headers: &str| request(headers).client_addr().unwrap().map(str::to_owned);
         assert_eq!(of("X-Forwarded-For: 1.2.3.4 , 5.6.7.8\r\n").unwrap(), "1.2.3.4");
         assert_eq!(of("Forwarded: by=x; For=1.2.3.4;proto=http, for=5.6.7.8\r\n").unwrap(), "1.2.3.4");

@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_supported_protocol_that_is_offered_is_chosen() {
+    fn the_first_supported_protocol_in_the_offer_is_chosen() {
         let request = offering("a, b");
         let mut response = Response::from_request(&request).unwrap();
         assert_eq!(response.choose_protocol(&request, &["c", "B"]), None);
@@ -399,13 +399,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_no_key_to_accept() {
+    fn a_request_without_a_key_has_no_upgrade_response() {
         let request = Request::parse(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap();
         assert!(matches!(Response::from_request(&request).unwrap_err().kind, ErrorKind::Protocol));
     }
 
     #[test]
-    fn a_received_response() {
+    fn a_received_response_is_parsed() {
         let bytes = b"HTTP/1.1 301 Moved\r\nLocation: /a\r\nSet-Cookie: a\r\nset-cookie: b\r\n\r\nbody";
         let response = Response::parse(bytes).unwrap().unwrap();
         assert_eq!((response.status(), response.reason()), (301, "Moved"));
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn h17_debug_and_display_are_safe_in_a_log() {
+    fn h17_debug_and_display_escape_control_characters() {
         let bytes = b"HTTP/1.1 200 \xc2\x9b2J\r\nA: \xc2\x9b\xff\r\n\r\n";
         let response = Response::parse(bytes).unwrap().unwrap();
         assert!(!format!("{response:?}").contains('\u{9b}'));

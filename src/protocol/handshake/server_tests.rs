@@ -29,7 +29,7 @@ fn check(head: &str) -> Result<(), ProtocolError> {
 }
 
 #[test]
-fn s4_2_1_item_1_http_1_1_and_get() {
+fn s4_2_1_item_1_http_1_1_and_get_are_required() {
     assert_eq!(check(&with("1.1", "1.1")), Ok(()));
     assert_eq!(check(&with("HTTP/1.1", "HTTP/1.0")), Err(ProtocolError::HttpVersion));
     assert_eq!(check(&with("HTTP/1.1", "HTTP/2.0")), Err(ProtocolError::HttpVersion));
@@ -42,7 +42,7 @@ fn s4_2_1_item_1_http_1_1_and_get() {
 }
 
 #[test]
-fn s4_2_1_item_2_exactly_one_host() {
+fn s4_2_1_item_2_exactly_one_host_is_required() {
     assert_eq!(check(&with("Host: example.com\r\n", "")), Err(ProtocolError::MissingHost));
     assert_eq!(check(&with_headers("Host: example.com\r\n")), Err(ProtocolError::MissingHost));
     assert_eq!(check(&with("Host: example.com", "Host:")), Err(ProtocolError::MissingHost));
@@ -51,7 +51,7 @@ fn s4_2_1_item_2_exactly_one_host() {
 }
 
 #[test]
-fn s4_2_1_items_3_and_4_upgrade_tokens() {
+fn s4_2_1_items_3_and_4_upgrade_tokens_are_required() {
     for (from, to) in [
         ("Upgrade: websocket", "Upgrade: notwebsocket"),
         ("Upgrade: websocket", "Upgrade: websocket/13"),
@@ -68,7 +68,7 @@ fn s4_2_1_items_3_and_4_upgrade_tokens() {
 }
 
 #[test]
-fn s4_2_1_item_5_exactly_one_key_of_16_bytes() {
+fn s4_2_1_item_5_exactly_one_key_of_16_bytes_is_required() {
     assert_eq!(check(&with(KEY, "")), Err(ProtocolError::InvalidKey));
     assert_eq!(check(&with("ZQ==", "ZR==")), Err(ProtocolError::InvalidKey));
     assert_eq!(check(&with("dGhl", "")), Err(ProtocolError::InvalidKey));
@@ -79,7 +79,7 @@ fn s4_2_1_item_5_exactly_one_key_of_16_bytes() {
 }
 
 #[test]
-fn s4_2_1_item_6_version_13() {
+fn s4_2_1_item_6_version_13_is_required() {
     for to in ["12", "8", "130", "13, 8", "013", ""] {
         assert_eq!(check(&with("13", to)), Err(ProtocolError::UnsupportedVersion), "{to}");
     }
@@ -97,7 +97,7 @@ fn h15_origins_are_checked() {
 }
 
 #[test]
-fn s4_1_item_10_protocols_are_unique_tokens() {
+fn s4_1_item_10_protocols_must_be_unique_tokens() {
     for list in ["", ",", "a b", "a,a", "a\r\nSec-WebSocket-Protocol: a", "a/b", "\"a\"", "a;b", "\u{e9}"] {
         let head = with_headers(&format!("Sec-WebSocket-Protocol: {list}\r\n"));
         assert_eq!(check(&head), Err(ProtocolError::MalformedList), "{list}");
@@ -116,7 +116,7 @@ fn s9_1_malformed_extensions_fail_the_handshake() {
 }
 
 #[test]
-fn h9_an_upgrade_has_no_body() {
+fn h9_an_upgrade_request_with_a_body_is_rejected() {
     for headers in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: x\r\n"] {
         assert_eq!(check(&with_headers(headers)), Err(ProtocolError::MalformedHead), "{headers}");
     }
@@ -124,7 +124,7 @@ fn h9_an_upgrade_has_no_body() {
 }
 
 #[test]
-fn a_page_may_be_asked_for_in_http_1_0() {
+fn an_http_1_0_request_needs_no_host() {
     let request = parse_request(b"GET /page HTTP/1.0\r\n\r\n", &Config::default()).unwrap();
     assert!(!request.is_upgrade());
     let head = b"GET /page HTTP/1.1\r\n\r\n";
@@ -132,7 +132,7 @@ fn a_page_may_be_asked_for_in_http_1_0() {
 }
 
 #[test]
-fn rfc9112_s3_2_forms_of_the_target() {
+fn rfc9112_s3_2_forms_of_the_target_are_parsed_or_rejected() {
     let config = Config { origins: Origins::SameHost.into(), ..Config::default() };
     let of = |method: &str, target: &str| {
         let head = format!("{method} {target} HTTP/1.1\r\nHost: other.example\r\n\r\n");
@@ -158,7 +158,7 @@ fn rfc9112_s3_2_forms_of_the_target() {
 }
 
 #[test]
-fn h2_a_long_target() {
+fn h2_the_target_size_limit_is_inclusive() {
     let config = Config { max_target_size: 4, ..Config::default() };
     assert_eq!(check_with(&with("/chat", "/cha"), &config), Ok(()));
     assert_eq!(check_with(&with("/chat", "/chat"), &config), Err(ProtocolError::TargetTooLong));
@@ -172,7 +172,7 @@ fn answered(headers: &str, change: impl FnOnce(&mut Response)) -> Result<(), Pro
 }
 
 #[test]
-fn h12_the_chosen_protocol_was_offered() {
+fn h12_the_chosen_protocol_must_be_offered() {
     let offer = "Sec-WebSocket-Protocol: a, b\r\n";
     assert_eq!(answered(offer, |_| {}), Ok(()));
     assert_eq!(answered(offer, |response| response.set_protocol("b")), Ok(()));
@@ -190,7 +190,7 @@ fn h12_the_chosen_protocol_was_offered() {
 }
 
 #[test]
-fn h12_the_chosen_extensions_were_offered() {
+fn h12_the_chosen_extensions_must_be_offered() {
     let offer = "Sec-WebSocket-Extensions: a; p, b\r\n";
     assert_eq!(answered(offer, |response| response.add_extension("b")), Ok(()));
     assert_eq!(answered(offer, |response| response.add_extension("a; q=1, b")), Ok(()));
@@ -203,7 +203,7 @@ fn h12_the_chosen_extensions_were_offered() {
 }
 
 #[test]
-fn h12_a_101_that_no_client_would_take_is_not_sent() {
+fn h12_an_invalid_101_response_is_not_sent() {
     let result = answered("", |response| response.set_header("Sec-WebSocket-Accept", "x").unwrap());
     assert_eq!(result, Err(ProtocolError::AcceptMismatch));
     let result = answered("", |response| response.headers_mut().clear());
@@ -215,7 +215,7 @@ fn h12_a_101_that_no_client_would_take_is_not_sent() {
 }
 
 #[test]
-fn s4_2_2_the_best_of_our_protocols_is_chosen() {
+fn s4_2_2_the_protocol_the_server_prefers_is_chosen() {
     let config = Config { subprotocols: ["x", "b", "a"].map(String::from).to_vec(), ..Config::default() };
     let head = with_headers("Sec-WebSocket-Protocol: a, b\r\n");
     let request = parse_request(head.as_bytes(), &config).unwrap();
@@ -231,7 +231,7 @@ fn s4_2_2_the_best_of_our_protocols_is_chosen() {
 }
 
 #[test]
-fn h5_h13_refusals_have_the_right_status_and_a_fixed_text() {
+fn h5_h13_rejections_have_the_correct_status_and_a_fixed_text() {
     let sent = |error| {
         let mut out = Vec::new();
         refusal(error).encode_for(false, &mut out).unwrap();

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn h14_forwarded_addresses_count_only_from_trusted_peers() {
+    fn h14_forwarded_addresses_are_used_only_from_trusted_peers() {
         let header = "X-Forwarded-For: 203.0.113.7\r\n";
         assert_eq!(remote(header, TrustedProxies::None), "127.0.0.1");
         assert_eq!(remote(header, TrustedProxies::Only(&[])), "127.0.0.1");
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn h14_the_client_cannot_write_itself_another_address() {
+    fn h14_a_client_cannot_forge_its_address() {
         let forged = "X-Forwarded-For: 198.51.100.1, 203.0.113.7\r\nX-Forwarded-For: 10.0.0.3\r\n";
         assert_eq!(remote(forged, TrustedProxies::Private), "203.0.113.7");
     }
 
     #[test]
-    fn h14_forwarded_of_rfc_7239() {
+    fn h14_the_forwarded_header_of_rfc_7239_is_parsed() {
         let trusted = TrustedProxies::Loopback;
         assert_eq!(remote("Forwarded: for=192.0.2.60;proto=http;by=203.0.113.43\r\n", trusted), "192.0.2.60");
         assert_eq!(remote("Forwarded: For=\"[2001:db8:cafe::17]:4711\"\r\n", trusted), "2001:db8:cafe::17");

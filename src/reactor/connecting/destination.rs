@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_an_address_or_a_host() {
+    fn a_url_contains_an_address_or_a_host() {
         assert_eq!(of("ws://127.0.0.1/x"), Some(Destination::Address("127.0.0.1:80".parse().unwrap())));
         assert_eq!(of("ws://[::1]:3012/x"), Some(Destination::Address("[::1]:3012".parse().unwrap())));
         assert_eq!(of("ws://example.com"), Some(Destination::Host("example.com".to_owned(), 80)));
@@ -67,13 +67,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_url_names_a_unix_socket() {
+    fn a_url_contains_the_path_of_a_unix_socket() {
         assert_eq!(of("ws+unix:///run/a.sock:/chat"), Some(Destination::Path("/run/a.sock".to_owned())));
     }
 
     #[cfg(unix)]
     #[test]
-    fn an_error_names_the_url() {
+    fn an_error_contains_the_url() {
         let err = destination(&Url::parse("ws+unix:").unwrap()).unwrap_err();
         assert_eq!(
             err.to_string(),

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_slot_has_its_own_place() {
+    fn slots_fill_the_chunks_in_order() {
         let mut expected = 0;
         for chunk in 0..32 {
             for at in 0..chunk_len(chunk) {

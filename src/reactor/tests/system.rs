@@ -100,7 +100,7 @@ fn blocked_client() -> Blocked<impl Factory, impl Sized> {
 }
 
 #[test]
-fn a_socket_can_accept_one_byte_at_a_time() {
+fn a_message_is_written_one_byte_at_a_time() {
     let Blocked { reactor, client, events, .. } = &mut blocked_client();
     let mut received = Vec::new();
     for _ in 0..b"\x81\x05hello".len() {

@@ -36,7 +36,7 @@ impl Handler for Sleeper {
 }
 
 #[test]
-fn an_hour_passes_without_waiting() {
+fn a_timeout_of_an_hour_fires_without_a_real_wait() {
     let (system, fired) = (Fake::new(), Rc::new(Cell::new(0)));
     let start = system.time();
     let factory = |out: Sender| Sleeper(out, Rc::clone(&fired));
@@ -146,7 +146,7 @@ fn seconds_of_frames<F: Factory>(
 }
 
 #[test]
-fn l2_a_peer_that_does_not_answer_receives_every_ping_until_the_idle_timeout() {
+fn l2_a_silent_peer_receives_every_ping_until_the_idle_timeout() {
     for (settings, pings) in [
         (watchful(), vec![20, 40]),
         (Settings { idle_timeout: Some(101 * SECOND), ..watchful() }, vec![20, 40, 60, 80, 100]),
@@ -183,7 +183,7 @@ fn l2_a_client_sends_pings_to_its_server_until_the_idle_timeout() {
 }
 
 #[test]
-fn l3_a_peer_that_answers_receives_one_ping_per_interval_and_stays() {
+fn l3_a_peer_that_sends_pongs_gets_one_ping_per_interval_and_stays_connected() {
     let (system, closed) = (Fake::new(), Rc::default());
     let factory = |_: Sender| Closed(Rc::clone(&closed), system.clone());
     let (mut reactor, _entered) = listening(factory, watchful(), &system);

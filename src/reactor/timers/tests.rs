@@ -45,7 +45,7 @@ fn drain<T>(timers: &mut Timers<T>, now: u64) -> Vec<T> {
 }
 
 #[test]
-fn never_early_at_every_tick() {
+fn timers_fire_at_their_exact_tick() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     for at in (0..10_000).rev() {
@@ -57,7 +57,7 @@ fn never_early_at_every_tick() {
 }
 
 #[test]
-fn zero_and_the_past_are_due_at_once_in_order() {
+fn past_deadlines_are_due_immediately_in_order() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     timers.schedule(0, &mut owner, "zero").expect("room");
@@ -73,7 +73,7 @@ fn zero_and_the_past_are_due_at_once_in_order() {
 }
 
 #[test]
-fn a_clock_that_goes_back_fires_nothing() {
+fn a_clock_that_moves_back_fires_no_timers() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     drain(&mut timers, 1_000);
@@ -83,7 +83,7 @@ fn a_clock_that_goes_back_fires_nothing() {
 }
 
 #[test]
-fn equal_deadlines_keep_the_order_of_scheduling_across_levels() {
+fn timers_with_equal_deadlines_fire_in_the_order_of_scheduling() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     // The same tick, seen from further and further near: each would hang in another level.
@@ -95,7 +95,7 @@ fn equal_deadlines_keep_the_order_of_scheduling_across_levels() {
 }
 
 #[test]
-fn the_last_tick_is_kept() {
+fn a_timer_at_the_last_tick_fires() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     timers.schedule(u64::MAX, &mut owner, 1).expect("room");
@@ -109,7 +109,7 @@ fn the_last_tick_is_kept() {
 }
 
 #[test]
-fn cancels_once_and_not_after_fire() {
+fn a_timer_can_be_canceled_only_once_and_only_before_it_fires() {
     let mut timers = Timers::new();
     let mut owner = TimerList::default();
     let cancelled = timers.schedule(10, &mut owner, "cancelled").expect("room");
@@ -122,7 +122,7 @@ fn cancels_once_and_not_after_fire() {
 }
 
 #[test]
-fn a_stale_key_or_owner_spares_who_took_the_place() {
+fn stale_keys_and_owners_do_not_cancel_a_timer_that_reuses_their_slot() {
     let mut timers = Timers::new();
     let mut to_close = TimerList::default();
     let stale = timers.schedule(10, &mut to_close, "to_close").expect("room");
@@ -138,7 +138,7 @@ fn a_stale_key_or_owner_spares_who_took_the_place() {
 }
 
 #[test]
-fn a_dead_owner_takes_its_timers_along_and_no_others() {
+fn cancel_all_cancels_only_the_timers_of_its_owner() {
     let mut timers = Timers::new();
     let mut owners = [TimerList::default(), TimerList::default()];
     for (at, owner) in (0..77_000).step_by(77).zip([0, 1].into_iter().cycle()) {
@@ -167,7 +167,7 @@ fn values_are_dropped_with_their_timers() {
 }
 
 #[test]
-fn a_million_pending() {
+fn a_million_pending_timers_fire_in_order() {
     const COUNT: usize = 1_000_000;
     let mut timers = Timers::new();
     let mut owners: Vec<TimerList> = (0..1_000).map(|_| TimerList::default()).collect();
@@ -196,7 +196,7 @@ fn a_million_pending() {
 }
 
 #[test]
-fn an_entry_is_small() {
+fn timer_entries_are_small() {
     // A value with a niche costs nothing on top of 32 bytes for itself.
     assert_eq!(Nodes::<Box<u8>>::NODE, 40);
     assert_eq!(Nodes::<(u32, u32)>::NODE, 32 + 16);

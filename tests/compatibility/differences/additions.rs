@@ -11,7 +11,7 @@ use ws::{
 use crate::support::{Peer, Server, guarded, upgrade_request};
 
 #[test]
-fn a_closure_that_changes_what_it_holds_is_a_handler() {
+fn a_closure_with_mutable_state_can_be_a_handler() {
     guarded(|| {
         let server = Server::run(|| {
             |out: Sender| {
@@ -47,7 +47,7 @@ impl Handler for Greeter {
 }
 
 #[test]
-fn a_boxed_handler_is_a_handler() {
+fn a_boxed_handler_can_be_a_handler() {
     guarded(|| {
         let server = Server::run(|| {
             |out: Sender| -> Box<dyn Handler> {
@@ -69,7 +69,7 @@ fn a_boxed_handler_is_a_handler() {
 }
 
 #[test]
-fn messages_come_from_more_types() {
+fn messages_convert_from_cows_and_boxes() {
     assert_eq!(Message::from(Cow::from("lent")), Message::text("lent"));
     assert_eq!(Message::from(Cow::from(vec![1])), Message::binary([1]));
     assert_eq!(Message::from(Box::<str>::from("boxed")), Message::text("boxed"));
@@ -77,7 +77,7 @@ fn messages_come_from_more_types() {
 }
 
 #[test]
-fn what_is_removed_is_what_was_named() {
+fn protocols_and_extensions_are_removed_by_name() {
     let mut req = Request::from_url(&"ws://localhost/".parse().unwrap()).unwrap();
     ["a", "b"].iter().for_each(|name| {
         req.add_protocol(name);
@@ -95,7 +95,7 @@ fn what_is_removed_is_what_was_named() {
 }
 
 #[test]
-fn a_subprotocol_is_one_line() {
+fn a_setting_selects_a_subprotocol() {
     guarded(|| {
         let settings = Settings { subprotocols: &["v2", "v1"], ..Settings::default() };
         let server = Server::run_with(settings, || |_| |_| Ok(()));
@@ -110,7 +110,7 @@ fn a_subprotocol_is_one_line() {
 }
 
 #[test]
-fn a_check_of_the_origin_is_one_line() {
+fn a_setting_checks_the_origin() {
     guarded(|| {
         let settings = Settings { origins: Origins::SameHost, ..Settings::default() };
         let server = Server::run_with(settings, || |_| |_| Ok(()));
@@ -136,7 +136,7 @@ impl Handler for Mirror {
 }
 
 #[test]
-fn a_forwarded_address_is_believed_only_from_proxies_that_are_named() {
+fn a_forwarded_address_is_used_only_from_trusted_proxies() {
     guarded(|| {
         for (trusted_proxies, expected) in
             [(TrustedProxies::None, "127.0.0.1"), (TrustedProxies::Loopback, "192.0.2.7")]
@@ -171,7 +171,7 @@ impl Handler for Visitor {
 
 /// In `ws`, a test creates the `Handshake` as a literal. Here it has private fields, and `Handshake::new`.
 #[test]
-fn a_handler_is_tested_without_a_connection() {
+fn a_handler_can_be_tested_without_a_connection() {
     let mut request = Request::from_url(&"ws://localhost/salmon".parse().unwrap()).unwrap();
     request.headers_mut().push(("X-Forwarded-For".into(), b"203.0.113.7".to_vec()));
     let response = Response::from_request(&request).unwrap();

@@ -42,7 +42,7 @@ fn text(text: &str) -> Frame {
 }
 
 #[test]
-fn after_our_close_no_message_arrives() {
+fn no_message_is_received_after_the_local_close() {
     guarded(|| {
         let (server, rx) = serve(Settings::default());
         let mut peer = Peer::open(server.addr);
@@ -59,7 +59,7 @@ fn after_our_close_no_message_arrives() {
 }
 
 #[test]
-fn registered_close_codes_are_legal() {
+fn registered_close_codes_are_accepted() {
     guarded(|| {
         let (server, rx) = serve(Settings::default());
         for code in [1012, 1013, 1014] {
@@ -74,7 +74,7 @@ fn registered_close_codes_are_legal() {
 }
 
 #[test]
-fn a_broken_protocol_is_an_error_and_then_an_abnormal_end() {
+fn a_protocol_violation_is_an_error_and_then_an_abnormal_close() {
     guarded(|| {
         let (server, rx) = serve(Settings::default());
         let mut peer = Peer::open(server.addr);
@@ -87,7 +87,7 @@ fn a_broken_protocol_is_an_error_and_then_an_abnormal_end() {
 }
 
 #[test]
-fn too_large_is_1009() {
+fn messages_and_frames_over_the_limits_are_closed_with_1009() {
     guarded(|| {
         for settings in [
             Settings { max_message_size: 8, ..Settings::default() },
@@ -109,7 +109,7 @@ fn too_large_is_1009() {
 
 /// `ws` leaves what arrived together with the message lying until something else arrives.
 #[test]
-fn a_custom_error_does_not_hold_up_what_follows() {
+fn a_custom_error_does_not_delay_the_next_message() {
     guarded(|| {
         let (server, _rx) = serve(Settings::default());
         let mut both = Vec::new();

@@ -77,7 +77,7 @@ fn an_unknown_host_is_an_error() {
 }
 
 #[test]
-fn a_server_that_goes_away_before_it_answers_is_an_error() {
+fn a_disconnect_before_the_response_is_an_error() {
     guarded(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -99,7 +99,7 @@ impl Handler for Status {
 }
 
 #[test]
-fn another_status_is_shown_to_the_handler_and_is_an_error() {
+fn another_status_calls_on_rejected_and_is_an_error() {
     guarded(|| {
         for status in [200, 302, 404, 503] {
             let server = Server::run(move || move |_| Status(status));
@@ -111,7 +111,7 @@ fn another_status_is_shown_to_the_handler_and_is_an_error() {
 }
 
 #[test]
-fn a_client_that_turns_the_response_down_has_not_been_open() {
+fn a_client_that_rejects_the_response_gets_no_on_open_or_on_close() {
     struct Picky(Traced);
     impl Handler for Picky {
         fn on_response(&mut self, _: &Response) -> Result<()> {
@@ -139,7 +139,7 @@ fn a_client_that_turns_the_response_down_has_not_been_open() {
 
 /// A server that is full may respond as soon as it has accepted, before it has read a request.
 #[test]
-fn an_answer_that_comes_before_the_request_was_sent_is_not_missed() {
+fn a_response_that_arrives_before_the_request_is_sent_is_received() {
     const ATTEMPTS: usize = 20;
     guarded(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

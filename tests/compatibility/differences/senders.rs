@@ -12,7 +12,7 @@ use crate::support::{Peer, Server, guarded, join};
 
 /// `ws` stands still for good after 500.
 #[test]
-fn a_callback_sends_as_much_as_it_likes() {
+fn a_callback_can_send_30_000_messages() {
     const MANY: usize = 30_000;
     guarded(|| {
         let server = Server::run(|| {
@@ -34,7 +34,7 @@ fn a_callback_sends_as_much_as_it_likes() {
 }
 
 #[test]
-fn a_full_queue_is_an_error_at_once() {
+fn a_full_queue_is_an_immediate_error() {
     guarded(|| {
         let settings = Settings { max_connections: 2, queue_size: 5, ..Settings::default() };
         let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(())).unwrap();
@@ -79,7 +79,7 @@ impl Handler for Asking {
 }
 
 #[test]
-fn a_sender_can_be_asked_whether_anybody_is_there() {
+fn a_sender_returns_whether_its_connection_is_open() {
     guarded(|| {
         let (give, take) = mpsc::channel();
         let server = Server::run(|| {

@@ -72,7 +72,7 @@ impl Handler for Audience<'_> {
 }
 
 #[test]
-fn what_was_queued_arrives_and_then_1001() {
+fn a_shutdown_sends_queued_messages_and_then_1001() {
     guarded(|| {
         let (tx, rx) = mpsc::channel();
         let server = thread::spawn(move || {
@@ -101,7 +101,7 @@ fn what_was_queued_arrives_and_then_1001() {
 }
 
 #[test]
-fn a_connection_that_is_not_open_yet_does_not_stop_it() {
+fn a_connecting_peer_does_not_block_a_shutdown() {
     guarded(|| {
         let server = Server::run(|| |_| |_| Ok(()));
         let mut peer = Peer::connect(server.addr);

@@ -22,7 +22,7 @@ fn answer(server: &Server, request: &str) -> String {
 }
 
 #[test]
-fn defaults_that_changed() {
+fn some_defaults_differ_from_ws() {
     let settings = Settings::default();
     assert!(settings.masking_strict && settings.key_strict && settings.method_strict && settings.tcp_nodelay);
     assert!(!settings.panic_on_internal && !settings.shutdown_on_interrupt);
@@ -32,7 +32,7 @@ fn defaults_that_changed() {
 }
 
 #[test]
-fn a_client_has_to_mask() {
+fn an_unmasked_frame_is_closed_with_1002() {
     guarded(|| {
         let server = echo();
         let mut peer = Peer::open(server.addr);
@@ -44,7 +44,7 @@ fn a_client_has_to_mask() {
 }
 
 #[test]
-fn an_upgrade_has_to_be_complete() {
+fn an_incomplete_upgrade_request_is_rejected() {
     guarded(|| {
         let server = echo();
         let good = upgrade_request(server.addr, "GET");
@@ -64,7 +64,7 @@ fn an_upgrade_has_to_be_complete() {
 
 /// `ws` answers 400. RFC 9110 §15.5.22 has a status for this.
 #[test]
-fn a_plain_get_is_answered_with_426() {
+fn a_plain_get_request_is_rejected_with_426() {
     guarded(|| {
         let server = echo();
         let head = answer(&server, &format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr));
@@ -75,7 +75,7 @@ fn a_plain_get_is_answered_with_426() {
 }
 
 #[test]
-fn a_lenient_server_is_as_lax_as_it_was() {
+fn lenient_settings_accept_the_requests_and_frames_of_ws() {
     guarded(|| {
         let server = Server::run_with(Settings::lenient(), || |out: Sender| move |msg| out.send(msg));
         let request = upgrade_request(server.addr, "POST").replace("dGhlIHNhbXBsZSBub25jZQ==", "abc");
@@ -104,7 +104,7 @@ impl Handler for NeverOpen<'_> {
 }
 
 #[test]
-fn a_client_checks_the_answer_to_its_key() {
+fn a_client_verifies_the_accept_value() {
     guarded(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -149,7 +149,7 @@ impl Handler for Blunt {
 }
 
 #[test]
-fn an_internal_error_ends_one_connection_and_sends_no_details() {
+fn an_internal_error_closes_one_connection_without_sending_details() {
     guarded(|| {
         let server = Server::run(|| |_| Blunt);
         for _ in 0..2 {

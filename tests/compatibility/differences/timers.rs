@@ -50,7 +50,7 @@ fn a_timeout_ends_with_its_connection() {
 }
 
 #[test]
-fn a_timeout_of_a_broadcaster_fires_everywhere() {
+fn a_timeout_of_a_broadcaster_fires_for_every_connection() {
     struct Everywhere(mpsc::Sender<Token>);
     impl Handler for Everywhere {
         fn on_timeout(&mut self, event: Token) -> Result<()> {
@@ -95,7 +95,7 @@ impl Handler for Metronome {
 }
 
 #[test]
-fn timeouts_are_not_rounded_up_to_a_tenth_of_a_second() {
+fn timeouts_are_not_rounded_up_to_100_ms() {
     guarded(|| {
         let server = Server::run(|| |out| Metronome { out, opened: Instant::now(), ticks: 0 });
         sockeye_test_support::assert_once("40 ticks of five milliseconds", || {

@@ -11,7 +11,7 @@ use crate::{ACCEPTED, answering, error_text, listen};
 use sockeye_test_support::bytes::{TEXT, frame};
 
 #[test]
-fn c1_a_url_with_port_query_and_ipv6_address() {
+fn c1_a_client_connects_by_url_with_port_query_and_ipv6_address() {
     let (address, head) = answering(format!("{ACCEPTED}\r\n"));
     WebSocket::connect(&format!("ws://{address}/a/b?token=1&x=%20#part")).unwrap();
     let head = head.join().unwrap();
@@ -28,7 +28,7 @@ fn c1_a_url_with_port_query_and_ipv6_address() {
 
 #[cfg(unix)]
 #[test]
-fn c1_a_unix_domain_socket() {
+fn c1_a_client_connects_to_a_unix_domain_socket() {
     let path = std::env::temp_dir().join(format!("sockeye-blocking-{}.sock", std::process::id()));
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let server = thread::spawn(move || {
@@ -45,7 +45,7 @@ fn c1_a_unix_domain_socket() {
 }
 
 #[test]
-fn c4_c5_c6_c7_c8_headers_and_subprotocols() {
+fn c4_c5_c6_c7_c8_headers_and_subprotocols_are_sent_and_returned() {
     let response =
         format!("{ACCEPTED}Sec-WebSocket-Protocol: chat.v1\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n");
     let (address, head) = answering(response);
@@ -85,7 +85,7 @@ fn c4_added_headers_can_be_removed() {
 }
 
 #[test]
-fn c5_a_header_with_a_line_break_is_refused() {
+fn c5_a_header_with_a_line_break_is_rejected() {
     for (name, value) in [("X", "a\r\nInjected: yes"), ("X: y\r\nZ", "a"), ("X", "a\0")] {
         let err = Builder::new().add_header(name, value).unwrap_err();
         assert!(matches!(err, Error::Protocol(ProtocolError::UnsendableHead)), "{err}");
@@ -93,7 +93,7 @@ fn c5_a_header_with_a_line_break_is_refused() {
 }
 
 #[test]
-fn c9_c10_a_rejection_with_status_headers_and_body() {
+fn c9_c10_a_rejection_contains_the_status_headers_and_body() {
     for (headers, body) in [
         ("Content-Length: 9\r\n", "no entry!"),
         ("Transfer-Encoding: chunked\r\n", "3\r\nno \r\n6\r\nentry!\r\n0\r\n\r\n"),
@@ -117,7 +117,7 @@ fn c9_c10_a_rejection_with_status_headers_and_body() {
 }
 
 #[test]
-fn c11_a_redirect_with_its_location() {
+fn c11_a_redirect_contains_its_location() {
     for status in [301, 302, 303, 307, 308] {
         let (address, _) = answering(format!(
             "HTTP/1.1 {status} \r\nLocation: wss://else.where/\r\nContent-Length: 0\r\n\r\n"
@@ -208,7 +208,7 @@ fn c12_interim_responses_and_unusual_heads_are_accepted() {
 /// An address that does not answer at all: its backlog is full.
 #[cfg(target_os = "linux")]
 #[test]
-fn l7_connecting_takes_too_long() {
+fn l7_connecting_has_a_timeout() {
     let full = sockeye_test_support::unresponsive::Unresponsive::new();
     let (timeout, begun) = (Duration::from_millis(150), Instant::now());
     let err =

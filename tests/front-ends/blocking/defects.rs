@@ -15,7 +15,7 @@ use sockeye_test_support::peer::End;
 
 /// T1: a Close that is received is answered, and then nothing can be sent.
 #[test]
-fn t1_the_close_of_the_peer_is_answered() {
+fn t1_the_close_of_the_peer_gets_a_reply() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked_close(4321, "bye"));
     let reading = thread::spawn(move || {
@@ -28,7 +28,7 @@ fn t1_the_close_of_the_peer_is_answered() {
 
 /// T2, T3: `close` waits, returns the Close of the peer, and TCP ends.
 #[test]
-fn t2_t3_closing_is_awaited_and_ends_tcp() {
+fn t2_t3_close_waits_for_the_peer_and_ends_tcp() {
     let (mut socket, mut peer) = served(Config::default());
     let closing = thread::spawn(move || {
         let closed = socket.close(CloseCode::Normal, "ours").unwrap();
@@ -46,7 +46,7 @@ fn t2_t3_closing_is_awaited_and_ends_tcp() {
 
 /// T4: a message beyond the limit closes the socket, and is reported once.
 #[test]
-fn t4_beyond_the_limit_the_socket_is_closed() {
+fn t4_a_message_over_the_limit_closes_the_socket() {
     let (mut socket, mut peer) = served(Config { max_message_size: 10, ..Config::default() });
     peer.send(&masked(TEXT, b"eleven char"));
     let reading = thread::spawn(move || {
@@ -60,7 +60,7 @@ fn t4_beyond_the_limit_the_socket_is_closed() {
 
 /// T7: a Close with and without a code comes in one shape.
 #[test]
-fn t7_a_close_without_a_code_is_a_close() {
+fn t7_a_close_without_a_code_is_clean() {
     for (payload, code) in [(Vec::new(), CloseCode::Status), (close_payload(1001, ""), CloseCode::Away)] {
         let (mut socket, mut peer) = served(Config::default());
         peer.send(&masked(CLOSE, &payload));
@@ -78,7 +78,7 @@ fn t7_a_close_without_a_code_is_a_close() {
 
 /// rouille: a message and a Close in one read, of which only the Close was seen.
 #[test]
-fn the_last_messages_are_delivered() {
+fn messages_before_a_close_are_delivered() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&[masked(TEXT, b"one"), masked(TEXT, b"two"), masked(CLOSE, b"")].concat());
     peer.end_writing();
@@ -89,7 +89,7 @@ fn the_last_messages_are_delivered() {
 
 /// rouille: an empty frame stalled until the next byte.
 #[test]
-fn an_empty_frame_does_not_wait_for_the_next_one() {
+fn an_empty_frame_is_delivered_immediately() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked(TEXT, b""));
     assert_eq!(socket.receive().unwrap(), Some("".into()));
@@ -102,7 +102,7 @@ fn an_empty_frame_does_not_wait_for_the_next_one() {
 
 /// rouille: the Close of an error had text where the code belongs; and 200 bytes of a Ping came back.
 #[test]
-fn the_close_of_an_error_has_its_code() {
+fn a_violation_sends_a_close_with_its_code() {
     for (bytes, code) in [
         (masked(TEXT, b"\xff"), 1007),
         (masked(PING, &[7; 200]), 1002),
@@ -123,7 +123,7 @@ fn the_close_of_an_error_has_its_code() {
 
 /// rouille: dropping the socket cut TCP without a Close.
 #[test]
-fn a_socket_that_is_dropped_sends_a_close() {
+fn dropping_the_last_handle_sends_a_close() {
     let (socket, mut peer) = served(Config::default());
     let clone = socket.try_clone().unwrap();
     drop(socket);
@@ -161,7 +161,7 @@ fn text_can_be_split_anywhere() {
 
 /// websockets, soketto: a receive that was given up lost its place.
 #[test]
-fn a_read_that_would_block_loses_nothing() {
+fn a_read_that_would_block_loses_no_data() {
     let (mut socket, mut peer) = served(Config::default());
     socket.get_ref().unwrap().set_nonblocking(true).unwrap();
     for byte in masked(TEXT, b"salmon") {
@@ -177,7 +177,7 @@ fn a_read_that_would_block_loses_nothing() {
 
 /// soketto: after `close`, the Close of the peer could not be answered, nor a Ping that came before it.
 #[test]
-fn a_ping_is_answered_while_the_close_is_awaited() {
+fn a_pong_is_sent_while_close_waits() {
     let (mut socket, mut peer) = served(Config::default());
     let closing = thread::spawn(move || socket.close(CloseCode::Normal, "").unwrap());
     assert_eq!(peer.frame().0, CLOSE);
@@ -188,7 +188,7 @@ fn a_ping_is_answered_while_the_close_is_awaited() {
 
 /// websocket-web: small reads of a large message took quadratic time.
 #[test]
-fn small_reads_of_a_large_message() {
+fn small_reads_of_a_large_message_take_linear_time() {
     use std::io::Read;
 
     let (mut client, mut server) = pair();
@@ -318,7 +318,7 @@ mod compressed {
 
     /// soketto: a compressed message whose first fragment is empty went wrong.
     #[test]
-    fn a_compressed_message_whose_first_fragment_is_empty() {
+    fn a_compressed_message_with_an_empty_first_fragment_is_received() {
         let (mut socket, mut peer) = served();
         peer.send(&[masked(TEXT_START, b""), masked(LAST, HELLO), masked(TEXT, AGAIN)].concat());
         assert_eq!(socket.receive().unwrap(), Some("Hello".into()));

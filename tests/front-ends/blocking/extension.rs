@@ -18,7 +18,7 @@ fn flipped(bytes: &[u8], by: u8) -> Vec<u8> {
 }
 
 #[test]
-fn x1_both_ends_agree_on_an_extension_of_the_program() {
+fn x1_both_ends_negotiate_an_extension_of_the_program() {
     let (mut client, mut server) =
         pair_of(&Builder::new().extension(|| Flip(0xaa)), &Builder::new().extension(|| Flip(1)));
     assert_eq!(client.response().unwrap().extensions().unwrap(), ["x-flip; by=170"]);
@@ -37,7 +37,7 @@ fn x1_both_ends_agree_on_an_extension_of_the_program() {
 
 /// The bits are on the wire, and a peer that has agreed to them must set them.
 #[test]
-fn x1_reserved_bits_on_the_wire() {
+fn x1_an_extension_sets_and_requires_its_reserved_bits() {
     let (ours, theirs) = streams();
     let mut peer = Peer::new(theirs);
     let serving = thread::spawn(move || {
@@ -61,7 +61,7 @@ fn x1_reserved_bits_on_the_wire() {
 }
 
 #[test]
-fn x1_without_agreement_there_is_no_extension() {
+fn x1_an_extension_is_not_used_without_negotiation() {
     let (mut client, mut server) = pair_of(&Builder::new().extension(|| Flip(0xaa)), &Builder::new());
     client.send("plain").unwrap();
     assert_eq!(server.receive().unwrap(), Some("plain".into()));

@@ -70,7 +70,7 @@ impl Pool {
 }
 
 #[test]
-fn s16_a_pool_serves_and_stops() {
+fn s16_a_thread_pool_serves_clients_and_shuts_down() {
     let pool = Pool::start(2);
     for round in 0..3 {
         let mut clients = [pool.connect(), pool.connect()];

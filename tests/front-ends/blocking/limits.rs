@@ -14,7 +14,7 @@ use sockeye_test_support::system::Task;
 use sockeye_test_support::{wait_until, while_on_time};
 
 #[test]
-fn l1_a_message_that_is_too_long_gets_1009() {
+fn l1_a_message_over_the_limit_is_closed_with_1009() {
     let config = Config { max_message_size: 1000, ..Config::default() };
     let (mut socket, mut peer) = served(config.clone());
     peer.send(&masked(BINARY, &[7; 1001]));
@@ -33,7 +33,7 @@ fn l1_a_message_that_is_too_long_gets_1009() {
 }
 
 #[test]
-fn l2_a_frame_that_is_too_long_gets_1009() {
+fn l2_a_frame_over_the_limit_is_closed_with_1009() {
     let (mut socket, mut peer) = served(Config { max_frame_size: 100, ..Config::default() });
     peer.send(&masked(BINARY, &[7; 101]));
     let reading = thread::spawn(move || error_text(socket.receive()));
@@ -50,7 +50,7 @@ fn l1_a_length_alone_allocates_no_memory() {
 }
 
 #[test]
-fn l7_silence_has_a_timeout() {
+fn l7_a_silent_peer_times_out() {
     let idle_timeout = Some(Duration::from_millis(150));
     let begun = Instant::now();
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
@@ -60,7 +60,7 @@ fn l7_silence_has_a_timeout() {
 }
 
 #[test]
-fn l7_a_peer_that_does_not_read_counts_as_silent() {
+fn l7_a_peer_that_does_not_read_times_out() {
     let idle_timeout = Some(Duration::from_millis(150));
     let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
     assert!(error_text(socket.send(vec![7; 15 << 20])).contains("silent"));

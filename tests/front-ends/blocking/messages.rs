@@ -13,7 +13,7 @@ use sockeye_test_support::bytes::{
 };
 
 #[test]
-fn m1_m2_m22_text_and_binary_owned_and_borrowed() {
+fn m1_m2_m22_owned_and_borrowed_text_and_binary_messages_are_sent() {
     let (mut client, mut server) = pair();
     client.send("text").unwrap();
     client.send(String::from("owned")).unwrap();
@@ -26,7 +26,7 @@ fn m1_m2_m22_text_and_binary_owned_and_borrowed() {
 }
 
 #[test]
-fn m3_m15_frames_with_their_bits() {
+fn m3_m15_single_frames_are_sent_and_received() {
     let (mut client, mut server) = pair();
     client.send_frame(Frame::message(b"sal".to_vec(), OpCode::Text, false)).unwrap();
     client.ping("between").unwrap();
@@ -54,7 +54,7 @@ fn m3_m15_frames_with_their_bits() {
 }
 
 #[test]
-fn m4_m5_m17_m19_pings_and_pongs() {
+fn m4_m5_m17_m19_pings_and_pongs_are_sent_and_received() {
     let (mut socket, mut peer) = served(Config::default());
     socket.ping("are you there?").unwrap();
     assert_eq!(peer.frame(), (PING, b"are you there?".to_vec()));
@@ -67,7 +67,7 @@ fn m4_m5_m17_m19_pings_and_pongs() {
 }
 
 #[test]
-fn m6_control_payloads_have_125_bytes_at_most() {
+fn m6_control_payloads_over_125_bytes_are_errors() {
     let (mut client, _server) = pair();
     assert!(client.ping(vec![0; 125]).is_ok());
     assert!(error_text(client.ping(vec![0; 126])).contains("must not be sent"));
@@ -95,7 +95,7 @@ fn m7_a_flush_sends_queued_messages() {
 }
 
 #[test]
-fn m8_m9_m10_m20_m25_closing_with_and_without_a_code() {
+fn m8_m9_m10_m20_m25_closes_with_and_without_a_code_are_clean() {
     for (code, reason) in [(CloseCode::Other(4000), "why"), (CloseCode::Status, "")] {
         let (mut client, mut server) = pair();
         thread::scope(|scope| {
@@ -112,7 +112,7 @@ fn m8_m9_m10_m20_m25_closing_with_and_without_a_code() {
 }
 
 #[test]
-fn m10_l7_close_waits_for_the_answer_with_a_limit() {
+fn m10_l7_close_waits_for_the_reply_until_the_close_timeout() {
     let close_timeout = Duration::from_millis(200);
     let (mut socket, mut peer) = served(Config { close_timeout, ..Config::default() });
     let begun = std::time::Instant::now();
@@ -127,7 +127,7 @@ fn m10_l7_close_waits_for_the_answer_with_a_limit() {
 }
 
 #[test]
-fn m11_an_end_without_a_close() {
+fn m11_abort_ends_the_connection_without_a_close() {
     let (client, mut server) = pair();
     client.abort();
     assert!(server.receive().is_err());
@@ -135,7 +135,7 @@ fn m11_an_end_without_a_close() {
 }
 
 #[test]
-fn m13_m27_sending_after_the_end_is_an_error() {
+fn m13_m27_sending_on_a_closed_connection_is_an_error() {
     let (mut socket, mut peer) = served(Config::default());
     assert!(socket.is_open() && socket.closed().is_none());
     peer.send(&masked_close(1001, "bye"));
@@ -202,7 +202,7 @@ fn m16_messages_are_received_in_manual_mode() {
 }
 
 #[test]
-fn m18_a_close_is_answered_while_reading() {
+fn m18_receive_replies_to_a_close_immediately() {
     let (mut socket, mut peer) = served(Config::default());
     peer.send(&masked(CLOSE, b""));
     let reading = thread::spawn(move || socket.receive().unwrap());

@@ -90,7 +90,7 @@ fn s8_requests_without_an_upgrade_are_errors() {
 }
 
 #[test]
-fn s9_any_status_with_headers_and_body() {
+fn s9_a_request_is_rejected_with_any_status_headers_and_body() {
     let teapot = |_: &Request| {
         let mut response = Response::new(418, "I'm a teapot", b"short and stout".to_vec());
         response.set_header("X-Handle", "here")?;
@@ -118,7 +118,7 @@ fn s9_any_status_with_headers_and_body() {
 }
 
 #[test]
-fn s4_a_page_on_the_same_port() {
+fn s4_a_server_serves_a_page_on_the_same_port() {
     let page = |request: &Request| match request.is_upgrade() {
         true => Response::from_request(request),
         false => Ok(Response::new(200, "", b"<h1>Salmon</h1>".to_vec())),
@@ -132,7 +132,7 @@ fn s4_a_page_on_the_same_port() {
 }
 
 #[test]
-fn s10_the_request_can_be_read() {
+fn s10_a_socket_returns_its_request() {
     let request = upgrade_and("Cookie: a=b\r\nOrigin: http://example.com\r\nExpect-101: x\r\n");
     let (socket, _) = serve(&Builder::new(), Server::accept, &request);
     let socket = socket.unwrap();
@@ -181,7 +181,7 @@ fn l6_l7_heads_are_limited_in_size_and_time() {
 }
 
 #[test]
-fn s2_after_a_handshake_elsewhere_in_either_role() {
+fn s2_a_connection_continues_after_an_external_handshake_in_both_roles() {
     for role in [Role::Client, Role::Server] {
         let (ours, theirs) = streams();
         let early = if role == Role::Server { masked(TEXT, b"early") } else { frame(TEXT, b"early") };

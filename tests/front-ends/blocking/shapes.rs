@@ -89,7 +89,7 @@ fn a9_input_that_one_handle_has_read_is_available_to_the_other() {
 
 #[cfg(unix)]
 #[test]
-fn a7_halves_over_a_unix_domain_socket() {
+fn a7_handles_share_a_unix_domain_socket() {
     use sockeye::blocking::Builder;
 
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -105,7 +105,7 @@ fn a7_halves_over_a_unix_domain_socket() {
 }
 
 #[test]
-fn a5_read_and_write_over_messages() {
+fn a5_read_and_write_transfer_bytes_as_messages() {
     let (client, server) = pair();
     let writing = thread::spawn(move || {
         let mut writer = BufWriter::new(client);

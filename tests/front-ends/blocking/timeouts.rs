@@ -19,7 +19,7 @@ fn is_read_timeout<T>(received: Result<T, Error>) -> bool {
 
 /// `receive` used to clear the timeout, and then blocked forever.
 #[test]
-fn a_read_timeout_on_the_stream_becomes_that_of_the_socket() {
+fn a_read_timeout_on_the_stream_becomes_the_timeout_of_the_socket() {
     let (ours, theirs) = streams();
     ours.set_read_timeout(Some(SHORT)).unwrap();
     let mut socket = Builder::new().after_handshake(ours, Role::Server, &[], []).unwrap();
@@ -47,7 +47,7 @@ fn a_read_timeout_on_the_stream_does_not_limit_the_opening_handshake() {
 }
 
 #[test]
-fn the_stream_gets_its_timeouts_back() {
+fn into_inner_restores_the_timeouts_of_the_stream() {
     let (ours, _theirs) = streams();
     let (read, write) = (Some(Duration::from_secs(3)), Some(Duration::from_secs(4)));
     ours.set_read_timeout(read).unwrap();
@@ -136,7 +136,7 @@ fn try_receive_returns_what_has_arrived() {
 }
 
 #[test]
-fn try_receive_does_not_wait_for_a_thread_that_receives() {
+fn try_receive_does_not_wait_for_another_receiving_thread() {
     let (mut client, server) = pair();
     let (mut one, mut other) = (server.try_clone().unwrap(), server);
     let receiving = thread::spawn(move || one.receive().unwrap());

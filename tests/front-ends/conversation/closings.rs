@@ -80,7 +80,7 @@ fn s7_1_each_end_closes_the_other() {
 }
 
 #[test]
-fn s7_1_3_both_close_at_once() {
+fn s7_1_3_both_ends_close_at_once() {
     for_all_pairs(Terms::default(), |client, server| {
         thread::scope(|scope| {
             let other = scope.spawn(|| server.close(CloseCode::Away, "server"));
@@ -93,7 +93,7 @@ fn s7_1_3_both_close_at_once() {
 }
 
 #[test]
-fn s5_5_1_the_peer_closes_and_is_answered() {
+fn s5_5_1_the_close_of_the_peer_gets_a_reply() {
     for (code, reason) in payloads() {
         for_all_ends(Terms::default(), |mut end, mut peer| {
             peer.send_frame(CLOSE, &payload(code, reason));
@@ -109,7 +109,7 @@ fn s5_5_1_the_peer_closes_and_is_answered() {
 }
 
 #[test]
-fn s5_5_1_the_peer_closes_byte_by_byte() {
+fn s5_5_1_a_close_can_arrive_byte_by_byte() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         for byte in peer.encode(CLOSE, &payload(CloseCode::Away, "slowly")) {
             peer.send(&[byte]);
@@ -145,7 +145,7 @@ fn m23_all_messages_before_a_close_are_delivered() {
 }
 
 #[test]
-fn s7_1_2_we_close_and_are_answered() {
+fn s7_1_2_close_returns_the_close_of_the_peer() {
     for (code, reason) in payloads() {
         for_all_ends(Terms::default(), |end, mut peer| {
             let (received, _) = closing(end, code, reason, || {
@@ -159,7 +159,7 @@ fn s7_1_2_we_close_and_are_answered() {
 }
 
 #[test]
-fn s5_5_1_data_that_comes_after_our_close_is_dropped_and_pings_are_not() {
+fn s5_5_1_after_the_local_close_data_is_dropped_and_pings_get_pongs() {
     for_all_ends(Terms::default(), |end, mut peer| {
         let (received, _) = closing(end, CloseCode::Normal, "", || {
             assert_eq!(peer.frame().0, CLOSE);
@@ -190,7 +190,7 @@ fn l7_a_close_that_is_not_answered_times_out() {
 
 /// Whoever always has something to read looks at the clock nevertheless.
 #[test]
-fn l7_our_close_is_talked_over_for_longer_than_its_time() {
+fn l7_close_times_out_while_the_peer_keeps_sending() {
     let close_timeout = Duration::from_millis(300);
     for_all_ends(Terms { close_timeout, ..Terms::default() }, |end, mut peer| {
         let flood = peer.encode(TEXT, &[b'x'; 100]).repeat(1000);
@@ -204,7 +204,7 @@ fn l7_our_close_is_talked_over_for_longer_than_its_time() {
 }
 
 #[test]
-fn s7_1_5_the_peer_goes_without_a_word() {
+fn s7_1_5_a_disconnect_without_a_close_is_a_lost_connection() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         peer.send_frame(TEXT, b"last");
         peer.end_writing();
@@ -221,7 +221,7 @@ fn s7_1_5_the_peer_goes_without_a_word() {
 }
 
 #[test]
-fn m12_an_end_that_is_dropped_sends_a_close() {
+fn m12_dropping_a_connection_sends_a_close() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         end.send(Message::text("last"));
         drop(end);

@@ -118,7 +118,7 @@ pub(crate) fn for_all_ends(terms: Terms, script: impl Fn(Box<dyn End>, Peer)) {
 }
 
 #[test]
-fn there_is_a_front_end_to_talk_to() {
+fn every_enabled_front_end_is_tested() {
     let names: Vec<_> = front_ends().iter().map(|front_end| front_end.name()).collect();
     assert_eq!(names.contains(&"reactor"), cfg!(feature = "reactor"));
     assert_eq!(names.contains(&"blocking"), cfg!(feature = "blocking"));

@@ -47,12 +47,12 @@ fn go_and_return(terms: Terms) {
 }
 
 #[test]
-fn s5_2_messages_of_all_sizes_go_and_return() {
+fn s5_2_messages_of_all_sizes_are_exchanged() {
     go_and_return(Terms::default());
 }
 
 #[test]
-fn rfc7692_compressed_messages_of_all_sizes_go_and_return() {
+fn rfc7692_compressed_messages_of_all_sizes_are_exchanged() {
     go_and_return(Terms { compresses: true, ..Terms::default() });
 }
 
@@ -69,7 +69,7 @@ fn s5_4_many_messages_keep_their_order() {
 }
 
 #[test]
-fn s5_4_fragments_with_a_ping_between_them() {
+fn s5_4_a_ping_between_fragments_does_not_change_the_message() {
     for_all_ends(Terms::default(), |mut end, mut peer| {
         // Cut within a character.
         peer.send_frame(TEXT_START, b"sal\xc3");
@@ -94,7 +94,7 @@ fn s5_2_frames_that_arrive_byte_by_byte() {
 }
 
 #[test]
-fn s7_4_1_violations_get_their_code() {
+fn s7_4_1_every_violation_has_its_close_code() {
     let terms = Terms { max_message_size: 1000, ..Terms::default() };
     let cases: [(u8, Vec<u8>, CloseCode); 6] = [
         (0xc1, b"x".to_vec(), CloseCode::Protocol),

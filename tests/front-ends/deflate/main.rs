@@ -124,7 +124,7 @@ fn comes_back(seen: &Receiver<Seen>) -> bool {
 }
 
 #[test]
-fn the_setting_compresses_in_both_roles() {
+fn the_deflate_setting_compresses_in_both_roles() {
     let server = echo(with(EAGER));
     let seen = client(with(EAGER), server.url(), |out| out.send(text()), |witness| witness);
     assert_eq!(next(&seen), Seen::Response);
@@ -136,7 +136,7 @@ fn the_setting_compresses_in_both_roles() {
 }
 
 #[test]
-fn a_side_that_does_not_compress_is_left_alone() {
+fn messages_are_not_compressed_unless_both_ends_have_the_setting() {
     for (ours, theirs) in [(Settings::default(), with(EAGER)), (with(EAGER), Settings::default())] {
         let server = echo(theirs);
         let seen = client(ours, server.url(), |out| out.send(text()), |witness| witness);
@@ -147,7 +147,7 @@ fn a_side_that_does_not_compress_is_left_alone() {
 }
 
 #[test]
-fn the_wrapper_of_ws_ends_in_the_same_code() {
+fn the_wrapper_of_ws_compresses_like_the_setting() {
     let threshold = Message::text("0123456789".repeat(200));
     assert!(threshold.len() > Deflate::default().threshold);
     let server = Server::run_with(Settings::default(), || {
@@ -169,7 +169,7 @@ fn the_wrapper_of_ws_ends_in_the_same_code() {
 }
 
 #[test]
-fn the_builder_of_ws_sets_what_is_agreed_on() {
+fn the_builder_of_ws_sets_the_negotiated_parameters() {
     let server = echo(Settings {
         deflate: Some(Deflate { server_no_context_takeover: false, ..EAGER }),
         ..with(EAGER)
@@ -204,7 +204,7 @@ fn the_builder_of_ws_sets_what_is_agreed_on() {
 }
 
 #[test]
-fn the_builder_of_ws_limits_fragments_where_they_may_not_grow() {
+fn the_builder_of_ws_limits_fragments_unless_they_can_grow() {
     for (fragments_grow, code) in [(true, CloseCode::Away), (false, CloseCode::Policy)] {
         let limits = DeflateSettings { fragments_capacity: 3, fragments_grow, ..DeflateSettings::default() };
         let server = Server::run_with(Settings::default(), move || {
@@ -225,7 +225,7 @@ fn the_builder_of_ws_limits_fragments_where_they_may_not_grow() {
 }
 
 #[test]
-fn a_message_may_ask_not_to_be_compressed() {
+fn a_message_can_be_sent_uncompressed() {
     let (rx, at_server) = mpsc::channel();
     let server = Server::run_with(with(EAGER), move || {
         move |out| Witness { out, seen: rx.clone(), at_first: |_| Ok(()) }
@@ -242,7 +242,7 @@ fn a_message_may_ask_not_to_be_compressed() {
 }
 
 #[test]
-fn m11_a_broadcast_is_the_same_for_all() {
+fn m11_a_broadcast_is_compressed_only_for_connections_with_deflate() {
     let server = echo(with(EAGER));
     let clients = [(); 3].map(|()| client(with(EAGER), server.url(), |_| Ok(()), |witness| witness));
     let plain = client(Settings::default(), server.url(), |_| Ok(()), |witness| witness);
@@ -258,7 +258,7 @@ fn m11_a_broadcast_is_the_same_for_all() {
 }
 
 #[test]
-fn a_handler_in_a_box_and_a_closure_take_compressed_messages() {
+fn a_boxed_wrapped_closure_receives_compressed_messages() {
     let server = Server::run_with(with(EAGER), || {
         |out: Sender| -> Box<dyn Handler> { Box::new(DeflateHandler::new(move |msg: Message| out.send(msg))) }
     });
@@ -270,7 +270,7 @@ fn a_handler_in_a_box_and_a_closure_take_compressed_messages() {
 }
 
 #[test]
-fn d1_a_bomb_costs_its_own_connection_only() {
+fn d1_a_bomb_closes_only_its_own_connection() {
     let server = echo(Settings { max_message_size: 100_000, ..with(EAGER) });
     let good = client(with(EAGER), server.url(), |_| Ok(()), |witness| witness);
     assert_eq!(next(&good), Seen::Response);
@@ -285,7 +285,7 @@ fn d1_a_bomb_costs_its_own_connection_only() {
 }
 
 #[test]
-fn settings_out_of_range_are_refused() {
+fn settings_out_of_range_are_rejected() {
     let nonsense = [
         Deflate { level: 0, ..EAGER },
         Deflate { level: 10, ..EAGER },

@@ -160,7 +160,7 @@ fn a12_a_server_can_drop_every_future_at_any_await() {
 }
 
 #[test]
-fn a12_dropped_reads_of_single_frames_and_bytes_lose_nothing() {
+fn a12_dropped_reads_of_frames_and_bytes_lose_no_data() {
     use futures_util::{AsyncReadExt, AsyncWriteExt};
     for (patience, piece, hesitates) in schedules() {
         let (near, far) = choppy(piece, hesitates);

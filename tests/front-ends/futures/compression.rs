@@ -39,7 +39,7 @@ fn x2_x3_x4_windows_and_contexts_are_negotiated() {
 }
 
 #[test]
-fn l5_limit_after_decompression() {
+fn l5_the_inflated_size_is_limited() {
     let generous = Config { deflate: Some(Deflate::default()), ..Config::default() };
     let strict = Config { max_message_size: 1000, ..generous.clone() };
     let (near, far) = duplex();

@@ -37,7 +37,7 @@ fn p2_a_server_refuses_unmasked_frames() {
 }
 
 #[test]
-fn p3_reserved_bits_and_opcodes_are_refused() {
+fn p3_reserved_bits_and_opcodes_are_rejected() {
     for first in [0xc1, 0xa1, 0x91, 0x83, 0x8b] {
         assert_eq!(failed_by(false, &frame(first, b"a")).1, 1002);
     }
@@ -56,7 +56,7 @@ fn p5_the_order_of_continuations_is_checked() {
 }
 
 #[test]
-fn p6_p7_text_that_is_not_utf8_is_answered_with_1007() {
+fn p6_p7_invalid_utf8_is_closed_with_1007() {
     let (err, code) = failed_by(true, &masked(0x81, b"\xff\xfe"));
     assert!(matches!(err, Error::Protocol(ProtocolError::InvalidUtf8)));
     assert_eq!(code, 1007);

@@ -13,7 +13,7 @@ fn flipped(bytes: &[u8], by: u8) -> Vec<u8> {
 }
 
 #[test]
-fn x1_reserved_bits_on_the_wire() {
+fn x1_an_extension_sets_and_requires_its_reserved_bits() {
     let (end, raw) = pipe();
     raw.write(REQUEST.replace("Origin", "Sec-WebSocket-Extensions: x-flip; by=255\r\nOrigin"));
     let mut socket = ready(Builder::new().extension(|| Flip(1)).server(end).accept()).unwrap();
@@ -52,7 +52,7 @@ fn x1_a_client_offers_an_extension_and_receives_plain_frames() {
 }
 
 #[test]
-fn x1_without_agreement_there_is_no_extension() {
+fn x1_an_extension_is_not_used_without_negotiation() {
     let builder = Builder::new().extension(|| Flip(9));
     for (headers, is_open) in [("", true), ("Sec-WebSocket-Extensions: x-flip; by=8\r\n", false)] {
         let (mut client, request, raw) = asking(&builder);

@@ -29,7 +29,7 @@ fn is_capacity<T>(received: Result<T>) -> bool {
 }
 
 #[test]
-fn l1_largest_message() {
+fn l1_a_message_over_the_limit_is_rejected() {
     let (mut socket, raw) = open_client(&with(Config { max_message_size: 4, ..Config::default() }));
     raw.write([frame(0x81, b"four"), frame(0x01, b"fi"), frame(0x80, b"ve!")].concat());
     raw.end();
@@ -47,7 +47,7 @@ fn l1_a_length_of_64_tebibytes_is_an_error() {
 }
 
 #[test]
-fn l2_largest_frame() {
+fn l2_a_frame_over_the_limit_is_rejected() {
     let (mut socket, raw) = open_client(&with(Config { max_frame_size: 2, ..Config::default() }));
     raw.write([frame(0x01, b"a"), frame(0x80, b"bcd")].concat());
     raw.end();
@@ -55,7 +55,7 @@ fn l2_largest_frame() {
 }
 
 #[test]
-fn l3_sending_waits_for_the_peer_and_is_limited() {
+fn l3_send_waits_for_the_peer_and_has_a_limit() {
     let (mut socket, raw) = open_server(&Builder::new().max_buffered(100));
     raw.limit(10);
     let mut sending = Box::pin(socket.send(vec![7; 150]));
@@ -94,7 +94,7 @@ fn l4_reading_stops_until_the_message_is_received() {
 }
 
 #[test]
-fn l4_a_flood_of_pings_is_answered_within_bounds() {
+fn l4_a_flood_of_pings_uses_limited_output() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.limit(100);
     for _ in 0..1000 {
@@ -111,7 +111,7 @@ fn l4_a_flood_of_pings_is_answered_within_bounds() {
 }
 
 #[test]
-fn l7_handshake_of_a_client_takes_too_long() {
+fn l7_the_handshake_has_a_timeout_in_both_roles() {
     let short = Config { handshake_timeout: Duration::from_millis(20), ..Config::default() };
     let (end, _raw) = pipe();
     let mut client = timed(short.clone()).client(end, "ws://a/").unwrap();
@@ -123,7 +123,7 @@ fn l7_handshake_of_a_client_takes_too_long() {
 }
 
 #[test]
-fn l7_a_peer_that_does_not_answer_a_close() {
+fn l7_close_times_out_without_a_reply() {
     let builder = timed(Config { close_timeout: Duration::from_millis(20), ..Config::default() });
     let (mut socket, raw) = open_client(&builder);
     let closed = wait(socket.close(CloseCode::Normal, "")).unwrap();

@@ -22,7 +22,7 @@ fn m1_m22_text_and_binary_are_distinguished() {
 }
 
 #[test]
-fn m3_a_frame_with_fin_and_continuation() {
+fn m3_a_fragmented_message_is_sent_as_frames() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send_frame(Frame::message(b"a".to_vec(), OpCode::Text, false))).unwrap();
     ready(socket.send_frame(Frame::message(b"b".to_vec(), OpCode::Continue, true))).unwrap();
@@ -30,7 +30,7 @@ fn m3_a_frame_with_fin_and_continuation() {
 }
 
 #[test]
-fn m4_m5_ping_and_unsolicited_pong() {
+fn m4_m5_pings_and_unsolicited_pongs_are_sent() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.ping("p")).unwrap();
     ready(socket.pong("q")).unwrap();
@@ -38,7 +38,7 @@ fn m4_m5_ping_and_unsolicited_pong() {
 }
 
 #[test]
-fn m6_control_payloads_are_at_most_125_bytes() {
+fn m6_control_payloads_over_125_bytes_are_errors() {
     let (mut socket, raw) = open_server(&Builder::new());
     assert!(ready(socket.ping(vec![0; 126])).is_err());
     assert!(ready(socket.pong(vec![0; 126])).is_err());
@@ -49,7 +49,7 @@ fn m6_control_payloads_are_at_most_125_bytes() {
 }
 
 #[test]
-fn m7_batches_and_flush() {
+fn m7_queued_messages_are_sent_by_a_flush() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.queue("a")).unwrap();
     ready(socket.queue("b")).unwrap();
@@ -59,7 +59,7 @@ fn m7_batches_and_flush() {
 }
 
 #[test]
-fn m8_m10_close_with_code_and_reason_waits_for_the_echo() {
+fn m8_m10_close_sends_code_and_reason_and_waits_for_the_reply() {
     let (mut socket, raw) = open_server(&Builder::new());
     let payload = close_payload(4000, "done");
     assert!(now(socket.close(CloseCode::Other(4000), "done")).is_none());
@@ -73,14 +73,14 @@ fn m8_m10_close_with_code_and_reason_waits_for_the_echo() {
 }
 
 #[test]
-fn m9_close_without_a_code() {
+fn m9_a_close_without_a_code_is_sent() {
     let (mut socket, raw) = open_server(&Builder::new());
     assert!(now(socket.close(CloseCode::Status, "")).is_none());
     assert_eq!(raw.read(), [0x88, 0]);
 }
 
 #[test]
-fn m11_abrupt_end_without_a_close() {
+fn m11_abort_ends_the_connection_without_a_close() {
     let (socket, raw) = open_server(&Builder::new());
     let closed = socket.closed();
     socket.abort();
@@ -89,7 +89,7 @@ fn m11_abrupt_end_without_a_close() {
 }
 
 #[test]
-fn m12_a_socket_that_is_dropped_while_open_sends_1001() {
+fn m12_dropping_an_open_socket_sends_1001() {
     let (socket, raw) = open_server(&Builder::new());
     let closed = socket.closed();
     let (sender, receiver) = socket.split();
@@ -122,7 +122,7 @@ fn m14_p6_whole_messages_also_split_within_a_character() {
 }
 
 #[test]
-fn m15_single_frames() {
+fn m15_single_frames_are_received() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x01, b"a"), frame(0x89, b"p"), frame(0x80, b"b"), frame(0x81, b"c")].concat());
     let mut seen = Vec::new();
@@ -149,7 +149,7 @@ fn m15_after_single_frames_the_message_is_still_whole() {
 }
 
 #[test]
-fn m16_receiving_without_automatic_answers() {
+fn m16_manual_reply_mode_sends_no_automatic_replies() {
     let (mut socket, raw) = open_server(&Builder::new());
     socket.set_reply_mode(ReplyMode::Manual);
     raw.write([masked(0x89, b"p"), masked(0x88, &close_payload(1000, ""))].concat());
@@ -163,7 +163,7 @@ fn m16_receiving_without_automatic_answers() {
 }
 
 #[test]
-fn m17_m19_pings_are_answered_and_pongs_are_visible() {
+fn m17_m19_pings_get_pongs_and_pongs_are_events() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write([masked(0x89, b"p"), masked(0x8a, b"q")].concat());
     assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Ping(p))) if p == b"p"));
@@ -172,7 +172,7 @@ fn m17_m19_pings_are_answered_and_pongs_are_visible() {
 }
 
 #[test]
-fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
+fn m18_m20_the_close_of_the_peer_gets_a_reply_and_is_an_event() {
     for (payload, code, reason) in [
         (close_payload(4321, "why"), CloseCode::Other(4321), "why"),
         (close_payload(1000, ""), CloseCode::Normal, ""),
@@ -191,7 +191,7 @@ fn m18_m20_the_close_of_the_peer_is_echoed_and_visible() {
 }
 
 #[test]
-fn m19_many_pings_do_not_displace_the_close_behind_them() {
+fn m19_many_pings_do_not_discard_the_close_after_them() {
     let (mut socket, raw) = open_server(&Builder::new());
     // The socket is not read until the connection has ended.
     assert!(now(socket.close(CloseCode::Normal, "")).is_none());
@@ -210,7 +210,7 @@ fn m19_many_pings_do_not_displace_the_close_behind_them() {
 }
 
 #[test]
-fn m21_into_the_buffer_of_the_caller() {
+fn m21_messages_are_appended_to_a_buffer() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x81, b"cd"), frame(0x82, b""), frame(0x88, b"")].concat());
     raw.end();
@@ -222,7 +222,7 @@ fn m21_into_the_buffer_of_the_caller() {
 }
 
 #[test]
-fn m23_all_data_before_a_close_is_delivered() {
+fn m23_messages_before_a_close_are_delivered() {
     let (mut socket, raw) = open_client(&Builder::new());
     raw.write([frame(0x81, b"a"), frame(0x81, b"b"), frame(0x88, &close_payload(1000, ""))].concat());
     raw.reset();
@@ -262,7 +262,7 @@ fn m27_is_open_is_false_after_a_close() {
 }
 
 #[test]
-fn m2_owned_messages() {
+fn m2_owned_messages_are_sent() {
     let (mut socket, raw) = open_server(&Builder::new());
     ready(socket.send(String::from("a"))).unwrap();
     ready(socket.send(Message::binary(vec![1]))).unwrap();

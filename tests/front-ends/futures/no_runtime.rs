@@ -85,7 +85,7 @@ fn a13_futures_run_on_a_thread_that_blocks() {
 }
 
 #[test]
-fn a13_both_ends_in_one_task() {
+fn a13_both_ends_can_run_in_one_task() {
     let (near, far) = duplex();
     let builder = Builder::new();
     let client = async {

@@ -17,7 +17,7 @@ fn is_protocol(answer: sockeye::futures::Result<Answer>) -> bool {
 }
 
 #[test]
-fn c4_c5_builder_with_headers() {
+fn c4_c5_a_builder_adds_and_removes_headers() {
     let builder = Builder::new().add_header("Origin", "https://a.example").unwrap();
     let builder = builder.add_header("X-One", "1").unwrap().add_header("X-One", "2").unwrap();
     let builder = builder.add_header("X-Two", "2").unwrap().remove_header("x-two");
@@ -43,7 +43,7 @@ fn c6_c7_several_subprotocols_are_offered_and_one_is_chosen() {
 }
 
 #[test]
-fn c8_headers_of_the_response_also_on_halves() {
+fn c8_both_halves_return_the_headers_of_the_response() {
     let (mut client, request, raw) = asking(&Builder::new());
     raw.write(acceptance(&request, "X-Server: pike\r\n"));
     ready(client.handshake()).unwrap();
@@ -53,7 +53,7 @@ fn c8_headers_of_the_response_also_on_halves() {
 }
 
 #[test]
-fn c9_c10_rejection_with_status_headers_and_body() {
+fn c9_c10_a_rejection_contains_the_status_headers_and_body() {
     let (mut client, _, raw) = asking(&Builder::new());
     raw.write("HTTP/1.1 403 Forbidden\r\nX-Why: no\r\nContent-Length: 8\r\n\r\nno en");
     assert!(now(client.handshake()).is_none(), "the body is not there yet");
@@ -67,7 +67,7 @@ fn c9_c10_rejection_with_status_headers_and_body() {
 }
 
 #[test]
-fn c11_redirect_with_its_location() {
+fn c11_a_redirect_contains_its_location() {
     for status in [301, 302, 303, 307, 308] {
         let redirect =
             format!("HTTP/1.1 {status} x\r\nLocation: wss://b.example/c\r\nContent-Length: 0\r\n\r\n");
@@ -77,18 +77,18 @@ fn c11_redirect_with_its_location() {
 }
 
 #[test]
-fn c12_accept_is_verified() {
+fn c12_the_accept_value_is_verified() {
     assert!(is_protocol(answered(&Builder::new(), |_| acceptance("Sec-WebSocket-Key: other", ""))));
 }
 
 #[test]
-fn c13_unsolicited_subprotocol_is_refused() {
+fn c13_an_unsolicited_subprotocol_is_rejected() {
     let headers = "Sec-WebSocket-Protocol: chat\r\n";
     assert!(is_protocol(answered(&Builder::new(), |request| acceptance(request, headers))));
 }
 
 #[test]
-fn c14_unsolicited_extension_is_refused() {
+fn c14_an_unsolicited_extension_is_rejected() {
     let headers = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     assert!(is_protocol(answered(&Builder::new(), |request| acceptance(request, headers))));
 }
@@ -115,7 +115,7 @@ fn c16_the_raw_stream_is_returned_with_the_bytes_read_ahead() {
 }
 
 #[test]
-fn c1_query_host_and_port_of_the_url() {
+fn c1_the_request_contains_the_query_host_and_port_of_the_url() {
     let (end, raw) = pipe();
     let mut client = Builder::new().client(end, "ws://example.com:81/a?token=1#no").unwrap();
     assert!(now(client.handshake()).is_none());
@@ -141,7 +141,7 @@ fn headers_with_line_breaks_are_refused() {
 }
 
 #[test]
-fn l6_head_of_the_response_is_limited() {
+fn l6_the_size_of_a_response_head_is_limited() {
     let endless = format!("HTTP/1.1 101 x\r\nX: {}\r\n", "a".repeat(20_000));
     assert!(is_protocol(answered(&Builder::new(), |_| endless)));
 }
@@ -155,7 +155,7 @@ fn the_announced_length_of_a_body_is_not_allocated() {
 }
 
 #[test]
-fn an_end_within_the_handshake_is_an_error() {
+fn a_disconnect_during_the_handshake_is_an_error() {
     let answer = answered(&Builder::new(), |_| "HTTP/1.1 101".to_owned());
     assert!(matches!(answer, Err(Error::ConnectionLost(_))), "{answer:?}");
 }

@@ -7,7 +7,7 @@ use sockeye::{Request, Response};
 use crate::support::{REQUEST, header, masked, now, pipe, ready};
 
 #[test]
-fn s1_s7_accept_without_a_subprotocol() {
+fn s1_s7_a_request_is_accepted_without_a_subprotocol() {
     let (end, raw) = pipe();
     raw.write(REQUEST);
     let socket = ready(Builder::new().server(end).accept()).unwrap();
@@ -19,7 +19,7 @@ fn s1_s7_accept_without_a_subprotocol() {
 }
 
 #[test]
-fn s2_upgrade_of_a_request_that_was_parsed_elsewhere() {
+fn s2_a_request_parsed_elsewhere_is_upgraded() {
     let request = Request::parse(REQUEST.as_bytes()).unwrap().unwrap();
     let mut upgrade = Upgrade::new(request, Config::default()).unwrap();
     upgrade.choose_protocol("wamp").unwrap();
@@ -47,7 +47,7 @@ fn s4_plain_http_on_the_same_port() {
 }
 
 #[test]
-fn s5_s6_offered_subprotocols_and_one_of_them() {
+fn s5_s6_offered_subprotocols_are_listed_and_one_is_chosen() {
     let (end, raw) = pipe();
     raw.write(REQUEST);
     let mut server = Builder::new().add_subprotocol("mqtt").add_subprotocol("wamp").server(end);
@@ -58,7 +58,7 @@ fn s5_s6_offered_subprotocols_and_one_of_them() {
 }
 
 #[test]
-fn s6_a_subprotocol_that_was_not_offered_is_an_error() {
+fn s6_choosing_a_subprotocol_that_is_not_offered_is_an_error() {
     let (end, raw) = pipe();
     raw.write(REQUEST);
     raw.end();
@@ -88,7 +88,7 @@ fn s8_requests_without_an_upgrade_are_errors() {
 }
 
 #[test]
-fn s9_reject_with_any_status_body_and_headers() {
+fn s9_a_request_is_rejected_with_any_status_headers_and_body() {
     let (end, raw) = pipe();
     raw.write(REQUEST);
     raw.end();
@@ -105,7 +105,7 @@ fn s9_reject_with_any_status_body_and_headers() {
 }
 
 #[test]
-fn s10_s11_key_path_host_and_origin() {
+fn s10_s11_a_request_returns_key_path_host_and_origin() {
     let (end, raw) = pipe();
     raw.write(REQUEST);
     let mut server = Builder::new().server(end);
@@ -135,7 +135,7 @@ fn s14_bytes_after_the_request_are_kept() {
 }
 
 #[test]
-fn l6_head_of_the_request_is_limited() {
+fn l6_the_size_of_a_request_head_is_limited() {
     let (end, raw) = pipe();
     raw.write(format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(20_000)));
     raw.end();
@@ -153,7 +153,7 @@ fn nothing_is_sent_before_the_request_has_arrived() {
 }
 
 #[test]
-fn s2_after_a_handshake_elsewhere_in_either_role() {
+fn s2_a_connection_continues_after_an_external_handshake_in_both_roles() {
     for role in [Role::Client, Role::Server] {
         let (near, far) = crate::support::duplex();
         let mut early = sockeye::Frame::message(b"early".to_vec(), sockeye::OpCode::Text, true);

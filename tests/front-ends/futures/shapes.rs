@@ -21,7 +21,7 @@ fn a1_a9_halves_can_be_sent_to_other_threads() {
 }
 
 #[test]
-fn a2_stream_of_messages() {
+fn a2_a_socket_is_a_stream_of_messages() {
     fn is_stream<T: Stream<Item = sockeye::futures::Result<Message>>>(stream: T) -> T {
         stream
     }
@@ -62,7 +62,7 @@ fn a3_sink_of_everything_that_converts_into_a_message() {
 }
 
 #[test]
-fn a4_bytes_over_messages() {
+fn a4_async_read_and_write_transfer_bytes_as_messages() {
     let (mut socket, raw) = open_server(&Builder::new());
     raw.write([masked(0x82, b"abc"), masked(0x82, b""), masked(0x81, b"def")].concat());
     let mut bytes = [0; 5];
@@ -138,7 +138,7 @@ fn a4_small_reads_of_a_large_message_take_linear_time() {
 }
 
 #[test]
-fn a7_the_receiver_answers_without_the_sender() {
+fn a7_the_receiver_sends_replies_without_the_sender() {
     let (socket, raw) = open_server(&Builder::new());
     let (sender, mut receiver) = socket.split();
     raw.write([masked(0x89, b"p"), masked(0x88, b"")].concat());
@@ -149,7 +149,7 @@ fn a7_the_receiver_answers_without_the_sender() {
 }
 
 #[test]
-fn a7_the_sender_answers_without_the_receiver() {
+fn a7_the_sender_sends_replies_without_the_receiver() {
     let (socket, raw) = open_server(&Builder::new());
     let (mut sender, mut receiver) = socket.split();
     raw.write([masked(0x89, b"p"), masked(0x81, b"kept"), masked(0x88, b"")].concat());
@@ -193,7 +193,7 @@ fn a7_each_half_is_woken_by_actions_of_the_other() {
 }
 
 #[test]
-fn a8_join_keeps_everything_and_rejects_other_halves() {
+fn a8_join_keeps_the_connection_and_rejects_other_halves() {
     let builder = Builder::new();
     let ((one, raw), (other, _raw)) = (open_client(&builder), open_client(&builder));
     let (sender, receiver) = one.split();

@@ -37,7 +37,7 @@ async fn converse(mut socket: WebSocket<Socket>) {
 }
 
 #[tokio::test]
-async fn c1_url_with_query_and_port() {
+async fn c1_a_client_connects_by_url_with_query_and_port() {
     let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
     converse(WebSocket::connect(&format!("ws://{address}/a?token=1")).await.unwrap()).await;
     let request = server.await.unwrap().unwrap();
@@ -88,7 +88,7 @@ async fn c2_wss_without_tls_in_the_build_or_on_the_server_is_an_error() {
 }
 
 #[tokio::test]
-async fn l7_handshake_that_takes_too_long() {
+async fn l7_the_opening_handshake_has_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let config = Config { handshake_timeout: Duration::from_millis(50), ..Config::default() };
@@ -98,7 +98,7 @@ async fn l7_handshake_that_takes_too_long() {
 
 /// Over TCP: a receiver that does not read makes the sender wait, and no end buffers without bound.
 #[tokio::test]
-async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
+async fn l3_l4_a_sender_waits_while_the_peer_does_not_read() {
     const LEN: usize = 1 << 20;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     sockeye_test_support::limit_buffers(&listener);
@@ -128,7 +128,7 @@ async fn l3_l4_a_receiver_that_does_not_read_makes_the_sender_wait() {
 /// An address that does not answer at all: its backlog is full.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn l7_connecting_takes_too_long() {
+async fn l7_connecting_has_a_timeout() {
     let full = sockeye_test_support::unresponsive::Unresponsive::new();
     let builder = Builder::new().connect_timeout(Duration::from_millis(150));
     let err = builder.connect(&format!("ws://{}/", full.address)).await.unwrap_err();
@@ -136,7 +136,7 @@ async fn l7_connecting_takes_too_long() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_an_io_error() {
+async fn a_refused_connection_is_a_connect_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -186,7 +186,7 @@ async fn flood(socket: WebSocket<Socket>) -> sockeye::futures::Result<()> {
 }
 
 #[tokio::test]
-async fn a12_select_loses_nothing() {
+async fn a12_select_loses_no_messages() {
     let (address, server) = serve("127.0.0.1:0", Builder::new()).await;
     let (mut sender, mut receiver) = WebSocket::connect(&format!("ws://{address}/")).await.unwrap().split();
     let mut came = Vec::new();
@@ -210,7 +210,7 @@ async fn a12_select_loses_nothing() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn c1_unix_domain_socket() {
+async fn c1_a_client_connects_to_a_unix_domain_socket() {
     let path = std::env::temp_dir().join(format!("sockeye-futures-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = tokio::net::UnixListener::bind(&path).unwrap();

@@ -61,7 +61,7 @@ fn count_messages(peer: &mut Peer, size: usize) -> (usize, Ending) {
 }
 
 #[test]
-fn m1_only_the_peer_that_does_not_read_fails() {
+fn m1_only_a_peer_that_does_not_read_is_disconnected() {
     let (server, calls) = generous(limited(MIB, Overflow::Fail), 1000, 64 * KIB);
     let mut slow = Peer::open(server.addr);
     slow.send_text("more");
@@ -76,7 +76,7 @@ fn m1_only_the_peer_that_does_not_read_fails() {
 }
 
 #[test]
-fn m1_the_excess_is_dropped_where_that_is_wanted() {
+fn m1_overflow_drop_discards_messages_over_the_limit() {
     let (server, calls) = generous(limited(MIB, Overflow::Drop), 1000, 64 * KIB);
     let mut slow = Peer::open(server.addr);
     let out = calls.opened();
@@ -93,7 +93,7 @@ fn m1_the_excess_is_dropped_where_that_is_wanted() {
 }
 
 #[test]
-fn m1_a_single_message_may_be_longer_than_the_limit() {
+fn m1_a_single_message_can_exceed_the_limit() {
     let (server, calls) = generous(limited(KIB, Overflow::Fail), 1, MIB);
     let mut peer = Peer::open(server.addr);
     peer.send_text("one, please");
@@ -105,7 +105,7 @@ fn m1_a_single_message_may_be_longer_than_the_limit() {
 }
 
 #[test]
-fn m1_control_frames_count_as_well() {
+fn m1_control_frames_count_towards_the_limit() {
     for is_for_all in [false, true] {
         let (server, calls) = Probes::listen(limited(64 * KIB, Overflow::Fail), |_, _| Ok(()));
         let slow = Peer::open(server.addr);
@@ -128,7 +128,7 @@ fn m1_control_frames_count_as_well() {
 }
 
 #[test]
-fn m1_broadcasts_count_for_each_receiver() {
+fn m1_broadcasts_count_towards_the_limit_of_each_receiver() {
     let (server, calls) = Probes::listen(limited(MIB, Overflow::Fail), |_, _| Ok(()));
     let slow = Peer::open(server.addr);
     let out = calls.opened();
@@ -184,7 +184,7 @@ fn buffered_amount_is_exact() {
 }
 
 #[test]
-fn m1_a_peer_that_sends_everything_before_it_reads_gets_all_answers() {
+fn m1_a_peer_that_sends_everything_before_it_reads_receives_all_replies() {
     const COUNT: u8 = 48;
     let server = Server::start(Settings::default(), |out: Sender| move |msg: Message| out.send(msg));
     let mut peer = Peer::open(server.addr);
@@ -205,7 +205,7 @@ fn m1_a_peer_that_sends_everything_before_it_reads_gets_all_answers() {
 }
 
 #[test]
-fn m1_a_peer_that_reads_its_answers_late_pauses_reading_briefly() {
+fn m1_reading_from_a_slow_reader_pauses_only_briefly() {
     let server = Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| {
             if msg.len() == 1 { out.broadcast("received") } else { out.send(vec![7; 12 * MIB]) }
@@ -223,7 +223,7 @@ fn m1_a_peer_that_reads_its_answers_late_pauses_reading_briefly() {
 }
 
 #[test]
-fn try_send_reports_what_send_does_not() {
+fn try_send_is_an_error_if_the_connection_is_not_open_or_full() {
     let (tx, rx) = channel();
     let tx = Mutex::new(tx);
     let report = move |out: &Sender, message: Vec<u8>| {
@@ -301,7 +301,7 @@ fn holding() -> (impl Fn(Hook, &Sender) -> sockeye::Result<()>, std::sync::mpsc:
 }
 
 #[test]
-fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
+fn m1_a_message_rejected_by_a_full_queue_does_not_count_towards_the_limit() {
     let (hold, held) = holding();
     let settings = Settings { queue_size: 1, max_connections: 2, ..limited(20, Overflow::Fail) };
     let (server, calls) = Probes::listen(settings, hold);
@@ -324,7 +324,7 @@ fn m1_a_full_queue_between_threads_does_not_hide_an_overflow() {
 }
 
 #[test]
-fn m1_an_overflow_from_another_thread() {
+fn m1_an_overflow_from_another_thread_closes_the_connection() {
     let (hold, held) = holding();
     let (server, calls) = Probes::listen(limited(10, Overflow::Fail), hold);
     let mut peer = Peer::open(server.addr);

@@ -13,7 +13,7 @@ use sockeye_test_support::server::Server;
 use sockeye_test_support::wait_until;
 
 #[test]
-fn a_broadcast_reaches_servers_and_clients_and_those_that_are_about_to_open() {
+fn a_broadcast_reaches_open_and_connecting_connections_in_both_roles() {
     let (far, far_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let slow_server = TcpListener::bind("127.0.0.1:0").unwrap();
     let (near, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
@@ -69,7 +69,7 @@ impl Handler for Signing {
 }
 
 #[test]
-fn m11_a_handler_that_changes_its_frame_changes_no_other() {
+fn m11_a_handler_that_changes_its_frame_does_not_change_other_frames() {
     let server = Server::start(Settings::default(), |out: Sender| Signing { number: out.connection_id() });
     let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
     // Small payloads are copied, large ones are sent from where they lie.
@@ -96,7 +96,7 @@ fn m11_a_handler_that_changes_its_frame_changes_no_other() {
 }
 
 #[test]
-fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_sent() {
+fn messages_and_broadcasts_are_delivered_in_the_order_of_sending() {
     let server = Server::start(Settings::default(), |out: Sender| {
         move |_| {
             out.send("1")?;
@@ -118,7 +118,7 @@ fn what_is_for_one_and_what_is_for_all_arrive_in_the_order_in_which_they_were_se
 }
 
 #[test]
-fn a_close_and_a_timeout_for_all_reach_all() {
+fn a_close_and_a_timeout_of_a_broadcaster_reach_every_connection() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peers: Vec<Peer> = (0..5).map(|_| Peer::open(server.addr)).collect();
     (0..5).for_each(|_| drop(calls.opened()));
@@ -139,7 +139,7 @@ fn a_close_and_a_timeout_for_all_reach_all() {
 }
 
 #[test]
-fn m1_broadcasts_count_for_a_client_that_is_still_dialing() {
+fn m1_broadcasts_count_towards_the_limit_of_a_connecting_client() {
     // That address neither accepts nor refuses.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (probes, calls) = Probes::quiet();

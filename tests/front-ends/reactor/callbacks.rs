@@ -118,7 +118,7 @@ fn check_books(events: &[(u32, HandlerCall)]) {
 }
 
 #[test]
-fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
+fn a2_every_non_closing_call_is_allowed_in_every_server_callback() {
     for hook in OF_A_SERVER {
         let (server, calls, mut peer) = provoke(hook, everything);
         if hook != Hook::Close {
@@ -149,7 +149,7 @@ fn a2_every_call_that_ends_nothing_from_every_callback_of_a_server() {
 }
 
 #[test]
-fn a2_close_from_every_callback_of_a_server() {
+fn a2_close_is_allowed_in_every_server_callback() {
     for hook in OF_A_SERVER {
         let (server, calls, mut peer) =
             provoke(hook, |out| out.close_with_reason(CloseCode::Again, "enough"));
@@ -164,7 +164,7 @@ fn a2_close_from_every_callback_of_a_server() {
 }
 
 #[test]
-fn a2_shutdown_from_every_callback_of_a_server() {
+fn a2_shutdown_is_allowed_in_every_server_callback() {
     for hook in OF_A_SERVER {
         let (server, calls, mut peer) = provoke_shutdown(hook);
         let expected = match hook {
@@ -194,7 +194,7 @@ impl Handler for Stubborn {
 }
 
 #[test]
-fn a2_a_handler_that_keeps_its_close_back_does_not_keep_the_loop_back() {
+fn a2_a_handler_that_drops_its_close_does_not_block_a_shutdown() {
     let server = Server::start(Settings::default(), |_| Stubborn);
     let mut peer = Peer::open(server.addr);
     server.all.shutdown().unwrap();
@@ -203,7 +203,7 @@ fn a2_a_handler_that_keeps_its_close_back_does_not_keep_the_loop_back() {
 }
 
 #[test]
-fn a2_a_handler_has_the_last_word_in_on_shutdown() {
+fn a2_messages_sent_in_on_shutdown_are_delivered() {
     let (server, _ear) = Probes::listen(Settings::default(), |hook, out| {
         if hook == Hook::Shutdown {
             out.send("at")?;
@@ -241,7 +241,7 @@ fn run_client(hook: Hook, deed: Deed) -> Vec<(u32, HandlerCall)> {
 }
 
 #[test]
-fn a2_every_call_from_every_callback_of_a_client() {
+fn a2_every_call_is_allowed_in_every_client_callback() {
     for hook in [Hook::BuildRequest, Hook::Response, Hook::Rejected] {
         for deed in [everything, |out: &Sender| out.close(CloseCode::Again), Sender::shutdown] {
             check_books(&run_client(hook, deed));
@@ -276,7 +276,7 @@ impl Factory for Busy {
 }
 
 #[test]
-fn a2_every_call_from_every_callback_of_a_factory() {
+fn a2_every_call_is_allowed_in_every_factory_callback() {
     let (probes, calls) = Probes::quiet();
     let server = Server::start(Settings::default(), Busy(probes));
     let mut peer = Peer::open(server.addr);

@@ -39,7 +39,7 @@ fn os_error(err: &Error) -> &io::Error {
 }
 
 #[test]
-fn a_port_in_use_names_the_address() {
+fn the_error_of_a_port_in_use_contains_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let expected = TcpListener::bind(address).unwrap_err();
@@ -52,7 +52,7 @@ fn a_port_in_use_names_the_address() {
 }
 
 #[test]
-fn an_address_that_cannot_be_resolved_is_named() {
+fn the_error_of_a_failed_resolution_contains_the_address() {
     let err = listen("unknown.invalid:http", |_| |_| Ok(())).unwrap_err();
     assert_eq!(err.details, r#"cannot resolve "unknown.invalid:http""#);
     let expected = os_error(&err).to_string();
@@ -60,7 +60,7 @@ fn an_address_that_cannot_be_resolved_is_named() {
 }
 
 #[test]
-fn a_path_in_use_is_named() {
+fn the_error_of_a_path_in_use_contains_the_path() {
     let path = std::env::temp_dir().join(format!("sockeye-error-texts-{}", std::process::id()));
     let taken = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let err = WebSocket::new(|_| |_| Ok(())).unwrap().bind_unix(&path).unwrap_err();
@@ -72,7 +72,7 @@ fn a_path_in_use_is_named() {
 }
 
 #[test]
-fn a_refused_connection_names_the_url() {
+fn the_error_of_a_refused_connection_contains_the_url() {
     let (_stream, address) = refusing_address();
     let err = connect_error(&format!("ws://{address}/chat"));
     assert_eq!(os_error(&err).kind(), io::ErrorKind::ConnectionRefused);
@@ -99,13 +99,13 @@ fn credentials_in_urls_are_replaced() {
 }
 
 #[test]
-fn an_unknown_host_is_named() {
+fn the_error_of_an_unknown_host_contains_the_host() {
     let err = connect_error("ws://unknown.invalid:3012/");
     check(&err, &format!("cannot resolve the host unknown.invalid: {}", os_error(&err)));
 }
 
 #[test]
-fn every_scheme_that_is_not_supported_has_the_same_text() {
+fn all_unsupported_schemes_have_the_same_error_text() {
     for scheme in ["http", "https", "gopher", "ftp"] {
         let err = connect_error(&format!("{scheme}://user:secret@127.0.0.1:1/chat"));
         assert!(matches!(err.kind, ErrorKind::Protocol));
@@ -121,7 +121,7 @@ fn every_scheme_that_is_not_supported_has_the_same_text() {
 
 #[cfg(not(feature = "ssl"))]
 #[test]
-fn wss_without_tls_names_the_missing_feature() {
+fn the_error_of_wss_without_tls_contains_the_missing_feature() {
     let err = connect_error("wss://127.0.0.1:1/chat");
     assert!(matches!(err.kind, ErrorKind::Protocol));
     check(
@@ -131,7 +131,7 @@ fn wss_without_tls_names_the_missing_feature() {
 }
 
 #[test]
-fn text_that_is_not_a_url_is_quoted() {
+fn the_error_of_an_invalid_url_quotes_the_text() {
     let err = connect_error("example.com/chat");
     assert!(matches!(err.kind, ErrorKind::Internal));
     check(&err, r#"cannot parse the URL "example.com/chat": relative URL without a base"#);

@@ -90,7 +90,7 @@ fn check(hook: Hook, kind: &'static str) {
 }
 
 #[test]
-fn a3_every_kind_of_error_from_an_open_connection() {
+fn a3_every_error_kind_of_an_open_connection_has_its_documented_effect() {
     for hook in [Hook::Open, Hook::Message, Hook::Frame, Hook::SendFrame, Hook::Timeout, Hook::NewTimeout] {
         for kind in KINDS {
             check(hook, kind);
@@ -99,7 +99,7 @@ fn a3_every_kind_of_error_from_an_open_connection() {
 }
 
 #[test]
-fn a3_a_handler_that_fails_for_a_close_frame() {
+fn a3_every_error_kind_for_a_sent_close_has_its_documented_effect() {
     for kind in KINDS {
         let (server, calls) = Probes::listen(Settings::default(), move |called, out| match called {
             Hook::Message => out.close(CloseCode::Normal),
@@ -125,7 +125,7 @@ fn a3_a_handler_that_fails_for_a_close_frame() {
 }
 
 #[test]
-fn a3_every_kind_of_error_from_on_drain() {
+fn a3_every_error_kind_of_on_drain_has_its_documented_effect() {
     for kind in KINDS {
         let (server, calls) = Probes::listen(Settings::default(), move |called, out| match called {
             Hook::Open => send_too_much(out),
@@ -150,7 +150,7 @@ fn a3_every_kind_of_error_from_on_drain() {
 }
 
 #[test]
-fn a3_every_kind_of_error_from_on_request() {
+fn a3_every_error_kind_of_on_request_has_its_documented_effect() {
     for kind in KINDS {
         let (server, calls) = failing(Hook::Request, kind);
         let mut peer = Peer::connect(server.addr);
@@ -175,7 +175,7 @@ fn a3_every_kind_of_error_from_on_request() {
 }
 
 #[test]
-fn a3_every_kind_of_error_from_a_client_that_connects() {
+fn a3_every_error_kind_of_a_connecting_client_ends_the_attempt() {
     let server = Server::start(Settings::default(), |_| |_| Ok(()));
     for hook in [Hook::BuildRequest, Hook::Response] {
         for kind in KINDS {

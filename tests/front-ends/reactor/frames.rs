@@ -127,7 +127,7 @@ fn heard_and_seen<H: Handler + 'static>(
 }
 
 #[test]
-fn messages_are_the_same_for_a_handler_that_sees_no_frames() {
+fn messages_are_the_same_with_and_without_frame_hooks() {
     let (with, seen) = heard_and_seen(true, |echo| echo);
     assert_eq!(with.len(), 18);
     let count = |seen: &[OpCode], opcode| seen.iter().filter(|one| **one == opcode).count();

@@ -22,7 +22,7 @@ fn successor(server: &Server, calls: &HandlerCalls, before: impl FnOnce(&Sender)
 }
 
 #[test]
-fn t1_a_late_command_has_no_effect() {
+fn t1_commands_for_a_closed_connection_do_not_affect_its_successor() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let (old, new, mut peer) = successor(&server, &calls, |_| {});
     assert_eq!((old.is_open(), old.buffered_amount()), (false, 0));
@@ -57,7 +57,7 @@ fn t1_a_late_command_has_no_effect() {
 }
 
 #[test]
-fn t1_l8_a_late_timeout_has_no_effect() {
+fn t1_l8_timeouts_of_a_closed_connection_do_not_affect_its_successor() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut old_timeout = None;
     let (old, new, peer) = successor(&server, &calls, |old| {
@@ -82,7 +82,7 @@ fn t1_l8_a_late_timeout_has_no_effect() {
 }
 
 #[test]
-fn t1_a_thread_that_sends_on_and_on_reaches_its_own_connection_only() {
+fn t1_a_sender_on_another_thread_never_reaches_a_later_connection() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for round in 0..50 {
         let mut peer = Peer::open(server.addr);

@@ -44,7 +44,7 @@ fn send(settings: Settings, message: &[u8]) -> std::result::Result<usize, CloseC
 }
 
 #[test]
-fn m3_the_longest_message_over_its_fragments() {
+fn m3_the_message_size_limit_is_inclusive_for_any_fragmentation() {
     let settings = Settings { max_message_size: 1000, ..Settings::default() };
     for lengths in [vec![1000], vec![600, 400], vec![1; 1000], vec![0, 1000, 0]] {
         assert_eq!(send(settings, &fragments(lengths)), Ok(1000));
@@ -55,7 +55,7 @@ fn m3_the_longest_message_over_its_fragments() {
 }
 
 #[test]
-fn m3_what_is_too_long_is_refused_before_it_comes() {
+fn m3_a_message_over_the_limit_is_rejected_before_it_arrives() {
     let settings = Settings { max_message_size: 1000, ..Settings::default() };
     // The header alone, of a fragment that would be too long together with the first.
     let mut bytes = fragments([600, 401]);
@@ -64,7 +64,7 @@ fn m3_what_is_too_long_is_refused_before_it_comes() {
 }
 
 #[test]
-fn m4_the_most_fragments() {
+fn m4_the_fragment_limits_are_inclusive() {
     let settings = Settings { max_message_size: 1 << 20, ..Settings::default() };
     assert_eq!(send(settings, &fragments(vec![1; 65_536])), Ok(65_536));
     assert_eq!(send(settings, &fragments(vec![1; 65_537])), Err(CloseCode::Policy));
@@ -74,7 +74,7 @@ fn m4_the_most_fragments() {
 }
 
 #[test]
-fn m5_the_most_empty_fragments() {
+fn m5_the_limit_of_empty_fragments_is_inclusive() {
     let settings = Settings::default();
     let with_empty = |count: usize| fragments(std::iter::repeat_n(0, count).chain([5]));
     assert_eq!(send(settings, &with_empty(1024)), Ok(5));

@@ -98,7 +98,7 @@ fn check_refused(result: Result<WebSocket<impl sockeye::Factory>>, text: &str) {
 }
 
 #[test]
-fn every_setting_that_makes_no_sense_is_refused_by_name() {
+fn the_error_of_every_invalid_setting_contains_its_name() {
     type Change = fn(&mut Settings);
     let changes: [(Change, &str); 21] = [
         (|it| it.max_connections = 0, "max_connections must not be zero"),
@@ -154,7 +154,7 @@ fn every_setting_that_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
-fn an_owned_list_that_makes_no_sense_is_refused() {
+fn an_invalid_owned_list_is_rejected() {
     let socket = || WebSocket::new(Reporter).unwrap();
     check_refused(
         socket().with_subprotocols(["v1", ""]),

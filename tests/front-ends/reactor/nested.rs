@@ -49,7 +49,7 @@ fn t6_senders_of_the_outer_loop_keep_their_order_within_the_inner_one() {
 }
 
 #[test]
-fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
+fn t2_senders_of_the_outer_loop_have_no_queue_limit_within_the_inner_one() {
     let inner = echo_server();
     let url = inner.url().to_string();
     let settings = Settings { queue_size: 1, max_connections: 10, ..Settings::default() };
@@ -68,7 +68,7 @@ fn t2_senders_of_the_outer_loop_have_no_limit_within_the_inner_one() {
 }
 
 #[test]
-fn a_sender_of_the_inner_loop_reports_its_end() {
+fn a_sender_of_a_finished_inner_loop_returns_an_error() {
     let inner = echo_server();
     let url = inner.url().to_string();
     let (tx, rx) = channel();
@@ -95,7 +95,7 @@ fn a_sender_of_the_inner_loop_reports_its_end() {
 }
 
 #[test]
-fn a_message_from_one_loop_to_another_within_a_callback() {
+fn a_callback_can_send_messages_to_another_loop() {
     let (tx, rx) = channel();
     let (far, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut far_peer = Peer::open(far.addr);

@@ -48,7 +48,7 @@ fn panicking(hook: Hook) -> impl Fn(Hook, &Sender) -> Result<()> + Send + Sync +
 }
 
 #[test]
-fn a1_by_default_a_panic_travels_out_of_run() {
+fn a1_by_default_a_panic_propagates_out_of_run() {
     let (server, calls) = Probes::listen(Settings::default(), panicking(Hook::Message));
     let mut culprit = Peer::open(server.addr);
     let first = calls.opened();
@@ -122,7 +122,7 @@ fn check_silence(calls: &HandlerCalls, hook: Hook) {
 }
 
 #[test]
-fn a1_a_panic_that_is_caught_costs_its_own_connection_only() {
+fn a1_a_caught_panic_closes_only_its_own_connection() {
     for hook in [
         Hook::Request,
         Hook::Open,
@@ -166,7 +166,7 @@ fn check_client(hook: Hook, url: &str, bystander_url: &str) {
 }
 
 #[test]
-fn a1_a_panic_of_a_client_that_connects_is_caught() {
+fn a1_a_panic_of_a_connecting_client_is_caught() {
     let server = Server::start(Settings::default(), |out: Sender| move |msg| out.send(msg));
     let refusing = Server::start(Settings::default(), |_| Refusing);
     let (url, refused) = (server.url(), refusing.url());
@@ -190,7 +190,7 @@ impl sockeye::Handler for Refusing {
 }
 
 #[test]
-fn a1_a_run_that_has_panicked_leaves_the_thread_to_other_loops() {
+fn a1_other_loops_can_run_on_a_thread_after_a_panic() {
     let (probes, _ear) =
         Probes::new(|called, _| if called == Hook::BuildRequest { panic_quietly() } else { Ok(()) });
     let mut socket = WebSocket::new(probes).unwrap();

@@ -26,7 +26,7 @@ fn go_round(peer_of: &Sender, calls: &HandlerCalls) {
 }
 
 #[test]
-fn a_pause_ends_what_is_read_and_nothing_is_lost() {
+fn a_pause_stops_delivery_and_loses_no_messages() {
     const COUNT: usize = 60;
     let (server, calls) =
         Probes::listen(
@@ -78,7 +78,7 @@ fn a_pause_ends_what_is_read_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_pause_of_one_connection_is_none_of_another() {
+fn a_pause_does_not_affect_other_connections() {
     let (server, calls) = Probes::listen(Settings::default(), |hook, out| match hook {
         Hook::Message if out.connection_id() == 0 => out.pause(),
         _ => Ok(()),
@@ -108,7 +108,7 @@ fn a_pause_of_one_connection_is_none_of_another() {
 }
 
 #[test]
-fn the_peer_has_to_wait_and_nothing_is_lost() {
+fn the_peer_of_a_paused_connection_is_blocked_and_no_message_is_lost() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
     let out = calls.opened();
@@ -165,7 +165,7 @@ fn paused_with_goodbye() -> (Server, HandlerCalls, Sender, Peer) {
 }
 
 #[test]
-fn messages_before_the_end_are_delivered_after_the_pause() {
+fn messages_before_a_close_are_delivered_after_a_pause() {
     let (server, calls, out, mut peer) = paused_with_goodbye();
     out.resume().unwrap();
     assert_eq!(calls.message(), "last words");
@@ -192,7 +192,7 @@ fn a_loop_with_a_paused_connection_can_be_shut_down() {
 }
 
 #[test]
-fn a_pause_can_begin_before_the_connection_does() {
+fn a_connection_can_be_paused_before_it_opens() {
     let (server, server_ear) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let (probes, calls) = Probes::new(|hook, out| match hook {
         Hook::BuildRequest => out.pause(),

@@ -43,7 +43,7 @@ fn check_disconnected(out: &Sender) {
 }
 
 #[test]
-fn t3_a_sender_reports_the_end_of_the_loop_at_once() {
+fn t3_a_sender_of_a_finished_loop_returns_disconnected() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let _peer = Peer::open(server.addr);
     let (one, all) = (calls.opened(), server.all.clone());
@@ -59,7 +59,7 @@ fn t3_a_sender_reports_the_end_of_the_loop_at_once() {
 }
 
 #[test]
-fn t3_a_queue_is_full_exactly_at_its_size() {
+fn t3_a_queue_is_full_exactly_at_its_limit() {
     let settings = Settings { queue_size: 3, max_connections: 2, ..Settings::default() };
     let (probes, calls) =
         Probes::new(|hook, out| if hook == Hook::Message { out.shutdown() } else { Ok(()) });
@@ -79,7 +79,7 @@ fn t3_a_queue_is_full_exactly_at_its_size() {
 }
 
 #[test]
-fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
+fn messages_sent_before_the_loop_runs_are_delivered_in_order() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
     socket.connect(server.url().parse().unwrap()).unwrap();
@@ -93,7 +93,7 @@ fn what_is_sent_before_the_loop_runs_is_delivered_in_order() {
 }
 
 #[test]
-fn t6_first_in_first_out_for_each_thread() {
+fn t6_messages_of_each_thread_are_delivered_in_order() {
     const EACH: usize = 10_000;
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
@@ -118,7 +118,7 @@ fn t6_first_in_first_out_for_each_thread() {
 }
 
 #[test]
-fn t6_nothing_overtakes_a_close() {
+fn t6_messages_before_a_close_are_sent_and_messages_after_it_are_dropped() {
     const EACH: usize = 2000;
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     for _ in 0..5 {
@@ -182,7 +182,7 @@ fn t4_no_wake_up_is_lost() {
 }
 
 #[test]
-fn o5_no_wake_up_is_lost_after_a_budget_stop() {
+fn o5_no_wake_up_is_lost_after_a_turn_reaches_its_command_limit() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
     let out = calls.opened();
@@ -197,7 +197,7 @@ fn o5_no_wake_up_is_lost_after_a_budget_stop() {
 }
 
 #[test]
-fn l5_what_other_threads_had_queued_before_a_shutdown_is_sent() {
+fn l5_messages_queued_by_other_threads_before_a_shutdown_are_sent() {
     const COUNT: usize = 2000;
     let (entered, in_callback) = channel();
     let (release, released) = channel::<()>();

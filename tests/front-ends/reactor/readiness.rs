@@ -40,7 +40,7 @@ fn read_message(peer: &mut Peer) -> Vec<u8> {
 }
 
 #[test]
-fn o4_short_reads_and_short_writes() {
+fn o4_short_reads_and_writes_lose_no_data() {
     let server = echo_server();
     let mut peer = Peer::open(server.addr);
     // Small buffers on our side make all of the loop's reads and writes short ones.
@@ -65,7 +65,7 @@ fn o4_short_reads_and_short_writes() {
 }
 
 #[test]
-fn o4_wake_ups_without_a_reason() {
+fn o4_messages_are_echoed_during_spurious_wake_ups() {
     let server = echo_server();
     let mut peer = Peer::open(server.addr);
     let all = server.all.clone();
@@ -78,7 +78,7 @@ fn o4_wake_ups_without_a_reason() {
 }
 
 #[test]
-fn o4_events_of_connections_that_go_in_the_same_turn() {
+fn o4_events_of_connections_that_end_in_the_same_turn_are_handled() {
     const COUNT: u32 = 100;
     let (tx, held) = channel();
     let tx = Mutex::new(tx);

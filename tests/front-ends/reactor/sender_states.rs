@@ -89,19 +89,19 @@ fn record_in(hook: Hook, closes_in: Hook, talk: impl FnOnce(&mut Peer)) -> (Outc
 }
 
 #[test]
-fn a_connection_that_is_connecting() {
+fn senders_return_the_documented_results_while_connecting() {
     let (outcomes, _) = record_in(Hook::Request, Hook::Message, |_| {});
     assert_eq!(outcomes, CONNECTING);
 }
 
 #[test]
-fn a_connection_that_is_open() {
+fn senders_return_the_documented_results_while_open() {
     let (outcomes, _) = record_in(Hook::Open, Hook::Message, |_| {});
     assert_eq!(outcomes, OPEN);
 }
 
 #[test]
-fn a_connection_that_waits_for_the_close_of_the_peer() {
+fn senders_return_the_documented_results_while_closing() {
     let (outcomes, _) = record_in(Hook::Frame, Hook::Open, |peer| {
         assert_eq!(peer.next_frame().unwrap().opcode(), OpCode::Close);
         peer.send(Frame::ping(Vec::new()));
@@ -110,7 +110,7 @@ fn a_connection_that_waits_for_the_close_of_the_peer() {
 }
 
 #[test]
-fn a_connection_in_on_close() {
+fn senders_return_the_documented_results_in_on_close() {
     let (outcomes, received) = record_in(Hook::Close, Hook::Message, |peer| {
         peer.send(Frame::close(CloseCode::Normal, ""));
     });
@@ -122,7 +122,7 @@ fn a_connection_in_on_close() {
 }
 
 #[test]
-fn a_connection_in_on_close_that_was_lost() {
+fn senders_return_the_documented_results_in_on_close_after_a_lost_connection() {
     let (outcomes, _) = record_in(Hook::Close, Hook::Message, |peer| {
         peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
     });
@@ -130,7 +130,7 @@ fn a_connection_in_on_close_that_was_lost() {
 }
 
 #[test]
-fn a_closed_connection_from_another_thread() {
+fn senders_on_other_threads_return_the_documented_results_after_the_close() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let peer = Peer::open(server.addr);
     let out = calls.opened();
@@ -149,7 +149,7 @@ fn a_closed_connection_from_another_thread() {
 }
 
 #[test]
-fn a_connection_attempt_that_has_failed() {
+fn senders_return_the_documented_results_after_a_failed_connection_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let url = format!("ws://{}", busy.local_addr().unwrap()).parse().unwrap();
@@ -170,7 +170,7 @@ fn a_connection_attempt_that_has_failed() {
 
 /// What only the loop can do is refused once it is shutting down, because it would never happen.
 #[test]
-fn new_connections_while_the_loop_shuts_down() {
+fn new_connections_are_rejected_while_the_loop_shuts_down() {
     let (tx, rx) = channel();
     let tx = Mutex::new(tx);
     let (server, calls) = Probes::listen(Settings::default(), move |hook, out| {

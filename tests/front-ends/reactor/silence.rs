@@ -18,7 +18,7 @@ fn watchful() -> Settings {
 }
 
 #[test]
-fn l2_a_peer_that_does_not_answer_times_out() {
+fn l2_a_peer_that_sends_no_pongs_times_out() {
     let (server, calls) = Probes::listen(watchful(), |_, _| Ok(()));
     let start = Instant::now();
     let mut peer = Peer::open(server.addr);
@@ -34,7 +34,7 @@ fn l2_a_peer_that_does_not_answer_times_out() {
 }
 
 #[test]
-fn l2_without_a_setting_nothing_is_asked() {
+fn l2_no_pings_are_sent_without_a_ping_interval() {
     let (server, _ear) =
         Probes::listen(Settings { idle_timeout: Some(IDLE), ..Settings::default() }, |_, _| Ok(()));
     let mut peer = Peer::open(server.addr);
@@ -43,7 +43,7 @@ fn l2_without_a_setting_nothing_is_asked() {
 }
 
 #[test]
-fn l3_a_peer_that_answers_stays() {
+fn l3_a_peer_that_sends_pongs_stays_connected() {
     while_on_time(IDLE / 2, |pace| {
         let (server, calls) = Probes::listen(watchful(), |_, _| Ok(()));
         // Our client answers Pings by itself.
@@ -70,7 +70,7 @@ fn l3_a_peer_that_answers_stays() {
 }
 
 #[test]
-fn l2_a_client_watches_its_server() {
+fn l2_a_client_drops_a_silent_server() {
     let server = Server::start(Settings::default(), |_| Mute);
     let (probes, calls) = Probes::quiet();
     let mut socket = Builder::new().with_settings(watchful()).build(probes).unwrap();

@@ -12,7 +12,7 @@ use sockeye_test_support::child::{self, Child, is_child, print_line};
 use sockeye_test_support::peer::{Ending, Peer};
 use sockeye_test_support::wait_until;
 
-const SERVER: &str = "system::a_server_of_its_own";
+const SERVER: &str = "system::server_process";
 
 /// Prints log records for the parent.
 struct Log;
@@ -33,7 +33,7 @@ impl log::Log for Log {
 
 /// Not a test: an echo server for the tests below. It prints its address, and runs until it receives "quit".
 #[test]
-fn a_server_of_its_own() {
+fn server_process() {
     if !is_child(SERVER) {
         return;
     }
@@ -66,7 +66,7 @@ fn quit(child: Child, mut peer: Peer) {
 }
 
 #[test]
-fn o1_out_of_descriptors() {
+fn o1_a_server_without_free_descriptors_recovers() {
     let (child, address) = start("ulimit -n 40", &[]);
     let mut first = Peer::open(address);
     let mut others: Vec<Peer> = (0..60)
@@ -101,7 +101,7 @@ fn o1_out_of_descriptors() {
 }
 
 #[test]
-fn o2_an_interrupt_changes_nothing() {
+fn o2_an_interrupt_has_no_effect_by_default() {
     let (child, address) = start("", &[]);
     let mut peer = Peer::open(address);
     for round in 0..20 {
@@ -113,7 +113,7 @@ fn o2_an_interrupt_changes_nothing() {
 }
 
 #[test]
-fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
+fn o2_an_interrupt_shuts_down_the_loop_with_shutdown_on_interrupt() {
     let (child, address) = start("", &[("ON_INTERRUPT", "1")]);
     let mut peer = Peer::open(address);
     peer.echo("hello");
@@ -129,7 +129,7 @@ fn o2_an_interrupt_shuts_down_where_that_is_wanted() {
 }
 
 #[test]
-fn o3_writing_to_closed_connections_ends_nothing() {
+fn o3_writes_to_closed_connections_do_not_end_the_process() {
     let (child, address) = start("", &[]);
     let mut witness = Peer::open(address);
     for round in 0..50 {

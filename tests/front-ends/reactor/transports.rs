@@ -51,7 +51,7 @@ fn on_unix(path: &PathBuf) -> Peer<UnixStream> {
 }
 
 #[test]
-fn one_loop_listens_in_several_places() {
+fn one_loop_listens_on_several_addresses() {
     let path = socket_path("several");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let brought = listener.local_addr().unwrap();
@@ -71,13 +71,13 @@ fn one_loop_listens_in_several_places() {
 }
 
 #[test]
-fn a_loop_that_does_not_listen_has_no_address() {
+fn a_loop_without_a_listener_has_no_address() {
     let socket = WebSocket::new(echo).unwrap();
     assert_eq!(socket.local_addr().unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 #[test]
-fn an_address_can_be_bound_again_at_once() {
+fn an_address_can_be_bound_again_immediately() {
     let mut addr = "127.0.0.1:0".parse().unwrap();
     for _ in 0..3 {
         let socket = WebSocket::new(echo).unwrap().bind(addr).unwrap();
@@ -91,7 +91,7 @@ fn an_address_can_be_bound_again_at_once() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused() {
+fn an_address_or_path_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = WebSocket::new(echo).unwrap().bind(taken.local_addr().unwrap()).unwrap_err();
     assert!(matches!(refused.kind, ErrorKind::Io(_)));
@@ -104,7 +104,7 @@ fn an_address_that_is_taken_is_refused() {
 }
 
 #[test]
-fn streams_that_were_accepted_elsewhere() {
+fn a_loop_serves_streams_accepted_elsewhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = || {
         let peer = Peer::connect(listener.local_addr().unwrap());
@@ -130,7 +130,7 @@ fn streams_that_were_accepted_elsewhere() {
 }
 
 #[test]
-fn a_client_on_a_stream_that_was_connected_elsewhere() {
+fn a_client_can_use_a_stream_connected_elsewhere() {
     let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
     let stream = TcpStream::connect(server.addr).unwrap();
     let mut socket = WebSocket::new(|out: Sender| {
@@ -162,7 +162,7 @@ impl Handler for Placed {
 }
 
 #[test]
-fn a_client_of_a_unix_domain_socket() {
+fn a_client_connects_to_a_unix_domain_socket() {
     let path = socket_path("client");
     let (tx, rx) = channel();
     let server_path = path.clone();
@@ -188,14 +188,14 @@ fn a_client_of_a_unix_domain_socket() {
 }
 
 #[test]
-fn a_unix_domain_socket_that_is_not_there() {
+fn a_missing_unix_domain_socket_is_an_error() {
     let url = format!("ws+unix://{}:/", socket_path("missing").display());
     let refused = sockeye::connect(url, |_| |_| Ok(())).unwrap_err();
     assert!(matches!(refused.kind, ErrorKind::Io(err) if err.kind() == io::ErrorKind::NotFound));
 }
 
 #[test]
-fn much_goes_over_a_unix_domain_socket() {
+fn a_large_message_is_sent_over_a_unix_domain_socket() {
     const LEN: usize = 4 << 20;
     let path = socket_path("much");
     let (probes, _ear) =
@@ -213,7 +213,7 @@ fn much_goes_over_a_unix_domain_socket() {
 }
 
 #[test]
-fn a_loop_that_is_its_own_client() {
+fn a_loop_can_connect_to_itself() {
     let server = Server::start(Settings::default(), |out: Sender| {
         move |msg: Message| {
             if msg.len() < 5 { out.send(format!("{msg}+")) } else { out.close(CloseCode::Normal) }

@@ -46,7 +46,7 @@ fn serve(settings: Settings) -> (Server, std::sync::mpsc::Receiver<(String, Opti
 }
 
 #[test]
-fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
+fn s12_s14_an_upgraded_connection_gets_a_handler_and_bytes_read_ahead() {
     let (server, rx) = serve(Settings::default());
     let (mut peer, stream, mut upgrade) = welcome(Config::default());
     upgrade.choose_protocol("wamp").unwrap();
@@ -64,7 +64,7 @@ fn s12_s14_it_gets_a_handler_and_what_was_read_ahead() {
 }
 
 #[test]
-fn s12_the_limits_are_those_of_the_loop() {
+fn s12_an_upgraded_connection_has_the_limits_of_the_loop() {
     let (server, _told) = serve(Settings { max_message_size: 10, ..Settings::default() });
     let (mut peer, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();
@@ -76,7 +76,7 @@ fn s12_the_limits_are_those_of_the_loop() {
 }
 
 #[test]
-fn s12_a_client_beyond_the_limit_gets_a_503() {
+fn s12_an_upgraded_client_beyond_max_connections_is_closed_with_1013() {
     let (server, rx) = serve(Settings { max_connections: 1, ..Settings::default() });
     let (mut first, stream, upgrade) = welcome(Config::default());
     server.all.accept_upgraded(stream, upgrade).unwrap();
@@ -91,7 +91,7 @@ fn s12_a_client_beyond_the_limit_gets_a_503() {
 }
 
 #[test]
-fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
+fn a_connection_continues_after_an_external_handshake_in_both_roles() {
     let (server, rx) = serve(Settings::default());
     for (role, of_peer) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
         let (near, far) = streams();
@@ -111,7 +111,7 @@ fn a_connection_continues_after_a_handshake_made_elsewhere_in_either_role() {
 }
 
 #[test]
-fn a_connection_that_finds_no_room_after_its_handshake_is_closed() {
+fn a_connection_beyond_max_connections_is_closed_after_its_handshake() {
     let (server, rx) = serve(Settings { max_connections: 1, ..Settings::default() });
     let first = Peer::open(server.addr);
     rx.recv_timeout(LIMIT).unwrap();
@@ -132,7 +132,7 @@ fn a_connection_that_finds_no_room_after_its_handshake_is_closed() {
 
 #[cfg(feature = "permessage-deflate")]
 #[test]
-fn x2_compression_is_what_the_handshake_agreed_on() {
+fn x2_an_upgraded_connection_uses_the_negotiated_compression() {
     use sockeye::Deflate;
 
     // The loop itself would not compress.

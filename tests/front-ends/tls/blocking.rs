@@ -45,7 +45,7 @@ fn pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
 }
 
 #[test]
-fn c2_s15_wss_in_both_roles_and_its_end() {
+fn c2_s15_messages_and_closes_are_exchanged_over_wss() {
     let (mut client, mut server) = pair();
     for message in [vec![7; 3 << 20], vec![], vec![1]] {
         thread::scope(|scope| {
@@ -196,7 +196,7 @@ fn send_unfinished(known: &Files, stream: TcpStream, head: &str) -> Tls<Unfinish
 
 /// Each byte arrives within the timeout. The timeouts of the reads must add up to the limit all the same.
 #[test]
-fn l7_a_record_that_trickles_in_does_not_delay_a_timeout() {
+fn l7_a_record_that_arrives_slowly_does_not_delay_a_timeout() {
     let known = files();
     let timeout = Duration::from_secs(1);
     let opening = Config { handshake_timeout: timeout, ..Config::default() };
@@ -265,7 +265,7 @@ fn a7_a9_one_thread_reads_while_another_sends_over_tls() {
 }
 
 #[test]
-fn l7_the_handshake_of_tls_has_a_timeout() {
+fn l7_the_tls_handshake_has_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     let config = Config { handshake_timeout: Duration::from_millis(150), ..Config::default() };

@@ -105,7 +105,7 @@ impl Known {
 }
 
 #[test]
-fn c3_roots_from_a_text_and_none_at_all() {
+fn c3_only_configured_roots_are_trusted() {
     let known = Known::new(&Wish::default());
     let serve = || serve(&known.identity, None, None);
     each("localhost", serve, || known.trusting(), |name, is_in, _| assert!(is_in, "{name}"));
@@ -115,7 +115,7 @@ fn c3_roots_from_a_text_and_none_at_all() {
 }
 
 #[test]
-fn c3_an_identity_from_files_or_an_archive() {
+fn c3_a_client_certificate_is_loaded_from_files_or_pkcs12() {
     let known = Known::new(&Wish::default());
     let clients = Authority::root("root of clients");
     let alice = clients.issue(&Wish { names: &["alice"], usage: Use::Client, ..Wish::default() });
@@ -135,7 +135,7 @@ fn c3_an_identity_from_files_or_an_archive() {
 }
 
 #[test]
-fn c3_the_oldest_and_the_newest_version() {
+fn c3_the_minimum_and_maximum_version_are_enforced() {
     let known = Known::new(&Wish::default());
     let newest = || serve(&known.identity, None, None);
     let older = || serve(&known.identity, None, Some(SslVersion::TLS1_2));
@@ -161,7 +161,7 @@ fn c3_the_oldest_and_the_newest_version() {
 }
 
 #[test]
-fn c3_the_name_of_the_server_is_sent_or_not() {
+fn c3_the_server_name_can_be_hidden() {
     let known = Known::new(&Wish::default());
     let serve = || serve(&known.identity, None, None);
     each(

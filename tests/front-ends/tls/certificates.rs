@@ -29,7 +29,7 @@ fn shown(server: &Server, host: &str) -> String {
 }
 
 #[test]
-fn a_server_takes_its_certificate_from_files() {
+fn a_server_loads_its_certificate_from_files() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let intermediate = root.intermediate("intermediate");
     let server = serve(server_tls(&intermediate.issue(&Wish::default()), &folder));
@@ -48,7 +48,7 @@ fn a_server_takes_its_certificate_from_files() {
 }
 
 #[test]
-fn a_certificate_is_chosen_by_the_name_that_the_client_asks_for() {
+fn a_certificate_is_chosen_by_the_server_name() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() }).write(&folder);
     let ((chain, key), (other_chain, other_key)) = (issue("first.example"), issue("other.example"));
@@ -85,7 +85,7 @@ fn a_certificate_is_replaced_without_dropping_a_connection() {
 }
 
 #[test]
-fn a_server_may_demand_certificates_of_its_clients() {
+fn a_server_can_require_client_certificates() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let clients = Authority::root("root of clients");
     let (chain, key) = root.issue(&Wish::default()).write(&folder);
@@ -129,7 +129,7 @@ fn a_server_may_demand_certificates_of_its_clients() {
 }
 
 #[test]
-fn alpn_agrees_on_http_1_1_or_on_nothing() {
+fn alpn_selects_only_http_1_1() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let server = serve(server_tls(&root.issue(&Wish::default()), &folder));
     let offer = |protocols: &[u8]| {
@@ -159,7 +159,7 @@ fn alpn_agrees_on_http_1_1_or_on_nothing() {
 }
 
 #[test]
-fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
+fn only_tls_1_2_and_1_3_are_accepted() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let server = serve(server_tls(&root.issue(&Wish::default()), &folder));
     let speak = |version: SslVersion| {

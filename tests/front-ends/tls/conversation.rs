@@ -41,7 +41,7 @@ fn exchange(settings: Settings, messages: Vec<Message>) {
 }
 
 #[test]
-fn messages_of_16_mib_come_back() {
+fn messages_of_16_mib_are_echoed() {
     let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
     let data: Vec<u8> =
         (0..16 << 20).map(|at: u32| at.to_le_bytes()[usize::from(at.is_multiple_of(3))]).collect();
@@ -50,7 +50,7 @@ fn messages_of_16_mib_come_back() {
 }
 
 #[test]
-fn many_small_messages_come_back_in_order() {
+fn many_small_messages_are_echoed_in_order() {
     exchange(
         Settings::default(),
         (0..5_000).map(|number| Message::text(format!("number {number}"))).collect(),
@@ -83,7 +83,7 @@ fn a_broadcast_reaches_every_connection() {
 }
 
 #[test]
-fn a_client_beyond_the_limit_gets_a_503_over_tls() {
+fn a_client_beyond_max_connections_receives_503_over_tls() {
     let server = serve(Settings { max_connections: 1, ..Settings::default() });
     let _first = TlsPeer::connect_tls(server.address, &anyone());
     let mut second = TlsPeer::encrypted(anyone().connect("localhost", tcp(server.address)).unwrap());
@@ -92,7 +92,7 @@ fn a_client_beyond_the_limit_gets_a_503_over_tls() {
 }
 
 #[test]
-fn a_plain_client_and_an_encrypted_one_share_a_loop() {
+fn a_plain_and_an_encrypted_client_share_a_loop() {
     let plain = Server::start(echo(), Settings::default(), |socket| socket);
     let encrypted = serve(Settings::default());
     let (mut socket, received) =
@@ -113,7 +113,7 @@ fn a_plain_client_and_an_encrypted_one_share_a_loop() {
 }
 
 #[test]
-fn connections_come_and_go_without_leaving_anything() {
+fn slots_are_reused_by_later_connections() {
     let server = serve(Settings { max_connections: 8, ..Settings::default() });
     let clients: Vec<_> = (0..4)
         .map(|_| {

@@ -31,7 +31,7 @@ pub(crate) fn encrypting() -> Settings {
 }
 
 #[test]
-fn handlers_encrypt_in_both_roles() {
+fn handler_hooks_encrypt_connections_in_both_roles() {
     let server = Server::start(serving(), encrypting(), |socket| socket);
     let manners = Manners {
         upgrade: Some(Arc::new(trusting_everyone)),
@@ -46,7 +46,7 @@ fn handlers_encrypt_in_both_roles() {
 }
 
 #[test]
-fn a_hook_may_finish_the_handshake_by_itself() {
+fn a_hook_can_finish_the_handshake() {
     let finish = |stream: TcpStream| {
         let mut attempt = trusting_everyone(stream);
         loop {
@@ -91,7 +91,7 @@ fn refusing() -> Manners {
 }
 
 #[test]
-fn a_hook_that_panics_costs_one_connection() {
+fn a_hook_that_panics_closes_one_connection() {
     let manners = Manners { upgrade: Some(Arc::new(|_| panic!("as the test wants it"))), ..echo() };
     let settings = Settings { catch_panics: true, ..encrypting() };
     let server = Server::start(manners, settings, |socket| socket);
@@ -101,7 +101,7 @@ fn a_hook_that_panics_costs_one_connection() {
 }
 
 #[test]
-fn a_certificate_of_the_loop_comes_before_the_hook() {
+fn the_certificate_of_the_loop_takes_precedence_over_the_hook() {
     let own = acceptor(&Authority::root("root").issue(&Wish::default()));
     let server = Server::start(refusing(), encrypting(), |socket| socket.with_server_tls(own));
     let mut client = TlsPeer::connect_tls(server.address, &anyone());

@@ -44,7 +44,7 @@ fn s1_a_valid_certificate_is_accepted_for_its_names_and_addresses() {
 }
 
 #[test]
-fn s1_an_absolute_name_is_the_same_name() {
+fn s1_a_trailing_dot_in_the_host_is_ignored() {
     let root = Authority::root("root");
     let server = serve(&root.issue(&Wish::default()));
     let (socket, received) = build(polite(), Settings::default());
@@ -91,13 +91,13 @@ fn s1_a_chain_must_lead_to_a_trusted_root() {
 }
 
 #[test]
-fn s1_wss_urls_work_without_any_configuration() {
+fn s1_wss_urls_work_without_configuration() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let server = serve(&root.issue(&Wish::default()));
     let url = format!("wss://localhost:{}/", server.address.port());
     let connects = |roots: &std::path::Path| {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "s1_verification::s1_the_default_client", "--ignored"]);
+        child.args(["--exact", "s1_verification::s1_default_client_process", "--ignored"]);
         child.env("SSL_CERT_FILE", roots).env("TLS_TEST_URL", &url).output().unwrap().status.success()
     };
     assert!(connects(&root.write(&folder)));
@@ -106,7 +106,7 @@ fn s1_wss_urls_work_without_any_configuration() {
 
 #[test]
 #[ignore = "the test above runs it, with other trust roots in the environment"]
-fn s1_the_default_client() {
+fn s1_default_client_process() {
     let url = std::env::var("TLS_TEST_URL").unwrap();
     let connected = sockeye::connect(url, |out: sockeye::Sender| {
         out.send("hello").unwrap();
@@ -116,7 +116,7 @@ fn s1_the_default_client() {
 }
 
 #[test]
-fn s1_connect_returns_why_the_server_is_not_believed() {
+fn s1_connect_returns_the_verification_error() {
     let server = serve(&Authority::root("root").issue(&Wish::default()));
     let url = format!("wss://localhost:{}/", server.address.port());
     let err = sockeye::connect(url, |_| |_| Ok(())).unwrap_err();
@@ -125,7 +125,7 @@ fn s1_connect_returns_why_the_server_is_not_believed() {
 }
 
 #[test]
-fn s1_files_that_cannot_be_used_are_named() {
+fn s1_the_error_of_an_unusable_file_contains_its_path() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let (chain, key) = root.issue(&Wish::default()).write(&folder);
     let (_, foreign) = root.issue(&Wish::default()).write(&folder);

@@ -36,7 +36,7 @@ fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -
 }
 
 #[test]
-fn s2_a_client_that_cuts_tcp_off_is_lost() {
+fn s2_a_client_that_ends_tcp_without_ending_tls_is_lost() {
     let (server, connector) = serve();
     let mut client = TlsPeer::connect_tls(server.address, &connector);
     client.send_text("hello");
@@ -50,7 +50,7 @@ fn s2_a_client_that_cuts_tcp_off_is_lost() {
 }
 
 #[test]
-fn s2_a_client_that_ends_tls_without_a_close_frame_is_lost() {
+fn s2_a_client_that_ends_tls_without_a_close_is_lost() {
     let (server, connector) = serve();
     let mut client = TlsPeer::connect_tls(server.address, &connector);
     client.stream.shutdown().unwrap();
@@ -86,7 +86,7 @@ fn s2_a_server_ends_tls_after_a_page() {
 }
 
 #[test]
-fn s2_a_server_that_cuts_tcp_off_is_lost() {
+fn s2_a_server_that_ends_tcp_without_ending_tls_is_lost() {
     let received = with_client(Manners::default(), |mut server| {
         server.send_text("hello");
         server.stream.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -99,7 +99,7 @@ fn s2_a_server_that_cuts_tcp_off_is_lost() {
 }
 
 #[test]
-fn s2_a_message_that_is_cut_off_is_not_delivered() {
+fn s2_a_truncated_message_is_not_delivered() {
     let received = with_client(Manners::default(), |mut server| {
         server.send(Frame::message(b"beginning".to_vec(), OpCode::Text, false));
         server.stream.get_ref().shutdown(Shutdown::Both).unwrap();
@@ -120,7 +120,7 @@ fn s2_a_client_ends_tls_after_a_clean_close() {
 }
 
 #[test]
-fn s2_after_the_close_frames_a_server_need_not_end_tls() {
+fn s2_a_server_need_not_end_tls_after_a_clean_close() {
     let received = with_client(polite(), |mut server| {
         assert_eq!(server.next_frame().unwrap().opcode(), OpCode::Close);
         server.send(Frame::close(CloseCode::Normal, ""));
@@ -144,7 +144,7 @@ fn s2_a_shutdown_closes_every_connection() {
 }
 
 #[test]
-fn s2_a_close_is_received_although_the_server_reads_nothing_more() {
+fn s2_a_close_is_received_after_the_server_stops_reading() {
     for _ in 0..10 {
         // More than the server reads: our writing meets with a reset.
         let manners = Manners { greetings: vec![vec![0; 8 << 20].into()], ..Manners::default() };

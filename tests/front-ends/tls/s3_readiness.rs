@@ -100,7 +100,7 @@ fn s3_a_client_repeats_blocked_writes_with_the_same_bytes() {
 }
 
 #[test]
-fn s4_what_stays_inside_openssl_is_delivered_without_another_event() {
+fn s4_data_buffered_by_openssl_is_delivered_without_another_event() {
     for (manners, settings) in [(bare_server(true), encrypting()), (bare_server(false), encrypting())] {
         let server = Server::start(manners, settings, |socket| socket);
         let mut client = TlsPeer::connect_tls(server.address, &anyone());
@@ -127,7 +127,7 @@ fn s4_what_stays_inside_openssl_is_delivered_without_another_event() {
 }
 
 #[test]
-fn s4_what_comes_with_the_last_flight_of_the_handshake_is_read() {
+fn s4_data_sent_with_the_last_handshake_flight_is_received() {
     // The client's last flight, its request and its first frames, all in one write.
     let server = Server::start(bare_server(true), encrypting(), |socket| socket);
     for _ in 0..20 {
@@ -143,7 +143,7 @@ fn s4_what_comes_with_the_last_flight_of_the_handshake_is_read() {
 }
 
 #[test]
-fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
+fn s4_the_reply_to_a_key_update_is_sent_after_a_blocked_write() {
     let settings = Settings { max_buffered: 64 << 20, ..encrypting() };
     let server = Server::start(bare_server(false), settings, |socket| socket);
     let mut sealed = Sealed::connect(server.address);
@@ -162,7 +162,7 @@ fn s4_a_key_update_while_a_write_is_blocked_is_answered_behind_it() {
 }
 
 #[test]
-fn s4_a_pause_keeps_what_openssl_holds() {
+fn s4_a_pause_keeps_data_buffered_by_openssl() {
     const COUNT: usize = 500;
     for reads_ahead in [false, true] {
         let manners = Manners { pauses: true, echoes: false, ..bare_server(reads_ahead) };
@@ -194,7 +194,7 @@ fn s4_a_pause_keeps_what_openssl_holds() {
 }
 
 #[test]
-fn s4_errors_that_someone_has_left_behind_fail_no_connection() {
+fn s4_errors_in_the_openssl_queue_do_not_fail_a_connection() {
     let identity = Authority::root("root").issue(&Wish::default());
     let socket = Builder::new()
         .build(|out: sockeye::Sender| {
@@ -225,7 +225,7 @@ fn s4_errors_that_someone_has_left_behind_fail_no_connection() {
 }
 
 #[test]
-fn s4_the_end_waits_for_room_to_write() {
+fn s4_a_close_and_the_end_of_tls_follow_blocked_output() {
     let identity = Authority::root("root").issue(&Wish::default());
     let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
     let server = Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)));

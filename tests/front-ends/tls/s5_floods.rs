@@ -44,7 +44,7 @@ fn flooded(server: &Server, count: usize) -> usize {
 }
 
 #[test]
-fn s5_a_flood_of_key_updates_leaves_the_others_their_turns() {
+fn s5_a_flood_of_key_updates_does_not_starve_other_connections() {
     let identity = Authority::root("root").issue(&Wish::default());
     let ordinary =
         Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity)));

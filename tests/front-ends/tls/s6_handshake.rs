@@ -84,7 +84,7 @@ impl Write for Pieces {
 }
 
 #[test]
-fn s6_a_client_hello_in_pieces_is_understood() {
+fn s6_a_client_hello_in_pieces_is_accepted() {
     let server =
         Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity())));
     for cut in [Cut::Segments, Cut::Records] {
@@ -96,7 +96,7 @@ fn s6_a_client_hello_in_pieces_is_understood() {
 }
 
 #[test]
-fn s6_garbage_is_reported_once_and_frees_its_slot() {
+fn s6_invalid_tls_is_reported_once_and_frees_its_slot() {
     let server = serve();
     let nonsense: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -120,7 +120,7 @@ fn s6_garbage_is_reported_once_and_frees_its_slot() {
 }
 
 #[test]
-fn s6_a_client_that_disconnects_within_the_handshake_is_no_error() {
+fn s6_a_client_that_disconnects_during_the_handshake_is_not_an_error() {
     let server = serve();
     for bytes in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut stream = tcp(server.address);
@@ -133,7 +133,7 @@ fn s6_a_client_that_disconnects_within_the_handshake_is_no_error() {
 }
 
 #[test]
-fn s6_silence_ends_at_the_time_limit_and_others_are_served_meanwhile() {
+fn s6_a_silent_client_times_out_while_other_clients_are_served() {
     for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let patient = serve_with(sockeye_test_support::NEVER);
         let mut silent = tcp(patient.address);
@@ -152,7 +152,7 @@ fn s6_silence_ends_at_the_time_limit_and_others_are_served_meanwhile() {
 }
 
 #[test]
-fn s6_the_time_limit_covers_both_handshakes() {
+fn s6_one_timeout_covers_both_handshakes() {
     let server = serve();
     let began = Instant::now();
     let mut stream = anyone().connect("localhost", tcp(server.address)).unwrap();
@@ -163,7 +163,7 @@ fn s6_the_time_limit_covers_both_handshakes() {
 }
 
 #[test]
-fn s6_a_server_without_tls_answers_a_client_hello_and_closes() {
+fn s6_a_server_without_tls_rejects_a_client_hello() {
     let server = Server::start(echo(), Settings::default(), |socket| socket);
     for _ in 0..5 {
         assert!(anyone().connect("localhost", tcp(server.address)).is_err());
@@ -189,7 +189,7 @@ fn visit_a_server_that(serves: impl FnOnce(TcpStream) + Send + 'static) -> Vec<H
 }
 
 #[test]
-fn s6_a_server_that_does_not_speak_tls_is_one_error() {
+fn s6_a_server_without_tls_is_one_error() {
     let received = visit_a_server_that(|mut stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         read_to_end(&mut stream);
@@ -218,7 +218,7 @@ fn s6_a_server_that_disconnects_is_one_error() {
 }
 
 #[test]
-fn s6_a_client_does_not_wait_forever_for_its_server() {
+fn s6_the_tls_handshake_of_a_client_times_out() {
     let received = visit_a_server_that(|mut stream| drop(read_to_end(&mut stream)));
     assert!(matches!(received[..], [HandlerCall::Error("Protocol", _), HandlerCall::Lost]), "{received:?}");
 }

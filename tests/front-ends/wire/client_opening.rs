@@ -25,7 +25,7 @@ fn story_of(script: &Script, answer: impl FnOnce(&Head) -> String) -> String {
 const REFUSED: &str = "made, build /chat, error Protocol, lost";
 
 #[test]
-fn k1_the_accept_value_must_be_there_once_and_right() {
+fn k1_exactly_one_correct_accept_value_is_required() {
     let right = "Sec-WebSocket-Accept: ";
     let wrong: [&dyn Fn(&str) -> String; 5] = [
         &|answer| answer.replace(right, "X-Accept: "),
@@ -48,7 +48,7 @@ fn k1_the_accept_value_must_be_there_once_and_right() {
 }
 
 #[test]
-fn k1_upgrade_and_connection_must_be_right() {
+fn k1_version_upgrade_and_connection_must_be_correct() {
     for (from, to) in [
         ("Upgrade: websocket\r\n", ""),
         ("Upgrade: websocket", "Upgrade: notwebsocket"),
@@ -71,7 +71,7 @@ fn k1_another_status_is_rejected_with_one_error() {
 }
 
 #[test]
-fn k2_a_long_or_endless_head_fails() {
+fn k2_a_long_or_malformed_head_is_rejected() {
     let mut heads = vec![
         format!("HTTP/1.1 101 X\r\nX: {}", "x".repeat(64 * 1024)),
         format!("HTTP/1.1 101 X\r\n{}", "X: y\r\n".repeat(101)),
@@ -126,7 +126,7 @@ fn k2_a_slow_or_silent_server_times_out() {
 }
 
 #[test]
-fn k2_a_server_that_ends_within_the_handshake_is_one_error() {
+fn k2_a_disconnect_during_the_handshake_is_one_error() {
     for (sent, resets) in [("", false), ("HTTP/1.1 101 Swi", false), ("HTTP/1.1 101 X\r\nA: b\r\n", true)] {
         let host = Host::new();
         let mut client = Script::new().connect(&host.url());
@@ -146,7 +146,7 @@ fn k2_a_server_that_ends_within_the_handshake_is_one_error() {
 }
 
 #[test]
-fn k3_what_was_not_offered_is_an_error() {
+fn k3_unsolicited_protocols_and_extensions_are_errors() {
     let headers = [
         "Sec-WebSocket-Protocol: chat\r\n",
         "Sec-WebSocket-Protocol: \r\n",
@@ -161,7 +161,7 @@ fn k3_what_was_not_offered_is_an_error() {
 }
 
 #[test]
-fn k3_only_one_of_the_offered_protocols_may_be_chosen() {
+fn k3_the_server_must_choose_one_of_the_offered_protocols() {
     let script = Script::new().settings(|it| it.subprotocols = &["chat", "superchat"]);
     for header in ["mqtt", "Chat", "chat, superchat", "chat\r\nSec-WebSocket-Protocol: chat"] {
         let story = story_of(&script, |request| {
@@ -214,7 +214,7 @@ fn k4_host_has_no_user_and_no_default_port() {
 }
 
 #[test]
-fn k4_line_breaks_and_spaces_of_a_url_stay_in_the_target() {
+fn k4_line_breaks_and_spaces_in_a_url_are_encoded_in_the_target() {
     let (_, head) = asked(&Script::new(), "ws://example.com/a b\r\nX: y/%0d%0aX:%20y?q=\" z\u{fc}#frag");
     let head = head.unwrap();
     assert_eq!(head.line.split(' ').count(), 3, "{head:?}");
@@ -223,7 +223,7 @@ fn k4_line_breaks_and_spaces_of_a_url_stay_in_the_target() {
 }
 
 #[test]
-fn k4_line_breaks_in_headers_are_refused() {
+fn k4_line_breaks_in_headers_are_rejected() {
     let builds: [fn(&mut Request); 4] = [
         |request| request.headers_mut().push(("X".to_owned(), b"a\r\nY: z".to_vec())),
         |request| request.headers_mut().push(("X: a\r\nY".to_owned(), b"z".to_vec())),
@@ -243,7 +243,7 @@ fn k4_line_breaks_in_headers_are_refused() {
 }
 
 #[test]
-fn h10_a_client_gets_frames_that_come_with_the_response() {
+fn h10_a_client_receives_frames_sent_with_the_response() {
     let host = Host::new();
     let mut client = Script::new().connect(&host.url());
     let mut peer = host.accept();

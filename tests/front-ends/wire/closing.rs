@@ -35,7 +35,7 @@ fn closer() -> Script {
 }
 
 #[test]
-fn l1_a_client_that_never_answers_our_close_is_dropped_in_time() {
+fn l1_a_client_that_sends_no_close_is_dropped_at_the_close_timeout() {
     let server = closer().serve();
     let mut peer = server.open();
     let start = Instant::now();
@@ -51,7 +51,7 @@ fn l1_a_client_that_never_answers_our_close_is_dropped_in_time() {
 }
 
 #[test]
-fn l1_a_server_that_never_answers_our_close_is_dropped_in_time() {
+fn l1_a_server_that_sends_no_close_is_dropped_at_the_close_timeout() {
     let host = Host::new();
     let mut client = closer().connect(&host.url());
     let mut peer = host.open();
@@ -65,7 +65,7 @@ fn l1_a_server_that_never_answers_our_close_is_dropped_in_time() {
 }
 
 #[test]
-fn l1_a_peer_that_answers_and_never_ends_tcp_is_dropped_in_time() {
+fn l1_a_peer_that_does_not_end_tcp_is_dropped_at_the_close_timeout() {
     // Our client waits for the server (§7.1.1), within the limit.
     let host = Host::new();
     let mut client = closer().connect(&host.url());
@@ -94,7 +94,7 @@ fn l1_a_peer_that_answers_and_never_ends_tcp_is_dropped_in_time() {
 }
 
 #[test]
-fn l1_a_peer_that_went_while_reading_was_paused_is_not_waited_for() {
+fn l1_a_close_received_during_a_pause_is_processed_after_the_local_close() {
     let server = Script::new()
         .settings(|it| it.close_timeout = NEVER)
         .on(|out, hook| match hook {
@@ -128,7 +128,7 @@ fn l2_a_silent_peer_is_dropped_at_the_idle_timeout() {
 }
 
 #[test]
-fn l2_pings_distinguish_dead_peers_from_silent_ones() {
+fn l2_only_peers_without_pongs_are_dropped() {
     while_on_time(SHORT / 2, |pace| {
         let server = Script::new()
             .settings(|it| (it.idle_timeout, it.ping_interval) = (Some(SHORT), Some(SHORT / 6)))
@@ -156,7 +156,7 @@ fn l2_pings_distinguish_dead_peers_from_silent_ones() {
 }
 
 #[test]
-fn l3_a_message_that_trickles_in_keeps_the_connection_alive() {
+fn l3_a_message_that_arrives_slowly_keeps_the_connection_open() {
     while_on_time(SHORT / 2, |pace| {
         let server = Script::echo().settings(|it| it.idle_timeout = Some(SHORT)).serve();
         let mut peer = server.open();
@@ -181,7 +181,7 @@ fn l3_a_message_that_trickles_in_keeps_the_connection_alive() {
 const PENDING: usize = 900_000;
 
 #[test]
-fn l4_our_close_arrives_although_much_is_unread() {
+fn l4_a_close_reaches_the_peer_while_its_input_is_unread() {
     let server = closer().settings(|it| it.close_timeout = NEVER).serve();
     let endings = [(masked(0x83, b""), 1002), (masked(TEXT, b"\xff"), 1007), (masked_close(4000, ""), 4000)];
     for (ending, code) in endings {
@@ -201,7 +201,7 @@ fn l4_our_close_arrives_although_much_is_unread() {
 }
 
 #[test]
-fn l4_a_refusal_arrives_although_the_body_is_unread() {
+fn l4_a_rejection_reaches_the_client_while_the_body_is_unread() {
     let server = Script::new().on_request(|_| Ok(Response::new(404, "Not Found", b"no".to_vec()))).serve();
     let body = vec![b'x'; PENDING];
     let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {PENDING}\r\n\r\n");
@@ -220,7 +220,7 @@ fn fail_of(server: &Running, peer: sockeye_test_support::peer::Peer, id: u32) ->
 }
 
 #[test]
-fn l6_every_way_to_end_is_reported_once() {
+fn l6_every_end_of_a_connection_is_reported_once() {
     let server = closer().serve();
     let story = fail_of(&server, server.open(), 0);
     assert_eq!(story, format!("{OPENED}, error Io, close 1006, lost"));
@@ -246,7 +246,7 @@ fn l6_every_way_to_end_is_reported_once() {
 }
 
 #[test]
-fn l6_a_close_before_a_reset_is_received_although_writing_fails_first() {
+fn l6_a_close_before_a_reset_is_received_after_a_failed_write() {
     let (go_on, stop) = mpsc::channel();
     let stop = Mutex::new(stop);
     let server = Script::new().on(move |out, hook| match hook {

@@ -18,7 +18,7 @@ fn codes() -> impl Iterator<Item = (u16, bool)> {
 }
 
 #[test]
-fn f7_codes_that_come_in() {
+fn f7_received_close_codes_are_accepted_or_rejected() {
     let server = Script::new().serve();
     for (id, (code, is_right)) in (0..).zip(codes()) {
         let mut peer = server.open();
@@ -31,7 +31,7 @@ fn f7_codes_that_come_in() {
 }
 
 #[test]
-fn f7_payloads_of_none_and_of_one_byte() {
+fn f7_close_payloads_of_zero_and_one_byte_are_handled() {
     let server = Script::new().serve();
     let mut peer = server.open();
     peer.send(&masked(CLOSE, b""));
@@ -46,7 +46,7 @@ fn f7_payloads_of_none_and_of_one_byte() {
 }
 
 #[test]
-fn f7_codes_that_go_out() {
+fn f7_close_codes_to_send_are_sent_or_rejected() {
     let server = Script::new()
         .on(|out, hook| match hook {
             Hook::Message(message) => {
@@ -72,7 +72,7 @@ fn f7_codes_that_go_out() {
 }
 
 #[test]
-fn f7_our_own_reason_has_room_for_123_bytes() {
+fn f7_a_close_reason_over_123_bytes_is_an_error() {
     let server = Script::new().serve();
     let mut peer = server.open();
     let long = server.out.close_with_reason(CloseCode::Normal, "x".repeat(124)).unwrap_err();
@@ -85,7 +85,7 @@ fn f7_our_own_reason_has_room_for_123_bytes() {
 }
 
 #[test]
-fn f8_what_comes_after_a_close_is_ignored() {
+fn f8_frames_after_a_close_are_ignored() {
     let server = Script::echo().serve();
     let afterwards = [
         masked(TEXT, b"late"),
@@ -106,7 +106,7 @@ fn f8_what_comes_after_a_close_is_ignored() {
 }
 
 #[test]
-fn f8_a_peer_that_keeps_sending_after_a_close_is_cut_off() {
+fn f8_a_peer_that_keeps_sending_after_a_close_is_disconnected() {
     let server = Script::echo().serve();
     for close in [masked_close(1000, ""), masked(0x83, b"")] {
         let mut peer = server.open();
@@ -122,7 +122,7 @@ fn f8_a_peer_that_keeps_sending_after_a_close_is_cut_off() {
 }
 
 #[test]
-fn f8_a_client_ignores_what_comes_after_a_close_and_waits_for_the_end() {
+fn f8_a_client_ignores_frames_after_a_close_and_waits_for_the_end_of_tcp() {
     let host = Host::new();
     let mut client = Script::echo().connect(&host.url());
     let mut peer = host.open();

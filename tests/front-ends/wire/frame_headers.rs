@@ -42,7 +42,7 @@ fn f1_lengths_up_to_the_limit_are_delivered() {
 }
 
 #[test]
-fn f1_a_message_of_many_reads_is_delivered_whole() {
+fn f1_a_message_received_in_many_reads_is_delivered() {
     let server = Script::echo().settings(|it| it.fragment_size = usize::MAX).serve();
     let mut peer = server.open();
     let payload: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
@@ -52,7 +52,7 @@ fn f1_a_message_of_many_reads_is_delivered_whole() {
 }
 
 #[test]
-fn f1_a_length_that_cannot_be_fails_from_the_header_alone() {
+fn f1_invalid_lengths_are_rejected_by_the_header() {
     let limit = 70_000;
     let server = Script::echo().settings(|it| it.max_message_size = limit).serve();
     let too_long = [limit as u64 + 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 53, (1 << 63) - 1];
@@ -83,7 +83,7 @@ fn f1_a_length_that_cannot_be_fails_from_the_header_alone() {
 }
 
 #[test]
-fn f1_a_fragment_may_have_a_limit_of_its_own() {
+fn f1_fragments_have_a_separate_limit() {
     let server = Script::echo().settings(|it| it.max_fragment_size = 1000).serve();
     let mut peer = server.open();
     peer.send(&masked(BINARY_START, &[7; 1000]));
@@ -93,7 +93,7 @@ fn f1_a_fragment_may_have_a_limit_of_its_own() {
 }
 
 #[test]
-fn f2_a_client_that_does_not_mask_is_failed() {
+fn f2_a_server_rejects_unmasked_frames() {
     let server = Script::echo().serve();
     for bytes in [frame(TEXT, b"hello"), frame(TEXT, b""), frame(PING, b""), frame(CLOSE, b"")] {
         let mut peer = server.open();
@@ -105,7 +105,7 @@ fn f2_a_client_that_does_not_mask_is_failed() {
 }
 
 #[test]
-fn f2_a_lenient_server_takes_both() {
+fn f2_a_lenient_server_accepts_masked_and_unmasked_frames() {
     let server = Script::echo()
         .settings(|it| {
             *it = sockeye::Settings { close_timeout: it.close_timeout, ..sockeye::Settings::lenient() }
@@ -118,7 +118,7 @@ fn f2_a_lenient_server_takes_both() {
 }
 
 #[test]
-fn f2_a_server_that_masks_is_failed() {
+fn f2_a_client_rejects_masked_frames() {
     for bytes in [masked(TEXT, b"hello"), masked(PING, b""), masked(CLOSE, b"")] {
         let host = Host::new();
         let mut client = Script::new().connect(&host.url());
@@ -168,7 +168,7 @@ fn effect_seen((first, payload): (u8, Vec<u8>)) -> Effect {
 }
 
 #[test]
-fn f3_every_first_byte_has_the_effect_that_the_rfc_wants_on_a_server() {
+fn f3_a_server_handles_every_first_byte_as_the_rfc_requires() {
     let server = Script::new().serve();
     for first in 0..=u8::MAX {
         for in_message in [false, true] {
@@ -182,7 +182,7 @@ fn f3_every_first_byte_has_the_effect_that_the_rfc_wants_on_a_server() {
 }
 
 #[test]
-fn f3_every_first_byte_has_the_effect_that_the_rfc_wants_on_a_client() {
+fn f3_a_client_handles_every_first_byte_as_the_rfc_requires() {
     let host = Host::new();
     // One loop with all the clients; the first keeps it alive.
     let mut client = Script::new().connect(&host.url());

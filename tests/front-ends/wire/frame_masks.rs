@@ -10,7 +10,7 @@ use sockeye_test_support::journal::Hook;
 use sockeye_test_support::script::Script;
 
 #[test]
-fn f9_every_frame_has_a_fresh_key() {
+fn f9_every_frame_has_a_fresh_masking_key() {
     let count = 2000;
     let host = Host::new();
     let _client = Script::new()
@@ -40,7 +40,7 @@ fn f9_every_frame_has_a_fresh_key() {
 }
 
 #[test]
-fn f10_a_message_for_many_arrives_the_same_at_each_of_them() {
+fn f10_every_peer_receives_the_same_broadcast_message() {
     let host = Host::new();
     let script = Script::new();
     let client = script.connect(&host.url());
@@ -71,7 +71,7 @@ fn f10_a_message_for_many_arrives_the_same_at_each_of_them() {
 }
 
 #[test]
-fn f10_handlers_see_their_frames_without_a_mask() {
+fn f10_handlers_receive_unmasked_frames() {
     let server = Script::echo().serve();
     let payload: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let sent = payload.clone();

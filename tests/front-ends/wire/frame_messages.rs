@@ -19,7 +19,7 @@ fn fails(server: &Running, id: u32, frames: &[Vec<u8>], code: u16, received: &st
 }
 
 #[test]
-fn f4_control_frames_are_short_and_whole() {
+fn f4_long_or_fragmented_control_frames_are_rejected() {
     let server = Script::new().serve();
     let broken = [
         vec![masked(PING, &[0; 126])],
@@ -35,7 +35,7 @@ fn f4_control_frames_are_short_and_whole() {
 }
 
 #[test]
-fn f4_control_frames_between_fragments_do_not_disturb_the_message() {
+fn f4_control_frames_between_fragments_do_not_change_the_message() {
     let server = Script::echo().serve();
     let mut peer = server.open();
     let longest = [9; 125];
@@ -59,7 +59,7 @@ fn f4_control_frames_between_fragments_do_not_disturb_the_message() {
 }
 
 #[test]
-fn f5_fragments_out_of_order_fail() {
+fn f5_fragments_out_of_order_are_rejected() {
     let server = Script::new().serve();
     let broken = [
         vec![masked(LAST, b"x")],
@@ -77,7 +77,7 @@ fn f5_fragments_out_of_order_fail() {
 }
 
 #[test]
-fn f6_bad_text_fails_in_the_read_that_holds_it() {
+fn f6_invalid_text_is_rejected_in_the_read_that_contains_it() {
     let server = Script::new().serve();
     let not_all_there = |first, payload: &[u8]| {
         let whole = masked(first, &[payload, &[b'x'; 100]].concat());
@@ -113,7 +113,7 @@ fn f6_bad_text_fails_in_the_read_that_holds_it() {
 }
 
 #[test]
-fn f6_characters_may_be_cut_anywhere() {
+fn f6_characters_can_be_split_anywhere() {
     let text = "a\u{e9}\u{20ac}\u{1f41f}\u{10ffff}z";
     let server = Script::echo().serve();
     let mut peer = server.open();
@@ -132,7 +132,7 @@ fn f6_characters_may_be_cut_anywhere() {
 }
 
 #[test]
-fn m4_fragments_without_end_are_limited() {
+fn m4_the_number_of_fragments_is_limited() {
     let server = Script::new().settings(|it| it.max_message_size = 1024).serve();
     let empty = masked(CONTINUATION, b"");
     let begin = masked(TEXT_START, b"");

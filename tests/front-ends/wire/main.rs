@@ -6,7 +6,7 @@
 #![cfg(feature = "reactor")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod client_dialing;
+mod client_connecting;
 mod client_opening;
 mod closing;
 mod frame_close;
@@ -14,9 +14,9 @@ mod frame_headers;
 mod frame_masks;
 mod frame_messages;
 mod on_request;
-mod opening_answers;
 mod opening_checks;
 mod opening_limits;
 mod opening_noise;
+mod opening_responses;
 mod shutdown;
 mod timers;

@@ -33,7 +33,7 @@ fn outcome(path: &str) -> Result<Response> {
 }
 
 #[test]
-fn h19_every_outcome_of_on_request_is_answered_and_ends_the_connection() {
+fn h19_every_result_of_on_request_sends_a_response_and_ends_the_connection() {
     let server = Script::new().on_request(|req| outcome(req.resource())).serve();
     let page = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let upgrade = |path: &str| UPGRADE.replace("/chat", path);
@@ -72,7 +72,7 @@ fn h19_every_outcome_of_on_request_is_answered_and_ends_the_connection() {
 }
 
 #[test]
-fn h19_a_status_that_cannot_be_the_answer_becomes_one_that_can() {
+fn h19_an_invalid_response_status_is_replaced() {
     let server = Script::new()
         .on_request(|req| match req.resource()[1..].parse() {
             Ok(status) => Ok(Response::new(status, "", Vec::new())),
@@ -101,7 +101,7 @@ fn h19_an_io_error_of_on_request_drops_the_connection() {
 }
 
 #[test]
-fn h19_the_answer_to_head_has_no_body() {
+fn h19_the_response_to_head_has_no_body() {
     let server = Script::new().on_request(|req| outcome(req.resource())).serve();
     for (path, status, len) in
         [("/page", 200, Some("15")), ("/internal", 500, None), ("/protocol", 426, None)]
@@ -119,7 +119,7 @@ fn h19_the_answer_to_head_has_no_body() {
 }
 
 #[test]
-fn h19_a_large_page_arrives_whole_although_its_reader_is_slow() {
+fn h19_a_slow_reader_receives_all_of_a_large_page() {
     let page: Vec<u8> = (0..=250).cycle().take(8 * 1024 * 1024).collect();
     let sent = page.clone();
     let server = Script::new()

@@ -13,7 +13,7 @@ fn refused(server: &Running, request: &[u8]) -> Answer {
 }
 
 #[test]
-fn h5_weak_requests_are_refused_with_the_right_status() {
+fn h5_invalid_upgrade_requests_are_rejected_with_the_correct_status() {
     let server = Script::new().serve();
     let wrong = [
         ("GET", "POST", 405),
@@ -52,7 +52,7 @@ fn h5_weak_requests_are_refused_with_the_right_status() {
 }
 
 #[test]
-fn h5_lists_of_tokens_are_read_as_lists() {
+fn h5_lists_of_tokens_are_accepted() {
     let server = Script::new().serve();
     let right = [
         ("Upgrade: websocket", "UPGRADE: WebSocket"),
@@ -69,7 +69,7 @@ fn h5_lists_of_tokens_are_read_as_lists() {
 }
 
 #[test]
-fn h7_any_byte_in_a_header_is_handled() {
+fn h7_any_byte_in_a_request_gets_a_valid_response() {
     let server = Script::new().serve();
     for byte in 0..=u8::MAX {
         for place in
@@ -88,7 +88,7 @@ fn h7_any_byte_in_a_header_is_handled() {
 }
 
 #[test]
-fn h8_lax_http_is_refused_and_closed() {
+fn h8_malformed_http_is_rejected_and_the_connection_is_closed() {
     let server = Script::new().serve();
     let lax = [
         ("\r\nHost", "\nHost"),
@@ -115,7 +115,7 @@ fn h8_lax_http_is_refused_and_closed() {
 }
 
 #[test]
-fn h9_what_follows_a_refused_upgrade_is_not_parsed() {
+fn h9_bytes_after_a_rejected_upgrade_are_not_parsed() {
     let server = Script::new().serve();
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n";
     let length = format!("Content-Length: {}\r\n", smuggled.len());
@@ -136,7 +136,7 @@ fn h9_what_follows_a_refused_upgrade_is_not_parsed() {
 }
 
 #[test]
-fn h10_frames_that_come_with_the_head_are_delivered_once_after_on_open() {
+fn h10_frames_sent_with_the_head_are_delivered_once_after_on_open() {
     let server = Script::new().serve();
     let frames = [masked(TEXT, b"one"), masked(TEXT, b"two"), masked_close(1000, "done")].concat();
     let all = [UPGRADE.as_bytes(), &frames].concat();
@@ -156,7 +156,7 @@ fn h10_frames_that_come_with_the_head_are_delivered_once_after_on_open() {
 }
 
 #[test]
-fn h10_a_broken_frame_that_comes_with_the_head_fails_an_open_connection() {
+fn h10_an_invalid_frame_sent_with_the_head_fails_an_open_connection() {
     let server = Script::new().serve();
     let mut peer = server.peer();
     peer.send(&[UPGRADE.as_bytes(), &[0xff; 64]].concat());

@@ -34,7 +34,7 @@ fn noises() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn h18_garbage_costs_nothing_afterwards() {
+fn h18_invalid_input_leaks_no_sockets_and_no_handlers() {
     let server = Script::new().serve();
     for (name, noise) in noises() {
         // Peers that stay and read, end their side, disconnect, reset, and reset at once.
@@ -62,7 +62,7 @@ fn h18_garbage_costs_nothing_afterwards() {
 }
 
 #[test]
-fn h18_other_protocols_are_refused_at_once() {
+fn h18_other_protocols_are_rejected_immediately() {
     let server = Script::new().serve();
     for (name, noise) in noises() {
         let is_refused = !matches!(name, "line breaks" | "the half of a request" | "nothing");
@@ -77,7 +77,7 @@ fn h18_other_protocols_are_refused_at_once() {
 }
 
 #[test]
-fn h18_an_idle_server_with_half_open_handshakes_rests() {
+fn h18_a_server_with_incomplete_handshakes_stays_idle() {
     let server = Script::new().serve();
     let peers: Vec<Peer> = noises()
         .into_iter()
@@ -115,7 +115,7 @@ fn a_client_beyond_max_connections_receives_503() {
 }
 
 #[test]
-fn rejected_clients_take_no_place() {
+fn rejected_clients_do_not_count_towards_max_connections() {
     let server = Script::echo().settings(|it| it.max_connections = 1).serve();
     let first = server.open();
     // Rejected for want of room, and slow to disconnect.

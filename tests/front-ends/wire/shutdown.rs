@@ -25,7 +25,7 @@ fn message(peer: &mut Peer) -> (u8, usize) {
 }
 
 #[test]
-fn l5_shutdown_delivers_what_is_queued_and_then_1001_to_everyone() {
+fn l5_shutdown_delivers_queued_messages_and_then_1001() {
     let large = 12 * 1024 * 1024;
     let server = Script::new()
         .settings(|it| it.close_timeout = LIMIT)
@@ -81,7 +81,7 @@ fn l5_shutdown_delivers_what_is_queued_and_then_1001_to_everyone() {
 }
 
 #[test]
-fn l5_shutdown_delivers_what_other_threads_have_queued() {
+fn l5_shutdown_delivers_messages_queued_by_other_threads() {
     let (go, wait) = channel();
     let wait = Mutex::new(wait);
     let server = Script::new()
@@ -137,7 +137,7 @@ fn l5_connections_that_are_not_open_yet_are_rejected() {
 }
 
 #[test]
-fn l5_shutdown_ends_in_time_whatever_the_peers_do() {
+fn l5_shutdown_ends_in_time_with_unresponsive_peers() {
     let mut server =
         Script::echo().settings(|it| it.close_timeout = std::time::Duration::from_millis(300)).serve();
     let mut never_reads = server.open();
@@ -152,7 +152,7 @@ fn l5_shutdown_ends_in_time_whatever_the_peers_do() {
 }
 
 #[test]
-fn l5_clients_on_their_way_are_given_back() {
+fn l5_shutdown_ends_connections_that_are_connecting() {
     let host = Host::new();
     let mut client = Script::new()
         .on(|out, hook| if matches!(hook, Hook::Made) { out.timeout(60_000, Token(1)) } else { Ok(()) })
@@ -166,7 +166,7 @@ fn l5_clients_on_their_way_are_given_back() {
 }
 
 #[test]
-fn a3_a_handler_that_drops_the_close_blocks_no_other_connection() {
+fn a3_a_handler_that_fails_for_every_frame_does_not_block_a_shutdown() {
     let endings = [
         ("internal", "error Internal, error Internal, close 1011, lost"),
         ("io", "error Io, close 1006, lost"),

@@ -12,7 +12,7 @@ use sockeye_test_support::journal::Hook;
 use sockeye_test_support::script::Script;
 
 #[test]
-fn l7_timeouts_fire_once_each_and_never_early() {
+fn l7_each_timeout_fires_once_and_never_early() {
     let set_at = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&set_at);
     let count = 3000;
@@ -46,7 +46,7 @@ fn l7_timeouts_fire_once_each_and_never_early() {
 }
 
 #[test]
-fn l7_zero_fires_after_it_was_announced_and_does_not_hold_the_loop() {
+fn l7_a_zero_timeout_fires_after_on_new_timeout_and_does_not_block_the_loop() {
     let server = Script::echo().serve();
     let rearms = Script::new()
         .on(|out, hook| match hook {
@@ -65,7 +65,7 @@ fn l7_zero_fires_after_it_was_announced_and_does_not_hold_the_loop() {
 }
 
 #[test]
-fn l7_far_away_is_never_and_costs_nothing() {
+fn l7_distant_timeouts_do_not_fire_and_keep_the_loop_idle() {
     let far = [u64::MAX, u64::MAX - 1, u64::MAX / 1000, 1 << 53, 1 << 41, 1 << 32, (1 << 31) + 5, 1 << 31];
     let server = Script::new()
         .on(move |out, hook| match hook {
@@ -85,7 +85,7 @@ fn l7_far_away_is_never_and_costs_nothing() {
 }
 
 #[test]
-fn l7_cancelled_timeouts_do_not_fire_however_often_they_are_cancelled() {
+fn l7_timeouts_canceled_repeatedly_do_not_fire() {
     let fired = Arc::new(Mutex::new(Vec::new()));
     let handles = Arc::clone(&fired);
     let server = Script::new()
@@ -123,7 +123,7 @@ fn l7_cancelled_timeouts_do_not_fire_however_often_they_are_cancelled() {
 }
 
 #[test]
-fn l7_timeouts_of_a_broadcaster_fire_at_each_connection() {
+fn l7_timeouts_of_a_broadcaster_fire_for_each_connection() {
     let server = Script::new().serve();
     let mut peers = [server.open(), server.open(), server.open()];
     server.journal.wait_for("open", 3);
@@ -166,7 +166,7 @@ fn keeping_senders(script: Script, ms: u64) -> (Script, Arc<Mutex<Vec<Sender>>>)
 }
 
 #[test]
-fn l8_the_timeout_of_a_dead_connection_does_not_fire_on_the_next_one() {
+fn l8_the_timeout_of_a_closed_connection_does_not_fire_on_its_successor() {
     let (script, senders) = keeping_senders(Script::new(), 150);
     // Its own deadlines die with it, too.
     let server = script.settings(|it| it.idle_timeout = Some(Duration::from_secs(60))).serve();

@@ -23,7 +23,7 @@ fn is_too_long(end: &mut End, seen: &[Seen]) -> bool {
 }
 
 #[test]
-fn d1_m3_the_limit_is_that_of_the_inflated_message() {
+fn d1_m3_the_message_size_limit_applies_to_the_inflated_message() {
     let mut end = limited(100_000);
     assert_eq!(feed(&mut end, COMPRESSED_BINARY, &zeros(100_000)), [Seen::binary(vec![0; 100_000])]);
     let seen = feed(&mut end, COMPRESSED_BINARY, &zeros(100_001));
@@ -31,7 +31,7 @@ fn d1_m3_the_limit_is_that_of_the_inflated_message() {
 }
 
 #[test]
-fn d1_fragments_count_together() {
+fn d1_the_inflated_size_includes_all_fragments() {
     let mut end = limited(100_000);
     let part = [&zeros(30_000)[..], &EMPTY_BLOCK[1..]].concat();
     assert_eq!(feed(&mut end, BINARY_START | RSV1, &part), []);
@@ -42,7 +42,7 @@ fn d1_fragments_count_together() {
 }
 
 #[test]
-fn d1_what_cannot_be_compressed_may_be_as_long_as_the_limit() {
+fn d1_an_incompressible_message_can_be_as_long_as_the_limit() {
     for len in [10, 100, 1000, 100_000, 300_000] {
         let message = noise(len);
         let whole = sent(&mut open(Role::Client, with(EAGER)), message.clone()).remove(0).payload;
@@ -59,7 +59,7 @@ fn d1_what_cannot_be_compressed_may_be_as_long_as_the_limit() {
 }
 
 #[test]
-fn d1_f1_a_claim_beyond_that_is_refused_from_the_header() {
+fn d1_f1_a_compressed_length_over_the_limit_is_rejected_by_the_header() {
     let refused = |first: u8, len: u64| {
         let mut end = limited(1 << 20);
         let seen = end.feed(&bytes::header_from(Role::Client, first, len));
@@ -74,7 +74,7 @@ fn d1_f1_a_claim_beyond_that_is_refused_from_the_header() {
 }
 
 #[test]
-fn d1_a_bomb_that_is_large_itself_is_recognized_early() {
+fn d1_a_large_compressed_bomb_is_rejected_early() {
     // Half of the limit out of nearly nothing, and then more bytes than there is room for: they are not looked at.
     let limit = 4 << 20;
     let bomb = [&zeros(limit / 2)[..], &EMPTY_BLOCK[1..], &vec![0xff; limit - 10_000]].concat();
@@ -84,7 +84,7 @@ fn d1_a_bomb_that_is_large_itself_is_recognized_early() {
 }
 
 #[test]
-fn d3_blocks_that_produce_nothing_are_limited() {
+fn d3_the_number_of_empty_deflate_blocks_is_limited() {
     for deflate in [EAGER, super::ALONE] {
         let mut end = open(Role::Server, with(deflate));
         let few = [&EMPTY_BLOCK.repeat(10_000)[..], &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]].concat();
@@ -96,7 +96,7 @@ fn d3_blocks_that_produce_nothing_are_limited() {
 }
 
 #[test]
-fn d3_they_are_counted_over_all_fragments() {
+fn d3_the_limit_of_empty_deflate_blocks_includes_all_fragments() {
     let mut end = open(Role::Server, with(EAGER));
     assert_eq!(feed(&mut end, BINARY_START | RSV1, &EMPTY_BLOCK.repeat(1000)), []);
     let seen = (0..1000)
@@ -106,7 +106,7 @@ fn d3_they_are_counted_over_all_fragments() {
 }
 
 #[test]
-fn d3_a_sender_that_flushes_after_every_byte_is_not_wasteful() {
+fn d3_a_sender_that_flushes_after_every_byte_is_accepted() {
     let flushed = |byte: &u8| [0, 1, 0, 0xfe, 0xff, *byte];
     let text = b"abcdefghij".repeat(5000);
     let payload: Vec<u8> = text.iter().flat_map(flushed).chain([0]).collect();

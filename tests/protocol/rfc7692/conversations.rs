@@ -50,7 +50,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn d7_what_one_end_sends_the_other_receives(
+    fn d7_each_end_receives_the_messages_of_the_other(
         client in deflate(),
         server in deflate(),
         messages in messages(),
@@ -93,7 +93,7 @@ proptest! {
 }
 
 #[test]
-fn d7_control_frames_between_fragments() {
+fn d7_control_frames_between_compressed_fragments_are_received() {
     let mut end = open(Role::Server, with(EAGER));
     for _ in 0..2 {
         assert_eq!(feed(&mut end, TEXT_START | RSV1, &[0xf2, 0x48]), []);
@@ -108,7 +108,7 @@ fn d7_control_frames_between_fragments() {
 }
 
 #[test]
-fn d7_messages_without_compression_do_not_touch_the_context() {
+fn d7_uncompressed_messages_do_not_change_the_context() {
     let mut end = open(Role::Server, with(EAGER));
     assert_eq!(
         feed(&mut end, COMPRESSED_TEXT, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
@@ -153,7 +153,7 @@ fn s8_1_inflated_text_is_checked_as_it_arrives() {
 }
 
 #[test]
-fn d7_garbage_fails_the_connection_and_no_other_one() {
+fn d7_malformed_deflate_data_fails_only_its_connection() {
     for role in [Role::Client, Role::Server] {
         let mut other = open(role, with(super::ALONE));
         let _ = feed(&mut other, TEXT_START | RSV1, &[0xf2, 0x48, 0xcd]);
@@ -179,7 +179,7 @@ fn d7_garbage_fails_the_connection_and_no_other_one() {
 
 proptest! {
     #[test]
-    fn d7_any_payload_is_handled(payloads in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..80)), 1..6), keeps: bool) {
+    fn d7_random_payloads_are_handled_without_a_panic(payloads in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..80)), 1..6), keeps: bool) {
         let mut end = open(Role::Server, with(if keeps { EAGER } else { super::ALONE }));
         let mut in_message = false;
         for (is_final, payload) in payloads {

@@ -1,9 +1,9 @@
 //! permessage-deflate: RFC 7692, and what no peer may do with it.
 
-mod another_zlib;
 mod bounds;
 mod conversations;
 mod negotiation;
+mod python_zlib;
 mod s7_2_3_examples;
 
 use sockeye::Deflate;

@@ -20,7 +20,7 @@ fn d6_an_offer_is_accepted_or_declined() {
 }
 
 #[test]
-fn d6_without_the_setting_or_the_offer_nothing_is_compressed() {
+fn d6_messages_are_not_compressed_without_the_setting_or_the_offer() {
     let (mut unwilling, answer) = server(Config::default(), "permessage-deflate");
     assert_eq!(answer, None);
     let mut unasked = Pair::open_with(Config::default(), with(EAGER)).server;
@@ -33,7 +33,7 @@ fn d6_without_the_setting_or_the_offer_nothing_is_compressed() {
 }
 
 #[test]
-fn k3_an_answer_that_does_not_fit_fails_the_handshake() {
+fn k3_a_mismatched_extension_response_fails_the_handshake() {
     for answer in [
         "permessage-deflate; server_max_window_bits=16",
         "permessage-deflate; server_max_window_bits=7",
@@ -57,7 +57,7 @@ fn k3_an_answer_that_does_not_fit_fails_the_handshake() {
 }
 
 #[test]
-fn d6_a_client_that_is_held_to_a_window_of_8_bits_sends_without_compression() {
+fn d6_a_client_limited_to_a_window_of_8_bits_sends_uncompressed_messages() {
     let (mut end, seen) = client(with(EAGER), "permessage-deflate; client_max_window_bits=8");
     assert_eq!(seen, [Seen::Response(101)]);
     assert!(sent(&mut end, "salmon salmon salmon")[0].is(TEXT, b"salmon salmon salmon"));
@@ -68,7 +68,7 @@ fn d6_a_client_that_is_held_to_a_window_of_8_bits_sends_without_compression() {
 }
 
 #[test]
-fn client_and_server_agree_whatever_they_want() {
+fn client_and_server_agree_for_all_combinations_of_settings() {
     for client_bits in [9, 12, 15] {
         for server_bits in [9, 13, 15] {
             for flags in 0..16 {
@@ -96,7 +96,7 @@ fn client_and_server_agree_whatever_they_want() {
 }
 
 #[test]
-fn d7_s7_1_1_without_takeover_every_message_stands_for_itself() {
+fn d7_s7_1_1_messages_are_independent_without_context_takeover() {
     for role in [Role::Client, Role::Server] {
         let mut end = open(role, with(ALONE));
         let first = sent(&mut end, "salmon and trout, salmon and trout");
@@ -111,7 +111,7 @@ fn d7_s7_1_1_without_takeover_every_message_stands_for_itself() {
 }
 
 #[test]
-fn f3_rsv1_stands_on_the_first_frame_of_a_message_only() {
+fn f3_rsv1_is_accepted_only_on_the_first_frame_of_a_message() {
     for (first, in_message) in [
         (PING | RSV1, false),
         (CONTINUATION | RSV1, true),
@@ -128,7 +128,7 @@ fn f3_rsv1_stands_on_the_first_frame_of_a_message_only() {
 }
 
 #[test]
-fn small_messages_and_those_that_do_not_want_it_are_not_compressed() {
+fn small_and_incompressible_messages_and_fragments_are_not_compressed() {
     let mut end = open(Role::Server, with(Deflate { threshold: 10, ..EAGER }));
     assert!(sent(&mut end, "aaaaaaaaa")[0].is(TEXT, b"aaaaaaaaa"));
     assert!(sent(&mut end, "aaaaaaaaaa")[0].first == COMPRESSED_TEXT);
@@ -144,7 +144,7 @@ fn small_messages_and_those_that_do_not_want_it_are_not_compressed() {
 }
 
 #[test]
-fn s6_1_what_would_not_be_smaller_is_sent_as_it_is() {
+fn s6_1_an_incompressible_message_is_sent_uncompressed_without_a_context() {
     let noise = super::noise(3000);
     let mut end = open(Role::Server, with(ALONE));
     assert!(sent(&mut end, noise.clone())[0].is(BINARY, &noise));
@@ -155,7 +155,7 @@ fn s6_1_what_would_not_be_smaller_is_sent_as_it_is() {
 }
 
 #[test]
-fn s6_1_fragments_of_a_compressed_message_are_marked_once() {
+fn s6_1_only_the_first_fragment_of_a_compressed_message_has_rsv1() {
     let config = Config { fragment_size: 10, ..with(ALONE) };
     let text = String::from_utf8_lossy(&super::noise(200)).into_owned();
     let mut end = open(Role::Server, config);
@@ -192,7 +192,7 @@ fn answering(config: Config, offers: &[&str], answers: &[&str]) -> (End, Result<
 }
 
 #[test]
-fn d6_the_program_may_answer_by_itself() {
+fn d6_the_program_can_choose_the_accepted_parameters() {
     let offers =
         ["permessage-deflate; server_max_window_bits=10; client_max_window_bits", "permessage-deflate"];
     let (mut end, result) =
@@ -205,7 +205,7 @@ fn d6_the_program_may_answer_by_itself() {
 }
 
 #[test]
-fn s9_1_another_extension_of_the_program_stays_its_own() {
+fn s9_1_other_extensions_are_left_to_the_program() {
     let (end, result) = answering(with(EAGER), &["permessage-deflate", "x-mark"], &["x-mark"]);
     let mut end = end.into_manual();
     assert_eq!(result, Ok(()));
@@ -230,7 +230,7 @@ fn s9_1_another_extension_of_the_program_stays_its_own() {
 }
 
 #[test]
-fn manual_the_program_sees_what_came_over_the_wire() {
+fn manual_the_program_receives_compressed_frames() {
     let mut end = open(Role::Server, with(EAGER)).into_manual();
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut bytes = bytes::frame_from(Role::Client, COMPRESSED_TEXT, &hello);

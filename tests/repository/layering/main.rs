@@ -187,7 +187,7 @@ fn sources() -> Result<Vec<Source>, Box<dyn Error>> {
 }
 
 #[test]
-fn the_sources_keep_to_their_layers() -> Result<(), Box<dyn Error>> {
+fn the_sources_respect_their_layers() -> Result<(), Box<dyn Error>> {
     let sources = sources()?;
     assert!(
         sources.iter().any(|source| source.path == "src/protocol/framing/frame.rs"),
@@ -212,7 +212,7 @@ fn said_of(path: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_planted_name_is_found_in_the_protocol_core() {
+fn a_forbidden_name_in_the_protocol_core_is_reported() {
     let planted = [
         "use std::io;",
         "use std::{fmt, io::Read};",
@@ -234,7 +234,7 @@ fn a_planted_name_is_found_in_the_protocol_core() {
 }
 
 #[test]
-fn planted_state_of_the_thread_is_found_in_the_protocol_core() {
+fn thread_local_state_in_the_protocol_core_is_reported() {
     let state = "thread_local! { static CACHE: Cell<u8> = const { Cell::new(0) }; }";
     for path in THREAD_LOCAL_IN_PROTOCOL {
         assert_eq!(said_of(path, state), [] as [String; 0]);
@@ -251,7 +251,7 @@ fn planted_state_of_the_thread_is_found_in_the_protocol_core() {
 }
 
 #[test]
-fn a_planted_import_is_found_in_every_layer() {
+fn a_forbidden_import_in_any_layer_is_reported() {
     let planted = [
         ("src/protocol/frame.rs", "use crate::reactor::WebSocket;"),
         ("src/protocol/connection/mod.rs", "use super::super::socket::options::Options;"),
@@ -273,7 +273,7 @@ fn a_planted_import_is_found_in_every_layer() {
 }
 
 #[test]
-fn a_planted_feature_is_found_in_a_function() {
+fn a_feature_inside_a_function_is_reported() {
     let planted = [
         "fn f() -> [u8; 4] {\n#[cfg(feature = \"ssl\")]\nlet x = 1; }",
         "impl S { fn f(&self) { match x {\n#[cfg(all(unix, feature = \"ssl\"))]\n_ => {} } } }",
@@ -287,7 +287,7 @@ fn a_planted_feature_is_found_in_a_function() {
 }
 
 #[test]
-fn what_is_allowed_is_not_reported() {
+fn allowed_code_is_not_reported() {
     let allowed = [
         (
             "src/protocol/frame.rs",

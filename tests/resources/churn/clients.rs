@@ -60,7 +60,7 @@ fn talk(peer: &mut Peer, dice: &mut Dice) {
 }
 
 #[test]
-fn l6_m14_clients_whose_servers_do_anything_leave_nothing_behind() {
+fn l6_m14_clients_leak_nothing_with_misbehaving_servers() {
     let _alone = alone();
     let short = Duration::from_secs(2);
     let settings = Settings {

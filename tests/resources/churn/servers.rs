@@ -72,7 +72,7 @@ fn end(mut peer: Peer, dice: &mut Dice) -> Option<Peer> {
 }
 
 #[test]
-fn l6_m14_connections_that_end_in_any_way_leave_nothing_behind() {
+fn l6_m14_servers_leak_nothing_with_misbehaving_clients() {
     let _alone = alone();
     let short = Duration::from_secs(2);
     let settings = Settings {

@@ -33,17 +33,17 @@ fn check(least: usize, start: impl FnOnce(&Server) -> Nuisance) {
 }
 
 #[test]
-fn m8_a_flood_of_large_messages() {
+fn m8_a_flood_of_large_messages_does_not_delay_other_connections() {
     check(10, |server| flood(server, Frame::message(vec![7; 1 << 20], OpCode::Binary, true)));
 }
 
 #[test]
-fn m8_a_flood_of_small_messages() {
+fn m8_a_flood_of_small_messages_does_not_delay_other_connections() {
     check(10, |server| flood(server, Frame::message(vec![7; 10], OpCode::Binary, true)));
 }
 
 #[test]
-fn m8_a_flood_of_empty_pings() {
+fn m8_a_flood_of_empty_pings_does_not_delay_other_connections() {
     check(10, |server| flood(server, Frame::ping(Vec::new())));
 }
 
@@ -80,7 +80,7 @@ fn echo_waits(peer: &mut Peer, handled: &AtomicUsize) -> Vec<usize> {
 }
 
 #[test]
-fn m8_a_slow_handler() {
+fn m8_a_slow_handler_delays_other_connections_by_few_frames() {
     let _alone = alone();
     let settings = Settings { close_timeout: Duration::from_millis(100), ..Settings::default() };
     let (server, handled) = counting(settings, || thread::sleep(Duration::from_millis(1)));
@@ -99,7 +99,7 @@ fn m8_a_slow_handler() {
 }
 
 #[test]
-fn m8_one_share_in_a_turn_however_often_more_comes() {
+fn m8_a_connection_gets_one_budget_for_each_turn() {
     let _alone = alone();
     let (server, handled) = counting(Settings::default(), || {});
     let mut peer = Peer::open(server.addr);
@@ -115,11 +115,11 @@ fn m8_one_share_in_a_turn_however_often_more_comes() {
 }
 
 #[test]
-fn m9_connections_that_come_and_go() {
+fn m9_new_and_closed_connections_do_not_delay_other_connections() {
     check(20, connections);
 }
 
 #[test]
-fn m10_commands_of_other_threads() {
+fn m10_commands_of_other_threads_do_not_delay_other_connections() {
     check(1000, commands);
 }

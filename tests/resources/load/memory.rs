@@ -59,8 +59,8 @@ fn settle(peer: &mut Peer) {
 }
 
 #[test]
-fn m1_a_peer_that_does_not_read_costs_no_more_than_the_limit() {
-    measured("memory::m1_a_peer_that_does_not_read_costs_no_more_than_the_limit", || {
+fn m1_a_peer_that_does_not_read_uses_no_more_memory_than_the_limit() {
+    measured("memory::m1_a_peer_that_does_not_read_uses_no_more_memory_than_the_limit", || {
         let (server, calls) = Probes::listen(Settings::default(), |_, _| Ok(()));
         let mut slow = Peer::open(server.addr);
         let out = calls.opened();
@@ -111,8 +111,8 @@ fn flood_with_pings(peer: &mut Peer, encode: impl Fn(Frame) -> Vec<u8>) {
 }
 
 #[test]
-fn m2_pings_of_a_client_that_does_not_read() {
-    measured("memory::m2_pings_of_a_client_that_does_not_read", || {
+fn m2_pings_of_a_client_that_does_not_read_use_limited_memory() {
+    measured("memory::m2_pings_of_a_client_that_does_not_read_use_limited_memory", || {
         let server = echo_server();
         let mut peer = Peer::open(server.addr);
         settle(&mut peer);
@@ -124,8 +124,8 @@ fn m2_pings_of_a_client_that_does_not_read() {
 }
 
 #[test]
-fn m2_pings_of_a_server_that_does_not_read() {
-    measured("memory::m2_pings_of_a_server_that_does_not_read", || {
+fn m2_pings_of_a_server_that_does_not_read_use_limited_memory() {
+    measured("memory::m2_pings_of_a_server_that_does_not_read_use_limited_memory", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut socket = WebSocket::new(|_| |_| Ok(())).unwrap();
         socket.connect(format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap()).unwrap();
@@ -143,8 +143,8 @@ fn m2_pings_of_a_server_that_does_not_read() {
 }
 
 #[test]
-fn m4_a_fragment_costs_little_beyond_its_payload() {
-    measured("memory::m4_a_fragment_costs_little_beyond_its_payload", || {
+fn m4_fragments_use_little_memory_beyond_their_payload() {
+    measured("memory::m4_fragments_use_little_memory_beyond_their_payload", || {
         const COUNT: usize = 262_144;
         for opcode in [OpCode::Binary, OpCode::Text] {
             let server = echo_server();
@@ -169,8 +169,8 @@ fn m4_a_fragment_costs_little_beyond_its_payload() {
 }
 
 #[test]
-fn m7_a_large_message_leaves_nothing_behind() {
-    measured("memory::m7_a_large_message_leaves_nothing_behind", || {
+fn m7_the_memory_of_a_large_message_is_released() {
+    measured("memory::m7_the_memory_of_a_large_message_is_released", || {
         const LEN: usize = 16 * MIB;
         let server = echo_server();
         let mut peer = Peer::open(server.addr);
@@ -218,8 +218,8 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
 }
 
 #[test]
-fn a_pause_costs_nothing() {
-    measured("memory::a_pause_costs_nothing", || {
+fn a_paused_connection_uses_no_additional_memory() {
+    measured("memory::a_paused_connection_uses_no_additional_memory", || {
         static RECEIVED: AtomicUsize = AtomicUsize::new(0);
         let (server, calls) = Probes::listen(Settings::default(), |hook, _| {
             RECEIVED.fetch_add(usize::from(hook == Hook::Message), Ordering::Relaxed);

@@ -20,7 +20,7 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 #[wasm_bindgen_test]
-async fn a12_receiving_can_be_dropped_at_every_await() {
+async fn a12_a_receive_can_be_dropped_at_every_await() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         let texts = ["one", "two", "three", ""];
@@ -41,7 +41,7 @@ async fn a12_receiving_can_be_dropped_at_every_await() {
 }
 
 #[wasm_bindgen_test]
-async fn a12_reading_bytes_can_be_dropped() {
+async fn a12_a_read_of_bytes_can_be_dropped() {
     for_all_echoes(async |mut socket| {
         within(socket.send(bytes(100))).await.unwrap();
         let mut received = Vec::new();

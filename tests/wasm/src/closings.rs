@@ -65,7 +65,7 @@ async fn m8_m9_m10_s7_1_each_end_closes_the_other() {
 }
 
 #[wasm_bindgen_test]
-async fn s7_1_3_both_close_at_once() {
+async fn s7_1_3_both_ends_close_at_once() {
     for_all_echoes(async |mut socket| {
         socket.queue("!close 4000 server").await.unwrap();
         let closed = within(socket.close(CloseCode::Normal, "client")).await.unwrap();
@@ -75,7 +75,7 @@ async fn s7_1_3_both_close_at_once() {
 }
 
 #[wasm_bindgen_test]
-async fn m18_m20_s5_5_1_the_peer_closes_and_is_answered() {
+async fn m18_m20_s5_5_1_the_close_of_the_peer_gets_a_reply() {
     for_all(async |builder| {
         for (code, reason) in PAYLOADS {
             let (mut socket, mut peer) = Peer::open(&builder).await;
@@ -94,7 +94,7 @@ async fn m18_m20_s5_5_1_the_peer_closes_and_is_answered() {
 }
 
 #[wasm_bindgen_test]
-async fn s5_5_1_the_peer_closes_byte_by_byte() {
+async fn s5_5_1_a_close_can_arrive_byte_by_byte() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         for byte in frame(CLOSE, &close_payload(1001, "slowly")) {
@@ -138,7 +138,7 @@ async fn m23_all_messages_before_a_close_are_delivered() {
 }
 
 #[wasm_bindgen_test]
-async fn m8_m10_s7_1_2_we_close_and_are_answered() {
+async fn m8_m10_s7_1_2_close_returns_the_close_of_the_peer() {
     for_all(async |builder| {
         for (code, reason) in own_payloads() {
             let (mut socket, mut peer) = Peer::open(&builder).await;
@@ -266,7 +266,7 @@ async fn m11_abort_ends_the_connection_at_once() {
 }
 
 #[wasm_bindgen_test]
-async fn m13_sending_after_the_end_is_an_error() {
+async fn m13_sending_on_a_closed_connection_is_an_error() {
     for_all_echoes(async |mut socket| {
         within(socket.close(CloseCode::Normal, "")).await.unwrap();
         let err = within(socket.send("late")).await.unwrap_err();
@@ -285,7 +285,7 @@ async fn m13_sending_after_the_end_is_an_error() {
 }
 
 #[wasm_bindgen_test]
-async fn m26_codes_and_reasons_that_may_not_be_sent_are_errors() {
+async fn m26_unsendable_codes_and_reasons_are_errors() {
     for_all_echoes(async |mut socket| {
         for code in (0..=u16::MAX).filter(|code| !matches!(code, 0 | 1000 | 1005 | 3000..=4999)) {
             assert!(within_now(socket.close(CloseCode::from(code), "")).is_err(), "{code}");

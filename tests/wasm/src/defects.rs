@@ -82,7 +82,7 @@ async fn d_failed_writes_are_reported_and_no_rejection_is_unhandled() {
 }
 
 #[wasm_bindgen_test]
-async fn d_partial_reads_do_not_move_the_rest_each_time() {
+async fn d_small_reads_of_a_large_message_take_linear_time() {
     for_all_echoes(async |mut socket| {
         let len = 4 << 20;
         within(socket.send(vec![7; len])).await.unwrap();

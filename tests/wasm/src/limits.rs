@@ -49,7 +49,7 @@ async fn l3_senders_wait_for_the_peer() {
 }
 
 #[wasm_bindgen_test]
-async fn l3_beyond_the_limit_nothing_is_accepted() {
+async fn l3_a_message_over_the_output_limit_is_an_error() {
     for_all(async |builder| {
         let builder = builder.high_water(MUCH).max_buffered(1 << 20);
         let (mut socket, mut peer) = Peer::open(&builder).await;
@@ -89,7 +89,7 @@ async fn l4_the_stream_slows_down_the_peer() {
 }
 
 #[wasm_bindgen_test]
-async fn l4_t4_beyond_the_receive_limits_the_standard_socket_is_closed() {
+async fn l4_t4_a_standard_socket_over_its_receive_limits_is_closed() {
     let standard = Builder::new().interface(Interface::Standard);
     let by_bytes = standard.clone().max_received(10_000);
     let by_number = standard.max_received_messages(10);

@@ -34,7 +34,7 @@ async fn m1_m22_s5_2_messages_of_all_sizes_are_echoed() {
 }
 
 #[wasm_bindgen_test]
-async fn m1_messages_are_whole_frames_on_the_wire() {
+async fn m1_small_messages_are_sent_as_single_frames() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         for (message, first) in [("", TEXT), ("gr\u{fc}\u{df}e", TEXT)] {
@@ -67,7 +67,7 @@ async fn m7_s5_4_many_messages_keep_their_order() {
 }
 
 #[wasm_bindgen_test]
-async fn m14_m17_s5_4_fragments_with_a_ping_between_them() {
+async fn m14_m17_s5_4_a_ping_between_fragments_does_not_change_the_message() {
     for_all(async |builder| {
         let (mut socket, mut peer) = Peer::open(&builder).await;
         // Cut within a character.
@@ -95,7 +95,7 @@ async fn s5_2_frames_that_arrive_byte_by_byte() {
 }
 
 #[wasm_bindgen_test]
-async fn s7_4_1_violations_are_an_error() {
+async fn s7_4_1_violations_are_errors() {
     // The browser checks the frames of a peer, and Node checks less.
     if !is_browser() {
         return;
@@ -120,7 +120,7 @@ async fn s7_4_1_violations_are_an_error() {
 }
 
 #[wasm_bindgen_test]
-async fn m21_into_a_buffer_of_the_caller() {
+async fn m21_messages_are_appended_to_a_buffer() {
     for_all_echoes(async |mut socket| {
         let mut buffer = b">".to_vec();
         within(socket.send("one")).await.unwrap();
@@ -133,7 +133,7 @@ async fn m21_into_a_buffer_of_the_caller() {
 }
 
 #[wasm_bindgen_test]
-async fn m20_events_end_with_the_close() {
+async fn m20_the_close_is_the_last_event() {
     for_all_echoes(async |mut socket| {
         within(socket.send("last")).await.unwrap();
         within(socket.send("!close 4321 \u{1f41f}")).await.unwrap();
@@ -158,7 +158,7 @@ async fn m17_pings_are_answered_without_polling() {
 }
 
 #[wasm_bindgen_test]
-async fn x2_compressed_messages_are_whole() {
+async fn x2_compressed_messages_are_received() {
     for_all_echoes(async |mut socket| {
         let text = "the quick brown fish ".repeat(10_000);
         within(socket.send(&*text)).await.unwrap();
@@ -168,7 +168,7 @@ async fn x2_compressed_messages_are_whole() {
 }
 
 #[wasm_bindgen_test]
-async fn l1_a_message_that_is_too_long_is_an_error_and_closes() {
+async fn l1_a_message_over_the_limit_is_an_error_and_closes_the_socket() {
     for_all(async |builder| {
         for message in [
             Message::binary(bytes(1001)),

@@ -9,7 +9,7 @@ use super::peer::{Peer, both};
 use super::support::{config, echo, for_all, in_time, interfaces, is_browser, now, port, within};
 
 #[wasm_bindgen_test]
-async fn c1_connects_by_url() {
+async fn c1_a_client_connects_by_url() {
     for_all(async |builder| {
         let mut peer = Peer::listen().await;
         let url = format!("{}?token=1&next=%20", peer.url);
@@ -25,7 +25,7 @@ async fn c1_connects_by_url() {
 }
 
 #[wasm_bindgen_test]
-async fn c2_connects_over_tls() {
+async fn c2_a_client_connects_over_tls() {
     // Only the browser of the test trusts the certificate of the test.
     if port(2) == "0" || !is_browser() {
         return;
@@ -72,7 +72,7 @@ async fn c6_c7_subprotocols_are_offered_and_one_is_chosen() {
 }
 
 #[wasm_bindgen_test]
-async fn c9_a_server_that_refuses_is_an_error() {
+async fn c9_a_server_rejection_is_an_error() {
     for_all(async |builder| {
         for status in [403, 302, 200] {
             let mut peer = Peer::listen().await;
@@ -165,7 +165,7 @@ async fn c4_options_that_the_browser_rejects_are_errors() {
 }
 
 #[wasm_bindgen_test]
-async fn a11_url_protocol_interface_and_extensions_on_halves_too() {
+async fn a11_halves_return_url_protocol_interface_and_extensions() {
     for_all(async |builder| {
         let socket = within(builder.add_subprotocol("two").connect(&echo("/path?query"))).await.unwrap();
         let interface = socket.interface();
@@ -199,7 +199,7 @@ async fn l7_connecting_has_a_timeout() {
 }
 
 #[wasm_bindgen_test]
-async fn a12_connecting_can_be_dropped() {
+async fn a12_a_connect_can_be_dropped() {
     for_all(async |builder| {
         let mut peer = Peer::listen().await;
         let url = peer.url.clone();

@@ -13,7 +13,7 @@ use super::peer::{Peer, both};
 use super::support::{bytes, for_all, for_all_echoes, within};
 
 #[wasm_bindgen_test]
-async fn a1_a13_async_methods_on_the_executor_of_the_browser() {
+async fn a1_a13_async_methods_run_on_the_executor_of_the_browser() {
     for_all_echoes(async |mut socket| {
         let (tx, rx) = oneshot::channel();
         spawn_local(async move {
@@ -26,7 +26,7 @@ async fn a1_a13_async_methods_on_the_executor_of_the_browser() {
 }
 
 #[wasm_bindgen_test]
-async fn a2_stream() {
+async fn a2_a_socket_is_a_stream_of_messages() {
     for_all_echoes(async |mut socket| {
         within(socket.send("one")).await.unwrap();
         within(socket.send(&b"two"[..])).await.unwrap();
@@ -53,7 +53,7 @@ async fn a2_the_stream_ends_after_an_error() {
 }
 
 #[wasm_bindgen_test]
-async fn a3_sink() {
+async fn a3_a_socket_is_a_sink_of_everything_that_converts_into_a_message() {
     for_all_echoes(async |mut socket| {
         within(SinkExt::<&str>::send(&mut socket, "a")).await.unwrap();
         within(SinkExt::<String>::send(&mut socket, "b".into())).await.unwrap();
@@ -75,7 +75,7 @@ async fn a3_sink() {
 }
 
 #[wasm_bindgen_test]
-async fn a4_async_read_and_write() {
+async fn a4_async_read_and_write_transfer_bytes_as_messages() {
     for_all_echoes(async |mut socket| {
         AsyncWriteExt::write_all(&mut socket, b"sal").await.unwrap();
         within(WebSocket::send(&mut socket, "")).await.unwrap();
@@ -111,7 +111,7 @@ async fn a4_each_write_is_a_binary_message() {
 }
 
 #[wasm_bindgen_test]
-async fn a7_a8_split_and_join_lose_nothing() {
+async fn a7_a8_split_and_join_lose_no_data() {
     for_all_echoes(async |mut socket| {
         let mut received = Vec::new();
         within(socket.send(bytes(250))).await.unwrap();
@@ -164,7 +164,7 @@ async fn a8_halves_of_two_connections_do_not_join() {
 }
 
 #[wasm_bindgen_test]
-async fn a9_halves_in_two_tasks() {
+async fn a9_halves_in_two_tasks_send_and_receive() {
     for_all_echoes(async |socket| {
         let (mut sender, mut receiver) = socket.split();
         let sending = async {

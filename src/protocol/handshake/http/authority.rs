@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports() {
+    fn hosts_and_ports_are_parsed() {
         for (text, host, port) in [
             ("example.com", "example.com", None),
             ("example.com:", "example.com", None),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn h7_what_is_no_host() {
+    fn h7_invalid_hosts_are_rejected() {
         for text in [
             "a b", "user@a", "a/b", "a?b", "a#b", "a:b", "a:+80", "a:65536", "a:1:2", "::1", "[::1", "[]",
             "[::1]80", "[a@b]", "a\\b", "\u{e9}",

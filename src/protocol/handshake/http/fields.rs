@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn h5_token_lists_are_folded_comma_split_and_over_several_fields() {
+    fn h5_tokens_are_found_in_any_case_and_in_any_field_or_list() {
         for fields in [
             &[("Connection", "Upgrade")][..],
             &[("connection", "upgrade")],
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn h5_upgrade_token_not_by_substring() {
+    fn h5_a_substring_is_not_a_token() {
         for value in [
             "notupgrade",
             "upgraded",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn h6_lists_of_16_kib() {
+    fn h6_lists_of_16_kib_are_split() {
         let size = 16 * 1024;
         for (byte, found) in
             [(" ", 0), (",", 0), ("\t,", 0), ("\"", 1), ("\\", 1), ("\",", size / 2), ("a,", size)]
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn text_ends_with_the_first_byte_that_is_none() {
+    fn text_ends_before_the_first_byte_that_is_not_text() {
         for byte in 0..=255 {
             for at in 0..20 {
                 let mut bytes = [b'x'; 20];
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn h6_no_byte_belongs_to_two_elements() {
+    fn h6_quoted_commas_do_not_split_elements() {
         let list = b" a ,\"b , \\\" c\" ,, d;e=\"f,g\" ,\"h";
         let parts: Vec<&[u8]> = split(list).collect();
         assert_eq!(parts, [&b"a"[..], b"\"b , \\\" c\"", b"d;e=\"f,g\"", b"\"h"]);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_field_stands_alone_in_its_place() {
+    fn replacing_a_field_removes_its_duplicates() {
         let mut fields = headers(&[("A", "1"), ("n", "old"), ("B", "2"), ("N", "older")]);
         replace(&mut fields, "N", b"new".to_vec());
         assert_eq!(fields, headers(&[("A", "1"), ("n", "new"), ("B", "2")]));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn h11_names_and_values_that_would_not_arrive_as_one_field() {
+    fn h11_names_and_values_that_would_split_a_field_are_rejected() {
         for (name, value) in [
             ("", "x"),
             ("A B", "x"),

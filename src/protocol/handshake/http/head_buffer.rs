@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn h1_each_byte_is_looked_at_once() {
+    fn h1_each_byte_is_scanned_once() {
         let mut bytes = b"GET / HTTP/1.1\r\nX: ".to_vec();
         bytes.resize(16 * 1024 - 4, b'x');
         bytes.extend_from_slice(b"\r\n\r\n");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_a_head_of_the_limit_passes_and_one_byte_more_does_not() {
+    fn h2_the_head_size_limit_is_inclusive() {
         let config = Config { max_head_size: HEAD.len(), ..Config::default() };
         assert_eq!(push(&mut HeadBuffer::request(), HEAD, &config), Ok((true, vec![])));
         let config = Config { max_head_size: HEAD.len() - 1, ..config };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_an_endless_head_is_refused_without_its_end() {
+    fn h2_an_endless_head_is_rejected_before_its_end() {
         let endless = [&b"GET / HTTP/1.1\r\nX: "[..], &vec![b'x'; 1 << 20]].concat();
         let mut head = HeadBuffer::request();
         assert_eq!(push(&mut head, &endless, &Config::default()), Err(ProtocolError::HeadTooLarge));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_a_long_target_is_refused_before_its_line_is_complete() {
+    fn h2_a_long_target_is_rejected_before_its_line_is_complete() {
         let target = |length: usize| [&b"GET /"[..], &vec![b'x'; length - 1]].concat();
         assert_eq!(request(&target(8 * 1024)), Ok((false, vec![])));
         assert_eq!(request(&target(8 * 1024 + 1)), Err(ProtocolError::TargetTooLong));
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn h3_100_headers_pass_and_101_do_not() {
+    fn h3_100_headers_are_accepted_and_101_are_rejected() {
         let with = |count| [b"GET / HTTP/1.1\r\n", &b"A: b\r\n".repeat(count)[..], b"\r\n"].concat();
         assert_eq!(request(&with(100)), Ok((true, vec![])));
         assert_eq!(request(&with(101)), Err(ProtocolError::TooManyHeaders));
     }
 
     #[test]
-    fn h8_line_breaks_are_crlf_and_nothing_else() {
+    fn h8_line_breaks_other_than_crlf_are_rejected() {
         for bytes in [
             &b"GET / HTTP/1.1\nHost: a\n\n"[..],
             b"GET / HTTP/1.1\r\nHost: a\n",
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn h10_what_follows_the_head_stays_in_the_input() {
+    fn h10_bytes_after_the_head_stay_in_the_input() {
         for split in 0..=HEAD.len() {
             let (first, second) = HEAD.split_at(split);
             let mut head = HeadBuffer::request();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn h18_other_protocols_are_refused_at_once() {
+    fn h18_other_protocols_are_rejected_immediately() {
         assert_eq!(request(b"\x16\x03\x01"), Err(ProtocolError::MalformedHead), "TLS");
         assert_eq!(request(b"PRI * HTTP/2.0\r\n"), Err(ProtocolError::HttpVersion), "HTTP/2");
         assert_eq!(request(b"SSH-2.0-OpenSSH_9.9\r\n"), Err(ProtocolError::MalformedHead), "SSH");
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9112_s2_2_empty_lines_before_a_request_only() {
+    fn rfc9112_s2_2_empty_lines_are_skipped_only_before_a_request() {
         let bytes = [b"\r\n\r\n", HEAD].concat();
         assert_eq!(request(&bytes), Ok((true, vec![])));
         let mut head = HeadBuffer::response();

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_host_has_the_port_unless_it_is_the_default_and_never_the_user() {
+    fn k4_host_omits_the_default_port_and_the_user() {
         for (url, host) in [
             ("ws://example.com", "example.com"),
             ("ws://example.com:80/", "example.com"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn s3_the_resource_is_path_and_query_without_fragment() {
+    fn s3_the_resource_is_the_path_and_query_without_the_fragment() {
         for (url, resource) in [
             ("ws://a", "/"),
             ("ws://a?", "/?"),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_become_basic_authorization() {
+    fn credentials_are_sent_as_basic_authorization() {
         let of = |url| target(url).authorization;
         assert_eq!(of("ws://a/"), None);
         assert_eq!(of("ws://Aladdin:open%20sesame@a/").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_urls() {
+    fn unix_urls_contain_a_socket_path_and_a_resource() {
         let of = |url: &str| unix_target(&url.parse().unwrap());
         let some = |socket: &str, resource: &str| Some((socket.to_owned(), resource.to_owned()));
         assert_eq!(of("ws+unix:///run/a.sock"), some("/run/a.sock", "/"));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_other_urls_are_refused() {
+    fn k4_other_urls_are_rejected() {
         for url in
             ["ftp://a/", "file:///etc/passwd", "mailto:a@b", "data:,x", "ws+unix://host/s:/r", "ws+unix:x"]
         {

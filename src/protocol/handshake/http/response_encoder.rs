@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn h9_every_answer_but_101_closes() {
+    fn h9_every_response_except_101_has_connection_close() {
         let mut response = Response::new(200, "OK", b"hi".to_vec());
         response.add_header("Connection", "keep-alive").unwrap();
         response.add_header("Keep-Alive", "timeout=5").unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn h19_lengths_are_right_whatever_was_set() {
+    fn h19_content_length_is_corrected() {
         let mut response = Response::new(200, "", b"hi".to_vec());
         response.set_header("Content-Length", "100").unwrap();
         response.add_header("content-length", "0").unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9112_s6_3_statuses_without_a_body() {
+    fn rfc9112_s6_3_statuses_204_205_and_304_have_no_body() {
         for status in [204, 304] {
             let response = Response::new(status, "x", b"hi".to_vec());
             assert_eq!(sent(&response, false), format!("HTTP/1.1 {status} x\r\nConnection: close\r\n\r\n"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9110_s9_3_2_head_gets_the_length_and_no_body() {
+    fn rfc9110_s9_3_2_a_response_to_head_has_a_length_and_no_body() {
         let response = Response::new(200, "", b"hi".to_vec());
         assert!(sent(&response, true).ends_with("Content-Length: 2\r\n\r\n"));
         let mut response = Response::new(200, "", Vec::new());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn h19_an_upgrade_that_became_a_refusal_or_a_redirect() {
+    fn h19_an_upgrade_changed_to_404_loses_its_upgrade_headers() {
         let mut response = Response::from_request(&request()).unwrap();
         response.set_status(404);
         response.set_reason("");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn s4_2_2_an_accepted_upgrade_has_nothing_behind_its_head() {
+    fn s4_2_2_a_101_response_has_no_body() {
         let mut response = Response::new(101, "", b"not a frame".to_vec());
         for (name, value) in Response::from_request(&request()).unwrap().headers() {
             response.add_header(name, value).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn h11_h19_what_can_not_be_sent_leaves_nothing() {
+    fn h11_h19_an_unsendable_response_writes_nothing() {
         let mut out = b"kept".to_vec();
         for status in [0, 99, 100, 103, 1000, u16::MAX] {
             let response = Response::new(status, "x", Vec::new());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn encode_writes_a_response_as_it_stands() {
+    fn encode_writes_a_response_unchanged() {
         let mut out = Vec::new();
         Response::new(404, "Gone fishing", b"x".to_vec()).encode(&mut out).unwrap();
         assert_eq!(out, b"HTTP/1.1 404 Gone fishing\r\nContent-Length: 1\r\n\r\nx");

@@ -7,14 +7,14 @@ fn head(text: &str) -> Result<Headers, ProtocolError> {
 }
 
 #[test]
-fn values_are_bytes_without_the_space_around_them() {
+fn header_values_are_trimmed_bytes() {
     let (_, headers) = parse_head(b"x\r\nA: \t b c \t\r\nB:\r\nC: \r\nD:\xff\xfe\r\n\r\n", 100).unwrap();
     let values: Vec<&[u8]> = headers.iter().map(|(_, value)| value.as_slice()).collect();
     assert_eq!(values, [&b"b c"[..], b"", b"", b"\xff\xfe"]);
 }
 
 #[test]
-fn h8_laxness_is_refused() {
+fn h8_malformed_headers_are_rejected() {
     for text in [
         "x\r\nA : b\r\n\r\n",
         "x\r\nA: b\r\n c\r\n\r\n",
@@ -37,7 +37,7 @@ fn h8_laxness_is_refused() {
 }
 
 #[test]
-fn h3_too_many_headers() {
+fn h3_101_headers_are_rejected() {
     let text = |count| format!("x\r\n{}\r\n", "A: b\r\n".repeat(count));
     assert_eq!(head(&text(100)).map(|headers| headers.len()), Ok(100));
     assert_eq!(head(&text(101)), Err(ProtocolError::TooManyHeaders));
@@ -45,7 +45,7 @@ fn h3_too_many_headers() {
 }
 
 #[test]
-fn request_lines() {
+fn request_lines_are_parsed_or_rejected() {
     let line = parse_request_line(b"GET /a?b HTTP/1.1").unwrap();
     assert_eq!((line.method, line.target, line.version), ("GET", "/a?b", Version::Http11));
     assert_eq!(parse_request_line(b"GET / HTTP/1.0").unwrap().version, Version::Http10);
@@ -72,7 +72,7 @@ fn request_lines() {
 }
 
 #[test]
-fn status_lines() {
+fn status_lines_are_parsed_or_rejected() {
     for (text, status, reason) in [
         ("HTTP/1.1 101 Switching Protocols", 101, "Switching Protocols"),
         ("HTTP/1.1 200 ", 200, ""),
@@ -101,7 +101,7 @@ fn status_lines() {
 }
 
 #[test]
-fn h17_text_of_a_peer_is_escaped() {
+fn h17_text_from_a_peer_is_escaped() {
     struct Text(&'static [u8]);
     impl fmt::Display for Text {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

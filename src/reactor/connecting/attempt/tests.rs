@@ -48,7 +48,7 @@ fn closed_port() -> (TcpStream, SocketAddr) {
 }
 
 #[test]
-fn k7_addresses_are_tried_one_after_the_other() {
+fn k7_addresses_are_tried_in_order() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (open, (_stream, closed)) = (listener.local_addr().unwrap(), closed_port());
     for addresses in [vec![open], vec![closed, open], vec![closed, closed, open, closed]] {
@@ -60,7 +60,7 @@ fn k7_addresses_are_tried_one_after_the_other() {
 }
 
 #[test]
-fn k7_an_address_that_does_not_answer_costs_one_timeout() {
+fn k7_an_unresponsive_address_uses_one_timeout() {
     let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [silent, open] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
     match connect_through_silence(vec![silent, open], 1) {
@@ -76,7 +76,7 @@ fn k7_an_address_that_does_not_answer_costs_one_timeout() {
 }
 
 #[test]
-fn k8_when_no_address_answers_the_last_failure_is_the_reason() {
+fn k8_the_error_of_a_failed_connect_is_that_of_the_last_address() {
     let (_stream, closed) = closed_port();
     for addresses in [vec![closed], vec![closed, closed], vec![]] {
         let expected =

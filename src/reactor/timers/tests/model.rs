@@ -179,7 +179,7 @@ impl Pair {
 }
 
 #[test]
-fn behaves_as_a_sorted_map() {
+fn timers_behave_like_a_sorted_map() {
     random_inputs::for_each(|rng| {
         let mut pair = Pair::new();
         for _ in 0..rng.random_range(1..200) {
@@ -194,7 +194,7 @@ fn behaves_as_a_sorted_map() {
 
 /// An idle loop that sleeps until `next` meets a lone timer at its tick, after one idle turn a level at most.
 #[test]
-fn idle_turns_are_few() {
+fn a_timer_causes_at_most_one_idle_turn_per_level() {
     random_inputs::for_each(|rng| {
         let (start, after) = (span(rng), span(rng));
         let mut timers = Timers::new();

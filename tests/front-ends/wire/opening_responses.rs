@@ -9,7 +9,7 @@ use sockeye_test_support::journal::Hook;
 use sockeye_test_support::script::Script;
 
 #[test]
-fn h11_line_breaks_cannot_be_set_and_are_never_sent() {
+fn h11_headers_with_line_breaks_are_never_sent() {
     let server = Script::new()
         .on_request(|req| {
             let mut response = Response::from_request(req)?;
@@ -37,7 +37,7 @@ fn h11_line_breaks_cannot_be_set_and_are_never_sent() {
 }
 
 #[test]
-fn h12_only_what_was_offered_is_chosen() {
+fn h12_a_response_must_not_choose_what_was_not_offered() {
     let server = Script::new()
         .on_request(|req| {
             let mut response = Response::from_request(req)?;
@@ -59,7 +59,7 @@ fn h12_only_what_was_offered_is_chosen() {
 }
 
 #[test]
-fn h12_the_server_chooses_the_best_of_what_is_offered() {
+fn h12_the_server_chooses_the_offered_protocol_it_prefers() {
     let server = Script::new().settings(|it| it.subprotocols = &["chat.v2", "chat.v1"]).serve();
     let offers = [("chat.v1, chat.v2", Some("chat.v2")), ("x, chat.v1", Some("chat.v1")), ("x", None)];
     for (offer, chosen) in offers {
@@ -70,7 +70,7 @@ fn h12_the_server_chooses_the_best_of_what_is_offered() {
 }
 
 #[test]
-fn h13_the_peer_learns_nothing_of_what_went_wrong_inside() {
+fn h13_internal_error_details_are_not_sent_to_the_peer() {
     let secret = || Error::new(ErrorKind::Internal, "the password is swordfish");
     let server = Script::new()
         .on_request(move |req| if req.is_upgrade() { Response::from_request(req) } else { Err(secret()) })
@@ -89,7 +89,7 @@ fn h13_the_peer_learns_nothing_of_what_went_wrong_inside() {
 }
 
 #[test]
-fn h14_forwarded_addresses_count_only_from_trusted_proxies() {
+fn h14_forwarded_addresses_are_used_only_from_trusted_proxies() {
     let trusts = [(TrustedProxies::None, "127.0.0.1"), (TrustedProxies::Loopback, "203.0.113.7")];
     for (trusted, expected) in trusts {
         let server = Script::new().settings(|it| it.trusted_proxies = trusted).serve();
@@ -107,7 +107,7 @@ fn h14_forwarded_addresses_count_only_from_trusted_proxies() {
 }
 
 #[test]
-fn h15_foreign_origins_are_refused_with_403() {
+fn h15_foreign_origins_are_rejected_with_403() {
     let server = Script::new().settings(|it| it.origins = Origins::SameHost).serve();
     let origins = [
         ("http://example.com", 101),
@@ -146,7 +146,7 @@ impl log::Log for Lines {
 }
 
 #[test]
-fn h17_escape_codes_of_a_peer_do_not_reach_the_log() {
+fn h17_control_characters_of_a_peer_are_not_logged() {
     static LOGGER: Once = Once::new();
     LOGGER.call_once(|| log::set_boxed_logger(Box::new(Lines)).unwrap());
     log::set_max_level(log::LevelFilter::Trace);

@@ -148,7 +148,7 @@ fn exchange(end: &mut End, python: &mut Python, dice: &mut Dice, message: &[u8])
 }
 
 #[test]
-fn d7_another_zlib_understands_us_and_we_it() {
+fn d7_compression_interoperates_with_the_zlib_of_python() {
     let Some(mut python) = Python::start() else {
         // Not with a macro, since the output of passing tests is captured.
         writeln!(std::io::stderr(), "SKIPPED: there is no python3, so that no other zlib was asked").unwrap();
@@ -177,7 +177,7 @@ fn d7_another_zlib_understands_us_and_we_it() {
 }
 
 #[test]
-fn d7_a_window_of_8_bits_is_read() {
+fn d7_a_message_compressed_with_a_window_of_8_bits_is_received() {
     // What was compressed within 2^8 bytes is also within 2^15.
     let config = Config { deflate: Some(EAGER), ..Config::default() };
     let (mut end, answer) = server(config, "permessage-deflate; client_max_window_bits=8");

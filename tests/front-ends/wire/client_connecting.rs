@@ -35,7 +35,7 @@ fn k5_redirects_are_not_followed_by_default() {
 }
 
 #[test]
-fn k5_redirects_within_the_origin_are_followed_as_far_as_allowed() {
+fn k5_redirects_within_the_origin_are_followed_up_to_the_limit() {
     let host = Host::new();
     let script = Script::new().settings(|it| it.max_redirects = 2);
     let absolute = format!("ws://{}/third?x", host.address());
@@ -93,7 +93,7 @@ fn k5_redirects_to_another_origin_are_never_followed() {
 }
 
 #[test]
-fn k5_what_is_sent_before_and_between_redirects_arrives() {
+fn k5_messages_sent_before_and_between_redirects_are_delivered() {
     let host = Host::new();
     let script = Script::new().settings(|it| it.max_redirects = 2).on(|out, hook| match hook {
         Hook::Made => out.send("first"),
@@ -112,7 +112,7 @@ fn k5_what_is_sent_before_and_between_redirects_arrives() {
 }
 
 #[test]
-fn k7_every_name_that_cannot_be_resolved_ends_its_attempt() {
+fn k7_an_unresolvable_name_ends_its_connection_attempt() {
     let limit = Duration::from_millis(500);
     let server = Script::echo().settings(|it| it.connect_timeout = limit).serve();
     let mut peer = server.open();
@@ -164,7 +164,7 @@ fn closed_port() -> (Socket, SocketAddr) {
 }
 
 #[test]
-fn k8_refused_is_one_error_and_no_spin() {
+fn k8_a_refused_connection_is_one_error_and_the_loop_stays_idle() {
     let (_socket, address) = closed_port();
     let mut client = Script::new().connect(&format!("ws://{address}/"));
     client.wait_for_end();
@@ -179,7 +179,7 @@ fn k8_refused_is_one_error_and_no_spin() {
 }
 
 #[test]
-fn k8_connect_returns_why_there_is_no_connection() {
+fn k8_connect_returns_the_error_of_a_failed_connection() {
     let connect = |url: &str| {
         let journal = Journal::default();
         let mut recorders = Script::new().factory(&journal);
@@ -208,7 +208,7 @@ fn k8_connect_returns_why_there_is_no_connection() {
 }
 
 #[test]
-fn k8_connect_returns_ok_after_a_connection_and_the_error_after_a_refusal() {
+fn k8_connect_returns_ok_after_a_connection_and_an_error_after_a_rejection() {
     let (opens, refuses) = (
         Script::new().serve(),
         Script::new().on_request(|_| Ok(sockeye::Response::new(403, "No", Vec::new()))).serve(),
@@ -225,7 +225,7 @@ fn k8_connect_returns_ok_after_a_connection_and_the_error_after_a_refusal() {
 }
 
 #[test]
-fn k8_a_connection_that_ends_later_is_not_a_failure_to_connect() {
+fn k8_connect_returns_ok_after_a_lost_connection() {
     let host = Host::new();
     let url = host.url();
     let thread = std::thread::spawn(move || sockeye::connect(url, |_| |_| Ok(())));
@@ -241,7 +241,7 @@ fn k8_a_connection_that_ends_later_is_not_a_failure_to_connect() {
 }
 
 #[test]
-fn k8_a_client_may_connect_again_when_its_only_connection_has_ended() {
+fn k8_a_client_can_reconnect_in_on_close() {
     for ending in ["drop", "reset", "close"] {
         let host = Host::new();
         let url: url::Url = host.url().parse().unwrap();
