@@ -230,6 +230,9 @@ impl ManualConnection {
     /// core adds a subprotocol according to [`Config::subprotocols`], and compression according to [`Config::deflate`], unless
     /// the program has. Any other response is sent with its body, and the connection closes after it.
     ///
+    /// [`Config::deflate`]: crate::protocol::Config::deflate
+    /// [`Config::subprotocols`]: crate::protocol::Config::subprotocols
+    ///
     /// # Errors
     ///
     /// The rule that the request or the response breaks. The client has then been refused.
