@@ -17,7 +17,7 @@ fn redact_url(text: &str, mut url: Url) -> String {
         return text.to_owned();
     }
     match url.set_password(None).and_then(|()| url.set_username("***")) {
-        Ok(()) => url.into(),
+        Ok(()) => url.as_str().to_owned(),
         Err(()) => redact_text(text),
     }
 }
