@@ -52,7 +52,7 @@ mod tests {
             ("ws://user@example.com", "ws://***@example.com/"),
             ("wss://:secret@[::1]:3012/", "wss://***@[::1]:3012/"),
             ("WS:user:secret@example.com", "ws://***@example.com/"),
-            ("other://user:secret@example.com", "other://***@example.com"),
+            ("other://user:secret@example.com/", "other://***@example.com/"),
         ] {
             assert_eq!(redacted(url), expected);
         }
