@@ -169,6 +169,14 @@ pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder
     (Builder::new().with_settings(settings).build(recorder).unwrap(), received)
 }
 
+/// Returns the settings with a handshake timeout that a busy machine does not reach, unless the test sets one.
+fn patient(settings: Settings) -> Settings {
+    if settings.handshake_timeout == Settings::default().handshake_timeout {
+        return Settings { handshake_timeout: PATIENCE, ..settings };
+    }
+    settings
+}
+
 /// A server on a thread of its own, which records the calls of its handlers.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -184,7 +192,7 @@ impl Server {
         encrypt: impl FnOnce(WebSocket<Recorder>) -> WebSocket<Recorder>,
     ) -> Self {
         let (recorder, received, opened) = Recorder::new(manners);
-        let socket = encrypt(Builder::new().with_settings(settings).build(recorder).unwrap());
+        let socket = encrypt(Builder::new().with_settings(patient(settings)).build(recorder).unwrap());
         let server = sockeye_test_support::server::Server::spawn(move || socket.bind_listener(listener()));
         Self { address: server.addr, received, opened, server }
     }
