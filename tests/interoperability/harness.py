@@ -74,8 +74,8 @@ class Sockeye:
         try:
             return await asyncio.wait_for(self.events[name, kind].get(), LIMIT)
         except TimeoutError:
-            heard = {key: queue.qsize() for key, queue in self.events.items() if key[0] == name}
-            raise AssertionError(f"Sockeye does not report {kind!r} of {name}; other events: {heard}") from None
+            others = {key: queue.qsize() for key, queue in self.events.items() if key[0] == name}
+            raise AssertionError(f"Sockeye does not report {kind!r} of {name}; other events: {others}") from None
 
     def count(self, name, kind):
         """Returns the number of events that no test has waited for."""

@@ -289,7 +289,7 @@ struct Bits {
 }
 
 impl Bits {
-    /// Reads a header from the front of `input`, as far as it has arrived. `None` if there are less than two bytes.
+    /// Reads what has arrived of the header at the front of `input`. `None` if there are less than two bytes.
     #[inline(always)]
     fn read(input: &[u8]) -> Option<Self> {
         let [first, second, rest @ ..] = input else { return None };

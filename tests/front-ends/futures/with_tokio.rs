@@ -233,33 +233,25 @@ mod encrypted {
     use super::*;
     use sockeye::futures::Tls;
     use sockeye::{ClientTls, ServerTls};
+    use sockeye_test_support::authority::{Authority, Folder, Wish};
     use std::time::Instant;
     use tokio::net::TcpStream;
 
-    /// A certificate for `localhost` and 127.0.0.1 that signs itself, and its key, in files.
-    fn certificate(name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
-        let folder = std::env::temp_dir().join(format!("sockeye-futures-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
-        let made = std::process::Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
-            .arg(&key)
-            .arg("-out")
-            .arg(&chain)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        (chain, key)
+    /// The configuration of a server for `localhost` and 127.0.0.1, and of a client that trusts only its root.
+    fn configurations() -> (ServerTls, ClientTls) {
+        let (folder, root) = (Folder::new(), Authority::root("root"));
+        let (chain, key) = root.issue(&Wish::default()).write(&folder);
+        let client = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
+        (ServerTls::from_pem_files(chain, key).unwrap(), client)
     }
 
-    /// Whoever takes long for TLS has the less for the request.
+    /// A client that takes long for TLS has less time for its request.
     #[tokio::test]
     async fn l7_tls_and_the_opening_handshake_share_a_timeout() {
-        let (chain, key) = certificate("l7");
+        let (server, client) = configurations();
+        let client = client.into();
         let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
-        let server =
-            Builder::new().config(config).server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
+        let server = Builder::new().config(config).server_tls(server);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // With a time for each of the two handshakes, no attempt would end within 3.5 seconds.
@@ -274,9 +266,8 @@ mod encrypted {
                 async {
                     let stream = TcpStream::connect(address).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(1500)).await;
-                    let tls = ClientTls::new().unwrap().trust_only(&chain).unwrap().into();
                     // On a busy machine the time may be over before.
-                    Tls::connect(&tls, "localhost", Compat(stream)).await
+                    Tls::connect(&client, "localhost", Compat(stream)).await
                 }
             );
             if elapsed < Duration::from_secs(3) {
@@ -288,11 +279,9 @@ mod encrypted {
 
     #[tokio::test]
     async fn c2_c3_s15_wss_with_a_custom_root() {
-        let (chain, key) = certificate("c2");
-        let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
-        let (address, served) = serve("127.0.0.1:0", server).await;
-        let tls = ClientTls::new().unwrap().trust_only(&chain).unwrap();
-        let builder = Builder::new().client_tls(tls);
+        let (server, client) = configurations();
+        let (address, served) = serve("127.0.0.1:0", Builder::new().server_tls(server)).await;
+        let builder = Builder::new().client_tls(client);
         let socket = builder.connect(&format!("wss://localhost:{}/", address.port())).await.unwrap();
         let shown = socket.with_stream(|stream| match stream {
             Socket::Tls(tls) => tls.peer_certificate().is_some(),
@@ -305,9 +294,8 @@ mod encrypted {
 
     #[tokio::test]
     async fn c3_a_certificate_without_a_trusted_root_is_rejected() {
-        let (chain, key) = certificate("c3");
-        let server = Builder::new().server_tls(ServerTls::from_pem_files(&chain, &key).unwrap());
-        let (address, served) = serve("127.0.0.1:0", server).await;
+        let (server, _) = configurations();
+        let (address, served) = serve("127.0.0.1:0", Builder::new().server_tls(server)).await;
         let refused = WebSocket::connect(&format!("wss://{address}/")).await.unwrap_err();
         assert!(matches!(refused, Error::Tls(_)), "{refused}");
         assert!(served.await.unwrap().is_err());

@@ -166,15 +166,15 @@ impl Handler for Listener {
 /// Creates a loop, and the channel with the calls of its handlers.
 pub(crate) fn build(manners: Manners, settings: Settings) -> (WebSocket<Recorder>, Receiver<HandlerCall>) {
     let (recorder, received, _) = Recorder::new(manners);
-    (Builder::new().with_settings(settings).build(recorder).unwrap(), received)
+    (new_loop(recorder, settings), received)
 }
 
-/// Returns the settings with a handshake timeout that a busy machine does not reach, unless the test sets one.
-fn patient(settings: Settings) -> Settings {
+/// Creates a loop. Unless the test sets a handshake timeout, a busy machine does not reach it.
+fn new_loop(recorder: Recorder, mut settings: Settings) -> WebSocket<Recorder> {
     if settings.handshake_timeout == Settings::default().handshake_timeout {
-        return Settings { handshake_timeout: PATIENCE, ..settings };
+        settings.handshake_timeout = PATIENCE;
     }
-    settings
+    Builder::new().with_settings(settings).build(recorder).unwrap()
 }
 
 /// A server on a thread of its own, which records the calls of its handlers.
@@ -192,7 +192,7 @@ impl Server {
         encrypt: impl FnOnce(WebSocket<Recorder>) -> WebSocket<Recorder>,
     ) -> Self {
         let (recorder, received, opened) = Recorder::new(manners);
-        let socket = encrypt(Builder::new().with_settings(patient(settings)).build(recorder).unwrap());
+        let socket = encrypt(new_loop(recorder, settings));
         let server = sockeye_test_support::server::Server::spawn(move || socket.bind_listener(listener()));
         Self { address: server.addr, received, opened, server }
     }
@@ -224,8 +224,7 @@ impl Server {
 
 /// Runs a client to its end, and returns all calls of its handler.
 pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> Vec<HandlerCall> {
-    let settings = Settings { handshake_timeout: PATIENCE, ..Settings::default() };
-    let (mut socket, received) = build(manners, settings);
+    let (mut socket, received) = build(manners, Settings::default());
     if let Some(tls) = tls {
         socket = socket.with_client_tls(tls);
     }

@@ -206,7 +206,7 @@ fn no_type_has_too_many_methods_or_flags() -> Result<(), Box<dyn Error>> {
 }
 
 /// The violations in one file, beside a root with exports like ours.
-fn said_of(path: &str, text: &str) -> Vec<String> {
+fn findings_in(path: &str, text: &str) -> Vec<String> {
     let root = "mod reactor; pub use reactor::api::sender::Sender; pub use protocol::{Frame, OpCode}; pub fn listen() {}";
     violations(&[Source::new("src/lib.rs", root), Source::new(path, text)])
 }
@@ -227,9 +227,9 @@ fn a_forbidden_name_in_the_protocol_core_is_reported() {
         "struct S<'a>(&'a openssl::ssl::Ssl);",
     ];
     for text in planted {
-        let said = said_of("src/protocol/frame.rs", &format!("//! Head.\n\n{text}\n"));
-        assert_eq!(said.len(), 1, "{text}: {said:?}");
-        assert!(said[0].starts_with("src/protocol/frame.rs:3: the protocol core"), "{said:?}");
+        let found = findings_in("src/protocol/frame.rs", &format!("//! Head.\n\n{text}\n"));
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].starts_with("src/protocol/frame.rs:3: the protocol core"), "{found:?}");
     }
 }
 
@@ -237,15 +237,15 @@ fn a_forbidden_name_in_the_protocol_core_is_reported() {
 fn thread_local_state_in_the_protocol_core_is_reported() {
     let state = "thread_local! { static CACHE: Cell<u8> = const { Cell::new(0) }; }";
     for path in THREAD_LOCAL_IN_PROTOCOL {
-        assert_eq!(said_of(path, state), [] as [String; 0]);
+        assert_eq!(findings_in(path, state), [] as [String; 0]);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         assert!(root.join(path).exists(), "{path} exists");
     }
     for path in ["src/protocol/framing/mask.rs", "src/protocol/deflate/cache.rs"] {
         for text in [state, "fn f() { std::thread_local! { static X: Cell<u8> = Cell::new(0) } }"] {
-            let said = said_of(path, &format!("\n{text}\n"));
-            assert_eq!(said.len(), 1, "{path} {text}: {said:?}");
-            assert!(said[0].starts_with(&format!("{path}:2: the protocol core")), "{said:?}");
+            let found = findings_in(path, &format!("\n{text}\n"));
+            assert_eq!(found.len(), 1, "{path} {text}: {found:?}");
+            assert!(found[0].starts_with(&format!("{path}:2: the protocol core")), "{found:?}");
         }
     }
 }
@@ -265,11 +265,14 @@ fn a_forbidden_import_in_any_layer_is_reported() {
         ("src/reactor/mod.rs", "use crate::futures::WebSocket;"),
     ];
     for (path, text) in planted {
-        let said = said_of(path, &format!("\n{text}\n"));
-        assert_eq!(said.len(), 1, "{path} {text}: {said:?}");
-        assert!(said[0].starts_with(&format!("{path}:2: ")) && said[0].contains("may not use"), "{said:?}");
+        let found = findings_in(path, &format!("\n{text}\n"));
+        assert_eq!(found.len(), 1, "{path} {text}: {found:?}");
+        assert!(
+            found[0].starts_with(&format!("{path}:2: ")) && found[0].contains("may not use"),
+            "{found:?}"
+        );
     }
-    assert!(said_of("src/novelty.rs", "")[0].contains("belongs to no layer"));
+    assert!(findings_in("src/novelty.rs", "")[0].contains("belongs to no layer"));
 }
 
 #[test]
@@ -280,9 +283,9 @@ fn a_feature_inside_a_function_is_reported() {
         "fn f() { if a {} else {\nif cfg!(feature = \"ssl\") {} } }",
     ];
     for text in planted {
-        let said = said_of("src/reactor/mod.rs", text);
-        assert_eq!(said.len(), 1, "{text}: {said:?}");
-        assert!(said[0].starts_with("src/reactor/mod.rs:2: a feature inside a function"), "{said:?}");
+        let found = findings_in("src/reactor/mod.rs", text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].starts_with("src/reactor/mod.rs:2: a feature inside a function"), "{found:?}");
     }
 }
 
@@ -311,6 +314,6 @@ fn allowed_code_is_not_reported() {
         ("src/reactor/mod.rs", "fn f() { #[cfg(unix)] g(); }"),
     ];
     for (path, text) in allowed {
-        assert_eq!(said_of(path, text), [] as [String; 0], "{text}");
+        assert_eq!(findings_in(path, text), [] as [String; 0], "{text}");
     }
 }
