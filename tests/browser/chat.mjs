@@ -1,5 +1,5 @@
 // Tests the page of the example `chat` in a browser, with several tabs and a server that stops and starts again.
-// tests/browser/run runs it, and describes what it needs.
+// tests/browser/run starts this script, and lists the required tools.
 
 import { mkdirSync } from "node:fs";
 import http from "node:http";
@@ -8,15 +8,15 @@ import { assert, assertEqual, Checks, launch, LIMIT, Server, within } from "./ha
 
 const SHOTS = "target/browser";
 
-/** Errors and unexpected requests of all pages. */
+/** The errors and the unexpected requests of all pages. */
 const pageErrors = [];
 
 /** Records the close codes of the WebSockets of a page. */
 function recordCloseCodes() {
   window.closeCodes = [];
   window.WebSocket = class extends WebSocket {
-    constructor(...how) {
-      super(...how);
+    constructor(...args) {
+      super(...args);
       this.addEventListener("close", event => window.closeCodes.push(event.code));
     }
   };
@@ -41,7 +41,7 @@ async function newContext(browser, options = {}) {
   return context;
 }
 
-// What a user does and sees.
+// The actions of a user, and the elements that a user sees.
 
 const messageIn = (page, text) => page.locator(".log:visible .msg:not(.pending) .bubble").getByText(text, { exact: true });
 const noteIn = (page, text) => page.locator(".log:visible .note").getByText(text);
@@ -82,7 +82,7 @@ async function expectUsers(page, names) {
 
 const closeCodes = page => page.evaluate(() => window.closeCodes);
 
-/** Sends an HTTP request, which may be an upgrade, and returns the status, headers and body of the answer. */
+/** Sends an HTTP request, which may be an upgrade, and returns the status, headers and body of the response. */
 function request(url, { method = "GET", path = "/", headers = {} } = {}) {
   const answer = new Promise((resolve, reject) => {
     const sent = http.request(url, { method, path, headers, agent: false }, response => {
@@ -373,7 +373,7 @@ const CONVERSATION = [
   ["ada", "Will do. Give me five minutes and a coffee."],
 ];
 
-/** Plays a conversation on a server of its own, and saves screenshots of it in target/browser. */
+/** Plays a conversation on a separate server, and saves screenshots of it in target/browser. */
 async function takeScreenshots({ check }, browser) {
   const server = await Server.start();
   const desktop = await newContext(browser, { deviceScaleFactor: 2 });

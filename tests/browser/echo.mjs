@@ -1,5 +1,5 @@
-// Tests an echo server with Chromium, with and without compression: Chromium offers context takeover, and compresses every
-// message. tests/browser/run runs it, and describes what it needs.
+// Tests an echo server with Chromium, with and without compression. Chromium offers context takeover, and compresses
+// every message. tests/browser/run starts this script, and lists the required tools.
 
 import { once } from "node:events";
 import http from "node:http";
@@ -35,7 +35,7 @@ function defineHelpers() {
   };
 }
 
-/** Runs in the page: sends messages one after the other, and counts those that are returned unchanged. */
+/** Runs in the page: sends messages one after the other, and counts the replies that are unchanged. */
 async function echo({ url, kind, texts }) {
   const socket = await window.open_(url);
   let count = 0;
@@ -70,7 +70,7 @@ async function checkEchoes(check, page, name, settings) {
     assertEqual(isCompressedHere, isCompressed, "compressed by Chromium");
   });
   await checkClosing(check, page, name, sockeye, url);
-  await check(`Sockeye ends, ${name}`, () => sockeye.end());
+  await check(`Sockeye exits, ${name}`, () => sockeye.end());
 }
 
 async function checkClosing(check, page, name, sockeye, url) {
@@ -80,12 +80,12 @@ async function checkClosing(check, page, name, sockeye, url) {
     const socket = await page.evaluateHandle(url => window.open_(url), at);
     await sockeye.event(to, "open");
     for (const payload of ["", "hello", "p".repeat(125)]) {
-      sockeye.say({ to, ping: payload });
+      sockeye.sendCommand({ to, ping: payload });
       assertEqual((await sockeye.event(to, "pong")).payload, payload, "the pong");
-      sockeye.say({ to, text: payload.repeat(100) });
+      sockeye.sendCommand({ to, text: payload.repeat(100) });
       assertEqual(await socket.evaluate(socket => socket.next()), payload.repeat(100), "a message");
     }
-    sockeye.say({ to, close: 4000, reason: "enough" });
+    sockeye.sendCommand({ to, close: 4000, reason: "enough" });
     assertEqual(await socket.evaluate(socket => socket.closed), [4000, "enough"], "close code and reason");
   });
   for (const [code, reason] of CLOSES) {
@@ -98,7 +98,7 @@ async function checkClosing(check, page, name, sockeye, url) {
       };
       assertEqual((await page.evaluate(close, [at, code, reason]))[0], code, "the answer");
       const event = await sockeye.event(new URL(at).pathname, "close");
-      assertEqual([event.code, event.reason], [code, reason], "what Sockeye received");
+      assertEqual([event.code, event.reason], [code, reason], "code and reason that Sockeye received");
     });
   }
 }
@@ -118,7 +118,7 @@ async function main() {
     for (const [name, settings] of Object.entries(PARAMETERS)) {
       await checkEchoes(checks.check.bind(checks), page, name, settings);
     }
-    assert(Sockeye.started.length === 0, "every Sockeye has ended");
+    assert(Sockeye.started.length === 0, "a Sockeye process is still running");
   } finally {
     await browser.close();
   }

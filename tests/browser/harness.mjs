@@ -1,4 +1,4 @@
-// What the browser tests share: the server process, the browser, and a runner that counts the results.
+// Shared code of the browser tests: the server process, the browser, and a runner that counts the results.
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -8,7 +8,7 @@ const { chromium } = createRequire(import.meta.url)("playwright-core");
 
 export const LIMIT = 15_000;
 
-/** Fails unless `promise` settles within the limit. Every wait in these tests has one. */
+/** Fails unless `promise` settles within the limit. Every wait in these tests has a limit. */
 export function within(what, promise, limit = LIMIT) {
   let timer;
   const expired = new Promise((_, reject) => {
@@ -26,7 +26,7 @@ export function assertEqual(actual, expected, what) {
   assert(a === b, `${what}: ${a} instead of ${b}`);
 }
 
-/** A chat server in a process of its own. */
+/** A chat server in a separate process. */
 export class Server {
   static async start(address = "127.0.0.1:0", flags = []) {
     const [command, ...words] = process.env.CHAT_CMD.split(/\s+/).filter(Boolean);
@@ -41,17 +41,17 @@ export class Server {
         const found = server.output.match(/https?:\/\/\S+/);
         if (found) resolve(found[0]);
       });
-      server.ended.then(({ code }) => reject(new Error(`the server ended with ${code} before it listened`)));
+      server.ended.then(({ code }) => reject(new Error(`the server exited with ${code} before it listened`)));
     });
     server.url = `${await within("the server listens", listening)}/`;
     server.address = new URL(server.url).host;
     return server;
   }
 
-  /** Sends a signal, and waits until the process ends, except for SIGSTOP, which only suspends it. */
+  /** Sends a signal, and waits until the process exits. SIGSTOP only suspends the process, so there is no wait. */
   async signal(signal) {
     this.process.kill(signal);
-    return signal === "SIGSTOP" ? undefined : within(`the server ends on ${signal}`, this.ended);
+    return signal === "SIGSTOP" ? undefined : within(`the server exits on ${signal}`, this.ended);
   }
 
   get isRunning() {

@@ -1,45 +1,45 @@
-// The support of the tests in JavaScript: the Sockeye process, limits for waiting, payloads, and a summary.
+// Shared code of the tests in JavaScript: the Sockeye process, limits for waiting, payloads, and a summary.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-// The limit for each wait in milliseconds. It is shorter than the close timeouts of both sides (ten seconds or more), so
-// that a test that relies on those fails.
+// The limit for each wait in milliseconds. It is shorter than the close timeouts of both sides (ten seconds or more),
+// so a test that relies on these timeouts fails.
 const LIMIT = 8_000;
 const TIME_FOR_ALL = 300_000;
 
-/** The folder of a certificate for 127.0.0.1, if all is to be encrypted. */
+/** The folder of a certificate for 127.0.0.1, if all connections are encrypted. */
 const TLS = process.env.TLS_FOLDER;
 export const SCHEME = TLS ? "wss" : "ws";
 
-/** What their client, and their server, need to encrypt; nothing if they need not. */
-export const [OF_CLIENTS, OF_SERVERS] = TLS ? encryption() : [{}, undefined];
+/** The TLS options of the other implementation's client and server. Without TLS, there are none. */
+export const [CLIENT_TLS, SERVER_TLS] = TLS ? encryption() : [{}, undefined];
 
 function encryption() {
   const [cert, key] = ["certificate.pem", "key.pem"].map(name => readFileSync(`${TLS}/${name}`));
   return [{ ca: cert }, { cert, key }];
 }
 
-/** Fails unless `promise` settles in time; `what` may be a function, for what is known only then. */
+/** Fails unless `promise` settles in time. `what` may be a function, which is called if the time has expired. */
 export function within(what, promise, limit = LIMIT) {
   let timer;
   const expired = new Promise((_, reject) => {
-    const say = () => (typeof what === "function" ? what() : what);
-    timer = setTimeout(() => reject(new Error(`${say()}: not within ${limit} ms`)), limit);
+    const describe = () => (typeof what === "function" ? what() : what);
+    timer = setTimeout(() => reject(new Error(`${describe()}: not within ${limit} ms`)), limit);
   });
   return Promise.race([promise, expired]).finally(() => clearTimeout(timer));
 }
 
-/** What has come and nobody has looked at yet, in order. */
+/** A queue of items that no test has read yet. `next` waits for an item if the queue is empty. */
 export class Queue {
   items = [];
   waiting = [];
 
   push(item) {
-    const taker = this.waiting.shift();
-    taker ? taker(item) : this.items.push(item);
+    const receiver = this.waiting.shift();
+    receiver ? receiver(item) : this.items.push(item);
   }
 
   next(what) {
@@ -49,9 +49,9 @@ export class Queue {
 }
 
 /**
- * A process that takes orders and tells what happens; peer.rs says which.
+ * A process that executes commands and reports events; peer.rs lists both.
  *
- * Its events are kept by connection and kind, so that nobody misses one by coming late.
+ * Events are stored by connection and kind, so that a test can wait for them later.
  */
 export class Sockeye {
   static started = [];
@@ -62,7 +62,8 @@ export class Sockeye {
     if (TLS) settings = { tls: TLS, ...settings };
     const stdio = ["pipe", "pipe", "inherit"];
     sockeye.process = spawn(process.env.SOCKEYE_PEER, [JSON.stringify(settings)], { stdio });
-    // A command to a process that has ended. The test fails when the expected event does not arrive.
+    // Sending a command to a process that has exited is not an error. The test fails if the expected event does not
+    // arrive.
     sockeye.process.stdin.on("error", () => {});
     sockeye.ended = new Promise(resolve => sockeye.process.once("close", code => resolve(code)));
     createInterface({ input: sockeye.process.stdout }).on("line", line => {
@@ -80,17 +81,17 @@ export class Sockeye {
     return this.events.get(key);
   }
 
-  say(order) {
-    this.process.stdin.write(`${JSON.stringify(order)}\n`);
+  sendCommand(command) {
+    this.process.stdin.write(`${JSON.stringify(command)}\n`);
   }
 
   /** Waits for the next event of this kind on this connection. */
   event(name, kind) {
-    const heard = () => [...this.events.keys()].filter(key => key.startsWith(`${name} `));
-    return this.queue(name, kind).next(() => `Sockeye reports ${kind} of ${name}; so far: ${heard()}`);
+    const known = () => [...this.events.keys()].filter(key => key.startsWith(`${name} `));
+    return this.queue(name, kind).next(() => `Sockeye reports ${kind} of ${name}; so far: ${known()}`);
   }
 
-  /** Returns how many events have come that nobody has waited for. */
+  /** Returns the number of events that no test has waited for. */
   count(name, kind) {
     return this.queue(name, kind).items.length;
   }
@@ -99,11 +100,11 @@ export class Sockeye {
     return this.process.exitCode === null && this.process.signalCode === null;
   }
 
-  /** Asks Sockeye to shut down, and waits until it has. */
+  /** Asks Sockeye to shut down, and waits until it has exited. */
   async end() {
     this.process.stdin.end();
     const code = await within("Sockeye ends", this.ended);
-    assert.equal(code, 0, `Sockeye has ended with exit code ${code}`);
+    assert.equal(code, 0, `Sockeye exited with code ${code}`);
     Sockeye.started = Sockeye.started.filter(other => other !== this);
   }
 }
@@ -116,34 +117,34 @@ export const piecesOf = (data, size) =>
   Array.from({ length: Math.ceil(data.length / size) }, (_, index) => data.subarray(index * size, (index + 1) * size));
 
 /**
- * Holds all conversations, says how they went, and returns the exit status.
+ * Runs all checks, prints the results, and returns the exit status.
  *
- * A check is the role of Sockeye, a function, and what else that takes.
+ * A check consists of the role of Sockeye, a function, and further arguments of the function.
  */
 export async function run(title, prepare, checks) {
   const score = { passed: 0, failed: 0 };
-  await counted(score, "to the end, with every Sockeye still there", async () => {
+  await counted(score, "all checks were run, and every Sockeye process exited correctly", async () => {
     await prepare();
-    await converse(score, checks);
+    await runChecks(score, checks);
   });
   console.log(`${title}${TLS ? " over TLS" : ""}: ${score.passed} passed, ${score.failed} failed`);
   return score.failed === 0 ? 0 : 1;
 }
 
-async function converse(score, checks) {
+async function runChecks(score, checks) {
   const deadline = Date.now() + TIME_FOR_ALL;
-  for (const [role, conversation, ...more] of checks) {
-    assert(Date.now() < deadline, "the time is up");
-    assert(Sockeye.started.every(sockeye => sockeye.isRunning), "a Sockeye has ended");
-    const name = [role, conversation.name, ...more].join(" ");
-    await counted(score, name, () => within("the conversation", conversation(role, ...more), 3 * LIMIT));
+  for (const [role, test, ...more] of checks) {
+    assert(Date.now() < deadline, "the time limit for all checks has been reached");
+    assert(Sockeye.started.every(sockeye => sockeye.isRunning), "a Sockeye process has exited");
+    const name = [role, test.name, ...more].join(" ");
+    await counted(score, name, () => within("the test ends", test(role, ...more), 3 * LIMIT));
   }
   for (const sockeye of Sockeye.started) await sockeye.end();
 }
 
-async function counted(score, name, conversation) {
+async function counted(score, name, test) {
   try {
-    await conversation();
+    await test();
     score.passed++;
   } catch (error) {
     score.failed++;

@@ -1,4 +1,4 @@
-"""What the conversations in Python stand on: the Sockeye side as a process, payloads, and a score."""
+"""Shared code of the tests in Python: the Sockeye process, payloads, and a summary."""
 
 import asyncio
 import collections
@@ -9,8 +9,8 @@ import ssl
 import time
 import traceback
 
-# The limit for each wait in seconds. It is shorter than the close timeouts of both sides (ten seconds), so that a test that
-# relies on those fails.
+# The limit for each wait in seconds. It is shorter than the close timeouts of both sides (ten seconds), so a test that
+# relies on these timeouts fails.
 LIMIT = 8
 TIME_FOR_ALL = 300
 
@@ -44,7 +44,7 @@ class Sockeye:
         if TLS:
             settings["tls"] = TLS
         self.events = collections.defaultdict(asyncio.Queue)
-        # A line has to fit into the reader's buffer, and the longest ones carry text that we have sent.
+        # A line must fit into the reader's buffer. The longest lines contain text that a test has sent.
         self.process = await asyncio.create_subprocess_exec(
             os.environ["SOCKEYE_PEER"], json.dumps(settings), limit=2**20,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
@@ -66,8 +66,8 @@ class Sockeye:
             event = json.loads(line)
             self.events[event.get("name"), event["event"]].put_nowait(event)
 
-    def say(self, **order):
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+    def send_command(self, **command):
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
 
     async def event(self, name, kind):
         """Waits for the next event of this kind on this connection."""
@@ -85,10 +85,10 @@ class Sockeye:
         return self.process.returncode is None
 
     async def end(self):
-        """Asks Sockeye to shut down, and waits until it has."""
+        """Asks Sockeye to shut down, and waits until it has exited."""
         self.process.stdin.close()
         code = await asyncio.wait_for(self.process.wait(), LIMIT)
-        assert code == 0, f"Sockeye has ended with exit code {code}"
+        assert code == 0, f"Sockeye exited with code {code}"
 
 
 def text_of(size):
@@ -107,28 +107,28 @@ def pieces_of(data, size):
 def run(title, world, checks):
     """Runs all checks in a world, prints the results, and returns the exit status.
 
-    A check is the role of Sockeye, a function, and what else that takes.
+    A check consists of the role of Sockeye, a function, and further arguments of the function.
     """
     score = Score()
-    with score.counting("to the end, with every Sockeye still there"):
-        asyncio.run(converse(world, checks, score))
+    with score.counting("all checks were run, and every Sockeye process exited correctly"):
+        asyncio.run(run_checks(world, checks, score))
     title += " over TLS" if TLS else ""
     print(f"{title}: {score.passed} passed, {score.failed} failed", flush=True)
     return 1 if score.failed else 0
 
 
-async def converse(world, checks, score):
+async def run_checks(world, checks, score):
     deadline = time.monotonic() + TIME_FOR_ALL
     async with world as world:
         for role, function, *more in checks:
-            assert time.monotonic() < deadline, "the time is up"
-            assert all(sockeye.is_running() for sockeye in Sockeye.running_now), "a Sockeye has ended"
+            assert time.monotonic() < deadline, "the time limit for all checks has been reached"
+            assert all(sockeye.is_running() for sockeye in Sockeye.running_now), "a Sockeye process has exited"
             with score.counting(" ".join(map(str, [role, function.__name__.replace("_", " "), *more]))):
                 await asyncio.wait_for(function(world, role, *more), 3 * LIMIT)
 
 
 class Score:
-    """How many conversations went well, and how many did not."""
+    """The numbers of checks that passed and failed."""
 
     passed = failed = 0
 

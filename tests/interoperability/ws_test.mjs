@@ -1,18 +1,20 @@
-// Conversations between Sockeye and Node's `ws`, in both roles. tests/interoperability/run starts this.
+// Tests between Sockeye and Node's `ws`, in both roles. tests/interoperability/run starts this script.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import https from "node:https";
 import { createRequire } from "node:module";
 
-import { OF_CLIENTS, OF_SERVERS, Queue, SCHEME, Sockeye, bytesOf, numbersUpTo, piecesOf, run, textOf, within } from "./harness.mjs";
+import {
+  CLIENT_TLS, Queue, SCHEME, SERVER_TLS, Sockeye, bytesOf, numbersUpTo, piecesOf, run, textOf, within,
+} from "./harness.mjs";
 
-// A module of this folder, but installed elsewhere: only `require` looks into NODE_PATH.
+// The module is installed in another folder, and only `require` searches NODE_PATH.
 const require = createRequire(import.meta.url);
 const { WebSocket, WebSocketServer } = require("ws");
 const { version } = require("ws/package.json");
 
-const MAX_MESSAGE = 16 * 2 ** 20; // Sockeye's default, and what the other side is set to
+const MAX_MESSAGE = 16 * 2 ** 20; // the default of Sockeye, and the setting of the other side
 const SIZES = [0, 1, 125, 126, 65535, 65536, 2 ** 20, MAX_MESSAGE];
 const LONGEST_REASON = "🐟".repeat(30) + "end";
 const CLOSES = [[0, ""], [1000, ""], [1000, "bye"], [1001, "gone"], [1002, ""], [1003, ""], [1007, ""], [1008, "no"],
@@ -21,12 +23,12 @@ const CLOSES = [[0, ""], [1000, ""], [1000, "bye"], [1001, "gone"], [1002, ""], 
 assert.equal(Buffer.byteLength(LONGEST_REASON), 123);
 
 let number = 0;
-/** What all conversations share; `world` is its part that a conversation is held in. */
+/** The shared state of all tests, for each setting of compression. `world` is the state that the current test uses. */
 const worlds = { plain: { compresses: false }, keeping: { compresses: true }, resetting: { compresses: true } };
 const arrivals = new Map();
 let world = worlds.plain;
 
-/** One end of a connection that is theirs, with queues of what it hears. */
+/** A socket of `ws`, with queues of received messages and Pings. */
 class Theirs {
   messages = new Queue();
   pings = new Queue();
@@ -43,13 +45,13 @@ class Theirs {
   }
 
   end() {
-    return within(`theirs has closed; it is in state ${this.socket.readyState}`, this.closed);
+    return within(`ws closes the connection; it is in state ${this.socket.readyState}`, this.closed);
   }
 }
 
-/** Their client, once it is open; rejects with what stands in the way. */
-function dial(url, protocols = [], options = {}) {
-  const socket = new WebSocket(url, protocols, { ...OF_CLIENTS, ...options });
+/** Opens a connection with a client of `ws`. Rejects with the error if this fails. */
+function connect(url, protocols = [], options = {}) {
+  const socket = new WebSocket(url, protocols, { ...CLIENT_TLS, ...options });
   const theirs = new Theirs(socket);
   return within(`a connection to ${url}`, new Promise((resolve, reject) => {
     socket.once("open", () => resolve(theirs));
@@ -57,15 +59,15 @@ function dial(url, protocols = [], options = {}) {
   }));
 }
 
-/** Their server, for Sockeye's clients. */
+/** Starts a server of `ws` for Sockeye's clients. */
 async function serve(options = {}) {
   const refuse = ({ req }, answer) => (req.url.startsWith("/refuse") ? answer(false, 403, "not today") : answer(true));
-  const encrypted = OF_SERVERS && https.createServer(OF_SERVERS);
+  const encrypted = SERVER_TLS && https.createServer(SERVER_TLS);
   const where = encrypted ? { server: encrypted } : { host: "127.0.0.1", port: 0 };
   const server = new WebSocketServer({ ...where, maxPayload: MAX_MESSAGE, verifyClient: refuse, ...options });
   encrypted?.listen(0, "127.0.0.1");
   server.on("connection", (socket, request) => arrival(request.url).push(new Theirs(socket)));
-  await within("their server listens", new Promise(resolve => server.once("listening", resolve)));
+  await within("the server of ws listens", new Promise(resolve => server.once("listening", resolve)));
   return `${SCHEME}://127.0.0.1:${server.address().port}`;
 }
 
@@ -78,9 +80,10 @@ function arrival(name) {
 async function open(role, options = {}) {
   const { sockeye = world.plain, url = world.url, protocols = [], perMessageDeflate = { threshold: 0 } } = options;
   const name = `/${number++}`;
-  if (role === "client") sockeye.say({ connect: url + name });
+  if (role === "client") sockeye.sendCommand({ connect: url + name });
   const theirs = role === "server"
-    ? await dial(`${SCHEME}://127.0.0.1:${sockeye.port}${name}`, protocols, { maxPayload: MAX_MESSAGE, perMessageDeflate })
+    ? await connect(`${SCHEME}://127.0.0.1:${sockeye.port}${name}`, protocols,
+      { maxPayload: MAX_MESSAGE, perMessageDeflate })
     : await arrival(name).next(`Sockeye connects to ${name}`);
   const opened = await sockeye.event(name, "open");
   assert.equal(opened.role, role);
@@ -90,19 +93,19 @@ async function open(role, options = {}) {
     theirs,
     opened,
     socket: theirs.socket,
-    say: order => sockeye.say({ to: name, ...order }),
+    sendCommand: command => sockeye.sendCommand({ to: name, ...command }),
     event: kind => sockeye.event(name, kind),
     count: kind => sockeye.count(name, kind),
   };
 }
 
-/** Holds a conversation on a new connection, and closes that; both sides must be done with it then. */
-async function link(role, conversation, options) {
-  const its = await open(role, options);
-  await conversation(its);
-  its.socket.close();
-  await its.theirs.end();
-  await its.event("lost");
+/** Runs a test on a new connection. Then closes the connection, and waits until both sides have closed. */
+async function link(role, test, options) {
+  const conn = await open(role, options);
+  await test(conn);
+  conn.socket.close();
+  await conn.theirs.end();
+  await conn.event("lost");
 }
 
 async function echo({ theirs, event }, message, frames = 1) {
@@ -112,48 +115,48 @@ async function echo({ theirs, event }, message, frames = 1) {
   assert.deepEqual({ kind, len, frames: arrived }, expected);
   assert.equal(compressed, theirs.socket.extensions !== "");
   const answer = await theirs.messages.next("an echo");
-  // An assertion on the messages themselves would print them.
+  // An assertion that compares the messages would print them.
   const isSame = typeof message === "string" ? answer === message : message.equals(answer);
   assert(isSame, `${message.length} sent, ${answer.length} of ${typeof answer} received`);
 }
 
-const conversations = {
-  compressionIsDeclined: role => link(role, async its => {
-    // Their client offers permessage-deflate by default.
-    const offer = its.opened.offered_extensions.map(extension => extension.split(";")[0]);
+const tests = {
+  compressionIsDeclined: role => link(role, async conn => {
+    // The client of `ws` offers permessage-deflate by default.
+    const offer = conn.opened.offered_extensions.map(extension => extension.split(";")[0]);
     assert.deepEqual(offer, role === "server" ? ["permessage-deflate"] : []);
-    await echo(its, textOf(1000));
+    await echo(conn, textOf(1000));
   }),
 
-  /** What cannot be compressed comes in many fragments. */
-  noiseInPieces: role => link(role, async its => {
+  /** Incompressible messages are received in many fragments. */
+  incompressibleFragments: role => link(role, async conn => {
     for (let round = 0; round < 3; round++) {
-      await echo(its, randomBytes(12345));
-      await echo(its, textOf(12345));
+      await echo(conn, randomBytes(12345));
+      await echo(conn, textOf(12345));
     }
   }, { sockeye: world.pieces }),
 
-  messagesThatResembleEachOther: role => link(role, async its => {
-    for (const word of numbersUpTo(100)) await echo(its, `the quick brown fish ${word} `.repeat(Number(word) + 1));
+  similarMessages: role => link(role, async conn => {
+    for (const word of numbersUpTo(100)) await echo(conn, `the quick brown fish ${word} `.repeat(Number(word) + 1));
   }),
 
-  /** What theirs wants of the extension: an offer to our server, or an answer to our client. */
+  /** Uses parameters of the extension in an offer to Sockeye's server, or in an answer to Sockeye's client. */
   async parameters(role, serverNoContextTakeover, clientNoContextTakeover, bits) {
     const window = bits && { serverMaxWindowBits: bits, clientMaxWindowBits: bits };
     const perMessageDeflate = { threshold: 0, serverNoContextTakeover, clientNoContextTakeover, ...window };
     const url = role === "client" ? await serve({ perMessageDeflate }) : undefined;
-    await link(role, async its => {
-      for (let round = 0; round < 3; round++) await echo(its, textOf(100_000));
+    await link(role, async conn => {
+      for (let round = 0; round < 3; round++) await echo(conn, textOf(100_000));
     }, { url, perMessageDeflate });
   },
 
-  echoes: (role, kind, size) => link(role, its => echo(its, kind === "text" ? textOf(size) : bytesOf(size)),
+  echoes: (role, kind, size) => link(role, conn => echo(conn, kind === "text" ? textOf(size) : bytesOf(size)),
     { sockeye: world.whole }),
 
-  ourFragments: (role, kind, size) => link(role, its => echo(its, kind === "text" ? textOf(size) : bytesOf(size)),
+  ourFragments: (role, kind, size) => link(role, conn => echo(conn, kind === "text" ? textOf(size) : bytesOf(size)),
     { sockeye: world.pieces }),
 
-  /** Fragments of seven bytes cut characters in two; some are empty, and a Ping stands between others. */
+  /** Sends fragments of seven bytes, which split characters. Some are empty, and Pings are sent between others. */
   theirFragments: (role, kind) => link(role, async ({ theirs, socket, event }) => {
     const message = kind === "text" ? Buffer.from(textOf(1003)) : bytesOf(1003);
     const pieces = [Buffer.alloc(0), ...piecesOf(message, 7), Buffer.alloc(0)];
@@ -161,75 +164,75 @@ const conversations = {
       if (index % 50 === 3) socket.ping(`between ${index}`);
       socket.send(piece, { binary: kind === "binary", fin: index === pieces.length - 1 });
     });
-    const heard = await event("message");
-    assert.deepEqual([heard.kind, heard.len, heard.frames], [kind, 1003, pieces.length]);
+    const received = await event("message");
+    assert.deepEqual([received.kind, received.len, received.frames], [kind, 1003, pieces.length]);
     for (const index of [3, 53, 103]) assert.equal((await event("ping")).payload, `between ${index}`);
     const answer = await theirs.messages.next("an echo");
     assert(message.equals(Buffer.from(answer)));
   }),
 
-  theirPings: role => link(role, async its => {
+  theirPings: role => link(role, async conn => {
     const pongs = new Queue();
-    its.socket.on("pong", data => pongs.push(data.toString()));
+    conn.socket.on("pong", data => pongs.push(data.toString()));
     for (const payload of ["", "hello", "p".repeat(125)]) {
-      its.socket.ping(payload);
-      assert.equal((await its.event("ping")).payload, payload);
+      conn.socket.ping(payload);
+      assert.equal((await conn.event("ping")).payload, payload);
       assert.equal(await pongs.next("a pong"), payload);
     }
-    its.socket.pong("unsolicited");
-    assert.equal((await its.event("pong")).payload, "unsolicited");
-    await echo(its, "still there");
+    conn.socket.pong("unsolicited");
+    assert.equal((await conn.event("pong")).payload, "unsolicited");
+    await echo(conn, "still there");
   }),
 
-  ourPings: role => link(role, async its => {
+  ourPings: role => link(role, async conn => {
     for (const payload of ["", "hello", "p".repeat(125)]) {
-      its.say({ ping: payload });
-      assert.equal(await its.theirs.pings.next("a ping"), payload);
-      assert.equal((await its.event("pong")).payload, payload);
+      conn.sendCommand({ ping: payload });
+      assert.equal(await conn.theirs.pings.next("a ping"), payload);
+      assert.equal((await conn.event("pong")).payload, payload);
     }
-    its.say({ pong: "unsolicited" });
-    its.say({ ping: "p".repeat(126) });
-    await its.event("refused");
-    await echo(its, "still there");
+    conn.sendCommand({ pong: "unsolicited" });
+    conn.sendCommand({ ping: "p".repeat(126) });
+    await conn.event("refused");
+    await echo(conn, "still there");
   }),
 
   theirClose: (role, code, reason) => link(role, async ({ theirs, socket, event, count }) => {
     code === 0 ? socket.close() : socket.close(code, reason);
-    const heard = await event("close");
-    assert.deepEqual([heard.code, heard.reason], [code || 1005, reason]);
-    // §5.5.1: the answer has the same code.
+    const received = await event("close");
+    assert.deepEqual([received.code, received.reason], [code || 1005, reason]);
+    // §5.5.1: the response has the same code.
     assert.equal((await theirs.end())[0], code || 1005);
     assert.equal(count("error"), 0);
   }),
 
-  ourClose: (role, code, reason) => link(role, async ({ theirs, say, event, count }) => {
-    say({ close: code, reason });
+  ourClose: (role, code, reason) => link(role, async ({ theirs, sendCommand, event, count }) => {
+    sendCommand({ close: code, reason });
     assert.deepEqual(await theirs.end(), [code || 1005, reason]);
     assert.equal((await event("close")).code, code || 1005);
     assert.equal(count("error"), 0);
   }),
 
-  bothClose: role => link(role, async ({ theirs, socket, say, event }) => {
-    say({ close: 3001, reason: "ours" });
+  bothClose: role => link(role, async ({ theirs, socket, sendCommand, event }) => {
+    sendCommand({ close: 3001, reason: "ours" });
     socket.close(3002, "theirs");
-    const heard = [(await theirs.end())[0], (await event("close")).code].join();
-    assert(["3001,3002", "3001,3001", "3002,3002"].includes(heard), heard);
+    const received = [(await theirs.end())[0], (await event("close")).code].join();
+    assert(["3001,3002", "3001,3001", "3002,3002"].includes(received), received);
   }),
 
-  theyVanish: role => link(role, async ({ socket, event }) => {
+  theirAbort: role => link(role, async ({ socket, event }) => {
     socket.terminate();
     assert.equal((await event("close")).code, 1006);
   }),
 
-  unsendableCloses: role => link(role, async its => {
+  unsendableCloses: role => link(role, async conn => {
     for (const [code, reason] of [[1004, ""], [1006, ""], [999, ""], [5000, ""], [1000, "x".repeat(124)]]) {
-      its.say({ close: code, reason });
-      await its.event("refused");
+      conn.sendCommand({ close: code, reason });
+      await conn.event("refused");
     }
-    await echo(its, "still there");
+    await echo(conn, "still there");
   }),
 
-  wordsBeforeTheirClose: role => link(role, async ({ theirs, socket, event }) => {
+  messagesBeforeTheirClose: role => link(role, async ({ theirs, socket, event }) => {
     for (const word of numbersUpTo(1000)) socket.send(word);
     socket.close(1000);
     assert.equal((await theirs.end())[0], 1000);
@@ -237,15 +240,15 @@ const conversations = {
     assert.equal((await event("close")).code, 1000);
   }),
 
-  wordsBeforeOurClose: role => link(role, async ({ theirs, say }) => {
-    say({ count: 1000 });
-    say({ close: 1000 });
+  messagesBeforeOurClose: role => link(role, async ({ theirs, sendCommand }) => {
+    sendCommand({ count: 1000 });
+    sendCommand({ close: 1000 });
     assert.equal((await theirs.end())[0], 1000);
     assert.deepEqual(theirs.messages.items, numbersUpTo(1000));
   }),
 
-  /** Theirs sends one byte too many, in frames of this size: 1009, and it arrives although theirs is still talking. */
-  theySayTooMuch: (role, size) => link(role, async ({ theirs, socket, event }) => {
+  /** The peer sends one byte too many, in frames of this size. It receives 1009 although it is still sending. */
+  theirMessageIsTooLong: (role, size) => link(role, async ({ theirs, socket, event }) => {
     const pieces = piecesOf(Buffer.alloc(MAX_MESSAGE + 1), size);
     pieces.forEach((piece, index) => socket.send(piece, { fin: index === pieces.length - 1 }, () => {}));
     assert.equal((await theirs.end())[0], 1009);
@@ -253,8 +256,8 @@ const conversations = {
     assert.equal((await event("close")).code, 1006);
   }),
 
-  weSayTooMuch: (role, frames) => link(role, async ({ theirs, say, event }) => {
-    say({ bytes: MAX_MESSAGE + 1 });
+  ourMessageIsTooLong: (role, frames) => link(role, async ({ theirs, sendCommand, event }) => {
+    sendCommand({ bytes: MAX_MESSAGE + 1 });
     assert.equal((await event("close")).code, 1009);
     await theirs.end();
     assert.deepEqual(theirs.errors.map(error => error.code), ["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"]);
@@ -262,49 +265,50 @@ const conversations = {
 
   manyInFlight: role => link(role, async ({ theirs, socket }) => {
     for (const word of numbersUpTo(10_000)) socket.send(word);
-    const heard = [];
-    while (heard.length < 10_000) heard.push(await theirs.messages.next("an echo"));
-    assert.deepEqual(heard, numbersUpTo(10_000));
+    const received = [];
+    while (received.length < 10_000) received.push(await theirs.messages.next("an echo"));
+    assert.deepEqual(received, numbersUpTo(10_000));
   }),
 
-  fiftyAtOnce: role => Promise.all(numbersUpTo(50).map(own => link(role, async its => {
-    for (let size = Number(own); size < 40_000; size += 2000) await echo(its, textOf(size));
+  fiftyConnections: role => Promise.all(numbersUpTo(50).map(start => link(role, async conn => {
+    for (let size = Number(start); size < 40_000; size += 2000) await echo(conn, textOf(size));
   }))),
 
   async subprotocols(role) {
-    // Sockeye's order decides, as a server; as a client it takes what theirs chooses, which is the first offered.
+    // As a server, Sockeye chooses in the order of its settings. As a client, it accepts the choice of the server,
+    // which is the first subprotocol in the offer.
     const offers = role === "server" ? [["chat.v1", "chat.v2"], ["chat.v2"], ["x", "chat.v1"]] : [[]];
     for (const protocols of offers) {
       const expected = protocols.includes("x") ? "chat.v1" : "chat.v2";
       await link(role, async ({ socket, opened }) => {
         assert.deepEqual([socket.protocol, opened.subprotocol], [expected, expected]);
-      }, { sockeye: world.choosy, protocols });
+      }, { sockeye: world.restrictive, protocols });
     }
   },
 
-  /** Sockeye chooses none, and theirs does not accept that. */
+  /** Sockeye chooses no subprotocol, and the client does not accept this. */
   async noCommonSubprotocol() {
-    const attempt = dial(`${SCHEME}://127.0.0.1:${world.choosy.port}/${number++}`, ["x"]);
+    const attempt = connect(`${SCHEME}://127.0.0.1:${world.restrictive.port}/${number++}`, ["x"]);
     await assert.rejects(attempt, { message: "Server sent no subprotocol" });
   },
 
-  async aSubprotocolNobodyOffered() {
+  async unofferedSubprotocol() {
     const name = `/${number++}`;
-    world.choosy.say({ connect: world.surpriseUrl + name });
-    assert.equal((await world.choosy.event(name, "error")).kind, "Protocol");
-    await world.choosy.event(name, "lost");
-    assert.equal(world.choosy.count(name, "open"), 0);
+    world.restrictive.sendCommand({ connect: world.surpriseUrl + name });
+    assert.equal((await world.restrictive.event(name, "error")).kind, "Protocol");
+    await world.restrictive.event(name, "lost");
+    assert.equal(world.restrictive.count(name, "open"), 0);
   },
 
-  /** No connection opens, so that none closes. */
+  /** No connection opens, so `on_close` is not called. */
   async refused(role) {
     const name = `/refuse/${number++}`;
     if (role === "server") {
       const url = `${SCHEME}://127.0.0.1:${world.plain.port}${name}`;
-      await assert.rejects(dial(url), { message: "Unexpected server response: 403" });
+      await assert.rejects(connect(url), { message: "Unexpected server response: 403" });
       assert.deepEqual(await responseTo(url), [403, "not today"]);
     } else {
-      world.plain.say({ connect: world.url + name });
+      world.plain.sendCommand({ connect: world.url + name });
       assert.equal((await world.plain.event(name, "rejected")).status, 403);
       assert.equal((await world.plain.event(name, "error")).kind, "Protocol");
       await world.plain.event(name, "lost");
@@ -313,18 +317,19 @@ const conversations = {
   },
 
   async wrongOrigin() {
-    const url = `${SCHEME}://127.0.0.1:${world.choosy.port}/${number++}`;
-    await assert.rejects(dial(url, [], { origin: "http://evil.example" }), { message: "Unexpected server response: 403" });
-    const theirs = await dial(url, [], { origin: "http://good.example" });
+    const url = `${SCHEME}://127.0.0.1:${world.restrictive.port}/${number++}`;
+    const attempt = connect(url, [], { origin: "http://evil.example" });
+    await assert.rejects(attempt, { message: "Unexpected server response: 403" });
+    const theirs = await connect(url, [], { origin: "http://good.example" });
     theirs.socket.close();
     await theirs.end();
   },
 
-  /** All hear what was said before, and 1001. */
+  /** All connections receive the earlier messages, and then 1001. */
   async shutdown(role) {
     const sockeye = await Sockeye.start();
     const links = await Promise.all(numbersUpTo(10).map(() => open(role, { sockeye })));
-    for (const { say } of links) say({ count: 1000 });
+    for (const { sendCommand } of links) sendCommand({ count: 1000 });
     await sockeye.end();
     for (const { theirs } of links) {
       assert.equal((await theirs.end())[0], 1001);
@@ -333,9 +338,9 @@ const conversations = {
   },
 };
 
-/** What their client is told of a refusal, by one who asks: status and body. */
+/** Returns the status and the body of the response with which Sockeye refuses a client. */
 function responseTo(url) {
-  const socket = new WebSocket(url, OF_CLIENTS);
+  const socket = new WebSocket(url, CLIENT_TLS);
   return within(`an answer from ${url}`, new Promise((resolve, reject) => {
     socket.once("error", reject);
     socket.once("unexpected-response", async (_, response) => {
@@ -346,33 +351,33 @@ function responseTo(url) {
   }));
 }
 
-/** The conversation, held where messages are compressed. */
-function compressing(contexts, conversation) {
-  const held = async (...how) => {
+/** Returns a test that runs in the world in which messages are compressed. */
+function compressing(contexts, test) {
+  const compressed = async (...args) => {
     world = worlds[contexts];
     try {
-      await conversation(...how);
+      await test(...args);
     } finally {
       world = worlds.plain;
     }
   };
-  Object.defineProperty(held, "name", { value: `${contexts} contexts, ${conversation.name}` });
-  return held;
+  Object.defineProperty(compressed, "name", { value: `${contexts} contexts, ${test.name}` });
+  return compressed;
 }
 
-/** Yields the conversations in which messages are compressed. */
-function* compressed(role, contexts) {
-  const c = conversations;
+/** Yields the tests in which messages are compressed. */
+function* compressedTests(role, contexts) {
+  const c = tests;
   const all = [];
   for (const kind of ["text", "binary"]) {
     for (const size of SIZES) all.push([c.echoes, kind, size]);
     all.push([c.theirFragments, kind]);
   }
   for (const close of CLOSES) all.push([c.theirClose, ...close], [c.ourClose, ...close]);
-  for (const size of [MAX_MESSAGE + 1, 2 ** 20]) all.push([c.theySayTooMuch, size]);
-  for (const frames of ["one frame", "many frames"]) all.push([c.weSayTooMuch, frames]);
-  for (const conversation of [c.noiseInPieces, c.messagesThatResembleEachOther, c.theirPings, c.ourPings, c.theyVanish,
-    c.wordsBeforeTheirClose, c.wordsBeforeOurClose, c.manyInFlight, c.fiftyAtOnce]) all.push([conversation]);
+  for (const size of [MAX_MESSAGE + 1, 2 ** 20]) all.push([c.theirMessageIsTooLong, size]);
+  for (const frames of ["one frame", "many frames"]) all.push([c.ourMessageIsTooLong, frames]);
+  for (const test of [c.incompressibleFragments, c.similarMessages, c.theirPings, c.ourPings, c.theirAbort,
+    c.messagesBeforeTheirClose, c.messagesBeforeOurClose, c.manyInFlight, c.fiftyConnections]) all.push([test]);
   if (contexts === "keeping") {
     for (const server of [false, true]) {
       for (const client of [false, true]) {
@@ -380,12 +385,12 @@ function* compressed(role, contexts) {
       }
     }
   }
-  for (const [conversation, ...more] of all) yield [role, compressing(contexts, conversation), ...more];
+  for (const [test, ...more] of all) yield [role, compressing(contexts, test), ...more];
 }
 
-/** Yields all conversations: the role of Sockeye, the function, what else it takes. */
+/** Yields all tests: the role of Sockeye, the function, and further arguments. */
 function* checks() {
-  const c = conversations;
+  const c = tests;
   for (const role of ["server", "client"]) {
     for (const kind of ["text", "binary"]) {
       for (const size of SIZES) yield [role, c.echoes, kind, size];
@@ -396,30 +401,30 @@ function* checks() {
       yield [role, c.theirClose, ...close];
       yield [role, c.ourClose, ...close];
     }
-    for (const size of [MAX_MESSAGE + 1, 2 ** 20, 1000]) yield [role, c.theySayTooMuch, size];
-    for (const frames of ["one frame", "many frames"]) yield [role, c.weSayTooMuch, frames];
-    for (const conversation of [c.compressionIsDeclined, c.theirPings, c.ourPings, c.bothClose, c.theyVanish,
-      c.unsendableCloses, c.wordsBeforeTheirClose, c.wordsBeforeOurClose, c.manyInFlight, c.fiftyAtOnce, c.subprotocols,
-      c.refused, c.shutdown]) yield [role, conversation];
-    for (const contexts of ["keeping", "resetting"]) yield* compressed(role, contexts);
+    for (const size of [MAX_MESSAGE + 1, 2 ** 20, 1000]) yield [role, c.theirMessageIsTooLong, size];
+    for (const frames of ["one frame", "many frames"]) yield [role, c.ourMessageIsTooLong, frames];
+    for (const test of [c.compressionIsDeclined, c.theirPings, c.ourPings, c.bothClose, c.theirAbort,
+      c.unsendableCloses, c.messagesBeforeTheirClose, c.messagesBeforeOurClose, c.manyInFlight, c.fiftyConnections,
+      c.subprotocols, c.refused, c.shutdown]) yield [role, test];
+    for (const contexts of ["keeping", "resetting"]) yield* compressedTests(role, contexts);
   }
   yield ["server", c.noCommonSubprotocol];
   yield ["server", c.wrongOrigin];
-  yield ["client", c.aSubprotocolNobodyOffered];
+  yield ["client", c.unofferedSubprotocol];
 }
 
 async function prepare() {
-  const opinions = { plain: {}, keeping: { deflate: true }, resetting: { deflate: false } };
-  for (const [name, settings] of Object.entries(opinions)) {
+  const settingsOfWorlds = { plain: {}, keeping: { deflate: true }, resetting: { deflate: false } };
+  for (const [name, settings] of Object.entries(settingsOfWorlds)) {
     const part = worlds[name];
     part.plain = await Sockeye.start(settings);
     part.whole = await Sockeye.start({ fragment_size: 2 ** 30, ...settings });
     part.pieces = await Sockeye.start({ fragment_size: 100, ...settings });
     part.url = await serve({ perMessageDeflate: { threshold: 0 } });
   }
-  world.choosy = await Sockeye.start({ subprotocols: ["chat.v2", "chat.v1"], origins: ["http://good.example"] });
+  world.restrictive = await Sockeye.start({ subprotocols: ["chat.v2", "chat.v1"], origins: ["http://good.example"] });
   world.surpriseUrl = await serve({ handleProtocols: () => "surprise" });
 }
 
-// What a failed conversation has left open must not keep the process.
+// Connections that a failed test has left open must not keep the process alive.
 process.exit(await run(`ws ${version}`, prepare, checks()));

@@ -1,4 +1,4 @@
-//! Certificates made on the spot: authorities, and what they sign.
+//! Certificates for one test: certificate authorities, and the certificates that they issue.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,29 +13,29 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
-/// What a certificate is for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     Server,
     Client,
 }
 
-/// A certificate, what leads from it to its root, and its key.
+/// A certificate, its chain of intermediate certificates, and its key.
 pub struct Identity {
     pub certificate: X509,
     pub chain: Vec<X509>,
     pub key: PKey<Private>,
 }
 
-/// An authority: a root, or an intermediate one.
+/// A certificate authority: a root, or an intermediate authority.
 pub struct Authority(Identity);
 
-/// What is wanted of a certificate.
+/// The properties of a certificate to be issued.
 pub struct Wish<'a> {
     pub names: &'a [&'a str],
     pub addresses: &'a [&'a str],
     pub usage: Use,
-    /// Days from now.
+    /// The period of validity, in days from now.
     pub valid: std::ops::Range<i64>,
 }
 
@@ -80,7 +80,7 @@ impl Authority {
         Self::new(name, None)
     }
 
-    /// An authority that this one vouches for.
+    /// Creates an authority whose certificate is signed by this one.
     pub fn intermediate(&self, name: &str) -> Self {
         Self::new(name, Some(&self.0))
     }
@@ -95,7 +95,7 @@ impl Authority {
         Self(Identity { certificate: builder.build(), chain: chain(issuer), key })
     }
 
-    /// Its own certificate and key, as if they were those of a server.
+    /// Returns the certificate and key of the authority, so that a server can use them.
     pub fn into_identity(self) -> Identity {
         self.0
     }
@@ -130,13 +130,13 @@ impl Authority {
         Identity { certificate: builder.build(), chain: chain(Some(&self.0)), key }
     }
 
-    /// Writes the root into a file, which is gone with the folder.
+    /// Writes the certificate to a file, which is deleted with the folder.
     pub fn write(&self, folder: &Folder) -> PathBuf {
         folder.write("root.pem", &self.certificate().to_pem().unwrap())
     }
 }
 
-/// What is sent beside a certificate: all issuers but the root.
+/// Returns the certificates that are sent with an issued certificate: all issuers except the root.
 fn chain(issuer: Option<&Identity>) -> Vec<X509> {
     let Some(issuer) = issuer else { return Vec::new() };
     if issuer.certificate.subject_name().try_cmp(issuer.certificate.issuer_name()).unwrap().is_eq() {
@@ -148,7 +148,7 @@ fn chain(issuer: Option<&Identity>) -> Vec<X509> {
 }
 
 impl Identity {
-    /// Writes chain and key into files, which are gone with the folder.
+    /// Writes the chain and the key to files, which are deleted with the folder.
     pub fn write(&self, folder: &Folder) -> (PathBuf, PathBuf) {
         let mut chain = self.certificate.to_pem().unwrap();
         self.chain.iter().for_each(|issuer| chain.extend(issuer.to_pem().unwrap()));

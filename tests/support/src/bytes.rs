@@ -1,4 +1,4 @@
-//! Heads and frames as bytes, encoded and decoded from the RFC and without the crate under test (§5.2).
+//! Heads and frames as bytes. They are encoded and decoded according to the RFC, without the crate under test (§5.2).
 
 use sockeye::protocol::Role;
 
@@ -21,7 +21,7 @@ pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
-/// The first bytes of fragments: the first one of a text and of a binary message, one in the middle, and the last one.
+/// The first bytes of fragments: the first fragment of a text and of a binary message, a middle one, and the last one.
 pub const TEXT_START: u8 = 0x01;
 pub const BINARY_START: u8 = 0x02;
 pub const CONTINUATION: u8 = 0x00;
@@ -36,7 +36,7 @@ pub fn upgrade_with(from: &str, to: &str) -> String {
     UPGRADE.replacen(from, to, 1)
 }
 
-/// Returns [`UPGRADE`] with more headers, each with its line break.
+/// Returns [`UPGRADE`] with additional headers. Each of them ends with a line break.
 pub fn upgrade_and(headers: &str) -> String {
     upgrade_with("Upgrade: websocket\r\n", &format!("Upgrade: websocket\r\n{headers}"))
 }
@@ -60,7 +60,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame_from(Role::Client, first, payload)
 }
 
-/// Returns a frame of an end in this role.
+/// Returns a frame of an endpoint in this role.
 pub fn frame_from(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header_from(role, first, payload.len() as u64);
     match role {
@@ -80,7 +80,7 @@ pub fn header(first: u8, len: u64, is_masked: bool) -> Vec<u8> {
     }
 }
 
-/// Returns the header of a frame of an end in this role, with the masking key of a client.
+/// Returns the header of a frame of an endpoint in this role. The header of a client contains the masking key.
 pub fn header_from(role: Role, first: u8, len: u64) -> Vec<u8> {
     let mut bytes = header(first, len, role == Role::Client);
     if role == Role::Client {
@@ -99,7 +99,7 @@ pub fn masked_close(code: u16, reason: &str) -> Vec<u8> {
     masked(CLOSE, &close_payload(code, reason))
 }
 
-/// Returns a Close frame of an end in this role.
+/// Returns a Close frame of an endpoint in this role.
 pub fn close_from(role: Role, code: u16, reason: &[u8]) -> Vec<u8> {
     frame_from(role, CLOSE, &[&code.to_be_bytes(), reason].concat())
 }
@@ -118,13 +118,14 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Compares everything but the key.
+    /// Compares the first byte and the payload, but not the key.
     pub fn is(&self, first: u8, payload: &[u8]) -> bool {
         self.first == first && self.payload == payload
     }
 }
 
-/// Decodes the frame at the beginning of `bytes`, and returns it with its length. `None` means that more bytes are needed.
+/// Decodes the frame at the beginning of `bytes`, and returns it with its encoded length. `None` means that more bytes
+/// are needed.
 ///
 /// A length that is not in its shortest form fails the test.
 pub fn decode(bytes: &[u8]) -> Option<(Decoded, usize)> {

@@ -1,4 +1,4 @@
-//! A process of its own: for what would disturb other tests, or must not be disturbed by them.
+//! A separate process for tests that would disturb other tests, or that other tests would disturb.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::{LIMIT, wait_until};
 
-/// Names the test that a process was started for.
+/// The environment variable that contains the name of the test for which a process was started.
 const VARIABLE: &str = "SOCKEYE_CHILD";
 
 /// A process that runs one test of this binary, as a child of another test.
@@ -21,19 +21,19 @@ pub struct Child {
     lines: Mutex<Receiver<String>>,
 }
 
-/// Whether this process was started for the test with this name.
+/// Returns whether this process was started for the test with this name.
 pub fn is_child(test: &str) -> bool {
     env::var_os(VARIABLE).is_some_and(|name| name == OsStr::new(test))
 }
 
 /// Prints a line for the parent.
-#[expect(clippy::print_stderr, reason = "it is what the parent listens to")]
+#[expect(clippy::print_stderr, reason = "the parent reads standard error")]
 pub fn print_line(line: &str) {
     eprintln!("{line}");
 }
 
-/// Runs a test, named with its modules, in a process of its own, with the limits that a shell sets first. Its standard
-/// error is what it prints.
+/// Starts a test in a separate process. `test` is its name with all modules, and `limits` contains shell commands that
+/// are executed first. [`Child::line`] returns the lines of its standard error.
 pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
     let mut process = Command::new("sh")
         .arg("-c")
@@ -53,8 +53,8 @@ pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
     Child { process, lines: Mutex::new(lines) }
 }
 
-/// Runs a test, named with its modules, in a process of its own, and returns its standard output: the lines of the test
-/// harness, and what the test prints.
+/// Runs a test in a separate process, and returns its standard output: the lines of the test harness and the output of
+/// the test. `test` is its name with all modules.
 pub fn output_of(test: &str) -> String {
     let mut process = Command::new(env::current_exe().unwrap());
     let process = process.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(VARIABLE, test);
@@ -64,17 +64,17 @@ pub fn output_of(test: &str) -> String {
 }
 
 impl Child {
-    /// The next line of the child.
+    /// Waits for the next line of the child, and returns it.
     pub fn line(&self) -> String {
         self.lines.lock().unwrap().recv_timeout(LIMIT).expect("the child prints nothing")
     }
 
-    /// The lines that the child has printed meanwhile.
+    /// Returns the lines that the child has printed since the last call.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().try_iter().collect()
     }
 
-    /// The time that all its threads have spent on a processor.
+    /// Returns the processor time of all threads of the child.
     pub fn time(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
         let spent = tasks.map(|task| {
@@ -84,10 +84,10 @@ impl Child {
         Duration::from_nanos(spent.sum())
     }
 
-    /// Stops and continues it: its system calls are interrupted.
+    /// Stops and continues the child, which interrupts its system calls.
     pub fn interrupt(&self) {
         self.signal("STOP");
-        wait_until("it has stopped", || {
+        wait_until("the child has stopped", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
         });
@@ -99,13 +99,13 @@ impl Child {
         assert!(Command::new("sh").arg("-c").arg(kill).status().unwrap().success());
     }
 
-    /// Waits for its end, which has to be a good one.
+    /// Waits until the child exits, and asserts that it succeeded.
     pub fn finish(mut self) {
         let end = Instant::now() + 6 * LIMIT;
         let status = loop {
             match self.process.try_wait().unwrap() {
                 Some(status) => break status,
-                None => assert!(Instant::now() < end, "the child does not end: {:#?}", self.lines()),
+                None => assert!(Instant::now() < end, "the child does not exit: {:#?}", self.lines()),
             }
             thread::park_timeout(Duration::from_millis(2));
         };
@@ -115,7 +115,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended, or else the test has failed.
+        // The child has already exited, or the test has failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

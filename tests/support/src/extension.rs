@@ -1,10 +1,11 @@
-//! A small extension (§9): both ends agree on a number. The bytes of data frames are changed by it, and RSV2 is set.
+//! A small extension (§9). Both endpoints agree on a number, which changes the bytes of data frames. RSV2 is set in
+//! them.
 
 use sockeye::Frame;
 use sockeye::protocol::handshake::Extension;
 use sockeye::protocol::{FrameExtension, ProtocolError};
 
-/// The number of one end; each changes its bytes by that of the client.
+/// The number of one endpoint. After the agreement, both endpoints use the number of the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Flip(pub u8);
 

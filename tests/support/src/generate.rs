@@ -1,4 +1,5 @@
-//! Input from the first byte of the handshake on: random, well-formed, and then damaged.
+//! Random input for the protocol core, beginning with the opening handshake. Well-formed input can be damaged
+//! afterwards.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -11,16 +12,16 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: web
     Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// It opens a client that does not look at the accept value.
+/// A response that opens a client that does not check the accept value.
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n\
     HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
-/// Something that a peer sends.
+/// One item that a peer sends.
 #[derive(Debug, Clone)]
 pub enum Piece {
-    /// A message in fragments that end at the cuts, with a control frame behind some of them.
+    /// A message in fragments that end at the cuts, with a control frame after some of the fragments.
     Message(Message, Vec<(Index, Option<Control>)>),
-    /// The same with a text that may not be one.
+    /// The same with text that may be invalid.
     Text(Vec<u8>, Vec<(Index, Option<Control>)>),
     Control(Control),
     Close(Vec<u8>),
@@ -50,7 +51,7 @@ impl Piece {
         }
     }
 
-    /// The same without control frames.
+    /// Returns the same item without control frames.
     pub fn quietly(&self) -> Option<Self> {
         match self {
             Self::Message(message, cuts) => {
@@ -79,14 +80,14 @@ fn fragments(sender: Role, is_text: bool, payload: &[u8], cuts: &[(Index, Option
     bytes
 }
 
-/// All that a peer sends, the handshake included.
+/// Returns all bytes that a peer sends, including the handshake.
 pub fn stream(sender: Role, pieces: &[Piece]) -> Vec<u8> {
     let head = if sender == Role::Client { REQUEST } else { RESPONSE };
     let frames = pieces.iter().flat_map(|piece| piece.encode(sender));
     head.iter().copied().chain(frames).collect()
 }
 
-/// Cuts bytes into pieces that end at these places.
+/// Splits bytes into pieces that end at these positions.
 pub fn split<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     ends.extend([0, bytes.len()]);
@@ -123,13 +124,13 @@ fn close() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A message, sent by the rules.
+/// A valid message, possibly in fragments and with control frames between them.
 pub fn fragmented() -> impl Strategy<Value = Piece> {
     let cuts = prop::collection::vec((any::<Index>(), prop::option::of(control())), 0..5);
     (message(), cuts).prop_map(|(message, cuts)| Piece::Message(message, cuts))
 }
 
-/// A text with a byte in it that may break it.
+/// A text in which one byte is replaced, so that it may be invalid.
 fn nearly_text() -> impl Strategy<Value = Piece> {
     let cuts = prop::collection::vec((any::<Index>(), prop::option::of(control())), 0..3);
     ("\\PC{1,20}", any::<Index>(), any::<u8>(), cuts).prop_map(|(text, at, byte, cuts)| {
@@ -140,13 +141,13 @@ fn nearly_text() -> impl Strategy<Value = Piece> {
     })
 }
 
-/// Everything that a peer may send before its Close.
+/// The items that a peer may send before its Close.
 pub fn proper() -> impl Strategy<Value = Vec<Piece>> {
     let piece = prop_oneof![3 => fragmented(), 1 => control().prop_map(Piece::Control)];
     prop::collection::vec(piece, 0..6)
 }
 
-/// A stream that may end in a Close, or in garbage, or have a byte changed anywhere.
+/// A stream that may end with a Close or with garbage, and in which one byte may be changed.
 pub fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
     let garbage = prop::collection::vec(any::<u8>(), 0..60);
     let end = prop_oneof![
@@ -167,7 +168,8 @@ pub fn anything(sender: Role) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Reads the frames behind the head that a server has sent first; behind a refusal there are none.
+/// Returns the frames that an endpoint has sent. A server sends a head first. If it refused the request, there are no
+/// frames.
 pub fn frames_of(sender: Role, out: &[u8]) -> Vec<bytes::Decoded> {
     if sender == Role::Client {
         return bytes::frames(out);

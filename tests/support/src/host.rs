@@ -1,4 +1,4 @@
-//! A server for our clients, whose answers are written by the test.
+//! A server for our clients. The test writes its responses.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::channel;
@@ -10,7 +10,7 @@ use crate::bytes::acceptance;
 use crate::peer::{Head, Peer};
 use crate::{LIMIT, listener};
 
-/// A listener on a port of the system's choice.
+/// A listener on a port that the system chooses.
 #[derive(Debug)]
 pub struct Host {
     listener: TcpListener,
@@ -38,7 +38,7 @@ impl Host {
         Peer::with_role(stream, Role::Server)
     }
 
-    /// Accepts a client that waits already.
+    /// Accepts a client that is already waiting, or returns `None`.
     pub fn try_accept(&self) -> Option<Peer> {
         self.listener.set_nonblocking(true).unwrap();
         let accepted = self.listener.accept();

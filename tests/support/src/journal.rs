@@ -13,7 +13,7 @@ use crate::LIMIT;
 /// One call of a hook.
 #[derive(Debug, Clone)]
 pub enum Hook {
-    /// The factory has made the handler.
+    /// The factory has created the handler.
     Made,
     Build(String),
     Request(String),
@@ -29,7 +29,7 @@ pub enum Hook {
     Close(CloseCode, String),
     Error(String),
     Shutdown,
-    /// The factory has the handler back.
+    /// The handler was returned to the factory.
     Lost,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// A call, of which connection, and when.
+/// A call, with its connection and time.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub id: u32,
@@ -66,7 +66,7 @@ pub struct Entry {
     pub at: Instant,
 }
 
-/// All calls of a loop, for the test to wait on.
+/// All calls of a loop. A test can wait for them.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
     shared: Arc<(Mutex<Vec<Entry>>, Condvar)>,
@@ -82,7 +82,7 @@ impl Journal {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `find` finds something.
+    /// Waits until `find` returns a value, and returns it.
     pub fn wait<T>(&self, what: &str, find: impl Fn(&[Entry]) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         let mut entries = self.entries();
@@ -91,19 +91,19 @@ impl Journal {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited in vain for {what}:\n{}", join_entries(&entries, |_| true));
+            assert!(!left.is_zero(), "still waiting for {what}:\n{}", join_entries(&entries, |_| true));
             entries = self.shared.1.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits until a hook, in the form of its `Display`, was called this often, for any connections.
+    /// Waits until a hook has been called this many times on all connections. `hook` is the output of its `Display`.
     pub fn wait_for(&self, hook: &str, count: usize) {
         self.wait(&format!("{count} times `{hook}`"), |entries| {
             (count_of(entries, hook) >= count).then_some(())
         });
     }
 
-    /// Waits until a connection is gone, and returns its story.
+    /// Waits until the handler of a connection has been returned to the factory, and returns [`story`](Self::story).
     pub fn story_of_lost(&self, id: u32) -> String {
         self.wait(&format!("the loss of {id}"), |entries| {
             entries.iter().any(|it| it.id == id && matches!(it.hook, Hook::Lost)).then_some(())
@@ -111,14 +111,14 @@ impl Journal {
         self.story(id)
     }
 
-    /// The calls for a connection, without the frames.
+    /// Returns the calls of a connection, without those for frames.
     pub fn story(&self, id: u32) -> String {
         join_entries(&self.entries(), |it| {
             it.id == id && !matches!(it.hook, Hook::Frame(_) | Hook::SendFrame(_))
         })
     }
 
-    /// The calls for a connection, frame by frame.
+    /// Returns all calls of a connection, including those for frames.
     pub fn full_story(&self, id: u32) -> String {
         join_entries(&self.entries(), |it| it.id == id)
     }
@@ -131,12 +131,12 @@ impl Journal {
         self.entries().clone()
     }
 
-    /// When a hook was called for the first time.
+    /// Waits for the first call of a hook, and returns its time.
     pub fn time_of(&self, hook: &str) -> Instant {
         self.wait(hook, |entries| entries.iter().find(|it| it.hook.to_string() == hook).map(|it| it.at))
     }
 
-    /// Asserts that no hook is called for a while.
+    /// Asserts that no hook is called within `span`.
     pub fn stays_silent(&self, span: Duration) {
         let entries = self.entries();
         let before = entries.len();
@@ -148,8 +148,8 @@ impl Journal {
         assert_eq!(entries.len(), before, "{}", join_entries(&entries, |_| true));
     }
 
-    /// Asserts that every handler was made and given back once, and that every opening had its one close, and no close
-    /// was without one.
+    /// Asserts that every handler was created once and returned to the factory once, that every `on_open` was followed
+    /// by one `on_close`, and that there was no `on_close` without `on_open`.
     pub fn assert_balanced(&self) {
         let mut stories: BTreeMap<u32, Vec<Hook>> = BTreeMap::new();
         for entry in self.all() {

@@ -1,25 +1,25 @@
-//! What the tests share: peers that exchange bytes, event loops that record the calls of their handlers, and what the
-//! system knows of both.
+//! Shared code of the tests: peers that exchange bytes, event loops that record the calls of their handlers, and the
+//! resources of both as the system reports them.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`bytes`] | heads and frames as bytes, encoded and decoded from the RFC without the code under test |
+//! | [`bytes`] | heads and frames as bytes, encoded and decoded according to the RFC without the code under test |
 //! | [`peer`] | the other end of a connection over any stream, as a client or as a server |
-//! | [`host`] | a listener whose answers are written by the test |
+//! | [`host`] | a listener for which the test writes the responses |
 //! | [`tls`], [`authority`] | the same over TLS, and certificates for it |
 //! | [`generate`] | random input for the protocol core, well-formed or not |
-//! | [`pipe`] | a stream in memory, and futures that are polled by hand |
-//! | [`pair`] | two protocol cores that are joined in memory, with a clock that only the test moves |
-//! | [`server`] | an event loop on a thread of its own |
+//! | [`pipe`] | a stream in memory, and functions that poll futures without a runtime |
+//! | [`pair`] | two protocol cores that are connected in memory, with a clock that only the test advances |
+//! | [`server`] | an event loop on a separate thread |
 //! | [`script`], [`journal`], [`running`] | a loop whose handlers follow a script and record their calls in a journal |
-//! | [`probes`] | a loop whose handlers send what they receive through a channel |
+//! | [`probes`] | a loop whose handlers send their calls through a channel |
 //! | [`nuisance`] | threads that keep a loop busy |
-//! | [`child`] | a test in a process of its own |
+//! | [`child`] | a test in a separate process |
 //! | [`extension`] | a small extension for `FrameExtension` |
 //! | [`unresponsive`] | an address that neither accepts nor refuses connections |
-//! | [`system`] | sockets, descriptors and processor time, as Linux counts them |
+//! | [`system`] | sockets, descriptors and processor time, as Linux reports them |
 //!
-//! Nothing here sleeps as a means of synchronization. A wait has a condition, and [`LIMIT`] only detects a hang.
+//! No function uses sleeping for synchronization. Every wait has a condition, and [`LIMIT`] only detects a hang.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -27,8 +27,8 @@
     clippy::new_without_default,
     missing_docs,
     missing_debug_implementations,
-    reason = "only tests use this crate: a panic fails the test, and what is not obvious is documented; not every feature has \
-              an occurrence of each"
+    reason = "only tests use this crate: a panic fails the test, and items that are not obvious are documented; some \
+              lints do not apply with every feature"
 )]
 
 #[cfg(feature = "ssl")]
@@ -67,14 +67,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The time after which a wait fails the test. Only a hang takes this long, however busy the machine is.
+/// The time after which a wait fails the test. Only a hang takes this long, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A timeout that no test reaches: a test that waits for it fails after [`LIMIT`].
 pub const NEVER: Duration = Duration::from_secs(3600);
 
-/// The size of the system's buffers of every socket that is made here, in bytes. The defaults differ between systems, and
-/// grow by themselves.
+/// The size of the system's buffers of every socket that this crate creates, in bytes. The default sizes differ between
+/// systems and grow automatically.
 pub const SOCKET_BUFFER: usize = 256 * 1024;
 
 /// Sets the size of the buffers of a listener, of the streams that it accepts later, or of a stream.
@@ -87,7 +87,7 @@ where
     socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
 }
 
-/// Returns a listener on a port of the system's choice whose streams have buffers of [`SOCKET_BUFFER`].
+/// Returns a listener on a port that the system chooses. Its streams have buffers of [`SOCKET_BUFFER`] bytes.
 pub fn listener() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     limit_buffers(&listener);
@@ -96,8 +96,8 @@ pub fn listener() -> TcpListener {
 
 /// Asserts that one of ten attempts succeeds.
 ///
-/// This is for what must be faster than something else that is never early, such as a timeout: an error makes every
-/// attempt fail, and a busy machine only some.
+/// This is for operations that must be faster than an event that is never early, such as a timeout. An error makes
+/// every attempt fail, but a busy machine only some of them.
 #[track_caller]
 pub fn assert_once(what: &str, mut attempt: impl FnMut() -> bool) {
     assert!((0..10).any(|_| attempt()), "{what}: ten attempts have failed");
@@ -111,14 +111,15 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Takes the time of a step.
+    /// Records the time of a step.
     pub fn step(&self) {
         let now = Instant::now();
         self.longest.set(self.longest.get().max(now - self.last.replace(now)));
     }
 }
 
-/// Runs a test that must act more often than once in `span`. It is repeated when it has failed and was late itself.
+/// Runs a test whose steps must be less than `span` apart. If the test fails, and one of its steps was late, it is
+/// repeated.
 pub fn while_on_time(span: Duration, test: impl Fn(&Pace)) {
     loop {
         let pace = Pace { last: Cell::new(Instant::now()), longest: Cell::default() };
@@ -140,7 +141,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Joins a thread that ends by itself.
+/// Waits until a thread ends, and joins it.
 #[track_caller]
 pub fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
     wait_until("the end of a thread", || thread.is_finished());

@@ -1,4 +1,4 @@
-//! Threads that keep a loop busy while a test looks at the other connections.
+//! Threads that keep a loop busy while a test observes other connections.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::join;
 use crate::peer::{Peer, masked};
 use crate::server::Server;
 
-/// A thread that repeats something until it is dropped.
+/// A thread that repeats an action until this value is dropped.
 pub struct Nuisance {
     is_over: Arc<AtomicBool>,
     /// The number of repetitions.
@@ -52,12 +52,12 @@ impl Drop for Nuisance {
 
 /// Starts an echo server that can be flooded.
 pub fn echo_server() -> Server {
-    // The echo of a flood is dropped, so that the flood goes on.
+    // The replies to a flood are dropped, so that the flood continues.
     let settings = Settings { overflow: Overflow::Drop, max_buffered: 1 << 20, ..Settings::default() };
     Server::start(settings, |out: Sender| move |msg: Message| out.send(msg))
 }
 
-/// Floods with a frame, and reads nothing.
+/// Sends a frame repeatedly on one connection, and does not read.
 pub fn flood(server: &Server, frame: Frame) -> Nuisance {
     let mut peer = Peer::open(server.addr);
     let frame = masked(frame);
@@ -65,13 +65,13 @@ pub fn flood(server: &Server, frame: Frame) -> Nuisance {
     Nuisance::start(move || peer.stream.write_all(&many).unwrap())
 }
 
-/// Connects and disconnects.
+/// Connects and disconnects repeatedly.
 pub fn connections(server: &Server) -> Nuisance {
     let addr = server.addr;
     Nuisance::start(move || drop(TcpStream::connect(addr).unwrap()))
 }
 
-/// Queues commands for all connections.
+/// Queues commands for all connections repeatedly.
 pub fn commands(server: &Server) -> Nuisance {
     let all = server.all.clone();
     Nuisance::start(move || {

@@ -1,4 +1,4 @@
-//! One end of a connection under test, and two of them joined in memory, with a clock that only the test moves.
+//! One endpoint under test, and two endpoints that are connected in memory, with a clock that only the test advances.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use sockeye::protocol::manual::{ManualConnection, Received};
 use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Request, Response};
 
-/// What an end has reported, in a form that can be compared.
+/// A report of an endpoint, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     Request(String),
@@ -35,7 +35,7 @@ impl Seen {
     }
 }
 
-/// What an [`End`] needs of its core, whichever part sends the replies.
+/// The operations of a protocol core that an [`End`] needs. The core or the front end sends the replies.
 pub trait Core {
     fn role(&self) -> Role;
     fn state(&self) -> State;
@@ -52,11 +52,11 @@ pub trait Core {
     fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError>;
     fn flushed(&mut self, now: Instant, out: &mut Vec<u8>) -> bool;
 
-    /// Receives once, and replies if the core does not; returns the reports, or `None` if more input is needed.
+    /// Receives once, and sends the reply if the core does not. Returns the reports, or `None` if more input is needed.
     fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>>;
 }
 
-/// A report, before it can be compared.
+/// A report of the core, before it is converted to [`Seen`].
 #[derive(Debug)]
 pub enum Report {
     Event(Event),
@@ -64,7 +64,7 @@ pub enum Report {
     Failed(ProtocolError),
 }
 
-/// Forwards what both types of the core have.
+/// Implements the methods that both types of the core have in common.
 macro_rules! forward {
     () => {
         fn role(&self) -> Role {
@@ -162,7 +162,7 @@ impl Core for ManualConnection {
     }
 }
 
-/// What the servers of these tests respond to a request.
+/// Returns the response of the servers in these tests.
 fn response(request: &Request) -> Response {
     if request.is_upgrade() && request.key().is_ok() {
         Response::from_request(request).unwrap()
@@ -171,40 +171,40 @@ fn response(request: &Request) -> Response {
     }
 }
 
-/// One end, driven as a front end drives it.
+/// One endpoint. It calls the core in the same way as a front end.
 #[derive(Debug)]
 pub struct End<C = Connection> {
     pub core: C,
-    /// What must be sent and has not been taken yet.
+    /// The bytes that must be sent and have not been taken yet.
     pub out: Vec<u8>,
     pub now: Instant,
 }
 
 impl End {
-    /// A server that waits for a request, and accepts it.
+    /// Creates a server that waits for a request and accepts it.
     pub fn server(config: Config) -> Self {
         let now = Instant::now();
         Self { core: Connection::server(Arc::new(config), now), out: Vec::new(), now }
     }
 
-    /// A client that has written its request.
+    /// Creates a client that has written the default request.
     pub fn client(config: Config) -> Self {
         Self::asking(config, request())
     }
 
-    /// A client that has written this request.
+    /// Creates a client that has written this request.
     pub fn asking(config: Config, request: Request) -> Self {
         let (now, mut out) = (Instant::now(), Vec::new());
         let core = Connection::client(Arc::new(config), request, now, &mut out).unwrap();
         Self { core, out, now }
     }
 
-    /// An end whose opening handshake was performed elsewhere.
+    /// Creates an endpoint whose opening handshake was performed elsewhere.
     pub fn resumed(core: Connection, now: Instant) -> Self {
         Self { core, out: Vec::new(), now }
     }
 
-    /// An end that is open, with nothing left to be sent.
+    /// Creates an open endpoint without unsent output.
     pub fn open(role: Role, config: Config) -> Self {
         let pair = match role {
             Role::Client => Pair::open_with(config, Config::default()),
@@ -213,7 +213,7 @@ impl End {
         if role == Role::Client { pair.client } else { pair.server }
     }
 
-    /// A client that is open, for tests that need very many of them.
+    /// Creates an open client with little work, for tests that need many of them.
     pub fn open_cheaply() -> Self {
         let mut client = Self::client(Config { key_strict: false, ..Config::default() });
         client.feed(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
@@ -221,7 +221,7 @@ impl End {
         client
     }
 
-    /// The same end with a front end that sends the replies.
+    /// Converts the endpoint so that the front end sends the replies.
     pub fn into_manual(self) -> End<ManualConnection> {
         End { core: self.core.into(), out: self.out, now: self.now }
     }
@@ -240,7 +240,7 @@ impl<C: Core> End<C> {
         self.now += time;
     }
 
-    /// Receives bytes until all of them are consumed; returns what was reported.
+    /// Receives bytes until all of them are consumed, and returns the reports.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
         let (mut bytes, mut seen) = (bytes.to_vec(), Vec::new());
         let mut input = bytes.as_mut_slice();
@@ -251,9 +251,9 @@ impl<C: Core> End<C> {
         seen
     }
 
-    /// Moves the clock to the deadline, which must exist, and does what is due.
+    /// Moves the clock to the deadline, which must exist, and performs the action that is due.
     pub fn tick(&mut self) -> Result<(), ProtocolError> {
-        self.now = self.core.deadline().expect("something waits for time");
+        self.now = self.core.deadline().expect("the core has a deadline");
         self.core.tick(self.now, &mut self.out)
     }
 
@@ -288,22 +288,22 @@ impl<C: Core> End<C> {
             Report::Event(Event::Ping(payload)) => Seen::Ping(payload),
             Report::Event(Event::Pong(payload)) => Seen::Pong(payload),
             Report::Event(Event::Close(code, reason)) => Seen::Close(code, reason),
-            Report::Event(event) => panic!("an event that no test knows: {event:?}"),
+            Report::Event(event) => panic!("unknown event: {event:?}"),
         });
     }
 }
 
-/// The request of every client that needs no special one.
+/// Returns the default request of a client.
 pub fn request() -> Request {
     Request::from_url(&"ws://example.com/chat".parse().unwrap()).unwrap()
 }
 
-/// A client and a server, and the wires between them.
+/// A client and a server that are connected.
 #[derive(Debug)]
 pub struct Pair {
     pub client: End,
     pub server: End,
-    /// Which of the ends have shut down their side of TCP.
+    /// Whether the client and the server have shut down their side of TCP.
     shut: [bool; 2],
 }
 
@@ -314,7 +314,7 @@ impl Pair {
         Self { client, server, shut: [false; 2] }
     }
 
-    /// Both ends open, and nothing on the wires.
+    /// Creates two open endpoints. No bytes are in transit.
     pub fn open() -> Self {
         Self::open_with(Config::default(), Config::default())
     }
@@ -331,7 +331,8 @@ impl Pair {
         (self.client.state(), self.server.state())
     }
 
-    /// Carries bytes, and the ends of TCP, until both wires are silent; returns what client and server reported.
+    /// Transfers bytes, and the ends of TCP, until both endpoints are silent. Returns the reports of the client and of
+    /// the server.
     pub fn run(&mut self) -> (Vec<Seen>, Vec<Seen>) {
         let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
         loop {
@@ -345,12 +346,12 @@ impl Pair {
     }
 }
 
-/// Carries what one end has written to the other; returns whether there was anything.
+/// Transfers the output of one endpoint to the other. Returns whether there was any output.
 fn carry(from: &mut End, to: &mut End, is_shut: &mut bool, seen: &mut Vec<Seen>) -> bool {
     let bytes = from.take_out();
     let shuts = from.flush() || from.state() == State::Closed;
     if !bytes.is_empty() {
-        assert!(!*is_shut, "something is sent after the end of TCP");
+        assert!(!*is_shut, "bytes are sent after the end of TCP");
         seen.extend(to.feed(&bytes));
     }
     let ends = shuts && !std::mem::replace(is_shut, *is_shut || shuts);

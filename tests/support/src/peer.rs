@@ -1,4 +1,4 @@
-//! The other end of a connection. It exchanges bytes as the test wants it, over any stream and in either role.
+//! The other end of a connection. The test controls all bytes that it sends, over any stream and in either role.
 
 use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind, Read, Write};
@@ -11,29 +11,29 @@ use sockeye::{CloseCode, Frame, OpCode};
 use crate::bytes::{self, ACCEPT, CLOSE, Decoded, TEXT, UPGRADE, acceptance, close_payload};
 use crate::{LIMIT, limit_buffers};
 
-/// One end of a connection. Nothing is sent but what the test sends.
+/// One end of a connection. It only sends what the test requests.
 #[derive(Debug)]
 pub struct Peer<S = TcpStream> {
     pub stream: S,
     /// The role of this end: a client masks its frames, and expects frames without a mask.
     pub role: Role,
-    /// The bytes that were received. Those before `start` were returned to the test.
+    /// The received bytes. The bytes before `start` have been returned to the test.
     received: Vec<u8>,
     start: usize,
 }
 
-/// How the other end has ended the connection.
+/// The way in which the other end has ended the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// With a FIN; over TLS, after a close_notify.
     Fin,
-    /// With a RST.
+    /// With an RST.
     Reset,
     /// Over TLS: with a FIN and without a close_notify.
     Truncated,
 }
 
-/// What came first: a Close frame, or the end of the stream.
+/// The first event that ended a connection: a Close frame, or the end of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
     /// A Close frame with this code.
@@ -45,11 +45,11 @@ pub enum Ending {
 /// The head of a request or a response.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// All of it, with the empty line at the end.
+    /// The whole head, including the empty line at the end.
     pub text: String,
     /// The first line.
     pub line: String,
-    /// Names in lower case, and values.
+    /// The headers, with their names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -58,7 +58,7 @@ impl Head {
         let mut lines = text.split("\r\n").filter(|line| !line.is_empty());
         let line = lines.next().unwrap().to_owned();
         let split = |line: &str| {
-            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("{line:?} is no header"));
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("{line:?} is not a header"));
             (name.to_ascii_lowercase(), value.trim().to_owned())
         };
         Self { text: text.to_owned(), line, headers: lines.map(split).collect() }
@@ -68,10 +68,10 @@ impl Head {
         let status = self.line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
         status
             .and_then(|status| status.parse().ok())
-            .unwrap_or_else(|| panic!("{:?} is no status line", self.line))
+            .unwrap_or_else(|| panic!("{:?} is not a status line", self.line))
     }
 
-    /// Returns the value of a header. A header that is repeated fails the test.
+    /// Returns the value of a header. A repeated header fails the test.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         let value = found.next().map(|(_, value)| value.as_str());
@@ -80,7 +80,7 @@ impl Head {
     }
 }
 
-/// A response after which the connection has ended.
+/// A response, followed by the end of the connection.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub head: Head,
@@ -94,9 +94,9 @@ impl Answer {
     }
 }
 
-/// What a peer can send.
+/// A value that a peer can send.
 pub trait Outgoing {
-    /// Returns the bytes that an end in this role sends.
+    /// Returns the bytes that a peer in this role sends.
     fn encode(&self, role: Role) -> Cow<'_, [u8]>;
 }
 
@@ -124,7 +124,7 @@ impl Outgoing for &str {
     }
 }
 
-/// A frame is masked by a client. Its other properties stay as they are.
+/// A client masks the frame. Its other properties stay unchanged.
 impl Outgoing for Frame {
     fn encode(&self, role: Role) -> Cow<'_, [u8]> {
         let mut frame = self.clone();
@@ -135,7 +135,7 @@ impl Outgoing for Frame {
     }
 }
 
-/// Returns the bytes of a frame as it is.
+/// Returns the bytes of a frame without changing it.
 pub fn unmasked(mut frame: Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.format(&mut bytes).unwrap();
@@ -149,7 +149,7 @@ pub fn masked(mut frame: Frame) -> Vec<u8> {
 }
 
 impl Peer {
-    /// Takes the stream of a client.
+    /// Creates a client on a connected stream.
     pub fn new(stream: TcpStream) -> Self {
         Self::with_role(stream, Role::Client)
     }
@@ -175,36 +175,36 @@ impl Peer {
         Self::with_role(listener.accept().unwrap().0, Role::Server)
     }
 
-    /// Reads to the end, and ends this side, too.
+    /// Reads to the end of the stream, and then ends this side as well.
     pub fn rest(&mut self) -> (Vec<u8>, End) {
         let end = self.end();
-        // The other end may have gone altogether.
+        // This fails if the other end has closed the connection.
         let _ = self.stream.shutdown(Shutdown::Write);
         let rest = self.unread().to_vec();
         self.start = self.received.len();
         (rest, end)
     }
 
-    /// Reads to the end; returns it as text.
+    /// Reads to the end of the stream, and returns the bytes as text.
     pub fn rest_text(&mut self) -> String {
         String::from_utf8(self.rest().0).unwrap()
     }
 
-    /// Reads a Close frame with this code, and then the end.
+    /// Reads a Close frame with this code, and then the end of the stream.
     pub fn expect_failure(&mut self, code: u16) {
         self.expect_close(code);
         assert_eq!(self.rest(), (Vec::new(), End::Fin));
     }
 
-    /// Closes a connection to a server: the next frame is the same Close, and then comes the end.
+    /// Closes a connection to a server. The next frame must be the same Close, followed by the end of the stream.
     pub fn close(&mut self, code: u16) {
         self.send(&bytes::masked_close(code, ""));
         assert_eq!(self.frame(), (CLOSE, close_payload(code, "")));
         assert_eq!(self.rest(), (Vec::new(), End::Fin));
     }
 
-    /// Reads a response and the end behind it, and checks what must be right in every response: RFC 9112 §6.3, and that
-    /// it announces that the connection closes (H9).
+    /// Reads a response and the end of the stream. Checks the rules for every response: the length of the body (RFC
+    /// 9112 §6.3), and the header that announces that the connection closes (H9).
     pub fn answer(&mut self) -> Answer {
         let head = self.head();
         let (body, end) = self.rest();
@@ -215,7 +215,7 @@ impl Peer {
         Answer { head, body, end }
     }
 
-    /// Returns whether anything, the end included, is received within this time.
+    /// Returns whether bytes, or the end of the stream, are received within this time.
     pub fn receives_within(&mut self, span: Duration) -> bool {
         self.stream.set_read_timeout(Some(span)).unwrap();
         let received = self.fill();
@@ -231,18 +231,18 @@ impl Peer {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Ends this side, if the other one has not ended the connection already.
+    /// Ends this side. Does nothing if the other end has already closed the connection.
     pub fn try_end_writing(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection with a RST.
+    /// Ends the connection with an RST.
     pub fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
-/// Sets what every stream of a test needs.
+/// Sets the buffers, timeouts and options of a stream.
 pub(crate) fn prepared(stream: TcpStream) -> TcpStream {
     limit_buffers(&stream);
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -252,17 +252,17 @@ pub(crate) fn prepared(stream: TcpStream) -> TcpStream {
 }
 
 impl<S: Read + Write> Peer<S> {
-    /// Takes a stream of any kind.
+    /// Creates a peer on a stream of any kind.
     pub fn over(stream: S, role: Role) -> Self {
         Self { stream, role, received: Vec::new(), start: 0 }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "most tests pass what they have just made")]
+    #[expect(clippy::needless_pass_by_value, reason = "most tests pass a temporary value")]
     pub fn send(&mut self, what: impl Outgoing) {
         self.stream.write_all(&what.encode(self.role)).unwrap();
     }
 
-    /// Sends as much as the other end takes; returns whether it took everything.
+    /// Sends as much as the other end accepts. Returns whether it accepted everything.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
@@ -277,12 +277,12 @@ impl<S: Read + Write> Peer<S> {
         self.send(&bytes);
     }
 
-    /// Returns the bytes of a frame that an end in this role sends.
+    /// Returns the bytes of a frame that a peer in this role sends.
     pub fn encode(&self, first: u8, payload: &[u8]) -> Vec<u8> {
         bytes::frame_from(self.role, first, payload)
     }
 
-    /// Completes the opening handshake, in either role; returns the head that the other end has sent.
+    /// Completes the opening handshake, in either role. Returns the head that the other end has sent.
     pub fn upgrade(&mut self) -> Head {
         if self.role == Role::Client {
             self.send(UPGRADE);
@@ -340,7 +340,7 @@ impl<S: Read + Write> Peer<S> {
         }
     }
 
-    /// Returns a frame that was received already.
+    /// Returns the next frame if it has already been received.
     fn buffered_frame(&mut self) -> Option<Decoded> {
         let (frame, len) = bytes::decode(self.unread())?;
         self.start += len;
@@ -348,11 +348,11 @@ impl<S: Read + Write> Peer<S> {
         Some(frame)
     }
 
-    /// Reads a frame; `None` at the end of the connection.
+    /// Reads a frame. Returns `None` at the end of the connection.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.buffered_frame() {
-                // Its length and its mask were checked.
+                // The length and the mask have been checked.
                 let bytes = bytes::frame(frame.first, &frame.payload);
                 return Frame::parse(&mut Cursor::new(bytes), u64::MAX).unwrap();
             }
@@ -365,15 +365,15 @@ impl<S: Read + Write> Peer<S> {
     /// Reads the text of the next message. Control frames are skipped, except for a Close.
     pub fn message(&mut self) -> String {
         loop {
-            let frame = self.next_frame().expect("a message comes");
+            let frame = self.next_frame().expect("a message is received");
             if !frame.is_control() {
                 return String::from_utf8(frame.into_data()).unwrap();
             }
-            assert_ne!(frame.opcode(), OpCode::Close, "a message comes");
+            assert_ne!(frame.opcode(), OpCode::Close, "a message is received");
         }
     }
 
-    /// Sends a text, and reads until it has come back. Other messages are skipped.
+    /// Sends a text, and reads until its echo is received. Other messages are skipped.
     pub fn echo(&mut self, text: &str) {
         self.send_text(text);
         while self.message() != text {}
@@ -389,7 +389,7 @@ impl<S: Read + Write> Peer<S> {
         Ending::Cut
     }
 
-    /// Reads until the next Close frame; returns its code. `None` at the end of the connection.
+    /// Reads until the next Close frame, and returns its code. Returns `None` at the end of the connection.
     pub fn close_code(&mut self) -> Option<u16> {
         match self.ending() {
             Ending::Close(code) => Some(code.into()),
@@ -397,20 +397,20 @@ impl<S: Read + Write> Peer<S> {
         }
     }
 
-    /// Reads a Close frame with this code, whatever the reason is.
+    /// Reads a Close frame with this code and any reason.
     pub fn expect_close(&mut self, code: u16) {
         let (first, payload) = self.frame();
         assert_eq!((first, payload.get(..2)), (CLOSE, Some(&code.to_be_bytes()[..])), "{payload:?}");
     }
 
-    /// Closes the connection in order, and skips what is received before the Close.
+    /// Closes the connection cleanly, and skips the frames that are received before the Close.
     pub fn finish(mut self) {
         self.send_frame(CLOSE, &close_payload(1000, ""));
         assert_eq!(self.ending(), Ending::Close(CloseCode::Normal));
         assert_eq!(self.ending(), Ending::Cut);
     }
 
-    /// Reads to the end of the stream. What is received stays unread.
+    /// Receives until the end of the stream. The received bytes stay unread.
     pub fn end(&mut self) -> End {
         loop {
             match self.fill() {
@@ -423,7 +423,7 @@ impl<S: Read + Write> Peer<S> {
         }
     }
 
-    /// Reads to the end of the stream, of whichever kind it is, and drops what is received.
+    /// Reads to any kind of end of the stream, and discards the received bytes.
     pub fn drain(&mut self) {
         loop {
             self.release();
@@ -436,13 +436,13 @@ impl<S: Read + Write> Peer<S> {
         }
     }
 
-    /// Releases the memory of what was read.
+    /// Releases the memory of the bytes that have been read.
     pub fn release(&mut self) {
         self.received = self.unread().to_vec();
         self.start = 0;
     }
 
-    /// The bytes that were received and not read.
+    /// Returns the bytes that have been received but not read.
     fn unread(&self) -> &[u8] {
         &self.received[self.start..]
     }
@@ -452,12 +452,12 @@ impl<S: Read + Write> Peer<S> {
         assert!(len > 0, "the connection has ended too early; unread: {:?}", self.lossy());
     }
 
-    /// Receives more; returns whether the connection goes on.
+    /// Receives more bytes. Returns whether the connection is still open.
     fn fill_or_end(&mut self) -> bool {
         match self.fill() {
             Ok(len) => len > 0,
             Err(err) if err.kind() == ErrorKind::ConnectionReset => false,
-            Err(err) => panic!("nothing is received: {err}; unread: {:?}", self.lossy()),
+            Err(err) => panic!("no bytes are received: {err}; unread: {:?}", self.lossy()),
         }
     }
 
@@ -467,7 +467,7 @@ impl<S: Read + Write> Peer<S> {
         let mut buffer = vec![0; 64 * 1024];
         let len = loop {
             match self.stream.read(&mut buffer) {
-                // Whatever stops the process for a while interrupts the call.
+                // The call is interrupted if the process is stopped for some time.
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 read => break read?,
             }

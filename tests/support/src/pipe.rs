@@ -1,4 +1,4 @@
-//! A stream in memory whose other end the test holds, and futures that are polled by hand.
+//! A stream in memory whose other end belongs to the test, and functions that poll futures without a runtime.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,18 +21,18 @@ struct Half {
     writer: Option<Waker>,
 }
 
-/// The end that a socket gets.
+/// The end that a socket uses.
 pub struct End {
     incoming: Arc<Mutex<Half>>,
     outgoing: Arc<Mutex<Half>>,
-    /// The most bytes that one call reads or writes.
+    /// The maximum number of bytes that one call reads or writes.
     pub piece: usize,
-    /// One of this many polls is ready, on average; 0 for all.
+    /// On average, one of this many polls is ready. 0 means that all polls are ready.
     pub hesitates: u32,
     seed: u32,
 }
 
-/// The end that a test holds.
+/// The end that a test uses.
 pub struct RemoteEnd {
     incoming: Arc<Mutex<Half>>,
     outgoing: Arc<Mutex<Half>>,
@@ -42,14 +42,14 @@ fn halves() -> [Arc<Mutex<Half>>; 2] {
     [(); 2].map(|()| Arc::new(Mutex::new(Half { room: usize::MAX, ..Half::default() })))
 }
 
-/// A stream, and its other end.
+/// Returns a stream and its other end.
 pub fn pipe() -> (End, RemoteEnd) {
     let [up, down] = halves();
     let raw = RemoteEnd { incoming: Arc::clone(&up), outgoing: Arc::clone(&down) };
     (End { incoming: down, outgoing: up, piece: usize::MAX, hesitates: 0, seed: 1 }, raw)
 }
 
-/// Two streams that are joined.
+/// Returns two streams that are connected to each other.
 pub fn duplex() -> (End, End) {
     let [up, down] = halves();
     let end = |incoming: &Arc<Mutex<Half>>, outgoing: &Arc<Mutex<Half>>| End {
@@ -169,12 +169,12 @@ impl RemoteEnd {
         half.bytes.drain(..).collect()
     }
 
-    /// As [`read`](Self::read), as text.
+    /// Like [`read`](Self::read), but returns the bytes as text.
     pub fn read_text(&self) -> String {
         String::from_utf8(self.read()).unwrap()
     }
 
-    /// As [`read`](Self::read), as frames.
+    /// Like [`read`](Self::read), but returns the bytes as frames.
     pub fn read_frames(&self) -> Vec<Frame> {
         let mut cursor = io::Cursor::new(self.read());
         std::iter::from_fn(|| Frame::parse(&mut cursor, u64::MAX).unwrap()).collect()
@@ -189,7 +189,7 @@ impl RemoteEnd {
         end(&self.outgoing);
     }
 
-    /// The bytes that the test has written and the socket has not read.
+    /// Returns the number of bytes that the test has written and the socket has not read.
     pub fn unread(&self) -> usize {
         self.outgoing.lock().unwrap().bytes.len()
     }
@@ -199,14 +199,14 @@ impl RemoteEnd {
         self.incoming.lock().unwrap().room = room;
     }
 
-    /// Fails like a connection that is reset.
+    /// Makes further calls of the socket fail as on a connection that was reset.
     pub fn reset(&self) {
         self.incoming.lock().unwrap().is_broken = true;
         self.outgoing.lock().unwrap().is_broken = true;
     }
 }
 
-/// Counts how often it is woken.
+/// A waker that counts its calls.
 #[derive(Default)]
 pub struct Woken(Mutex<usize>);
 
@@ -222,12 +222,13 @@ impl Woken {
     }
 }
 
-/// Polls once.
+/// Polls a future once.
 pub fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls as long as the future is woken at once, and drops it if it waits for more.
+/// Polls a future as long as it is woken during the poll. Returns its output, or drops it and returns `None` if it is
+/// waiting.
 pub fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     loop {
@@ -259,7 +260,7 @@ pub fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Returns the output of a future that is ready now.
+/// Returns the output of a future that does not wait. A future that waits fails the test.
 #[track_caller]
 pub fn ready<F: Future>(future: F) -> F::Output {
     now(future).expect("the future is ready")

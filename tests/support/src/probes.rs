@@ -1,4 +1,4 @@
-//! A handler that sends what it receives through a channel, and acts in every method.
+//! A handler that sends its calls through a channel, and executes a function in every method.
 
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,20 +14,20 @@ use url::Url;
 use crate::server::Server;
 use crate::{LIMIT, wait_until};
 
-/// The size of a message that the system does not buffer for a peer that does not read, and that a connection may queue,
-/// in bytes.
+/// The size of a message in bytes that exceeds the buffers of the system for a peer that does not read. It is below the
+/// limit for the queue of a connection.
 pub const TOO_MUCH: usize = 15 << 20;
 
-/// Sends more than the system buffers.
+/// Sends more bytes than the system can buffer.
 ///
 /// # Errors
 ///
-/// Those of the queue.
+/// Returns an error if the message cannot be queued.
 pub fn send_too_much(out: &Sender) -> Result<()> {
     out.send(vec![7; TOO_MUCH])
 }
 
-/// Waits until the system has taken what it buffers of that.
+/// Waits until the system has accepted a part of the message from [`send_too_much`], and the rest is blocked.
 pub fn wait_until_blocked(out: &Sender) {
     wait_until("the output is blocked", || (1..TOO_MUCH).contains(&out.buffered_amount()));
 }
@@ -64,16 +64,16 @@ pub enum HandlerCall {
     NewTimeout(Timeout),
     Drain,
     Shutdown,
-    /// The factory has the handler back.
+    /// The handler was returned to the factory.
     Lost,
-    /// The factory was called at the end of the loop.
+    /// `on_shutdown` of the factory was called.
     End,
 }
 
-/// What is done within every method of a [`Probe`]; the error is what the method returns, if it can.
+/// The function that a [`Probe`] executes in every method. The method returns the error of the function, if possible.
 pub type Act = Arc<dyn Fn(Hook, &Sender) -> Result<()> + Send + Sync>;
 
-/// A handler that sends its calls through a channel, with the id of its connection, and then acts.
+/// A handler that sends its calls through a channel, with the id of its connection, and then executes a function.
 pub struct Probe {
     pub out: Sender,
     tx: Channel<(u32, HandlerCall)>,
@@ -101,12 +101,12 @@ impl Probes {
         (Self { tx, act: Arc::new(act), first }, calls)
     }
 
-    /// Probes that only listen.
+    /// Creates probes that only report their calls.
     pub fn quiet() -> (Self, HandlerCalls) {
         Self::new(|_, _| Ok(()))
     }
 
-    /// A loop of probes.
+    /// Starts a server whose handlers are probes.
     pub fn listen(
         settings: Settings,
         act: impl Fn(Hook, &Sender) -> Result<()> + Send + Sync + 'static,
@@ -135,16 +135,16 @@ impl Factory for Probes {
 }
 
 impl HandlerCalls {
-    /// The next call.
+    /// Waits for the next call, and returns it.
     pub fn next(&self) -> (u32, HandlerCall) {
         self.rx.lock().unwrap().recv_timeout(LIMIT).unwrap()
     }
 
-    /// The next thing of which `choose` makes something; others are passed over.
+    /// Waits until `choose` returns a value for a call, and returns that value. Other calls are skipped.
     pub fn find<T>(&self, mut choose: impl FnMut(u32, HandlerCall) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         loop {
-            assert!(Instant::now() < end, "that call never came");
+            assert!(Instant::now() < end, "the expected call was not received");
             let (id, received) = self.next();
             if let Some(found) = choose(id, received) {
                 return found;
@@ -152,13 +152,13 @@ impl HandlerCalls {
         }
     }
 
-    /// The sender of the first connection, without passing anything over.
+    /// Returns the sender of the first connection, without skipping any calls.
     pub fn first(&self) -> &Sender {
         wait_until("the first connection", || self.first.get().is_some());
         self.first.get().unwrap()
     }
 
-    /// The sender of the next connection that is made.
+    /// Waits for the next new connection, and returns its sender.
     pub fn made(&self) -> Sender {
         self.find(|_, call| match call {
             HandlerCall::Made(out) => Some(out),
@@ -166,14 +166,14 @@ impl HandlerCalls {
         })
     }
 
-    /// The sender of the next connection that opens.
+    /// Waits until the next new connection opens, and returns its sender.
     pub fn opened(&self) -> Sender {
         let out = self.made();
         self.find(|id, call| (id == out.connection_id() && matches!(call, HandlerCall::Open)).then_some(()));
         out
     }
 
-    /// The text of the next message.
+    /// Waits for the next text message, and returns its text.
     pub fn message(&self) -> String {
         self.find(|_, call| match call {
             HandlerCall::Message(message) => message.into_text().ok(),
@@ -181,7 +181,7 @@ impl HandlerCalls {
         })
     }
 
-    /// The code of the next `on_close`.
+    /// Waits for the next `on_close`, and returns its code.
     pub fn close(&self) -> CloseCode {
         self.find(|_, call| match call {
             HandlerCall::Close(code, _) => Some(code),
@@ -189,7 +189,7 @@ impl HandlerCalls {
         })
     }
 
-    /// The kind of the next error.
+    /// Waits for the next error, and returns its kind.
     pub fn error(&self) -> ErrorKind {
         self.find(|_, call| match call {
             HandlerCall::Error(kind) => Some(kind),
@@ -197,12 +197,12 @@ impl HandlerCalls {
         })
     }
 
-    /// Waits until a connection has been given back to the factory.
+    /// Waits until a handler has been returned to the factory, and returns the id of its connection.
     pub fn lost(&self) -> u32 {
         self.find(|id, call| matches!(call, HandlerCall::Lost).then_some(id))
     }
 
-    /// All calls so far.
+    /// Returns all calls that have been received so far.
     pub fn rest(&self) -> Vec<(u32, HandlerCall)> {
         self.rx.lock().unwrap().try_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! A loop with a script: its handlers record their calls, and it is checked when it ends.
+//! A loop whose handlers follow a script and record their calls. The calls are checked when the loop ends.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -13,9 +13,9 @@ use crate::script::{Recorders, Script};
 use crate::server::Server;
 use crate::{listener, system, wait_until};
 
-/// A loop with a script, on a thread of its own.
+/// A loop with a script, on a separate thread.
 ///
-/// Dropping it shuts it down. It must end, and every connection must have had its pairs of calls: see
+/// Dropping this value shuts the loop down. The loop must end, and the calls of every connection must be complete: see
 /// [`Journal::assert_balanced`].
 #[derive(Debug)]
 pub struct Running {
@@ -27,12 +27,12 @@ pub struct Running {
 }
 
 impl Script {
-    /// Serves on a port of the system's choice.
+    /// Starts a server on a port that the system chooses.
     pub fn serve(&self) -> Running {
         self.run(|socket| socket.bind_listener(listener()))
     }
 
-    /// Runs a client.
+    /// Starts a client.
     pub fn connect(&self, url: &str) -> Running {
         let url = url.parse().unwrap();
         self.run(move |mut socket| {
@@ -41,7 +41,7 @@ impl Script {
         })
     }
 
-    /// Runs the loop that `prepare` returns.
+    /// Starts the loop that `prepare` returns.
     pub fn run(
         &self,
         prepare: impl FnOnce(WebSocket<Recorders>) -> Result<WebSocket<Recorders>> + Send + 'static,
@@ -55,7 +55,7 @@ impl Script {
 
 impl Running {
     fn server(&self) -> &Server {
-        self.server.as_ref().expect("the loop runs")
+        self.server.as_ref().expect("the loop is running")
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -76,30 +76,30 @@ impl Running {
         Peer::open(self.address())
     }
 
-    /// Waits until the loop ends by itself.
+    /// Waits until the loop ends, without shutting it down, and checks the calls.
     pub fn wait_for_end(&mut self) {
-        self.server.take().expect("the loop runs").wait();
+        self.server.take().expect("the loop is running").wait();
         self.journal.assert_balanced();
     }
 
-    /// Shuts the loop down, and waits for its end.
+    /// Shuts the loop down, waits until it has ended, and checks the calls.
     pub fn finish(&mut self) {
-        // A loop without connections and listeners has ended already.
+        // A loop without connections and listeners has already ended.
         let _ = self.out.shutdown();
         self.wait_for_end();
     }
 
-    /// As [`Server::assert_idle`].
+    /// Calls [`Server::assert_idle`].
     pub fn assert_idle(&self) {
         self.server().assert_idle();
     }
 
-    /// The time that the loop's thread has spent on a processor; zero where the system does not count it.
+    /// Returns the processor time of the loop's thread, or zero if the system does not report it.
     pub fn time_spent(&self) -> Duration {
         self.server().task().time()
     }
 
-    /// Waits until the loop holds at most this many sockets of its clients.
+    /// Waits until at most this many sockets of the loop's clients are open.
     pub fn wait_for_sockets(&self, count: usize) {
         wait_until("the sockets are closed", || {
             assert!(!self.server().has_ended(), "the loop has ended");
@@ -107,7 +107,7 @@ impl Running {
         });
     }
 
-    /// Asserts that the loop still serves.
+    /// Asserts that the loop still accepts connections and answers Pings.
     pub fn assert_serves(&self) {
         let mut peer = self.open();
         peer.send(&masked(PING, b"there?"));

@@ -1,4 +1,4 @@
-//! What the handlers of a loop do, and the handler that does it and keeps the journal.
+//! A script for the handlers of a loop, and the handler that executes it and writes the journal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ type Act = dyn Fn(&Sender, &Hook) -> Result<()> + Send + Sync;
 type Answer = dyn Fn(&Request) -> Result<Response> + Send + Sync;
 type Build = dyn Fn(&Url) -> Result<Request> + Send + Sync;
 
-/// What the handlers of a loop do.
+/// The settings of a loop and the behavior of its handlers.
 #[derive(Clone)]
 pub struct Script {
     pub settings: Settings,
@@ -27,10 +27,10 @@ pub struct Script {
 }
 
 impl Script {
-    /// Handlers that do nothing but accept.
+    /// Creates a script whose handlers only accept connections.
     pub fn new() -> Self {
         Self {
-            // A test that ends while its peers are still there is not to wait for them long.
+            // If a test ends before its peers disconnect, the shutdown must not wait for them for a long time.
             settings: Settings { close_timeout: Duration::from_millis(500), ..Settings::default() },
             act: Arc::new(|_, _| Ok(())),
             answer: Arc::new(Response::from_request),
@@ -38,7 +38,7 @@ impl Script {
         }
     }
 
-    /// Handlers that send every message back.
+    /// Creates a script whose handlers echo every message.
     pub fn echo() -> Self {
         Self::new().on(|out, hook| match hook {
             Hook::Message(message) => out.send(message.clone()),
@@ -51,7 +51,8 @@ impl Script {
         self
     }
 
-    /// What handlers do in every hook, after it has been noted; an error counts where the hook may return one.
+    /// Sets the function that handlers execute in every hook, after the call has been recorded. The hook returns the
+    /// error of the function. In a hook that cannot return an error, an error fails the test.
     pub fn on(mut self, act: impl Fn(&Sender, &Hook) -> Result<()> + Send + Sync + 'static) -> Self {
         self.act = Arc::new(act);
         self
@@ -81,7 +82,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// Makes recorders.
+/// The factory of recorders.
 #[derive(Debug)]
 pub struct Recorders {
     script: Script,
@@ -116,7 +117,7 @@ impl Recorder {
         (self.script.act)(&self.out, &hook)
     }
 
-    /// Where no error can be returned.
+    /// Like [`note`](Self::note), for hooks that cannot return an error.
     fn record(&self, hook: Hook) {
         self.note(hook).expect("this hook returns no error");
     }
@@ -167,13 +168,13 @@ impl Handler for Recorder {
     }
 
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
-        assert!(!frame.is_masked(), "what a handler sees is not masked");
+        assert!(!frame.is_masked(), "a handler receives frames without a mask");
         self.note(Hook::Frame(frame.opcode()))?;
         Ok(Some(frame))
     }
 
     fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
-        assert!(!frame.is_masked(), "what a handler sees is not masked");
+        assert!(!frame.is_masked(), "a handler receives frames without a mask");
         self.note(Hook::SendFrame(frame.opcode()))?;
         Ok(Some(frame))
     }

@@ -1,4 +1,4 @@
-//! An event loop on a thread of its own.
+//! An event loop on a separate thread.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
@@ -10,10 +10,10 @@ use sockeye::{Builder, ErrorKind, Factory, QueueError, Result, Sender, Settings,
 use crate::system::Task;
 use crate::{LIMIT, join, listener, wait_until};
 
-/// A loop on a thread of its own. Dropping it shuts it down and waits for its end.
+/// A loop on a separate thread. Dropping this value shuts the loop down and waits until it has ended.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens. A loop without a listener has the port 0.
+    /// The address on which the loop listens. A loop without a listener has the port 0.
     pub addr: SocketAddr,
     /// Sends to all connections.
     pub all: Sender,
@@ -22,17 +22,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a loop that listens on a port of the system's choice.
+    /// Starts a loop that listens on a port that the system chooses.
     pub fn start<F: Factory + Send + 'static>(settings: Settings, factory: F) -> Self {
         Self::run_with(settings, || factory)
     }
 
-    /// Starts a loop with default settings. The factory is made on its thread, and need not be `Send`.
+    /// Starts a loop with default settings. The factory is created on the loop's thread, so it does not need to be
+    /// `Send`.
     pub fn run<F: Factory>(factory: impl FnOnce() -> F + Send + 'static) -> Self {
         Self::run_with(Settings::default(), factory)
     }
 
-    /// As [`run`](Self::run), with settings.
+    /// Like [`run`](Self::run), with settings.
     pub fn run_with<F: Factory>(settings: Settings, factory: impl FnOnce() -> F + Send + 'static) -> Self {
         Self::spawn(move || bound(settings, factory()))
     }
@@ -61,16 +62,16 @@ impl Server {
         format!("ws://{}{resource}", self.addr)
     }
 
-    /// The thread of the loop.
+    /// Returns the thread of the loop.
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// Asserts that the loop comes to rest: for a while its thread takes next to no processor time. A loop that spins
-    /// takes all that it can get.
+    /// Asserts that the loop becomes idle: its thread uses almost no processor time for 100 ms. A busy loop uses all
+    /// available time.
     pub fn assert_idle(&self) {
         let span = Duration::from_millis(100);
-        wait_until("the loop comes to rest", || {
+        wait_until("the loop becomes idle", || {
             let before = self.task.time();
             thread::sleep(span);
             assert!(!self.has_ended(), "the loop has ended");
@@ -83,12 +84,12 @@ impl Server {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until the loop ends by itself; returns how the thread has ended.
+    /// Waits until the loop ends, without shutting it down, and returns the result of the thread.
     pub fn join(mut self) -> thread::Result<Result<()>> {
         join(self.thread.take().unwrap())
     }
 
-    /// Waits until the loop ends by itself. A panic of the loop goes on here.
+    /// Waits until the loop ends, without shutting it down. A panic of the loop is propagated.
     pub fn wait(self) {
         match self.join() {
             Ok(ended) => ended.unwrap(),
@@ -96,7 +97,7 @@ impl Server {
         }
     }
 
-    /// Shuts the loop down, and waits for its end.
+    /// Shuts the loop down, and waits until it has ended.
     pub fn stop(self) {
         self.shut_down();
         self.wait();
@@ -104,7 +105,7 @@ impl Server {
 
     fn shut_down(&self) {
         // The test may have filled the queue.
-        wait_until("room in the queue", || match self.all.shutdown() {
+        wait_until("the queue has room", || match self.all.shutdown() {
             Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => false,
             shutdown => shutdown.is_ok() || panic!("{shutdown:?}"),
         });
@@ -122,11 +123,11 @@ impl Drop for Server {
     }
 }
 
-/// Returns a loop that listens on a port of the system's choice, ready to run.
+/// Returns a loop that listens on a port that the system chooses, ready to run.
 ///
 /// # Errors
 ///
-/// Those of the builder, and of binding.
+/// Returns an error if the loop cannot be built, or cannot listen.
 pub fn bound<F: Factory>(settings: Settings, factory: F) -> Result<WebSocket<F>> {
     Builder::new().with_settings(settings).build(factory)?.bind_listener(listener())
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-/// A listener whose queue is full: further clients get no answer.
+/// A listener whose queue is full. Further clients receive no response.
 #[derive(Debug)]
 pub struct Unresponsive {
     pub address: SocketAddr,
