@@ -3,9 +3,9 @@
 
     autobahn/judge.py target/autobahn/server
 
-The folder is what `autobahn/run` leaves for one role: `cases.json` (the cases that were selected) and one
-`N/report/index.json` for each group of cases. Nothing is forgiven: a case that was not run, a case that was run twice
-or without being selected, and any result other than the expected one count as failed.
+The folder is the output of `autobahn/run` for one role: `cases.json` (the selected cases) and one
+`N/report/index.json` for each group of cases. The comparison is strict. A case counts as failed if it was not run, was
+run more than once, was run without being selected, or has any other result than the expected one.
 """
 
 import fnmatch
@@ -28,12 +28,12 @@ def select(patterns):
     cases = list(expected_results())
     for pattern in patterns:
         if not fnmatch.filter(cases, pattern):
-            raise ValueError(f"no case matches {pattern!r}; a case is written 6.4.1, a group 6.4.*")
+            raise ValueError(f"no case matches {pattern!r}; the form of a case is 6.4.1, and that of a group is 6.4.*")
     return [case for case in cases if any(fnmatch.fnmatchcase(case, p) for p in patterns)]
 
 
 def read_reports(folder):
-    """Returns (case, result) for every case that any report of the run speaks of."""
+    """Returns (case, result) for every case in the reports of the run."""
     found = []
     for index in sorted(folder.glob("*/report/index.json")):
         for cases in json.loads(index.read_text()).values():
@@ -43,7 +43,7 @@ def read_reports(folder):
 
 
 def deviations(selected, found):
-    """Returns (case, what is wrong with it), one for each case that is not as it should be."""
+    """Returns (case, description of the deviation) for every case that deviates from the expected results."""
     expected = expected_results()
     results = dict(found)
     names = [case for case, _ in found]
@@ -55,18 +55,18 @@ def deviations(selected, found):
             wrong.append((case, f"was run {names.count(case)} times"))
         elif any(results[case][key] != value for key, value in expected[case].items()):
             wrong.append((case, describe(results[case], expected[case])))
-    strangers = [case for case in results if case not in selected]
-    return wrong + [(case, "was run, but not selected") for case in strangers]
+    unselected = [case for case in results if case not in selected]
+    return wrong + [(case, "was run, but not selected") for case in unselected]
 
 
 def describe(result, expected):
-    """Describes the result, the expected result, and where the suite explains the case."""
+    """Describes the result and the expected result, and names the page of the report about the case."""
     pairs = [f"{key} {result[key]}, expected {value}" for key, value in expected.items() if result[key] != value]
     return f"{'; '.join(pairs)} ({result['report'].with_suffix('.html')})"
 
 
 def judge(folder):
-    """Prints every deviation and the closing line; returns whether there was none."""
+    """Prints every deviation and a summary. Returns whether there are no deviations."""
     selected = json.loads((folder / "cases.json").read_text())
     found = read_reports(folder)
     wrong = deviations(selected, found)

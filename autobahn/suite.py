@@ -1,6 +1,6 @@
 """Finds the Autobahn test suite, or installs it: `$WSTEST`, Python 2.7 and PyPI, or a container.
 
-The suite is written for Python 2.7, which nobody ships any more. That is why this takes a file of its own.
+The suite is written for Python 2.7, which distributions no longer ship. Therefore finding it needs a separate module.
 """
 
 import fcntl
@@ -14,16 +14,16 @@ import tempfile
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
-VIRTUALENV = "virtualenv==20.15.1"  # the last one that runs under Python 2.7 and creates environments for it
+VIRTUALENV = "virtualenv==20.15.1"  # the last version that runs under Python 2.7 and creates environments for it
 IMAGE = "crossbario/autobahn-testsuite:25.10.1"
 
 
 class Unavailable(Exception):
-    """The suite is not available. The message names what is missing."""
+    """The suite is not available. The message names the missing parts."""
 
 
 def find(workdir):
-    """Returns the command that starts `wstest`, as a list; `workdir` is the folder it has to read and write."""
+    """Returns the command that starts `wstest`, as a list. `wstest` reads and writes files in the folder `workdir`."""
     if os.environ.get("WSTEST"):
         return from_environment()
     missing = []
@@ -32,25 +32,25 @@ def find(workdir):
             return source()
         except Unavailable as reason:
             missing.append(f"  - {reason}")
-    missing.insert(0, "The Autobahn test suite is not to be had on this machine:\n  - WSTEST is not set")
-    missing.append("Any one of the three is enough; see autobahn/README.md.")
+    missing.insert(0, "The Autobahn test suite is not available on this machine:\n  - WSTEST is not set")
+    missing.append("One of the three is sufficient; see autobahn/README.md.")
     raise Unavailable("\n".join(missing))
 
 
 def from_environment():
     command = shlex.split(os.environ["WSTEST"])
-    if not runs(command):
-        raise Unavailable(f"WSTEST is set to {shlex.join(command)!r}, but that does not start the test suite")
+    if not is_suite(command):
+        raise Unavailable(f"WSTEST is set to {shlex.join(command)!r}, but this command does not start the test suite")
     return command
 
 
 def from_python():
-    """Returns `wstest` of our own virtual environment, which is made first if need be."""
+    """Returns `wstest` from the virtual environment in the cache. Creates the environment first if necessary."""
     python = find_python()
     env = cache_folder() / "autobahntestsuite"
     env.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{env}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once: the second waits and finds the environment made
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second run waits here, and then uses the environment of the first one
         if not is_complete(env):
             install(python, env)
     return [str(env / "bin" / "wstest")]
@@ -58,63 +58,64 @@ def from_python():
 
 def from_container(workdir):
     docker = shutil.which("docker")
-    # The client alone is no use, and its `info` must name an engine: some versions exit with 0 without one.
-    engine = docker and attempt([docker, "info", "--format", "{{.ServerVersion}}"])
+    # The client needs an engine. Some versions of the client exit with 0 without one, so the output is checked as well.
+    engine = docker and run_silently([docker, "info", "--format", "{{.ServerVersion}}"])
     if not engine or engine.returncode != 0 or not engine.stdout.strip():
-        raise Unavailable("no Docker engine runs here (`docker info` finds none)")
-    if attempt([docker, "image", "inspect", IMAGE]).returncode != 0:
+        raise Unavailable("no Docker engine is running (`docker info` does not report one)")
+    if run_silently([docker, "image", "inspect", IMAGE]).returncode != 0:
         print(f"fetching the container {IMAGE}", flush=True)
-        if attempt([docker, "pull", IMAGE]).returncode != 0:
-            raise Unavailable(f"Docker runs, but `docker pull {IMAGE}` failed")
-    # The host's network, so that 127.0.0.1 is the same place inside and outside; the same path inside and outside, so
-    # that a specification means the same; our own user, so that the reports can be deleted; an init process, so that
-    # ending `docker run` ends the container.
+        if run_silently([docker, "pull", IMAGE]).returncode != 0:
+            raise Unavailable(f"Docker is running, but `docker pull {IMAGE}` failed")
+    # The container uses the host's network, so that 127.0.0.1 is the same inside and outside. It uses the same path, so
+    # that a specification is valid inside and outside. It runs as the current user, so that the reports can be deleted.
+    # It has an init process, so that the container ends when `docker run` is stopped.
     return [docker, "run", "--rm", "--init", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}",
             "--env", "HOME=/tmp", "--env", "PYTHONUNBUFFERED=1", "--volume", f"{workdir}:{workdir}", IMAGE, "wstest"]
 
 
 def find_python():
-    """Returns the first Python 2.7 that really runs: a pyenv shim on the PATH may be an empty promise."""
+    """Returns the first Python 2.7 that actually runs. A pyenv shim on the PATH may exist without a Python 2.7."""
     names = [shutil.which("python2.7"), shutil.which("python2")]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     names += sorted(pyenv.glob("versions/2.7*/bin/python2.7"))
     check = "import ssl, sys, zlib; sys.exit(sys.version_info[:2] != (2, 7))"
     for python in filter(None, names):
-        if attempt([python, "-c", check]).returncode == 0:
+        if run_silently([python, "-c", check]).returncode == 0:
             return str(python)
-    raise Unavailable("no Python 2.7 with ssl and zlib (neither python2.7 nor python2 on the PATH, nor one of pyenv's)")
+    raise Unavailable("no Python 2.7 with ssl and zlib was found (python2.7 or python2 on the PATH, or from pyenv)")
 
 
 def install(python, env):
-    """Makes the virtual environment anew. Its marker is written last: without it, the next run starts over."""
+    """Creates a new virtual environment. The marker is written last. Without it, the next run starts again."""
     print(f"installing the test suite for {python} into {env} (about a minute, once)", flush=True)
     shutil.rmtree(env, ignore_errors=True)
     log = Path(f"{env}.log")
     log.write_text("")
     with tempfile.TemporaryDirectory() as tools:
-        made = any(make_env(host, python, env, tools, log) for host in (python, sys.executable))
+        created = any(make_env(host, python, env, tools, log) for host in (python, sys.executable))
     pip = [str(env / "bin" / "python"), "-m", "pip", "install", "--requirement", str(REQUIREMENTS)]
-    if not made or not logged(pip, log) or not runs([str(env / "bin" / "wstest")]):
-        raise Unavailable(f"Python 2.7 is here ({python}), but the installation from PyPI failed; {log} ends with:\n"
+    if not created or not run_logged(pip, log) or not is_suite([str(env / "bin" / "wstest")]):
+        raise Unavailable(f"Python 2.7 exists ({python}), but the installation from PyPI failed; {log} ends with:\n"
                           + "".join(f"      {line}\n" for line in log.read_text().splitlines()[-5:])
-                          + "    (it needs PyPI, a C compiler and the header files of that Python)")
+                          + "    (the installation needs PyPI, a C compiler and the header files of that Python)")
     marker(env).write_text(REQUIREMENTS.read_text())
 
 
 def make_env(host, python, env, tools, log):
-    """Creates an empty environment for `python` with a virtualenv run by `host`, and returns whether this succeeded."""
+    """Creates an empty environment for `python` with a virtualenv that `host` runs. Returns whether this succeeded."""
     target = Path(tools) / Path(host).name
-    if not logged([host, "-m", "pip", "install", "--target", str(target), VIRTUALENV], log):
+    if not run_logged([host, "-m", "pip", "install", "--target", str(target), VIRTUALENV], log):
         return False
-    # Its own data beside it and no background updates: nothing of it is to outlive the installation.
+    # virtualenv stores its data in the temporary folder and runs no updates in the background, so that nothing remains
+    # after the installation.
     options = ["--app-data", str(target / "app-data"), "--no-periodic-update", "--python", python]
-    return logged([host, "-m", "virtualenv", *options, str(env)], log, PYTHONPATH=str(target))
+    return run_logged([host, "-m", "virtualenv", *options, str(env)], log, PYTHONPATH=str(target))
 
 
 def is_complete(env):
-    """Whether the environment was finished, for these requirements, and still works."""
+    """Returns whether the environment was completed with these requirements and still works."""
     current = marker(env).exists() and marker(env).read_text() == REQUIREMENTS.read_text()
-    return current and runs([str(env / "bin" / "wstest")])
+    return current and is_suite([str(env / "bin" / "wstest")])
 
 
 def marker(env):
@@ -126,13 +127,13 @@ def cache_folder():
     return Path(os.environ.get("SOCKEYE_CACHE") or home / "sockeye").absolute()
 
 
-def runs(command):
-    result = attempt([*command, "--autobahnversion"])
+def is_suite(command):
+    result = run_silently([*command, "--autobahnversion"])
     return result.returncode == 0 and "AutobahnTestSuite" in result.stdout
 
 
-def attempt(command):
-    """Runs a command to its end, silently. A program that is not there is just one that failed."""
+def run_silently(command):
+    """Runs a command and waits for it, without output. A missing program is reported as a command that failed."""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               encoding="utf-8", errors="replace", env=clean_environment())
@@ -140,8 +141,8 @@ def attempt(command):
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def logged(command, log, **variables):
-    """Runs a command to its end with its output in the log; returns whether it succeeded."""
+def run_logged(command, log, **variables):
+    """Runs a command, waits for it, and appends its output to the log. Returns whether the command succeeded."""
     with open(log, "a") as output:
         print(f"$ {shlex.join(command)}", file=output, flush=True)
         try:
@@ -152,12 +153,12 @@ def logged(command, log, **variables):
             return False
         try:
             return process.wait() == 0
-        except BaseException:  # interrupted: pip's own children, a compiler for one, end with it
+        except BaseException:  # after an interrupt, the children of pip, such as a compiler, are stopped as well
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             raise
 
 
 def clean_environment():
-    """The environment without what a Python 3 around us may have set for itself."""
+    """Returns the environment without the variables that may be set for Python 3."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}

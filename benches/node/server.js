@@ -1,4 +1,4 @@
-// Node's `ws`, as its README shows an echo server and a broadcast: `node server.js ADDRESS MODE`.
+// Node's `ws`, as in the echo server and the broadcast of its README: `node server.js ADDRESS MODE`.
 'use strict';
 
 const { WebSocketServer, WebSocket } = require('ws');
@@ -17,7 +17,7 @@ const behaviors = {
 behaviors.deflate = behaviors.echo;
 
 const behavior = behaviors[mode];
-if (behavior === undefined) throw new Error('no such mode');
+if (behavior === undefined) throw new Error('unknown mode');
 
 const server = new WebSocketServer({ host, port: Number(port), perMessageDeflate: mode === 'deflate' });
 server.on('connection', (socket) => {

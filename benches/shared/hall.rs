@@ -1,12 +1,12 @@
-//! What the asynchronous servers broadcast with: a channel for each connection, in a map that all of them share, as in
-//! the chat example of tokio-tungstenite.
+//! The broadcast of the async servers. As in the chat example of tokio-tungstenite, all connections share a map with a
+//! channel for each connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
-/// Everyone who is connected; `M` is the message type of the library.
+/// All connections. `M` is the message type of the library.
 pub(crate) struct Hall<M>(Arc<Mutex<Guests<M>>>);
 
 struct Guests<M> {
@@ -25,7 +25,7 @@ impl<M: Clone> Hall<M> {
         Self(Arc::new(Mutex::new(Guests { count: 0, doors: HashMap::new() })))
     }
 
-    /// Adds a connection. The receiver returns every message from now on.
+    /// Adds a connection. Returns its number, and a receiver for all further messages.
     pub(crate) fn enter(&self) -> (u64, UnboundedReceiver<M>) {
         let (sender, receiver) = unbounded();
         let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,11 +35,11 @@ impl<M: Clone> Hall<M> {
         (number, receiver)
     }
 
-    /// Gives a message to everyone, the speaker included.
+    /// Sends a message to all connections, including its sender.
     pub(crate) fn say(&self, message: &M) {
         let guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for door in guests.doors.values() {
-            // A connection that has just left receives nothing.
+            // Sending fails if the connection has just been closed.
             let _ = door.unbounded_send(message.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! What Linux reports about a process: its processor time, its memory, and how long it waited for a core.
+//! Reads the processor time and the memory of a process, and the time for which it waited for a core, on Linux.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 use crate::Result;
 use crate::spec::Usage;
 
-/// Nanoseconds of one of the clock ticks in which `/proc/stat` counts; 100 a second on every Linux.
+/// The length of a clock tick of `/proc/stat` in nanoseconds. There are 100 ticks per second on every Linux.
 const TICK_NS: u64 = 10_000_000;
 
-/// Takes what was used from one moment on.
+/// Measures the resources that are used from one moment on.
 #[derive(Debug)]
 pub struct Meter {
     server: ClockId,
@@ -23,21 +23,21 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Starts to measure a server, and this process with it.
+    /// Starts to measure a server and the current process.
     ///
     /// # Errors
     ///
-    /// If the server has gone.
+    /// Returns an error if the server has exited.
     pub fn start(pid: i32) -> Result<Self> {
         let server = clock_getcpuclockid(Pid::from_raw(pid))?;
         Ok(Self { server, pid, then: read(server, pid)?, started: Instant::now() })
     }
 
-    /// Returns what was used since the start.
+    /// Returns the resources that were used since the start.
     ///
     /// # Errors
     ///
-    /// If the server has gone.
+    /// Returns an error if the server has exited.
     pub fn stop(&self) -> Result<Usage> {
         let elapsed = self.started.elapsed();
         let (now, then) = (read(self.server, self.pid)?, &self.then);
@@ -51,15 +51,15 @@ impl Meter {
         })
     }
 
-    /// Returns how long it has measured.
+    /// Returns the time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-/// All counters as they stand. The processor time is that of the process's own clock: exact, and with the threads that
-/// have ended.
+/// Returns the current values of all counters. The processor time comes from the clock of the process. It is exact, and
+/// includes threads that have ended.
 fn read(server: ClockId, pid: i32) -> Result<Usage> {
     Ok(Usage {
         elapsed_ns: 0,
@@ -75,24 +75,24 @@ fn nanoseconds(clock: ClockId) -> Result<u64> {
     Ok(u64::try_from(Duration::from(clock.now()?).as_nanos())?)
 }
 
-/// The second number of `schedstat`: time on the queue of a core, of the first thread.
+/// Returns the time for which the first thread was in the queue of a core: the second number of `schedstat`.
 fn waited(process: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
     Ok(text.split(' ').nth(1).ok_or("schedstat has no second number")?.parse()?)
 }
 
-/// The eighth number of the first line of `/proc/stat`.
+/// Returns the time that the host took away: the eighth number of the first line of `/proc/stat`.
 fn stolen() -> Result<u64> {
     let text = fs::read_to_string("/proc/stat")?;
-    let ticks: u64 = text.split_ascii_whitespace().nth(8).ok_or("/proc/stat is short")?.parse()?;
+    let ticks: u64 = text.split_ascii_whitespace().nth(8).ok_or("/proc/stat has too few numbers")?.parse()?;
     Ok(ticks * TICK_NS)
 }
 
-/// Returns a line of `/proc/PID/status` that is in kilobytes, such as `VmRSS` or `VmHWM`, in bytes.
+/// Returns the value of a line of `/proc/PID/status` that is in kilobytes, such as `VmRSS` or `VmHWM`, in bytes.
 ///
 /// # Errors
 ///
-/// If the process has gone.
+/// Returns an error if the process has exited, or if there is no such line.
 pub fn memory(pid: i32, line: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
@@ -100,20 +100,20 @@ pub fn memory(pid: i32, line: &str) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-/// Returns how many files and sockets a process has open.
+/// Returns the number of open files and sockets of a process.
 ///
 /// # Errors
 ///
-/// If the process has gone.
+/// Returns an error if the process has exited.
 pub fn open_files(pid: i32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// Lets this thread, and the processes that it starts from now on, run on one core only, or on all again.
+/// Pins this thread, and the processes that it starts from now on, to one core. `None` allows all cores again.
 ///
 /// # Errors
 ///
-/// If there is no such core.
+/// Returns an error if the core does not exist.
 pub fn pin(core: Option<usize>) -> Result<()> {
     let mut cores = CpuSet::new();
     for one in core.map_or(0..CpuSet::count(), |core| core..core + 1) {
@@ -122,11 +122,11 @@ pub fn pin(core: Option<usize>) -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
 }
 
-/// Returns the cores that this process may run on.
+/// Returns the cores on which this process may run.
 ///
 /// # Errors
 ///
-/// If the system does not report them.
+/// Returns an error if the system does not report them.
 pub fn cores() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect())

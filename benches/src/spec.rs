@@ -1,4 +1,4 @@
-//! What the runner asks of a load generator, and what it gets back; both travel as JSON.
+//! The specification that the runner passes to a load generator, and the outcome that it returns. Both are JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,117 +6,117 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Every connection keeps a number of messages in flight, and gets each of them back.
+    /// Every connection keeps a number of messages in flight, and receives the echo of each message.
     Echo,
-    /// The first connection sends; every connection receives each message.
+    /// The first connection sends. Every connection receives each message.
     Broadcast,
-    /// As `Broadcast`, once, to receivers that do not read until the server's memory has been looked at.
+    /// One broadcast to connections that do not read until the server's memory has been measured.
     SlowReaders,
-    /// Connections are opened; nothing is sent.
+    /// Connections are opened, and no messages are sent.
     Handshakes,
-    /// Connections are opened and left alone.
+    /// Connections are opened and stay idle.
     Idle,
 }
 
-/// What messages consist of.
+/// The content of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Binary messages.
     Binary,
-    /// Text, one byte a character.
+    /// Text with one byte per character.
     Ascii,
     /// Text in Latin with accents, Greek, Cyrillic, Hebrew, Devanagari, Chinese, Japanese and emoji.
     Mixed,
-    /// Text, objects such as an application programming interface returns.
+    /// Text with JSON objects like those in the responses of a web API.
     Json,
 }
 
-/// How the request of the opening handshake looks.
+/// The head of the request in the opening handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
-    /// What RFC 6455 asks for, and nothing else.
+    /// The headers that RFC 6455 requires, and no others.
     Small,
-    /// What a browser sends, cookies included: about 1.1 KiB.
+    /// The headers that a browser sends, including cookies: about 1.1 KiB.
     Browser,
 }
 
-/// What is asked of permessage-deflate (RFC 7692).
+/// The use of permessage-deflate (RFC 7692).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
-    /// It is not offered.
+    /// The client does not offer the extension.
     Off,
-    /// Both ends forget the context after each message.
+    /// Both ends reset the context after each message.
     NotKept,
     /// Both ends may keep the context.
     Kept,
 }
 
-/// What one more connection does beside those that are measured, as fast as the server lets it.
+/// The load from one additional connection, which is not measured. It sends as fast as the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nuisance {
     /// There is no such connection.
     None,
-    /// It sends binary messages of this length, and reads what comes back.
+    /// The connection sends binary messages of this length, and reads the replies.
     Messages(usize),
-    /// It sends empty Pings, and reads the Pongs.
+    /// The connection sends empty Pings, and reads the Pongs.
     Pings,
-    /// It sends short texts, with each of which a server of this workload is busy for a millisecond.
+    /// The connection sends short texts. A server of this workload is busy for a millisecond with each of them.
     Texts,
 }
 
 /// One run of the load generator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// What to do.
+    /// The task.
     pub mode: Mode,
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub address: String,
-    /// The server's process.
+    /// The process ID of the server.
     pub pid: i32,
-    /// Connections that take part.
+    /// The number of active connections.
     pub connections: usize,
-    /// Connections that are open beside them, and silent.
+    /// The number of additional connections that are open and idle.
     pub idle: usize,
-    /// What one more connection does.
+    /// The load from one additional connection.
     pub nuisance: Nuisance,
-    /// Length of a message, in bytes.
+    /// The length of a message, in bytes.
     pub size: usize,
-    /// Messages of a connection that are under way at once; of a broadcast, those sent in one write.
+    /// The number of messages in flight on each connection. In a broadcast, the number of messages in one write.
     pub in_flight: usize,
-    /// What the messages consist of.
+    /// The content of the messages.
     pub content: Content,
-    /// The request that opens a connection.
+    /// The head of the request that opens a connection.
     pub head: Head,
-    /// What is asked of permessage-deflate.
+    /// The use of permessage-deflate.
     pub compression: Compression,
-    /// Whether the content of each reply is compared; its length always is.
+    /// Whether the content of each reply is compared. The length is always checked.
     pub verify: bool,
-    /// Whether the server is the floor, which sends as many bytes as a server's frames have, but not frames.
+    /// Whether the server is the floor, which sends as many bytes as the frames of a server, but no frames.
     pub raw: bool,
-    /// How long to run before anything is measured.
+    /// The time before the measurement, in seconds.
     pub warm_up: f64,
-    /// How long to measure.
+    /// The length of the measurement, in seconds.
     pub seconds: f64,
 }
 
-/// What two processes used between two moments, as the system reports it.
+/// The resources that two processes used between two moments, as the system reports them.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Nanoseconds between them.
+    /// The time between the two moments, in nanoseconds.
     pub elapsed_ns: u64,
-    /// Processor time of the server, of all its threads, in nanoseconds.
+    /// The processor time of all threads of the server, in nanoseconds.
     pub server_ns: u64,
-    /// How long the server's first thread was ready to run and had no core.
+    /// The time for which the server's first thread was ready to run and had no core, in nanoseconds.
     pub server_wait_ns: u64,
-    /// Processor time of the load generator.
+    /// The processor time of the load generator, in nanoseconds.
     pub client_ns: u64,
-    /// How long the load generator was ready to run and had no core.
+    /// The time for which the load generator was ready to run and had no core, in nanoseconds.
     pub client_wait_ns: u64,
-    /// Processor time that the machine's host kept for others, all cores together.
+    /// The processor time that the host of a virtual machine took away from all cores together, in nanoseconds.
     pub stolen_ns: u64,
 }
 
@@ -131,36 +131,39 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// Times from sending to receiving, in microseconds.
+/// The times between sending a message and receiving its reply, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Latency {
     /// The median.
     pub p50: f64,
-    /// Nine of ten are faster.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 99 of 100 are faster.
+    /// The 99th percentile.
     pub p99: f64,
-    /// 999 of 1000 are faster.
+    /// The 99.9th percentile.
     pub p999: f64,
-    /// The slowest.
+    /// The maximum.
     pub max: f64,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Messages echoed, messages delivered, connections opened: whatever the mode counts.
+    /// The number of operations. The mode defines an operation: an echoed message, a delivered message, or an opened
+    /// connection.
     pub operations: u64,
-    /// What they cost.
+    /// The resources that the operations used.
     pub usage: Usage,
-    /// How long each took.
+    /// The latency of the operations.
     pub latency: Latency,
-    /// Resident memory of the server before: with no connection, or of `SlowReaders` before the broadcast. In bytes.
+    /// The resident memory of the server before the run, in bytes. It is measured without connections, or, for
+    /// `SlowReaders`, before the broadcast.
     pub memory_before: u64,
-    /// Resident memory of the server at the end of the run; of `SlowReaders` the most that it ever was.
+    /// The resident memory of the server at the end of the run, in bytes. For `SlowReaders`, this is the maximum during
+    /// the run.
     pub memory_after: u64,
-    /// Bytes of the messages for each byte of compressed payload that the server sent; 0 without compression.
+    /// The number of message bytes for each byte of compressed payload that the server sent, or 0 without compression.
     pub ratio: f64,
-    /// What the server answered to the offer of extensions.
+    /// The extensions in the server's response.
     pub extensions: String,
 }

@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use sockeye::protocol::{Header, mask};
 use sockeye_inprocess::{Echo, KEY, Kind, frames};
 
-/// Messages that come with one read.
+/// The number of messages in one read.
 const BATCH: usize = 16;
 
 fn main() {
@@ -37,7 +37,7 @@ fn echo_binary(bencher: Bencher<'_, '_>, size: usize) {
     echo(bencher, Kind::Binary, size);
 }
 
-/// The difference to `echo_binary` is the cost of validating UTF-8.
+/// The difference from `echo_binary` is the cost of validating UTF-8.
 #[divan::bench(args = [20, 1024, 16_384, 262_144])]
 fn echo_text(bencher: Bencher<'_, '_>, size: usize) {
     echo(bencher, Kind::Ascii, size);
@@ -58,12 +58,12 @@ fn echo(bencher: Bencher<'_, '_>, kind: Kind, size: usize) {
         .bench_local(|| connection.turn(black_box(&read)).is_ok());
 }
 
-/// Panics if the opening handshake fails, because divan cannot report an error.
+/// Opens a connection. Panics if the opening handshake fails, because divan cannot report an error.
 fn open() -> Echo {
-    Echo::open().expect("a good opening handshake is accepted")
+    Echo::open().expect("a valid opening handshake is accepted")
 }
 
-/// A message that arrives in two reads, split within its payload.
+/// Echoes a message that arrives in two reads and is split within its payload.
 #[divan::bench(args = [1024, 16_384])]
 fn echo_split(bencher: Bencher<'_, '_>, size: usize) {
     let (read, mut connection) = (frames(Kind::Binary, size, 1), open());

@@ -1,5 +1,5 @@
-//! The loop: timeouts, and messages from another thread. Each round is a loop of its own, from its start to its
-//! shutdown, with one connection to itself; the work within is large enough for the rest not to matter.
+//! The event loop: timeouts, and messages from another thread. Each round runs a new loop from its start to its
+//! shutdown. The work in a round is so large that the start and the shutdown do not matter.
 
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
@@ -12,16 +12,16 @@ use divan::counter::ItemsCount;
 use sockeye::util::{Timeout, Token};
 use sockeye::{Error, ErrorKind, Factory, Handler, Handshake, QueueError, Result, Sender, WebSocket};
 
-/// Timeouts that are pending while others come and go.
+/// The number of timeouts that stay pending while others are scheduled and cancelled.
 const PENDING: usize = 100_000;
-/// Timeouts that are scheduled together, as by connections that are active in the same turn.
+/// The number of timeouts that are scheduled together, as by connections that are active in the same turn.
 const BATCH: usize = 100;
-/// Pairs of scheduling and cancelling in a round.
+/// The number of timeouts that are scheduled and cancelled in a round.
 const PAIRS: usize = 1_000_000;
-/// Messages from another thread in a round.
+/// The number of messages from another thread in a round.
 const MESSAGES: usize = 1_000_000;
 const MESSAGE: &str = "some twenty bytes...";
-/// An hour, in milliseconds: nothing comes due.
+/// One hour in milliseconds, so that no timeout expires.
 const LATER: u64 = 3_600_000;
 const ALARM: Token = Token(1);
 
@@ -29,20 +29,20 @@ fn main() {
     divan::main();
 }
 
-/// Runs a loop that is a server, and a client of itself, until it is shut down.
+/// Runs a loop that is a server and connects to itself, until it is shut down.
 fn run<F: Factory>(factory: F) -> Result<()> {
     let mut socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
     let url = format!("ws://{}", socket.local_addr()?);
-    let url = url.parse().map_err(|_| Error::new(ErrorKind::Internal, format!("{url} is no URL")))?;
+    let url = url.parse().map_err(|_| Error::new(ErrorKind::Internal, format!("{url} is not a URL")))?;
     socket.connect(url)?;
     socket.run().map(drop)
 }
 
-/// Schedules `PENDING` timeouts, and then again and again a batch, each of which is cancelled as soon as it is made.
+/// Schedules `PENDING` timeouts, and then batches of timeouts, which are cancelled as soon as they have been scheduled.
 struct Timers {
     out: Sender,
     made: usize,
-    /// Whether one of the two ends has begun.
+    /// Whether one of the two ends of the connection has begun. The other end stays idle.
     begun: Rc<Cell<bool>>,
 }
 
@@ -71,7 +71,7 @@ impl Handler for Timers {
     }
 }
 
-/// A timeout is scheduled and cancelled while 100,000 others are pending.
+/// Schedules and cancels timeouts while 100,000 others are pending.
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn schedule_and_cancel(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(PAIRS)).bench_local(|| {
@@ -80,7 +80,7 @@ fn schedule_and_cancel(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// What another thread sends to.
+/// The handler of the connection to which another thread sends.
 struct Target {
     out: Sender,
 }
@@ -93,7 +93,7 @@ impl Handler for Target {
     }
 }
 
-/// Connects without a library, and takes what comes, until it is all there.
+/// Connects without a library, and reads until all messages have been received.
 fn listen_to(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(
@@ -103,7 +103,7 @@ fn listen_to(address: SocketAddr) -> std::io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];
     let mut left = MESSAGES * (2 + MESSAGE.len());
     while left > 0 {
-        // The head of the response is longer than one message, and is taken for some.
+        // The head of the response is counted as well, although it is not a message.
         let len = stream.read(&mut buffer)?;
         left = if len == 0 { 0 } else { left.saturating_sub(len) };
     }
@@ -115,14 +115,14 @@ fn speak(out: &Sender) {
     while sent < MESSAGES {
         match out.send(MESSAGE) {
             Ok(()) => sent += 1,
-            // The loop has to catch up.
+            // The queue is full until the loop has executed commands.
             Err(error) if matches!(error.kind, ErrorKind::Queue(QueueError::Full)) => thread::yield_now(),
             Err(_) => return,
         }
     }
 }
 
-/// Messages of 20 bytes are queued by another thread as fast as there is room, and leave over TCP.
+/// Another thread queues messages of 20 bytes as fast as the queue has room, and the loop sends them over TCP.
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn send_from_another_thread(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {

@@ -1,8 +1,8 @@
-//! Echoes messages in the protocol core, to be run by callgrind: `instructions binary|text SIZE COUNT`.
+//! Echoes messages in the protocol core. Callgrind runs this program: `instructions binary|text SIZE COUNT`.
 
 use sockeye_inprocess::{Echo, Kind, Result, frames};
 
-/// Messages that come with one read.
+/// The number of messages in one read.
 const BATCH: usize = 16;
 
 fn main() -> Result<()> {

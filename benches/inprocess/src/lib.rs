@@ -1,4 +1,4 @@
-//! A server's protocol core that echoes: what the benchmarks and the count of instructions have in common.
+//! An echo in the protocol core of a server. The benchmarks and the programs for counting instructions share it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::time::Instant;
 use sockeye::protocol::handshake::{Request, Response};
 use sockeye::protocol::{Config, Connection, Event, OpCode, mask};
 
-/// Whatever went wrong.
+/// A result with any error.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// A key that masks something.
+/// A masking key that changes the payload.
 pub const KEY: mask::Key = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A connection that is open, and a clock that stands still.
+/// An open connection, with a constant time.
 #[derive(Debug)]
 pub struct Echo {
     connection: Connection,
@@ -28,7 +28,7 @@ impl Echo {
     ///
     /// # Errors
     ///
-    /// If the handshake fails.
+    /// Returns an error if the opening handshake fails.
     pub fn open() -> Result<Self> {
         let (config, now) = (Arc::new(Config::default()), Instant::now());
         let (mut input, mut out) = (Vec::new(), Vec::new());
@@ -45,12 +45,12 @@ impl Echo {
         Ok(Self { connection, now, input, out })
     }
 
-    /// Echoes all messages of one read, and returns how many there were. `read` is copied first, since payloads are
-    /// unmasked where they lie.
+    /// Echoes all messages of one read, and returns their number. `read` is copied first, because payloads are unmasked
+    /// in place.
     ///
     /// # Errors
     ///
-    /// If the bytes break the protocol.
+    /// Returns an error if the bytes violate the protocol.
     pub fn turn(&mut self, read: &[u8]) -> Result<usize> {
         self.input.clear();
         self.input.extend_from_slice(read);
@@ -66,18 +66,18 @@ impl Echo {
     }
 }
 
-/// What messages are.
+/// The content of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Bytes.
+    /// Binary messages.
     Binary,
-    /// Text, one byte a character.
+    /// Text with one byte per character.
     Ascii,
-    /// Text, one to four bytes a character.
+    /// Text with one to four bytes per character.
     Mixed,
 }
 
-/// Some text of several scripts.
+/// Text in several scripts.
 const MIXED: &str = "Gruß, Καλημέρα, Привет, שלום, नमस्ते, 你好，世界。안녕하세요! 🚀 ";
 
 impl Kind {
@@ -91,7 +91,7 @@ impl Kind {
     }
 }
 
-/// Returns frames of a client, one after the other, with messages of `size` bytes.
+/// Returns the bytes of `count` frames of a client. Each frame is a message of `size` bytes.
 #[must_use]
 pub fn frames(kind: Kind, size: usize, count: usize) -> Vec<u8> {
     let opcode = if kind == Kind::Binary { OpCode::Binary } else { OpCode::Text };

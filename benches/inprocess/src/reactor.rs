@@ -1,7 +1,7 @@
-//! Echoes messages with the reactor, to be run by callgrind: `reactor closure|struct SIZE IN_FLIGHT COUNT`.
+//! Echoes messages with the reactor. Callgrind runs this program: `reactor closure|struct SIZE IN_FLIGHT COUNT`.
 //!
-//! The client is the same program, started as a child process, so that callgrind counts the server only. Each batch of
-//! messages is one write of the client, and the client waits for all replies before it sends the next batch.
+//! The client is the same program in a child process, so that callgrind only counts the server. The client sends each
+//! batch of messages with one write, and waits for all replies before it sends the next batch.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Sends a message back. An empty one ends the loop.
+/// Echoes a message. An empty message ends the loop.
 fn echo(out: &Sender, message: Message) -> sockeye::Result<()> {
     if message.is_empty() { out.shutdown() } else { out.send(message) }
 }
@@ -66,7 +66,7 @@ fn client(address: &str, size: usize, in_flight: usize, count: usize) -> Result<
         head.extend(byte);
     }
     let batch = frames(Kind::Binary, size, in_flight);
-    // A reply has no mask, whose key takes four bytes in each frame of the batch.
+    // A reply has no masking key, which has four bytes in each frame of the batch.
     let mut replies = vec![0; batch.len() - 4 * in_flight];
     for _ in 0..count / in_flight {
         stream.write_all(&batch)?;

@@ -1,5 +1,6 @@
-//! `fastwebsockets` on one thread, as in its example `echo_server`: the handshake is hyper's, each reply is written at
-//! once, the task is `unconstrained`. It does not check that unfragmented text is UTF-8 before it is looked at as such.
+//! `fastwebsockets` on one thread, as in its example `echo_server`: hyper performs the handshake, each reply is written
+//! immediately, and the task is `unconstrained`. The library does not check the UTF-8 of unfragmented text until a
+//! program reads it as text.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -32,7 +33,7 @@ async fn main() -> Result<()> {
     let mode = match mode.as_str() {
         "echo" => Mode::Echo,
         "broadcast" => Mode::Broadcast(Hall::new()),
-        _ => return Err("no such mode".into()),
+        _ => return Err("unknown mode".into()),
     };
     let listener = TcpListener::bind(address).await?;
     loop {

@@ -1,13 +1,14 @@
-//! How many bytes to send for the bytes that have arrived.
+//! Computes the number of bytes to send for the received bytes.
 
-/// The place in the stream of a client's frames, all of one length.
+/// The position in the stream of a client's frames, which all have the same length.
 #[derive(Clone, Debug)]
 pub(crate) struct Count {
-    /// Length of a client's frame; of the part that a server's frame does not have: the masking key.
+    /// The length of a client's frame, and the length of the masking key, which a server's frame does not have.
     frame: usize,
     key: usize,
+    /// The number of received bytes of the current frame.
     place: usize,
-    /// Bytes of a frame that have been answered; only whole frames are if `whole`.
+    /// Whether only whole frames are answered.
     whole: bool,
 }
 
@@ -23,7 +24,7 @@ impl Count {
         Self { frame: header + 4 + size, key: 4, place: 0, whole }
     }
 
-    /// Counts bytes that have arrived, and returns how many to send.
+    /// Counts received bytes, and returns the number of bytes to send.
     pub(crate) fn advance(&mut self, came: usize) -> usize {
         let answered = self.answered(self.place);
         let place = self.place + came;

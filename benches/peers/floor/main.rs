@@ -1,14 +1,14 @@
-//! The floor: what the system calls cost, with no WebSocket in them.
+//! The floor: the cost of the system calls without WebSocket.
 //!
-//! A loop on mio, one thread, one large buffer for all reads. For every byte of a client's frames it writes a byte of
-//! what a server's frames would be, straight from the buffer into which it has just read, and as soon as it has read:
-//! it parses nothing, unmasks nothing, and copies nothing. It only counts, so that what it sends is as long as what a
-//! WebSocket server would have sent. The length of the messages is an argument.
+//! The server is a loop on mio with one thread and one large buffer for all reads. For the bytes of a client's frames,
+//! it writes as many bytes as the frames of a server would have. It writes them directly from the read buffer, and
+//! immediately after each read. It does not parse, unmask or copy anything. It only counts bytes, so that its output is
+//! as long as the output of a WebSocket server. The length of the messages is an argument.
 //!
-//! - `echo`: one `read` for each readable event (two if the buffer was filled), one `write` for each read.
-//! - `broadcast`: one `write` to every connection for the messages that came with one read.
-//! - The opening handshake is answered, always with the same bytes, as soon as a request has come.
-//! - `tls`: the same echo with an OpenSSL stream around each socket.
+//! - `echo`: one `read` for each readable event (two if the buffer was filled), and one `write` for each read.
+//! - `broadcast`: one `write` to every connection for the messages of one read.
+//! - The server answers every request with the same response, as soon as the request has been received.
+//! - `tls`: the same echo, with an OpenSSL stream over each socket.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -20,10 +20,10 @@ mod turns;
 
 use arguments::{Result, arguments};
 
-/// Of the read buffer, and so the most that is taken at once.
+/// The size of the read buffer, and therefore the maximum number of bytes of one read.
 const BUFFER: usize = 512 * 1024;
 
-/// The answer to the only key that the load generator sends.
+/// The response for the only key that the load generator sends.
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
@@ -35,6 +35,6 @@ fn main() -> Result<()> {
         "broadcast" => turns::run(&address, size, turns::To::Everyone, &plain::Plain),
         #[cfg(feature = "tls")]
         "tls" => turns::run(&address, size, turns::To::Sender, &tls::Tls::new()?),
-        _ => Err("no such mode".into()),
+        _ => Err("unknown mode".into()),
     }
 }

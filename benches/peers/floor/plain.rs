@@ -1,4 +1,4 @@
-//! TCP as it is.
+//! Plain TCP.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! An OpenSSL stream around each socket. The files of certificate and key are named by the environment.
+//! An OpenSSL stream over each socket. Environment variables contain the paths of the certificate and of the key.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -16,13 +16,13 @@ impl Tls {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
         builder.set_certificate_chain_file(env::var("BENCH_CERTIFICATE")?)?;
         builder.set_private_key_file(env::var("BENCH_KEY")?, SslFiletype::PEM)?;
-        // A write that the system did not take may go on from elsewhere: what the bytes are does not matter here.
+        // A blocked write may be repeated from another buffer, because the content of the bytes does not matter.
         builder.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
         Ok(Self(builder.build()))
     }
 }
 
-/// Reads and writes; the handshake happens within the first read.
+/// Reads and writes. The first read performs the handshake.
 pub(crate) struct Stream(SslStream<TcpStream>);
 
 impl Read for Stream {
@@ -43,7 +43,7 @@ impl Write for Stream {
 
 impl Wrap for Tls {
     type Stream = Stream;
-    // A read gives one record.
+    // A read returns at most one record.
     const SHORT_READ_IS_ALL: bool = false;
 
     fn wrap(&self, socket: TcpStream) -> io::Result<Stream> {

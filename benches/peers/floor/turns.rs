@@ -1,4 +1,4 @@
-//! The loop.
+//! The event loop.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -9,20 +9,20 @@ use crate::arguments::Result;
 use crate::count::Count;
 use crate::{BUFFER, RESPONSE};
 
-/// Who gets what came.
+/// The receivers of the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
     Sender,
     Everyone,
 }
 
-/// What is around each socket.
+/// Creates the stream over each socket.
 pub(crate) trait Wrap {
     type Stream: Read + Write;
-    /// Whether a read that does not fill the buffer has emptied the stream.
+    /// Whether a read that does not fill the buffer has read all available bytes.
     const SHORT_READ_IS_ALL: bool;
 
-    /// Makes a stream of a socket that has just been accepted.
+    /// Creates a stream from a socket that has just been accepted.
     fn wrap(&self, socket: TcpStream) -> io::Result<Self::Stream>;
 }
 
@@ -30,7 +30,7 @@ struct Connection<S> {
     stream: S,
     count: Count,
     open: bool,
-    /// What the system has not taken yet. What these bytes are does not matter.
+    /// The number of bytes that the system has not accepted yet. Their content does not matter.
     owed: usize,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn run<W: Wrap>(address: &str, size: usize, to: To, wrap: &W) -> Resu
     let mut buffer = vec![0; BUFFER];
     loop {
         match poll.poll(&mut events, None) {
-            // So it is when a tracer comes.
+            // This happens when a tracer attaches.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other?,
         }
@@ -77,7 +77,7 @@ pub(crate) fn run<W: Wrap>(address: &str, size: usize, to: To, wrap: &W) -> Resu
 fn tell_everyone<S: Write>(connections: &mut [Option<Connection<S>>], count: usize, buffer: &[u8]) {
     for connection in connections.iter_mut().flatten().filter(|connection| connection.open) {
         connection.owed += count;
-        // Who has gone is noticed when its own event comes.
+        // A closed connection is removed when its own event is handled.
         let _ = connection.flush(buffer);
     }
 }
@@ -109,7 +109,8 @@ fn accept<W: Wrap>(
     }
 }
 
-/// Reads, and writes as much back to the sender if it is a receiver. Returns the number of bytes for everyone, or `None` at the end.
+/// Reads, and writes the output to the sender unless it is for everyone. Returns the number of bytes for everyone, or
+/// `None` at the end of the connection.
 fn turn<W: Wrap>(connection: &mut Connection<W::Stream>, buffer: &mut [u8]) -> Option<usize> {
     let mut whole = 0;
     connection.flush(buffer).ok()?;
@@ -121,7 +122,7 @@ fn turn<W: Wrap>(connection: &mut Connection<W::Stream>, buffer: &mut [u8]) -> O
             Err(_) => return None,
         };
         if !connection.open {
-            // A request comes with one read, as it is short and nothing precedes it.
+            // One read returns the whole request, because it is short and the first thing on the connection.
             connection.open = true;
             connection.stream.write_all(RESPONSE).ok()?;
         } else {
@@ -140,7 +141,7 @@ fn turn<W: Wrap>(connection: &mut Connection<W::Stream>, buffer: &mut [u8]) -> O
 }
 
 impl<S: Write> Connection<S> {
-    /// Writes the output until the system would block.
+    /// Writes the output until the socket would block.
     fn flush(&mut self, buffer: &[u8]) -> io::Result<()> {
         while self.owed > 0 {
             match self.stream.write(&buffer[..self.owed.min(buffer.len())]) {

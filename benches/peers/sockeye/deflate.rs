@@ -1,4 +1,5 @@
-//! With compression. The context is kept unless the client's offer excludes it, so the load generator decides.
+//! A server with compression. It keeps the context unless the client's offer excludes this, so the load generator
+//! decides.
 
 use sockeye::{Deflate, Sender, Settings};
 

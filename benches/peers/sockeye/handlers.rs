@@ -3,7 +3,7 @@
 use sockeye::util::{Timeout, Token};
 use sockeye::{Frame, Handler, Message, Result, Sender};
 
-/// An echo.
+/// A handler that echoes messages.
 pub(crate) struct Echo {
     out: Sender,
 }
@@ -20,11 +20,11 @@ impl Handler for Echo {
     }
 }
 
-/// After this long without a frame a connection would be closed.
+/// The time without a frame after which a connection would be closed.
 const EXPIRY: u64 = 30_000;
 const EXPIRE: Token = Token(1);
 
-/// An echo that re-arms its expiry on every frame, as the example `pong` does.
+/// A handler that echoes messages, and sets its timeout again for every frame, as the example `pong` does.
 pub(crate) struct Expiring {
     out: Sender,
     expiry: Option<Timeout>,

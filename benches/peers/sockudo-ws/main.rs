@@ -1,5 +1,5 @@
-//! `sockudo-ws` on one thread, as in its examples `simple_echo` and `pubsub_echo`. `echo` writes each reply at once;
-//! `batched` is `forward`, which writes when there is nothing more to read.
+//! `sockudo-ws` on one thread, as in its examples `simple_echo` and `pubsub_echo`. The mode `echo` writes each reply
+//! immediately. The mode `batched` uses `forward`, which writes when nothing more can be read.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
             "batched" => drop(tokio::spawn(batched(stream))),
             "deflate" => drop(tokio::spawn(deflate(stream))),
             "broadcast" => drop(tokio::spawn(broadcast(stream, Arc::clone(&hall)))),
-            _ => return Err("no such mode".into()),
+            _ => return Err("unknown mode".into()),
         }
     }
 }
@@ -100,7 +100,7 @@ async fn broadcast(mut stream: TcpStream, hall: Arc<PubSub>) -> Result<()> {
     Ok(())
 }
 
-/// The opening handshake; `agree` is shown the extensions that the client offers, and chooses.
+/// Performs the opening handshake. `agree` receives the client's offer of extensions, and returns the accepted ones.
 async fn shake_hands(
     stream: &mut TcpStream,
     agree: impl FnOnce(&str) -> Result<Option<String>>,
@@ -108,7 +108,7 @@ async fn shake_hands(
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         if stream.read_buf(&mut buffer).await? == 0 {
-            return Err("the client ended the connection".into());
+            return Err("the client closed the connection".into());
         }
         if let Some((request, _)) = parse_request(&buffer)? {
             let extensions = agree(request.extensions.unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! `soketto` on one thread, over Tokio as in its examples: buffers around the socket, each reply flushed.
+//! `soketto` on one thread with Tokio, as in its examples: the socket is buffered, and each reply is flushed.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
             "echo" => drop(tokio::spawn(echo(stream, false))),
             "deflate" => drop(tokio::spawn(echo(stream, true))),
             "broadcast" => drop(tokio::spawn(broadcast(stream, hall.clone()))),
-            _ => return Err("no such mode".into()),
+            _ => return Err("unknown mode".into()),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! `tokio-tungstenite` on one thread: `forward` as in its example `echo-server`, a map of channels as in its example
-//! `server`. `forward` writes when there is nothing more to read, so that messages that came together leave together.
+//! `tokio-tungstenite` on one thread: `forward` as in its example `echo-server`, and a map of channels as in its
+//! example `server`. `forward` writes when nothing more can be read, so that replies to messages that arrived together
+//! leave together.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -23,7 +24,7 @@ async fn main() -> Result<()> {
         match mode.as_str() {
             "echo" => drop(tokio::spawn(echo(stream))),
             "broadcast" => drop(tokio::spawn(broadcast(stream, hall.clone()))),
-            _ => return Err("no such mode".into()),
+            _ => return Err("unknown mode".into()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `tokio-websockets` on one thread, as in its example `echo_server`: each reply is written at once, the task is
-//! `unconstrained`. `batched` is the same with `forward`, which writes when there is nothing more to read.
+//! `tokio-websockets` on one thread, as in its example `echo_server`: each reply is written immediately, and the task
+//! is `unconstrained`. The mode `batched` uses `forward` instead, which writes when nothing more can be read.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -24,7 +24,7 @@ async fn main() -> Result<()> {
             "echo" => drop(tokio::spawn(unconstrained(echo(stream)))),
             "batched" => drop(tokio::spawn(unconstrained(batched(stream)))),
             "broadcast" => drop(tokio::spawn(unconstrained(broadcast(stream, hall.clone())))),
-            _ => return Err("no such mode".into()),
+            _ => return Err("unknown mode".into()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `tungstenite`, blocking: a thread for each connection, as in its example `server`. It has no other idiom for many
-//! connections, and none for broadcasts, since a blocked reader cannot write.
+//! `tungstenite` with blocking sockets and a thread for each connection, as in its example `server`. The library has no
+//! other idiom for many connections, and no idiom for broadcasts, because a blocked reader cannot write.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -12,11 +12,11 @@ use arguments::{Result, arguments};
 fn main() -> Result<()> {
     let (address, mode) = arguments()?;
     if mode != "echo" {
-        return Err("no such mode".into());
+        return Err("unknown mode".into());
     }
     for stream in TcpListener::bind(address)?.incoming() {
         let stream = stream?;
-        // How a connection ends is its own affair.
+        // The error with which a connection ends does not affect the server.
         thread::spawn(move || drop(echo(stream)));
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! Compiles uWebSockets and the server with it, by the flags of its own makefiles: `-O3`, `-march=native`, link-time
-//! optimization, its own loop on epoll. Wanted: a C and a C++ compiler, zlib, and, for TLS, OpenSSL, with their headers.
+//! Compiles uWebSockets and its server with the flags of its makefiles: `-O3`, `-march=native` and link-time
+//! optimization. The server uses the library's own epoll loop. The build needs a C compiler, a C++ compiler, zlib, and,
+//! for TLS, OpenSSL, with the headers of both libraries.
 
 use std::env;
 use std::error::Error;
@@ -9,7 +10,7 @@ use std::process::Command;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The crate that brings the source, and a system for which it is a dependency.
+/// The crate that contains the source, and a target for which it is a dependency.
 const CRATE: &str = "libuwebsockets-sys";
 const NOWHERE: &str = "x86_64-unknown-none";
 
@@ -26,7 +27,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Asks Cargo, which downloads it if need be, for the folder of the source.
+/// Asks Cargo for the folder of the source. Cargo downloads the source if necessary.
 fn source() -> Result<PathBuf> {
     let output = Command::new(env::var("CARGO")?)
         .args(["metadata", "--locked", "--format-version", "1", "--filter-platform", NOWHERE])
@@ -34,11 +35,12 @@ fn source() -> Result<PathBuf> {
     let text = String::from_utf8(output.stdout)?;
     let end = format!("/{CRATE}-0.0.10/Cargo.toml");
     let path = text.split('"').find(|part| part.ends_with(&end));
-    let path = path.ok_or_else(|| format!("no source: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let path =
+        path.ok_or_else(|| format!("source not found: {}", String::from_utf8_lossy(&output.stderr)))?;
     Ok(Path::new(path).with_file_name("uWebSockets"))
 }
 
-/// Compiles the library of sockets, and returns its object files.
+/// Compiles uSockets, and returns its object files.
 fn sockets(source: &Path, out: &Path, tls: bool) -> Result<Vec<PathBuf>> {
     let mut objects = Vec::new();
     for folder in ["", "eventing", "crypto"] {
@@ -58,11 +60,11 @@ fn sockets(source: &Path, out: &Path, tls: bool) -> Result<Vec<PathBuf>> {
     Ok(objects)
 }
 
-/// Compiles the server, which takes in the headers that uWebSockets itself consists of.
+/// Compiles and links the server. It includes uWebSockets, which consists of headers only.
 fn link(file: &Path, source: &Path, objects: &[PathBuf], server: &Path, tls: bool) -> Result<()> {
     let mut compiler = command("CXX", "c++", "-std=c++20");
     compiler.args(["-march=native", security(tls)]);
-    // Without it a dedicated compressor keeps its context even where the client has forbidden that.
+    // Without this flag, a dedicated compressor keeps its context even if the client has forbidden this.
     compiler.arg("-DUWS_ALLOW_SHARED_AND_DEDICATED_COMPRESSOR_MIX");
     compiler.arg("-I").arg(source.join("src")).arg("-I").arg(source.join("uSockets/src"));
     compiler.arg(file).args(objects).arg("-lz").args(if tls { &["-lssl", "-lcrypto"][..] } else { &[] });
@@ -88,5 +90,5 @@ fn run(command: &mut Command) -> Result<()> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     let reason = text.lines().find(|line| line.contains("error")).or(text.lines().last());
-    Err(format!("{program}: {}", reason.unwrap_or("it failed without a word")).into())
+    Err(format!("{program}: {}", reason.unwrap_or("the command failed without a message")).into())
 }

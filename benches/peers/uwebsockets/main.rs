@@ -1,4 +1,5 @@
-//! Becomes the server that `build.rs` has compiled: the process stays the same, so that it can be measured.
+//! Replaces itself with the server that `build.rs` has compiled. The process stays the same, so that it can be
+//! measured.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -1,4 +1,4 @@
-// uWebSockets on one thread, as its examples show a server: `server ADDRESS MODE`.
+// uWebSockets on one thread, as in its examples: `server ADDRESS MODE`.
 
 #include <chrono>
 #include <cstdlib>
@@ -11,7 +11,7 @@
 
 namespace {
 
-// Nothing is kept for a connection.
+// The data of a connection, which is empty.
 struct Guest {};
 
 constexpr const char *TOPIC = "everyone";
@@ -27,7 +27,8 @@ Address parse(const std::string &text) {
     return {text.substr(0, colon), std::atoi(text.c_str() + colon + 1)};
 }
 
-// Nothing is cut, dropped or closed for being large or late.
+// Messages are not truncated or dropped because of their size, and connections are not closed because they are slow or
+// idle.
 template <bool SSL>
 typename uWS::TemplatedApp<SSL>::template WebSocketBehavior<Guest> behavior(uWS::CompressOptions compression) {
     return {
@@ -64,7 +65,7 @@ int echo(uWS::TemplatedApp<SSL> &&app, const Address &address, uWS::CompressOpti
     return listen(app, address);
 }
 
-// It is busy for a millisecond with each text, which it does not answer.
+// Echoes binary messages. For each text message, it is busy for a millisecond and does not reply.
 int neighbors(uWS::App &&app, const Address &address) {
     auto settings = behavior<false>(uWS::DISABLED);
     settings.message = [](auto *socket, std::string_view message, uWS::OpCode kind) {
@@ -78,7 +79,7 @@ int neighbors(uWS::App &&app, const Address &address) {
     return listen(app, address);
 }
 
-// The whole app publishes, so that the speaker hears itself, as with the other servers.
+// The app publishes the message, so that its sender receives it as well, as with the other servers.
 int broadcast(uWS::App &&app, const Address &address) {
     auto settings = behavior<false>(uWS::DISABLED);
     settings.open = [](auto *socket) { socket->subscribe(TOPIC); };
@@ -89,7 +90,7 @@ int broadcast(uWS::App &&app, const Address &address) {
     return listen(app, address);
 }
 
-// The files of certificate and key are named by the environment.
+// Environment variables contain the paths of the certificate and of the key.
 uWS::SSLApp secure() {
     return uWS::SSLApp({
         .key_file_name = std::getenv("BENCH_KEY"),
@@ -106,7 +107,7 @@ int main(int count, char **arguments) {
     }
     const Address address = parse(arguments[1]);
     const std::string_view mode = arguments[2];
-    // One compressor for each connection that lets its context be kept, and a shared one for all others.
+    // Each connection whose context may be kept has a dedicated compressor. All other connections share one.
     const auto dedicated = uWS::CompressOptions(uWS::DEDICATED_COMPRESSOR | uWS::DEDICATED_DECOMPRESSOR);
     if (mode == "echo") {
         return echo<false>(uWS::App(), address, uWS::DISABLED);
@@ -119,6 +120,6 @@ int main(int count, char **arguments) {
     } else if (mode == "tls") {
         return echo<true>(secure(), address, uWS::DISABLED);
     }
-    std::cerr << "no such mode" << std::endl;
+    std::cerr << "unknown mode" << std::endl;
     return 2;
 }

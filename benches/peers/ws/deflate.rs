@@ -1,4 +1,4 @@
-//! With compression.
+//! A server with compression.
 
 use ws::Sender;
 use ws::deflate::DeflateHandler;

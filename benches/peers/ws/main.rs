@@ -24,11 +24,11 @@ fn main() -> Result<()> {
         "deflate" => deflate::listen(&address),
         #[cfg(feature = "tls")]
         "tls" => tls::listen(&address),
-        _ => Err("no such mode".into()),
+        _ => Err("unknown mode".into()),
     }
 }
 
-/// An echo that is busy for a millisecond with each text, which it does not answer.
+/// Echoes binary messages. For each text message, it is busy for a millisecond and does not reply.
 fn neighbor(out: Sender) -> impl Fn(Message) -> ws::Result<()> {
     move |message| match message {
         Message::Binary(_) => out.send(message),

@@ -1,4 +1,5 @@
-//! Over TLS, as in its example `ssl-server`. The files of certificate and key are named by the environment.
+//! A server over TLS, as in the example `ssl-server` of `ws`. Environment variables contain the paths of the
+//! certificate and of the key.
 
 use std::rc::Rc;
 

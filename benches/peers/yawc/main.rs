@@ -1,5 +1,6 @@
-//! `yawc` on one thread, as its documentation shows a server: the handshake is hyper's. `echo` writes each reply at once;
-//! `batched` is `forward`, which writes when there is nothing more to read. UTF-8 is checked, which it leaves to an option.
+//! `yawc` on one thread, as in its documentation: hyper performs the handshake. The mode `echo` writes each reply
+//! immediately. The mode `batched` uses `forward`, which writes when nothing more can be read. The option for checking
+//! UTF-8 is enabled.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -35,7 +36,7 @@ async fn main() -> Result<()> {
         "batched" => Mode::Batched,
         "deflate" => Mode::Deflate,
         "broadcast" => Mode::Broadcast(Hall::new()),
-        _ => return Err("no such mode".into()),
+        _ => return Err("unknown mode".into()),
     };
     let listener = TcpListener::bind(address).await?;
     loop {

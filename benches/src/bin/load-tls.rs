@@ -7,24 +7,24 @@ use mio::net::TcpStream;
 use openssl::ssl::{SslConnector, SslMethod, SslMode, SslStream, SslVerifyMode};
 use sockeye_benches::load::{self, Stream};
 
-/// A socket with OpenSSL around it.
+/// A TLS stream of OpenSSL over a socket.
 struct Tls(SslStream<TcpStream>);
 
-/// Made once, since it reads all certificates of the system.
+/// Returns the connector. It is created once, because its creation reads all certificates of the system.
 fn connector() -> sockeye_benches::Result<&'static SslConnector> {
     static CONNECTOR: OnceLock<SslConnector> = OnceLock::new();
     if let Some(connector) = CONNECTOR.get() {
         return Ok(connector);
     }
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-    // The certificate is created for each run, and nothing that is sent is secret.
+    // The certificate is created for each run, and the messages are not secret.
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     Ok(CONNECTOR.get_or_init(|| builder.build()))
 }
 
 impl Stream for Tls {
-    // A read gives one record.
+    // A read returns at most one record.
     const SHORT_READ_IS_ALL: bool = false;
 
     fn open(socket: std::net::TcpStream) -> sockeye_benches::Result<Self> {

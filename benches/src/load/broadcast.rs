@@ -1,5 +1,5 @@
-//! Broadcast: the first connection sends some messages in one write; when all connections have received all of them, it
-//! sends the next.
+//! Broadcast: the first connection sends messages in one write. When all connections have received all of these
+//! messages, it sends the next ones.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::Result;
 use crate::process::{Meter, memory};
 use crate::spec::{Outcome, Spec};
 
-/// How long slow readers leave the server alone with what it has to send.
+/// The time for which slow readers do not read.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
@@ -35,7 +35,8 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     Ok(Outcome { operations, usage, latency, memory_before, memory_after, ..Outcome::default() })
 }
 
-/// One broadcast to receivers that do not read until the server's memory has been looked at; then all must get it.
+/// Sends one broadcast to connections that do not read until the server's memory has been measured. Afterwards all of
+/// them must receive it.
 pub(super) fn run_slow<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let mut hall = Hall::<S>::new(spec)?;
     let memory_before = memory(spec.pid, "VmRSS")?;
@@ -102,7 +103,7 @@ impl<S: Stream> Hall<S> {
                 let token = event.token().0;
                 if event.is_readable() {
                     let count = self.links[token].receive(&mut self.buffer, &self.ring)?;
-                    missing = missing.checked_sub(count).ok_or("more messages came than were sent")?;
+                    missing = missing.checked_sub(count).ok_or("more messages arrived than were sent")?;
                     note(&mut self.times, self.started, count);
                     self.delivered += count as u64;
                 }

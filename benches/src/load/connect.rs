@@ -1,4 +1,4 @@
-//! Opens connections, one after the other; blocks while it does.
+//! Opens connections one after the other, with blocking calls.
 
 use std::net::TcpStream;
 
@@ -7,18 +7,18 @@ use super::stream::Stream;
 use crate::Result;
 use crate::spec::{Compression, Spec};
 
-/// A connection that is open, and does not block any more.
+/// An open connection whose socket is nonblocking.
 pub(super) struct Opened<S> {
     pub(super) stream: S,
-    /// What the server has agreed to.
+    /// The extensions that the server has accepted.
     pub(super) extensions: String,
 }
 
-/// Opens as many connections as wanted.
+/// Opens `count` connections.
 ///
 /// # Errors
 ///
-/// If one of them does not open, or does not agree to compression that was asked for.
+/// Returns an error if a connection cannot be opened, or if the server declines a requested compression.
 pub(super) fn open<S: Stream>(spec: &Spec, count: usize) -> Result<Vec<Opened<S>>> {
     let request = requests::request(spec);
     (0..count).map(|_| open_one(spec, &request)).collect()
@@ -27,7 +27,7 @@ pub(super) fn open<S: Stream>(spec: &Spec, count: usize) -> Result<Vec<Opened<S>
 fn open_one<S: Stream>(spec: &Spec, request: &[u8]) -> Result<Opened<S>> {
     let socket = TcpStream::connect(&spec.address)?;
     socket.set_nodelay(true)?;
-    // The same socket by another name, to change its mode when the stream has taken the first one.
+    // A second handle of the socket, to make it nonblocking after the stream has taken the first handle.
     let handle = socket.try_clone()?;
     let mut stream = S::open(socket)?;
     stream.write_all(request)?;
@@ -44,7 +44,7 @@ fn await_response<S: Stream>(stream: &mut S) -> Result<String> {
     loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
-            return Err("the server ended the connection in the opening handshake".into());
+            return Err("the server closed the connection during the opening handshake".into());
         }
         bytes.extend_from_slice(&buffer[..count]);
         if let Some(extensions) = requests::response(&bytes)? {

@@ -7,7 +7,7 @@ const MIXED: &str = "Grüße aus Zürich, où les façades sont dorées. Καλ�
 французских булок. שלום עולם, מה שלומך היום? नमस्ते दुनिया, आप कैसे हैं? 今日は天気がとても良いですね。\
 千里之行，始于足下。안녕하세요 세계 여러분. 🚀🌍👩‍💻🎉 ";
 
-/// Small numbers that look random and are the same in every run.
+/// Pseudorandom numbers, which are the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -21,7 +21,7 @@ impl Numbers {
     }
 }
 
-/// Makes message number `index`, of exactly `size` bytes.
+/// Returns message number `index`, which has exactly `size` bytes.
 pub(super) fn message(content: Content, size: usize, index: usize) -> Vec<u8> {
     let mut numbers = Numbers(index as u64 + 1);
     match content {
@@ -36,7 +36,7 @@ pub(super) fn message(content: Content, size: usize, index: usize) -> Vec<u8> {
     }
 }
 
-/// Takes characters as long as they fit, and fills up with blanks.
+/// Takes characters as long as they fit, and fills the rest with spaces.
 fn fitting(size: usize, text: impl Iterator<Item = char>) -> Vec<u8> {
     let (mut bytes, mut four) = (Vec::with_capacity(size), [0; 4]);
     for character in text {
@@ -50,7 +50,7 @@ fn fitting(size: usize, text: impl Iterator<Item = char>) -> Vec<u8> {
     bytes
 }
 
-/// A list of orders, cut at the length that is wanted: what matters is how well it can be compressed.
+/// Returns a list of orders that is truncated to `size` bytes. Only its compression ratio matters.
 fn json(size: usize, numbers: &mut Numbers) -> Vec<u8> {
     const NAMES: [&str; 8] = ["Ada", "Grace", "Edsger", "Barbara", "Donald", "Radia", "Alan", "Frances"];
     const STATES: [&str; 4] = ["open", "paid", "shipped", "returned"];

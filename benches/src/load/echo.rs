@@ -1,4 +1,5 @@
-//! Echo: every connection keeps its messages in flight; whenever some come back, as many are sent again.
+//! Echo: every connection keeps a number of messages in flight. Whenever it receives replies, it sends the same number
+//! of messages.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::Result;
 use crate::process::{Meter, memory};
 use crate::spec::{Compression, Nuisance, Outcome, Spec};
 
-/// How long a server may take for a first round of messages: some take in all that is under way before they answer.
+/// The time limit for the first round of messages. Some servers read all messages in flight before they reply.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
@@ -35,7 +36,7 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let usage = meter.stop()?;
     drop(idle);
     if echo.operations == 0 {
-        return Err("no message came back while it was measured".into());
+        return Err("no reply was received during the measurement".into());
     }
 
     let plain = echo.operations as f64 * spec.size as f64;
@@ -48,7 +49,7 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
 
 struct Echo<S> {
     links: Vec<Link<S>>,
-    /// Its token is that of a link after the last one.
+    /// The connection of the nuisance. Its token follows that of the last link.
     disturber: Option<Disturber<S>>,
     ring: Ring,
     poll: Poll,
@@ -87,8 +88,8 @@ impl<S: Stream> Echo<S> {
         Ok(())
     }
 
-    /// Goes on until as many messages have come back as are under way: what is under way is a great deal with many large
-    /// ones, and what is measured while it only comes to the server is no echo.
+    /// Runs until the warm-up time has passed and as many replies have been received as messages are in flight. With
+    /// many large messages, the server at first only receives, and this must not be measured as an echo.
     fn warm_up(&mut self, spec: &Spec) -> Result<()> {
         let started = Instant::now();
         let round = (spec.connections * spec.in_flight) as u64;
@@ -122,7 +123,7 @@ impl<S: Stream> Echo<S> {
         Ok(())
     }
 
-    /// Waits for events; only looks for them while the nuisance has something to do.
+    /// Waits for events. Does not block while the connection of the nuisance has work.
     fn wait(&mut self) -> Result<()> {
         if self.disturber.as_ref().is_some_and(Disturber::has_work) {
             return Ok(self.poll.poll(&mut self.events, Some(Duration::ZERO))?);

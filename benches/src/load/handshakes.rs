@@ -1,4 +1,4 @@
-//! Opening handshakes: some at a time, until a batch of connections is open. Only that is measured; closing is not.
+//! Opening handshakes: several at a time, until a batch of connections is open. Closing them is not measured.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::Result;
 use crate::process::{Meter, memory, open_files};
 use crate::spec::{Outcome, Spec, Usage};
 
-/// How long a server may take to notice that a batch of connections has ended.
+/// The time limit for a server to close its side of a batch of connections.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) fn run(spec: &Spec) -> Result<Outcome> {
@@ -47,12 +47,12 @@ pub(super) fn run(spec: &Spec) -> Result<Outcome> {
     Ok(Outcome { operations, usage, latency, memory_before, memory_after, ..Outcome::default() })
 }
 
-/// Waits until the server has closed its ends too.
+/// Waits until the server has closed its side of the connections.
 fn await_farewell(pid: i32, before: usize) -> Result<()> {
     let start = Instant::now();
     while open_files(pid)? > before + 4 {
         if start.elapsed() > FAREWELL {
-            return Err("the server keeps connections that have ended".into());
+            return Err("the server does not close connections that the clients have closed".into());
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -67,11 +67,11 @@ struct Opener {
     times: Times,
 }
 
-/// A connection that opens, or is open.
+/// A connection that is opening or open.
 struct Opening {
     socket: TcpStream,
     started: Instant,
-    /// How much of the request was written.
+    /// The number of bytes of the request that have been written.
     sent: usize,
     answer: Vec<u8>,
     open: bool,
@@ -136,7 +136,7 @@ impl Opening {
         let mut buffer = [0; 2048];
         loop {
             match self.socket.read(&mut buffer) {
-                Ok(0) => return Err("the server ended the connection in the opening handshake".into()),
+                Ok(0) => return Err("the server closed the connection during the opening handshake".into()),
                 Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),

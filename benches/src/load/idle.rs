@@ -1,4 +1,4 @@
-//! Idle connections: what one costs in memory, and whether many of them cost the server time.
+//! Idle connections: the memory of each connection, and the processor time of many of them.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use crate::Result;
 use crate::process::{Meter, memory};
 use crate::spec::{Outcome, Spec};
 
-/// Opened before memory is looked at, so that what a server sets up once is not counted as that of a connection.
+/// The number of connections that are opened before the first measurement of the memory, so that memory that a server
+/// allocates once is not counted.
 const EARLY: usize = 64;
-/// For what a server puts off until a connection has opened.
+/// The time for work that a server delays until a connection has opened.
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {

@@ -1,4 +1,4 @@
-//! How long replies take.
+//! Records the latency of replies.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::Result;
 use crate::spec::Latency;
 
-/// All times of a run, in nanoseconds, to three digits.
+/// All latencies of a run, in nanoseconds with three significant digits.
 #[derive(Debug)]
 pub(super) struct Times(Histogram<u64>);
 
@@ -16,13 +16,13 @@ impl Times {
         Ok(Self(Histogram::new_with_bounds(1, 600_000_000_000, 3)?))
     }
 
-    /// Notes the time between two moments.
+    /// Records the time between two moments.
     pub(super) fn note(&mut self, from: Instant, to: Instant) {
         let passed = to.saturating_duration_since(from);
         self.0.saturating_record(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Forgets all; what was before is not to be measured.
+    /// Removes all latencies, which were recorded before the measurement.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,4 +1,4 @@
-//! One connection of the load generator: what it has still to send, and what it waits for.
+//! One connection of the load generator, with its unsent frames and the replies that it expects.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -11,18 +11,18 @@ use super::stream::Stream;
 use crate::Result;
 use crate::spec::Spec;
 
-/// One buffer for the reads of all connections.
+/// The size of the buffer that all connections use for reading, in bytes.
 pub(super) const BUFFER: usize = 1 << 20;
 
-/// A connection and its place in the ring.
+/// A connection and its position in the ring.
 pub(super) struct Link<S> {
     stream: S,
     replies: Replies,
-    /// The current frame, how many of its bytes have been sent, and how many frames are left.
+    /// The current frame, the number of its bytes that have been sent, and the number of unsent frames.
     next: usize,
     sent: usize,
     owed: usize,
-    /// When each message that is under way was handed over.
+    /// The time at which each message in flight was added to the output.
     under_way: VecDeque<Instant>,
 }
 
@@ -41,7 +41,7 @@ impl<S: Stream> Link<S> {
         self.under_way.extend(std::iter::repeat_n(now, count));
     }
 
-    /// Sends the output until the system would block.
+    /// Sends the output until the socket would block.
     pub(super) fn send(&mut self, ring: &Ring) -> Result<()> {
         while self.owed > 0 {
             match self.stream.write(ring.frames(self.next, self.owed, self.sent)) {
@@ -58,12 +58,12 @@ impl<S: Stream> Link<S> {
         Ok(())
     }
 
-    /// Reads all that has come, and returns how many messages are complete with it.
+    /// Reads all available bytes, and returns the number of messages that they complete.
     pub(super) fn receive(&mut self, buffer: &mut [u8], ring: &Ring) -> Result<usize> {
         let mut complete = 0;
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => return Err("the server ended a connection".into()),
+                Ok(0) => return Err("the server closed a connection".into()),
                 Ok(count) => {
                     complete += self.replies.take(&buffer[..count], ring)?;
                     if S::SHORT_READ_IS_ALL && count < buffer.len() {
@@ -76,26 +76,26 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Notes how long the oldest messages under way took.
+    /// Records the latency of the oldest messages in flight.
     pub(super) fn arrived(&mut self, count: usize, now: Instant, times: &mut Times) -> Result<()> {
         for _ in 0..count {
-            times.note(self.under_way.pop_front().ok_or("a reply to nothing came")?, now);
+            times.note(self.under_way.pop_front().ok_or("a reply without a message was received")?, now);
         }
         Ok(())
     }
 
-    /// Returns how many bytes of payload came, as they were on the wire.
+    /// Returns the number of received payload bytes, before decompression.
     pub(super) fn payload(&self) -> u64 {
         self.replies.payload
     }
 }
 
-/// Gives up after ten seconds in which nothing at all happened.
+/// Waits for events. Returns an error after ten seconds without any event.
 pub(super) fn wait(poll: &mut mio::Poll, events: &mut mio::Events) -> Result<()> {
     match poll.poll(events, Some(std::time::Duration::from_secs(10))) {
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(()) if events.is_empty() => Err("the server has been silent for ten seconds".into()),
+        Ok(()) if events.is_empty() => Err("the server has not sent anything for ten seconds".into()),
         Ok(()) => Ok(()),
     }
 }

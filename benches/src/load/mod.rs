@@ -1,7 +1,7 @@
-//! The load generator: one thread, many connections, frames made and masked beforehand.
+//! The load generator: one thread with many connections. The frames are created and masked in advance.
 //!
-//! It is generic over the stream, so that plain TCP and TLS run the same code. Each reply's length is checked whatever
-//! the run; its content on request.
+//! It is generic over the stream, so that plain TCP and TLS run the same code. The length of each reply is checked in
+//! every run, and its content is compared on request.
 
 mod broadcast;
 mod connect;
@@ -22,11 +22,11 @@ pub use stream::{Plain, Stream};
 use crate::Result;
 use crate::spec::{Mode, Outcome, Spec};
 
-/// Does what one specification asks for.
+/// Executes one specification.
 ///
 /// # Errors
 ///
-/// If the server cannot be reached, breaks the protocol, or sends what was not expected.
+/// Returns an error if the server cannot be reached, violates the protocol, or sends an unexpected reply.
 pub fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     match spec.mode {
         Mode::Echo => echo::run::<S>(spec),
@@ -37,11 +37,12 @@ pub fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     }
 }
 
-/// The main function of a load generator: the specification is the first argument, the outcome goes to stdout.
+/// The main function of a load generator. It reads the specification from the first argument, and prints the outcome to
+/// standard output.
 ///
 /// # Errors
 ///
-/// As [`run`], or if there is no specification.
+/// Returns an error if [`run`] does, or if the specification is missing or invalid.
 pub fn main<S: Stream>() -> Result<()> {
     let text = std::env::args().nth(1).ok_or("the argument is missing: a specification in JSON")?;
     let outcome = run::<S>(&serde_json::from_str(&text)?)?;

@@ -1,4 +1,4 @@
-//! A connection that sends as much as the server takes, beside those that are measured.
+//! An additional connection that sends as much as the server accepts. It is not measured.
 
 use std::io::{self, ErrorKind};
 
@@ -9,25 +9,26 @@ use super::stream::Stream;
 use crate::Result;
 use crate::spec::Nuisance;
 
-/// The least that is sent again and again, in bytes.
+/// The minimum length of the frames that are sent repeatedly, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The most that is written, and read, before the other connections are served, in bytes. This thread must not delay them.
+/// The maximum number of bytes that are written, and read, before the other connections are served. This thread must
+/// not delay them.
 const SHARE: usize = 64 * 1024;
 
-/// The connection. What it receives is discarded.
+/// The additional connection. It discards everything that it receives.
 pub(super) struct Disturber<S> {
     stream: S,
-    /// The frames, and how many bytes of them have been sent.
+    /// The frames, and the number of their bytes that have been sent.
     frames: Vec<u8>,
     sent: usize,
-    /// The state that the last event reported.
+    /// The state according to the last events.
     is_readable: bool,
     is_writable: bool,
 }
 
 impl<S: Stream> Disturber<S> {
-    /// Creates the frames of a nuisance, or returns `None` for `Nuisance::None`.
+    /// Creates the connection and the frames of a nuisance. For `Nuisance::None`, there are no frames.
     pub(super) fn new(kind: Nuisance, stream: S) -> Self {
         let mut frame = Vec::new();
         match kind {
@@ -49,12 +50,12 @@ impl<S: Stream> Disturber<S> {
         self.is_writable |= event.is_writable();
     }
 
-    /// Whether there is more to do without another event.
+    /// Returns whether the connection can continue without another event.
     pub(super) fn has_work(&self) -> bool {
         self.is_readable || self.is_writable
     }
 
-    /// Sends and reads its share.
+    /// Writes and reads up to `SHARE` bytes each.
     pub(super) fn go_on(&mut self, buffer: &mut [u8]) -> Result<()> {
         if self.is_writable {
             let end = self.frames.len().min(self.sent + SHARE);
@@ -69,7 +70,7 @@ impl<S: Stream> Disturber<S> {
         if self.is_readable {
             let read = done(self.stream.read(&mut buffer[..SHARE]))?;
             if read == Some(0) {
-                return Err("the server ended the connection of the nuisance".into());
+                return Err("the server closed the connection of the nuisance".into());
             }
             self.is_readable = read.is_some();
         }
@@ -77,7 +78,7 @@ impl<S: Stream> Disturber<S> {
     }
 }
 
-/// How much was done; `None` if there was nothing to be done.
+/// Returns the number of transferred bytes, or `None` if the call would have blocked.
 fn done(result: io::Result<usize>) -> Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),

@@ -1,4 +1,4 @@
-//! Takes what the server sends apart, and checks it.
+//! Parses and checks the replies of the server.
 
 use flate2::{Decompress, FlushDecompress};
 
@@ -6,35 +6,35 @@ use super::ring::{Ring, opcode};
 use crate::Result;
 use crate::spec::{Compression, Spec};
 
-/// What comes back on one connection, whole or not.
+/// The state of the replies on one connection.
 #[derive(Debug)]
 pub(super) struct Replies {
     kind: Kind,
-    /// What each message must be: length, opcode, and, where asked for, content.
+    /// The expected length and opcode of each message, and whether its content is compared.
     size: u64,
     opcode: u8,
     verify: bool,
-    /// Number of the message that comes next, in the ring.
+    /// The index of the next message in the ring.
     next: usize,
-    /// Bytes of payload on the wire.
+    /// The number of payload bytes before decompression.
     pub(super) payload: u64,
 }
 
 #[derive(Debug)]
 enum Kind {
-    /// As many bytes as a server's frame has, whatever they are.
+    /// Any bytes. A reply is complete when as many bytes have been received as a frame of a server has.
     Raw { frame: u64, seen: u64 },
-    /// Frames, parsed.
+    /// Frames, which are parsed.
     Frames(Box<Frames>),
 }
 
 #[derive(Debug, Default)]
 struct Frames {
     header: Vec<u8>,
-    /// What is missing of the payload of the frame, if its header is complete.
+    /// The number of missing payload bytes of the current frame, if its header is complete.
     missing: Option<u64>,
     last: bool,
-    /// The message so far: its first byte, its length, and its content if that is looked at.
+    /// The current message: its first byte, its length so far, and its content so far if it is compared.
     first: u8,
     length: u64,
     content: Vec<u8>,
@@ -61,11 +61,11 @@ impl Replies {
         Self { kind, size, opcode: opcode(spec.content), verify, next: 0, payload: 0 }
     }
 
-    /// Takes bytes as they came, and returns how many messages they completed.
+    /// Processes received bytes, and returns the number of messages that they complete.
     ///
     /// # Errors
     ///
-    /// If they are not what was sent.
+    /// Returns an error if a reply differs from the message that was sent.
     pub(super) fn take(&mut self, mut bytes: &[u8], ring: &Ring) -> Result<usize> {
         let mut complete = 0;
         if let Kind::Raw { frame, seen } = &mut self.kind {
@@ -86,21 +86,21 @@ impl Replies {
         Ok(complete)
     }
 
-    /// Checks the message that has just been completed, and makes room for the next.
+    /// Checks a complete message, and clears it for the next one.
     fn check(&mut self, ring: &Ring) -> Result<()> {
         let Kind::Frames(frames) = &mut self.kind else { return Ok(()) };
         self.payload += frames.length;
         if frames.first & 0x0f != self.opcode {
-            return Err(format!("a frame with the opcode {} came", frames.first & 0x0f).into());
+            return Err(format!("a frame with the opcode {} was received", frames.first & 0x0f).into());
         }
         if frames.first & 0x40 != 0 {
             frames.inflate(self.size)?;
         }
         if frames.length != self.size {
-            return Err(format!("a reply of {} bytes came, not of {}", frames.length, self.size).into());
+            return Err(format!("a reply has {} bytes instead of {}", frames.length, self.size).into());
         }
         if self.verify && frames.content != ring.message(self.next) {
-            return Err("a reply differs from what was sent".into());
+            return Err("a reply differs from the message that was sent".into());
         }
         self.next = (self.next + 1) % ring.len();
         frames.content.clear();
@@ -110,7 +110,8 @@ impl Replies {
 }
 
 impl Frames {
-    /// Takes a header, or a piece of payload; returns how much was taken, and whether the message is complete.
+    /// Processes a header, or a part of a payload. Returns the number of consumed bytes, and whether the message is
+    /// complete.
     fn step(&mut self, bytes: &[u8], keep: bool) -> Result<(usize, bool)> {
         let Some(missing) = self.missing else { return self.step_header(bytes) };
         let count = usize::try_from(missing).unwrap_or(usize::MAX).min(bytes.len());
@@ -120,7 +121,7 @@ impl Frames {
         Ok((count, self.advance(count as u64)))
     }
 
-    /// Counts payload that has come.
+    /// Counts received payload bytes. Returns whether the message is complete.
     fn advance(&mut self, count: u64) -> bool {
         let missing = self.missing.unwrap_or(0) - count;
         self.length += count;
@@ -135,7 +136,7 @@ impl Frames {
             return Ok((self.header.len() - before, false));
         };
         let first = self.header[0];
-        // A fragment goes on with the opcode of the first one.
+        // The first fragment contains the opcode of the message.
         if first & 0x0f != 0 {
             self.first = first;
         }
@@ -147,13 +148,13 @@ impl Frames {
 
     /// Inflates the message in `content` (RFC 7692 §7.2.2).
     fn inflate(&mut self, size: u64) -> Result<()> {
-        let inflate = self.inflate.as_mut().ok_or("a compressed message came, and none was agreed upon")?;
+        let inflate = self.inflate.as_mut().ok_or("a compressed message was received without negotiation")?;
         self.content.extend_from_slice(&[0, 0, 0xff, 0xff]);
         let mut message = Vec::with_capacity(usize::try_from(size)? + 64);
         let before = inflate.total_in();
         inflate.decompress_vec(&self.content, &mut message, FlushDecompress::Sync)?;
         if inflate.total_in() - before != self.content.len() as u64 {
-            return Err("a message is longer than what was sent".into());
+            return Err("a reply is longer than the message that was sent".into());
         }
         self.length = message.len() as u64;
         self.content = message;
@@ -161,7 +162,8 @@ impl Frames {
     }
 }
 
-/// Reads a server's header: the length of the payload, and its own. `None` if it is not all there.
+/// Parses the header of a server's frame. Returns the lengths of the payload and of the header, or `None` if the header
+/// is incomplete.
 fn header(bytes: &[u8]) -> Result<Option<(u64, usize)>> {
     let &[_, second, ..] = bytes else { return Ok(None) };
     Ok(match second {

@@ -1,13 +1,13 @@
-//! The opening handshake, seen from the client: requests that are always the same, and what the answer must contain.
+//! The client side of the opening handshake: constant requests, and the check of the response.
 
 use crate::Result;
 use crate::spec::{Compression, Head, Spec};
 
-/// The key of the example in RFC 6455 §1.3, and what a server must make of it.
+/// The key of the example in RFC 6455 §1.3, and the accept value that a server must return.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What browsers add, in the form and the length in which they do.
+/// The headers that browsers add, in their usual form and length.
 const BROWSER: &str = "\
 Connection: keep-alive, Upgrade\r\n\
 Pragma: no-cache\r\n\
@@ -24,7 +24,7 @@ Cookie: session=5b1f0c6e9a7d4e2f8c3b6a1d0e9f7c5b; theme=dark; consent=analytics%
 _id=GS1.1.1714400000.12.1.1714401234.56.0.0; csrf=Zm9vYmFyYmF6cXV4LXF1dXgtY29yZ2U; locale=en-GB; \
 last_seen=2024-04-29T14%3A20%3A34.567Z; cart=eyJpdGVtcyI6W3sic2t1IjoiQTEyMyIsIm4iOjJ9LHsic2t1IjoiQjQ1NiIsIm4iOjF9XX0\r\n";
 
-/// Returns the request of a run, as bytes.
+/// Returns the bytes of the request of a run.
 pub(super) fn request(spec: &Spec) -> Vec<u8> {
     let others = match spec.head {
         Head::Small => "Connection: Upgrade\r\n",
@@ -45,11 +45,11 @@ pub(super) fn request(spec: &Spec) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Takes a response that has come as a whole: what is `None` has not; what is returned is the extensions agreed upon.
+/// Checks a response and returns the negotiated extensions, or `None` if the response is incomplete.
 ///
 /// # Errors
 ///
-/// If it does not open the connection, or something follows it.
+/// Returns an error if the response does not open the connection, or if bytes follow it.
 pub(super) fn response(bytes: &[u8]) -> Result<Option<String>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end])?;
@@ -57,7 +57,7 @@ pub(super) fn response(bytes: &[u8]) -> Result<Option<String>> {
         return Err(format!("the server does not open the connection: {head}").into());
     }
     if bytes.len() > end + 4 {
-        return Err("the server speaks before it was spoken to".into());
+        return Err("the server sent bytes before it received a message".into());
     }
     let extensions = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -1,5 +1,4 @@
-//! The frames that are sent, round and round: masked, and compressed where that is asked for, before anything is
-//! measured.
+//! The frames that are sent repeatedly. They are masked, and compressed if requested, before the measurement.
 
 use flate2::{Compress, Compression as Level, FlushCompress};
 
@@ -7,26 +6,26 @@ use super::content;
 use crate::Result;
 use crate::spec::{Compression, Content, Spec};
 
-/// As many frames as this, unless they are large.
+/// The number of frames, unless they are large.
 const FRAMES: usize = 64;
-/// At most this many bytes, if that leaves enough frames for all that are in flight.
+/// The maximum number of bytes, unless more are needed for the number of messages in flight.
 const BYTES: usize = 1 << 20;
 
-/// Frames in the order in which every connection sends them.
+/// The frames, in the order in which every connection sends them.
 #[derive(Debug)]
 pub(super) struct Ring {
     bytes: Vec<u8>,
-    /// Where each frame begins, and where the last one ends.
+    /// The offset of each frame, and the end of the last one.
     starts: Vec<usize>,
     messages: Vec<Vec<u8>>,
 }
 
 impl Ring {
-    /// Makes the frames of a run; `extensions` is what the server has agreed to.
+    /// Creates the frames of a run. `extensions` contains the extensions that the server has accepted.
     ///
     /// # Errors
     ///
-    /// If a message cannot be compressed.
+    /// Returns an error if a message cannot be compressed.
     pub(super) fn new(spec: &Spec, extensions: &str) -> Result<Self> {
         let count = (BYTES / spec.size.max(1)).min(FRAMES).max(spec.in_flight);
         let messages: Vec<_> = (0..count).map(|i| content::message(spec.content, spec.size, i)).collect();
@@ -44,7 +43,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Returns how many frames there are.
+    /// Returns the number of frames.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -54,13 +53,13 @@ impl Ring {
         &self.messages[index]
     }
 
-    /// Returns up to `count` frames from frame `first` on, in one piece, without the first `sent` bytes.
+    /// Returns up to `count` frames, beginning with frame `first`, as one slice without the first `sent` bytes.
     pub(super) fn frames(&self, first: usize, count: usize, sent: usize) -> &[u8] {
         let end = (first + count).min(self.len());
         &self.bytes[self.starts[first] + sent..self.starts[end]]
     }
 
-    /// Returns how long a frame is.
+    /// Returns the length of a frame.
     pub(super) fn length(&self, index: usize) -> usize {
         self.starts[index + 1] - self.starts[index]
     }
@@ -71,7 +70,7 @@ pub(super) fn opcode(content: Content) -> u8 {
     if content == Content::Binary { 2 } else { 1 }
 }
 
-/// Appends a client's frame, with a key of its own.
+/// Appends a client's frame. The masking key depends on `index`.
 pub(super) fn append(out: &mut Vec<u8>, first: u8, payload: &[u8], index: usize) {
     let key =
         u32::try_from(index).unwrap_or(0).wrapping_mul(0x9E37_79B1).wrapping_add(0x85EB_CA6B).to_be_bytes();
@@ -93,8 +92,8 @@ pub(super) fn append(out: &mut Vec<u8>, first: u8, payload: &[u8], index: usize)
 
 /// Compresses messages (RFC 7692 §7.2.1).
 ///
-/// The first of the ring refers to nothing before it, so that the ring can be sent again and again whatever the
-/// server remembers.
+/// The first message of the ring does not refer to earlier data. Therefore the ring can be sent repeatedly, whether the
+/// server keeps its context or not.
 struct Packer {
     deflate: Compress,
     forgets: bool,
@@ -114,7 +113,7 @@ impl Packer {
         self.deflate.compress_vec(message, &mut packed, FlushCompress::Sync)?;
         if self.deflate.total_in() - before != message.len() as u64 || !packed.ends_with(&[0, 0, 0xff, 0xff])
         {
-            return Err("a message did not fit when compressed".into());
+            return Err("a compressed message does not fit into the buffer".into());
         }
         packed.truncate(packed.len() - 4);
         Ok(packed)

@@ -1,4 +1,4 @@
-//! The streams that messages travel by.
+//! The streams that transport messages.
 
 use std::io::{self, Read, Write};
 
@@ -8,32 +8,32 @@ use mio::net::TcpStream;
 
 use crate::Result;
 
-/// A stream to the server, without blocking.
+/// A nonblocking stream to the server.
 pub trait Stream: Read + Write + Sized {
-    /// Whether a read that does not fill the buffer has emptied the stream.
+    /// Whether a read that does not fill the buffer has read all available bytes.
     const SHORT_READ_IS_ALL: bool;
 
-    /// Makes a stream of a connected socket that blocks, and leaves it blocking.
+    /// Creates a stream from a connected blocking socket. The socket stays blocking.
     ///
     /// # Errors
     ///
-    /// If a handshake of its own fails.
+    /// Returns an error if the handshake of the stream, such as that of TLS, fails.
     fn open(socket: std::net::TcpStream) -> Result<Self>;
 
-    /// Returns the socket below.
+    /// Returns the underlying socket.
     fn socket(&mut self) -> &mut TcpStream;
 
     /// Registers the stream for both directions.
     ///
     /// # Errors
     ///
-    /// As the system reports.
+    /// Returns the error of the system.
     fn register(&mut self, poll: &mio::Poll, token: usize) -> io::Result<()> {
         self.socket().register(poll.registry(), mio::Token(token), Interest::READABLE | Interest::WRITABLE)
     }
 }
 
-/// TCP as it is.
+/// A plain TCP stream.
 #[derive(Debug)]
 pub struct Plain(TcpStream);
 

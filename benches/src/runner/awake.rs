@@ -1,8 +1,9 @@
 //! Keeps the cores awake.
 //!
-//! An idle core halts, and on a virtual machine the host wakes it. That takes up to hundreds of microseconds, a part of
-//! which counts as time of the process that is woken. With a single connection, that would be most of the result. Therefore, in these cells, a program of the lowest scheduling class, which yields to any other at once, runs a busy
-//! loop on each core. It costs the measured programs a little, so it only runs in these cells.
+//! An idle core halts, and on a virtual machine the host wakes it. This takes up to hundreds of microseconds, and a
+//! part of this time counts as processor time of the process that is woken. With a single connection, it would be most
+//! of the result. Therefore, in these cells, a program of the lowest scheduling class runs a busy loop on each core. It
+//! yields to any other program immediately. It affects the measured programs slightly, so it only runs in these cells.
 
 use std::os::unix::process::parent_id;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use crate::{Result, process};
 /// The argument that makes this program run the busy loop.
 pub const ARGUMENT: &str = "stay-awake";
 
-/// The cores are awake until this is dropped.
+/// Keeps the cores awake until it is dropped.
 #[derive(Debug)]
 pub struct Awake(Vec<Child>);
 
@@ -22,13 +23,13 @@ impl Awake {
     ///
     /// # Errors
     ///
-    /// If there are no such cores.
+    /// Returns an error if the cores do not exist.
     pub fn start(cores: Cores) -> Result<Self> {
         let mut awake = Self(Vec::new());
         for core in [cores.server, cores.client] {
             match spawn(core)? {
                 Ok(child) => awake.0.push(child),
-                Err(error) => eprintln!("the cores may fall asleep: chrt: {error}"),
+                Err(error) => eprintln!("the cores may become idle: chrt: {error}"),
             }
         }
         Ok(awake)
@@ -38,7 +39,7 @@ impl Awake {
 impl Drop for Awake {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // An error here has no consequence.
+            // An error has no consequence here.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,4 +1,4 @@
-//! The goals: what was measured for each, and whether it is reached.
+//! The goals, with the measured figure of each goal and whether it is reached.
 
 use super::pages::Pages;
 use super::ratios::{self, Found, OURS, Ratio, judge};
@@ -9,7 +9,7 @@ use super::workloads::ALONE;
 use super::workloads::Measure::{self, Late, MemoryAdded, MemoryEach, Processor};
 use crate::Result;
 
-/// The length of the handler in our server, in bytes: a closure that has a `Sender`.
+/// The size of the handler in our server, in bytes. The handler is a closure that contains a `Sender`.
 const HANDLER: f64 = 24.0;
 
 /// The factor allowed for differences between runs.
@@ -19,7 +19,8 @@ const HEAD: &str = "
 ## Goals
 
 The goals were set before measuring. *Peer* is the best other server in the same cell, including uWebSockets. A ratio is
-Sockeye's figure (the closure) divided by the other's. If several cells count, the worst one is shown. 3 % are allowed for noise.
+Sockeye's figure (the closure) divided by the other's. If several cells count, the worst one is shown. A deviation of 3 %
+is allowed for noise.
 
 | goal | measured | reached |
 |---|---|---|
@@ -29,7 +30,7 @@ Sockeye's figure (the closure) divided by the other's. If several cells count, t
 ///
 /// # Errors
 ///
-/// If what was measured cannot be read.
+/// Returns an error if the stored results cannot be read.
 pub fn section(pages: &Pages) -> Result<String> {
     let mut text = HEAD.to_owned();
     for (goal, found) in [echo(pages)?, calls(pages)?, loads(pages)?, rest(pages)?].concat() {
@@ -90,11 +91,12 @@ fn calls(pages: &Pages) -> Result<Bars> {
     let sixteen = Found { figure: format!("{all:.2}"), holds: all <= 0.2 };
     Ok(vec![
         (
-            "system calls a message, 1 in flight: 1 `recv`, 1 `send`, 0.4 `epoll_wait`, `epoll_ctl` only in the opening",
+            "system calls per message, 1 in flight: 1 `recv`, 1 `send`, 0.4 `epoll_wait`, `epoll_ctl` only at the \
+             opening",
             Some(one).filter(|_| !single.is_empty()),
         ),
         (
-            "system calls a message, 16 in flight: at most 0.2 in all",
+            "system calls per message, 16 in flight: at most 0.2 in total",
             Some(sixteen).filter(|_| !many.is_empty()),
         ),
     ])
@@ -106,7 +108,7 @@ fn loads(pages: &Pages) -> Result<Bars> {
     let idle = idle?.into_iter().filter(|row| row.name.starts_with("10000")).collect::<Vec<_>>();
     Ok(vec![
         (
-            "broadcast to 1000: at most the peer's time a delivery",
+            "broadcast to 1000: at most the peer's time per delivery",
             judge(ratios::to_peers(&broadcast?, Processor, NOISE)),
         ),
         ("1 MiB to 1000 slow readers: less than 8 MiB more", memory(&slow?, MemoryAdded, 8.0, "MiB")),
@@ -144,12 +146,12 @@ fn rest(pages: &Pages) -> Result<Bars> {
     let text = pages.text("in-process");
     Ok(vec![
         (
-            "timeouts: 5 million pairs of scheduling and cancelling a second, 100,000 pending",
+            "timeouts: 5 million scheduled and cancelled per second, with 100,000 pending",
             rate(&text, "schedule_and_cancel", 5e6),
         ),
-        ("an expiry re-armed on every frame: at most 5 % of an echo", judge(expiry.collect())),
+        ("a timeout set again for every frame: at most 5 % of an echo", judge(expiry.collect())),
         (
-            "`Sender::send` from another thread: 3 million a second",
+            "`Sender::send` from another thread: 3 million per second",
             rate(&text, "send_from_another_thread", 3e6),
         ),
         (
@@ -163,7 +165,7 @@ fn rest(pages: &Pages) -> Result<Bars> {
     ])
 }
 
-/// How long a neighbor may wait in any case, in microseconds.
+/// The latency of a neighbor that is always allowed, in microseconds.
 const MAX_DELAY: f64 = 20_000.0;
 
 fn neighbors(pages: &Pages) -> Result<Option<Found>> {
@@ -191,8 +193,8 @@ fn growth(pages: &Pages) -> Result<Vec<Ratio>> {
     Ok(pairs.into_iter().flatten().collect())
 }
 
-/// Finds the median rate of an in-process benchmark: below its name divan writes one for each of its columns, of which
-/// the third is the median.
+/// Finds the median rate of an in-process benchmark. Below the name, divan prints a rate for each of its columns. The
+/// third one is the median.
 fn rate(text: &str, name: &str, least: f64) -> Option<Found> {
     let mut lines = text.lines().skip_while(|line| !line.contains(name));
     let rates = lines.find(|line| line.contains("item/s"))?;
@@ -206,5 +208,5 @@ fn rate(text: &str, name: &str, least: f64) -> Option<Found> {
         _ => return None,
     };
     let rate = value.parse::<f64>().ok()? * factor;
-    Some(Found { figure: format!("{} million a second", number(rate / 1e6)), holds: rate >= least })
+    Some(Found { figure: format!("{} million per second", number(rate / 1e6)), holds: rate >= least })
 }

@@ -1,20 +1,20 @@
-//! A certificate for the servers that speak TLS, made by the `openssl` command.
+//! Creates a certificate for the servers with TLS, with the `openssl` command.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Result;
 
-/// The names of the files, beside the programs.
+/// The name of the certificate file in the folder of the programs.
 pub const CERTIFICATE: &str = "certificate.pem";
-/// As above.
+/// The name of the key file in the folder of the programs.
 pub const KEY: &str = "key.pem";
 
-/// Makes a certificate and a key, in the folder of the programs.
+/// Creates a certificate and a key in the folder of the programs.
 ///
 /// # Errors
 ///
-/// If there is no `openssl` command, or it fails.
+/// Returns an error if `openssl` cannot be started or fails.
 pub fn make(folder: &Path) -> Result<()> {
     let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
     let status = Command::new("openssl")
@@ -35,5 +35,5 @@ pub fn make(folder: &Path) -> Result<()> {
         .arg(key)
         .stderr(Stdio::null())
         .status()?;
-    if status.success() { Ok(()) } else { Err("openssl made no certificate".into()) }
+    if status.success() { Ok(()) } else { Err("openssl cannot create a certificate".into()) }
 }

@@ -1,15 +1,15 @@
-//! Runs the divan benchmarks, and keeps what they print.
+//! Runs the divan benchmarks and returns their output.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
 
-/// Runs them all, and returns their output.
+/// Runs all benchmarks and returns their output as a section of the page.
 ///
 /// # Errors
 ///
-/// If they do not build, or fail.
+/// Returns an error if the benchmarks cannot be built or fail.
 pub fn run(root: &Path) -> Result<String> {
     let output = Command::new("cargo")
         .args(["bench", "--locked", "--quiet", "--package", "sockeye-inprocess"])

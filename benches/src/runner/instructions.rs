@@ -1,16 +1,17 @@
-//! Instructions of the protocol core, and of the reactor, per message, counted by `valgrind --tool=callgrind`. They do not depend
-//! on the load of the machine.
+//! Counts the instructions of the protocol core and of the reactor per message, with `valgrind --tool=callgrind`. The
+//! counts do not depend on the load of the machine.
 
 use std::process::Command;
 
 use super::programs::{Program, Programs};
 use crate::Result;
 
-/// Messages in the short run and in the long one: what both have in common, such as the start, falls out.
+/// The numbers of messages in the short run and in the long run. The difference does not contain the costs that both
+/// runs have, such as the startup.
 const SHORT: u32 = 1_000;
 const LONG: u32 = 11_000;
 
-/// Content and size of the messages that the core echoes.
+/// The content and size of the messages that the core echoes.
 const CORE: [(&str, &str); 6] = [
     ("binary", "20"),
     ("binary", "1024"),
@@ -20,7 +21,7 @@ const CORE: [(&str, &str); 6] = [
     ("text", "16384"),
 ];
 
-/// Handler, size of the messages, and how many are in flight, for the reactor.
+/// For the reactor: the handler, the size of the messages, and the number of messages in flight.
 const REACTOR: [(&str, &str, &str); 5] = [
     ("closure", "20", "16"),
     ("struct", "20", "16"),
@@ -29,16 +30,17 @@ const REACTOR: [(&str, &str, &str); 5] = [
     ("closure", "16384", "1"),
 ];
 
-/// Counts, and returns two tables.
+/// Counts the instructions, and returns two tables.
 ///
 /// # Errors
 ///
-/// If there is no `valgrind`, or a program does not build.
+/// Returns an error if `valgrind` cannot be started, or if a program cannot be built.
 pub fn run(programs: &mut Programs) -> Result<String> {
     let program = programs.cargo("sockeye-inprocess", "instructions", None)?;
     let mut text =
         "\n## Instructions of the core\n\nInstructions per echoed message in the protocol core alone: \
-        `receive` until there is no more, `send` of what came, 16 messages to a read. By callgrind.\n\n\
+        `receive` until the input is consumed, and `send` of each message, with 16 messages per read. Counted by \
+        callgrind.\n\n\
         | messages | instructions | per byte |\n|---|--:|--:|\n"
             .to_owned();
     for (content, size) in CORE {
@@ -47,7 +49,7 @@ pub fn run(programs: &mut Programs) -> Result<String> {
     }
     let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
     text += "\n## Instructions of the reactor\n\nInstructions of a server per echoed message, without those of the \
-        kernel. The client sends a batch with one write and waits for all replies. By callgrind.\n\n\
+        kernel. The client sends a batch with one write and waits for all replies. Counted by callgrind.\n\n\
         | handler | message | in flight | instructions |\n|---|---|--:|--:|\n";
     for (handler, size, in_flight) in REACTOR {
         let each = per_message(&program, &[handler, size, in_flight])?;
@@ -56,7 +58,7 @@ pub fn run(programs: &mut Programs) -> Result<String> {
     Ok(text)
 }
 
-/// Instructions per message: the difference of two runs, in which startup cancels out.
+/// Returns the instructions per message: the difference between two runs, in which the startup cancels out.
 fn per_message(program: &Program, case: &[&str]) -> Result<f64> {
     let difference = collected(program, case, LONG)? - collected(program, case, SHORT)?;
     Ok(difference as f64 / f64::from(LONG - SHORT))
@@ -72,5 +74,5 @@ fn collected(program: &Program, case: &[&str], count: u32) -> Result<u64> {
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let number = text.lines().find_map(|line| line.split_once("Collected : ")?.1.split(' ').next());
-    Ok(number.ok_or_else(|| format!("valgrind reported no count: {text}"))?.parse()?)
+    Ok(number.ok_or_else(|| format!("valgrind did not report a count: {text}"))?.parse()?)
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::servers::SERVERS;
 
-/// Returns the output of a command, or a question mark.
+/// Returns the output of a command, or a question mark if it fails.
 fn output_of(command: &str, arguments: &[&str], folder: &Path) -> String {
     let output = Command::new(command).args(arguments).current_dir(folder).output();
     let text = output.ok().filter(|output| output.status.success());
@@ -28,7 +28,7 @@ pub fn commit(root: &Path) -> String {
     if changed.is_empty() { commit } else { commit + "+" }
 }
 
-/// Returns processor, cores and kernel.
+/// Returns the processor, the number of cores, and the kernel.
 #[must_use]
 pub fn machine() -> String {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -39,7 +39,7 @@ pub fn machine() -> String {
     format!("{}, {cores} cores, {kernel}", model.map_or("?", |(_, model)| model))
 }
 
-/// Returns the versions of libraries, as they are locked, and of compilers.
+/// Returns the versions of the libraries in the lock file, and of the compilers.
 #[must_use]
 pub fn versions(root: &Path) -> BTreeMap<String, String> {
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
@@ -61,7 +61,7 @@ fn word(text: &str, number: usize) -> String {
     text.split(' ').nth(number).unwrap_or("?").to_owned()
 }
 
-/// Finds a version in a lock file; the highest one if there are several.
+/// Returns the version of a package in a lock file, or the highest version if there are several.
 fn locked(lock: &str, name: &str) -> String {
     let name = format!("name = \"{name}\"");
     let versions = lock.split("[[package]]").filter(|package| package.lines().any(|line| line == name));

@@ -1,4 +1,4 @@
-//! The runner: builds what is needed, lets the servers take turns, and writes down what came of it.
+//! The runner: builds the programs, runs the servers in turns, and writes the results.
 
 pub mod awake;
 pub mod bars;
@@ -27,11 +27,11 @@ use pages::Pages;
 use programs::Programs;
 use results::Results;
 
-/// Does what the command line asks for.
+/// Executes the command line.
 ///
 /// # Errors
 ///
-/// If an argument is not known, or something fails that no result can be had without.
+/// Returns an error if an argument is unknown, or if a part fails.
 pub fn main() -> Result<()> {
     if std::env::args().nth(1).is_some_and(|argument| argument == awake::ARGUMENT) {
         awake::turn();
@@ -45,7 +45,7 @@ pub fn main() -> Result<()> {
     let pages = Pages::new(&folder)?;
     let mut failed = Vec::new();
     for part in parts(&options)? {
-        // What was measured before is not to be lost.
+        // A failed part must not discard the results of the others.
         if let Err(error) = run_part(part, &mut programs, &options, &pages, &root) {
             eprintln!("{part}: {error}");
             failed.push(part);
@@ -55,7 +55,7 @@ pub fn main() -> Result<()> {
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
-/// Replaces `all` by all there are, and refuses what is unknown.
+/// Replaces `all` with all parts, and rejects unknown parts.
 fn parts(options: &Options) -> Result<Vec<&'static str>> {
     let others = [syscalls::NAME, "instructions", "in-process"];
     let known: Vec<_> = workloads::all().iter().map(|workload| workload.name).chain(others).collect();
@@ -64,9 +64,7 @@ fn parts(options: &Options) -> Result<Vec<&'static str>> {
     }
     let wanted = options.parts.iter().filter(|part| *part != "pages");
     let find = |part: &String| known.iter().copied().find(|name| name == part);
-    wanted
-        .map(|part| find(part).ok_or(format!("there is no part {part}\n{}", options::USAGE).into()))
-        .collect()
+    wanted.map(|part| find(part).ok_or(format!("unknown part: {part}\n{}", options::USAGE).into())).collect()
 }
 
 fn run_part(

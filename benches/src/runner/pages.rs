@@ -1,4 +1,4 @@
-//! Writes what was measured: JSON for each workload, the page `RESULTS.md`, and the picture.
+//! Writes the results: JSON for each workload, the page `RESULTS.md`, and the picture.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,18 +24,18 @@ runs and were not run again (`--fast`, which also leaves out the cell with 4 GiB
 five runs. A dash means that the library does not offer this, or failed; failures are listed below the table.
 ";
 
-/// Where results are kept.
+/// The folder that contains the results.
 #[derive(Debug)]
 pub struct Pages {
     folder: PathBuf,
 }
 
 impl Pages {
-    /// Keeps them in a folder.
+    /// Uses a folder for the results, and creates it if necessary.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be made.
+    /// Returns an error if the folder cannot be created.
     pub fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder.join("results"))?;
         Ok(Self { folder: folder.to_owned() })
@@ -45,29 +45,29 @@ impl Pages {
         self.folder.join("results").join(format!("{name}.{extension}"))
     }
 
-    /// Keeps figures.
+    /// Stores figures as JSON.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_json(&self, name: &str, figures: &impl Serialize) -> Result<()> {
         Ok(fs::write(self.file(name, "json"), serde_json::to_string(figures)? + "\n")?)
     }
 
-    /// Keeps a table that is no workload's.
+    /// Stores a table that does not belong to a workload.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_text(&self, name: &str, text: &str) -> Result<()> {
         Ok(fs::write(self.file(name, "md"), text)?)
     }
 
-    /// Returns figures, if they have been measured.
+    /// Returns stored figures, or `None` if there are none.
     ///
     /// # Errors
     ///
-    /// If what is there cannot be read.
+    /// Returns an error if the file exists but cannot be read.
     pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let file = self.file(name, "json");
         if !file.exists() {
@@ -76,7 +76,7 @@ impl Pages {
         Ok(Some(serde_json::from_str(&fs::read_to_string(file)?)?))
     }
 
-    /// Returns a table that is no workload's, or nothing.
+    /// Returns a stored table that does not belong to a workload, or an empty text.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         fs::read_to_string(self.file(name, "md")).unwrap_or_default()
@@ -86,7 +86,7 @@ impl Pages {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or written.
+    /// Returns an error if a file cannot be read or written.
     pub fn write(&self) -> Result<()> {
         let mut page = HEAD.to_owned() + &bars::section(self)?;
         for workload in workloads::all() {
@@ -103,14 +103,14 @@ impl Pages {
         Ok(())
     }
 
-    /// Returns where the picture belongs.
+    /// Returns the path of the picture.
     #[must_use]
     pub fn picture(&self) -> PathBuf {
         self.folder.join("results").join("summary.svg")
     }
 }
 
-/// Returns everything about one workload.
+/// Returns the section of one workload.
 #[must_use]
 pub fn section(workload: &Workload, results: &Results) -> String {
     let mut text = format!(
@@ -125,8 +125,8 @@ pub fn section(workload: &Workload, results: &Results) -> String {
     }
     if workload.measure == Measure::Processor {
         text += &format!(
-            "\n<details><summary>Throughput and latency</summary>\n\nThousands a second, and median / 99th percentile of \
-             the time in microseconds.\n\n{}\n</details>\n",
+            "\n<details><summary>Throughput and latency</summary>\n\nThousands per second, and median / 99th \
+             percentile of the time in microseconds.\n\n{}\n</details>\n",
             tables::speeds(results)
         );
     }

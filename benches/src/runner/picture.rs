@@ -1,4 +1,4 @@
-//! The summary picture: bars for the heaviest workloads, as an SVG that can be read on light and on dark pages.
+//! The summary picture: bars for the heaviest workloads, as an SVG that is readable on light and dark pages.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,7 +10,7 @@ use super::tables::number;
 use super::workloads::Measure;
 use crate::Result;
 
-/// The panels: workload, beginning of the cell's name, heading.
+/// The panels: the workload, the name of the cell, and the heading.
 const PANELS: [(&str, &str, &str); 6] = [
     ("echo", "20 B × 100 × 1", "echo, 20 B, 1 in flight"),
     ("echo", "20 B × 100 × 16", "echo, 20 B, 16 in flight"),
@@ -27,7 +27,7 @@ const BAR: usize = 220;
 const LINE: usize = 16;
 const HEADING: usize = 34;
 
-/// Colors by class, so that the page's scheme decides.
+/// The colors of each class, which depend on the color scheme of the page.
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}.h{font-weight:600;font-size:13px}.v{font-size:11px;fill:#59636e}\
 .ours{fill:#c4422b}.peer{fill:#8c959f}.floor{fill:#d1d9e0}.n{font-weight:600}\
@@ -40,11 +40,11 @@ struct Bar {
     value: f64,
 }
 
-/// Writes the picture, if enough has been measured.
+/// Writes the picture if there are results for at least one panel.
 ///
 /// # Errors
 ///
-/// If a file cannot be read, or written.
+/// Returns an error if a file cannot be read or written.
 pub fn write(pages: &Pages) -> Result<()> {
     let mut panels = Vec::new();
     for (workload, cell, heading) in PANELS {
@@ -58,7 +58,7 @@ pub fn write(pages: &Pages) -> Result<()> {
     Ok(fs::write(pages.picture(), draw(&panels)?)?)
 }
 
-/// The best figure of each library, the lowest first; variants of Sockeye count as one.
+/// Returns the best figure of each library, the lowest first. For Sockeye, only the closure is shown.
 fn bars(row: &Row) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for server in SERVERS {
@@ -70,7 +70,7 @@ fn bars(row: &Row) -> Vec<Bar> {
         };
         let name = server.name.split(',').next().unwrap_or(server.name);
         match bars.iter_mut().find(|bar| bar.name == name) {
-            // Ours is the closure, whatever the others do.
+            // The first entry of Sockeye is the closure. Its other variants are ignored.
             Some(_) if server.kind == Kind::Ours => {}
             Some(bar) => bar.value = bar.value.min(figure.value),
             None => bars.push(Bar { name, class, value: figure.value }),
@@ -104,7 +104,7 @@ fn draw(panels: &[(&str, Vec<Bar>)]) -> Result<String> {
 fn panel(svg: &mut String, left: usize, top: usize, heading: &str, bars: &[Bar]) -> Result<()> {
     writeln!(svg, "<text class=\"h\" x=\"{}\" y=\"{}\">{heading}</text>", left + 8, top + 22)?;
     let longest = bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);
-    // If one server is far slower than the others, its bar is cut, so that the others can be compared.
+    // If one server is much slower than the others, its bar is truncated, so that the others can be compared.
     let scale = median(bars.iter().map(|bar| bar.value).collect())
         .map_or(longest, |middle| longest.min(middle * 3.0));
     for (place, bar) in bars.iter().enumerate() {

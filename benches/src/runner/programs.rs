@@ -8,21 +8,21 @@ use std::process::Command;
 use super::servers::{Server, Task};
 use crate::Result;
 
-/// What to start, with the arguments that come first.
+/// A program, with its first arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The file.
+    /// The path of the program.
     pub path: PathBuf,
-    /// Its first arguments.
+    /// The arguments that precede all others.
     pub first: Vec<String>,
 }
 
-/// What has been built, and what could not be, with the reason.
+/// The programs that have been built, and the reasons why others could not be built.
 #[derive(Debug)]
 pub struct Programs {
     /// The folder of this package.
     root: PathBuf,
-    /// Where finished programs are kept, each set of features under a name of its own.
+    /// The folder of the finished programs. Each set of features has a separate name.
     folder: PathBuf,
     built: HashMap<String, std::result::Result<Program, String>>,
 }
@@ -32,26 +32,26 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// If the folder for programs cannot be made.
+    /// Returns an error if the folder for programs cannot be created.
     pub fn new(root: &Path) -> Result<Self> {
-        // The runner is itself in `TARGET/release`.
-        let release = std::env::current_exe()?.parent().ok_or("the runner is in no folder")?.to_owned();
+        // The runner is in `TARGET/release`.
+        let release = std::env::current_exe()?.parent().ok_or("the runner has no parent folder")?.to_owned();
         let folder = release.join("programs");
         fs::create_dir_all(&folder)?;
         Ok(Self { root: root.to_owned(), folder, built: HashMap::new() })
     }
 
-    /// Where programs, and other files of a run, are kept.
+    /// Returns the folder of the programs, and of other files of a run.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns a server's program for a task, built if that has not been done; or why it cannot be had.
+    /// Returns the program of a server for a task. Builds it if necessary.
     ///
     /// # Errors
     ///
-    /// The first error of the compiler.
+    /// Returns the first error of the compiler if the program cannot be built.
     pub fn server(&mut self, server: &Server, task: Task) -> std::result::Result<Program, String> {
         if server.package == "node" {
             return self.once("node", Self::install_node);
@@ -60,11 +60,11 @@ impl Programs {
         self.cargo(&format!("peer-{}", server.package), &format!("peer-{}", server.package), feature)
     }
 
-    /// Returns a program of a package of this workspace.
+    /// Returns a program of a package of this workspace. Builds it if necessary.
     ///
     /// # Errors
     ///
-    /// The first error of the compiler.
+    /// Returns the first error of the compiler if the program cannot be built.
     pub fn cargo(
         &mut self,
         package: &str,
@@ -96,9 +96,9 @@ impl Programs {
             cargo.args(["--features", feature]);
         }
         finish(cargo.current_dir(&self.root))?;
-        let release = self.folder.parent().ok_or("the programs are in no folder")?;
+        let release = self.folder.parent().ok_or("the folder of the programs has no parent folder")?;
         let path = self.folder.join(key);
-        // Not into the file that is there: another run may be measuring it.
+        // An existing file is replaced and not overwritten, because another run may be measuring it.
         let fresh = path.with_extension("new");
         fs::copy(release.join(binary), &fresh)?;
         fs::rename(&fresh, &path)?;
@@ -117,7 +117,7 @@ impl Programs {
     }
 }
 
-/// Runs a command to its end; if it fails, the first line that mentions an error is the reason.
+/// Runs a command and waits for it. If it fails, the error is the first line of its output that mentions an error.
 fn finish(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     if output.status.success() {
@@ -127,5 +127,5 @@ fn finish(command: &mut Command) -> Result<()> {
     // Cargo first reports that a build script failed, and then the reason.
     let mut lines = text.lines().filter(|line| !line.contains("custom build command"));
     let reason = lines.find(|line| line.to_lowercase().contains("error"));
-    Err(reason.or(text.lines().last()).unwrap_or("it failed without a word").to_owned().into())
+    Err(reason.or(text.lines().last()).unwrap_or("the command failed without a message").to_owned().into())
 }

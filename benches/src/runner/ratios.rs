@@ -4,26 +4,26 @@ use super::results::{Entry, Figure, Row};
 use super::servers::{Kind, SERVERS};
 use super::workloads::Measure::{self, Processor};
 
-/// The server on which the goals are measured.
+/// The server for which the goals are evaluated.
 pub(super) const OURS: &str = "Sockeye";
 
-/// How much smaller the replies of one server may be than those of another that compresses as well.
+/// The minimum quotient of two compression ratios that count as equal.
 const AS_WELL: f64 = 0.95;
 
-/// A result, and whether it reaches the goal.
+/// A measured figure, and whether it reaches the goal.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) figure: String,
     pub(super) holds: bool,
 }
 
-/// A ratio, and what it may be at most.
+/// A ratio, and its maximum.
 #[derive(Debug)]
 pub(super) struct Ratio {
     name: String,
     value: f64,
     limit: f64,
-    /// Whether one of the figures is that of disturbed runs.
+    /// Whether one of the figures comes from disturbed runs.
     marked: bool,
 }
 
@@ -34,7 +34,7 @@ impl Ratio {
     }
 }
 
-/// Returns the worst of several ratios, and how many are within their limits.
+/// Returns the worst of several ratios, and the number of ratios that are within their limits.
 pub(super) fn judge(ratios: Vec<Ratio>) -> Option<Found> {
     let worst =
         ratios.iter().max_by(|one, other| (one.value / one.limit).total_cmp(&(other.value / other.limit)))?;
@@ -47,17 +47,17 @@ pub(super) fn judge(ratios: Vec<Ratio>) -> Option<Found> {
     })
 }
 
-/// Compares one row with another.
+/// Compares Sockeye's figures in two rows.
 pub(super) fn between(name: &str, row: &Row, other: &Row, measure: Measure, limit: f64) -> Option<Ratio> {
     Some(Ratio::new(name, row.figure(OURS, measure)?, other.figure(OURS, measure)?, limit))
 }
 
-/// Compares the processor time with that of one other server.
+/// Compares Sockeye's processor time with that of one other server.
 pub(super) fn to_server(row: &Row, server: &str, limit: f64) -> Option<Ratio> {
     Some(Ratio::new(&row.name, row.figure(OURS, Processor)?, row.figure(server, Processor)?, limit))
 }
 
-/// Compares each row with its best peer.
+/// Compares Sockeye's figure in each row with that of the best peer.
 pub(super) fn to_peers(rows: &[Row], measure: Measure, limit: f64) -> Vec<Ratio> {
     let ratio = |row: &Row| {
         let (peer, _) = row.best_peer(measure)?;
@@ -67,7 +67,7 @@ pub(super) fn to_peers(rows: &[Row], measure: Measure, limit: f64) -> Vec<Ratio>
     rows.iter().filter_map(ratio).collect()
 }
 
-/// Compares with the fastest peer whose replies are about as small as ours, or smaller.
+/// Compares Sockeye's processor time with that of the fastest peer whose compression ratio is not much lower.
 pub(super) fn to_packing_peer(row: &Row) -> Option<Ratio> {
     let packing = |name: &str| row.servers.get(name).and_then(|entry: &Entry| entry.median(|run| run.ratio));
     let ours = packing(OURS)?;
@@ -77,7 +77,7 @@ pub(super) fn to_packing_peer(row: &Row) -> Option<Ratio> {
     let (name, figure) = figures.min_by(|one, other| one.1.value.total_cmp(&other.1.value))?;
     let theirs = packing(name)?;
     let told = format!("{}, {ours:.1}:1 against {theirs:.1}:1 of {name}", row.name);
-    // A peer that compresses much better is slower for a reason.
+    // A peer that compresses much better needs more time for it. Being faster than that peer does not reach the goal.
     let limit = if ours >= theirs * AS_WELL { 0.8 } else { 0.0 };
     Some(Ratio::new(&told, row.figure(OURS, Processor)?, figure, limit))
 }

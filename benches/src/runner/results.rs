@@ -1,4 +1,4 @@
-//! What is kept of a run, as JSON, and the figures made from it.
+//! The stored results of runs, as JSON, and the figures that are computed from them.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,28 @@ use super::workloads::Measure;
 use crate::Result;
 use crate::spec::Outcome;
 
-/// A run in which a process was ready and had no core for more than this part of the time is marked.
+/// A run is disturbed if, for more than this fraction of the time, a process was ready and had no core, or the host
+/// took processor time away.
 const MARKED: f64 = 0.02;
 
-/// How many times the figure of the best peer another's may be after one run, after two, and after more, if it is to run
-/// again.
+/// The maximum ratio of a peer's figure to that of the best peer for which the peer runs again: after one run, after
+/// two runs, and after more.
 const BEHIND: [f64; 3] = [2.5, 1.4, 1.2];
 
-/// Everything about one workload.
+/// The results of one workload.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
-    /// The workload.
+    /// The name of the workload.
     pub workload: String,
-    /// What was typed.
+    /// The command line of the runner.
     pub command: String,
-    /// When.
+    /// The date of the measurement.
     pub date: String,
-    /// Of Sockeye; with a plus sign if something was not committed.
+    /// The commit of Sockeye, with a plus sign if its sources differ from the commit.
     pub commit: String,
-    /// Processor, cores, kernel.
+    /// The processor, the number of cores, and the kernel.
     pub machine: String,
-    /// Libraries, compilers.
+    /// The versions of the libraries and the compilers.
     pub versions: BTreeMap<String, String>,
     /// The rows.
     pub rows: Vec<Row>,
@@ -38,26 +39,26 @@ pub struct Results {
 /// One cell of a workload, for all servers.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
-    /// The cell.
+    /// The name of the cell.
     pub name: String,
-    /// What came of it, by the name of the server.
+    /// The runs of each server, by the name of the server.
     pub servers: BTreeMap<String, Entry>,
 }
 
 /// All runs of one server in one cell.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
-    /// Those that ended well.
+    /// The outcomes of the successful runs.
     pub runs: Vec<Outcome>,
-    /// Why others did not.
+    /// The error of the last failed run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Whether it was so far behind the best peer that it was not run as often as others.
+    /// Whether the server was so far behind the best peer that it was not run as often as others.
     #[serde(default)]
     pub left_out: bool,
 }
 
-/// A median, and whether it stands on runs that were disturbed.
+/// A median, and whether it includes disturbed runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
     /// The median.
@@ -67,7 +68,8 @@ pub struct Figure {
 }
 
 impl Entry {
-    /// Returns the median of what is measured; of the runs that were not disturbed, if these are at least half.
+    /// Returns the median of the measured values. Disturbed runs are excluded if at least half of the runs were
+    /// undisturbed.
     #[must_use]
     pub fn figure(&self, measure: Measure) -> Option<Figure> {
         let clean: Vec<_> = self.runs.iter().filter(|run| !disturbed(run)).collect();
@@ -77,18 +79,18 @@ impl Entry {
         Some(Figure { value, marked })
     }
 
-    /// Returns the median of anything else.
+    /// Returns the median of another value of all runs.
     #[must_use]
     pub fn median(&self, of: impl Fn(&Outcome) -> f64) -> Option<f64> {
         median(self.runs.iter().map(of).collect())
     }
 
-    /// Returns the lowest of all figures.
+    /// Returns the lowest figure of all runs.
     fn lowest(&self, measure: Measure) -> Option<f64> {
         self.runs.iter().map(|run| value(run, measure)).min_by(f64::total_cmp)
     }
 
-    /// Returns how many runs were disturbed.
+    /// Returns the number of disturbed runs.
     #[must_use]
     pub fn disturbed(&self) -> usize {
         self.runs.iter().filter(|run| disturbed(run)).count()
@@ -111,13 +113,13 @@ fn value(run: &Outcome, measure: Measure) -> f64 {
     }
 }
 
-/// Returns operations a second.
+/// Returns the number of operations per second.
 #[must_use]
 pub fn rate(run: &Outcome) -> f64 {
     run.operations as f64 / (run.usage.elapsed_ns as f64 / 1e9)
 }
 
-/// Returns the value in the middle, or between the two in the middle.
+/// Returns the middle value, or the mean of the two middle values.
 #[must_use]
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -141,7 +143,7 @@ impl Row {
         figures.min_by(|one, other| one.1.total_cmp(&other.1))
     }
 
-    /// Keeps what came of a run.
+    /// Stores the result of a run.
     pub fn note(&mut self, server: &Server, outcome: Result<Outcome>) {
         let entry = self.servers.entry(server.name.into()).or_default();
         match outcome {
@@ -150,7 +152,7 @@ impl Row {
         }
     }
 
-    /// Leaves out a peer that further runs would not make the best one; returns whether it is left out.
+    /// Leaves out a peer that cannot become the best one with further runs. Returns whether it is left out.
     pub fn leaves_out(&mut self, server: &Server, measure: Measure) -> bool {
         let behind = server.kind == Kind::Peer && self.is_far_behind(server, measure);
         let entry = self.servers.entry(server.name.into()).or_default();
@@ -158,7 +160,7 @@ impl Row {
         entry.left_out
     }
 
-    /// Compares the lowest figure of each, which disturbances affect least.
+    /// Compares the lowest figure of each peer, which disturbances affect the least.
     fn is_far_behind(&self, server: &Server, measure: Measure) -> bool {
         let Some(entry) = self.servers.get(server.name) else { return false };
         let lowest = peers().filter_map(|peer| self.servers.get(peer.name)?.lowest(measure));

@@ -1,4 +1,4 @@
-//! Tables, in Markdown: for the terminal and for the page.
+//! Tables in Markdown, for the terminal and for the page.
 
 use super::results::{Entry, Figure, Results, Row, rate};
 use super::servers::{Kind, SERVERS, Server};
@@ -7,7 +7,7 @@ use super::workloads::{Measure, Workload};
 const FLOOR: &str = "floor";
 const OURS: &str = "Sockeye";
 
-/// Returns the main table of a workload: a row for each cell, a column for each server, and the ratios.
+/// Returns the main table of a workload. It has a row for each cell, and columns for the ratios and for each server.
 #[must_use]
 pub fn figures(workload: &Workload, results: &Results) -> String {
     let servers = columns(results);
@@ -51,14 +51,14 @@ pub fn speeds(results: &Results) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns a sentence for each server that failed, somewhere or everywhere.
+/// Returns a line for each failure of a server in a cell.
 #[must_use]
 pub fn failures(results: &Results) -> String {
     let failed = results.rows.iter().flat_map(|row| {
         row.servers.iter().filter_map(|(server, entry)| {
             let reason = entry.failure.as_ref()?;
             let runs = entry.runs.len();
-            Some(format!("- {server}, {}: {reason} ({runs} other runs ended well)\n", row.name))
+            Some(format!("- {server}, {}: {reason} ({runs} other runs succeeded)\n", row.name))
         })
     });
     failed.collect()
@@ -97,7 +97,7 @@ fn ratio(ours: Option<Figure>, other: Option<f64>) -> String {
     }
 }
 
-/// Three digits that matter, or all before the point.
+/// Formats a number with three significant digits, or as an integer if it is 100 or more.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),
@@ -106,7 +106,7 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// Thousands a second, and the median and the 99th percentile of the time of a round trip.
+/// Returns thousands of operations per second, and the median and the 99th percentile of the round-trip time.
 fn speed(entry: Option<&Entry>) -> String {
     let figures = entry.and_then(|entry| {
         Some((
