@@ -21,14 +21,14 @@ pub(crate) use self::redaction::redacted;
 #[cfg(feature = "ssl")]
 use crate::tcp_stream::TcpStream;
 
-/// Why a build without the feature `ssl` cannot use a `wss://` URL.
+/// Why a build without TLS cannot use a `wss://` URL.
 #[cfg(any(
     feature = "reactor",
     feature = "blocking",
     feature = "futures",
     all(feature = "browser", any(target_family = "wasm", sockeye_docs))
 ))]
-pub(crate) const TLS_DISABLED: &str = "this build of sockeye does not have the feature `ssl`";
+pub(crate) const TLS_DISABLED: &str = "this build of sockeye has neither of the features `rustls` and `ssl`";
 
 /// A result with [`Error`] as its error.
 ///

@@ -58,21 +58,22 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `reactor` | yes | the event loop: everything except [`protocol`] and the types that it uses |
-//! | `ssl` | no | TLS with the system's OpenSSL: `wss://` URLs, [`WebSocket::with_server_tls`] |
-//! | `ssl-vendored` | no | TLS with an OpenSSL that is compiled during the build |
+//! | `rustls` | no | TLS with rustls: `wss://` URLs, [`WebSocket::with_server_tls`] |
+//! | `ssl` | no | the same with the system's OpenSSL, and the TLS hooks of `ws` |
+//! | `ssl-vendored` | no | the same with an OpenSSL that is compiled during the build |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
 //! | `blocking` | no | a blocking socket |
 //! | `futures` | no | an async socket over any stream of `futures-io` |
-//! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `ssl` is enabled |
+//! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `rustls` or `ssl` is enabled |
 //! | `upgrade` | no | upgrades of requests that another HTTP server has read |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
-//! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `ssl-vendored`
-//! a C compiler.
+//! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `rustls` and
+//! `ssl-vendored` need a C compiler.
 //!
 //! # TLS
 //!
-//! With the feature `ssl`, clients connect to `wss://` URLs without configuration. The certificate of the server is verified
+//! With the feature `rustls` or `ssl`, clients connect to `wss://` URLs without configuration. The certificate of the server is verified
 //! with the trust roots of the system, for the host of the URL, which can be a name or an IP address.
 //! [`WebSocket::with_client_tls`] selects other roots or a client certificate. A server receives its certificate with
 //! [`WebSocket::with_server_tls`]. [`ServerTls::replace`] changes it while the server runs.
@@ -112,7 +113,13 @@
     all(
         target_family = "wasm",
         target_os = "unknown",
-        any(feature = "reactor", feature = "blocking", feature = "tokio")
+        any(
+            feature = "reactor",
+            feature = "blocking",
+            feature = "tokio",
+            feature = "rustls",
+            feature = "ssl"
+        )
     ),
     allow(unused, reason = "the only message must be the instruction below")
 )]
@@ -134,15 +141,39 @@ compile_error!(
     "the feature `tokio` of sockeye cannot be used on this target, because a browser has no sockets; use the feature \
      `browser` instead"
 );
+#[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))]
+compile_error!(
+    "the features `rustls` and `ssl` of sockeye cannot be used on this target; they are not needed, because the browser \
+     encrypts the connections of the feature `browser`"
+);
 
 #[cfg(all(feature = "blocking", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub mod blocking;
-#[cfg(all(feature = "browser", any(target_family = "wasm", sockeye_docs)))]
+#[cfg(all(
+    feature = "browser",
+    any(target_family = "wasm", sockeye_docs),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
+))]
 pub mod browser;
+#[cfg(any(
+    feature = "reactor",
+    feature = "blocking",
+    feature = "futures",
+    feature = "rustls",
+    feature = "ssl"
+))]
+#[cfg_attr(
+    not(all(feature = "reactor", feature = "blocking", feature = "ssl")),
+    allow(dead_code, reason = "each front end and each engine uses a part")
+)]
+mod byte_queue;
 mod close;
 mod compat;
 mod error;
-#[cfg(feature = "futures")]
+#[cfg(all(
+    feature = "futures",
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
+))]
 pub mod futures;
 mod message;
 pub mod protocol;
@@ -150,15 +181,31 @@ pub mod protocol;
 mod random_inputs;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod reactor;
-#[cfg(any(
-    feature = "blocking",
-    feature = "futures",
-    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+#[cfg(all(
+    any(
+        feature = "blocking",
+        feature = "futures",
+        all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+    ),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
 pub mod socket;
 #[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tcp_stream;
-#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
+#[cfg(all(
+    any(feature = "reactor", feature = "blocking", feature = "futures", feature = "rustls", feature = "ssl"),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
+))]
+#[cfg_attr(
+    not(all(
+        feature = "reactor",
+        feature = "blocking",
+        feature = "tokio",
+        feature = "rustls",
+        feature = "ssl"
+    )),
+    allow(dead_code, reason = "each front end and each engine uses a part")
+)]
 mod tls;
 #[cfg(feature = "upgrade")]
 pub mod upgrade;
@@ -199,13 +246,18 @@ pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::{Builder, WebSocket};
-#[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
-pub use tls::{ClientTls, ServerTls, TlsVersion};
+#[cfg(all(
+    any(feature = "rustls", feature = "ssl"),
+    not(all(target_family = "wasm", target_os = "unknown"))
+))]
+pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder, TlsEngine, TlsVersion};
 
 #[cfg(feature = "upgrade")]
 pub use http;
 #[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use openssl;
+#[cfg(all(feature = "rustls", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use rustls;
 pub use url;
 
 /// The async client socket of the target: that of `futures` with tokio on native targets, that of `browser` on WebAssembly.
@@ -344,7 +396,7 @@ mod pages {
     #[doc = include_str!("../docs/compression.md")]
     struct Compression;
 
-    #[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
+    #[cfg(any(feature = "rustls", feature = "ssl"))]
     #[doc = include_str!("../docs/tls.md")]
     struct Tls;
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::tls::Encryption;
 use super::{Socket, Stream, WebSocket};
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Connection, Role, Upgrade};
 use crate::socket::Result;
 use crate::socket::options::{Options, parse_url, setters};
 use crate::socket::session::Session;
+use crate::tls::ServerTls;
 
 /// Options for sockets: headers, subprotocols, limits and timeouts. A builder opens any number of sockets, in both roles.
 ///
@@ -36,8 +36,7 @@ use crate::socket::session::Session;
 pub struct Builder {
     pub(super) options: Options,
     pub(super) read_timeout: Option<Duration>,
-    #[cfg_attr(not(feature = "ssl"), expect(dead_code, reason = "this build has no TLS"))]
-    pub(super) encryption: Encryption,
+    pub(super) server_tls: Option<ServerTls>,
 }
 
 setters!(Builder);
@@ -59,7 +58,7 @@ impl Builder {
         self
     }
 
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL.
+    /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL.
     ///
     /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
     /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake

@@ -95,10 +95,6 @@ mod socket;
 mod state;
 mod stream;
 mod timeout;
-#[cfg(not(feature = "ssl"))]
-#[path = "no_tls.rs"]
-mod tls;
-#[cfg(feature = "ssl")]
 mod tls;
 mod writer;
 

@@ -55,7 +55,7 @@ struct Shared {
 }
 
 impl WebSocket<Socket> {
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL. [`Builder`] has options.
+    /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL. [`Builder`] has options.
     ///
     /// # Errors
     ///

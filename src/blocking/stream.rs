@@ -163,7 +163,7 @@ pub enum Socket {
     /// A Unix domain socket: `ws+unix://`.
     #[cfg(unix)]
     Unix(UnixStream),
-    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `ssl`.
+    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `rustls` or `ssl`.
     Tls(Box<Tls<TcpStream>>),
 }
 

@@ -1,140 +1,84 @@
 //! A TLS stream for two threads at a time.
 //!
-//! OpenSSL reads from memory and writes to memory. No thread holds its lock while the stream blocks, so one thread can wait
-//! for the peer while another sends.
+//! No thread holds the lock of the session while the stream blocks, so one thread can wait for the peer while another sends.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
-use openssl::x509::{X509, X509VerifyResult};
 use url::Url;
 
 use super::timeout::is_timeout;
 use super::{Builder, Socket, Stream};
-use crate::error::{Error as ReactorError, ErrorKind};
+use crate::byte_queue::ByteQueue;
 use crate::socket::options::is_secure;
 use crate::socket::{Error, Result, TimeoutKind};
-use crate::tls::{ServerTls, server_name, session};
+use crate::tls::buffer;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+use crate::tls::{ClientTls, ServerTls};
+use crate::tls::{RECORD, Received, Session, WRITE, handshake_failed, into_io, server_name};
 
-/// How much is read at once, and encrypted at once, in bytes: about a record (RFC 8446 §5.1).
-const RECORD: usize = 16 * 1024;
-
-/// How many bytes OpenSSL may want to send by itself before a reader waits for the writer to send them.
-const MAX_ANSWERS: usize = 4 * RECORD;
+/// How many bytes of replies may be unsent before a reader waits for the writer to send them.
+const MAX_REPLIES: usize = 4 * RECORD;
 
 /// A TLS [`Stream`] over another stream.
 ///
 /// If only a part of a record has arrived, a read fails with [`Interrupted`](io::ErrorKind::Interrupted), so that the caller
 /// can check the time: each byte of a record may arrive just within the timeout of one read. The reading methods of the
 /// standard library, such as [`read_exact`](Read::read_exact), try again.
-///
-/// # Examples
-///
-/// ```no_run
-/// use std::net::TcpStream;
-///
-/// use sockeye::ClientTls;
-/// use sockeye::blocking::{Builder, Tls};
-///
-/// let stream = TcpStream::connect("example.com:443")?;
-/// let timeout = std::time::Duration::from_secs(10);
-/// let tls = Tls::connect(&ClientTls::new()?.into(), "example.com", stream, timeout)?;
-/// println!("{}", tls.get_ref().peer_addr()?);
-/// let mut socket = Builder::new().client(tls, "wss://example.com/")?.open()?;
-/// # sockeye::blocking::Result::Ok(())
-/// ```
 #[derive(Debug)]
 pub struct Tls<S> {
     stream: S,
     shared: Arc<Shared>,
-    raw: Vec<u8>,
+    /// Memory for a read of the stream below, which may block. Empty between reads.
+    raw: ByteQueue,
 }
 
+#[derive(Debug)]
 struct Shared {
-    session: Mutex<SslStream<Memory>>,
-    /// Encrypted bytes that are not sent yet. The thread that sends locks this before the session.
-    unsent: Mutex<Vec<u8>>,
+    session: Mutex<Session>,
+    /// Ciphertext that is not sent yet. The thread that sends locks this before the session.
+    unsent: Mutex<ByteQueue>,
 }
 
-/// What OpenSSL uses as its socket.
-#[derive(Debug, Default)]
-struct Memory {
-    incoming: Vec<u8>,
-    taken: usize,
-    outgoing: Vec<u8>,
-    has_ended: bool,
-}
-
-/// The handshake function of one of the two roles.
-type Side = fn(&mut SslStream<Memory>) -> std::result::Result<(), ssl::Error>;
-
-/// How the servers of a builder encrypt.
-pub(super) type Encryption = Option<ServerTls>;
-
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 impl Builder {
-    /// Sets the trust roots and the certificate of a client: a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
-    /// Default: the trust roots of the system, no certificate.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sockeye::ClientTls;
-    /// use sockeye::blocking::Builder;
-    ///
-    /// let tls = ClientTls::new()?.trust_only("our-roots.pem")?;
-    /// let mut socket = Builder::new().client_tls(tls).connect("wss://example.com/")?;
-    /// # sockeye::blocking::Result::Ok(())
-    /// ```
+    /// Sets the TLS configuration of a client. Default: the trust roots of the system, no certificate.
     #[must_use]
-    pub fn client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
-        self.options.set_connector(tls.into());
+    pub fn client_tls(mut self, tls: impl Into<ClientTls>) -> Self {
+        self.options.set_client_tls(tls.into());
         self
     }
 
     /// Sets the certificate of a server, with which [`accept`](Self::accept) encrypts. Default: no TLS.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use std::net::TcpListener;
-    ///
-    /// use sockeye::ServerTls;
-    /// use sockeye::blocking::Builder;
-    ///
-    /// let builder = Builder::new().server_tls(ServerTls::from_pem_files("chain.pem", "key.pem")?);
-    /// let listener = TcpListener::bind("0.0.0.0:443")?;
-    /// let mut socket = builder.accept(listener.accept()?.0)?;
-    /// # sockeye::blocking::Result::Ok(())
-    /// ```
     #[must_use]
     pub fn server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
-        self.encryption = Some(tls.into());
+        self.server_tls = Some(tls.into());
         self
     }
+}
 
+impl Builder {
     /// Encrypts the stream of a client, if its URL asks for it.
     pub(super) fn encrypt(&self, stream: Socket, url: &Url) -> Result<Socket> {
         let Socket::Tcp(stream) = stream else { return Ok(stream) };
         if !is_secure(url) {
             return Ok(Socket::Tcp(stream));
         }
-        let (connector, timeout) = (self.options.connector()?, self.options.config.handshake_timeout);
-        let tls = Tls::connect(&connector, &server_name(url)?, stream, timeout)?;
-        Ok(Socket::Tls(Box::new(tls)))
+        let session = Session::client(&self.options.client_tls(url)?, &server_name(url)?)?;
+        Ok(Socket::Tls(Box::new(Tls::handshake(session, stream, self.options.config.handshake_timeout)?)))
     }
 
     /// Encrypts the stream of a server, if it has a certificate.
     pub(super) fn encrypt_server(&self, stream: TcpStream) -> Result<Socket> {
-        let Some(tls) = &self.encryption else { return Ok(Socket::Tcp(stream)) };
-        let tls = Tls::accept(tls, stream, self.options.config.handshake_timeout)?;
-        Ok(Socket::Tls(Box::new(tls)))
+        let Some(tls) = &self.server_tls else { return Ok(Socket::Tcp(stream)) };
+        let session = Session::server(tls)?;
+        Ok(Socket::Tls(Box::new(Tls::handshake(session, stream, self.options.config.handshake_timeout)?)))
     }
 }
 
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 impl<S: Stream> Tls<S> {
     /// Performs the handshake of a server, which may take no longer than `timeout`.
     ///
@@ -142,8 +86,7 @@ impl<S: Stream> Tls<S> {
     ///
     /// `Tls` if the handshake fails; `Timeout` with `Handshake`; `ConnectionLost` if the stream fails.
     pub fn accept(tls: &ServerTls, stream: S, timeout: Duration) -> Result<Self> {
-        let ssl = Ssl::new(tls.acceptor().context()).map_err(ReactorError::from)?;
-        Self::handshake(ssl, stream, SslStream::accept, timeout)
+        Self::handshake(Session::server(tls)?, stream, timeout)
     }
 
     /// Performs the handshake of a client with a server whose certificate must be valid for `host`, a name or an IP address.
@@ -151,46 +94,40 @@ impl<S: Stream> Tls<S> {
     /// # Errors
     ///
     /// As [`accept`](Self::accept).
-    ///
-    /// See the [example](Self#examples) of this type.
-    pub fn connect(connector: &SslConnector, host: &str, stream: S, timeout: Duration) -> Result<Self> {
-        let ssl = session(connector, host).map_err(ReactorError::from)?;
-        Self::handshake(ssl, stream, SslStream::connect, timeout)
+    pub fn connect(tls: &ClientTls, host: &str, stream: S, timeout: Duration) -> Result<Self> {
+        Self::handshake(Session::client(tls, host)?, stream, timeout)
     }
+}
 
+impl<S: Stream> Tls<S> {
     /// Returns the stream below.
-    ///
-    /// See the [example](Self#examples) of this type.
     pub fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// Returns the certificate of the peer.
-    pub fn peer_certificate(&self) -> Option<X509> {
-        self.shared.session().ssl().peer_certificate()
+    /// Returns the certificate of the peer, in DER.
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.shared.session().negotiated().peer_certificate
     }
 
-    fn handshake(ssl: Ssl, stream: S, side: Side, timeout: Duration) -> Result<Self> {
-        let session = SslStream::new(ssl, Memory::default()).map_err(ReactorError::from)?;
+    fn handshake(session: Session, stream: S, timeout: Duration) -> Result<Self> {
         let shared = Shared { session: Mutex::new(session), unsent: Mutex::default() };
-        let mut tls = Self { stream, shared: Arc::new(shared), raw: Vec::new() };
+        let mut tls = Self { stream, shared: Arc::new(shared), raw: ByteQueue::default() };
         let before = tls.stream.read_timeout()?;
-        tls.perform_handshake(side, timeout)?;
+        tls.perform_handshake(Instant::now() + timeout)?;
         tls.stream.set_read_timeout(before)?;
         Ok(tls)
     }
 
-    fn perform_handshake(&mut self, side: Side, timeout: Duration) -> Result<()> {
-        let end = Instant::now() + timeout;
+    fn perform_handshake(&mut self, end: Instant) -> Result<()> {
         loop {
-            let done = side(&mut self.shared.session());
+            let is_complete = self.shared.session().handshake();
             // An alert is sent as well.
-            let sent = self.send_answers().map_err(Error::ConnectionLost);
-            match done {
-                Ok(()) => return sent,
-                Err(err) if err.code() == ErrorCode::WANT_READ => sent?,
-                Err(err) => return Err(self.handshake_failed(err)),
+            let sent = self.send_replies().map_err(Error::ConnectionLost);
+            if is_complete.map_err(handshake_failed)? {
+                return sent;
             }
+            sent?;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Error::Timeout(TimeoutKind::Handshake));
@@ -203,57 +140,57 @@ impl<S: Stream> Tls<S> {
         }
     }
 
-    fn handshake_failed(&self, err: ssl::Error) -> Error {
-        let details = match self.shared.session().ssl().verify_result() {
-            X509VerifyResult::OK => String::new(),
-            refusal => refusal.to_string(),
-        };
-        Error::Tls(Box::new(ReactorError::new(ErrorKind::Ssl(err), details)))
-    }
-
     /// Reads from the records that have arrived; `None` if more input is needed.
     fn read_record(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let read = self.shared.session().ssl_read(buffer);
-        self.send_answers()?;
-        match read {
-            Ok(len) => Ok(Some(len)),
-            Err(err) if err.code() == ErrorCode::WANT_READ => Ok(None),
-            Err(err) if err.code() == ErrorCode::ZERO_RETURN => Ok(Some(0)),
-            Err(err) => Err(into_io(err)),
+        let received = self.shared.session().receive(buffer);
+        self.send_replies()?;
+        match received.map_err(into_io)? {
+            Received::Data(len) => Ok(Some(len)),
+            Received::NeedsInput => Ok(None),
+            Received::Closed => Ok(Some(0)),
+            Received::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 
     /// Reads once from the stream below.
     fn read_raw(&mut self) -> io::Result<()> {
-        self.raw.resize(RECORD, 0);
-        let len = match self.stream.read(&mut self.raw) {
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            read => read?,
-        };
-        let mut session = self.shared.session();
-        let memory = session.get_mut();
-        memory.has_ended |= len == 0;
-        memory.incoming.extend_from_slice(self.raw.get(..len).unwrap_or_default());
-        Ok(())
+        // No thread holds the session while it waits for the peer, so the bytes are copied into it.
+        let read = self.stream.read(self.raw.room(RECORD));
+        if let Ok(len) = read {
+            self.raw.add(len);
+            let mut session = self.shared.session();
+            match self.raw.bytes() {
+                [] => session.end_input(),
+                bytes => session.append_input(bytes),
+            }
+            self.raw.consume(len);
+        }
+        match read {
+            Err(err) if err.kind() != io::ErrorKind::Interrupted => Err(err),
+            _ => Ok(()),
+        }
     }
 
-    /// Sends what OpenSSL wants to send by itself, unless another thread is sending and will send it as well.
-    fn send_answers(&mut self) -> io::Result<()> {
+    /// Sends what the session wants to send by itself, unless another thread is sending and will send it as well.
+    fn send_replies(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let waiting = shared.session().get_ref().outgoing.len();
+        let waiting = shared.session().output().len();
         if waiting == 0 {
             return Ok(());
         }
         let unsent =
-            if waiting > MAX_ANSWERS { Some(shared.unsent()) } else { shared.unsent.try_lock().ok() };
+            if waiting > MAX_REPLIES { Some(shared.unsent()) } else { shared.unsent.try_lock().ok() };
         let Some(mut unsent) = unsent else { return Ok(()) };
-        unsent.append(&mut shared.session().get_mut().outgoing);
+        shared.session().move_output(&mut unsent);
         send(&mut self.stream, &mut unsent)
     }
 }
 
 impl<S: Stream> Read for Tls<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         if let Some(len) = self.read_record(buffer)? {
             return Ok(len);
         }
@@ -263,19 +200,19 @@ impl<S: Stream> Read for Tls<S> {
 }
 
 impl<S: Stream> Write for Tls<S> {
-    /// Encrypts up to a record. If the system does not accept all of it in time, the rest is sent with the next write or
+    /// Encrypts up to 64 KiB. If the system does not accept all of it in time, the rest is sent with the next write or
     /// flush.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut unsent = self.shared.unsent();
         send(&mut self.stream, &mut unsent)?;
-        let record = bytes.get(..RECORD).unwrap_or(bytes);
+        let plain = bytes.get(..WRITE).unwrap_or(bytes);
         let mut session = self.shared.session();
-        let len = session.ssl_write(record).map_err(into_io)?;
-        unsent.append(&mut session.get_mut().outgoing);
+        session.send(plain).map_err(into_io)?;
+        session.move_output(&mut unsent);
         drop(session);
         match send(&mut self.stream, &mut unsent) {
             Err(err) if !is_timeout(&err) => Err(err),
-            _ => Ok(len),
+            _ => Ok(plain.len()),
         }
     }
 
@@ -305,76 +242,41 @@ impl<S: Stream> Stream for Tls<S> {
     /// Ends TLS first, so that the peer can detect truncation. If both sides are shut down, TLS is not ended.
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Write {
-            // The result only shows whether the peer has ended its side.
-            let _ = self.shared.session().shutdown();
-            self.send_answers()?;
+            self.shared.session().close_notify();
+            self.send_replies()?;
         }
         self.stream.shutdown(how)
     }
 
     fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_clone()?, shared: Arc::clone(&self.shared), raw: Vec::new() })
+        Ok(Self {
+            stream: self.stream.try_clone()?,
+            shared: Arc::clone(&self.shared),
+            raw: ByteQueue::default(),
+        })
     }
 }
 
 impl Shared {
-    fn session(&self) -> MutexGuard<'_, SslStream<Memory>> {
+    fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unsent(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn unsent(&self) -> MutexGuard<'_, ByteQueue> {
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-impl Read for Memory {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.incoming.get(self.taken..).unwrap_or_default().read(buffer)?;
-        self.taken += len;
-        if self.taken == self.incoming.len() {
-            self.incoming.clear();
-            self.taken = 0;
-        }
-        if len == 0 && !self.has_ended { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(len) }
-    }
-}
-
-impl Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outgoing.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Sends as much as the stream accepts. The rest stays in the buffer.
-fn send(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<()> {
-    let mut sent = 0;
-    let result = loop {
-        let rest = unsent.get(sent..).unwrap_or_default();
-        if rest.is_empty() {
-            break Ok(());
-        }
-        match stream.write(rest) {
-            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => sent += len,
+fn send(stream: &mut impl Write, unsent: &mut ByteQueue) -> io::Result<()> {
+    while !unsent.is_empty() {
+        match stream.write(unsent.bytes()) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => unsent.consume(len),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => break Err(err),
+            Err(err) => return Err(err),
         }
-    };
-    unsent.drain(..sent);
-    result
-}
-
-fn into_io(err: ssl::Error) -> io::Error {
-    err.into_io_error().unwrap_or_else(io::Error::other)
+    }
+    buffer::release(unsent);
+    Ok(())
 }

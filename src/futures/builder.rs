@@ -2,13 +2,8 @@
 
 use super::Timer;
 use super::engine::EngineOptions;
-#[cfg(all(feature = "tokio", feature = "ssl"))]
-use super::tokio_tls::Encryption;
 use crate::socket::options::{Options, setters};
-
-/// How servers encrypt in a build without TLS for tokio: not at all.
-#[cfg(not(all(feature = "tokio", feature = "ssl")))]
-type Encryption = ();
+use crate::tls::ServerTls;
 
 /// Options for sockets: headers, subprotocols, limits and timeouts. A builder opens any number of sockets, in both roles.
 ///
@@ -29,8 +24,11 @@ pub struct Builder {
     pub(super) options: Options,
     max_buffered: usize,
     pub(super) timer: Option<Timer>,
-    #[cfg_attr(not(all(feature = "tokio", feature = "ssl")), expect(dead_code, reason = "nothing encrypts"))]
-    pub(super) encryption: Encryption,
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "only tokio's sockets are encrypted by a builder")
+    )]
+    pub(super) server_tls: Option<ServerTls>,
 }
 
 impl Default for Builder {
@@ -46,12 +44,7 @@ impl Builder {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn new() -> Self {
-        Self {
-            options: Options::default(),
-            max_buffered: 16 * 1024 * 1024,
-            timer: None,
-            encryption: Default::default(),
-        }
+        Self { options: Options::default(), max_buffered: 16 * 1024 * 1024, timer: None, server_tls: None }
     }
 
     /// Sets how many bytes may wait to be sent. Beyond that, messages and frames are not accepted. Default: 16 MiB.

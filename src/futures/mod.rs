@@ -96,14 +96,10 @@ mod socket;
 mod stream;
 mod streams;
 mod timer;
-#[cfg(feature = "ssl")]
 mod tls;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_compat;
-#[cfg(all(feature = "tokio", feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
-mod tokio_tls;
-#[cfg(all(feature = "tokio", not(feature = "ssl"), not(all(target_family = "wasm", target_os = "unknown"))))]
-#[path = "no_tls.rs"]
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_tls;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -116,16 +112,9 @@ pub use self::socket::{JoinError, WebSocket};
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use self::stream::Socket;
 pub use self::timer::{Sleep, Timer};
-#[cfg(feature = "ssl")]
 pub use self::tls::Tls;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use self::tokio_compat::Compat;
-#[cfg(all(
-    feature = "tokio",
-    not(feature = "ssl"),
-    not(all(target_family = "wasm", target_os = "unknown"))
-))]
-pub use self::tokio_tls::Tls;
 pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};
 
 /// A stream that reads and writes: the stream of a socket.

@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::tokio_tls::Tls;
+use super::tls::Tls;
 use super::{Builder, Compat, Timer, Transport, WebSocket};
 use crate::socket::options::{authority, parse_url};
 use crate::socket::{Error, Result, TimeoutKind};
@@ -28,12 +28,12 @@ pub enum Socket {
     /// A Unix domain socket: `ws+unix://`.
     #[cfg(unix)]
     Unix(Compat<UnixStream>),
-    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `ssl`.
+    /// TLS over TCP: `wss://`, and a server with a certificate. It needs the feature `rustls` or `ssl`.
     Tls(Box<Tls<Compat<TcpStream>>>),
 }
 
 impl WebSocket<Socket> {
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL. [`Builder`] has options.
+    /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL. [`Builder`] has options.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl WebSocket<Socket> {
 }
 
 impl Builder {
-    /// Connects to a `ws://`, `wss://` (feature `ssl`) or `ws+unix://` URL.
+    /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL.
     ///
     /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
     /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake

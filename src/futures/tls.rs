@@ -1,53 +1,48 @@
 //! A TLS stream over another stream.
 
-use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use openssl::ssl::{self, ErrorCode, Ssl, SslConnector, SslStream};
-use openssl::x509::{X509, X509VerifyResult};
 
 use super::Transport;
-use crate::error::{Error as ReactorError, ErrorKind};
 use crate::socket::{Error, Result};
-use crate::tls::{ServerTls, session};
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+use crate::tls::{ClientTls, ServerTls};
+use crate::tls::{Received, Session, WRITE, handshake_failed, into_io, transfer};
 
 /// A TLS stream over another stream.
 ///
 /// # Examples
 ///
-/// ```no_run
+#[cfg_attr(any(feature = "rustls", feature = "ssl"), doc = "```no_run")]
+#[cfg_attr(not(any(feature = "rustls", feature = "ssl")), doc = "```ignore (needs TLS)")]
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// use sockeye::ClientTls;
 /// use sockeye::futures::{Builder, Tls};
 ///
 /// # async fn doc(stream: impl AsyncRead + AsyncWrite + Unpin) -> sockeye::futures::Result<()> {
-/// let tls = Tls::connect(&ClientTls::new()?.into(), "example.com", stream).await?;
+/// let tls = Tls::connect(&ClientTls::new()?, "example.com", stream).await?;
 /// let mut socket = Builder::new().client(tls, "wss://example.com/")?.open().await?;
 /// # Ok(()) }
 /// ```
-pub struct Tls<S>(SslStream<Bridge<S>>);
-
-/// A stream in the form that OpenSSL needs: where it would wait, it returns `WouldBlock`, and its waker is known.
-struct Bridge<S> {
+#[derive(Debug)]
+pub struct Tls<S> {
     stream: S,
-    waker: Option<Waker>,
+    session: Session,
 }
 
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 impl<S: Transport> Tls<S> {
     /// Performs the handshake of a client with a server whose certificate must be valid for `host`, a name or an IP address.
     ///
     /// # Errors
     ///
     /// `Tls` if the handshake fails; `ConnectionLost` if the stream fails.
-    ///
-    /// See the [example](Self#examples) of this type.
-    pub async fn connect(connector: &SslConnector, host: &str, stream: S) -> Result<Self> {
-        let ssl = session(connector, host).map_err(ReactorError::from)?;
-        Self::handshake(ssl, stream, SslStream::connect).await
+    pub async fn connect(tls: &ClientTls, host: &str, stream: S) -> Result<Self> {
+        Self::handshake(Session::client(tls, host)?, stream).await
     }
 
     /// Performs the handshake of a server.
@@ -56,125 +51,115 @@ impl<S: Transport> Tls<S> {
     ///
     /// As [`connect`](Self::connect).
     pub async fn accept(tls: &ServerTls, stream: S) -> Result<Self> {
-        let ssl = Ssl::new(tls.acceptor().context()).map_err(ReactorError::from)?;
-        Self::handshake(ssl, stream, SslStream::accept).await
+        Self::handshake(Session::server(tls)?, stream).await
     }
+}
 
+impl<S: Transport> Tls<S> {
     /// Returns the stream below.
     pub fn get_ref(&self) -> &S {
-        &self.0.get_ref().stream
+        &self.stream
     }
 
-    /// Returns the certificate of the peer.
-    pub fn peer_certificate(&self) -> Option<X509> {
-        self.0.ssl().peer_certificate()
+    /// Returns the certificate of the peer, in DER.
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.session.negotiated().peer_certificate
     }
 
-    async fn handshake(
-        ssl: Ssl,
-        stream: S,
-        side: fn(&mut SslStream<Bridge<S>>) -> std::result::Result<(), ssl::Error>,
-    ) -> Result<Self> {
-        let session = SslStream::new(ssl, Bridge { stream, waker: None }).map_err(ReactorError::from)?;
-        let mut tls = Self(session);
-        let done = poll_fn(|cx| tls.poll(cx, side)).await;
-        // An alert is sent as well.
-        let flushed = poll_fn(|cx| Pin::new(&mut tls).poll_flush(cx)).await;
-        match done {
-            Ok(()) => flushed.map(|()| tls).map_err(Error::ConnectionLost),
-            Err(err) => {
-                let details = match tls.0.ssl().verify_result() {
-                    X509VerifyResult::OK => String::new(),
-                    refusal => refusal.to_string(),
-                };
-                Err(Error::Tls(Box::new(ReactorError::new(ErrorKind::Ssl(err), details))))
+    #[cfg_attr(
+        not(any(feature = "rustls", feature = "ssl", feature = "tokio")),
+        allow(dead_code, reason = "nothing can create a session in this build")
+    )]
+    pub(super) async fn handshake(session: Session, stream: S) -> Result<Self> {
+        let mut tls = Self { stream, session };
+        loop {
+            let is_complete = tls.session.handshake();
+            // An alert is sent as well.
+            let flushed =
+                poll_fn(|cx| Pin::new(&mut tls).poll_flush(cx)).await.map_err(Error::ConnectionLost);
+            if is_complete.map_err(handshake_failed)? {
+                return flushed.map(|()| tls);
             }
+            flushed?;
+            poll_fn(|cx| tls.poll_fill(cx)).await.map_err(Error::ConnectionLost)?;
         }
     }
 
-    /// Performs a step of OpenSSL, which may have to wait for either direction of the stream.
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: impl FnOnce(&mut SslStream<Bridge<S>>) -> std::result::Result<T, ssl::Error>,
-    ) -> Poll<std::result::Result<T, ssl::Error>> {
-        let waker = &mut self.0.get_mut().waker;
-        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-        match step(&mut self.0) {
-            Err(err) if matches!(err.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => Poll::Pending,
-            done => Poll::Ready(done),
-        }
+    /// Reads ciphertext once.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Self { stream, session } = self;
+        poll(transfer::fill(session, |room| result(Pin::new(&mut *stream).poll_read(cx, room))))
+    }
+
+    /// Sends the output of the session.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, session } = self;
+        poll(transfer::drain(session, |output| result(Pin::new(&mut *stream).poll_write(cx, output))))
+    }
+}
+
+/// Returns what a stream that is not ready returns in nonblocking mode.
+fn result<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Does the reverse of [`result`].
+fn poll<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(err) if err.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }
 
 impl<S: Transport> AsyncRead for Tls<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(match ready!(self.get_mut().poll(cx, |session| session.ssl_read(buffer))) {
-            Err(err) if err.code() == ErrorCode::ZERO_RETURN => Ok(0),
-            read => read.map_err(into_io),
-        })
+        let tls = self.get_mut();
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            let received = tls.session.receive(buffer);
+            // Replies are sent now, or when the task is woken because the stream can be written to.
+            if let Poll::Ready(sent) = tls.poll_send(cx) {
+                sent?;
+            }
+            match received.map_err(into_io)? {
+                Received::Data(len) => return Poll::Ready(Ok(len)),
+                Received::NeedsInput => _ = ready!(tls.poll_fill(cx))?,
+                Received::Closed => return Poll::Ready(Ok(0)),
+                Received::Truncated => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            }
+        }
     }
 }
 
 impl<S: Transport> AsyncWrite for Tls<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
+        let tls = self.get_mut();
+        ready!(tls.poll_send(cx))?;
+        let plain = bytes.get(..WRITE).unwrap_or(bytes);
+        tls.session.send(plain).map_err(into_io)?;
+        match tls.poll_send(cx) {
+            Poll::Ready(Err(err)) => Poll::Ready(Err(err)),
+            _ => Poll::Ready(Ok(plain.len())),
         }
-        self.get_mut().poll(cx, |session| session.ssl_write(bytes)).map_err(into_io)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0.get_mut().stream).poll_flush(cx)
+        let tls = self.get_mut();
+        ready!(tls.poll_send(cx))?;
+        Pin::new(&mut tls.stream).poll_flush(cx)
     }
 
     /// Ends TLS first, so that the peer can detect truncation.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let tls = self.get_mut();
+        tls.session.close_notify();
         // It does not matter if the peer has gone.
-        let _ = ready!(tls.poll(cx, |session| session.shutdown().map(drop)));
-        Pin::new(&mut tls.0.get_mut().stream).poll_close(cx)
+        let _ = ready!(tls.poll_send(cx));
+        Pin::new(&mut tls.stream).poll_close(cx)
     }
-}
-
-impl<S: Transport> Bridge<S> {
-    /// Polls the stream, and returns `WouldBlock` if it is not ready.
-    fn now<T>(
-        &mut self,
-        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> io::Result<T> {
-        let waker = self.waker.as_ref().unwrap_or(Waker::noop());
-        match poll(Pin::new(&mut self.stream), &mut Context::from_waker(waker)) {
-            Poll::Ready(done) => done,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl<S: Transport> Read for Bridge<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.now(|stream, cx| stream.poll_read(cx, buffer))
-    }
-}
-
-impl<S: Transport> Write for Bridge<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.now(|stream, cx| stream.poll_write(cx, bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.now(|stream, cx| stream.poll_flush(cx))
-    }
-}
-
-impl<S> fmt::Debug for Tls<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
-    }
-}
-
-fn into_io(err: ssl::Error) -> io::Error {
-    err.into_io_error().unwrap_or_else(io::Error::other)
 }

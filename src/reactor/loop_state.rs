@@ -14,7 +14,7 @@ use super::phase::LoopPhase;
 use super::queue::{Batch, CommandQueue};
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
-use super::tls::Keys;
+use super::transport::Keys;
 use super::work_lists::WorkLists;
 use crate::error::Error;
 use crate::protocol::Config;

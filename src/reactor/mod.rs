@@ -44,11 +44,6 @@ pub(crate) mod queue;
 mod serve;
 mod system;
 mod timers;
-#[cfg(feature = "ssl")]
-mod tls;
-#[cfg(not(feature = "ssl"))]
-#[path = "no_tls.rs"]
-mod tls;
 mod transport;
 mod websocket;
 mod work_lists;

@@ -7,8 +7,6 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "ssl")]
-use openssl::ssl::SslConnector;
 use url::Url;
 
 use super::Reactor;
@@ -20,8 +18,8 @@ use super::queue::Command;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
-#[cfg(feature = "ssl")]
-use crate::tls::ServerTls;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+use crate::tls::{ClientTls, ServerTls};
 
 /// An event loop with all its connections: a server, clients, or both.
 ///
@@ -153,9 +151,8 @@ where
 
     /// Encrypts every connection that is accepted over TCP. Unix domain sockets are not encrypted.
     ///
-    /// The argument is a [`ServerTls`], which reads the certificate from files, or an
-    /// [`SslAcceptor`](openssl::ssl::SslAcceptor). This is a method of `WebSocket` because [`Builder`] is `Copy` and private
-    /// keys should not be copied.
+    /// The argument is a [`ServerTls`], or what converts into one. This is a method of `WebSocket` because [`Builder`] is
+    /// `Copy`, and private keys should not be copied.
     ///
     /// # Examples
     ///
@@ -167,30 +164,30 @@ where
     ///     .listen("0.0.0.0:443")?;
     /// # sockeye::Result::Ok(())
     /// ```
-    #[cfg(feature = "ssl")]
+    #[cfg(any(feature = "rustls", feature = "ssl"))]
     #[must_use]
     pub fn with_server_tls(mut self, tls: impl Into<ServerTls>) -> Self {
         self.reactor.state.keys.server = Some(tls.into());
         self
     }
 
-    /// Encrypts connections to `wss://` URLs with a [`ClientTls`](crate::ClientTls) or an [`SslConnector`].
+    /// Encrypts connections to `wss://` URLs with a [`ClientTls`], or with what converts into one.
     ///
-    /// Without this call, [`Handler::upgrade_ssl_client`](crate::Handler::upgrade_ssl_client) encrypts them. By default it
-    /// verifies the server with the root certificates of the system.
+    /// Without this call, the server is verified with the root certificates of the system. With the feature `ssl`, the
+    /// handler's method `upgrade_ssl_client` can change that.
     ///
     /// # Examples
     ///
     /// ```no_run
     /// use sockeye::{ClientTls, WebSocket};
     ///
-    /// let tls = ClientTls::new()?.trust_only("our-roots.pem")?;
+    /// let tls = ClientTls::builder().trust_only("our-roots.pem").build()?;
     /// let mut socket = WebSocket::new(|_| |_| Ok(()))?.with_client_tls(tls);
     /// # sockeye::Result::Ok(())
     /// ```
-    #[cfg(feature = "ssl")]
+    #[cfg(any(feature = "rustls", feature = "ssl"))]
     #[must_use]
-    pub fn with_client_tls(mut self, tls: impl Into<SslConnector>) -> Self {
+    pub fn with_client_tls(mut self, tls: impl Into<ClientTls>) -> Self {
         self.reactor.state.keys.client = Some(tls.into());
         self
     }
@@ -338,7 +335,7 @@ where
 
     /// Requests a connection to a server. The loop connects when it runs.
     ///
-    /// The URL has the form `ws://host[:port]/path`, `wss://host[:port]/path` (with the feature `ssl`), or
+    /// The URL has the form `ws://host[:port]/path`, `wss://host[:port]/path` (with the feature `rustls` or `ssl`), or
     /// `ws+unix:///path/of/socket:/path` (on Unix).
     ///
     /// # Errors

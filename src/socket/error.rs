@@ -298,10 +298,12 @@ impl From<ReactorError> for Error {
         let ReactorError { kind, details } = err;
         match kind {
             ErrorKind::Io(err) => Self::Io(err),
+            kind if is_openssl(&kind) || is_rustls(&kind) => {
+                Self::Tls(Box::new(ReactorError::new(kind, details)))
+            }
             ErrorKind::Custom(cause) => from_cause(cause).unwrap_or_else(|cause| {
                 Self::Other(Box::new(ReactorError::new(ErrorKind::Custom(cause), details)))
             }),
-            kind if is_tls(&kind) => Self::Tls(Box::new(ReactorError::new(kind, details))),
             kind => Self::Other(Box::new(ReactorError::new(kind, details))),
         }
     }
@@ -320,12 +322,22 @@ fn from_cause(cause: Cause) -> std::result::Result<Error, Cause> {
 }
 
 #[cfg(feature = "ssl")]
-fn is_tls(kind: &ErrorKind) -> bool {
+fn is_openssl(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Ssl(_) | ErrorKind::SslHandshake(_))
 }
 
 #[cfg(not(feature = "ssl"))]
-fn is_tls(_: &ErrorKind) -> bool {
+fn is_openssl(_: &ErrorKind) -> bool {
+    false
+}
+
+#[cfg(feature = "rustls")]
+fn is_rustls(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Custom(cause) if cause.is::<rustls::Error>())
+}
+
+#[cfg(not(feature = "rustls"))]
+fn is_rustls(_: &ErrorKind) -> bool {
     false
 }
 
@@ -421,7 +433,7 @@ mod tests {
         let err = Error::TlsDisabled("example.com".to_owned());
         assert_eq!(
             err.to_string(),
-            "cannot connect to example.com with TLS: this build of sockeye does not have the feature `ssl`"
+            "cannot connect to example.com with TLS: this build of sockeye has neither of the features `rustls` and `ssl`"
         );
     }
 

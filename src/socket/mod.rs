@@ -6,8 +6,6 @@
 mod answer;
 pub(crate) mod byte_reader;
 mod error;
-#[cfg(all(not(feature = "ssl"), any(feature = "blocking", feature = "tokio")))]
-pub(crate) mod no_tls;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod options;
 #[cfg(any(feature = "blocking", feature = "futures"))]

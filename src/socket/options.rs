@@ -4,23 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-#[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
-use openssl::ssl::SslConnector;
 use url::Url;
 
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+use super::Error;
 use super::session::Session;
 use super::{InvalidUrl, Result};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Config, FrameExtension, ProtocolError};
+use crate::tls::ClientTls;
 
 /// Creates the extension of a connection.
 type MakeExtension = Arc<dyn Fn() -> Box<dyn FrameExtension> + Send + Sync>;
-
-/// How a client encrypts, if the program has configured it.
-#[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
-type Connector = Option<SslConnector>;
-#[cfg(not(all(feature = "ssl", any(feature = "blocking", feature = "tokio"))))]
-type Connector = ();
 
 /// The default of `high_water`, in bytes.
 const HIGH_WATER: usize = 64 * 1024;
@@ -34,11 +29,12 @@ pub(crate) struct Options {
     headers: Vec<(String, Vec<u8>)>,
     subprotocols: Vec<String>,
     make_extension: Option<MakeExtension>,
+    /// How a client encrypts, if the program has configured it.
     #[cfg_attr(
-        not(all(feature = "ssl", any(feature = "blocking", feature = "tokio"))),
-        expect(dead_code, reason = "this build has no TLS")
+        not(any(feature = "blocking", feature = "tokio")),
+        expect(dead_code, reason = "nothing connects")
     )]
-    connector: Connector,
+    client_tls: Option<ClientTls>,
 }
 
 impl Default for Options {
@@ -50,7 +46,7 @@ impl Default for Options {
             headers: Vec::new(),
             subprotocols: Vec::new(),
             make_extension: None,
-            connector: Connector::default(),
+            client_tls: None,
         }
     }
 }
@@ -136,15 +132,18 @@ impl Options {
         response
     }
 
-    #[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
-    pub(crate) fn set_connector(&mut self, connector: SslConnector) {
-        self.connector = Some(connector);
+    #[cfg(all(any(feature = "rustls", feature = "ssl"), any(feature = "blocking", feature = "tokio")))]
+    pub(crate) fn set_client_tls(&mut self, tls: ClientTls) {
+        self.client_tls = Some(tls);
     }
 
     /// Returns how a client encrypts. Default: it trusts the roots of the system.
-    #[cfg(all(feature = "ssl", any(feature = "blocking", feature = "tokio")))]
-    pub(crate) fn connector(&self) -> Result<SslConnector> {
-        Ok(self.connector.clone().map_or_else(crate::tls::default_connector, Ok)?)
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn client_tls(&self, url: &Url) -> Result<ClientTls> {
+        if !crate::tls::IS_SUPPORTED {
+            return Err(Error::TlsDisabled(url.host_str().unwrap_or_default().to_owned()));
+        }
+        Ok(self.client_tls.clone().map_or_else(ClientTls::shared_default, Ok)?)
     }
 
     /// The configuration of a connection. An extension of the program replaces compression, because only one of them can be

@@ -1,51 +1,119 @@
-//! TLS configuration: certificates of servers, and trust roots of clients.
+//! TLS: one session without I/O, two libraries, and what programs configure.
 //!
-//! The front ends contain the encrypted sockets.
+//! | file | contents |
+//! |---|---|
+//! | `session` | one end of a connection, for the adapters of the front ends |
+//! | `transfer`, `buffer` | what the adapters share |
+//! | `engine` | what a library does for a session |
+//! | `client`, `server`, `options` | the configuration, which does not depend on the library |
+//! | `openssl`, `rustls`, `libraries` | the libraries, and which of them this build has |
 
+pub(crate) mod buffer;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 mod client;
-#[cfg(feature = "ssl-vendored")]
-mod roots;
-#[cfg(not(feature = "ssl-vendored"))]
-#[path = "no_roots.rs"]
-mod roots;
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
+mod disabled;
+mod engine;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+mod libraries;
+#[cfg(feature = "ssl")]
+pub(crate) mod openssl;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+mod options;
+#[cfg(feature = "rustls")]
+mod rustls;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 mod server;
+mod session;
+#[cfg(test)]
+#[cfg(all(feature = "rustls", feature = "ssl"))]
+mod session_tests;
+#[cfg(any(feature = "reactor", feature = "futures"))]
+pub(crate) mod transfer;
 
-use std::path::Path;
+use std::io;
 
-use openssl::error::ErrorStack;
-use openssl::ssl::{SslContextBuilder, SslFiletype, SslOptions, SslVersion};
+use url::{Host, Url};
 
-#[cfg(any(feature = "blocking", feature = "tokio"))]
-pub(crate) use self::client::server_name;
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+pub use self::client::{ClientTls, ClientTlsBuilder};
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
+pub(crate) use self::disabled::{ClientTls, ServerTls};
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+pub use self::options::{TlsEngine, TlsVersion};
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+pub use self::server::{ServerTls, ServerTlsBuilder};
+#[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
+pub(crate) use self::session::Session;
+use crate::error::{Error, ErrorKind, Result, redacted};
+
+/// The most plaintext of a record (RFC 8446 §5.1).
+pub(crate) const RECORD: usize = 16 * 1024;
+
+/// The most plaintext that is encrypted for one write to the transport: four records.
+pub(crate) const WRITE: usize = 4 * RECORD;
+
+/// What [`Session::receive`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Plaintext, as long as this. It fills the buffer, or more input is needed for more.
+    Data(usize),
+    /// More input is needed.
+    NeedsInput,
+    /// The peer has ended its side with close_notify (RFC 8446 §6.1).
+    Closed,
+    /// The transport has ended without close_notify, so that data may be missing.
+    Truncated,
+}
+
+/// What a handshake has negotiated.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Negotiated {
+    /// The version of TLS, such as `TLSv1.3`.
+    pub(crate) version: Option<&'static str>,
+    /// The name of the server that the client has sent (SNI).
+    pub(crate) server_name: Option<String>,
+    /// The certificate of the peer, in DER.
+    pub(crate) peer_certificate: Option<Vec<u8>>,
+}
+
+/// Whether this build supports `wss` URLs.
+pub(crate) const IS_SUPPORTED: bool = cfg!(any(feature = "rustls", feature = "ssl"));
+
+/// Returns the error of a socket for a failed handshake.
 #[cfg(any(feature = "blocking", feature = "futures"))]
-pub(crate) use self::client::session;
-pub use self::client::{ClientTls, TlsVersion};
-pub(crate) use self::client::{connect, default_connector};
-pub use self::server::ServerTls;
-use crate::error::{Error, ErrorKind, Result};
-
-/// The ALPN protocol list with `http/1.1`, in wire format (RFC 7301 §3.1).
-const HTTP_1_1: &[u8] = b"\x08http/1.1";
-
-/// Sets the options of both roles: TLS 1.2 or newer (RFC 8996), and no renegotiation, which lets a peer cause work.
-fn harden(context: &mut SslContextBuilder) -> std::result::Result<(), ErrorStack> {
-    context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-    context.set_options(SslOptions::NO_RENEGOTIATION);
-    // Without it, each record takes two reads, one of them for the header of five bytes.
-    context.set_read_ahead(true);
-    Ok(())
+pub(crate) fn handshake_failed(err: Error) -> crate::socket::Error {
+    match err.kind {
+        ErrorKind::Io(err) if err.kind() == io::ErrorKind::UnexpectedEof => {
+            crate::socket::Error::ConnectionLost(err)
+        }
+        _ => crate::socket::Error::Tls(Box::new(err)),
+    }
 }
 
-/// Loads a certificate chain and the private key that belongs to it.
-fn set_identity(context: &mut SslContextBuilder, chain: &Path, key: &Path) -> Result<()> {
-    with_path(context.set_certificate_chain_file(chain), "certificate chain", chain)?;
-    with_path(context.set_private_key_file(key, SslFiletype::PEM), "key", key)?;
-    with_path(context.check_private_key(), "key for this certificate", key)
+/// Returns the error of a stream for a failed session.
+#[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) fn into_io(err: Error) -> io::Error {
+    match err.kind {
+        ErrorKind::Io(err) => err,
+        _ => io::Error::other(err),
+    }
 }
 
-/// Adds the path of the file to an error of OpenSSL.
-fn with_path(result: std::result::Result<(), ErrorStack>, what: &str, path: &Path) -> Result<()> {
-    result.map_err(|err| {
-        Error::new(ErrorKind::Ssl(err.into()), format!("{} has no usable {what}", path.display()))
-    })
+/// The name that the certificate of the server must be valid for.
+pub(crate) fn server_name(url: &Url) -> Result<String> {
+    match url.host() {
+        // An absolute name is the same name, and certificates do not contain the final dot (RFC 6066 §3).
+        Some(Host::Domain(name)) => Ok(name.strip_suffix('.').unwrap_or(name).to_owned()),
+        Some(Host::Ipv4(address)) => Ok(address.to_string()),
+        Some(Host::Ipv6(address)) => Ok(address.to_string()),
+        None => {
+            Err(Error::new(ErrorKind::Protocol, format!("the URL has no host: {}", redacted(url.as_str()))))
+        }
+    }
+}
+
+/// Returns the error for a session that has failed or has been ended.
+fn ended() -> Error {
+    io::Error::from(io::ErrorKind::BrokenPipe).into()
 }

@@ -1,27 +1,25 @@
-//! TLS configuration of servers. The certificate can be replaced at run time.
+//! The TLS configuration of servers. It can be replaced at run time.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use openssl::ssl::{
-    AlpnError, NameType, SslAcceptor, SslAcceptorBuilder, SslContext, SslMethod, SslRef, SslVerifyMode,
-    select_next_proto,
-};
-use openssl::x509::X509;
-
-use super::{HTTP_1_1, harden, set_identity, with_path};
-use crate::error::{Error, ErrorKind, Result};
+use super::engine::{Engine, ServerEngine};
+#[cfg(feature = "ssl")]
+use super::openssl;
+use super::options::{Identity, Pem, Protocols, ServerOptions};
+#[cfg(feature = "rustls")]
+use super::rustls;
+use super::{TlsEngine, TlsVersion, libraries};
+use crate::error::Result;
 
 /// The TLS configuration of a server: its certificate, certificates for other names, and whether clients need one.
 ///
 /// Clones share the configuration: [`replace`](Self::replace) affects all of them, and the event loops that have one. A
 /// clone can be used from any thread.
 ///
-/// For other options, create an [`SslAcceptor`], which [`WebSocket::with_server_tls`] accepts as well.
-///
-/// [`WebSocket::with_server_tls`]: crate::WebSocket::with_server_tls
+/// The event loop, the blocking and the async socket accept a `ServerTls`, and everything that converts into one: with the
+/// feature `ssl` an `SslAcceptor` of `openssl`, with `rustls` a `ServerConfig` of `rustls`.
 ///
 /// # Examples
 ///
@@ -32,28 +30,39 @@ use crate::error::{Error, ErrorKind, Result};
 /// let renewal = tls.clone();
 /// // Elsewhere, when the certificate has been renewed:
 /// renewal.replace(ServerTls::from_pem_files("chain.pem", "key.pem")?);
+/// tls.add_name("chat.example.org", "chat-chain.pem", "chat-key.pem")?;
 ///
 /// WebSocket::new(|out: sockeye::Sender| move |msg| out.send(msg))?.with_server_tls(tls).listen("0.0.0.0:443")?;
 /// # sockeye::Result::Ok(())
 /// ```
 #[derive(Clone)]
 pub struct ServerTls {
-    current: Arc<RwLock<Current>>,
+    current: Arc<RwLock<Arc<dyn ServerEngine>>>,
 }
 
-#[derive(Clone)]
-struct Current {
-    acceptor: SslAcceptor,
-    /// `None` for an acceptor of the program, which selects certificates itself.
-    names: Option<Arc<Names>>,
-}
-
-/// The certificates for server names.
-struct Names {
-    /// The contexts by name, in lower case.
-    contexts: RwLock<HashMap<String, SslContext>>,
-    /// The roots for client certificates. Each context needs them.
-    client_roots: Option<PathBuf>,
+/// Creates a [`ServerTls`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use sockeye::{ServerTls, TlsEngine, TlsVersion};
+///
+/// let tls = ServerTls::builder_from_files("chain.pem", "key.pem")
+///     .engine(TlsEngine::default())
+///     .name("chat.example.org", "chat-chain.pem", "chat-key.pem")
+///     .require_certificates("client-roots.pem")
+///     .min_version(TlsVersion::V1_3)
+///     .build()?;
+/// // The same without names, with texts instead of files.
+/// let (chain, key) = (std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+/// let tls = ServerTls::builder_from_pem(chain, key).build()?;
+/// # sockeye::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ServerTlsBuilder {
+    engine: TlsEngine,
+    options: ServerOptions,
 }
 
 impl ServerTls {
@@ -63,11 +72,11 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
+    /// As [`ServerTlsBuilder::build`].
     ///
-    /// See the [example](Self#examples) of this type.
+    /// See the [example](Self#examples).
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        Self::with_names(chain.as_ref(), key.as_ref(), None)
+        Self::builder_from_files(chain, key).build()
     }
 
     /// Like [`from_pem_files`](Self::from_pem_files), and requires from every client a certificate that is issued by one of
@@ -77,132 +86,178 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate.
+    /// As [`ServerTlsBuilder::build`].
     ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sockeye::ServerTls;
-    ///
-    /// let tls = ServerTls::mutual_from_pem_files("chain.pem", "key.pem", "client-roots.pem")?;
-    /// # sockeye::Result::Ok(())
-    /// ```
+    /// See the [example](ServerTlsBuilder#examples).
     pub fn mutual_from_pem_files(
         chain: impl AsRef<Path>,
         key: impl AsRef<Path>,
         client_roots: impl AsRef<Path>,
     ) -> Result<Self> {
-        Self::with_names(chain.as_ref(), key.as_ref(), Some(client_roots.as_ref()))
+        Self::builder_from_files(chain, key).require_certificates(client_roots).build()
+    }
+
+    /// Returns a builder with a certificate chain and its key in PEM files.
+    ///
+    /// See the [example](ServerTlsBuilder#examples).
+    pub fn builder_from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> ServerTlsBuilder {
+        ServerTlsBuilder::new(Identity::Pem { chain: Pem::file(chain), key: Pem::file(key) })
+    }
+
+    /// Returns a builder with a certificate chain and its key in PEM texts.
+    ///
+    /// See the [example](ServerTlsBuilder#examples).
+    pub fn builder_from_pem(chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> ServerTlsBuilder {
+        ServerTlsBuilder::new(Identity::Pem { chain: Pem::Text(chain.into()), key: Pem::Text(key.into()) })
     }
 
     /// Adds a certificate for clients that request this server name (SNI, RFC 6066 §3), or replaces the one for this name.
     ///
     /// # Errors
     ///
-    /// `Ssl` if a file cannot be used, or the key does not belong to the certificate. `Internal` if this was created from an
-    /// acceptor, which selects certificates itself.
+    /// As [`ServerTlsBuilder::build`]. `Internal` if this was created from an acceptor or a configuration of the library, which
+    /// selects certificates itself.
     ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sockeye::ServerTls;
-    ///
-    /// let tls = ServerTls::from_pem_files("example.com.pem", "example.com.key")?;
-    /// tls.add_name("example.org", "example.org.pem", "example.org.key")?;
-    /// # sockeye::Result::Ok(())
-    /// ```
+    /// See the [example](Self#examples).
     pub fn add_name(&self, name: &str, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<()> {
-        let Some(names) = self.current().names else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "a name cannot be added to an SslAcceptor, which selects certificates itself",
-            ));
-        };
-        let acceptor = acceptor(chain.as_ref(), key.as_ref(), names.client_roots.as_deref())?;
-        let context = acceptor.build().into_context();
-        names
-            .contexts
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_ascii_lowercase(), context);
-        Ok(())
+        let identity = Identity::Pem { chain: Pem::file(chain), key: Pem::file(key) };
+        self.current().add_name(name, &identity)
     }
 
     /// Replaces the whole configuration, for connections that are accepted from now on. Open connections are not affected.
     ///
-    /// See the [example](Self#examples) of this type.
+    /// See the [example](Self#examples).
     pub fn replace(&self, new: impl Into<Self>) {
         let new = new.into().current();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// The acceptor for the next connection.
-    pub(crate) fn acceptor(&self) -> SslAcceptor {
-        self.current().acceptor
+    /// Returns the library that encrypts.
+    ///
+    /// See the [example](TlsEngine#examples).
+    pub fn engine(&self) -> TlsEngine {
+        self.current().engine()
     }
 
-    fn current(&self) -> Current {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn new(engine: Arc<dyn ServerEngine>) -> Self {
+        Self { current: Arc::new(RwLock::new(engine)) }
     }
 
-    fn with_names(chain: &Path, key: &Path, client_roots: Option<&Path>) -> Result<Self> {
-        let mut acceptor = acceptor(chain, key, client_roots)?;
-        let client_roots = client_roots.map(Path::to_owned);
-        let names = Arc::new(Names { contexts: RwLock::default(), client_roots });
-        let chosen = Arc::clone(&names);
-        acceptor.set_servername_callback(move |ssl, _| {
-            // A client that requests an unknown name receives the first certificate, and decides.
-            if let Some(context) = context_for(ssl, &chosen)
-                && let Err(err) = ssl.set_ssl_context(&context)
-            {
-                log::warn!("the certificate for a name cannot be used: {err}");
-            }
-            Ok(())
-        });
-        let current = Current { acceptor: acceptor.build(), names: Some(names) };
-        Ok(Self { current: Arc::new(RwLock::new(current)) })
+    /// Begins the handshake with a client.
+    pub(super) fn accept(&self) -> Result<Box<dyn Engine>> {
+        self.current().accept()
+    }
+
+    /// Returns the configuration of the next connection.
+    fn current(&self) -> Arc<dyn ServerEngine> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl From<SslAcceptor> for ServerTls {
-    fn from(acceptor: SslAcceptor) -> Self {
-        Self { current: Arc::new(RwLock::new(Current { acceptor, names: None })) }
+impl ServerTlsBuilder {
+    fn new(identity: Identity) -> Self {
+        let (names, client_roots, protocols) = (Vec::new(), None, Protocols::default());
+        Self {
+            engine: TlsEngine::default(),
+            options: ServerOptions { identity, names, client_roots, protocols },
+        }
+    }
+
+    /// Sets the library that encrypts. Default: OpenSSL if the feature `ssl` is enabled, otherwise rustls.
+    ///
+    /// See the [example](Self#examples).
+    pub fn engine(mut self, engine: TlsEngine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Adds a certificate for clients that request this server name (SNI, RFC 6066 §3). Clients that request another name, or
+    /// none, receive the first certificate.
+    ///
+    /// See the [example](Self#examples).
+    pub fn name(mut self, name: &str, chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        let identity = Identity::Pem { chain: Pem::file(chain), key: Pem::file(key) };
+        self.options.names.push((name.to_owned(), identity));
+        self
+    }
+
+    /// Requires from every client a certificate that is issued by one of the roots in a PEM file.
+    ///
+    /// See the [example](Self#examples).
+    pub fn require_certificates(mut self, roots: impl AsRef<Path>) -> Self {
+        self.options.client_roots = Some(Pem::file(roots));
+        self
+    }
+
+    /// Requires from every client a certificate that is issued by one of the roots in a PEM text.
+    ///
+    /// See the [example](Self#examples).
+    pub fn require_certificates_pem(mut self, roots: impl Into<Vec<u8>>) -> Self {
+        self.options.client_roots = Some(Pem::Text(roots.into()));
+        self
+    }
+
+    /// Sets the oldest TLS version. Default: 1.2.
+    ///
+    /// See the [example](Self#examples).
+    pub fn min_version(mut self, version: TlsVersion) -> Self {
+        self.options.protocols.min = version;
+        self
+    }
+
+    /// Sets the newest TLS version. Default: the newest that the library supports.
+    ///
+    /// See the [example](Self#examples).
+    pub fn max_version(mut self, version: TlsVersion) -> Self {
+        self.options.protocols.max = Some(version);
+        self
+    }
+
+    /// Sets the protocols that clients can choose (ALPN, RFC 7301), the preferred one first. Default: `http/1.1`. A client that
+    /// offers only others is rejected. With an empty list the offer of the client is ignored.
+    ///
+    /// See the [example](Self#examples).
+    pub fn alpn<'a>(mut self, protocols: impl IntoIterator<Item = &'a str>) -> Self {
+        self.options.protocols.alpn = protocols.into_iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
+    /// Reads the files and creates the configuration.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if a file cannot be read. If a file or text contains no certificate or key, if the key does not belong to the
+    /// certificate, or if the library does not support the versions: `Ssl` with OpenSSL, `Io` with rustls.
+    ///
+    /// See the [example](Self#examples).
+    pub fn build(self) -> Result<ServerTls> {
+        Ok(ServerTls::new(libraries::new_server(self.engine, &self.options)?))
+    }
+}
+
+#[cfg(feature = "ssl")]
+impl From<::openssl::ssl::SslAcceptor> for ServerTls {
+    fn from(acceptor: ::openssl::ssl::SslAcceptor) -> Self {
+        Self::new(Arc::new(openssl::server::Server::from(acceptor)))
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<::rustls::ServerConfig> for ServerTls {
+    fn from(config: ::rustls::ServerConfig) -> Self {
+        Arc::new(config).into()
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<Arc<::rustls::ServerConfig>> for ServerTls {
+    fn from(config: Arc<::rustls::ServerConfig>) -> Self {
+        Self::new(Arc::new(rustls::server::Server::from(config)))
     }
 }
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("engine", &self.engine()).finish_non_exhaustive()
     }
-}
-
-fn context_for(ssl: &SslRef, names: &Names) -> Option<SslContext> {
-    let name = ssl.servername(NameType::HOST_NAME)?.to_ascii_lowercase();
-    names.contexts.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
-}
-
-fn acceptor(chain: &Path, key: &Path, client_roots: Option<&Path>) -> Result<SslAcceptorBuilder> {
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    harden(&mut acceptor)?;
-    set_identity(&mut acceptor, chain, key)?;
-    acceptor.set_alpn_select_callback(|_, offered| {
-        // RFC 7301 §3.2: a client that only offers other protocols SHALL be rejected.
-        select_next_proto(HTTP_1_1, offered).ok_or(AlpnError::ALERT_FATAL)
-    });
-    if let Some(roots) = client_roots {
-        require_certificates(&mut acceptor, roots)?;
-    }
-    Ok(acceptor)
-}
-
-fn require_certificates(acceptor: &mut SslAcceptorBuilder, roots: &Path) -> Result<()> {
-    with_path(acceptor.set_ca_file(roots), "trust roots", roots)?;
-    // Clients with several certificates select one by these names.
-    for root in X509::stack_from_pem(&std::fs::read(roots)?)? {
-        acceptor.add_client_ca(&root)?;
-    }
-    acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
-    // Without it, clients with certificates cannot resume a session.
-    acceptor.set_session_id_context(b"sockeye")?;
-    Ok(())
 }

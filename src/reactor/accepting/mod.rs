@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use log::{debug, error, warn};
-use mio::Token;
+use mio::{Interest, Token};
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
@@ -99,8 +99,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             if self.state.settings.tcp_nodelay {
                 socket.set_nodelay()?;
             }
-            let interest = socket.interest();
-            system.register(&mut socket, Token(index(slot)), interest)?;
+            system.register(&mut socket, Token(index(slot)), Interest::READABLE)?;
             Ok(socket)
         });
         let socket = match socket {
@@ -130,7 +129,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             debug!("cannot set TCP_NODELAY: {err}");
         }
         let is_encrypted = socket.can_encrypt() && self.state.keys.encrypt_servers(&self.state.settings);
-        let (token, interest) = (Token(index(self.entries.next_slot())), socket.interest());
+        let (token, interest) = (Token(index(self.entries.next_slot())), Interest::READABLE);
         if !is_encrypted && let Err(err) = self.state.system.register(&mut socket, token, interest) {
             return report_accept_failure(&self.state.settings, &err);
         }
@@ -185,8 +184,7 @@ fn encrypt_server<H: Handler, S: System>(
         return Err(Error::new(ErrorKind::Internal, "the handler has panicked"));
     };
     let mut socket = encrypted?;
-    let interest = socket.interest();
-    state.system.register(&mut socket, Token(index(id.slot)), interest)?;
+    state.system.register(&mut socket, Token(index(id.slot)), Interest::READABLE)?;
     Ok(socket)
 }
 

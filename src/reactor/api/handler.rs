@@ -495,7 +495,7 @@ pub trait Handler {
     /// ```
     #[cfg(feature = "ssl")]
     fn upgrade_ssl_client(&mut self, stream: TcpStream, url: &Url) -> Result<SslStream<TcpStream>> {
-        crate::tls::connect(&crate::tls::default_connector()?, stream, url)
+        crate::tls::openssl::connect_by_default(stream, url)
     }
 
     /// Called on a server with [`Settings::encrypt_server`](crate::Settings::encrypt_server) for every accepted TCP

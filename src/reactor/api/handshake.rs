@@ -2,12 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-#[cfg(feature = "ssl")]
-use openssl::x509::{X509, X509Ref};
-
 use super::settings::{ProxyPolicy, TrustedProxies};
 use crate::error::Result;
 use crate::protocol::handshake::{Request, Response};
+use crate::tls::Negotiated;
 
 /// The opening handshake of a connection: the request, the response, and the addresses of both ends.
 ///
@@ -26,17 +24,7 @@ pub struct Handshake {
     /// The local address. `None` on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,
     pub(crate) trusted_proxies: ProxyPolicy,
-    pub(crate) encryption: Encryption,
-}
-
-/// What TLS has negotiated. Every field is `None` if the connection is not encrypted.
-#[derive(Debug, Default)]
-pub(crate) struct Encryption {
-    pub(crate) version: Option<&'static str>,
-    #[cfg(feature = "ssl")]
-    pub(crate) peer_certificate: Option<X509>,
-    #[cfg(feature = "ssl")]
-    pub(crate) server_name: Option<String>,
+    pub(crate) encryption: Negotiated,
 }
 
 impl Handshake {
@@ -76,7 +64,7 @@ impl Handshake {
             peer_addr: None,
             local_addr: None,
             trusted_proxies: ProxyPolicy::Settings(TrustedProxies::None),
-            encryption: Encryption::default(),
+            encryption: Negotiated::default(),
         }
     }
 
@@ -181,34 +169,30 @@ impl Handshake {
     }
 }
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 impl Handshake {
-    /// Returns the certificate of the peer. A server always has one. A client has one if the server requested it and
+    /// Returns the certificate of the peer, in DER. A server always has one. A client has one if the server requested it and
     /// the client sent it. How it was verified depends on the loop's TLS configuration, or on the handler's hook.
     ///
     /// # Examples
     ///
     /// ```
-    /// use openssl::nid::Nid;
-    /// use sockeye::{Handler, Handshake, Result};
+    /// use sockeye::{Error, ErrorKind, Handler, Handshake, Result};
     ///
-    /// #[derive(Default)]
-    /// struct Member {
-    ///     name: String,
+    /// /// A connection of a device, which is identified by its certificate.
+    /// struct Device {
+    ///     certificate: Vec<u8>,
     /// }
     ///
-    /// impl Handler for Member {
+    /// impl Handler for Device {
     ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
-    ///         if let Some(certificate) = shake.peer_certificate()
-    ///             && let Some(entry) = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next()
-    ///         {
-    ///             self.name = entry.data().as_utf8()?.to_string();
-    ///         }
+    ///         let none = || Error::new(ErrorKind::Protocol, "the device has sent no certificate");
+    ///         self.certificate = shake.peer_certificate().ok_or_else(none)?.to_vec();
     ///         Ok(())
     ///     }
     /// }
     /// ```
-    pub fn peer_certificate(&self) -> Option<&X509Ref> {
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.encryption.peer_certificate.as_deref()
     }
 

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result, TLS_DISABLED, redacted};
 use crate::protocol::handshake::unsupported_scheme;
-use crate::reactor::tls;
+use crate::tls;
 
 /// Where a client connects to.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use log::error;
-use mio::Token;
+use mio::{Interest, Token};
 use url::Url;
 
 use self::attempt::{ConnectAttempt, Next};
@@ -121,7 +121,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let encrypted =
             attempt.call(&mut self.state, |handler| socket.encrypt_client(&keys, handler, &url))?;
         Some(encrypted.and_then(|mut socket| {
-            let interest = socket.interest();
+            let interest = Interest::READABLE | Interest::WRITABLE;
             self.state.system.register(&mut socket, Token(index(id.slot)), interest)?;
             Ok(socket)
         }))

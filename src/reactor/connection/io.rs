@@ -12,7 +12,7 @@ use crate::reactor::MAX_KEPT_COMMANDS;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::index;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::system::{Stop, System, Transport as _};
+use crate::reactor::system::{Input, Next, Stop, System, Transport as _};
 
 /// The most bytes that are read from one connection in one turn.
 const READ_BUDGET: usize = 256 * 1024;
@@ -69,9 +69,6 @@ impl<H: Handler, S: System> Connection<H, S> {
             return;
         }
         let endpoint = &mut self.endpoint;
-        if endpoint.write.is_blocked && endpoint.socket.writes_on_readable() {
-            state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
-        }
         let is_open = endpoint.protocol.state() == State::Open;
         if is_open && (self.read.is_paused || endpoint.write.holds_reading(state.now)) {
             self.read.defer(has_ended);
@@ -105,25 +102,32 @@ impl<H: Handler, S: System> Connection<H, S> {
                 FIRST_READ.max(spent).min(buffer.len())
             };
             let Some(room) = buffer.get_mut(..most) else { return };
-            let is_full = match self.endpoint.socket.read(room) {
-                Ok(0) => return self.on_end(state),
-                Ok(len) => {
-                    spent += len;
-                    let is_full = len == room.len();
-                    self.process(room.get_mut(..len).unwrap_or_default(), began, state);
-                    is_full
-                }
-                Err(Stop::Blocked) => return,
-                Err(Stop::Failed(err)) => return self.endpoint.handle_socket_error(err, state),
+            let input = match self.endpoint.socket.read(room) {
+                Ok(input) => input,
+                Err(err) => return self.endpoint.handle_socket_error(err, state),
             };
-            if is_full
+            if input.has_output {
+                let endpoint = &mut self.endpoint;
+                state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
+            }
+            if input.len > 0 {
+                spent += input.len;
+                self.process(room.get_mut(..input.len).unwrap_or_default(), began, state);
+            }
+            let has_more = match input.next {
+                Next::End => return self.on_end(state),
+                Next::More => true,
+                Next::Event => false,
+            };
+            if has_more
+                && input.len > 0
                 && spent < self.endpoint.read_budget()
                 && self.may_continue(state)
                 && !state.has_used_up_budget(began)
             {
                 continue;
             }
-            if is_full || has_ended {
+            if has_more || has_ended {
                 self.read.note_end(has_ended);
                 self.read_later(state);
             }
@@ -205,9 +209,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         if self.endpoint.write.is_blocked {
             state.work.flush_later(self.endpoint.id.slot, &mut self.endpoint.listed, 0);
         }
-        if self.endpoint.socket.reads_on_writable() {
-            self.read_later(state);
-        }
     }
 
     /// Writes all output, and ends the local side of the socket if the protocol demands it.
@@ -227,11 +228,13 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn write(&mut self, state: &mut LoopState<S>) -> bool {
         let endpoint = &mut self.endpoint;
         let was_blocked = endpoint.write.is_blocked;
-        match endpoint.write.write(&mut endpoint.socket) {
-            Ok(()) => {
+        let expects_more = endpoint.listed.is_to_read();
+        match endpoint.write.write(&mut endpoint.socket, expects_more) {
+            Ok(true) => {
                 self.on_flushed(was_blocked, state);
                 return true;
             }
+            Ok(false) => state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0),
             Err(Stop::Blocked) => self.endpoint.on_blocked(state),
             Err(Stop::Failed(err)) => {
                 // What the peer sent before, such as the Close frame with the reason, is read in the next turn.
@@ -251,7 +254,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                     break;
                 }
                 let Some(room) = buffer.get_mut(..FIRST_READ) else { break };
-                let Ok(len @ 1..) = self.endpoint.socket.read(room) else { break };
+                let Ok(Input { len: len @ 1.., .. }) = self.endpoint.socket.read(room) else { break };
                 let began = state.begin_budget();
                 self.process(buffer.get_mut(..len).unwrap_or_default(), began, state);
             }

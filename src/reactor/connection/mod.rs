@@ -50,8 +50,7 @@ impl<H, S: System> Connection<H, S> {
         protocol: impl Into<ManualConnection>,
         handler: Option<H>,
     ) -> Self {
-        let write = WriteSide::new(None, socket.interest().is_writable());
-        let stage = Stage::Opening;
+        let (write, stage) = (WriteSide::new(None, false), Stage::Opening);
         Self {
             endpoint: Endpoint {
                 id,
@@ -92,6 +91,10 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(super) fn begin_as_server(&mut self, addresses: Option<Addresses>, state: &mut LoopState<S>) {
         if addresses.is_some() {
             self.endpoint.opening = Some(Box::new(Opening { addresses, ..Opening::default() }));
+        }
+        if self.endpoint.socket.is_encrypted() && !self.endpoint.socket.is_handshaking() {
+            // The hook that completed the handshake may have read more, for which there is no event.
+            self.read_later(state);
         }
         self.update(state);
     }
@@ -157,9 +160,6 @@ impl<H: Handler, S: System> Connection<H, S> {
             state.work.close_later(slot, &mut endpoint.listed);
         } else if (buffered > 0 || endpoint.protocol.awaits_flush()) && !endpoint.write.is_blocked {
             state.work.flush_later(slot, &mut endpoint.listed, buffered);
-        }
-        if endpoint.socket.has_more() {
-            self.read_later(state);
         }
         self.rearm_deadline(state);
     }

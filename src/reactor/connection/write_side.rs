@@ -9,6 +9,7 @@ use crate::reactor::buffer_pool::BufferPool;
 use crate::reactor::queue::status::ConnectionStatus;
 use crate::reactor::system::{Stop, Transport};
 use crate::reactor::write_queue::WriteQueue;
+use crate::tls::RECORD;
 
 /// Reading pauses while at least this much output is blocked, in bytes.
 const HOLD_FROM: usize = 256 * 1024;
@@ -92,14 +93,23 @@ impl WriteSide {
         }
     }
 
-    /// Writes until the queue is empty or the socket accepts no more.
-    pub(super) fn write(&mut self, socket: &mut impl Transport) -> Result<(), Stop> {
+    /// Writes until the queue is empty or the socket accepts no more. Returns whether the queue is empty.
+    ///
+    /// If more output is expected soon, an encrypted socket keeps the end of the output, which does not fill a record, for the
+    /// next flush. Each flush sends something, so nothing waits for longer than that.
+    pub(super) fn write(&mut self, socket: &mut impl Transport, expects_more: bool) -> Result<bool, Stop> {
+        let ends_on_record = expects_more && socket.is_encrypted();
+        let mut written = 0;
         while let Some(queue) = self.queue.as_mut().filter(|queue| !queue.is_empty()) {
-            if queue.write_with(|slices| socket.write(slices))? == 0 {
+            if ends_on_record && written > 0 && queue.len() < RECORD {
+                return socket.flush().map(|()| false);
+            }
+            written = queue.write_with(|slices| socket.write(slices, ends_on_record))?;
+            if written == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
         }
-        socket.flush()
+        socket.flush().map(|()| true)
     }
 
     /// A write has failed. Nothing more is written.

@@ -20,11 +20,11 @@ use url::Url;
 pub(super) use self::native::Native;
 pub(super) use self::resolver::Resolved;
 use super::api::handler::Handler;
-use super::api::handshake::Encryption;
 use super::entries::ConnectionId;
 use super::phase::LoopPhase;
-use super::tls::Keys;
+use super::transport::Keys;
 use crate::error::{Error, Result};
+use crate::tls::Negotiated;
 
 /// The address of the peer and the local address of an accepted connection.
 pub(super) type Addresses = (SocketAddr, SocketAddr);
@@ -105,11 +105,12 @@ pub(super) trait System: fmt::Debug + Sized {
 
 /// A connected, non-blocking socket.
 pub(super) trait Transport: fmt::Debug + Sized {
-    /// Reads once. `Ok(0)` is the end of the stream.
-    fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Stop>;
+    /// Reads into a buffer.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Input>;
 
-    /// Writes once, and returns how many bytes were accepted.
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop>;
+    /// Writes once, and returns how many bytes were accepted. If more output is expected soon, an encrypted socket does not
+    /// accept what would begin a record without filling it, unless there is nothing else.
+    fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> std::result::Result<usize, Stop>;
 
     /// Sends the bytes that `write` accepted and that the system has not accepted yet.
     fn flush(&mut self) -> std::result::Result<(), Stop>;
@@ -123,25 +124,13 @@ pub(super) trait Transport: fmt::Debug + Sized {
     /// Sends the close_notify alert of TLS, once (RFC 8446 §6.1). Other sockets have no such message.
     fn send_close_notify(&mut self);
 
-    /// Whether the socket contains more input for which there will be no event.
-    fn has_more(&self) -> bool;
-
-    /// Whether a blocked read can continue when the socket is writable.
-    fn reads_on_writable(&self) -> bool;
-
-    /// Whether a blocked write can continue when the socket is readable.
-    fn writes_on_readable(&self) -> bool;
-
     /// Whether the TLS handshake is unfinished, so that nothing can be sent to the peer.
     fn is_handshaking(&self) -> bool;
 
     fn is_encrypted(&self) -> bool;
 
-    /// Which events the loop needs from the beginning.
-    fn interest(&self) -> Interest;
-
     /// What the TLS handshake negotiated.
-    fn encryption(&self) -> Encryption;
+    fn encryption(&self) -> Negotiated;
 
     /// Whether the connection is established. `None` means that the attempt continues.
     fn connected(&self) -> Option<io::Result<()>>;
@@ -161,12 +150,55 @@ pub(super) trait Transport: fmt::Debug + Sized {
     fn encrypt_client<H: Handler>(self, keys: &Keys, handler: &mut H, url: &Url) -> Result<Self>;
 }
 
+/// What a read has returned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input {
+    /// The number of bytes.
+    pub(super) len: usize,
+    pub(super) next: Next,
+    /// The read has produced output, which [`Transport::flush`] sends: TLS replies to some records.
+    pub(super) has_output: bool,
+}
+
+/// What follows the bytes of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// An event, when more has arrived.
+    Event,
+    /// Perhaps more, for which there is no event.
+    More,
+    /// The end of the stream.
+    End,
+}
+
+impl Input {
+    /// Returns what a read of a plain socket into a buffer means. A read that does not fill the buffer has emptied the
+    /// socket, so no further read is needed to find that out.
+    #[inline]
+    pub(super) fn new(read: io::Result<usize>, room: usize) -> Result<Self> {
+        let (len, next) = match read {
+            Ok(0) => (0, Next::End),
+            Ok(len) if len == room => (len, Next::More),
+            Ok(len) => (len, Next::Event),
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => (0, Next::Event),
+            Err(err) => return Err(err.into()),
+        };
+        Ok(Self { len, next, has_output: false })
+    }
+}
+
 /// Why a socket did not complete an operation.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// It would block. An event follows when the operation can continue.
     Blocked,
     Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(err: Error) -> Self {
+        Self::Failed(err)
+    }
 }
 
 impl From<io::Error> for Stop {

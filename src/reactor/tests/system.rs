@@ -12,6 +12,7 @@ use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::queue::Command;
 use crate::reactor::system::fake::{Fake, Wire};
+use crate::tls::RECORD;
 use crate::{CloseCode, Message, Result};
 
 #[test]
@@ -44,6 +45,24 @@ fn m2_a_pong_that_has_waited_leaves_in_the_same_turn_as_the_output_before_it() {
     let received = client.take_received();
     assert_eq!((received.len(), &received[306..]), (312, &b"\x8a\x04ping"[..]));
     assert!(!reactor.has_work(), "nothing is left for another turn");
+}
+
+#[test]
+fn a_flush_ends_on_a_full_record_while_more_input_is_ready() {
+    let system = Fake::new();
+    let factory = |out: Sender| move |message: Message| out.send(message);
+    let (mut reactor, _entered) = listening(factory, Settings::default(), &system);
+    let client = open_client(&mut reactor, &system);
+    client.use_records();
+    let message = [&[0x82, 0xfe, 0x40, 0, 0, 0, 0, 0][..], &[7; RECORD]].concat();
+    client.send(&message.repeat(10));
+    reactor.turn().unwrap();
+    let mut received = client.take_received();
+    assert_eq!((received.len() / RECORD, received.len() % RECORD), (3, 0));
+    run_until_idle(&mut reactor);
+    received.extend(client.take_received());
+    let reply = [&[0x82, 0x7e, 0x40, 0][..], &[7; RECORD]].concat();
+    assert!(received == reply.repeat(10));
 }
 
 /// Records what it receives.

@@ -1,21 +1,31 @@
 //! The sockets of the operating system: TCP, Unix domain sockets, and TLS over TCP.
 
+#[cfg(feature = "ssl")]
+mod hooks;
+#[cfg(not(feature = "ssl"))]
+#[path = "no_hooks.rs"]
+mod hooks;
+mod keys;
+mod tls;
+#[cfg(test)]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+mod tls_tests;
+
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use mio::Interest;
 use mio::event::Source;
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use url::Url;
 
+pub(super) use self::keys::Keys;
+use self::tls::Tls;
 use super::api::handler::Handler;
-use super::api::handshake::Encryption;
-pub(super) use super::system::Stop;
-use super::system::Transport;
-use super::tls::{Keys, Tls};
+use super::system::{Input, Next, Stop, Transport};
 use crate::error::Result;
+use crate::tls::Negotiated;
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
@@ -39,7 +49,7 @@ impl Socket {
 }
 
 impl Transport for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Stop> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Input> {
         loop {
             let read = match self {
                 Self::Tcp(stream) => stream.read(buffer),
@@ -49,12 +59,12 @@ impl Transport for Socket {
             };
             match read {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                read => return Ok(read?),
+                read => return Input::new(read, buffer.len()),
             }
         }
     }
 
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop> {
+    fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> std::result::Result<usize, Stop> {
         loop {
             let written = match (&mut *self, slices) {
                 // A single slice needs only the simpler call, which also never raises SIGPIPE.
@@ -64,7 +74,7 @@ impl Transport for Socket {
                 (Self::Unix(stream), [one]) => stream.write(one),
                 #[cfg(unix)]
                 (Self::Unix(stream), many) => stream.write_vectored(many),
-                (Self::Tls(tls), slices) => return tls.write(slices),
+                (Self::Tls(tls), slices) => return tls.write(slices, expects_more),
             };
             match written {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -106,18 +116,6 @@ impl Transport for Socket {
         }
     }
 
-    fn has_more(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.has_more())
-    }
-
-    fn reads_on_writable(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.reads_on_writable())
-    }
-
-    fn writes_on_readable(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.writes_on_readable())
-    }
-
     fn is_handshaking(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.is_handshaking())
     }
@@ -126,18 +124,10 @@ impl Transport for Socket {
         matches!(self, Self::Tls(_))
     }
 
-    fn interest(&self) -> Interest {
-        match self {
-            // TLS can need to write in order to read, and the reverse.
-            Self::Tls(_) => Interest::READABLE | Interest::WRITABLE,
-            _ => Interest::READABLE,
-        }
-    }
-
-    fn encryption(&self) -> Encryption {
+    fn encryption(&self) -> Negotiated {
         match self {
             Self::Tls(tls) => tls.encryption(),
-            _ => Encryption::default(),
+            _ => Negotiated::default(),
         }
     }
 

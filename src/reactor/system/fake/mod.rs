@@ -1,8 +1,10 @@
 //! A system for tests: sockets are buffers in memory, and waiting moves the clock.
 
+mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
-use url::Url;
 
-use super::{Addresses, Event, Resolved, Stop, System, Transport};
-use crate::error::Result;
+pub(in crate::reactor) use self::wire::Wire;
+use super::{Addresses, Event, Resolved, System};
 use crate::reactor::WAKER;
-use crate::reactor::api::handler::Handler;
-use crate::reactor::api::handshake::Encryption;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::phase::LoopPhase;
-use crate::reactor::tls::Keys;
 
 /// The system of one test. Clones share everything.
 #[derive(Debug, Clone)]
@@ -46,39 +44,6 @@ struct World {
 
 /// A name, and the connection that needs its addresses.
 type Lookup = (ConnectionId, String, u16);
-
-/// Both directions between the loop and a peer. Clones share the bytes.
-#[derive(Debug, Clone, Default)]
-pub(in crate::reactor) struct Wire(Rc<RefCell<Bytes>>);
-
-#[derive(Debug)]
-struct Bytes {
-    to_loop: VecDeque<u8>,
-    from_loop: Vec<u8>,
-    /// How many more bytes the socket accepts from the loop.
-    room: usize,
-    /// The peer has ended its side.
-    has_ended: bool,
-    /// Writing fails with this error.
-    write_error: Option<io::ErrorKind>,
-    /// The socket reports what has changed since the last event, as the systems do.
-    became_readable: bool,
-    became_writable: bool,
-}
-
-impl Default for Bytes {
-    fn default() -> Self {
-        Self {
-            to_loop: VecDeque::new(),
-            from_loop: Vec::new(),
-            room: usize::MAX / 2,
-            has_ended: false,
-            write_error: None,
-            became_readable: false,
-            became_writable: true,
-        }
-    }
-}
 
 /// The listener of the test.
 #[derive(Debug)]
@@ -107,13 +72,9 @@ impl Fake {
     /// Whether the next [`poll`](System::poll) returns an event, and leaves the clock as it is.
     pub(in crate::reactor) fn has_events(&self) -> bool {
         let world = self.world.borrow();
-        let has_changed = |wire: &Wire| {
-            let bytes = wire.0.borrow();
-            bytes.became_readable || bytes.became_writable
-        };
         self.is_woken.load(Ordering::Relaxed)
             || !world.backlog.is_empty()
-            || world.registered.iter().any(|(_, wire)| has_changed(wire))
+            || world.registered.iter().any(|(_, wire)| wire.has_changed())
     }
 
     /// The phase that began last.
@@ -164,39 +125,6 @@ impl Fake {
     }
 }
 
-impl Wire {
-    /// The peer sends bytes.
-    pub(in crate::reactor) fn send(&self, bytes: &[u8]) {
-        let mut wire = self.0.borrow_mut();
-        wire.to_loop.extend(bytes);
-        wire.became_readable = true;
-    }
-
-    /// The peer ends its side.
-    pub(in crate::reactor) fn end(&self) {
-        let mut wire = self.0.borrow_mut();
-        wire.has_ended = true;
-        wire.became_readable = true;
-    }
-
-    /// The peer accepts this many more bytes.
-    pub(in crate::reactor) fn set_room(&self, room: usize) {
-        let mut wire = self.0.borrow_mut();
-        wire.room = room;
-        wire.became_writable |= room > 0;
-    }
-
-    /// Writing fails from now on.
-    pub(in crate::reactor) fn fail_writes(&self, kind: io::ErrorKind) {
-        self.0.borrow_mut().write_error = Some(kind);
-    }
-
-    /// Takes what the loop has sent.
-    pub(in crate::reactor) fn take_received(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.borrow_mut().from_loop)
-    }
-}
-
 impl System for Fake {
     type Socket = Wire;
     type Listener = FakeListener;
@@ -210,15 +138,7 @@ impl System for Fake {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let world = self.world.borrow();
         events.clear();
-        for (token, wire) in &world.registered {
-            let mut bytes = wire.0.borrow_mut();
-            let is_readable = std::mem::take(&mut bytes.became_readable);
-            let is_writable = std::mem::take(&mut bytes.became_writable);
-            if is_readable || is_writable {
-                let is_read_closed = is_readable && bytes.has_ended;
-                events.push(Event { token: *token, is_readable, is_writable, is_read_closed });
-            }
-        }
+        events.extend(world.registered.iter().filter_map(|(token, wire)| wire.take_event(*token)));
         let event = |token| Event { token, is_readable: true, is_writable: false, is_read_closed: false };
         events.extend(world.listener.filter(|_| !world.backlog.is_empty()).map(event));
         events.extend(self.is_woken.swap(false, Ordering::Relaxed).then(|| event(WAKER)));
@@ -263,7 +183,7 @@ impl System for Fake {
     }
 
     fn deregister(&self, socket: &mut Wire) -> io::Result<()> {
-        self.world.borrow_mut().registered.retain(|(_, wire)| !Rc::ptr_eq(&wire.0, &socket.0));
+        self.world.borrow_mut().registered.retain(|(_, wire)| !wire.is(socket));
         Ok(())
     }
 
@@ -304,103 +224,5 @@ impl System for Fake {
 
     fn on_phase(&self, phase: LoopPhase) {
         self.phase.set(Some(phase));
-    }
-}
-
-impl Transport for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Stop> {
-        let mut bytes = self.0.borrow_mut();
-        let len = bytes.to_loop.len().min(buffer.len());
-        if len == 0 && !bytes.has_ended {
-            return Err(Stop::Blocked);
-        }
-        for (place, byte) in buffer.iter_mut().zip(bytes.to_loop.drain(..len)) {
-            *place = byte;
-        }
-        Ok(len)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> std::result::Result<usize, Stop> {
-        let mut bytes = self.0.borrow_mut();
-        if let Some(kind) = bytes.write_error {
-            return Err(io::Error::from(kind).into());
-        }
-        if bytes.room == 0 {
-            return Err(Stop::Blocked);
-        }
-        let mut written = 0;
-        for slice in slices {
-            let len = slice.len().min(bytes.room);
-            bytes.from_loop.extend_from_slice(&slice[..len]);
-            bytes.room -= len;
-            written += len;
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::result::Result<(), Stop> {
-        Ok(())
-    }
-
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
-        Ok(())
-    }
-
-    fn send_close_notify(&mut self) {}
-
-    fn has_more(&self) -> bool {
-        false
-    }
-
-    fn reads_on_writable(&self) -> bool {
-        false
-    }
-
-    fn writes_on_readable(&self) -> bool {
-        false
-    }
-
-    fn is_handshaking(&self) -> bool {
-        false
-    }
-
-    fn is_encrypted(&self) -> bool {
-        false
-    }
-
-    fn interest(&self) -> Interest {
-        Interest::READABLE
-    }
-
-    fn encryption(&self) -> Encryption {
-        Encryption::default()
-    }
-
-    fn connected(&self) -> Option<io::Result<()>> {
-        Some(Ok(()))
-    }
-
-    fn set_nodelay(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        (None, None)
-    }
-
-    fn can_encrypt(&self) -> bool {
-        false
-    }
-
-    fn encrypt_server<H: Handler>(self, _: &Keys, _: Option<&mut H>) -> Result<Self> {
-        Ok(self)
-    }
-
-    fn encrypt_client<H: Handler>(self, _: &Keys, _: &mut H, _: &Url) -> Result<Self> {
-        Ok(self)
     }
 }

@@ -3,8 +3,8 @@
 use std::env;
 use std::path::Path;
 
+use ::openssl::ssl::SslContextBuilder;
 use log::{debug, warn};
-use openssl::ssl::SslContextBuilder;
 
 /// Where common systems store all roots in one file.
 const BUNDLES: [&str; 7] = [
@@ -18,7 +18,7 @@ const BUNDLES: [&str; 7] = [
 ];
 
 /// Adds the roots of the system, unless environment variables name the roots, which OpenSSL reads itself.
-pub(super) fn add_well_known(context: &mut SslContextBuilder) {
+pub(super) fn add(context: &mut SslContextBuilder) {
     if env::var_os("SSL_CERT_FILE").is_some() || env::var_os("SSL_CERT_DIR").is_some() {
         return;
     }

@@ -1,0 +1,215 @@
+//! Encrypted sockets: a TCP socket and a TLS session.
+
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+
+use log::debug;
+use mio::event::Source;
+use mio::net::TcpStream;
+
+use super::hooks::return_socket;
+use super::{Input, Next, Stop};
+use crate::byte_queue::ByteQueue;
+use crate::error::{Error, Result};
+use crate::tls::Negotiated;
+use crate::tls::{RECORD, Received, Session, WRITE, buffer, transfer};
+
+/// How often the socket is read for one read of the connection. A peer can send records without data.
+const MAX_READS: usize = 8;
+
+/// The most reads of input that is discarded after a failed handshake.
+const MAX_DRAINING_READS: usize = 32;
+
+/// A socket that is encrypted, or whose TLS handshake has begun.
+#[derive(Debug)]
+pub(in crate::reactor) struct Tls {
+    /// `None` after a failed handshake, whose error may own the socket.
+    socket: Option<TcpStream>,
+    session: Session,
+    /// The error that follows plaintext which was delivered first.
+    failure: Option<Error>,
+}
+
+impl Tls {
+    pub(in crate::reactor) fn new(socket: TcpStream, session: Session) -> Self {
+        Self { socket: Some(socket), session, failure: None }
+    }
+
+    /// Reads from the socket and decrypts, until the buffer has no room for another record or the socket is empty.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Input> {
+        if let Some(err) = self.failure.take() {
+            return Err(err);
+        }
+        let unsent = self.session.output().len();
+        let was_handshaking = self.session.is_handshaking();
+        let mut len = 0;
+        let next = match self.fill(buffer, &mut len) {
+            Ok(next) => next,
+            Err(err) => {
+                let err = self.fail(err, was_handshaking);
+                if len == 0 {
+                    return Err(err);
+                }
+                self.failure = Some(err);
+                Next::More
+            }
+        };
+        Ok(Input { len, next, has_output: self.session.output().len() > unsent })
+    }
+
+    fn fill(&mut self, buffer: &mut [u8], filled: &mut usize) -> Result<Next> {
+        let mut is_drained = false;
+        for _ in 0..MAX_READS {
+            match self.session.receive(buffer.get_mut(*filled..).unwrap_or_default())? {
+                Received::Data(len) => *filled += len,
+                Received::NeedsInput => {}
+                // The session returns its end again.
+                Received::Closed | Received::Truncated if *filled > 0 => return Ok(Next::More),
+                Received::Closed => return Ok(Next::End),
+                Received::Truncated => {
+                    debug!("the peer has closed TCP without close_notify, so its data may be incomplete");
+                    return Ok(Next::End);
+                }
+            }
+            // The session may hold more than fits into the buffer.
+            if *filled > 0 && buffer.len() - *filled < RECORD {
+                return Ok(Next::More);
+            }
+            if is_drained {
+                // There is no event for an end that followed the data.
+                return Ok(if self.session.has_end() { Next::More } else { Next::Event });
+            }
+            is_drained = self.read_socket()?;
+        }
+        Ok(Next::More)
+    }
+
+    /// Reads ciphertext once. Returns whether the socket is empty.
+    fn read_socket(&mut self) -> Result<bool> {
+        let Some(socket) = &mut self.socket else { return Err(gone()) };
+        match transfer::fill(&mut self.session, |room| socket.read(room)) {
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            filled => Ok(filled?),
+        }
+    }
+
+    /// Encrypts as many pieces as fit into a few records. What the socket does not accept is sent before the next piece. If
+    /// more output is expected, the last record is a full one, if there is one.
+    pub(super) fn write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        expects_more: bool,
+    ) -> std::result::Result<usize, Stop> {
+        self.flush()?;
+        let mut len = slices.iter().map(|slice| slice.len()).sum::<usize>().min(WRITE);
+        if expects_more && len > RECORD {
+            len -= len % RECORD;
+        }
+        match slices {
+            [one] => self.session.send(one.get(..len).unwrap_or(one))?,
+            many => self.send_joined(many, len)?,
+        }
+        match self.flush() {
+            Err(Stop::Failed(err)) => Err(Stop::Failed(err)),
+            Ok(()) | Err(Stop::Blocked) => Ok(len),
+        }
+    }
+
+    /// Encrypts the first `len` bytes of some pieces as if they were one, so that the peer receives few and full records.
+    fn send_joined(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<()> {
+        let mut joined = ByteQueue::default();
+        buffer::room(&mut joined, len);
+        for slice in slices {
+            let room = len - joined.len();
+            joined.append(slice.get(..room).unwrap_or(slice));
+        }
+        let sent = self.session.send(joined.bytes());
+        joined.consume(len);
+        buffer::release(&mut joined);
+        sent
+    }
+
+    /// Sends the output of the session. It is blocked also while plaintext waits for the handshake.
+    pub(super) fn flush(&mut self) -> std::result::Result<(), Stop> {
+        let Some(socket) = &mut self.socket else { return Err(gone().into()) };
+        transfer::drain(&mut self.session, |output| socket.write(output))?;
+        if self.session.unsent() > 0 { Err(Stop::Blocked) } else { Ok(()) }
+    }
+
+    /// Returns the number of unsent bytes.
+    pub(super) fn unsent(&self) -> usize {
+        self.session.unsent()
+    }
+
+    /// Ends this side of TLS, so that the peer knows that nothing was cut off, and then of TCP.
+    pub(super) fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
+        self.session.close_notify();
+        self.flush()?;
+        if let Some(socket) = &self.socket
+            && let Err(err) = socket.shutdown(Shutdown::Write)
+        {
+            log::trace!("TCP was already closed: {err}");
+        }
+        Ok(())
+    }
+
+    /// Sends close_notify, once.
+    pub(super) fn send_close_notify(&mut self) {
+        self.session.close_notify();
+        if let Err(Stop::Failed(err)) = self.flush() {
+            debug!("close_notify could not be sent: {err}");
+        }
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        match &self.socket {
+            Some(socket) => (socket.peer_addr().ok(), socket.local_addr().ok()),
+            None => (None, None),
+        }
+    }
+
+    /// Returns what TLS has negotiated. Empty before the end of the handshake.
+    pub(super) fn encryption(&self) -> Negotiated {
+        self.session.negotiated()
+    }
+
+    pub(super) fn source(&mut self) -> io::Result<&mut dyn Source> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Sends the alert that tells the peer why the session has failed. A failed handshake ends the connection.
+    fn fail(&mut self, mut err: Error, was_handshaking: bool) -> Error {
+        if let Err(Stop::Failed(err)) = self.flush() {
+            debug!("the alert could not be sent: {err}");
+        }
+        if was_handshaking && let Some(mut socket) = self.socket.take() {
+            close_after_alert(&mut socket);
+            return_socket(&mut err, socket);
+        }
+        err
+    }
+}
+
+/// Closes TCP so that the alert arrives: pending input is read first, because the system would otherwise reset the connection.
+pub(super) fn close_after_alert(socket: &mut TcpStream) {
+    let mut rest = [0; 1024];
+    for _ in 0..MAX_DRAINING_READS {
+        if !matches!(socket.read(&mut rest), Ok(1..)) {
+            break;
+        }
+    }
+    if let Err(err) = socket.shutdown(Shutdown::Both) {
+        log::trace!("TCP was already closed: {err}");
+    }
+}
+
+fn gone() -> Error {
+    io::Error::from(io::ErrorKind::NotConnected).into()
+}

@@ -1,6 +1,0 @@
-//! Trust roots of a build with the system's OpenSSL, which knows where they are.
-
-use openssl::ssl::SslContextBuilder;
-
-/// Does nothing.
-pub(super) fn add_well_known(_context: &mut SslContextBuilder) {}
