@@ -172,7 +172,7 @@ fn c16_the_stream_is_returned_with_the_bytes_read_ahead() {
 
 #[test]
 fn c2_wss_without_tls_is_an_error() {
-    if cfg!(feature = "ssl") {
+    if cfg!(any(feature = "rustls", feature = "ssl")) {
         return;
     }
     let (address, _) = listen(drop);

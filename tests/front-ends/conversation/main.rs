@@ -1,5 +1,5 @@
-//! One scripted conversation through every front end, in both roles: against each other, and against a peer that speaks
-//! bytes.
+//! The same conversations through every front end, in both roles: with each other, also over TLS with each engine, and with a
+//! peer that sends and receives bytes.
 //!
 //! A front end takes part by an implementation of [`FrontEnd`] and a place in [`front_ends`].
 #![cfg(any(feature = "reactor", feature = "blocking", feature = "tokio"))]
@@ -10,6 +10,7 @@ mod blocking;
 mod closings;
 #[cfg(feature = "tokio")]
 mod futures;
+mod keys;
 mod messages;
 #[cfg(feature = "reactor")]
 mod reactor;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use sockeye::protocol::Role;
 use sockeye::{CloseCode, Message};
 
+use self::keys::Keys;
 use sockeye_test_support::peer::Peer;
 use sockeye_test_support::{LIMIT, streams};
 
@@ -28,8 +30,8 @@ use sockeye_test_support::{LIMIT, streams};
 pub(crate) trait FrontEnd: Sync {
     fn name(&self) -> &'static str;
 
-    /// Makes the opening handshake on a stream that is connected. The URL of a client is `ws://localhost/chat`.
-    fn open(&self, role: Role, stream: TcpStream, terms: Terms) -> Box<dyn End>;
+    /// Performs the opening handshake on a stream that is connected, over TLS if there are keys.
+    fn open(&self, role: Role, stream: TcpStream, terms: Terms, keys: Option<&Keys>) -> Box<dyn End>;
 }
 
 /// What the conversations need to be able to set.
@@ -87,28 +89,31 @@ pub(crate) fn front_ends() -> Vec<&'static dyn FrontEnd> {
     ]
 }
 
-/// Goes through all pairs of front ends: the client's, and the server's.
+/// Runs a script with all pairs of front ends, with and without TLS.
 pub(crate) fn for_all_pairs(terms: Terms, script: impl Fn(&mut dyn End, &mut dyn End)) {
-    for client in front_ends() {
-        for server in front_ends() {
+    let all_keys = keys::all();
+    for keys in all_keys.iter().map(Option::as_ref) {
+        for (client, server) in
+            front_ends().into_iter().flat_map(|one| front_ends().into_iter().map(move |other| (one, other)))
+        {
             let (ours, theirs) = streams();
             let (mut one, mut other) = thread::scope(|scope| {
-                let other = scope.spawn(|| server.open(Role::Server, theirs, terms));
-                (client.open(Role::Client, ours, terms), other.join().unwrap())
+                let other = scope.spawn(|| server.open(Role::Server, theirs, terms, keys));
+                (client.open(Role::Client, ours, terms, keys), other.join().unwrap())
             });
             script(one.as_mut(), other.as_mut());
         }
     }
 }
 
-/// Goes through all front ends in both roles: each gets a peer that speaks bytes.
+/// Runs a script with all front ends in both roles. Each has a peer that sends and receives bytes.
 pub(crate) fn for_all_ends(terms: Terms, script: impl Fn(Box<dyn End>, Peer)) {
     for front_end in front_ends() {
         for role in [Role::Server, Role::Client] {
             let (ours, theirs) = streams();
             let mut peer = Peer::with_role(theirs, !role);
             let end = thread::scope(|scope| {
-                let end = scope.spawn(|| front_end.open(role, ours, terms));
+                let end = scope.spawn(|| front_end.open(role, ours, terms, None));
                 peer.upgrade();
                 end.join().unwrap()
             });

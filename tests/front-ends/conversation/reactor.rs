@@ -5,8 +5,11 @@ use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::thread;
 
 use sockeye::protocol::Role;
-use sockeye::{Builder, CloseCode, Handler, Handshake, Message, Result, Sender, Settings};
+use sockeye::{
+    Builder, CloseCode, Factory, Handler, Handshake, Message, Result, Sender, Settings, WebSocket,
+};
 
+use super::keys::{Keys, url};
 use super::{End, FrontEnd, LIMIT, Received, Terms};
 
 pub(crate) struct Reactor;
@@ -29,7 +32,7 @@ impl FrontEnd for Reactor {
         "reactor"
     }
 
-    fn open(&self, role: Role, stream: TcpStream, terms: Terms) -> Box<dyn End> {
+    fn open(&self, role: Role, stream: TcpStream, terms: Terms, keys: Option<&Keys>) -> Box<dyn End> {
         let settings = Settings {
             close_timeout: terms.close_timeout,
             max_message_size: terms.max_message_size,
@@ -37,6 +40,7 @@ impl FrontEnd for Reactor {
             ..Settings::default()
         };
         let ((tx, received), (opened, open)) = (channel(), channel());
+        let (keys, url) = (keys.cloned(), url(keys));
         thread::spawn(move || -> Result<()> {
             let mut opened = Some(opened);
             let mut socket = Builder::new().with_settings(settings).build(|out| Teller {
@@ -44,10 +48,10 @@ impl FrontEnd for Reactor {
                 opened: opened.take(),
                 tx: tx.clone(),
             })?;
+            socket = encrypt(socket, keys);
             match role {
                 Role::Client => {
-                    let url = "ws://localhost/chat".parse().expect("the URL is one");
-                    socket.connect_stream(url, stream)?;
+                    socket.connect_stream(url.parse().expect("the URL is valid"), stream)?;
                 }
                 Role::Server => {
                     socket.accept_stream(stream)?;
@@ -57,6 +61,19 @@ impl FrontEnd for Reactor {
         });
         Box::new(Remote { out: open.recv_timeout(LIMIT).unwrap(), received })
     }
+}
+
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+fn encrypt<F: Factory>(socket: WebSocket<F>, keys: Option<Keys>) -> WebSocket<F> {
+    match keys {
+        Some(keys) => socket.with_client_tls(keys.client).with_server_tls(keys.server),
+        None => socket,
+    }
+}
+
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
+fn encrypt<F: Factory>(socket: WebSocket<F>, _: Option<Keys>) -> WebSocket<F> {
+    socket
 }
 
 impl Handler for Teller {

@@ -233,23 +233,21 @@ mod encrypted {
     use super::*;
     use sockeye::futures::Tls;
     use sockeye::{ClientTls, ServerTls};
-    use sockeye_test_support::authority::{Authority, Folder, Wish};
+    use sockeye_test_support::authority::{Authority, Wish};
+    use sockeye_test_support::tls::{client_of, server_of};
     use std::time::Instant;
     use tokio::net::TcpStream;
 
     /// The configuration of a server for `localhost` and 127.0.0.1, and of a client that trusts only its root.
     fn configurations() -> (ServerTls, ClientTls) {
-        let (folder, root) = (Folder::new(), Authority::root("root"));
-        let (chain, key) = root.issue(&Wish::default()).write(&folder);
-        let client = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-        (ServerTls::from_pem_files(chain, key).unwrap(), client)
+        let root = Authority::root("root");
+        (server_of(&root.issue(&Wish::default())), client_of(&root))
     }
 
     /// A client that takes long for TLS has less time for its request.
     #[tokio::test]
     async fn l7_tls_and_the_opening_handshake_share_a_timeout() {
         let (server, client) = configurations();
-        let client = client.into();
         let config = Config { handshake_timeout: Duration::from_secs(2), ..Config::default() };
         let server = Builder::new().config(config).server_tls(server);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -119,14 +119,14 @@ fn all_unsupported_schemes_have_the_same_error_text() {
     }
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
 #[test]
 fn the_error_of_wss_without_tls_contains_the_missing_feature() {
     let err = connect_error("wss://127.0.0.1:1/chat");
     assert!(matches!(err.kind, ErrorKind::Protocol));
     check(
         &err,
-        "cannot connect to wss://127.0.0.1:1/chat: this build of sockeye does not have the feature `ssl`",
+        "cannot connect to wss://127.0.0.1:1/chat: this build of sockeye has neither of the features `rustls` and `ssl`",
     );
 }
 

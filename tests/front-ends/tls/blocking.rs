@@ -11,36 +11,24 @@ use sockeye::blocking::{Builder, Error, Socket, Stream, Tls, WebSocket};
 use sockeye::protocol::Config;
 use sockeye::{ClientTls, CloseCode, ServerTls};
 
-use sockeye_test_support::authority::{Authority, Folder, Wish};
+use sockeye_test_support::authority::{Authority, Wish};
+use sockeye_test_support::tls::{client_of, server_of};
 use sockeye_test_support::{LIMIT, NEVER, listener, streams, wait_until};
 
-struct Files {
-    _folder: Folder,
-    server: ServerTls,
-    roots: std::path::PathBuf,
-}
-
-fn files() -> Files {
-    let folder = Folder::new();
+/// A server with a certificate, and a client that trusts it.
+fn engines() -> (ServerTls, ClientTls) {
     let root = Authority::root("root");
-    let (chain, key) = root.issue(&Wish::default()).write(&folder);
-    let roots = root.write(&folder);
-    Files { server: ServerTls::from_pem_files(chain, key).unwrap(), roots, _folder: folder }
-}
-
-/// A builder for servers with the certificate.
-fn server(files: &Files) -> Builder {
-    Builder::new().server_tls(files.server.clone())
+    (server_of(&root.issue(&Wish::default())), client_of(&root))
 }
 
 fn pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
-    let known = files();
+    let (server_tls, client_tls) = engines();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    let builder = Builder::new().server_tls(server_tls);
     thread::scope(|scope| {
-        let server = scope.spawn(|| server(&known).accept(listener.accept().unwrap().0).unwrap());
-        let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap();
-        (Builder::new().client_tls(tls).connect(&url).unwrap(), server.join().unwrap())
+        let server = scope.spawn(|| builder.accept(listener.accept().unwrap().0).unwrap());
+        (Builder::new().client_tls(client_tls).connect(&url).unwrap(), server.join().unwrap())
     })
 }
 
@@ -67,13 +55,13 @@ fn c2_s15_messages_and_closes_are_exchanged_over_wss() {
 
 #[test]
 fn c3_an_untrusted_peer_is_rejected() {
-    let known = files();
+    let (server_tls, _) = engines();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
-    let accepting = thread::spawn(move || server(&known).accept(listener.accept().unwrap().0).is_err());
-    let other = files();
-    let tls = ClientTls::new().unwrap().trust_only(&other.roots).unwrap();
-    let err = Builder::new().client_tls(tls).connect(&url).unwrap_err();
+    let builder = Builder::new().server_tls(server_tls);
+    let accepting = thread::spawn(move || builder.accept(listener.accept().unwrap().0).is_err());
+    let (_, other_client) = engines();
+    let err = Builder::new().client_tls(other_client).connect(&url).unwrap_err();
     assert!(matches!(err, Error::Tls(_)) && err.to_string().contains("certificate"), "{err}");
     assert!(accepting.join().unwrap());
 }
@@ -81,9 +69,10 @@ fn c3_an_untrusted_peer_is_rejected() {
 /// A long TLS handshake leaves less time for the request.
 #[test]
 fn l7_tls_and_the_opening_handshake_share_a_timeout() {
-    let (known, listener) = (files(), listener());
+    let ((server_tls, client_tls), listener) = (engines(), listener());
     let address = listener.local_addr().unwrap();
-    let builder = server(&known).config(Config { handshake_timeout: NEVER, ..Config::default() });
+    let config = Config { handshake_timeout: NEVER, ..Config::default() };
+    let builder = Builder::new().server_tls(server_tls).config(config);
     let time_spent = Duration::from_millis(100);
     thread::scope(|scope| {
         let connecting = scope.spawn(move || TcpStream::connect(address).unwrap());
@@ -94,8 +83,7 @@ fn l7_tls_and_the_opening_handshake_share_a_timeout() {
         wait_until("the server waits for TLS", || observed.read_timeout().unwrap().is_some());
         let begun = Instant::now();
         wait_until("time passes", || begun.elapsed() >= time_spent);
-        let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
-        let stream = Tls::connect(&tls, "127.0.0.1", client, LIMIT).unwrap();
+        let stream = Tls::connect(&client_tls, "127.0.0.1", client, LIMIT).unwrap();
         let _client = Builder::new().client(stream, "wss://127.0.0.1/").unwrap().open().unwrap();
         let _server = accepting.join().unwrap();
         // The last timeout is that of the read of the request. The system rounds it up to its own ticks.
@@ -182,11 +170,10 @@ impl Stream for Unfinished {
 }
 
 /// A client that completes the TLS handshake, sends a head, and then a record without its last byte.
-fn send_unfinished(known: &Files, stream: TcpStream, head: &str) -> Tls<Unfinished> {
+fn send_unfinished(tls: &ClientTls, stream: TcpStream, head: &str) -> Tls<Unfinished> {
     let is_unfinished = Arc::new(AtomicBool::new(false));
-    let tls = ClientTls::new().unwrap().trust_only(&known.roots).unwrap().into();
     let stream = Unfinished(stream, Arc::clone(&is_unfinished));
-    let mut client = Tls::connect(&tls, "127.0.0.1", stream, LIMIT).unwrap();
+    let mut client = Tls::connect(tls, "127.0.0.1", stream, LIMIT).unwrap();
     client.write_all(head.as_bytes()).unwrap();
     is_unfinished.store(true, Ordering::Relaxed);
     // A server that is slow may have given up before.
@@ -197,7 +184,7 @@ fn send_unfinished(known: &Files, stream: TcpStream, head: &str) -> Tls<Unfinish
 /// Each byte arrives within the timeout. The timeouts of the reads must add up to the limit all the same.
 #[test]
 fn l7_a_record_that_arrives_slowly_does_not_delay_a_timeout() {
-    let known = files();
+    let (server_tls, client_tls) = engines();
     let timeout = Duration::from_secs(1);
     let opening = Config { handshake_timeout: timeout, ..Config::default() };
     let idle = Config { handshake_timeout: LIMIT, idle_timeout: Some(timeout), ..Config::default() };
@@ -209,8 +196,8 @@ fn l7_a_record_that_arrives_slowly_does_not_delay_a_timeout() {
         let timeouts = Arc::new(Mutex::new(Vec::new()));
         let stream = Trickle(ours, Arc::clone(&timeouts));
         thread::scope(|scope| {
-            let client = scope.spawn(|| send_unfinished(&known, theirs, head));
-            let stream = Tls::accept(&known.server, stream, LIMIT).unwrap();
+            let client = scope.spawn(|| send_unfinished(&client_tls, theirs, head));
+            let stream = Tls::accept(&server_tls, stream, LIMIT).unwrap();
             timeouts.lock().unwrap().clear();
             let accepted = builder.server(stream).accept();
             let err = accepted.and_then(|mut socket| {

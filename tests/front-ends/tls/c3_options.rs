@@ -7,10 +7,11 @@ use std::thread;
 use openssl::pkcs12::Pkcs12;
 use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
 use sockeye::blocking::{Bare, Builder};
-use sockeye::{ClientTls, Result, TlsVersion};
+use sockeye::{ClientTls, ClientTlsBuilder, TlsEngine, TlsVersion};
 
 use crate::loops::{polite, visit};
 use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish, common_name};
+use sockeye_test_support::tls::{client_tls, engine};
 
 /// What a server has seen of a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,9 +27,7 @@ type Connect = fn(&str, ClientTls) -> bool;
 /// Every front end of this build, and how it connects.
 fn front_ends() -> Vec<(&'static str, Connect)> {
     vec![
-        ("reactor", |url, tls| {
-            visit(url, polite(), Some(tls.into())).iter().any(|received| received.is_open())
-        }),
+        ("reactor", |url, tls| visit(url, polite(), Some(tls)).iter().any(|received| received.is_open())),
         ("blocking", |url, tls| sockeye::blocking::Builder::new().client_tls(tls).connect(url).is_ok()),
         #[cfg(feature = "tokio")]
         ("futures", |url, tls| {
@@ -76,12 +75,12 @@ struct Serving {
 fn each(
     host: &str,
     serve: impl Fn() -> Serving,
-    tls: impl Fn() -> Result<ClientTls>,
+    tls: impl Fn() -> ClientTlsBuilder,
     check: impl Fn(&str, bool, Option<Seen>),
 ) {
     for (name, connect) in front_ends() {
         let serving = serve();
-        let is_in = connect(&format!("wss://{host}:{}/", serving.port), tls().unwrap());
+        let is_in = connect(&format!("wss://{host}:{}/", serving.port), tls().build().unwrap());
         check(name, is_in, serving.seen.join().unwrap());
     }
 }
@@ -99,8 +98,8 @@ impl Known {
     }
 
     /// A client that trusts only the root.
-    fn trusting(&self) -> Result<ClientTls> {
-        ClientTls::new()?.trust_none()?.trust_pem(&self.root.certificate().to_pem().unwrap())
+    fn trusting(&self) -> ClientTlsBuilder {
+        client_tls().trust_none().trust_pem(self.root.certificate().to_pem().unwrap())
     }
 }
 
@@ -110,8 +109,8 @@ fn c3_only_configured_roots_are_trusted() {
     let serve = || serve(&known.identity, None, None);
     each("localhost", serve, || known.trusting(), |name, is_in, _| assert!(is_in, "{name}"));
     // The roots of the system are not trusted either.
-    each("localhost", serve, || ClientTls::new()?.trust_none(), |name, is_in, _| assert!(!is_in, "{name}"));
-    assert!(ClientTls::new().unwrap().trust_pem(b"nothing").is_err());
+    each("localhost", serve, || client_tls().trust_none(), |name, is_in, _| assert!(!is_in, "{name}"));
+    assert!(client_tls().trust_pem(b"nothing").build().is_err());
 }
 
 #[test]
@@ -127,11 +126,13 @@ fn c3_a_client_certificate_is_loaded_from_files_or_pkcs12() {
     let is_alice = |name: &str, is_in: bool, seen: Option<Seen>| {
         assert!(is_in && seen.unwrap().client.as_deref() == Some("alice"), "{name}");
     };
-    each("localhost", serve, || known.trusting()?.show(&chain, &key), is_alice);
-    each("localhost", serve, || known.trusting()?.show_pkcs12(&archive, "secret"), is_alice);
+    each("localhost", serve, || known.trusting().certificate(&chain, &key), is_alice);
+    if engine() == TlsEngine::OpenSsl {
+        each("localhost", serve, || known.trusting().certificate_pkcs12(archive.clone(), "secret"), is_alice);
+    }
     each("localhost", serve, || known.trusting(), |name, is_in, _| assert!(!is_in, "{name}"));
-    assert!(ClientTls::new().unwrap().show_pkcs12(&archive, "guess").is_err());
-    assert!(ClientTls::new().unwrap().show_pkcs12(b"nothing", "secret").is_err());
+    assert!(client_tls().certificate_pkcs12(archive, "guess").build().is_err());
+    assert!(client_tls().certificate_pkcs12(b"nothing", "secret").build().is_err());
 }
 
 #[test]
@@ -139,11 +140,11 @@ fn c3_the_minimum_and_maximum_version_are_enforced() {
     let known = Known::new(&Wish::default());
     let newest = || serve(&known.identity, None, None);
     let older = || serve(&known.identity, None, Some(SslVersion::TLS1_2));
-    let oldest = |version| known.trusting()?.min_version(version);
+    let oldest = |version| known.trusting().min_version(version);
     each(
         "localhost",
         newest,
-        || known.trusting()?.max_version(TlsVersion::V1_2),
+        || known.trusting().max_version(TlsVersion::V1_2),
         |name, is_in, seen| {
             assert!(is_in && seen.unwrap().version == "TLSv1.2", "{name}");
         },
@@ -175,7 +176,7 @@ fn c3_the_server_name_can_be_hidden() {
     each(
         "localhost",
         serve,
-        || Ok(known.trusting()?.hide_server_name()),
+        || known.trusting().hide_server_name(),
         |name, is_in, seen| {
             assert!(is_in && seen.unwrap().name.is_none(), "{name}");
         },
@@ -191,13 +192,13 @@ fn c3_any_host_is_accepted_only_on_request() {
         each(
             host,
             serve,
-            || Ok(known.trusting()?.danger_accept_any_host()),
+            || known.trusting().danger_accept_any_host(),
             |name, is_in, _| {
                 assert!(is_in, "{name}");
             },
         );
         // Somebody must vouch for it all the same.
-        let careless = || Ok(ClientTls::new()?.trust_none()?.danger_accept_any_host());
+        let careless = || client_tls().trust_none().danger_accept_any_host();
         each(host, serve, careless, |name, is_in, _| assert!(!is_in, "{name}"));
     }
 }
@@ -207,6 +208,6 @@ fn c3_any_certificate_is_accepted_only_on_request() {
     let known = Known::new(&Wish { names: &["other.example"], valid: -5..-1, ..Wish::default() });
     let serve = || serve(&known.identity, None, None);
     each("localhost", serve, || known.trusting(), |name, is_in, _| assert!(!is_in, "{name}"));
-    let careless = || Ok(ClientTls::new()?.danger_accept_any_certificate());
+    let careless = || client_tls().danger_accept_any_certificate();
     each("localhost", serve, careless, |name, is_in, _| assert!(is_in, "{name}"));
 }

@@ -1,15 +1,15 @@
 //! Certificates of servers and clients: by name, on demand, and replaced while the server runs.
 
 use openssl::ssl::{SslMethod, SslVersion};
-use sockeye::{ClientTls, ServerTls, Settings};
+use sockeye::{ServerTls, Settings, TlsEngine};
 
-use crate::loops::{HandlerCall, Server, echo, polite, visit};
+use crate::loops::{HandlerCall, Server, echo, is_handshake_error, polite, visit};
 use sockeye_test_support::authority::{Authority, Folder, Identity, Use, Wish, common_name};
-use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, client_of, client_tls, engine, tcp, trusting};
 
 fn server_tls(identity: &Identity, folder: &Folder) -> ServerTls {
     let (chain, key) = identity.write(folder);
-    ServerTls::from_pem_files(chain, key).unwrap()
+    ServerTls::builder_from_files(chain, key).engine(engine()).build().unwrap()
 }
 
 fn serve(tls: ServerTls) -> Server {
@@ -33,8 +33,8 @@ fn a_server_loads_its_certificate_from_files() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let intermediate = root.intermediate("intermediate");
     let server = serve(server_tls(&intermediate.issue(&Wish::default()), &folder));
-    let tls = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-    let received = visit(&url(&server), polite(), Some(tls.into()));
+    let tls = client_of(&root);
+    let received = visit(&url(&server), polite(), Some(tls));
     let expected = HandlerCall::Open {
         version: "TLSv1.3",
         peer: Some("localhost".into()),
@@ -52,7 +52,7 @@ fn a_certificate_is_chosen_by_the_server_name() {
     let (root, folder) = (Authority::root("root"), Folder::new());
     let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() }).write(&folder);
     let ((chain, key), (other_chain, other_key)) = (issue("first.example"), issue("other.example"));
-    let tls = ServerTls::from_pem_files(chain, key).unwrap();
+    let tls = ServerTls::builder_from_files(chain, key).engine(engine()).build().unwrap();
     let server = serve(tls.clone());
     assert_eq!(shown(&server, "other.example"), "first.example");
     tls.add_name("Other.Example", &other_chain, &other_key).unwrap();
@@ -90,22 +90,24 @@ fn a_server_can_require_client_certificates() {
     let clients = Authority::root("root of clients");
     let (chain, key) = root.issue(&Wish::default()).write(&folder);
     let client_roots = folder.write("clients.pem", &clients.certificate().to_pem().unwrap());
-    let tls = ServerTls::mutual_from_pem_files(&chain, &key, &client_roots).unwrap();
+    let tls = ServerTls::builder_from_files(&chain, &key)
+        .require_certificates(&client_roots)
+        .engine(engine())
+        .build()
+        .unwrap();
     tls.add_name("localhost", &chain, &key).unwrap();
     let server = serve(tls);
     let wish = Wish { names: &["alice"], usage: Use::Client, ..Wish::default() };
     let as_who = |identity: &Identity| {
         let (chain, key) = identity.write(&folder);
-        let tls =
-            ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().show(chain, key).unwrap();
-        visit(&url(&server), polite(), Some(tls.into()))
+        let tls = client_tls().trust_only(root.write(&folder)).certificate(chain, key).build().unwrap();
+        visit(&url(&server), polite(), Some(tls))
     };
     // By its address, and by a name with a context of its own.
     for host in ["localhost", "127.0.0.1"] {
         let (chain, key) = clients.intermediate("some").issue(&wish).write(&folder);
-        let tls =
-            ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap().show(chain, key).unwrap();
-        let received = visit(&format!("wss://{host}:{}", server.address.port()), polite(), Some(tls.into()));
+        let tls = client_tls().trust_only(root.write(&folder)).certificate(chain, key).build().unwrap();
+        let received = visit(&format!("wss://{host}:{}", server.address.port()), polite(), Some(tls));
         assert!(received[0].is_open(), "{received:?}");
         let HandlerCall::Open { peer, .. } = server.next() else { panic!("the server opens") };
         assert_eq!(peer.as_deref(), Some("alice"));
@@ -114,18 +116,23 @@ fn a_server_can_require_client_certificates() {
     for stranger in [root.issue(&wish), clients.issue(&Wish { valid: -5..-1, ..wish })] {
         let received = as_who(&stranger);
         assert!(!received.iter().any(HandlerCall::is_open), "{received:?}");
-        assert!(matches!(received[0], HandlerCall::Error("Ssl" | "SslHandshake" | "Io", _)), "{received:?}");
+        assert!(
+            matches!(received[0], HandlerCall::Error("Ssl" | "SslHandshake" | "Io" | "Custom", _)),
+            "{received:?}"
+        );
         assert_eq!((received.len(), &received[1]), (2, &HandlerCall::Lost));
-        assert!(matches!(server.next(), HandlerCall::Error("SslHandshake", _)));
+        assert!(matches!(server.next(), HandlerCall::Error(kind, _) if is_handshake_error(kind)));
         assert_eq!(server.next(), HandlerCall::Lost);
     }
-    let nobody = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-    let received = visit(&url(&server), polite(), Some(nobody.into()));
+    let nobody = client_of(&root);
+    let received = visit(&url(&server), polite(), Some(nobody));
     assert!(!received.iter().any(HandlerCall::is_open), "{received:?}");
-    let HandlerCall::Error("SslHandshake", text) = server.next() else {
-        panic!("the server receives the error")
+    let HandlerCall::Error(kind, text) = server.next() else { panic!("the server receives the error") };
+    let reason = match engine() {
+        TlsEngine::OpenSsl => "peer did not return a certificate",
+        _ => "peer sent no certificates",
     };
-    assert!(text.contains("peer did not return a certificate"), "{text}");
+    assert!(is_handshake_error(kind) && text.contains(reason), "{kind}: {text}");
 }
 
 #[test]
@@ -154,8 +161,8 @@ fn alpn_selects_only_http_1_1() {
         Err(openssl::ssl::AlpnError::NOACK)
     });
     let server = serve(listener.build().into());
-    let tls = ClientTls::new().unwrap().trust_only(root.write(&folder)).unwrap();
-    assert!(visit(&url(&server), polite(), Some(tls.into()))[0].is_open());
+    let tls = client_of(&root);
+    assert!(visit(&url(&server), polite(), Some(tls))[0].is_open());
 }
 
 #[test]

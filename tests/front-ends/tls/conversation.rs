@@ -8,11 +8,11 @@ use crate::loops::{HandlerCall, Manners, PATIENCE, Server, build, echo, visit};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::peer::End;
-use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp};
+use sockeye_test_support::tls::{TlsPeer, anyone, client_of_anyone, server_of, tcp};
 
 fn serve(settings: Settings) -> Server {
     let identity = Authority::root("root").issue(&Wish::default());
-    Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)))
+    Server::start(echo(), settings, |socket| socket.with_server_tls(server_of(&identity)))
 }
 
 fn url(server: &Server) -> String {
@@ -121,7 +121,7 @@ fn slots_are_reused_by_later_connections() {
             thread::spawn(move || {
                 for _ in 0..25 {
                     let manners = Manners { closes_after: Some(0), ..Manners::default() };
-                    let received = visit(&url, manners, Some(anyone()));
+                    let received = visit(&url, manners, Some(client_of_anyone()));
                     assert!(received[0].is_open() && received.len() == 3, "{received:?}");
                 }
             })

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslStream};
+use openssl::ssl::SslStream;
 use sockeye::util::TcpStream;
 use sockeye::{
-    Builder, CloseCode, Error, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings,
-    WebSocket,
+    Builder, ClientTls, CloseCode, Error, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender,
+    Settings, TlsEngine, WebSocket,
 };
 use url::Url;
 
 use sockeye_test_support::authority::common_name;
 use sockeye_test_support::listener;
+use sockeye_test_support::tls::engine;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = sockeye_test_support::LIMIT;
@@ -104,7 +105,9 @@ impl Handler for Listener {
         let _ = self.opened.send(self.out.clone());
         self.record(HandlerCall::Open {
             version: shake.tls_version().unwrap_or("none"),
-            peer: shake.peer_certificate().map(common_name),
+            peer: shake
+                .peer_certificate()
+                .map(|der| common_name(&openssl::x509::X509::from_der(der).unwrap())),
             name: shake.server_name().map(str::to_owned),
         });
         for greeting in std::mem::take(&mut self.manners.greetings) {
@@ -139,6 +142,7 @@ impl Handler for Listener {
         let kind = match err.kind {
             ErrorKind::Ssl(_) => "Ssl",
             ErrorKind::SslHandshake(_) => "SslHandshake",
+            ErrorKind::Custom(_) => "Custom",
             ErrorKind::Io(_) => "Io",
             ErrorKind::Protocol => "Protocol",
             ErrorKind::Internal => "Internal",
@@ -223,7 +227,7 @@ impl Server {
 }
 
 /// Runs a client to its end, and returns all calls of its handler.
-pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> Vec<HandlerCall> {
+pub(crate) fn visit(url: &str, manners: Manners, tls: Option<ClientTls>) -> Vec<HandlerCall> {
     let (mut socket, received) = build(manners, Settings::default());
     if let Some(tls) = tls {
         socket = socket.with_client_tls(tls);
@@ -231,6 +235,11 @@ pub(crate) fn visit(url: &str, manners: Manners, tls: Option<SslConnector>) -> V
     socket.connect(url.parse().unwrap()).unwrap();
     drop(socket.run().unwrap());
     received.iter().collect()
+}
+
+/// Whether an error of this kind is a failed TLS handshake of the engine under test.
+pub(crate) fn is_handshake_error(kind: &str) -> bool {
+    kind == if engine() == TlsEngine::OpenSsl { "SslHandshake" } else { "Custom" }
 }
 
 /// Closes as soon as it is open.

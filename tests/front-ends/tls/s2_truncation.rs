@@ -9,7 +9,7 @@ use sockeye::{CloseCode, Frame, Message, OpCode, Settings};
 use crate::loops::{HandlerCall, Manners, Server, echo, polite, visit};
 use sockeye_test_support::authority::{Authority, Identity, Wish};
 use sockeye_test_support::peer::End;
-use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, tcp, trusting};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, client_of, server_of, tcp, trusting};
 
 fn certificate() -> (Authority, Identity) {
     let root = Authority::root("root");
@@ -20,7 +20,7 @@ fn certificate() -> (Authority, Identity) {
 fn serve() -> (Server, SslConnector) {
     let (root, identity) = certificate();
     let server =
-        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity)));
+        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(server_of(&identity)));
     (server, trusting(&root).build())
 }
 
@@ -30,7 +30,7 @@ fn with_client(manners: Manners, serve: impl FnOnce(TlsPeer) + Send + 'static) -
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || serve(TlsPeer::accept_tls(&listener, &acceptor(&identity))));
-    let received = visit(&format!("wss://localhost:{port}"), manners, Some(trusting(&root).build()));
+    let received = visit(&format!("wss://localhost:{port}"), manners, Some(client_of(&root)));
     serving.join().unwrap();
     received
 }

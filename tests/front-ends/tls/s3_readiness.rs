@@ -10,7 +10,7 @@ use crate::loops::{HandlerCall, Manners, Server, build, echo};
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::bytes::{PING, PONG};
 use sockeye_test_support::probes::{TOO_MUCH, wait_until_blocked};
-use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
+use sockeye_test_support::tls::{TlsPeer, acceptor, anyone, server_of};
 use sockeye_test_support::{LIMIT, listener, wait_until};
 
 /// Bytes that depend on their position.
@@ -205,7 +205,7 @@ fn s4_errors_in_the_openssl_queue_do_not_fail_a_connection() {
             }
         })
         .unwrap()
-        .with_server_tls(acceptor(&identity))
+        .with_server_tls(server_of(&identity))
         .bind("127.0.0.1:0")
         .unwrap();
     let (address, everyone) = (socket.local_addr().unwrap(), socket.broadcaster());
@@ -228,7 +228,7 @@ fn s4_errors_in_the_openssl_queue_do_not_fail_a_connection() {
 fn s4_a_close_and_the_end_of_tls_follow_blocked_output() {
     let identity = Authority::root("root").issue(&Wish::default());
     let settings = Settings { max_buffered: 64 << 20, ..Settings::default() };
-    let server = Server::start(echo(), settings, |socket| socket.with_server_tls(acceptor(&identity)));
+    let server = Server::start(echo(), settings, |socket| socket.with_server_tls(server_of(&identity)));
     let mut client = TlsPeer::connect_tls(server.address, &anyone());
     let out = server.opened();
     out.send(pattern(TOO_MUCH, 3)).unwrap();

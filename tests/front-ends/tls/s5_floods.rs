@@ -2,14 +2,14 @@
 
 use std::thread;
 
-use sockeye::Settings;
+use sockeye::{Settings, TlsEngine};
 
 use crate::hooks::{bare_server, encrypting};
 use crate::keys::Sealed;
 use crate::loops::{Server, echo};
 use sockeye_test_support::assert_once;
 use sockeye_test_support::authority::{Authority, Wish};
-use sockeye_test_support::tls::{TlsPeer, acceptor, anyone};
+use sockeye_test_support::tls::{TlsPeer, anyone, engine, server_of};
 
 /// Returns the number of round trips of a client while others flood.
 fn flooded(server: &Server, count: usize) -> usize {
@@ -47,10 +47,12 @@ fn flooded(server: &Server, count: usize) -> usize {
 fn s5_a_flood_of_key_updates_does_not_starve_other_connections() {
     let identity = Authority::root("root").issue(&Wish::default());
     let ordinary =
-        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(acceptor(&identity)));
+        Server::start(echo(), Settings::default(), |socket| socket.with_server_tls(server_of(&identity)));
     let settings = Settings { max_connections: 10, ..encrypting() };
     let by_hook = Server::start(bare_server(false), settings, |socket| socket);
-    for server in [ordinary, by_hook] {
+    // rustls ends a connection that updates its keys without sending data.
+    let servers = if engine() == TlsEngine::OpenSsl { vec![ordinary, by_hook] } else { vec![by_hook] };
+    for server in servers {
         // Without turns for the others there would be one round trip in each flood.
         assert_once("round trips during a flood", || flooded(&server, 10_000) >= 20);
         server.assert_idle();

@@ -194,7 +194,7 @@ fn k8_connect_returns_the_error_of_a_failed_connection() {
     assert_eq!(story, "made, build /, error Io");
 
     // Without TLS nothing is connected; with it, the connection is refused.
-    let encrypted = if cfg!(feature = "ssl") { "Io" } else { "Protocol" };
+    let encrypted = if cfg!(any(feature = "rustls", feature = "ssl")) { "Io" } else { "Protocol" };
     for (url, story) in [
         ("wss://127.0.0.1:1/", format!("made, build /, error {encrypted}").as_str()),
         ("ftp://127.0.0.1/", "made, build /, error Protocol"),

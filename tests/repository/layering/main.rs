@@ -15,8 +15,12 @@ use std::path::{Path, PathBuf};
 use source::Token;
 
 /// The modules of each layer; each may use those of its own and of the ones before. A new module must be put into one.
-const LAYERS: [&[&str]; 4] =
-    [&["message", "close", "error", "tcp_stream"], &["protocol"], &["compat", "socket", "tls"], FRONT_ENDS];
+const LAYERS: [&[&str]; 4] = [
+    &["message", "close", "error", "tcp_stream", "byte_queue"],
+    &["protocol"],
+    &["compat", "socket", "tls"],
+    FRONT_ENDS,
+];
 
 /// The last layer, whose modules may not even use each other.
 const FRONT_ENDS: &[&str] = &["reactor", "blocking", "futures", "browser", "upgrade"];

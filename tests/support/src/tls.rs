@@ -9,12 +9,12 @@ use openssl::ssl::{
     ErrorCode, SslAcceptor, SslConnector, SslConnectorBuilder, SslMethod, SslStream, SslVerifyMode,
 };
 use sockeye::protocol::Role;
-use sockeye::{CloseCode, Frame};
+use sockeye::{ClientTls, ClientTlsBuilder, CloseCode, Frame, ServerTls, TlsEngine};
 
 use crate::authority::{Authority, Identity};
 use crate::peer::{End, Ending, Peer, prepared};
 
-/// A connector that trusts this authority only.
+/// Returns a connector that only trusts this authority.
 pub fn trusting(root: &Authority) -> SslConnectorBuilder {
     let mut store = openssl::x509::store::X509StoreBuilder::new().unwrap();
     store.add_cert(root.certificate().clone()).unwrap();
@@ -23,20 +23,56 @@ pub fn trusting(root: &Authority) -> SslConnectorBuilder {
     connector
 }
 
-/// A connector that trusts everyone.
+/// Returns a connector that accepts any certificate.
 pub fn gullible() -> SslConnectorBuilder {
     let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
     connector.set_verify(SslVerifyMode::NONE);
     connector
 }
 
-/// The one that trusts everyone; made once, as it reads the roots of the system first.
+/// Returns a connector that accepts any certificate. It is created once, because its creation reads the system's roots.
 pub fn anyone() -> SslConnector {
     static ANYONE: OnceLock<SslConnector> = OnceLock::new();
     ANYONE.get_or_init(|| gullible().build()).clone()
 }
 
-/// An acceptor with this certificate.
+/// Returns the engine under test. The environment variable `SOCKEYE_TEST_ENGINE` selects it: `openssl`, `rustls`, or
+/// the default engine if the variable is not set.
+pub fn engine() -> TlsEngine {
+    match std::env::var("SOCKEYE_TEST_ENGINE").as_deref() {
+        Ok("openssl") => TlsEngine::OpenSsl,
+        #[cfg(feature = "rustls")]
+        Ok("rustls") => TlsEngine::Rustls,
+        Ok(other) => panic!("this build does not contain the TLS engine `{other}`"),
+        Err(_) => TlsEngine::default(),
+    }
+}
+
+/// Returns a builder for clients with the engine under test.
+pub fn client_tls() -> ClientTlsBuilder {
+    ClientTls::builder().engine(engine())
+}
+
+/// Returns a client with the engine under test that only trusts this authority.
+pub fn client_of(root: &Authority) -> ClientTls {
+    client_tls().trust_none().trust_pem(root.certificate().to_pem().unwrap()).build().unwrap()
+}
+
+/// Returns a client with the engine under test that accepts any certificate.
+pub fn client_of_anyone() -> ClientTls {
+    static ANYONE: OnceLock<ClientTls> = OnceLock::new();
+    ANYONE.get_or_init(|| client_tls().danger_accept_any_certificate().build().unwrap()).clone()
+}
+
+/// Returns a server with the engine under test and this certificate.
+pub fn server_of(identity: &Identity) -> ServerTls {
+    let mut chain = identity.certificate.to_pem().unwrap();
+    identity.chain.iter().for_each(|issuer| chain.extend(issuer.to_pem().unwrap()));
+    let key = identity.key.private_key_to_pem_pkcs8().unwrap();
+    ServerTls::builder_from_pem(chain, key).engine(engine()).build().unwrap()
+}
+
+/// Returns an acceptor with this certificate.
 pub fn acceptor(identity: &Identity) -> SslAcceptor {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_certificate(&identity.certificate).unwrap();
@@ -45,7 +81,7 @@ pub fn acceptor(identity: &Identity) -> SslAcceptor {
     acceptor.build()
 }
 
-/// A socket with timeouts that repeats interrupted calls, which OpenSSL would not.
+/// A socket with timeouts that repeats interrupted calls. OpenSSL does not repeat them.
 #[derive(Debug)]
 pub struct Steady(TcpStream);
 
@@ -92,7 +128,7 @@ impl Write for Steady {
     }
 }
 
-/// A TLS stream that distinguishes a close_notify from the end of TCP.
+/// A TLS stream that distinguishes a `close_notify` alert from the end of TCP.
 #[derive(Debug)]
 pub struct Encrypted(SslStream<Steady>);
 
@@ -137,7 +173,7 @@ impl Write for Encrypted {
 pub type TlsPeer = Peer<Encrypted>;
 
 impl Peer<Encrypted> {
-    /// Takes the stream of a client.
+    /// Creates a client on a TLS stream.
     pub fn encrypted(stream: SslStream<Steady>) -> Self {
         Self::over(Encrypted(stream), Role::Client)
     }
@@ -159,7 +195,7 @@ impl Peer<Encrypted> {
         peer
     }
 
-    /// Closes the connection in order, over TLS as well; returns how the other end has ended it.
+    /// Closes the connection cleanly, including TLS. Returns how the other end has ended it.
     pub fn finish_tls(&mut self) -> End {
         self.send(Frame::close(CloseCode::Normal, ""));
         assert_eq!(self.ending(), Ending::Close(CloseCode::Normal));
@@ -171,7 +207,7 @@ impl Peer<Encrypted> {
     }
 }
 
-/// Reads from a plain socket until it ends, be it well or not.
+/// Reads from a stream until its end or an error, and returns the bytes.
 pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
