@@ -28,7 +28,7 @@ Usage: autobahn-blocking-client [URL] [--insecure]
 Runs the cases of the Autobahn test suite, with blocking sockets.
 
 URL         the server of the test suite [ws://127.0.0.1:3012]
---insecure  accept any certificate; requires the feature ssl";
+--insecure  accept any certificate; requires the feature rustls or ssl";
 
 fn main() -> Result {
     let mut arguments = Arguments::parse(USAGE)?;

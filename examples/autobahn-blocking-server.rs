@@ -9,7 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 #[path = "tls/certificate.rs"]
 mod certificate;
 #[path = "autobahn/compression.rs"]
@@ -33,7 +33,7 @@ Usage: autobahn-blocking-server [ADDRESS] [--tls]
 Sends every message back to the Autobahn test suite, with blocking sockets.
 
 ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate created at startup; requires the feature ssl";
+--tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 fn main() -> Result {
     let mut arguments = support::Arguments::parse(USAGE)?;
@@ -69,12 +69,12 @@ fn echo(
     Ok(())
 }
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 fn encrypt(builder: Builder) -> Result<Builder> {
-    Ok(builder.server_tls(certificate::acceptor()?))
+    Ok(builder.server_tls(certificate::localhost()?))
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
 fn encrypt(_: Builder) -> Result<Builder> {
-    Err(support::Failure::new("--tls requires a build with `--features ssl`"))
+    Err(support::Failure::new("--tls requires a build with `--features rustls` or `--features ssl`"))
 }

@@ -31,7 +31,7 @@ Runs the cases of the Autobahn test suite.
 URL         the server of the test suite [ws://127.0.0.1:3012]
 FIRST       the first case to run [1]
 LAST        the last case to run [the last of the suite]
---insecure  accept any certificate; requires the feature ssl";
+--insecure  accept any certificate; requires the feature rustls or ssl";
 
 fn main() -> Result {
     let mut arguments = Arguments::parse(USAGE)?;

@@ -25,7 +25,7 @@ Usage: autobahn-server [ADDRESS] [--tls]
 Sends every message back to the Autobahn test suite.
 
 ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate created at startup; requires the feature ssl";
+--tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 fn main() -> support::Result {
     let mut arguments = support::Arguments::parse(USAGE)?;

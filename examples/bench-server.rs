@@ -19,7 +19,7 @@ Usage: bench-server [ADDRESS] [--tls]
 Sends every message back.
 
 ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate created at startup; requires the feature ssl";
+--tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 fn main() -> support::Result {
     let mut arguments = support::Arguments::parse(USAGE)?;

@@ -31,7 +31,7 @@ URL          the server [ws://127.0.0.1:3012]
 CONNECTIONS  the number of connections [100]
 MESSAGES     the number of messages on each connection [1000]
 BYTES        the size of a message [20]
---insecure   accept any certificate; requires the feature ssl";
+--insecure   accept any certificate; requires the feature rustls or ssl";
 
 #[derive(Clone, Copy)]
 struct Plan {

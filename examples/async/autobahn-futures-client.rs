@@ -27,7 +27,7 @@ Usage: autobahn-futures-client [URL] [--insecure]
 Runs the cases of the Autobahn test suite, with async sockets.
 
 URL         the server of the test suite [ws://127.0.0.1:3012]
---insecure  accept any certificate; requires the feature ssl";
+--insecure  accept any certificate; requires the feature rustls or ssl";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result {

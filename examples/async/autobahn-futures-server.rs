@@ -9,7 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 #[path = "../tls/certificate.rs"]
 mod certificate;
 #[path = "../autobahn/compression.rs"]
@@ -29,7 +29,7 @@ Usage: autobahn-futures-server [ADDRESS] [--tls]
 Sends every message back to the Autobahn test suite, with async sockets.
 
 ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate created at startup; requires the feature ssl";
+--tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 #[tokio::main]
 async fn main() -> Result {
@@ -62,12 +62,12 @@ async fn echo(builder: &Builder, stream: TcpStream, interrupt: Interrupt) -> soc
     support::echo(socket, interrupt).await
 }
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 fn encrypt(builder: Builder) -> Result<Builder> {
-    Ok(builder.server_tls(certificate::acceptor()?))
+    Ok(builder.server_tls(certificate::localhost()?))
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
 fn encrypt(_builder: Builder) -> Result<Builder> {
-    Err(support::Failure::new("--tls requires a build with `--features ssl`"))
+    Err(support::Failure::new("--tls requires a build with `--features rustls` or `--features ssl`"))
 }

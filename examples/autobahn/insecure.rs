@@ -5,12 +5,14 @@ use crate::Builder;
 use crate::support::Result;
 
 /// Accepts every certificate, such as that of the test suite, which is self-signed.
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 pub(crate) fn trust_any_certificate(builder: Builder) -> Result<Builder> {
-    Ok(builder.client_tls(sockeye::ClientTls::new()?.danger_accept_any_certificate()))
+    Ok(builder.client_tls(sockeye::ClientTls::builder().danger_accept_any_certificate().build()?))
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
 pub(crate) fn trust_any_certificate(_builder: Builder) -> Result<Builder> {
-    Err(crate::support::Failure::new("--insecure requires a build with `--features ssl`"))
+    Err(crate::support::Failure::new(
+        "--insecure requires a build with `--features rustls` or `--features ssl`",
+    ))
 }

@@ -3,10 +3,10 @@
 //! ```sh
 //! cargo run --release --example chat                  # http://127.0.0.1:3012
 //! cargo run --release --example chat 0.0.0.0:8080     # for everyone in your network
-//! cargo run --release --features ssl --example chat -- --tls     # https://127.0.0.1:3012
+//! cargo run --release --features rustls --example chat -- --tls     # https://127.0.0.1:3012
 //! ```
 //!
-//! With `--tls`, the server creates a certificate at startup. Browsers warn about it. Ctrl-C closes all connections with
+//! With `--tls`, the server has a certificate that no browser trusts, so browsers warn. Ctrl-C closes all connections with
 //! code 1001 and ends the program.
 //!
 //! | file            | contents                                                          |
@@ -49,7 +49,7 @@ Usage: chat [ADDRESS] [--tls]
 Serves a chat with rooms and its web page. Open the page in two tabs to try it.
 
 ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate created at startup; requires the feature ssl";
+--tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 fn main() -> support::Result {
     support::init_logger();

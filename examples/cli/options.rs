@@ -14,7 +14,7 @@ URL                      the server [ws://127.0.0.1:3012]
 --header 'NAME: VALUE'   send a header with the request; can be repeated
 --ping SECONDS           ping the server at this interval
 --linger SECONDS         after the end of the input, wait this long for answers [2]
---insecure               accept any certificate of a wss server; requires the feature ssl
+--insecure               accept any certificate of a wss server; requires the feature rustls or ssl
 --quiet                  print messages and errors only
 --help                   print this";
 

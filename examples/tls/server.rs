@@ -4,7 +4,7 @@ use sockeye::{Factory, WebSocket};
 
 use crate::support::{Arguments, Result};
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 #[path = "certificate.rs"]
 mod certificate;
 
@@ -16,12 +16,12 @@ pub(crate) fn encrypt_if_requested<F: Factory>(
     if arguments.has("--tls") { Ok((encrypt(socket)?, "wss")) } else { Ok((socket, "ws")) }
 }
 
-#[cfg(feature = "ssl")]
+#[cfg(any(feature = "rustls", feature = "ssl"))]
 fn encrypt<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    Ok(socket.with_server_tls(certificate::acceptor()?))
+    Ok(socket.with_server_tls(certificate::localhost()?))
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(any(feature = "rustls", feature = "ssl")))]
 fn encrypt<F: Factory>(_socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    Err(crate::support::Failure::new("--tls requires a build with `--features ssl`"))
+    Err(crate::support::Failure::new("--tls requires a build with `--features rustls` or `--features ssl`"))
 }

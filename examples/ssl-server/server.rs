@@ -1,21 +1,15 @@
-//! An encrypted echo server: `with_server_tls` is the only difference from a plain one.
-//!
-//! ```text
-//! cargo run --features ssl --example ssl-server -- [ADDRESS [CHAIN KEY]]
-//! cargo run --features ssl --example cli -- wss://127.0.0.1:3012 --insecure
-//! ```
-//!
-//! Press Enter to load a renewed certificate from the same files, while the server is running.
+//! The server.
 
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
-#[path = "tls/certificate.rs"]
+#[path = "../tls/certificate.rs"]
 mod certificate;
-mod support;
 
 use std::{io, thread};
 
 use sockeye::{Sender, ServerTls, WebSocket};
+
+use crate::support;
 
 const USAGE: &str = "\
 Usage: ssl-server [ADDRESS [CHAIN KEY]]
@@ -26,9 +20,9 @@ ADDRESS  where to listen [127.0.0.1:3012]
 CHAIN    a PEM file with the server's certificate and the intermediate ones
 KEY      a PEM file with the private key
 
-Without files, the server creates a certificate for localhost, which no client trusts.";
+Without files, the server has a certificate for localhost that no client trusts.";
 
-fn main() -> support::Result {
+pub(crate) fn run() -> support::Result {
     support::init_logger();
     let mut arguments = support::Arguments::parse(USAGE)?;
     let address = arguments.address()?;
@@ -42,7 +36,7 @@ fn main() -> support::Result {
             tls
         }
         (Some(_), None) => return Err(support::Failure::new("CHAIN requires KEY; see --help")),
-        (None, _) => certificate::acceptor()?.into(),
+        (None, _) => certificate::localhost()?,
     };
 
     let socket =
