@@ -1,8 +1,9 @@
-//! The Sockeye side of the conversations in `tests/interoperability`: it executes commands from its standard input, and
-//! writes events of its handlers to its standard output. All lines are JSON.
+//! The Sockeye process of the tests in `tests/interoperability`. It executes commands from its standard input, and
+//! writes the events of its handlers to its standard output. Each line is a JSON object.
 //!
-//! It listens on a free port, `{"event": "listening", "port": 4000}`, echoes what it receives in either role, and shuts
-//! down when its input ends. The name of a connection is the resource of its URL, so that both ends know it.
+//! The process listens on a free port and reports it as `{"event": "listening", "port": 4000}`. It echoes all messages
+//! in both roles, and shuts down at the end of its input. The name of a connection is the resource of its URL, so that
+//! both ends know it.
 //!
 //! | command | effect |
 //! |---|---|
@@ -13,8 +14,9 @@
 //! | `{"to": "/7", "ping": "hello"}`, `{"to": "/7", "pong": "hello"}` | sends this control frame |
 //! | `{"to": "/7", "close": 1000, "reason": "bye"}` | closes; 0 means no code |
 //!
-//! The argument is an object of settings: `fragment_size`, `subprotocols`, `origins`; `deflate`, which states whether
-//! contexts are kept, and enables compression; `tls`, the folder of the certificate that all sides use and trust.
+//! The argument is a JSON object with settings: `fragment_size`, `subprotocols` and `origins`; `deflate`, which enables
+//! compression and states whether contexts are kept; `tls`, the folder of the certificate that both sides use and
+//! trust.
 
 #![expect(clippy::print_stdout, reason = "the test reads events from standard output")]
 
@@ -40,7 +42,7 @@ fn main() -> Result<()> {
     let all = socket.broadcaster();
     let orders = thread::spawn(move || execute_all(&all, &named));
     socket.run()?;
-    orders.join().unwrap_or_else(|_| Err(internal("the thread that reads the orders has panicked")))
+    orders.join().unwrap_or_else(|_| Err(internal("the thread that executes the commands has panicked")))
 }
 
 fn settings_of(wanted: &Value) -> Settings {
@@ -59,17 +61,20 @@ fn settings_of(wanted: &Value) -> Settings {
     }
 }
 
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "rustls", feature = "ssl"))]
 fn encrypt<F: Factory>(socket: WebSocket<F>, folder: Option<&str>) -> Result<WebSocket<F>> {
     let Some(folder) = folder else { return Ok(socket) };
     let (certificate, key) = (format!("{folder}/certificate.pem"), format!("{folder}/key.pem"));
-    let client = sockeye::ClientTls::new()?.trust_only(&certificate)?;
-    Ok(socket.with_server_tls(sockeye::ServerTls::from_pem_files(&certificate, key)?).with_client_tls(client))
+    use sockeye_test_support::tls::{client_tls, engine};
+
+    let client = client_tls().trust_only(&certificate).build()?;
+    let server = sockeye::ServerTls::builder_from_files(&certificate, key).engine(engine()).build()?;
+    Ok(socket.with_server_tls(server).with_client_tls(client))
 }
 
-#[cfg(not(feature = "ssl"))]
+#[cfg(not(all(feature = "rustls", feature = "ssl")))]
 fn encrypt<F: Factory>(socket: WebSocket<F>, folder: Option<&str>) -> Result<WebSocket<F>> {
-    folder.map_or(Ok(socket), |_| Err(internal("this was built without TLS")))
+    folder.map_or(Ok(socket), |_| Err(internal("this program was built without TLS")))
 }
 
 fn compression(keeps_contexts: bool) -> Deflate {
@@ -81,7 +86,7 @@ fn compression(keeps_contexts: bool) -> Deflate {
     }
 }
 
-/// Settings are constants in most programs; here they come from outside, once.
+/// Returns a list with a static lifetime. `Settings` needs it, because its lists are constants in most programs.
 fn leak(list: &Value) -> &'static [&'static str] {
     let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     let words: Vec<&'static str> = words.map(|word| &*word.to_owned().leak()).collect();
@@ -93,7 +98,7 @@ fn execute_all(all: &Sender, named: &mpsc::Receiver<(String, Sender)>) -> Result
     let mut connections = HashMap::new();
     for line in io::stdin().lock().lines() {
         let order: Value = serde_json::from_str(&line?).map_err(internal)?;
-        // The test only names connections that have been reported, and their names were sent before that.
+        // A test only uses connections that have been reported. Their names are sent before the report.
         connections.extend(named.try_iter());
         if let Some(url) = order["connect"].as_str() {
             all.connect(url.parse().map_err(internal)?)?;
@@ -125,7 +130,7 @@ fn execute(order: &Value, out: &Sender) -> Result<()> {
     } else if let Some(code) = order["close"].as_u64().and_then(|code| u16::try_from(code).ok()) {
         out.close_with_reason(CloseCode::from(code), order["reason"].as_str().unwrap_or_default().to_owned())
     } else {
-        Err(internal("no such order"))
+        Err(internal("unknown command"))
     }
 }
 
@@ -162,7 +167,7 @@ struct Reporter {
     names: mpsc::Sender<(String, Sender)>,
     name: String,
     role: &'static str,
-    /// How many frames of the message in hand have come, and whether it is compressed.
+    /// The number of frames of the current message that have been received, and whether the message is compressed.
     frames: usize,
     is_compressed: bool,
 }
@@ -174,7 +179,7 @@ impl Reporter {
 
     fn is_called(&mut self, name: &str) {
         name.clone_into(&mut self.name);
-        // The receiver is gone when the input has ended.
+        // The receiver no longer exists after the end of the input.
         let _ = self.names.send((name.to_owned(), self.out.clone()));
     }
 }
