@@ -1,4 +1,4 @@
-//! Sockeye, as its README shows it: a closure for each connection, and, as `handler`, a struct.
+//! Sockeye, as in its README: a closure for each connection. The mode `handler` uses a struct.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use arguments::{Result, arguments};
 use handlers::{Echo, Expiring};
+#[cfg(feature = "tls")]
+use sockeye::TlsEngine;
 use sockeye::{Builder, Factory, Message, Sender, Settings};
 
 fn main() -> Result<()> {
@@ -30,12 +32,14 @@ fn main() -> Result<()> {
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),
         #[cfg(feature = "tls")]
-        "tls" => tls::listen(&address),
-        _ => Err("no such mode".into()),
+        "tls" => tls::listen(&address, TlsEngine::OpenSsl),
+        #[cfg(feature = "tls")]
+        "tls-rustls" => tls::listen(&address, TlsEngine::Rustls),
+        _ => Err("unknown mode".into()),
     }
 }
 
-/// An echo that is busy for a millisecond with each text, which it does not answer.
+/// Echoes binary messages. For each text message, it is busy for a millisecond and does not reply.
 fn neighbor(out: Sender) -> impl Fn(Message) -> sockeye::Result<()> {
     move |message| match message {
         Message::Binary(_) => out.send(message),

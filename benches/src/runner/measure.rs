@@ -1,5 +1,5 @@
-//! Runs the cells of a workload: the servers take turns, each in a fresh process on one core, the load generator on
-//! another.
+//! Runs the cells of a workload. The servers take turns. Each server runs in a new process on one core, and the load
+//! generator runs on another core.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -15,15 +15,15 @@ use super::workloads::{Cell, Workload};
 use crate::spec::{Mode, Outcome, Spec};
 use crate::{Result, process};
 
-/// How long a server may take to listen.
+/// The time limit for a server to start listening.
 const START: Duration = Duration::from_secs(10);
 
 /// The core of the server, and that of the load generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
-    /// The first core there is.
+    /// The core of the server, which is the first core.
     pub server: usize,
-    /// The last one.
+    /// The core of the load generator, which is the last core.
     pub client: usize,
 }
 
@@ -32,7 +32,7 @@ impl Cores {
     ///
     /// # Errors
     ///
-    /// If there is only one.
+    /// Returns an error if there is only one core.
     pub fn choose() -> Result<Self> {
         match process::cores()?.as_slice() {
             &[server, .., client] => Ok(Self { server, client }),
@@ -41,11 +41,11 @@ impl Cores {
     }
 }
 
-/// A server that runs, until this is dropped.
+/// A running server. Dropping this value kills the process.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    /// Where it listens.
+    /// The address on which the server listens.
     pub address: String,
 }
 
@@ -54,7 +54,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If it does not.
+    /// Returns an error if the server cannot be started or does not listen in time.
     pub fn start(program: &Program, argument: &str, size: usize, cores: Cores) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         process::pin(Some(cores.server))?;
@@ -73,7 +73,7 @@ impl Running {
         let started = Instant::now();
         while TcpStream::connect(&self.address).is_err() {
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the server ended at once: {status}").into());
+                return Err(format!("the server exited immediately: {status}").into());
             }
             if started.elapsed() > START {
                 return Err("the server does not listen".into());
@@ -83,11 +83,11 @@ impl Running {
         Ok(())
     }
 
-    /// Returns the number of the process.
+    /// Returns the ID of the process.
     ///
     /// # Errors
     ///
-    /// If it is no process number.
+    /// Returns an error if the ID does not fit into an `i32`.
     pub fn pid(&self) -> Result<i32> {
         Ok(i32::try_from(self.child.id())?)
     }
@@ -95,7 +95,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error here has no consequence.
+        // An error has no consequence here.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -105,7 +105,7 @@ impl Drop for Running {
 ///
 /// # Errors
 ///
-/// The last line that the load generator prints.
+/// Returns the last line of the error output if the load generator fails.
 pub fn load(program: &Program, spec: &Spec, cores: Cores) -> Result<Outcome> {
     process::pin(Some(cores.client))?;
     let output = Command::new(&program.path).arg(serde_json::to_string(spec)?).output();
@@ -113,12 +113,12 @@ pub fn load(program: &Program, spec: &Spec, cores: Cores) -> Result<Outcome> {
     let output = output?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(said.lines().last().unwrap_or("it failed without a word").to_owned().into());
+        return Err(said.lines().last().unwrap_or("it failed without a message").to_owned().into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// A server that takes part, and its program, or the reason why there is none.
+/// A server that takes part, and its program, or the reason why the program does not exist.
 struct Participant {
     server: &'static Server,
     argument: &'static str,
@@ -136,17 +136,14 @@ fn participants(workload: &Workload, programs: &mut Programs, options: &Options)
 ///
 /// # Errors
 ///
-/// If there is no load generator. What goes wrong with a server is part of the result.
+/// Returns an error if the load generator cannot be built. The errors of servers are part of the result.
 pub fn run(
     workload: &Workload,
     programs: &mut Programs,
     options: &Options,
     cores: Cores,
 ) -> Result<Vec<Row>> {
-    let generator = match workload.task {
-        Task::Tls => programs.cargo("sockeye-benches", "load-tls", Some("tls"))?,
-        _ => programs.cargo("sockeye-benches", "load", None)?,
-    };
+    let generator = generator(programs, workload.task)?;
     let session =
         Session { participants: participants(workload, programs, options), generator, options, cores };
     let cells = workload.cells.iter().filter(|cell| cell.pace <= options.pace);
@@ -154,7 +151,20 @@ pub fn run(
     cells.map(|cell| session.row(workload, cell)).collect()
 }
 
-/// What is the same for all cells.
+/// Builds the load generator for a task.
+///
+/// # Errors
+///
+/// Returns an error if it cannot be built.
+pub fn generator(programs: &mut Programs, task: Task) -> Result<Program> {
+    let (name, feature) = match task {
+        Task::Tls => ("load-tls", Some("tls")),
+        _ => ("load", None),
+    };
+    Ok(programs.cargo("sockeye-benches", name, feature)?)
+}
+
+/// The values that are the same for all cells.
 struct Session<'a> {
     participants: Vec<Participant>,
     generator: Program,
@@ -163,10 +173,10 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Lets the servers take turns in one cell.
+    /// Runs one cell, in which the servers take turns.
     fn row(&self, workload: &Workload, cell: &Cell) -> Result<Row> {
         let started = Instant::now();
-        // With more connections the cores have something to do nearly always.
+        // With more connections, the cores are rarely idle.
         let _awake = (cell.spec.connections == 1).then(|| Awake::start(self.cores)).transpose()?;
         let all = &self.participants;
         let servers = all.iter().map(|one| (one.server.name.into(), Entry::default())).collect();

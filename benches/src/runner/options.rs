@@ -4,20 +4,20 @@ use super::servers::{Kind, Server};
 use crate::Result;
 use crate::spec::Spec;
 
-/// How much time is taken.
+/// The thoroughness of a measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pace {
-    /// Some cells, three runs that are short: for a look.
+    /// Some cells, with three short runs: for an overview.
     Quick,
-    /// Nearly all cells, five runs that are a little longer; peers that are far behind are not run as often.
+    /// Nearly all cells, with five slightly longer runs. Peers that are far behind have fewer runs.
     Fast,
-    /// All cells, five runs of a second.
+    /// All cells, with five runs of one second.
     #[default]
     Full,
 }
 
 impl Pace {
-    /// Shortens what a run takes.
+    /// Shortens a run.
     pub fn shorten(self, spec: &mut Spec) {
         let (warm_up, seconds) = match self {
             Self::Full => (1.0, 1.0),
@@ -29,45 +29,46 @@ impl Pace {
     }
 }
 
-/// What was asked for.
+/// The options on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Names of workloads, or `syscalls`, `instructions`, `in-process`, `pages`.
     pub parts: Vec<String>,
-    /// How much time is taken. After a quick run the pages of this folder stay as they are.
+    /// The thoroughness. A quick run does not change the pages in this folder.
     pub pace: Pace,
-    /// How often each server runs in each cell.
+    /// The number of runs of each server in each cell.
     pub repetitions: usize,
-    /// Whether the content of replies is compared too.
+    /// Whether the content of replies is also compared.
     pub verify: bool,
-    /// Only servers with one of these words in their names, beside the floor and Sockeye.
+    /// If not empty, only peers whose names contain one of these texts are run, in addition to the floor and Sockeye.
     pub servers: Vec<String>,
-    /// Only cells with this in their names.
+    /// If set, only cells whose names contain this text are run.
     pub cell: Option<String>,
 }
 
 /// The help text.
 pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
-  parts: all, or any of echo scale text broadcast slow handshakes idle compressed tls expiry
+  parts: all, or any of echo scale text broadcast slow handshakes idle idle-tls compressed tls expiry
          neighbors
-         syscalls       system calls per message, by strace
-         instructions   instructions per message of the protocol core and the reactor, by valgrind
+         syscalls       system calls per message, with strace
+         instructions   instructions per message of the protocol core and the reactor, with valgrind
          in-process     the divan benchmarks
-         pages          write RESULTS.md and the picture again from what was measured before
-  --fast                nearly all cells, shorter; a peer that is far behind is not run again
-  --quick               fewer cells, shorter, three repetitions; what is written goes to the target folder
-  --repetitions N       how often each server runs in each cell (5)
-  --servers A,B         only these peers (any part of the name), beside the floor and Sockeye
+         pages          write RESULTS.md and the picture again, from the stored results
+  --fast                nearly all cells, with shorter runs; a peer that is far behind is not run again
+  --quick               fewer cells, with three shorter runs; the results are written to the target folder
+  --repetitions N       the number of runs of each server in each cell (5)
+  --servers A,B         only these peers (any part of the name), in addition to the floor and Sockeye
   --cell TEXT           only cells with this text in their names
-  --verify              compare the content of replies too, not only their lengths";
+  --verify              compare the content of replies, and not only their lengths";
 
 impl Options {
-    /// Reads the arguments.
+    /// Parses the arguments.
     ///
     /// # Errors
     ///
-    /// For one that is not known.
+    /// Returns an error if an argument is unknown or has an invalid value. If no part is named and the pace is not set,
+    /// the error is the help text.
     pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self::default();
         let mut repetitions = None;
@@ -81,7 +82,7 @@ impl Options {
                 "--servers" => options.servers = value()?.split(',').map(str::to_lowercase).collect(),
                 "--cell" => options.cell = Some(value()?),
                 other if other.starts_with('-') => {
-                    return Err(format!("{other} is not known\n{USAGE}").into());
+                    return Err(format!("unknown option: {other}\n{USAGE}").into());
                 }
                 part => options.parts.push(part.to_owned()),
             }
@@ -96,7 +97,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a server takes part.
+    /// Returns whether a server takes part.
     #[must_use]
     pub fn wants(&self, server: &Server) -> bool {
         let name = server.name.to_lowercase();
@@ -105,7 +106,7 @@ impl Options {
             || self.servers.iter().any(|part| name.contains(part))
     }
 
-    /// Whether this is only a part of what could be measured, which must not take the place of the whole.
+    /// Returns whether the measurement is partial. Its results must not replace those of a full measurement.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.pace == Pace::Quick || self.cell.is_some() || !self.servers.is_empty()

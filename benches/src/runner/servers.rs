@@ -1,9 +1,9 @@
-//! The servers that take part, and what each of them can do.
+//! The servers that take part, and the tasks that each of them supports.
 
 /// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No WebSocket at all: the system calls.
+    /// The system calls without WebSocket.
     Floor,
     /// Sockeye.
     Ours,
@@ -11,25 +11,25 @@ pub enum Kind {
     Peer,
 }
 
-/// What a server is asked to do.
+/// The task of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Task {
-    /// Send each message back.
+    /// Echo each message.
     Echo,
-    /// Send each message to everyone.
+    /// Send each message to all connections.
     Broadcast,
-    /// Send each message back, with permessage-deflate.
+    /// Echo each message with permessage-deflate.
     Deflate,
-    /// Send each message back, over TLS.
+    /// Echo each message over TLS.
     Tls,
-    /// Send each message back, with an expiry that is re-armed on every frame.
+    /// Echo each message, and set a timeout again for every frame.
     Expiry,
-    /// Send each binary message back, and be busy for a millisecond with each text.
+    /// Echo each binary message, and be busy for a millisecond with each text message.
     Neighbors,
 }
 
 impl Task {
-    /// The feature of the server's package that the task needs, where it needs one.
+    /// Returns the feature of the server's package that the task needs, if any.
     #[must_use]
     pub fn feature(self) -> Option<&'static str> {
         match self {
@@ -40,25 +40,25 @@ impl Task {
     }
 }
 
-/// A way of being built and started.
+/// A server, and how it is built and started.
 #[derive(Debug)]
 pub struct Server {
     /// The name in the tables.
     pub name: &'static str,
     /// The package in `peers/`, or `node`.
     pub package: &'static str,
-    /// Whose it is.
+    /// The kind of the server.
     pub kind: Kind,
     /// The crate whose version is printed.
     pub library: &'static str,
-    /// The argument for each task that it can do.
+    /// The tasks that the server supports, each with the argument that selects it.
     pub tasks: &'static [(Task, &'static str)],
-    /// The features that its package has.
+    /// The features of its package.
     pub features: &'static [&'static str],
 }
 
 impl Server {
-    /// The argument with which the server does a task, if it can.
+    /// Returns the argument that selects a task, if the server supports the task.
     #[must_use]
     pub fn argument(&self, task: Task) -> Option<&'static str> {
         self.tasks.iter().find(|(can, _)| *can == task).map(|(_, argument)| *argument)
@@ -91,6 +91,7 @@ pub const SERVERS: &[Server] = &[
         &[(Task::Echo, "handler"), (Task::Expiry, "handler")],
         &[],
     ),
+    server("Sockeye, rustls", "sockeye", Kind::Ours, "sockeye", &[(Task::Tls, "tls-rustls")], &["tls"]),
     server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
     server("Sockeye, idle_timeout", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "idle-timeout")], &[]),
     server(

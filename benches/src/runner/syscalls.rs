@@ -1,7 +1,8 @@
-//! System calls per message, counted by `strace`.
+//! Counts the system calls per message with `strace`.
 //!
-//! Tracing makes a server several times slower, so that more messages wait for it each time it looks: what is counted
-//! with many in flight is a little better than what happens without. With one in flight it is what happens.
+//! Tracing makes a server several times slower, so that more messages are available each time it reads. With many
+//! messages in flight, the counts are therefore slightly lower than without tracing. With one message in flight,
+//! tracing does not change them.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use nix::unistd::Pid;
 
 use serde::{Deserialize, Serialize};
 
-use super::measure::{Cores, Running, load};
+use super::measure::{Cores, Running, generator, load};
 use super::options::Options;
 use super::programs::{Program, Programs};
 use super::servers::{Kind, SERVERS, Task};
@@ -21,11 +22,11 @@ use super::workloads::{self, Cell};
 use crate::Result;
 use crate::spec::Spec;
 
-/// The name under which the counts are kept.
+/// The name under which the counts are stored.
 pub const NAME: &str = "syscalls";
 
-/// For how many seconds messages are exchanged: what the longer time has more calls and messages than the shorter one is
-/// what counts, so that the opening and the end do not.
+/// The lengths of the short and of the long run, in seconds. Only the differences between their calls and messages
+/// count, so that opening and closing the connections is excluded.
 const SECONDS: [f64; 2] = [0.3, 1.8];
 
 /// The groups of calls in the table, and the names in each.
@@ -36,37 +37,35 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("epoll_ctl", &["epoll_ctl"]),
 ];
 
-/// Numbers of calls: by group, then all others, and all together.
+/// The number of calls in each group, of all other calls, and of all calls.
 type Calls = [f64; GROUPS.len() + 2];
 
-/// Calls of one server for each message in one cell.
+/// The calls of one server per message in one cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Counts {
-    /// The cell.
+    /// The name of the cell.
     pub cell: String,
-    /// The server.
+    /// The name of the server.
     pub server: String,
-    /// For each message.
+    /// The calls per message.
     pub calls: Option<Calls>,
-    /// Why there are none.
+    /// The reason why there are no counts.
     pub failure: Option<String>,
 }
 
-/// Counts for 100 connections.
+/// Counts the calls with 100 connections.
 ///
 /// # Errors
 ///
-/// If there is no load generator.
+/// Returns an error if the load generator cannot be built.
 pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<Vec<Counts>> {
-    let generator = programs.cargo("sockeye-benches", "load", None)?;
-    let cells = workloads::all().swap_remove(0).cells.into_iter();
-    let cells = cells.filter(|cell| cell.spec.connections == 100 && cell.spec.size <= 1024);
     let mut all = Vec::new();
-    for cell in cells {
+    for (task, cell) in cells() {
+        let generator = generator(programs, task)?;
         eprintln!("{NAME}: {}", cell.name);
         for server in SERVERS.iter().filter(|server| options.wants(server)) {
-            let Some(argument) = server.argument(Task::Echo) else { continue };
-            let counted = programs.server(server, Task::Echo).map_err(Into::into).and_then(|program| {
+            let Some(argument) = server.argument(task) else { continue };
+            let counted = programs.server(server, task).map_err(Into::into).and_then(|program| {
                 count(&program, argument, &cell, server.kind == Kind::Floor, &generator, cores)
             });
             let failure = counted.as_ref().err().map(ToString::to_string);
@@ -77,13 +76,28 @@ pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<V
     Ok(all)
 }
 
-/// Returns the table, and below it why some have no figures.
+/// Returns the cells with 100 connections: small messages, and messages over TLS.
+fn cells() -> impl Iterator<Item = (Task, Cell)> {
+    let workloads = workloads::all().into_iter().filter(|one| matches!(one.name, "echo" | "tls"));
+    let cells = workloads.flat_map(|one| one.cells.into_iter().map(move |cell| (one.task, cell)));
+    let small = |cell: &Cell| cell.spec.connections == 100 && cell.spec.size <= 1024;
+    cells.filter_map(move |(task, mut cell)| match task {
+        Task::Tls => {
+            cell.name = format!("TLS, {}", cell.name);
+            Some((task, cell))
+        }
+        _ => small(&cell).then_some((task, cell)),
+    })
+}
+
+/// Returns the table, followed by the reasons for missing figures.
 #[must_use]
 pub fn table(counts: &[Counts]) -> String {
     let heads = GROUPS.map(|(name, _)| name).join(" | ");
     let mut text = format!(
-        "\n## System calls\n\nCalls of the server per message, by `strace -c -f`, 100 connections, opening and end not \
-         included: the difference between a long and a short time.\n\n\
+        "\n## System calls\n\nCalls of the server per message with 100 connections, counted by `strace -c -f`. The \
+         figures are the difference between a long and a short run, so opening and closing the connections is \
+         excluded.\n\n\
          | cell | server | {heads} | others | all |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
     );
     let mut failures = String::new();
@@ -96,7 +110,7 @@ pub fn table(counts: &[Counts]) -> String {
     if failures.is_empty() { text } else { text + "\n" + &failures }
 }
 
-/// The calls per message between the opening and the end.
+/// Returns the calls per message, without opening and closing the connections.
 fn count(
     program: &Program,
     argument: &str,
@@ -112,12 +126,12 @@ fn count(
     }
     let [(short, first), (long, last)] = counted;
     let mut calls = long;
-    // A call more or less in one of the runs makes it less than none.
+    // A small difference between the runs can make a count negative.
     calls.iter_mut().zip(short).for_each(|(long, short)| *long = ((*long - short) / (last - first)).max(0.0));
     Ok(calls)
 }
 
-/// The calls of a whole run, and the number of messages.
+/// Returns the calls of a whole run, and the number of messages.
 fn count_once(
     program: &Program,
     argument: &str,
@@ -143,12 +157,12 @@ fn attach(pid: i32, file: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     let tracer = strace.spawn().map_err(|error| format!("strace: {error}"))?;
-    // It prints nothing when it is ready.
+    // strace does not report when it is ready.
     std::thread::sleep(Duration::from_millis(300));
     Ok(tracer)
 }
 
-/// Reads the table of strace: the fourth column is the number of calls, the last one the name.
+/// Parses the table of strace. The fourth column is the number of calls, and the last column is the name.
 fn calls(table: &str) -> Calls {
     let calls: Vec<(String, f64)> = table.lines().filter_map(parse).collect();
     let of = |names: &[&str]| {

@@ -1,19 +1,19 @@
-//! The workloads: what is measured, in which sizes.
+//! The workloads, with their sizes and explanations.
 
 use super::options::Pace;
 use super::servers::Task;
 use crate::spec::{Compression, Content, Head, Mode, Nuisance, Spec};
 
-/// What a table measures.
+/// The quantity that a table shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Processor time of the server per operation, in microseconds.
     Processor,
     /// Resident memory of the server per connection, in bytes.
     MemoryEach,
-    /// Resident memory that was added, in MiB.
+    /// Increase of the server's resident memory, in MiB.
     MemoryAdded,
-    /// The 99th percentile of the time of a round trip, in microseconds.
+    /// The 99th percentile of the round-trip time, in microseconds.
     Late,
 }
 
@@ -26,26 +26,26 @@ pub struct Workload {
     pub title: &'static str,
     /// The explanation of the figures.
     pub explanation: &'static str,
-    /// What the servers do.
+    /// The task of the servers.
     pub task: Task,
-    /// What the figures measure.
+    /// The quantity that the figures measure.
     pub measure: Measure,
     /// The rows.
     pub cells: Vec<Cell>,
 }
 
-/// One row: a name, and what the load generator does. The address and the process are filled in later.
+/// One row, with its name and the specification of the load generator. The address and the process ID are added later.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// The name of the row.
     pub name: String,
-    /// What the load generator does.
+    /// The specification of the load generator.
     pub spec: Spec,
-    /// The quickest run that the row is part of.
+    /// The quickest pace that includes the row.
     pub pace: Pace,
 }
 
-/// The cell without another connection beside the neighbors.
+/// The name of the cell in which there is no connection besides the neighbors.
 pub const ALONE: &str = "alone";
 
 /// Returns all workloads.
@@ -59,6 +59,7 @@ pub fn all() -> Vec<Workload> {
         slow(),
         handshakes(),
         idle(),
+        idle_tls(),
         compressed(),
         tls(),
         expiry(),
@@ -86,7 +87,7 @@ fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
     }
 }
 
-/// `20 B`, `16 KiB`.
+/// Formats a number of bytes, such as `20 B` or `16 KiB`.
 fn bytes(size: usize) -> String {
     if size >= 1 << 20 {
         format!("{} MiB", size >> 20)
@@ -104,7 +105,7 @@ fn echo_cell(size: usize, connections: usize, in_flight: usize) -> Cell {
     } else if connections * size * in_flight < 1 << 30 {
         Pace::Fast
     } else {
-        // It can take half a minute until this much has come back once.
+        // It can take 30 seconds until all replies of the first round have been received.
         Pace::Full
     };
     Cell { name, spec: spec(Mode::Echo, connections, size, in_flight), pace }
@@ -165,8 +166,8 @@ fn text() -> Workload {
     Workload {
         name: "text",
         title: "Text",
-        explanation: "The same echo with text, whose UTF-8 must be validated, and with binary messages. Mixed scripts have characters \
-            of one to four bytes. Microseconds of the server's processor time per message.",
+        explanation: "The same echo with text, whose UTF-8 must be validated, and with binary messages. Mixed scripts \
+            have characters of one to four bytes. Microseconds of the server's processor time per message.",
         task: Task::Echo,
         measure: Measure::Processor,
         cells,
@@ -243,6 +244,23 @@ fn idle() -> Workload {
     }
 }
 
+fn idle_tls() -> Workload {
+    let cell = Cell {
+        name: "1000 idle connections over TLS".into(),
+        spec: spec(Mode::Idle, 1000, 0, 0),
+        pace: Pace::Quick,
+    };
+    Workload {
+        name: "idle-tls",
+        title: "Idle connections over TLS",
+        explanation: "Open connections that send nothing, over TLS 1.3. Bytes of the server's resident memory per connection, \
+            without the memory of the kernel.",
+        task: Task::Tls,
+        measure: Measure::MemoryEach,
+        cells: vec![cell],
+    }
+}
+
 fn compressed() -> Workload {
     let cells = [("context not kept", Compression::NotKept), ("context kept", Compression::Kept)];
     let cells = cells.map(|(name, compression)| Cell {
@@ -267,8 +285,8 @@ fn tls() -> Workload {
     Workload {
         name: "tls",
         title: "Echo over TLS",
-        explanation: "TLS 1.3 with OpenSSL. The floor is a bare OpenSSL echo on the same kind of loop. Microseconds of the \
-            server's processor time per message.",
+        explanation: "TLS 1.3 with OpenSSL, and Sockeye also with rustls. The floor is a bare OpenSSL echo on the same \
+            kind of loop. Microseconds of the server's processor time per message.",
         task: Task::Tls,
         measure: Measure::Processor,
         cells: cells.collect(),
