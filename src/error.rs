@@ -161,6 +161,23 @@ impl Error {
         Self::new(ErrorKind::Io(err), details)
     }
 
+    /// Whether any peer can cause this error, so that it says nothing about this program.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_peer_behavior(&self) -> bool {
+        match &self.kind {
+            ErrorKind::Protocol | ErrorKind::Encoding(_) | ErrorKind::Capacity => true,
+            ErrorKind::Io(err) => matches!(
+                err.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            _ => false,
+        }
+    }
+
     /// Creates a second error with the same kind and details, because `io::Error` and OpenSSL's errors are not `Clone`.
     #[cfg(feature = "reactor")]
     pub(crate) fn duplicate(&self) -> Self {

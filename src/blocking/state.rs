@@ -78,6 +78,15 @@ impl WriteState {
         self.session.tick(Instant::now(), &mut self.out)
     }
 
+    /// A write has made no progress within the limit of the connection.
+    pub(super) fn on_write_timeout(&mut self) -> std::result::Result<(), ProtocolError> {
+        if self.state() != State::Open {
+            return self.tick();
+        }
+        self.session.on_write_timeout();
+        Err(ProtocolError::WriteTimeout)
+    }
+
     pub(super) fn send_pending_pong(&mut self) {
         self.session.send_pending_pong(Instant::now(), &mut self.out);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Stream;
 use super::link::Link;
 use super::state::{IfBusy, WriteState};
-use super::timeout::{is_timeout, time_left};
+use super::timeout::{TICK, is_timeout};
 use crate::protocol::OpCode;
 use crate::socket::{Error, Result, TimeoutKind};
 
@@ -56,9 +56,10 @@ impl Link {
     fn write_all<S: Stream>(&self, stream: &mut S, mut bytes: &[u8]) -> Result<()> {
         loop {
             let mut state = self.lock();
-            let deadline = state.session.connection.deadline();
-            let (left, program) = (deadline.map(time_left), state.write_timeout.original());
-            let timeout = left.into_iter().chain(program).min();
+            let limit = state.session.connection.write_limit(Instant::now());
+            let limit = limit.map(|left| left.max(TICK));
+            let program = state.write_timeout.original();
+            let timeout = limit.into_iter().chain(program).min();
             if state.write_timeout.update(timeout) {
                 stream.set_write_timeout(timeout)?;
             }
@@ -69,12 +70,16 @@ impl Link {
             match written {
                 Ok(None) => return Ok(()),
                 Ok(Some(0)) => return Err(Error::ConnectionLost(io::ErrorKind::WriteZero.into())),
-                Ok(Some(len)) => bytes = bytes.get(len..).unwrap_or_default(),
+                Ok(Some(len)) if len < bytes.len() => {
+                    bytes = bytes.get(len..).unwrap_or_default();
+                    self.lock().session.connection.unsent(len, Instant::now());
+                }
+                Ok(Some(_)) => bytes = &[],
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) if is_timeout(&err) && program.is_some() && timeout == program => {
                     return Err(Error::Timeout(TimeoutKind::Write));
                 }
-                Err(err) if is_timeout(&err) && deadline.is_some() => self.lock().tick()?,
+                Err(err) if is_timeout(&err) && limit.is_some() => self.lock().on_write_timeout()?,
                 Err(err) => return Err(Error::ConnectionLost(err)),
             }
         }

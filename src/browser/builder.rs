@@ -66,7 +66,8 @@ impl Builder {
     /// A program in a browser can control [`max_message_size`](Config::max_message_size),
     /// [`subprotocols`](Config::subprotocols), [`handshake_timeout`](Config::handshake_timeout),
     /// [`close_timeout`](Config::close_timeout) and [`idle_timeout`](Config::idle_timeout). The browser controls everything
-    /// else.
+    /// else. `idle_timeout` only has an effect if [`ping_interval`](Config::ping_interval) is `None`, because a program in a
+    /// browser sees no Pings: a peer that sends no messages would count as lost.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -192,7 +193,8 @@ impl Builder {
             max_received: self.max_received,
             max_received_messages: self.max_received_messages,
             close_timeout: self.config.close_timeout,
-            idle_timeout: self.config.idle_timeout,
+            // A browser hides Pings and Pongs, so the silence of a peer means nothing by default.
+            idle_timeout: self.config.idle_timeout.filter(|_| self.config.ping_interval.is_none()),
         }
     }
 }

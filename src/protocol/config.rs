@@ -68,11 +68,27 @@ pub struct Config {
     /// The time limit for the opening handshake. Default: 10 s.
     pub handshake_timeout: Duration,
     /// The time limit for the peer's reply to our Close, and for the end of TCP after it (§7.1.1). Default: 10 s.
+    ///
+    /// It begins when all output has been sent.
     pub close_timeout: Duration,
-    /// The time without input after which the connection counts as lost. Default: disabled.
+    /// The time without input after which the connection counts as lost. Default: 120 s.
+    ///
+    /// The time in which the front end has paused reading does not count.
     pub idle_timeout: Option<Duration>,
-    /// The time without input after which a Ping is sent (§5.5.2). Default: disabled. Zero also disables it.
+    /// The time without input after which a Ping is sent (§5.5.2). Default: 30 s. Zero also disables it.
+    ///
+    /// The Pong of the peer is input, and it is no event. The Pongs for the program's own Pings are.
     pub ping_interval: Option<Duration>,
+    /// The time without progress after which a connection with unsent output is lost. Default: 60 s.
+    ///
+    /// Any byte that the socket accepts is progress. Without this limit, `close_timeout` applies to the output that precedes
+    /// the end of a connection.
+    pub write_timeout: Option<Duration>,
+    /// The minimum rate of an unfinished message, in bytes per second, averaged over 60 s. Default: 1,024. Zero disables it.
+    ///
+    /// A message that takes more than 60 s and arrives at a lower rate fails the connection with 1008. Control frames
+    /// between its fragments do not count.
+    pub min_message_rate: usize,
 }
 
 impl Default for Config {
@@ -93,13 +109,36 @@ impl Default for Config {
             deflate: None,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
-            idle_timeout: None,
-            ping_interval: None,
+            idle_timeout: Some(Duration::from_secs(120)),
+            ping_interval: Some(Duration::from_secs(30)),
+            write_timeout: Some(Duration::from_secs(60)),
+            min_message_rate: 1024,
         }
     }
 }
 
 impl Config {
+    /// Returns the default configuration without the time limits of an open connection: `idle_timeout`, `ping_interval`,
+    /// `write_timeout` and `min_message_rate`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::protocol::Config;
+    ///
+    /// let config = Config { max_headers: 20, ..Config::without_timeouts() };
+    /// assert_eq!((config.idle_timeout, config.ping_interval), (None, None));
+    /// ```
+    pub fn without_timeouts() -> Self {
+        Self {
+            idle_timeout: None,
+            ping_interval: None,
+            write_timeout: None,
+            min_message_rate: 0,
+            ..Self::default()
+        }
+    }
+
     /// Returns the configuration of a connection whose head carries overrides.
     pub(crate) fn with(self: Arc<Self>, overrides: &Overrides) -> Arc<Self> {
         if overrides.deflate.is_none() && overrides.max_fragments.is_none() {

@@ -107,6 +107,8 @@ pub enum ProtocolError {
     MessageTooLong,
     /// A message has more fragments than the limit.
     TooManyFragments,
+    /// An unfinished message arrives more slowly than the limit.
+    SlowMessage,
     /// A compressed message cannot be decompressed (RFC 7692 §7.2.2).
     MalformedDeflate,
     /// A compressed message is far longer than the message itself.
@@ -121,6 +123,8 @@ pub enum ProtocolError {
     // Time and use.
     /// Nothing was received within the idle timeout.
     IdleTimeout,
+    /// The peer did not accept output for too long.
+    WriteTimeout,
     /// The TCP connection ended without a closing handshake (§7.1.5).
     ConnectionLost,
     /// The connection is not open, or not open any more, so that nothing can be sent (§5.5.1, §6.1).
@@ -177,9 +181,9 @@ impl ProtocolError {
             | Self::TruncatedCloseCode
             | Self::InvalidCloseCode => CloseCode::Protocol,
             Self::FrameTooLong | Self::MessageTooLong => CloseCode::Size,
-            Self::TooManyFragments | Self::WastefulDeflate => CloseCode::Policy,
+            Self::TooManyFragments | Self::SlowMessage | Self::WastefulDeflate => CloseCode::Policy,
             Self::InvalidUtf8 => CloseCode::Invalid,
-            Self::IdleTimeout | Self::ConnectionLost => CloseCode::Abnormal,
+            Self::IdleTimeout | Self::WriteTimeout | Self::ConnectionLost => CloseCode::Abnormal,
             Self::ProtocolNotOffered
             | Self::ExtensionNotOffered
             | Self::UnsendableHead
@@ -253,12 +257,14 @@ impl ProtocolError {
             Self::FrameTooLong => "a frame is too long",
             Self::MessageTooLong => "a message is too long",
             Self::TooManyFragments => "a message has too many fragments",
+            Self::SlowMessage => "a message arrives too slowly",
             Self::MalformedDeflate => "a compressed message is malformed",
             Self::WastefulDeflate => "a compressed message is far longer than the message itself",
             Self::InvalidUtf8 => "text is not UTF-8",
             Self::TruncatedCloseCode => "the payload of a Close frame is a single byte",
             Self::InvalidCloseCode => "the code of a Close frame must not be sent",
             Self::IdleTimeout => "the peer was silent for too long",
+            Self::WriteTimeout => "the peer did not accept output for too long",
             Self::ConnectionLost => "the connection ended without a closing handshake",
             Self::NotOpen => "the connection is not open",
             Self::UnsendableCloseCode => "the close code must not be sent",

@@ -44,7 +44,7 @@
 //!    messages, replies, the Close that fails a connection.
 //! 4. **Write** `out`, in order. When all of it is written, and also if it was empty to begin with, call
 //!    [`flushed`](Connection::flushed). If that returns true, shut down the writing side of the socket. If it has appended a Pong,
-//!    write again.
+//!    write again. When the socket accepts only a part, call [`unsent`](Connection::unsent).
 //! 5. **Set** a timer to [`deadline`](Connection::deadline), which any of these calls may have changed. When it has passed, call
 //!    [`tick`](Connection::tick).
 //! 6. **Close** the socket as soon as the state is [`State::Closed`].
@@ -69,10 +69,12 @@
 //! | the peer has ended its side | [`receive_eof`](Connection::receive_eof) | an error means that there was no Close |
 //! | the program sends | [`send`](Connection::send), [`ping`](Connection::ping), [`pong`](Connection::pong), [`send_frame`](Connection::send_frame) | writes `out` |
 //! | the program closes | [`close`](Connection::close) | writes `out`, and continues to read |
+//! | the socket has accepted only a part of `out` | [`unsent`](Connection::unsent) | waits until it accepts more |
 //! | `out` is empty | [`flushed`](Connection::flushed) | shuts down writing if it returns true |
 //! | the clock reaches [`deadline`](Connection::deadline) | [`tick`](Connection::tick) | an error is the timeout that has passed |
 //! | the socket is readable | [`wants_input`](Connection::wants_input) | does not read if it returns false |
 //! | much of a payload is [`missing`](Connection::missing) | | may read more at once |
+//! | it stops reading, or reads again | [`pause_reading`](Connection::pause_reading), [`resume_reading`](Connection::resume_reading) | |
 //! | the socket has failed | [`abandon`](Connection::abandon) | closes it |
 //!
 //! A `Connection` replies by itself to Pings, to the peer's Close and to violations. If the program must be able to inspect,

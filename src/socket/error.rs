@@ -123,7 +123,8 @@ pub enum TimeoutKind {
     Idle,
     /// The read timeout of a blocking socket. The connection stays open, and nothing is lost.
     Read,
-    /// The write timeout of the stream of a blocking socket. Nothing can be sent any more.
+    /// [`Config::write_timeout`](crate::protocol::Config::write_timeout), or the write timeout of the stream of a blocking
+    /// socket. Nothing can be sent any more.
     Write,
 }
 
@@ -268,6 +269,7 @@ impl From<ProtocolError> for Error {
             ProtocolError::NotOpen => Self::Closed,
             ProtocolError::HandshakeTimeout => Self::Timeout(TimeoutKind::Handshake),
             ProtocolError::IdleTimeout => Self::Timeout(TimeoutKind::Idle),
+            ProtocolError::WriteTimeout => Self::Timeout(TimeoutKind::Write),
             ProtocolError::ConnectionLost | ProtocolError::HandshakeCut => Self::cut_off(err),
             err => Self::Protocol(err),
         }

@@ -136,10 +136,18 @@ impl Session {
 
     /// Does what is due at `now`. See [`Connection::tick`].
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        match self.connection.tick(now, out).inspect_err(|_| self.has_failed = true)? {
+        let due = self.connection.tick(now, out).inspect_err(|err| self.reply_to_failure(*err, now, out));
+        match due? {
             Some(ping) => self.connection.send_frame(ping, now, out),
             None => Ok(()),
         }
+    }
+
+    /// Records that the peer accepts no output. The connection is closed.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn on_write_timeout(&mut self) {
+        self.connection.abandon();
+        self.has_failed = true;
     }
 
     pub(crate) fn send(

@@ -26,7 +26,7 @@ fn resume(role: Role, config: Config, accepted: &str) -> Result<End, ProtocolErr
 #[test]
 fn a_connection_after_a_handshake_is_open_in_both_roles() {
     for role in ROLES {
-        let mut end = resume(role, Config::default(), "").unwrap();
+        let mut end = resume(role, Config::without_timeouts(), "").unwrap();
         assert_eq!((end.core.role(), end.state(), end.core.deadline()), (role, State::Open, None));
         end.send("upstream");
         let sent = bytes::only(&end.take_out());
@@ -53,7 +53,7 @@ fn a_connection_after_a_handshake_receives_bytes_that_were_read_ahead() {
 
 #[test]
 fn a_connection_after_a_handshake_has_the_timeouts_of_its_configuration() {
-    let config = Config { idle_timeout: Some(Duration::from_secs(60)), ..Config::default() };
+    let config = Config { idle_timeout: Some(Duration::from_secs(60)), ..Config::without_timeouts() };
     let mut end = resume(Role::Server, config, "").unwrap();
     assert_eq!(end.core.deadline(), Some(end.now + Duration::from_secs(60)));
     assert_eq!(end.tick(), Err(ProtocolError::IdleTimeout));

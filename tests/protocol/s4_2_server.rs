@@ -98,6 +98,16 @@ fn h5_s4_2_1_every_failed_check_has_its_status() {
 }
 
 #[test]
+fn w13_s3_a_target_with_a_fragment_gets_400() {
+    for target in ["/a#b", "/#", "/a?b#c", "http://server.example.com/a#b"] {
+        let mut server = End::server(Config::default());
+        let seen = server.feed(&head(&GOOD.replace("/chat", target)));
+        assert_eq!(seen, [Seen::Failed(ProtocolError::MalformedHead)], "{target}");
+        assert_refused(&mut server, 400);
+    }
+}
+
+#[test]
 fn h5_s4_2_1_an_invalid_request_never_reaches_the_program() {
     let heads: [(String, ProtocolError, u16); 6] = [
         (GOOD.replace("Host: server.example.com\n", ""), ProtocolError::MissingHost, 400),

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::timeouts::earliest;
 use super::{Core, Phase};
 use crate::protocol::{ProtocolError, Role};
 
@@ -36,7 +35,11 @@ impl Phase {
 
     /// Whether everything that follows depends on the output being written.
     pub(super) fn awaits_flush(&self) -> bool {
-        matches!(self, Self::Draining(drain) if !drain.is_flushed)
+        match self {
+            Self::CloseSent { is_flushed } => !is_flushed,
+            Self::Draining(drain) => !drain.is_flushed,
+            _ => false,
+        }
     }
 
     /// Discards what arrives after the end (§5.5.1, §7.1.7).
@@ -50,26 +53,35 @@ impl Phase {
 
 impl Core {
     /// Records that everything has been written; returns whether our side of TCP must be shut down now.
+    ///
+    /// The time limits for the peer's part of the end begin here, so that a peer can read a long output first.
     #[inline]
     pub(super) fn end_writing(&mut self, now: Instant) -> bool {
-        let Phase::Draining(drain) = &mut self.phase else { return false };
-        if drain.is_flushed {
-            return false;
+        self.deadlines.sent();
+        match &mut self.phase {
+            Phase::CloseSent { is_flushed: is_flushed @ false } => {
+                *is_flushed = true;
+                self.deadlines.begin_closing(&self.config, now);
+                false
+            }
+            Phase::Draining(Drain { is_flushed: is_flushed @ false, half_close, .. }) => {
+                *is_flushed = true;
+                let half_close = *half_close;
+                let limit = self.config.close_timeout;
+                let limit = if half_close { limit.min(DRAIN_TIMEOUT) } else { limit };
+                self.deadlines.mark = now.checked_add(limit);
+                self.close_if_done();
+                half_close
+            }
+            _ => false,
         }
-        drain.is_flushed = true;
-        let half_close = drain.half_close;
-        if half_close {
-            self.deadlines.mark = earliest(self.deadlines.mark, now.checked_add(DRAIN_TIMEOUT));
-        }
-        self.close_if_done();
-        half_close
     }
 
     /// Records that the peer has ended its side of TCP.
     pub(super) fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         let lost = match &mut self.phase {
             Phase::Opening(_) | Phase::Answering { .. } => ProtocolError::HandshakeCut,
-            Phase::Open | Phase::CloseSent => ProtocolError::ConnectionLost,
+            Phase::Open | Phase::CloseSent { .. } => ProtocolError::ConnectionLost,
             Phase::Draining(drain) => {
                 drain.has_ended = true;
                 self.close_if_done();
@@ -101,7 +113,7 @@ impl Core {
                 self.deadlines.begin_closing(&self.config, now);
             }
             // Our Close was sent already, and a second one must not be.
-            Phase::CloseSent => self.drain(true, now),
+            Phase::CloseSent { .. } => self.drain(true, now),
             _ => {}
         }
     }
@@ -122,8 +134,8 @@ impl Core {
         }
         match self.phase {
             Phase::Open => {
-                self.phase = Phase::CloseSent;
-                self.deadlines.begin_closing(&self.config, now);
+                self.phase = Phase::CloseSent { is_flushed: false };
+                self.deadlines.unsent(0, now);
                 self.drop_message();
             }
             Phase::Failed => self.drain(true, now),
@@ -135,7 +147,7 @@ impl Core {
     pub(super) fn drain(&mut self, has_failed: bool, now: Instant) {
         // §7.1.1: the server closes TCP first. §7.1.7: an endpoint that fails the connection does not wait for the peer.
         let half_close = has_failed || self.role == Role::Server;
-        self.deadlines.begin_closing(&self.config, now);
+        self.deadlines.unsent(0, now);
         self.phase =
             Phase::Draining(Drain { half_close, is_flushed: false, has_ended: false, left: DRAIN_LIMIT });
     }

@@ -44,6 +44,8 @@
 //! # Ok::<(), ProtocolError>(())
 //! ```
 
+#[cfg(feature = "blocking")]
+use std::time::Duration;
 use std::time::Instant;
 
 use super::{Connection, Core, Event, Phase, State};
@@ -357,6 +359,43 @@ impl ManualConnection {
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         self.core.deadline()
+    }
+
+    /// See [`Connection::unsent`].
+    pub fn unsent(&mut self, accepted: usize, now: Instant) {
+        self.core.deadlines.unsent(accepted, now);
+    }
+
+    /// Returns whether a part of a frame or of a message has arrived.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn is_mid_message(&self) -> bool {
+        self.core.receiver.is_mid_message()
+    }
+
+    /// Returns how much memory the unfinished message occupies, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn held(&self) -> usize {
+        self.core.receiver.held(self.core.codec.as_deref())
+    }
+
+    /// Returns how long a write may take without progress: an open connection only has [`Config::write_timeout`], because it may not read meanwhile.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn write_limit(&self, now: Instant) -> Option<Duration> {
+        match self.core.phase {
+            Phase::Open => self.core.config.write_timeout,
+            _ => self.core.deadline().map(|deadline| deadline.saturating_duration_since(now)),
+        }
+    }
+
+    /// See [`Connection::pause_reading`].
+    pub fn pause_reading(&mut self) {
+        self.core.receiver.is_paused = true;
+    }
+
+    /// See [`Connection::resume_reading`].
+    pub fn resume_reading(&mut self, now: Instant) {
+        self.core.resume_reading(now);
     }
 
     /// Ends the connection immediately, without a Close. The front end then closes the socket.

@@ -60,7 +60,10 @@ enum Phase {
     },
     Open,
     /// Our Close was sent, and the peer's has not arrived.
-    CloseSent,
+    CloseSent {
+        /// Whether everything up to our Close has been written.
+        is_flushed: bool,
+    },
     /// The peer's Close has arrived, and ours has not been sent.
     CloseReceived,
     /// The peer broke the protocol, and the Close that fails the connection has not been sent.
@@ -134,7 +137,7 @@ impl Phase {
         match self {
             Self::Opening(_) | Self::Answering { .. } => State::Connecting,
             Self::Open => State::Open,
-            Self::CloseSent | Self::CloseReceived | Self::Failed | Self::Draining(_) => State::Closing,
+            Self::CloseSent { .. } | Self::CloseReceived | Self::Failed | Self::Draining(_) => State::Closing,
             Self::Closed => State::Closed,
         }
     }
@@ -144,7 +147,7 @@ impl Phase {
     fn can_send(&self, opcode: OpCode) -> bool {
         match self {
             Self::Open | Self::CloseReceived | Self::Failed => true,
-            Self::CloseSent => opcode == OpCode::Pong,
+            Self::CloseSent { .. } => opcode == OpCode::Pong,
             _ => false,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::manual::Received;
+use super::timeouts::AUTOMATIC_PING;
 use super::{Core, Event, Phase};
 use crate::close;
 use crate::message::Message;
@@ -20,6 +21,10 @@ pub(super) struct Receiver {
     message: Option<Box<Assembler>>,
     /// Whether a message is in progress on the wire. A front end may have withheld its frames from `message`.
     in_message: bool,
+    /// Whether the front end has paused reading, so that the peer cannot be blamed for silence.
+    pub(super) is_paused: bool,
+    /// Whether Pings have been sent at intervals. The program does not expect the Pongs for them.
+    pub(super) has_automatic_pings: bool,
     /// Which reserved bits have a meaning.
     pub(super) reserved: Reserved,
 }
@@ -37,6 +42,20 @@ impl Receiver {
     #[inline]
     pub(super) fn missing(&self) -> u64 {
         self.decoder.missing()
+    }
+
+    /// Returns whether a part of a frame or of a message has arrived.
+    #[inline]
+    pub(super) fn is_mid_message(&self) -> bool {
+        self.in_message || self.message.is_some() || self.decoder.is_mid_frame()
+    }
+
+    /// Returns how much memory the unfinished message occupies, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(super) fn held(&self, codec: Option<&Codec>) -> usize {
+        let message = self.message.as_ref().map_or(0, |message| message.capacity());
+        let inflater = codec.map_or(0, Codec::held_by_message);
+        self.decoder.held().saturating_add(message).saturating_add(inflater)
     }
 
     /// Takes a message off the input, if the next frame is one by itself that no extension has changed.
@@ -143,7 +162,8 @@ impl Core {
         let received = match self.phase {
             Phase::Opening(_) => self.receive_head(input).map(|event| event.map(Received::Event)),
             Phase::Answering { .. } => Ok(None),
-            Phase::Open | Phase::CloseSent => self.next_frame(input).map(|frame| frame.map(Received::Frame)),
+            Phase::Open => self.measured_frame(input, now).map(|frame| frame.map(Received::Frame)),
+            Phase::CloseSent { .. } => self.next_frame(input).map(|frame| frame.map(Received::Frame)),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
                 self.phase.discard(input);
                 Ok(None)
@@ -152,13 +172,27 @@ impl Core {
         received.inspect_err(|err| self.fail(*err, now, out))
     }
 
+    /// Decodes the next frame of an open connection, and records the progress of the message.
+    fn measured_frame(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        let before = input.len();
+        let frame = self.next_frame(input)?;
+        let is_control = frame.as_ref().is_some_and(Frame::is_control);
+        self.measure_message(before.saturating_sub(input.len()), is_control, now);
+        Ok(frame)
+    }
+
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ProtocolError> {
-        let is_closing = matches!(self.phase, Phase::CloseSent);
+        let is_closing = matches!(self.phase, Phase::CloseSent { .. });
         let data = if is_closing { DataFrames::Discard } else { DataFrames::Keep };
         let terms = Terms { role: self.role, config: &self.config, codec: self.codec.as_deref() };
         loop {
             match self.receiver.next_frame(input, terms, data)? {
                 Some(frame) if is_closing && !counts_after_close(&frame) => {}
+                Some(frame) if self.receiver.has_automatic_pings && is_automatic_pong(&frame) => {}
                 frame => return Ok(frame),
             }
         }
@@ -169,7 +203,7 @@ impl Core {
     pub(super) fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
         let accepted = match self.phase {
             Phase::Open => self.act_on(frame, now),
-            Phase::CloseSent if counts_after_close(&frame) => self.act_on(frame, now),
+            Phase::CloseSent { .. } if counts_after_close(&frame) => self.act_on(frame, now),
             _ => Ok(None),
         };
         accepted.inspect_err(|_| self.fail_open(now))
@@ -193,7 +227,7 @@ impl Core {
         let (code, reason) = close::parse_payload(frame.as_slice())?;
         let event = Event::Close(code, reason.to_owned());
         self.drop_message();
-        if matches!(self.phase, Phase::CloseSent) {
+        if matches!(self.phase, Phase::CloseSent { .. }) {
             self.drain(false, now);
         } else {
             self.phase = Phase::CloseReceived;
@@ -221,10 +255,17 @@ impl Core {
     /// Drops the message in progress: no more messages are received.
     pub(super) fn drop_message(&mut self) {
         self.receiver.message = None;
+        self.receiver.decoder.discard();
+        self.deadlines.message_ends();
         if let Some(codec) = &mut self.codec {
             codec.stop_receiving();
         }
     }
+}
+
+/// Whether a frame is the Pong for a Ping that was sent at an interval.
+fn is_automatic_pong(frame: &Frame) -> bool {
+    frame.opcode() == OpCode::Pong && frame.as_slice() == AUTOMATIC_PING
 }
 
 /// After our Close, data is ignored and the peer's Close is awaited (§5.5.1, §7.1.4). Until it arrives, Pings must be answered

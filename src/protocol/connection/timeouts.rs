@@ -1,29 +1,93 @@
-//! Everything that depends on time: the handshake, close and idle timeouts, and Pings at intervals.
+//! Everything that depends on time: the handshake, silence of the peer, Pings, slow messages, unsent output, and the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Core, Phase};
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::{Config, ProtocolError};
 
+/// The period over which the rate of an unfinished message is averaged.
+const RATE_PERIOD: Duration = Duration::from_secs(60);
+
+/// The payload of the Pings that are sent at intervals, by which their Pongs are recognized. It is random, so that no program
+/// has chosen the same.
+pub(super) const AUTOMATIC_PING: [u8; 4] = [0x9c, 0x17, 0xe3, 0x5a];
+
+/// A Ping that is later than this shows that the front end was not called in time.
+const LATE_PING: Duration = Duration::from_secs(1);
+
 /// The points in time from which deadlines are computed.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// When input was last received.
+    /// When input was last received, or when the front end continued to read.
     pub(super) heard: Instant,
     /// While the connection is open, when the last Ping was sent. In every other phase, when that phase must end.
     pub(super) mark: Option<Instant>,
+    /// What few connections measure at the same time.
+    measured: Option<Box<Measured>>,
+}
+
+/// What is measured while output is unsent or a message is unfinished.
+#[derive(Debug, Default)]
+struct Measured {
+    /// When the socket last accepted a part of the output. `None` if all output has been sent.
+    unsent_since: Option<Instant>,
+    message: Option<Progress>,
+}
+
+/// How much of an unfinished message has arrived since a point in time.
+#[derive(Debug)]
+struct Progress {
+    since: Instant,
+    received: usize,
 }
 
 impl Deadlines {
     /// The deadlines of a connection that begins with the opening handshake.
     pub(super) fn new(config: &Config, now: Instant) -> Self {
-        Self { heard: now, mark: now.checked_add(config.handshake_timeout) }
+        let mark = now.checked_add(config.handshake_timeout);
+        Self { heard: now, mark, measured: None }
     }
 
     /// A phase begins that must end within the close timeout.
     pub(super) fn begin_closing(&mut self, config: &Config, now: Instant) {
         self.mark = now.checked_add(config.close_timeout);
+    }
+
+    /// Records a write that left output unsent, after the socket has accepted a number of bytes.
+    pub(super) fn unsent(&mut self, accepted: usize, now: Instant) {
+        let since = &mut self.measured.get_or_insert_default().unsent_since;
+        if accepted > 0 || since.is_none() {
+            *since = Some(now);
+        }
+    }
+
+    /// Records that all output has been sent.
+    #[inline]
+    pub(super) fn sent(&mut self) {
+        if let Some(measured) = &mut self.measured {
+            measured.unsent_since = None;
+            self.release();
+        }
+    }
+
+    /// Records input that belongs to an unfinished message.
+    fn message_grows(&mut self, len: usize, now: Instant) {
+        let message = &mut self.measured.get_or_insert_default().message;
+        let progress = message.get_or_insert(Progress { since: now, received: 0 });
+        progress.received = progress.received.saturating_add(len);
+    }
+
+    /// Records that no message is in progress.
+    pub(super) fn message_ends(&mut self) {
+        if let Some(measured) = &mut self.measured {
+            measured.message = None;
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        self.measured.take_if(|measured| measured.unsent_since.is_none() && measured.message.is_none());
     }
 
     fn idle(&self, config: &Config) -> Option<Instant> {
@@ -32,20 +96,60 @@ impl Deadlines {
 
     /// A Ping is due once both the last sign of the peer and our last Ping are `ping_interval` ago.
     fn ping(&self, config: &Config) -> Option<Instant> {
-        // A connection cannot send Pings without a pause, so an interval of zero means none.
-        let interval = config.ping_interval.filter(|interval| !interval.is_zero())?;
         let last = self.mark.map_or(self.heard, |pinged| pinged.max(self.heard));
-        last.checked_add(interval)
+        last.checked_add(ping_interval(config)?)
     }
+
+    /// Begins the silence anew if the first Ping should have been sent long ago.
+    ///
+    /// A program can leave its socket alone for longer than the idle timeout. The peer must then have the time to answer.
+    fn forgive_late_ping(&mut self, config: &Config, now: Instant) {
+        let has_pinged = self.mark.is_some_and(|pinged| pinged > self.heard);
+        let interval = ping_interval(config).filter(|interval| Some(*interval) < config.idle_timeout);
+        let silence = now.saturating_duration_since(self.heard);
+        let late_by = interval.filter(|_| !has_pinged).and_then(|interval| silence.checked_sub(interval));
+        let heard =
+            late_by.filter(|late_by| *late_by > LATE_PING).and_then(|late| self.heard.checked_add(late));
+        self.heard = heard.unwrap_or(self.heard);
+    }
+
+    /// When the rate of an unfinished message is checked.
+    fn rate_check(&self) -> Option<Instant> {
+        self.measured.as_ref()?.message.as_ref()?.since.checked_add(RATE_PERIOD)
+    }
+
+    /// When unsent output without progress ends the connection.
+    fn stalled(&self, timeout: Option<Duration>) -> Option<Instant> {
+        self.measured.as_ref()?.unsent_since?.checked_add(timeout?)
+    }
+
+    /// What ends an open connection, or makes it send a Ping.
+    fn while_open(&self, config: &Config, is_reading: bool) -> Option<Instant> {
+        let stalled = self.stalled(config.write_timeout);
+        if !is_reading {
+            return stalled;
+        }
+        let silence = earliest(self.idle(config), self.ping(config));
+        earliest(silence, earliest(self.rate_check(), stalled))
+    }
+}
+
+/// A connection cannot send Pings without a pause, so an interval of zero means none.
+fn ping_interval(config: &Config) -> Option<Duration> {
+    config.ping_interval.filter(|interval| !interval.is_zero())
 }
 
 impl Core {
     /// Returns when [`tick`](Self::tick) must be called, or `None` if nothing depends on time.
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Open => earliest(self.deadlines.idle(&self.config), self.deadlines.ping(&self.config)),
+        match &self.phase {
+            Phase::Open => self.deadlines.while_open(&self.config, !self.receiver.is_paused),
             Phase::Closed => None,
+            // There is always a limit, so that a connection ends.
+            phase if phase.awaits_flush() => {
+                self.deadlines.stalled(self.config.write_timeout.or(Some(self.config.close_timeout)))
+            }
             _ => self.deadlines.mark,
         }
     }
@@ -60,27 +164,85 @@ impl Core {
             return Ok(None);
         }
         match self.phase {
-            Phase::Open if self.deadlines.idle(&self.config).is_some_and(|deadline| deadline <= now) => {
-                self.phase = Phase::Closed;
-                Err(ProtocolError::IdleTimeout)
-            }
-            Phase::Open => {
-                self.deadlines.mark = Some(now);
-                Ok(Some(Frame::ping(Vec::new())))
-            }
+            Phase::Open => self.next_due_while_open(now),
             Phase::Opening(_) | Phase::Answering { .. } => {
                 self.fail(ProtocolError::HandshakeTimeout, now, out);
                 Err(ProtocolError::HandshakeTimeout)
             }
+            _ if self.phase.awaits_flush() => self.end_with(ProtocolError::WriteTimeout),
             // The peer has not replied to our Close.
-            Phase::CloseSent => {
-                self.phase = Phase::Closed;
-                Err(ProtocolError::ConnectionLost)
-            }
+            Phase::CloseSent { .. } => self.end_with(ProtocolError::ConnectionLost),
             Phase::CloseReceived | Phase::Failed | Phase::Draining(_) | Phase::Closed => {
                 self.phase = Phase::Closed;
                 Ok(None)
             }
+        }
+    }
+
+    fn next_due_while_open(&mut self, now: Instant) -> Result<Option<Frame>, ProtocolError> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.deadlines.forgive_late_ping(&self.config, now);
+        let (deadlines, config) = (&self.deadlines, &self.config);
+        if is_due(deadlines.stalled(config.write_timeout)) {
+            return self.end_with(ProtocolError::WriteTimeout);
+        }
+        if self.receiver.is_paused {
+            return Ok(None);
+        }
+        if is_due(deadlines.idle(config)) {
+            return self.end_with(ProtocolError::IdleTimeout);
+        }
+        if is_due(deadlines.rate_check()) {
+            self.check_rate(now)?;
+        }
+        if !is_due(self.deadlines.ping(&self.config)) {
+            return Ok(None);
+        }
+        self.deadlines.mark = Some(now);
+        self.receiver.has_automatic_pings = true;
+        Ok(Some(Frame::ping(AUTOMATIC_PING.to_vec())))
+    }
+
+    fn end_with<T>(&mut self, err: ProtocolError) -> Result<T, ProtocolError> {
+        self.phase = Phase::Closed;
+        Err(err)
+    }
+
+    /// Fails the connection if too little of the message in progress has arrived. Otherwise the next period begins.
+    fn check_rate(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        let Some(progress) = self.deadlines.measured.as_mut().and_then(|measured| measured.message.as_mut())
+        else {
+            return Ok(());
+        };
+        let period = usize::try_from(now.saturating_duration_since(progress.since).as_secs());
+        let least = self.config.min_message_rate.saturating_mul(period.unwrap_or(usize::MAX));
+        if progress.received < least {
+            self.fail_open(now);
+            return Err(ProtocolError::SlowMessage);
+        }
+        *progress = Progress { since: now, received: 0 };
+        Ok(())
+    }
+
+    /// Records input of an open connection, for the rate of the message in progress. Control frames are no progress.
+    pub(super) fn measure_message(&mut self, consumed: usize, is_control: bool, now: Instant) {
+        if !self.receiver.is_mid_message() {
+            self.deadlines.message_ends();
+        } else if !is_control && self.config.min_message_rate > 0 {
+            self.deadlines.message_grows(consumed, now);
+        }
+    }
+
+    /// Records that the front end reads again.
+    pub(super) fn resume_reading(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.receiver.is_paused) {
+            return;
+        }
+        self.deadlines.heard = self.deadlines.heard.max(now);
+        if let Some(progress) =
+            self.deadlines.measured.as_mut().and_then(|measured| measured.message.as_mut())
+        {
+            *progress = Progress { since: now, received: 0 };
         }
     }
 }

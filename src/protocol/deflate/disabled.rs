@@ -64,6 +64,11 @@ impl Codec {
         match *self {}
     }
 
+    #[cfg(feature = "reactor")]
+    pub(crate) fn held_by_message(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn stop_receiving(&mut self) {
         match *self {}
     }

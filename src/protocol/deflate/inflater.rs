@@ -36,6 +36,10 @@ pub(super) struct Inflater {
 }
 
 impl Inflater {
+    /// How much memory a decompressor occupies, in bytes: the window, and the tables of the format.
+    #[cfg(feature = "reactor")]
+    pub(super) const SIZE: usize = 48 * 1024;
+
     pub(super) fn new() -> Self {
         // The window has its largest size: a smaller one needs as much memory.
         let stream = Inflate::new(false, MAX_WINDOW_BITS);

@@ -158,6 +158,12 @@ impl Codec {
         Ok(())
     }
 
+    /// Returns how much memory the decompressor of an unfinished message occupies that is returned after the message, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn held_by_message(&self) -> usize {
+        if self.keeps_theirs || self.inflater.is_none() { 0 } else { Inflater::SIZE }
+    }
+
     /// Releases memory, because no more messages are received.
     pub(crate) fn stop_receiving(&mut self) {
         self.inflater = None;

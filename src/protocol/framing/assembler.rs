@@ -116,6 +116,15 @@ impl Assembler {
     }
 
     /// Appends a part of the message, which may have `most` bytes in all.
+    /// Returns how much memory the message occupies, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Text(text, _) => text.capacity(),
+            Content::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     fn append(&mut self, part: &[u8], most: usize) -> Result<(), ProtocolError> {
         let received = self.received.saturating_add(part.len());
         if received > most {

@@ -87,6 +87,30 @@ impl FrameDecoder {
         }))
     }
 
+    /// Returns whether a part of a frame has arrived.
+    #[inline]
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns how much memory the frame in progress occupies, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn held(&self) -> usize {
+        match self.0.as_deref() {
+            Some(State::Payload(partial)) => partial.sink.capacity(),
+            Some(State::Header(_)) | None => 0,
+        }
+    }
+
+    /// Drops what has arrived of a data frame, because no more messages are received. The rest of the frame is skipped.
+    pub(crate) fn discard(&mut self) {
+        if let Some(State::Payload(partial)) = self.0.as_deref_mut()
+            && !partial.header.opcode.is_control()
+        {
+            partial.sink = PayloadSink::Discarded;
+        }
+    }
+
     /// Returns how many bytes of the payload in progress are missing.
     #[inline]
     pub(crate) fn missing(&self) -> u64 {
@@ -111,12 +135,7 @@ impl FrameDecoder {
             return Ok(None);
         }
         let header = match self.0.take().map(|state| *state) {
-            Some(State::Payload(mut partial)) => {
-                if data == DataFrames::Discard && !partial.header.opcode.is_control() {
-                    partial.sink = PayloadSink::Discarded;
-                }
-                return self.fill(partial, input);
-            }
+            Some(State::Payload(partial)) => return self.fill(partial, input),
             Some(State::Header(partial)) => self.complete_header(partial, input, rules)?,
             None => match Header::parse(input, rules)? {
                 Some((header, len)) => {
@@ -245,6 +264,15 @@ fn is_unchanged(header: &Header, rules: &Rules) -> bool {
 }
 
 impl PayloadSink {
+    #[cfg(feature = "reactor")]
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.capacity(),
+            Self::Fragment(bytes, _) | Self::Bytes(bytes) => bytes.capacity(),
+            Self::Discarded => 0,
+        }
+    }
+
     #[inline]
     fn new(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
         match header.opcode {

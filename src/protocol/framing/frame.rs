@@ -411,6 +411,16 @@ impl Frame {
         self.payload.as_slice()
     }
 
+    /// Returns whether this is a copy of another frame that nothing has changed. They share their payload.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (Payload::Shared(mine, _), Payload::Shared(others, _)) = (&self.payload, &other.payload) else {
+            return false;
+        };
+        Arc::ptr_eq(mine, others)
+            && (self.fin, self.rsv, self.opcode, self.key) == (other.fin, other.rsv, other.opcode, other.key)
+    }
+
     /// Creates a frame of a message for many receivers. Its clones share the payload until one of them is changed.
     ///
     /// # Examples

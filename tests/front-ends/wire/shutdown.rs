@@ -138,8 +138,9 @@ fn l5_connections_that_are_not_open_yet_are_rejected() {
 
 #[test]
 fn l5_shutdown_ends_in_time_with_unresponsive_peers() {
+    let short = std::time::Duration::from_millis(300);
     let mut server =
-        Script::echo().settings(|it| it.close_timeout = std::time::Duration::from_millis(300)).serve();
+        Script::echo().settings(|it| (it.close_timeout, it.write_timeout) = (short, Some(short))).serve();
     let mut never_reads = server.open();
     server.out.send(vec![7; 8 * 1024 * 1024]).unwrap();
     let (_never_answers, mut talks_on) = (server.open(), server.open());

@@ -67,6 +67,7 @@ fn l6_m14_clients_leak_nothing_with_misbehaving_servers() {
         connect_timeout: short,
         handshake_timeout: short,
         close_timeout: short,
+        write_timeout: Some(short),
         idle_timeout: Some(short),
         max_redirects: 1,
         ..Settings::default()

@@ -78,6 +78,7 @@ fn l6_m14_servers_leak_nothing_with_misbehaving_clients() {
     let settings = Settings {
         handshake_timeout: short,
         close_timeout: short,
+        write_timeout: Some(short),
         idle_timeout: Some(short),
         ..Settings::default()
     };

@@ -82,7 +82,8 @@ fn echo_waits(peer: &mut Peer, handled: &AtomicUsize) -> Vec<usize> {
 #[test]
 fn m8_a_slow_handler_delays_other_connections_by_few_frames() {
     let _alone = alone();
-    let settings = Settings { close_timeout: Duration::from_millis(100), ..Settings::default() };
+    let short = Duration::from_millis(100);
+    let settings = Settings { close_timeout: short, write_timeout: Some(short), ..Settings::default() };
     let (server, handled) = counting(settings, || thread::sleep(Duration::from_millis(1)));
     let mut peer = Peer::open(server.addr);
     let frames = masked(Frame::message(vec![7; 10], OpCode::Binary, true)).repeat(4000);

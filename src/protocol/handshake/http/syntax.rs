@@ -128,8 +128,10 @@ fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
 }
 
 /// Returns whether the text can be a request target, which is visible ASCII. Other characters must be percent-encoded.
+///
+/// A target has no fragment (RFC 9112 §3.2, RFC 6455 §3).
 pub(crate) fn is_target(target: &str) -> bool {
-    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic())
+    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// Appends the first line of a request.
