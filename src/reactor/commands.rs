@@ -8,9 +8,13 @@ use super::queue::{Batch, Command, QueuedCommand, Target};
 use super::system::System;
 use super::{Reactor, RunState};
 
+/// The work that a broadcast is for each receiver, in bytes of a message.
+const BROADCAST_WORK: usize = 256;
+
 impl<F: Factory, S: System> Reactor<F, S> {
-    /// Executes commands in order, and leaves the batch empty.
-    pub(super) fn execute_all(&mut self, batch: &mut Batch) {
+    /// Executes commands in order, and leaves the batch empty. When the turn is over, the rest is put back to the front of the
+    /// commands of handlers, so that nothing overtakes it. Returns whether all were executed.
+    pub(super) fn execute_all(&mut self, batch: &mut Batch) -> bool {
         let mut broadcasts = batch.iter().filter(|queued| queued.is_broadcast()).count();
         let mut queue = batch.drain(..);
         while let Some(first) = queue.as_slice().first() {
@@ -21,8 +25,14 @@ impl<F: Factory, S: System> Reactor<F, S> {
             let commands = queue.by_ref().take(alike).map(|queued| queued.command);
             if is_broadcast {
                 broadcasts -= alike;
-                let broadcast = Broadcast::new(commands, &self.state);
+                let broadcast = Broadcast::new(commands);
                 self.broadcast(&broadcast, broadcasts == 0);
+                // A broadcast is as much work as reading from each receiver.
+                self.state.fairness.add_work(self.entries.len().saturating_mul(BROADCAST_WORK));
+                if self.state.step() && !queue.as_slice().is_empty() {
+                    self.state.queue.put_back(queue);
+                    return false;
+                }
                 continue;
             }
             let id = match target {
@@ -32,7 +42,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
             commands.for_each(|command| self.execute(command, id));
             // A connection that receives several commands in a row is updated once.
             id.into_iter().for_each(|id| self.update(id));
+            if self.state.step() && !queue.as_slice().is_empty() {
+                self.state.queue.put_back(queue);
+                return false;
+            }
         }
+        true
     }
 
     /// Executes one command for a connection, or for all.
@@ -88,7 +103,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             match entry {
                 Entry::Connected(connection) => connection.on_broadcast(broadcast, is_last, &mut self.state),
                 Entry::Connecting(attempt) => {
-                    broadcast.frames.iter().for_each(|frame| attempt.on_broadcast(frame, &self.state));
+                    broadcast.frames.iter().for_each(|one| attempt.on_broadcast(&one.frame, &self.state));
                 }
                 Entry::Vacating => {}
             }

@@ -1,4 +1,4 @@
-//! How the time of one turn is divided between connections.
+//! How long a turn may last, and how its time is divided between connections.
 
 use std::time::{Duration, Instant};
 
@@ -8,36 +8,81 @@ const LONG_TURN: Duration = Duration::from_millis(4);
 /// Each connection may use this much time, even in a long turn.
 const MIN_BUDGET: Duration = Duration::from_millis(1);
 
-/// The clock is read once per this number of frames of a connection.
+/// The clock is read once per this number of frames of a connection, of connections, or of other steps.
 const CLOCK_INTERVAL: usize = 16;
+
+/// The clock is also read after messages of this many bytes. They may have been decompressed, or are compressed afterwards.
+const CLOCK_WORK: usize = 64 * 1024;
 
 /// The time budget of a turn.
 ///
-/// The clock is an argument, and it is read rarely: once per 16 frames of a connection, or more often while handlers are
-/// slow.
+/// The clock is an argument, and it is read rarely: once per 16 frames of a connection, once per 16 connections, and after
+/// large messages. While turns are long, it is read for each connection.
 #[derive(Debug)]
 pub(super) struct Fairness {
     turn_began: Instant,
+    /// How long a turn may last.
+    limit: Duration,
+    /// The number of steps since the clock was last read.
+    steps: usize,
+    /// The bytes of messages since the clock was last read.
+    work: usize,
     /// Whether this turn was found to be long.
     is_long: bool,
     /// Whether the previous turn was found to be long.
     was_long: bool,
+    /// Whether this turn has lasted as long as it may.
+    is_over: bool,
 }
 
 impl Fairness {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { turn_began: now, is_long: false, was_long: false }
+    pub(super) fn new(limit: Duration, now: Instant) -> Self {
+        Self { turn_began: now, limit, steps: 0, work: 0, is_long: false, was_long: false, is_over: false }
     }
 
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.turn_began = now;
         self.was_long = std::mem::take(&mut self.is_long);
+        (self.steps, self.work, self.is_over) = (0, 0, false);
+    }
+
+    /// Whether this turn has lasted as long as it may. What is left continues in the next one.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Records a message of this many bytes.
+    #[inline]
+    pub(super) fn add_work(&mut self, bytes: usize) {
+        self.work += bytes;
+    }
+
+    /// A step has been made, such as reading from a connection. Returns whether the turn is over.
+    #[inline]
+    pub(super) fn step(&mut self, clock: impl FnOnce() -> Instant) -> bool {
+        self.steps += 1;
+        if self.was_long || self.work >= CLOCK_WORK || self.steps.is_multiple_of(CLOCK_INTERVAL) {
+            self.note(clock());
+        }
+        self.is_over
+    }
+
+    /// The clock has been read.
+    fn note(&mut self, now: Instant) {
+        let lasted = now.saturating_duration_since(self.turn_began);
+        self.work = 0;
+        self.is_long = lasted > LONG_TURN;
+        self.is_over |= lasted >= self.limit;
     }
 
     /// Begins the budget of one connection. Returns the time only after a long turn, because the clock is not free.
     #[inline]
-    pub(super) fn begin_budget(&self, clock: impl FnOnce() -> Instant) -> Option<Instant> {
-        self.was_long.then(clock)
+    pub(super) fn begin_budget(&mut self, clock: impl FnOnce() -> Instant) -> Option<Instant> {
+        self.was_long.then(|| {
+            let now = clock();
+            self.note(now);
+            now
+        })
     }
 
     /// Whether a connection must leave its remaining frames to the next turn, after a number of them.
@@ -55,8 +100,9 @@ impl Fairness {
 
     /// Whether the turn is long and a connection has used up its own budget.
     pub(super) fn has_used_up(&mut self, began: Option<Instant>, now: Instant) -> bool {
-        self.is_long = now.saturating_duration_since(self.turn_began) > LONG_TURN;
-        self.is_long && began.is_none_or(|began| now.saturating_duration_since(began) > MIN_BUDGET)
+        self.note(now);
+        self.is_over
+            || self.is_long && began.is_none_or(|began| now.saturating_duration_since(began) > MIN_BUDGET)
     }
 }
 
@@ -64,10 +110,31 @@ impl Fairness {
 mod tests {
     use super::*;
 
+    const LIMIT: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn w8_a_turn_is_over_after_its_limit() {
+        let start = Instant::now();
+        let mut fairness = Fairness::new(LIMIT, start);
+        let over = start + LIMIT;
+        // The clock is read for every 16th step.
+        let steps = (1..).find(|_| fairness.step(|| over));
+        assert_eq!((steps, fairness.is_over()), (Some(CLOCK_INTERVAL), true));
+        // After a long turn, it is read for each step.
+        fairness.begin_turn(over);
+        assert!(!fairness.is_over() && !fairness.step(|| over) && fairness.step(|| over + LIMIT));
+        // And after large messages.
+        let mut fairness = Fairness::new(LIMIT, start);
+        fairness.add_work(CLOCK_WORK - 1);
+        assert!(!fairness.step(|| over));
+        fairness.add_work(1);
+        assert!(fairness.step(|| over));
+    }
+
     #[test]
     fn a_long_turn_limits_each_connection_to_its_budget() {
         let start = Instant::now();
-        let mut fairness = Fairness::new(start);
+        let mut fairness = Fairness::new(LIMIT, start);
         let after = |millis| start + Duration::from_millis(millis);
         assert_eq!(fairness.begin_budget(|| start), None);
         assert!(!fairness.exceeds_budget(CLOCK_INTERVAL, None, || after(4)));
@@ -75,9 +142,12 @@ mod tests {
         assert!(fairness.exceeds_budget(CLOCK_INTERVAL, None, || after(5)));
         // The turn after a long one measures each connection.
         fairness.begin_turn(after(5));
-        let began = fairness.begin_budget(|| after(20));
-        assert_eq!(began, Some(after(20)));
-        assert!(!fairness.exceeds_budget(2, began, || after(21)));
-        assert!(fairness.exceeds_budget(4, began, || after(22)));
+        let began = fairness.begin_budget(|| after(10));
+        assert_eq!(began, Some(after(10)));
+        assert!(!fairness.exceeds_budget(2, began, || after(11)));
+        assert!(fairness.exceeds_budget(4, began, || after(12)));
+        // In a turn that is over, a connection has no budget of its own.
+        let began = fairness.begin_budget(|| after(15));
+        assert!(fairness.exceeds_budget(1, began, || after(15)));
     }
 }

@@ -4,12 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{error, warn};
 
+use super::accepting::addresses::AddressCounts;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::buffer_pool::BufferPool;
 use super::entries::ConnectionId;
 use super::fairness::Fairness;
+use super::log_limit::LogLimit;
+use super::memory::MemoryBudget;
 use super::phase::LoopPhase;
 use super::queue::{Batch, CommandQueue};
 use super::system::System;
@@ -18,6 +21,15 @@ use super::transport::Keys;
 use super::work_lists::WorkLists;
 use crate::error::Error;
 use crate::protocol::Config;
+
+/// What peers can cause so often that not every event is logged.
+#[derive(Debug, Default)]
+pub(super) struct Logged {
+    /// Connections that failed because of the memory limit.
+    pub(super) memory: LogLimit,
+    /// Connections that were rejected because there is no room.
+    pub(super) rejections: LogLimit,
+}
 
 /// The parts of the loop that its connections use.
 #[derive(Debug)]
@@ -31,6 +43,9 @@ pub(super) struct LoopState<S: System> {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) deadlines: Deadlines,
     pub(super) fairness: Fairness,
+    pub(super) memory: MemoryBudget,
+    pub(super) addresses: AddressCounts,
+    pub(super) logged: Logged,
     pub(super) pool: BufferPool,
     pub(super) work: WorkLists,
     /// The time when this turn of the loop began to work.
@@ -50,9 +65,12 @@ impl<S: System> LoopState<S> {
             keys: Keys::default(),
             config: Arc::new(settings.protocol()),
             trusted_proxies: ProxyPolicy::Settings(settings.trusted_proxies),
+            memory: queue.memory().clone(),
+            addresses: AddressCounts::new(settings.max_connections_per_address),
+            logged: Logged::default(),
             queue,
             deadlines: Deadlines::new(now),
-            fairness: Fairness::new(now),
+            fairness: Fairness::new(settings.max_turn, now),
             pool: BufferPool::new(settings.out_buffer_capacity),
             work: WorkLists::default(),
             now,
@@ -74,8 +92,14 @@ impl<S: System> LoopState<S> {
     }
 
     /// Begins the time budget of one connection.
-    pub(super) fn begin_budget(&self) -> Option<Instant> {
+    pub(super) fn begin_budget(&mut self) -> Option<Instant> {
         self.fairness.begin_budget(|| self.system.now())
+    }
+
+    /// A step of the turn has been made. Returns whether the turn is over.
+    #[inline]
+    pub(super) fn step(&mut self) -> bool {
+        self.fairness.step(|| self.system.now())
     }
 
     /// Whether a connection must leave its remaining frames to the next turn.
@@ -98,6 +122,13 @@ impl<S: System> LoopState<S> {
     ) -> Option<Key> {
         let at = self.system.now().checked_add(after)?;
         self.deadlines.schedule_at(at, owner, event)
+    }
+
+    /// Logs that a client was rejected. Clients can cause many rejections, so not each of them is logged.
+    pub(super) fn log_rejection(&mut self) {
+        if let Some(count) = self.logged.rejections.add(self.now) {
+            warn!("rejected {count} connections: max_connections or max_connections_per_address is reached");
+        }
     }
 
     /// Calls a handler. With [`Settings::catch_panics`] a panic is caught, and the result is `None`.

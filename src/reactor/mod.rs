@@ -38,7 +38,9 @@ mod connecting;
 mod connection;
 mod entries;
 mod fairness;
+mod log_limit;
 mod loop_state;
+mod memory;
 mod phase;
 pub(crate) mod queue;
 mod serve;
@@ -78,6 +80,9 @@ const EVENTS: usize = 1024;
 /// The most commands of other threads that are executed in a row.
 const COMMAND_BUDGET: usize = 256;
 
+/// The number of timers that fire in each turn, even if its time is used up.
+const TIMER_BUDGET: usize = 64;
+
 /// How often the queue of the loop's own thread is emptied in a row. Handlers can refill it while it is executed.
 const LOCAL_ROUNDS: usize = 4;
 
@@ -102,13 +107,22 @@ struct Reactor<F: Factory, S: System = Native> {
     requested: Vec<Command>,
     /// Memory for the commands that are executed. Empty between uses.
     batch: Batch,
-    /// Other threads have queued more commands than the budget allows.
-    has_more_commands: bool,
+    backlog: Backlog,
     /// A connection has ended. A loop without listeners then ends with the last connection.
     has_lost_connection: bool,
     /// The loop continues without connections until it is shut down.
     runs_until_shutdown: bool,
     run_state: RunState,
+}
+
+/// Which commands are left after the budget of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    None,
+    /// More commands of other threads.
+    Queued,
+    /// Commands that were put back because the turn was over. They come before those of other threads.
+    Postponed,
 }
 
 /// How far the loop has shut down.
@@ -124,7 +138,8 @@ enum RunState {
 impl<F: Factory> Reactor<F> {
     fn new(factory: F, settings: Settings) -> Result<Self> {
         settings.check()?;
-        Ok(Self::with_system(factory, settings, Native::new()?))
+        let system = Native::new(&settings)?;
+        Ok(Self::with_system(factory, settings, system))
     }
 }
 
@@ -141,7 +156,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             connecting: Vec::new(),
             requested: Vec::new(),
             batch: Batch::new(),
-            has_more_commands: false,
+            backlog: Backlog::None,
             has_lost_connection: false,
             runs_until_shutdown: false,
             run_state: RunState::Running,
@@ -205,19 +220,35 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn execute_queued(&mut self) {
         self.state.begin(LoopPhase::Execute);
         let mut batch = std::mem::take(&mut self.batch);
-        self.has_more_commands = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
-        self.execute_all(&mut batch);
+        let mut continues = true;
+        if self.backlog == Backlog::Postponed {
+            self.state.queue.swap_local(&mut batch);
+            continues = self.execute_all(&mut batch);
+        }
+        let mut has_more = false;
+        if continues {
+            has_more = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
+            continues = self.execute_all(&mut batch);
+        }
         for _ in 0..LOCAL_ROUNDS {
+            if !continues {
+                break;
+            }
             // Memory for unusually many commands is not kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
             self.state.queue.swap_local(&mut batch);
             if batch.is_empty() {
                 break;
             }
-            self.execute_all(&mut batch);
+            continues = self.execute_all(&mut batch);
         }
+        self.backlog = match (continues, has_more) {
+            (false, _) => Backlog::Postponed,
+            (true, true) => Backlog::Queued,
+            (true, false) => Backlog::None,
+        };
         self.batch = batch;
-        let has_commands = self.has_more_commands || self.state.queue.has_local();
+        let has_commands = self.backlog != Backlog::None || self.state.queue.has_local();
         if self.run_state == RunState::Stopping && !has_commands {
             self.close_all();
         }
@@ -233,11 +264,15 @@ impl<F: Factory, S: System> Reactor<F, S> {
             }
         }
         self.state.work.recycle_to_flush(to_flush);
+        if self.state.memory.is_exceeded() {
+            memory::relieve(&mut self.entries, &mut self.state);
+        }
     }
 
     /// Fires the timers that are due.
     fn deadlines(&mut self) {
         self.state.begin(LoopPhase::Deadlines);
+        let mut fired = 0;
         while let Some(event) = self.state.deadlines.pop_due(self.state.now) {
             let id = event.id;
             match (event.kind, self.entries.get(id)) {
@@ -256,6 +291,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 }
                 (_, Some(Entry::Vacating) | None) => debug!("a timer fired after its connection was removed"),
             }
+            fired += 1;
+            // Timers also fire when reading alone takes the time of every turn.
+            if self.state.step() && fired >= TIMER_BUDGET {
+                break;
+            }
         }
     }
 
@@ -267,6 +307,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             if self.follow_redirect(slot) {
                 continue;
             }
+            self.state.addresses.remove(slot);
             match self.entries.remove(slot) {
                 Some(Entry::Connected(connection)) => {
                     self.entries.rejected -= usize::from(connection.is_rejected());
@@ -299,14 +340,10 @@ impl<F: Factory, S: System> Reactor<F, S> {
         id
     }
 
-    fn has_room(&self) -> bool {
-        self.entries.has_room(self.state.settings.max_connections)
-    }
-
     /// Whether there is work that needs no event.
     fn has_work(&self) -> bool {
         !self.state.work.is_empty()
-            || self.has_more_commands
+            || self.backlog != Backlog::None
             || self.state.queue.has_local()
             || self.run_state == RunState::Stopping
             || self.listeners.is_any_ready()

@@ -5,7 +5,7 @@ use super::entries::Entry;
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::system::{Event, System};
-use super::{Reactor, WAKER};
+use super::{Backlog, Reactor, WAKER};
 
 /// A batch of connections ends at this many connections to flush, which the processor's cache can hold.
 const MAX_BATCH: usize = 64;
@@ -18,6 +18,8 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// What [`Reactor::serve`] has not read from yet.
 struct Unserved<I> {
+    /// Connections that were not read from in the previous turn, because it was over.
+    first: std::vec::IntoIter<u32>,
     events: I,
     /// Connections that have exceeded their budget in the previous turn.
     resumed: std::vec::IntoIter<u32>,
@@ -33,11 +35,20 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// processor's cache before they are written.
     pub(super) fn serve(&mut self) {
         let events = std::mem::replace(&mut self.events, S::new_events(0));
+        let first = self.state.work.take_unserved().into_iter();
         let resumed = self.state.work.take_to_read().into_iter();
-        let mut unserved = Unserved { events: S::events(&events), resumed, is_first: true };
+        // Commands that did not fit into the last turn come before new ones. Otherwise they would accumulate without limit.
+        if self.backlog == Backlog::Postponed {
+            self.execute_queued();
+            self.flush();
+        }
+        let mut unserved = Unserved { first, events: S::events(&events), resumed, is_first: true };
         while self.read(&mut unserved) {
             self.execute_queued();
             self.flush();
+            if self.state.fairness.is_over() {
+                self.defer(&mut unserved);
+            }
         }
         self.state.begin(LoopPhase::Open);
         self.continue_connecting();
@@ -51,9 +62,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Reads from a batch of connections. Returns whether the batch is full.
     fn read(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) -> bool {
         self.state.begin(LoopPhase::Read);
+        for slot in unserved.first.by_ref() {
+            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
+                connection.continue_reading(&mut self.buffer, &mut self.state);
+            }
+            if ends_batch(&mut self.state) {
+                return true;
+            }
+        }
         for event in unserved.events.by_ref() {
             self.on_event(event);
-            if is_batch_full(&self.state) {
+            if ends_batch(&mut self.state) {
                 return true;
             }
         }
@@ -65,11 +84,18 @@ impl<F: Factory, S: System> Reactor<F, S> {
             if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
                 connection.continue_reading(&mut self.buffer, &mut self.state);
             }
-            if is_batch_full(&self.state) {
+            if ends_batch(&mut self.state) {
                 return true;
             }
         }
         false
+    }
+
+    /// Leaves everything to the next turn that has not been read from. The system does not report the events again.
+    fn defer(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) {
+        self.state.work.put_back_unserved(unserved.first.by_ref());
+        unserved.events.by_ref().for_each(|event| self.on_event(event));
+        self.state.work.put_back_unserved(unserved.resumed.by_ref());
     }
 
     /// Handles one event.
@@ -92,9 +118,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
     }
 }
 
-/// Whether much output waits to be produced or written.
+/// Whether the batch ends after a connection: because the turn is over, or because much output waits.
+fn ends_batch<S: System>(state: &mut LoopState<S>) -> bool {
+    let is_over = state.step();
+    is_over || is_batch_full(state)
+}
+
+/// Whether much output waits to be produced or written, or connections hold too much memory.
 fn is_batch_full<S: System>(state: &LoopState<S>) -> bool {
     let (commands, queued) = state.queue.local_load();
     let (connections, unflushed) = state.work.backlog();
-    connections >= MAX_BATCH || commands >= MAX_BATCH_COMMANDS || queued + unflushed >= MAX_BATCH_BYTES
+    let is_full =
+        connections >= MAX_BATCH || commands >= MAX_BATCH_COMMANDS || queued + unflushed >= MAX_BATCH_BYTES;
+    is_full || state.memory.is_exceeded()
 }

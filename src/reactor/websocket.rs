@@ -229,9 +229,9 @@ where
         let none = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
         let mut failure = Error::io(format!("cannot listen on {name}"), none);
         for address in addresses {
-            match mio::net::TcpListener::bind(address) {
+            match NativeListener::bind(address, self.reactor.state.settings.accept_backlog) {
                 Ok(listener) => {
-                    self.add(NativeListener::tcp(listener))?;
+                    self.add(listener)?;
                     return Ok(self);
                 }
                 Err(err) => failure = Error::io(format!("cannot listen on {address}"), err),

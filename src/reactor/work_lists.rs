@@ -7,6 +7,8 @@
 pub(super) struct WorkLists {
     to_flush: Vec<u32>,
     to_read: Vec<u32>,
+    /// Connections that were not read from because a turn was over. They come first in the next one.
+    unserved: Vec<u32>,
     to_close: Vec<u32>,
     /// The approximate output of the connections in `to_flush`, in bytes.
     unflushed: usize,
@@ -61,6 +63,23 @@ impl WorkLists {
         std::mem::take(&mut self.to_read)
     }
 
+    /// Adds a connection that has an event in a turn that is over.
+    pub(super) fn serve_later(&mut self, slot: u32, listed: &mut Listed) {
+        if !std::mem::replace(&mut listed.to_read, true) {
+            self.unserved.push(slot);
+        }
+    }
+
+    /// Takes the list of connections to read from first.
+    pub(super) fn take_unserved(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.unserved)
+    }
+
+    /// Puts back connections that were taken from a list and not read from.
+    pub(super) fn put_back_unserved(&mut self, slots: impl Iterator<Item = u32>) {
+        self.unserved.extend(slots);
+    }
+
     /// Takes the list of connections to remove.
     pub(super) fn take_to_close(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.to_close)
@@ -83,7 +102,10 @@ impl WorkLists {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.to_flush.is_empty() && self.to_read.is_empty() && self.to_close.is_empty()
+        self.to_flush.is_empty()
+            && self.to_read.is_empty()
+            && self.unserved.is_empty()
+            && self.to_close.is_empty()
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::memory::SharedBytes;
 use crate::error::Error;
 use crate::protocol::{self, buffer_pool};
 
@@ -34,6 +35,10 @@ pub(super) struct WriteQueue {
     sent: usize,
     /// The length of all payloads in `pieces`.
     kept: usize,
+    /// How much memory those payloads occupy that belong to this connection alone.
+    owned: usize,
+    /// The length of the bytes in `pieces` that other connections hold as well.
+    shared: usize,
     /// Reading pauses until this time because so much is queued. It may be in the past.
     pub(super) held_until: Option<Instant>,
     /// Why a write has failed, until the input that was received before is processed.
@@ -45,6 +50,33 @@ enum Piece {
     /// This number of bytes of `joined`.
     Joined(usize),
     Payload(Arc<Vec<u8>>, Range<usize>),
+    /// Frames that other connections hold as well.
+    Shared(Arc<SharedBytes>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Joined(len) => *len,
+            Self::Payload(_, range) => range.len(),
+            Self::Shared(frames) => frames.len(),
+        }
+    }
+
+    /// The memory of a payload counts with its last piece, which is the last one to be dropped.
+    fn owned(&self) -> usize {
+        match self {
+            Self::Payload(payload, range) if range.end == payload.len() => payload.capacity(),
+            _ => 0,
+        }
+    }
+
+    fn shared(&self) -> usize {
+        match self {
+            Self::Shared(frames) => frames.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl protocol::Output for WriteQueue {
@@ -56,12 +88,7 @@ impl protocol::Output for WriteQueue {
     }
 
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
-        if self.covered < self.joined.len() {
-            self.pieces.push_back(Piece::Joined(self.joined.len() - self.covered));
-            self.covered = self.joined.len();
-        }
-        self.kept += piece.len();
-        self.pieces.push_back(Piece::Payload(Arc::clone(payload), piece));
+        self.keep(Piece::Payload(Arc::clone(payload), piece));
     }
 }
 
@@ -69,6 +96,37 @@ impl WriteQueue {
     /// Creates a queue whose buffer has this capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { joined: Vec::with_capacity(capacity), ..Self::default() }
+    }
+
+    /// Appends a copy of encoded frames.
+    pub(super) fn append_copy(&mut self, frames: &[u8]) {
+        self.joined.extend_from_slice(frames);
+    }
+
+    /// Appends frames that other connections receive as well.
+    pub(super) fn append_shared(&mut self, frames: &Arc<SharedBytes>) {
+        self.keep(Piece::Shared(Arc::clone(frames)));
+    }
+
+    fn keep(&mut self, piece: Piece) {
+        if self.covered < self.joined.len() {
+            self.pieces.push_back(Piece::Joined(self.joined.len() - self.covered));
+            self.covered = self.joined.len();
+        }
+        self.kept += piece.len();
+        self.owned += piece.owned();
+        self.shared += piece.shared();
+        self.pieces.push_back(piece);
+    }
+
+    /// How much memory the output occupies that belongs to this connection alone, in bytes.
+    pub(super) fn owned(&self) -> usize {
+        self.joined.capacity() + self.owned + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// How much of the output other connections hold as well, in bytes.
+    pub(super) fn shared(&self) -> usize {
+        self.shared
     }
 
     /// The number of bytes that have not been sent.
@@ -108,6 +166,7 @@ impl WriteQueue {
                     let from = range.start + std::mem::take(&mut sent);
                     bytes.get(from..range.end).unwrap_or_default()
                 }
+                Piece::Shared(frames) => frames.get(std::mem::take(&mut sent)..).unwrap_or_default(),
             });
             count += 1;
         }
@@ -132,10 +191,8 @@ impl WriteQueue {
     /// Removes written bytes from the pieces, and returns how many bytes followed the last piece.
     fn advance_pieces(&mut self, mut written: usize) -> usize {
         while let Some(first) = self.pieces.front_mut() {
-            let left = match first {
-                Piece::Joined(len) => *len,
-                Piece::Payload(_, range) => range.len() - self.sent,
-            };
+            let sent = if matches!(first, Piece::Joined(_)) { 0 } else { self.sent };
+            let left = first.len() - sent;
             let is_all = written >= left;
             let part = written.min(left);
             match first {
@@ -143,11 +200,13 @@ impl WriteQueue {
                     *len -= part;
                     self.taken += part;
                 }
-                Piece::Payload(_, range) if is_all => {
-                    self.kept -= range.len();
+                Piece::Payload(..) | Piece::Shared(_) if is_all => {
+                    self.kept -= first.len();
+                    self.owned -= first.owned();
+                    self.shared -= first.shared();
                     self.sent = 0;
                 }
-                Piece::Payload(..) => self.sent += part,
+                Piece::Payload(..) | Piece::Shared(_) => self.sent += part,
             }
             written -= part;
             if !is_all {

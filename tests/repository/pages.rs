@@ -206,9 +206,17 @@ fn the_page_of_limits_states_the_defaults_of_the_settings() -> Result<(), Box<dy
         ("connect_timeout", time(Some(defaults.connect_timeout))),
         ("handshake_timeout", time(Some(defaults.handshake_timeout))),
         ("close_timeout", time(Some(defaults.close_timeout))),
+        ("max_connections_per_address", "off".to_owned()),
+        ("accept_backlog", thousands(defaults.accept_backlog as usize)),
+        ("min_message_rate", size(defaults.min_message_rate)),
+        ("queue_bytes", size(defaults.queue_bytes)),
+        ("max_memory", "1 GiB".to_owned()),
+        ("write_timeout", time(defaults.write_timeout)),
+        ("tcp_keepalive", time(defaults.tcp_keepalive)),
         ("idle_timeout", time(defaults.idle_timeout)),
         ("ping_interval", time(defaults.ping_interval)),
     ];
+    assert_eq!((defaults.max_connections_per_address, defaults.max_memory), (None, 1 << 30));
     let page = fs::read_to_string(root().join("docs/limits.md"))?;
     for (setting, default) in expected {
         let column = format!("| `{setting}` | {default} |");

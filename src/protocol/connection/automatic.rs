@@ -554,6 +554,7 @@ impl Connection {
     /// ```
     pub fn abandon(&mut self) {
         self.core.phase = Phase::Closed;
+        self.core.drop_message();
     }
 
     /// Receives whatever is not a message in a single frame, and replies.

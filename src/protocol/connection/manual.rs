@@ -401,6 +401,7 @@ impl ManualConnection {
     /// Ends the connection immediately, without a Close. The front end then closes the socket.
     pub fn abandon(&mut self) {
         self.core.phase = Phase::Closed;
+        self.core.drop_message();
     }
 
     /// Sends a frame, or a message, which is a frame by itself. It is always inlined, as the function that it calls.

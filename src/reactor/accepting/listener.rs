@@ -14,6 +14,7 @@ use mio::net::TcpListener;
 #[cfg(unix)]
 use mio::net::UnixListener;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket as SystemSocket, Type};
 
 use crate::reactor::WAKER;
 use crate::reactor::entries::{ConnectionId, index};
@@ -148,6 +149,18 @@ pub(in crate::reactor) enum NativeListener {
 }
 
 impl NativeListener {
+    /// Listens on an address. The system keeps up to `backlog` connections that have not been accepted.
+    pub(in crate::reactor) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+        let socket = SystemSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // On Windows, the option would let another program take over the address.
+        #[cfg(not(windows))]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self::tcp(TcpListener::from_std(socket.into())))
+    }
+
     pub(in crate::reactor) fn tcp(listener: TcpListener) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
         Self::Tcp(listener, address)

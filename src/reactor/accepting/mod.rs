@@ -1,12 +1,13 @@
 //! New connections in the role of a server, and connections that are already open.
 
+pub(super) mod addresses;
 pub(super) mod listener;
 
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 
-use log::{debug, error, warn};
+use log::{debug, error};
 use mio::{Interest, Token};
 
 use super::api::factory::Factory;
@@ -87,9 +88,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state != RunState::Running {
             return;
         }
-        if !self.has_room() {
+        if !self.entries.has_room(self.state.settings.max_connections) {
             // The peer considers the connection open. A Close contains the reason.
-            warn!("closed a connection: the loop has reached max_connections");
+            self.state.log_rejection();
             return send_rejecting_close(&stream, protocol.role());
         }
         let role = protocol.role();
@@ -119,7 +120,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
     /// Adds a new connection. It receives a slot and a handler, or a rejection.
     fn register_accepted(&mut self, mut socket: S::Socket, addresses: Option<Addresses>) {
-        let has_room = self.has_room();
+        let address = limited_address(&socket, addresses, &self.state);
+        let has_room = self.entries.has_room(self.state.settings.max_connections)
+            && address.is_none_or(|address| self.state.addresses.has_room(address));
         if !has_room && self.entries.rejected >= MAX_REJECTED {
             return debug!("dropped a connection: the loop has reached max_connections");
         }
@@ -134,6 +137,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return report_accept_failure(&self.state.settings, &err);
         }
         let id = self.next_id();
+        if let Some(address) = address.filter(|_| has_room) {
+            self.state.addresses.add(id.slot, address);
+        }
         let mut handler = has_room.then(|| {
             let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
             self.factory.server_connected(sender)
@@ -148,7 +154,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let mut connection = Connection::new(id, socket, protocol, handler);
         connection.begin_as_server(addresses, &mut self.state);
         if !has_room {
-            warn!("rejected a connection: there are {} already", self.state.settings.max_connections);
+            self.state.log_rejection();
             connection.reject_with_503(&mut self.state);
             self.entries.rejected += 1;
         }
@@ -158,6 +164,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// TLS could not begin. The handler receives the reason, and returns to the factory.
     fn report_encryption_failure(&mut self, id: ConnectionId, handler: Option<F::Handler>, err: Error) {
         self.state.queue.remove_connection(id.slot);
+        self.state.addresses.remove(id.slot);
         let Some(mut handler) = handler else { return debug!("cannot begin TLS: {err}") };
         if matches!(err.kind, ErrorKind::Io(_)) {
             debug!("a client disconnected during the TLS handshake: {err}");
@@ -169,6 +176,20 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         self.on_connection_lost(Some(handler));
     }
+}
+
+/// Returns the address of a client whose connections are counted. The clients of a trusted proxy are counted when their requests
+/// arrive.
+fn limited_address<S: System>(
+    socket: &S::Socket,
+    addresses: Option<Addresses>,
+    state: &LoopState<S>,
+) -> Option<IpAddr> {
+    if !state.addresses.is_limited() {
+        return None;
+    }
+    let peer = addresses.map(|(peer, _)| peer).or_else(|| socket.addresses().0);
+    peer.map(|peer| peer.ip()).filter(|address| !state.trusted_proxies.trusts(*address))
 }
 
 /// Begins TLS. The system watches the stream only afterwards, because the handler may return another one.

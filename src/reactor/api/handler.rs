@@ -138,6 +138,9 @@ pub trait Handler {
     /// Called for every error: one that a method of this handler has returned, one that the peer has caused, and one that
     /// prevented the connection from being established.
     ///
+    /// The default logs the error. What a peer can cause, such as a violation of the protocol or a reset of the connection,
+    /// is logged at the level `debug`, and everything else at the level `error`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -155,7 +158,7 @@ pub trait Handler {
     /// }
     /// ```
     fn on_error(&mut self, err: Error) {
-        error!("{err}");
+        if err.is_peer_behavior() { debug!("{err}") } else { error!("{err}") }
     }
 
     /// Called on a server with the request of the opening handshake. Returns the response.

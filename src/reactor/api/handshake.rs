@@ -109,17 +109,7 @@ impl Handshake {
     /// ```
     pub fn remote_addr(&self) -> Result<Option<String>> {
         let Some(peer) = self.peer_addr.map(|address| address.ip()) else { return Ok(None) };
-        if !self.trusted_proxies.trusts(peer) {
-            return Ok(Some(peer.to_string()));
-        }
-        let mut client = peer.to_string();
-        for hop in self.hops()?.iter().rev() {
-            client = (*hop).to_owned();
-            if !hop.parse::<IpAddr>().is_ok_and(|address| self.trusted_proxies.trusts(address)) {
-                break;
-            }
-        }
-        Ok(Some(client))
+        remote_addr(peer, &self.trusted_proxies, &self.request).map(Some)
     }
 
     /// Returns the TLS version, such as `TLSv1.3`, or `None` if the connection is not encrypted.
@@ -143,29 +133,6 @@ impl Handshake {
     /// ```
     pub fn tls_version(&self) -> Option<&'static str> {
         self.encryption.version
-    }
-
-    /// The addresses that the proxies added to the request, the nearest proxy last.
-    fn hops(&self) -> Result<Vec<&str>> {
-        let forwarded_for = self.values("X-Forwarded-For")?;
-        if !forwarded_for.is_empty() {
-            return Ok(forwarded_for.iter().filter_map(|hop| node(hop)).collect());
-        }
-        let forwarded = self.values("Forwarded")?;
-        Ok(forwarded.iter().filter_map(|element| node(for_parameter(element)?)).collect())
-    }
-
-    /// The elements of a comma-separated header, from all fields of that name.
-    fn values(&self, name: &str) -> Result<Vec<&str>> {
-        let mut values = Vec::new();
-        for (_, value) in
-            self.request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name))
-        {
-            values.extend(
-                std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()),
-            );
-        }
-        Ok(values)
     }
 }
 
@@ -219,6 +186,41 @@ impl Handshake {
     pub fn server_name(&self) -> Option<&str> {
         self.encryption.server_name.as_deref()
     }
+}
+
+/// Returns the address of a client: that of the peer, or the one that a trusted proxy has named.
+pub(crate) fn remote_addr(peer: IpAddr, trusted: &ProxyPolicy, request: &Request) -> Result<String> {
+    let mut client = peer.to_string();
+    if !trusted.trusts(peer) {
+        return Ok(client);
+    }
+    for hop in hops(request)?.iter().rev() {
+        client = (*hop).to_owned();
+        if !hop.parse::<IpAddr>().is_ok_and(|address| trusted.trusts(address)) {
+            break;
+        }
+    }
+    Ok(client)
+}
+
+/// The addresses that the proxies added to the request, the nearest proxy last.
+fn hops(request: &Request) -> Result<Vec<&str>> {
+    let forwarded_for = values(request, "X-Forwarded-For")?;
+    if !forwarded_for.is_empty() {
+        return Ok(forwarded_for.iter().filter_map(|hop| node(hop)).collect());
+    }
+    let forwarded = values(request, "Forwarded")?;
+    Ok(forwarded.iter().filter_map(|element| node(for_parameter(element)?)).collect())
+}
+
+/// The elements of a comma-separated header, from all fields of that name.
+fn values<'r>(request: &'r Request, name: &str) -> Result<Vec<&'r str>> {
+    let mut values = Vec::new();
+    for (_, value) in request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name)) {
+        values
+            .extend(std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()));
+    }
+    Ok(values)
 }
 
 /// The `for` parameter of an element of `Forwarded`, such as `for=192.0.2.60;proto=http`.

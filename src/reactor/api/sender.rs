@@ -34,8 +34,11 @@ const ALL: Token = Token(usize::MAX - 5);
 /// queued. A command that a handler queues is executed after the method of the handler has returned.
 ///
 /// - On the thread of the loop, which is the thread of the handlers, the queue is unbounded. No method blocks.
-/// - On other threads, the queue has a capacity ([`Settings::queue_size`](crate::Settings::queue_size)). When it is full,
-///   methods return [`QueueError::Full`](crate::QueueError::Full) at once. They never block.
+/// - On other threads, the queue has a capacity in commands ([`Settings::queue_size`](crate::Settings::queue_size)) and in bytes
+///   ([`Settings::queue_bytes`](crate::Settings::queue_bytes)). When it is full, methods return
+///   [`QueueError::Full`](crate::QueueError::Full) at once. They never block. [`close`], [`close_with_reason`], [`pause`],
+///   [`resume`] and [`shutdown`] are accepted all the same. They are executed in order with all other commands, and a second one
+///   of a kind has no effect before the first one is executed; of several pauses and resumptions, the last counts.
 ///
 /// # What the methods return
 ///

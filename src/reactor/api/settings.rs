@@ -90,11 +90,30 @@ settings! {
         /// A server answers further clients with status 503. [`Sender::connect`](crate::Sender::connect) reports `Capacity` to
         /// `on_error`. No memory is allocated in advance.
         max_connections: usize = 10_000, connection_count;
+        /// The maximum number of accepted connections of one IP address. Default: no limit.
+        ///
+        /// Further clients are answered with status 503. All IPv6 addresses with the same 64 bits at the beginning count as one.
+        /// The clients of a proxy in `trusted_proxies` are counted by the addresses that it names, when their requests have
+        /// arrived.
+        max_connections_per_address: Option<usize> = None, positive_count_if_set;
+        /// How many connections the system keeps that have not been accepted. Default: 1,024.
+        ///
+        /// The system may use a lower number. The setting applies to [`bind`](crate::WebSocket::bind).
+        accept_backlog: u32 = 1024, positive_u32;
+        /// The time without traffic after which the system probes a TCP connection (keepalive). Default: 60 s.
+        ///
+        /// It detects that a peer has disappeared while reading is paused or `ping_interval` is disabled.
+        tcp_keepalive: Option<Duration> = Some(Duration::from_secs(60)), positive_if_set;
         /// The capacity of the queue for commands of other threads, as a multiple of `max_connections`. Default: 5.
         ///
-        /// When the queue is full, the methods of [`Sender`](crate::Sender) return `Queue(Full)` on these threads. The queue of
+        /// When the queue is full, the methods of [`Sender`](crate::Sender) return `Queue(Full)` on these threads, except those
+        /// that close, pause, resume or shut down, which always succeed. The queue of
         /// handlers is unbounded.
         queue_size: usize = 5, positive;
+        /// The maximum number of bytes that the queue for commands of other threads holds. Default: 64 MiB.
+        ///
+        /// A message that would exceed it is refused with `Queue(Full)`. An empty queue accepts a message of any size.
+        queue_bytes: usize = 64 * 1024 * 1024, positive;
         /// Whether to panic when a connection cannot be established. Default: `false`.
         panic_on_new_connection: bool = false, any;
         /// Whether to panic when the loop has shut down. Default: `false`.
@@ -189,6 +208,19 @@ settings! {
         /// queued. Once 256 KiB of output are unsent, reading from the connection pauses for up to 50 ms; this happens once
         /// until all output has been sent.
         max_buffered: usize = 16 * 1024 * 1024, positive;
+        /// The maximum amount of memory that all connections of the loop hold together: unfinished and decompressed messages,
+        /// unsent output, and messages that other threads have queued. Default: 1 GiB.
+        ///
+        /// When it is exceeded, the connection that holds the most fails: `on_error` receives `Capacity`, and the connection is
+        /// closed with 1013, or dropped if its peer does not read. This repeats until the limit holds. Other connections lose
+        /// nothing. Commands of other threads return `Queue(Full)`. A limit below `max_message_size` or `max_buffered` also limits
+        /// those. The output of a broadcast counts once, however many connections have not sent it.
+        max_memory: usize = 1024 * 1024 * 1024, positive;
+        /// How long a turn of the loop may last before it waits for new events. Default: 10 ms.
+        ///
+        /// What is left continues in the next turn, and connections that have not been served come first. A call of a handler
+        /// cannot be interrupted, nor can the compression of a single message, so a turn can exceed the limit by that time.
+        max_turn: Duration = Duration::from_millis(10), positive_time;
         /// What happens when the output of a connection exceeds `max_buffered`. Default: [`Overflow::Fail`].
         overflow: Overflow = Overflow::Fail, any;
         /// The time limit for a TCP connection to one address of a server. Default: 10 s.
@@ -197,18 +229,31 @@ settings! {
         connect_timeout: Duration = Duration::from_secs(10), positive_time;
         /// The time limit for the opening handshake, including TLS. Default: 10 s.
         handshake_timeout: Duration = Duration::from_secs(10), positive_time => handshake_timeout;
-        /// The time limit for the peer's part of the closing handshake, and for
-        /// [`Sender::shutdown`](crate::Sender::shutdown). Default: 10 s.
+        /// The time limit for the peer's part of the closing handshake. Default: 10 s.
+        ///
+        /// It begins when all output has been sent. Until then, `write_timeout` applies. Both also apply to
+        /// [`Sender::shutdown`](crate::Sender::shutdown), so nothing is lost as long as the peer reads.
         close_timeout: Duration = Duration::from_secs(10), positive_time => close_timeout;
-        /// The time after which a connection without any input is closed. Default: disabled.
+        /// The time after which a connection without any input is closed. Default: 120 s.
         ///
         /// `on_close` receives `Abnormal`. Without this setting, a peer that has disappeared can occupy a connection until TCP
-        /// reports an error.
-        idle_timeout: Option<Duration> = None, positive_if_set => idle_timeout;
-        /// The time without any input after which the loop sends a Ping. Default: disabled.
+        /// reports an error. The time in which the program has [paused](crate::Sender::pause) reading does not count.
+        idle_timeout: Option<Duration> = Some(Duration::from_secs(120)), positive_if_set => idle_timeout;
+        /// The time without any input after which the loop sends a Ping. Default: 30 s.
         ///
         /// The Pong of the peer is input. With an interval below `idle_timeout`, only peers that do not respond are closed.
-        ping_interval: Option<Duration> = None, positive_if_set => ping_interval;
+        /// `on_send_frame` receives the Ping. `on_frame` does not receive the Pong for it, but it receives the Pongs for the
+        /// program's own Pings.
+        ping_interval: Option<Duration> = Some(Duration::from_secs(30)), positive_if_set => ping_interval;
+        /// The time after which a connection is closed if the peer accepts none of its output. Default: 60 s.
+        ///
+        /// Any byte that the system accepts begins the time anew. `on_close` receives `Abnormal`.
+        write_timeout: Option<Duration> = Some(Duration::from_secs(60)), positive_if_set => write_timeout;
+        /// The minimum rate of an unfinished message, in bytes per second, averaged over 60 s. Default: 1,024.
+        ///
+        /// A message that takes more than 60 s and arrives at a lower rate fails the connection with 1008. Zero disables the
+        /// limit.
+        min_message_rate: usize = 1024, any => min_message_rate;
         /// The origins from which browsers can connect (§10.2). Default: any.
         ///
         /// A server answers a request with another origin with 403.
@@ -231,7 +276,9 @@ settings! {
         max_redirects: u8 = 0, any;
         /// Whether a panic of a handler closes only its own connection, with 1011. Default: `false`.
         ///
-        /// By default, the panic propagates out of `run` and ends the loop.
+        /// By default, the panic propagates out of `run` and ends the loop, as in `ws`: a program whose handlers share state may
+        /// prefer to end rather than to continue with a part of it. Set this on a public server, because otherwise one peer that
+        /// can cause a panic ends the server for all.
         catch_panics: bool = false, any;
     }
 }
@@ -356,6 +403,31 @@ impl Settings {
         Self { masking_strict: false, key_strict: false, method_strict: false, ..Self::default() }
     }
 
+    /// Returns the default settings without the time limits that `ws` does not have: `idle_timeout`, `ping_interval`,
+    /// `write_timeout`, `min_message_rate` and `tcp_keepalive`.
+    ///
+    /// A peer that has disappeared, or that sends and reads nothing, then occupies its connection until TCP reports an error,
+    /// which can take hours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Settings;
+    ///
+    /// let settings = Settings { tcp_nodelay: false, ..Settings::without_timeouts() };
+    /// assert_eq!((settings.idle_timeout, settings.ping_interval), (None, None));
+    /// ```
+    pub fn without_timeouts() -> Self {
+        Self {
+            idle_timeout: None,
+            ping_interval: None,
+            write_timeout: None,
+            min_message_rate: 0,
+            tcp_keepalive: None,
+            ..Self::default()
+        }
+    }
+
     /// Rejects settings that make no sense, with an error that names the setting.
     pub(crate) fn check(&self) -> Result<()> {
         let empty = "must not be zero if the buffer must not grow";
@@ -380,6 +452,7 @@ impl Settings {
         if !self.in_buffer_grow {
             config.max_message_size = config.max_message_size.min(self.in_buffer_capacity);
         }
+        config.max_message_size = config.max_message_size.min(self.max_memory);
         config.max_fragments = (!self.fragments_grow).then_some(self.fragments_capacity);
         config.subprotocols = owned(self.subprotocols);
         config
@@ -387,10 +460,8 @@ impl Settings {
 
     /// Returns the maximum amount of output that is queued for a connection.
     pub(crate) fn output_limit(&self) -> usize {
-        match self.out_buffer_grow {
-            true => self.max_buffered,
-            false => self.max_buffered.min(self.out_buffer_capacity),
-        }
+        let most = self.max_buffered.min(self.max_memory);
+        if self.out_buffer_grow { most } else { most.min(self.out_buffer_capacity) }
     }
 
     /// Returns the capacity of the queue for commands of other threads.
@@ -413,6 +484,14 @@ fn any<T>(_: &T) -> Option<&'static str> {
 
 fn positive(number: &usize) -> Option<&'static str> {
     (*number == 0).then_some(ZERO)
+}
+
+fn positive_u32(number: &u32) -> Option<&'static str> {
+    (*number == 0).then_some(ZERO)
+}
+
+fn positive_count_if_set(number: &Option<usize>) -> Option<&'static str> {
+    number.as_ref().and_then(positive)
 }
 
 fn positive_time(time: &Duration) -> Option<&'static str> {

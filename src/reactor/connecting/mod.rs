@@ -29,7 +29,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state != RunState::Running {
             return;
         }
-        if !self.has_room() {
+        if !self.entries.has_room(self.state.settings.max_connections) {
             return self.reject_connect(&url, from);
         }
         let id = self.next_id();

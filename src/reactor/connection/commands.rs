@@ -9,7 +9,7 @@ use crate::protocol::{Frame, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
-use crate::reactor::broadcast::Broadcast;
+use crate::reactor::broadcast::{Broadcast, BroadcastFrame};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Command;
 use crate::reactor::system::{System, Transport as _};
@@ -34,7 +34,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
-            Command::Pause => self.read.is_paused = true,
+            Command::Pause => self.read.pause(&mut self.endpoint.protocol),
             Command::Resume => self.resume(state),
             // The loop executes these.
             Command::Connect(..)
@@ -55,18 +55,16 @@ impl<H: Handler, S: System> Connection<H, S> {
         flushes: bool,
         state: &mut LoopState<S>,
     ) {
-        let Broadcast { frames, len, encoded } = broadcast;
         let endpoint = &mut self.endpoint;
-        if endpoint.is_opening() || !state.queue.has_room_for_all(endpoint.id.slot, *len) {
-            frames.iter().for_each(|frame| self.send_if_room(frame, state));
-        } else if let Some(encoded) = encoded
-            && endpoint.protocol.is_plain_server()
+        if endpoint.is_opening() || !state.queue.has_room_for_all(endpoint.id.slot, broadcast.len) {
+            broadcast.frames.iter().for_each(|one| self.send_if_room(one, state));
+        } else if endpoint.protocol.is_plain_server()
             && !endpoint.wants_frames()
+            && let Some(joined) = broadcast.joined(state)
         {
-            // The frames are the same bytes for all such connections.
-            endpoint.write.buffer(&mut state.pool).extend_from_slice(encoded);
+            joined.append_to(endpoint.write.queue(&mut state.pool));
         } else {
-            frames.iter().for_each(|frame| endpoint.send(frame.clone(), state));
+            broadcast.frames.iter().for_each(|one| endpoint.send_shared(one, state));
         }
         let write = &self.endpoint.write;
         if flushes && write.len() > 0 && !write.is_blocked {
@@ -77,7 +75,8 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// Sends or keeps one frame of a broadcast, if there is room for it.
-    fn send_if_room(&mut self, frame: &Frame, state: &mut LoopState<S>) {
+    fn send_if_room(&mut self, one: &BroadcastFrame, state: &mut LoopState<S>) {
+        let frame = &one.frame;
         let len = frame.as_slice().len();
         if !state.queue.has_room(self.endpoint.id.slot, len) {
             if state.queue.overflow() == Overflow::Fail {
@@ -93,7 +92,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             self.endpoint.opening.get_or_insert_default().commands.push(command);
         } else {
             self.endpoint.write.add_published(len);
-            self.endpoint.send(frame.clone(), state);
+            self.endpoint.send_shared(one, state);
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Endpoint<H, S: System> {
     pub(super) opening: Option<Box<Opening>>,
     /// The work lists of the loop that contain the connection.
     pub(super) listed: Listed,
+    /// How much memory the connection has reported, in bytes. A connection of more than 4 GiB reports 4 GiB.
+    pub(super) reported: u32,
 }
 
 /// Which hooks the handler has received.

@@ -53,6 +53,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 
     #[inline]
     fn on_message(&mut self, message: Message, state: &mut LoopState<S>) {
+        state.fairness.add_work(message.len());
         self.call_fallible(state, |handler| handler.on_message(message));
     }
 

@@ -1,6 +1,6 @@
 //! What happens to a connection when its handler, its peer or its socket fails.
 
-use log::debug;
+use log::{debug, error};
 
 use super::endpoint::{Endpoint, Stage};
 use crate::close::CloseCode;
@@ -47,7 +47,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     pub(super) fn handle_violation(&mut self, err: ProtocolError, state: &mut LoopState<S>) {
         match err {
             // `on_close` reports the end of an open connection. A server does not report a handshake that was cut off.
-            ProtocolError::ConnectionLost | ProtocolError::IdleTimeout => debug!("connection lost: {err}"),
+            ProtocolError::ConnectionLost | ProtocolError::IdleTimeout | ProtocolError::WriteTimeout => {
+                debug!("connection lost: {err}");
+            }
             ProtocolError::HandshakeCut | ProtocolError::HandshakeTimeout
                 if self.protocol.role() == Role::Server =>
             {
@@ -95,6 +97,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         };
         if self.stage == Stage::Opening && self.protocol.role() == Role::Client {
             state.record_connect_failure(self.id, &err);
+            if err.is_peer_behavior() {
+                // The default of `on_error` logs this at a lower level, because clients of a server can cause it often.
+                error!("cannot establish a connection: {err}");
+            }
             assert!(!settings.panic_on_new_connection, "cannot establish a connection: {err}");
         }
         assert!(!must_panic || self.stage == Stage::Opening, "{err}");

@@ -39,7 +39,8 @@ const LARGE: u64 = 4 * 1024;
 const MAX_DRAINING_READS: usize = 16;
 
 impl<H: Handler, S: System> Connection<H, S> {
-    /// The socket may have input. A connection that waits to be read from anyway is not read from twice in one turn.
+    /// The socket may have input. A connection that waits to be read from anyway is not read from twice in one turn, and no
+    /// connection is read from in a turn that is over.
     pub(in crate::reactor) fn on_readable(
         &mut self,
         has_ended: bool,
@@ -48,6 +49,9 @@ impl<H: Handler, S: System> Connection<H, S> {
     ) {
         if self.endpoint.listed.is_to_read() {
             self.read.note_end(has_ended);
+        } else if state.fairness.is_over() {
+            self.read.note_end(has_ended);
+            state.work.serve_later(self.endpoint.id.slot, &mut self.endpoint.listed);
         } else {
             self.read_within_budget(has_ended, buffer, state);
         }
@@ -229,7 +233,13 @@ impl<H: Handler, S: System> Connection<H, S> {
         let endpoint = &mut self.endpoint;
         let was_blocked = endpoint.write.is_blocked;
         let expects_more = endpoint.listed.is_to_read();
-        match endpoint.write.write(&mut endpoint.socket, expects_more) {
+        let before = endpoint.write.len() + endpoint.socket.unsent();
+        let written = endpoint.write.write(&mut endpoint.socket, expects_more);
+        if matches!(written, Err(Stop::Blocked)) {
+            let left = endpoint.write.len() + endpoint.socket.unsent();
+            endpoint.protocol.unsent(before.saturating_sub(left), state.now);
+        }
+        match written {
             Ok(true) => {
                 self.on_flushed(was_blocked, state);
                 return true;

@@ -9,12 +9,14 @@ mod endpoint;
 mod events;
 mod failing;
 mod io;
+mod memory;
 mod opening;
 mod read_side;
 mod sending;
 mod write_side;
 
 use self::endpoint::{Endpoint, Stage};
+pub(super) use self::memory::{fail_for_memory, held};
 use self::opening::Opening;
 pub(super) use self::opening::{Redirect, Redirected};
 use self::read_side::ReadSide;
@@ -61,6 +63,7 @@ impl<H, S: System> Connection<H, S> {
                 write,
                 opening: None,
                 listed: Listed::default(),
+                reported: 0,
             },
             read: ReadSide::default(),
             timers: TimerList::default(),
@@ -105,7 +108,9 @@ impl<H: Handler, S: System> Connection<H, S> {
         self.endpoint.opening =
             Some(Box::new(Opening { commands, redirect: Some(redirect), addresses: None }));
         self.endpoint.write = WriteSide::new(Some(queue), true);
-        self.read.is_paused = is_paused;
+        if is_paused {
+            self.read.pause(&mut self.endpoint.protocol);
+        }
         self.timers = timers;
         // A server may have sent something first, such as a rejection. The attempt received the event for that.
         self.read_later(state);
@@ -145,6 +150,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         let slot = endpoint.id.slot;
         let phase = endpoint.protocol.state();
         let buffered = endpoint.publish(state);
+        memory::report(endpoint, &self.read, buffered, state);
         if phase.is_ending() && !endpoint.is_redirecting() {
             endpoint.set_phase(Phase::Closing, state);
         }
@@ -179,6 +185,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Ends a pause of the handler.
     fn resume(&mut self, state: &mut LoopState<S>) {
         self.read.is_paused = false;
+        self.endpoint.protocol.resume_reading(state.now);
         self.read_deferred(state);
     }
 
@@ -234,6 +241,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         state.deadlines.cancel_all(&mut self.timers);
         state.queue.remove_connection(endpoint.id.slot);
+        state.memory.report(endpoint.reported, 0);
         self.endpoint.handler
     }
 
@@ -247,6 +255,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         if let Some(key) = self.deadline.take() {
             state.deadlines.cancel(key);
         }
+        state.memory.report(self.endpoint.reported, 0);
         let Endpoint { handler, write, opening, id, .. } = self.endpoint;
         write.unpublish(state.queue.status(id.slot));
         let opening = opening?;
@@ -270,6 +279,6 @@ mod tests {
     fn an_idle_connection_is_small() {
         let parts = size_of::<ManualConnection>() + size_of::<Socket>();
         let own = size_of::<Connection<(), Native>>() - parts;
-        assert!(own <= 96, "{own} bytes in addition to the protocol core and the socket");
+        assert!(own <= 104, "{own} bytes in addition to the protocol core and the socket");
     }
 }

@@ -1,5 +1,7 @@
 //! The opening handshake, including redirects of a client (RFC 9110 §15.4).
 
+use std::net::SocketAddr;
+
 use url::Url;
 
 use super::endpoint::{Endpoint, Stage};
@@ -7,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, State};
 use crate::reactor::api::handler::Handler;
-use crate::reactor::api::handshake::Handshake;
+use crate::reactor::api::handshake::{Handshake, remote_addr};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::{Command, Phase};
 use crate::reactor::system::{Addresses, System, Transport as _};
@@ -74,6 +76,10 @@ impl Redirect {
 
 impl<H: Handler, S: System> Endpoint<H, S> {
     pub(super) fn on_request(&mut self, request: Request, state: &mut LoopState<S>) {
+        if !self.count_address(&request, state) {
+            let out = self.write.buffer(&mut state.pool);
+            return self.protocol.reject_unavailable(state.now, out);
+        }
         let Some(answer) = self.call(state, |handler| handler.on_request(&request)) else {
             return self.protocol.abandon();
         };
@@ -87,6 +93,29 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             Ok(()) => {}
             Err(err) => self.report(err.into(), state),
         }
+    }
+
+    /// Counts the connection of a client behind a trusted proxy. Returns whether its address has room for another one.
+    fn count_address(&self, request: &Request, state: &mut LoopState<S>) -> bool {
+        if !state.addresses.is_limited() {
+            return true;
+        }
+        let Some(peer) = self.peer_addr().filter(|peer| state.trusted_proxies.trusts(peer.ip())) else {
+            return true;
+        };
+        // Without a valid address, the clients of the proxy count as one.
+        let client = remote_addr(peer.ip(), &state.trusted_proxies, request).ok();
+        let client = client.and_then(|client| client.parse().ok()).unwrap_or(peer.ip());
+        let has_room = state.addresses.has_room(client);
+        if has_room {
+            state.addresses.add(self.id.slot, client);
+        }
+        has_room
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        let known = self.opening.as_ref().and_then(|opening| opening.addresses);
+        known.map_or_else(|| self.socket.addresses().0, |(peer, _)| Some(peer))
     }
 
     /// Refuses a request because the handler returned an error. The client receives only a status (H13).

@@ -1,5 +1,7 @@
 //! The input of a connection that has not been processed, and why.
 
+use crate::protocol::manual::ManualConnection;
+
 /// What a connection has to read.
 #[derive(Debug, Default)]
 pub(super) struct ReadSide {
@@ -17,6 +19,17 @@ impl ReadSide {
     /// Whether input waits that was read before.
     pub(super) fn has_unread(&self) -> bool {
         self.unread.is_some()
+    }
+
+    /// The handler pauses reading.
+    pub(super) fn pause(&mut self, protocol: &mut ManualConnection) {
+        self.is_paused = true;
+        protocol.pause_reading();
+    }
+
+    /// The length of the input that waits, in bytes.
+    pub(super) fn unread_len(&self) -> usize {
+        self.unread.as_ref().map_or(0, |unread| unread.len())
     }
 
     /// Keeps input for the next turn.

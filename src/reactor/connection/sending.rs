@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::failing::Consequence;
 use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
+use crate::reactor::broadcast::BroadcastFrame;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
@@ -40,6 +41,25 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if opcode == OpCode::Close {
             // A Close frame that was owed and that the handler dropped is never sent.
             self.protocol.skip_close(state.now);
+        }
+    }
+
+    /// Sends a frame of a broadcast. Servers without compression share the encoded frame, unless the handler replaces it.
+    pub(super) fn send_shared(&mut self, one: &BroadcastFrame, state: &mut LoopState<S>) {
+        let frame = &one.frame;
+        if frame.is_control() || !self.protocol.is_plain_server() {
+            return self.send(frame.clone(), state);
+        }
+        if self.shows(frame) {
+            match self.allow(frame.clone(), state) {
+                Some(allowed) if allowed.is_same(frame) => {}
+                Some(allowed) => return self.encode(allowed, state),
+                None => return,
+            }
+        }
+        // The handler may have closed the connection in `on_send_frame`.
+        if self.protocol.can_send(frame.opcode()) {
+            one.encoded(state).append_to(self.write.queue(&mut state.pool));
         }
     }
 

@@ -56,6 +56,21 @@ impl WriteSide {
         self.queue.as_ref().map_or(0, |queue| queue.len())
     }
 
+    /// How much memory the output occupies that belongs to this connection alone, in bytes.
+    pub(super) fn owned(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.owned())
+    }
+
+    /// How much of the output other connections hold as well, in bytes.
+    pub(super) fn shared(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.shared())
+    }
+
+    /// Drops all output.
+    pub(super) fn discard(&mut self) {
+        self.queue = None;
+    }
+
     /// Whether there is no queue. After [`recycle`](Self::recycle) this means that there is no output.
     pub(super) fn is_released(&self) -> bool {
         self.queue.is_none()

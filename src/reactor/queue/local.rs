@@ -71,6 +71,11 @@ pub(crate) fn swap(batch: &mut Batch) {
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
 }
 
+/// Puts commands back to the front that were taken and not executed.
+pub(crate) fn put_back(rest: impl Iterator<Item = QueuedCommand>) {
+    COMMANDS.with_borrow_mut(|commands| drop(commands.splice(0..0, rest)));
+}
+
 #[inline]
 pub(crate) fn is_empty() -> bool {
     COMMANDS.with_borrow(Vec::is_empty)

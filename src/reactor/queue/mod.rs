@@ -1,10 +1,11 @@
 //! The queues between senders and their loop.
 //!
 //! On the thread of the loop, a command is added to a vector of the thread, without a lock or an atomic operation and without
-//! a limit. On other threads, it is added to a bounded queue behind a lock. The first command after the loop has emptied the
-//! queue wakes the loop.
+//! a limit. On other threads, it is added to a queue behind a lock, which is bounded in commands and in bytes. The first
+//! command after the loop has emptied the queue wakes the loop.
 
 mod command;
+mod control;
 mod local;
 pub(crate) mod status;
 
@@ -15,10 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(crate) use self::command::{Batch, Command, Established, QueuedCommand, Target};
+use self::control::{Control, QueuedControl};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
 use self::status::{ConnectionStatus, StatusTable};
 use super::api::settings::{Overflow, Settings};
+use super::memory::MemoryBudget;
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
@@ -29,9 +32,12 @@ pub(crate) struct CommandQueue {
     number: u64,
     queue: Mutex<Queue>,
     capacity: usize,
+    /// The maximum number of bytes that the commands of other threads send.
+    max_bytes: usize,
     /// The maximum number of bytes that are queued for a connection.
     limit: usize,
     overflow: Overflow,
+    memory: MemoryBudget,
     statuses: StatusTable,
     wake: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -41,6 +47,12 @@ pub(crate) struct CommandQueue {
 #[derive(Debug, Default)]
 struct Queue {
     commands: VecDeque<QueuedCommand>,
+    /// The number of commands that are no control commands.
+    ordinary: usize,
+    /// How many bytes the commands send.
+    bytes: usize,
+    /// The control commands that are queued for the loop or for all connections.
+    control: QueuedControl,
     /// Whether the loop has been woken for the commands in the queue.
     is_announced: bool,
     is_closed: bool,
@@ -58,12 +70,19 @@ impl CommandQueue {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             queue: Mutex::default(),
             capacity: settings.queue_capacity(),
+            max_bytes: settings.queue_bytes,
             limit: settings.output_limit(),
             overflow: settings.overflow,
+            memory: MemoryBudget::new(settings.max_memory),
             statuses: StatusTable::new(),
             wake,
             clock,
         }
+    }
+
+    /// The memory that the connections of the loop hold.
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 
     /// The time of the loop.
@@ -247,7 +266,9 @@ impl CommandQueue {
 
     /// Drops the commands of other threads, because the loop no longer executes them.
     pub(crate) fn clear(&self) {
-        self.lock().commands.clear();
+        let mut queue = self.lock();
+        self.memory.remove_queued(queue.bytes);
+        *queue = Queue { is_closed: queue.is_closed, is_announced: queue.is_announced, ..Queue::default() };
     }
 
     /// Accepts commands again, for another run.
@@ -258,6 +279,11 @@ impl CommandQueue {
     /// Swaps the commands of handlers with an empty batch.
     pub(crate) fn swap_local(&self, batch: &mut Batch) {
         local::swap(batch);
+    }
+
+    /// Puts commands back to the front of those of handlers. They were taken and not executed.
+    pub(crate) fn put_back(&self, rest: impl Iterator<Item = QueuedCommand>) {
+        local::put_back(rest);
     }
 
     /// Removes the only command of handlers, if it is a message for this target.
@@ -287,7 +313,17 @@ impl CommandQueue {
     pub(crate) fn take_remote(&self, most: usize, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
         let count = most.min(queue.commands.len());
-        batch.extend(queue.commands.drain(..count));
+        let Queue { commands, ordinary, bytes, control, .. } = &mut *queue;
+        let before = *bytes;
+        batch.extend(commands.drain(..count).map(|queued| match Control::of(&queued.command) {
+            Some(kind) => self.remove_control(kind, queued, control),
+            None => {
+                *ordinary -= 1;
+                *bytes -= queued.command.buffered_len();
+                queued
+            }
+        }));
+        self.memory.remove_queued(before - *bytes);
         // If there are more, the loop continues by itself. It need not be woken.
         let has_more = !queue.commands.is_empty();
         queue.is_announced = has_more;
@@ -312,10 +348,19 @@ impl CommandQueue {
         if queue.is_closed {
             return Err(QueueError::Disconnected);
         }
-        if queue.commands.len() >= self.capacity {
-            return Err(QueueError::Full);
-        }
         let len = queued.command.buffered_len();
+        match Control::of(&queued.command) {
+            Some(control) if !self.add_control(control, queued.target, &queue.control) => return Ok(()),
+            Some(_) => {}
+            None if queue.ordinary >= self.capacity || !self.has_room_for_bytes(&queue, len) => {
+                return Err(QueueError::Full);
+            }
+            None => {
+                queue.ordinary += 1;
+                queue.bytes += len;
+                self.memory.add_queued(len);
+            }
+        }
         if let Some(status) = self.counted_status(queued.target, len) {
             status.add_remote(len);
         }
@@ -329,6 +374,47 @@ impl CommandQueue {
             (self.wake)();
         }
         Ok(())
+    }
+
+    /// Returns whether a command that sends this many bytes can be added. A single command can be larger than the limit of
+    /// the queue.
+    fn has_room_for_bytes(&self, queue: &Queue, len: usize) -> bool {
+        let fits = queue.bytes == 0 || queue.bytes.saturating_add(len) <= self.max_bytes;
+        len == 0 || (fits && self.memory.has_room(len))
+    }
+
+    /// Records a control command. Returns whether it must be queued: not if it is queued already, or if its connection has
+    /// gone.
+    fn add_control(&self, control: Control, target: Target, for_all: &QueuedControl) -> bool {
+        match target {
+            Target::All => for_all.add(control),
+            Target::One { .. } if matches!(control, Control::Shutdown) => for_all.add(control),
+            Target::One { slot, id } => {
+                let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
+                status.is_some_and(|status| status.control.add(control))
+            }
+        }
+    }
+
+    /// Records that a control command leaves the queue, and returns the command to execute.
+    fn remove_control(
+        &self,
+        control: Control,
+        queued: QueuedCommand,
+        for_all: &QueuedControl,
+    ) -> QueuedCommand {
+        let QueuedCommand { target, command } = queued;
+        let command = match target {
+            Target::One { slot, id } if !matches!(control, Control::Shutdown) => {
+                let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
+                match status {
+                    Some(status) => status.control.remove(control, command),
+                    None => command,
+                }
+            }
+            _ => for_all.remove(control, command),
+        };
+        QueuedCommand { target, command }
     }
 
     /// Drops what is sent to a connection from now on, because its failure is queued. This thread is the loop's own or

@@ -5,6 +5,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use super::control::QueuedControl;
+
 /// The slots of the first four chunks each; then four chunks of twice as many follow, and so on, so that a fifth of the
 /// table is empty at most.
 const FIRST_CHUNK: usize = 64;
@@ -31,12 +33,14 @@ pub(crate) enum Phase {
 
 /// The status of the connection in one slot.
 ///
-/// Only the loop changes `id` and `local`. Other threads add to `remote` and report an overflow in `phase` while they hold the
-/// lock of the queue. A slot is given to another connection under the same lock, so neither affects the wrong connection.
+/// Only the loop changes `id` and `local`. Other threads add to `remote`, change `control` and report an overflow in `phase` while
+/// they hold the lock of the queue. A slot is given to another connection under the same lock, so neither affects the wrong connection.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionStatus {
     id: AtomicU32,
     phase: AtomicU8,
+    /// The control commands of other threads that are queued.
+    pub(super) control: QueuedControl,
     /// Bytes that the thread of the loop has queued, and those that the loop has taken over.
     local: AtomicUsize,
     /// Bytes that other threads have queued, and the loop has not taken over.
@@ -49,6 +53,7 @@ impl ConnectionStatus {
         self.id.store(id, Relaxed);
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
+        self.control.clear();
         self.phase.store(Phase::Connecting as u8, Relaxed);
     }
 

@@ -6,14 +6,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{debug, warn};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use socket2::{SockRef, TcpKeepalive};
 
 use super::resolver::{Resolved, Resolver};
 use super::{Addresses, Event, System};
 use crate::error::{Error, Result};
 use crate::reactor::WAKER;
 use crate::reactor::accepting::listener::NativeListener;
+use crate::reactor::api::settings::Settings;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::transport::Socket;
 
@@ -22,20 +24,31 @@ pub(in crate::reactor) struct Native {
     poll: Poll,
     waker: Arc<Waker>,
     resolver: Resolver,
+    /// The time after which the system probes a TCP connection without traffic.
+    keepalive: Option<Duration>,
 }
 
 impl Native {
-    pub(in crate::reactor) fn new() -> Result<Self> {
+    pub(in crate::reactor) fn new(settings: &Settings) -> Result<Self> {
         let create = || {
             let poll = Poll::new()?;
             let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-            Ok(Self { poll, resolver: Resolver::new(Arc::clone(&waker)), waker })
+            let keepalive = settings.tcp_keepalive;
+            Ok(Self { poll, resolver: Resolver::new(Arc::clone(&waker)), waker, keepalive })
         };
         create().map_err(|err| Error::io("cannot create the event queue of the loop", err))
     }
 
     fn registry(&self) -> &Registry {
         self.poll.registry()
+    }
+
+    /// A connection also works without keepalive, so a system that does not support it is no error.
+    fn enable_keepalive(&self, socket: &SockRef<'_>) {
+        let Some(time) = self.keepalive else { return };
+        if let Err(err) = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time)) {
+            debug!("cannot enable TCP keepalive: {err}");
+        }
     }
 }
 
@@ -97,6 +110,10 @@ impl System for Native {
     }
 
     fn listen(&self, listener: &mut NativeListener, token: Token) -> io::Result<()> {
+        if let NativeListener::Tcp(listener, _) = listener {
+            // Accepted sockets inherit the option.
+            self.enable_keepalive(&SockRef::from(&*listener));
+        }
         listener.register(self.registry(), token)
     }
 
@@ -105,7 +122,9 @@ impl System for Native {
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
-        mio::net::TcpStream::connect(address).map(Socket::Tcp)
+        let stream = mio::net::TcpStream::connect(address)?;
+        self.enable_keepalive(&SockRef::from(&stream));
+        Ok(Socket::Tcp(stream))
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The loop on a system without sockets and without waiting.
 
+mod bounds;
 mod phases;
 mod system;
 mod time;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use ws::{
     CloseCode, Handler, Handshake, Message, Origins, Request, Response, Result, Sender, Settings,
@@ -9,6 +10,69 @@ use ws::{
 };
 
 use crate::support::{Peer, Server, guarded, upgrade_request};
+
+/// Records the control frames that the handler sees.
+struct Frames(Rc<RefCell<Vec<String>>>, Sender);
+
+impl Handler for Frames {
+    fn on_open(&mut self, _: Handshake) -> Result<()> {
+        self.1.ping(b"mine".to_vec())
+    }
+
+    fn on_frame(&mut self, frame: ws::Frame) -> Result<Option<ws::Frame>> {
+        self.0.borrow_mut().push(format!("received {}", frame.opcode()));
+        if frame.opcode() == ws::OpCode::Close {
+            self.1.shutdown()?;
+        }
+        Ok(Some(frame))
+    }
+
+    fn on_send_frame(&mut self, frame: ws::Frame) -> Result<Option<ws::Frame>> {
+        self.0.borrow_mut().push(format!("sent {}", frame.opcode()));
+        Ok(Some(frame))
+    }
+}
+
+#[test]
+fn automatic_pings_are_shown_to_on_send_frame_only() {
+    guarded(|| {
+        let interval = Some(std::time::Duration::from_millis(20));
+        let settings = Settings { ping_interval: interval, ..Settings::default() };
+        let frames = Rc::<RefCell<Vec<String>>>::default();
+        let socket = ws::Builder::new()
+            .with_settings(settings)
+            .build(|out| Frames(Rc::clone(&frames), out))
+            .unwrap()
+            .bind("127.0.0.1:0")
+            .unwrap();
+        let url = format!("ws://{}", socket.local_addr().unwrap());
+        let client = std::thread::spawn(move || {
+            // The peer answers Pings by itself, and closes after the third one.
+            connect(url, |out| Counter { out, pings: 0 })
+        });
+        socket.run().unwrap();
+        client.join().unwrap().unwrap();
+        let frames = frames.borrow();
+        let count = |what: &str| frames.iter().filter(|frame| *frame == what).count();
+        assert!(count("sent PING") >= 3 && count("received PONG") == 1, "{frames:?}");
+    });
+}
+
+/// Closes after three Pings that this program did not ask for, and one that it did.
+struct Counter {
+    out: Sender,
+    pings: usize,
+}
+
+impl Handler for Counter {
+    fn on_frame(&mut self, frame: ws::Frame) -> Result<Option<ws::Frame>> {
+        self.pings += usize::from(frame.opcode() == ws::OpCode::Ping);
+        if self.pings == 4 {
+            self.out.close(CloseCode::Normal)?;
+        }
+        Ok(Some(frame))
+    }
+}
 
 #[test]
 fn a_closure_with_mutable_state_can_be_a_handler() {

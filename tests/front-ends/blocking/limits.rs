@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sockeye::blocking::{Error, TimeoutKind};
 use sockeye::protocol::Config;
 
 use crate::{error_text, served};
@@ -60,10 +61,12 @@ fn l7_a_silent_peer_times_out() {
 }
 
 #[test]
-fn l7_a_peer_that_does_not_read_times_out() {
-    let idle_timeout = Some(Duration::from_millis(150));
-    let (mut socket, _peer) = served(Config { idle_timeout, ..Config::default() });
-    assert!(error_text(socket.send(vec![7; 15 << 20])).contains("silent"));
+fn l7_w6_a_peer_that_does_not_read_times_out() {
+    let write_timeout = Some(Duration::from_millis(150));
+    let (mut socket, _peer) = served(Config { write_timeout, ..Config::default() });
+    let err = socket.send(vec![7; 15 << 20]).unwrap_err();
+    assert!(matches!(err, Error::Timeout(TimeoutKind::Write)), "{err}");
+    assert_eq!(socket.closed().map(|closed| closed.was_clean), Some(false));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod frames;
 mod identity;
 mod limits;
 mod lists;
+mod memory;
 mod nested;
 mod panics;
 mod pausing;

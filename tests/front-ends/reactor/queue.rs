@@ -73,9 +73,71 @@ fn t3_a_queue_is_full_exactly_at_its_limit() {
         all.send(number.to_string()).unwrap();
     }
     assert!(is_refused(&all.send("6"), QueueError::Full));
-    assert!(is_refused(&all.shutdown(), QueueError::Full));
     socket.run().unwrap();
     assert_eq!(calls.message(), "0");
+}
+
+/// A loop with one client, a sender for it, and a sender for all. The loop does not run.
+fn waiting(settings: Settings) -> (WebSocket<impl sockeye::Factory>, Sender) {
+    let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(())).unwrap();
+    let all = socket.broadcaster();
+    (socket, all)
+}
+
+#[test]
+fn w9_a_full_queue_accepts_control_commands() {
+    let settings = Settings { queue_size: 3, max_connections: 2, ..Settings::default() };
+    let (socket, all) = waiting(settings);
+    (0..6).for_each(|number| all.send(number.to_string()).unwrap());
+    for _ in 0..10_000 {
+        for control in [all.pause(), all.resume(), all.close(CloseCode::Away), all.shutdown()] {
+            control.unwrap();
+        }
+    }
+    assert!(is_refused(&all.send("6"), QueueError::Full), "they take no place of others");
+    socket.run().unwrap();
+}
+
+#[test]
+fn w9_shutdown_ends_a_loop_whose_queue_is_full() {
+    let settings = Settings { queue_size: 1, max_connections: 1, ..Settings::default() };
+    let (socket, all) = waiting(settings);
+    let socket = socket.bind("127.0.0.1:0").unwrap();
+    while all.send("flood").is_ok() {}
+    all.shutdown().unwrap();
+    socket.run().unwrap();
+    check_disconnected(&all);
+}
+
+#[test]
+fn w10_the_queue_is_limited_in_bytes() {
+    let (_socket, all) = waiting(Settings { queue_bytes: 1 << 20, ..Settings::default() });
+    all.send(vec![0; 3 << 20]).unwrap();
+    assert!(
+        is_refused(&all.send("more"), QueueError::Full),
+        "a larger message is accepted by an empty queue only"
+    );
+    all.send("").unwrap();
+
+    let (_socket, all) = waiting(Settings { queue_bytes: 1 << 20, ..Settings::default() });
+    (0..16).for_each(|_| all.send(vec![0; 1 << 16]).unwrap());
+    assert!(is_refused(&all.send("1"), QueueError::Full), "the limit is inclusive");
+
+    let (_socket, all) = waiting(Settings::default());
+    let accepted = (0..800).take_while(|_| all.broadcast(vec![0; 1 << 20]).is_ok()).count();
+    assert_eq!(accepted, 64);
+}
+
+#[test]
+fn w10_bytes_leave_the_queue_when_the_loop_takes_the_commands() {
+    let settings = Settings { queue_bytes: 1000, ..Settings::default() };
+    let (server, calls) = Probes::listen(settings, |_, _| Ok(()));
+    let mut peer = Peer::open(server.addr);
+    let out = calls.opened();
+    for _ in 0..100 {
+        wait_until("there is room", || out.send(vec![7; 600]).is_ok());
+        assert_eq!(peer.frame().1.len(), 600);
+    }
 }
 
 #[test]

@@ -39,6 +39,40 @@ fn h1_a_head_sent_in_single_bytes_takes_linear_time() {
 }
 
 #[test]
+fn w5_connections_of_one_address_are_limited() {
+    let server = Script::echo().settings(|it| it.max_connections_per_address = Some(2)).serve();
+    let (first, mut second) = (server.open(), server.open());
+    let mut third = server.peer();
+    assert_eq!(third.answer().status(), 503);
+    first.finish();
+    server.wait_for_sockets(1);
+    server.open().echo("there is room again");
+    second.echo("nothing is lost");
+}
+
+#[test]
+fn w5_clients_of_a_trusted_proxy_are_limited_by_their_own_addresses() {
+    let server = Script::echo()
+        .settings(|it| {
+            it.max_connections_per_address = Some(1);
+            it.trusted_proxies = sockeye::TrustedProxies::Loopback;
+        })
+        .serve();
+    let open = |client: &str| {
+        let mut peer = server.peer();
+        peer.send(upgrade_and(&format!("X-Forwarded-For: {client}\r\n")).as_bytes());
+        peer
+    };
+    let (mut first, mut second) = (open("192.0.2.1"), open("192.0.2.2"));
+    first.opened();
+    second.opened();
+    assert_eq!(open("192.0.2.1").answer().status(), 503);
+    first.finish();
+    server.wait_for_sockets(1);
+    open("192.0.2.1").opened();
+}
+
+#[test]
 fn h2_the_head_size_limit_is_inclusive() {
     let server = Script::new().serve();
     let mut peer = server.peer();

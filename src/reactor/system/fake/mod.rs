@@ -23,6 +23,8 @@ use crate::reactor::phase::LoopPhase;
 #[derive(Debug, Clone)]
 pub(in crate::reactor) struct Fake {
     now: Arc<Mutex<Instant>>,
+    /// By how much the clock moves each time the loop reads it.
+    pace: Rc<Cell<Duration>>,
     phase: Rc<Cell<Option<LoopPhase>>>,
     is_woken: Arc<AtomicBool>,
     world: Rc<RefCell<World>>,
@@ -53,6 +55,7 @@ impl Fake {
     pub(in crate::reactor) fn new() -> Self {
         Self {
             now: Arc::new(Mutex::new(Instant::now())),
+            pace: Rc::default(),
             phase: Rc::default(),
             is_woken: Arc::default(),
             world: Rc::default(),
@@ -67,6 +70,12 @@ impl Fake {
     /// Moves the clock.
     pub(in crate::reactor) fn advance(&self, duration: Duration) {
         *self.now.lock().unwrap() += duration;
+    }
+
+    /// Moves the clock each time the loop reads it.
+    #[cfg(test)]
+    pub(in crate::reactor) fn set_pace(&self, pace: Duration) {
+        self.pace.set(pace);
     }
 
     /// Whether the next [`poll`](System::poll) returns an event, and leaves the clock as it is.
@@ -158,6 +167,7 @@ impl System for Fake {
     }
 
     fn now(&self) -> Instant {
+        self.advance(self.pace.get());
         self.time()
     }
 

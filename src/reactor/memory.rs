@@ -1,0 +1,162 @@
+//! The memory that all connections hold together: unfinished messages, unsent output, and commands of other threads.
+//!
+//! Each connection reports what it holds alone when that is more than a few kilobytes, so an echo costs nothing. Bytes that
+//! several connections hold together, the output of broadcasts, count once. The counters are atomic because other threads
+//! read them before they queue commands.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use log::warn;
+
+use super::api::handler::Handler;
+use super::connection::{fail_for_memory, held};
+use super::entries::{Entries, Entry, index};
+use super::loop_state::LoopState;
+use super::system::System;
+
+/// The counters of a loop and their limit. Clones share the counters.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryBudget {
+    limit: usize,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    /// What connections hold alone, in bytes.
+    owned: AtomicUsize,
+    /// The output of broadcasts that is unsent, in bytes.
+    shared: AtomicUsize,
+    /// What the commands of other threads send, in bytes.
+    queued: AtomicUsize,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, counters: Arc::default() }
+    }
+
+    /// The number of bytes that are held.
+    pub(crate) fn held(&self) -> usize {
+        let Counters { owned, shared, queued } = &*self.counters;
+        owned.load(Relaxed).saturating_add(shared.load(Relaxed)).saturating_add(queued.load(Relaxed))
+    }
+
+    /// Whether more is held than the limit.
+    #[inline]
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.held() > self.limit
+    }
+
+    /// Whether this many bytes can be added.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.held().saturating_add(bytes) <= self.limit
+    }
+
+    /// A connection holds `now` bytes alone, after `before`.
+    pub(super) fn report(&self, before: u32, now: u32) {
+        let (before, now) = (index(before), index(now));
+        let owned = &self.counters.owned;
+        if now >= before {
+            owned.fetch_add(now - before, Relaxed);
+        } else {
+            owned.fetch_sub(before - now, Relaxed);
+        }
+    }
+
+    /// Commands of other threads have been queued.
+    pub(super) fn add_queued(&self, bytes: usize) {
+        self.counters.queued.fetch_add(bytes, Relaxed);
+    }
+
+    /// Commands of other threads have left the queue.
+    pub(super) fn remove_queued(&self, bytes: usize) {
+        self.counters.queued.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Counts bytes that several connections hold, until the last of them drops them.
+    pub(super) fn share(&self, bytes: Vec<u8>) -> Arc<SharedBytes> {
+        self.counters.shared.fetch_add(bytes.capacity(), Relaxed);
+        Arc::new(SharedBytes { bytes, counters: Arc::clone(&self.counters) })
+    }
+}
+
+/// Closes the connections that hold the most, until the limit holds.
+#[cold]
+pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state: &mut LoopState<S>) {
+    while state.memory.is_exceeded() {
+        let connections = entries.iter_mut().filter_map(|entry| match entry {
+            Entry::Connected(connection) => Some(connection),
+            Entry::Connecting(_) | Entry::Vacating => None,
+        });
+        let largest = connections.max_by_key(|connection| held(connection));
+        let Some(largest) = largest.filter(|connection| held(connection) > 0) else { return };
+        let before = held(largest);
+        fail_for_memory(largest, state);
+        if held(largest) >= before {
+            // What is left is freed when the connection is removed.
+            return;
+        }
+        if let Some(count) = state.logged.memory.add(state.now) {
+            let limit = state.memory.limit;
+            warn!(
+                "closed {count} connections, because all connections together held more than {limit} bytes"
+            );
+        }
+    }
+}
+
+/// Bytes that several connections hold, which count once.
+#[derive(Debug)]
+pub(super) struct SharedBytes {
+    bytes: Vec<u8>,
+    counters: Arc<Counters>,
+}
+
+impl Deref for SharedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        self.counters.shared.fetch_sub(self.bytes.capacity(), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w4_shared_bytes_count_once_until_the_last_owner_drops_them() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.share(vec![7; 100]);
+        let second = Arc::clone(&first);
+        assert_eq!((budget.held(), budget.is_exceeded()), (100, false));
+        drop(first);
+        assert_eq!((&second[..2], budget.held()), (&[7, 7][..], 100));
+        drop(second);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn w1_every_kind_of_memory_counts() {
+        let budget = MemoryBudget::new(100);
+        budget.report(0, 60);
+        budget.add_queued(30);
+        let shared = budget.share(Vec::with_capacity(10));
+        assert!(!budget.is_exceeded() && !budget.has_room(1), "the limit is inclusive");
+        budget.report(60, 61);
+        assert!(budget.is_exceeded());
+        budget.report(61, 0);
+        budget.remove_queued(30);
+        drop(shared);
+        assert_eq!(budget.held(), 0);
+    }
+}

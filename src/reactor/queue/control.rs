@@ -1,0 +1,108 @@
+//! The control commands of other threads that are queued: close, pause, resume and shutdown.
+//!
+//! A full queue accepts them all the same, because a program must be able to end a connection or the loop under load. Their
+//! number is still bounded: a command whose effect is queued already is not queued again.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use super::Command;
+
+const CLOSE: u8 = 1;
+const SHUTDOWN: u8 = 2;
+/// A pause or its end is queued.
+const READING: u8 = 4;
+/// The last one that was asked for is a pause.
+const PAUSED: u8 = 8;
+
+/// Which control commands are queued for one connection, or for all. Only threads that hold the lock of the queue change it.
+#[derive(Debug, Default)]
+pub(super) struct QueuedControl(AtomicU8);
+
+/// A command that a full queue accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Control {
+    Close,
+    Shutdown,
+    Pause,
+    Resume,
+}
+
+impl Control {
+    /// Returns the kind of a command, or `None` for a command that takes a place in the queue.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Close(..) => Some(Self::Close),
+            Command::Shutdown => Some(Self::Shutdown),
+            Command::Pause => Some(Self::Pause),
+            Command::Resume => Some(Self::Resume),
+            _ => None,
+        }
+    }
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::Close => CLOSE,
+            Self::Shutdown => SHUTDOWN,
+            Self::Pause | Self::Resume => READING,
+        }
+    }
+}
+
+impl QueuedControl {
+    /// Records that a command is asked for. Returns whether it must be queued.
+    pub(super) fn add(&self, control: Control) -> bool {
+        let before = self.0.load(Relaxed);
+        let after = match control {
+            Control::Pause => before | READING | PAUSED,
+            Control::Resume => (before | READING) & !PAUSED,
+            control => before | control.bit(),
+        };
+        self.0.store(after, Relaxed);
+        before & control.bit() == 0
+    }
+
+    /// Records that a command leaves the queue. Returns the command to execute: of several pauses and resumptions, the last.
+    pub(super) fn remove(&self, control: Control, command: Command) -> Command {
+        let before = self.0.load(Relaxed);
+        self.0.store(before & !control.bit(), Relaxed);
+        match control {
+            Control::Pause | Control::Resume if before & PAUSED != 0 => Command::Pause,
+            Control::Pause | Control::Resume => Command::Resume,
+            _ => command,
+        }
+    }
+
+    /// Forgets everything, because another connection uses the place.
+    pub(super) fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::CloseCode;
+
+    #[test]
+    fn w9_a_control_command_is_queued_once() {
+        let queued = QueuedControl::default();
+        for control in [Control::Close, Control::Shutdown, Control::Pause] {
+            assert!(queued.add(control) && !queued.add(control), "{control:?}");
+        }
+        let close = Command::Close(CloseCode::Away, "".into());
+        assert!(matches!(queued.remove(Control::Close, close), Command::Close(CloseCode::Away, _)));
+        assert!(queued.add(Control::Close));
+        assert!(!queued.add(Control::Shutdown), "the others are queued still");
+    }
+
+    #[test]
+    fn w9_the_last_of_several_pauses_and_resumptions_counts() {
+        let queued = QueuedControl::default();
+        assert!(queued.add(Control::Pause));
+        assert!(!queued.add(Control::Resume));
+        assert!(matches!(queued.remove(Control::Pause, Command::Pause), Command::Resume));
+        assert!(queued.add(Control::Resume));
+        assert!(!queued.add(Control::Pause));
+        assert!(matches!(queued.remove(Control::Resume, Command::Resume), Command::Pause));
+    }
+}
