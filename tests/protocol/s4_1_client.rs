@@ -102,6 +102,11 @@ fn k1_s4_1_the_response_must_upgrade_to_websocket() {
     let wrong = |from: &str, to: &str| format!("{}\n", GOOD.replace(from, to));
     assert_refused(&wrong("Upgrade: websocket\n", ""), ProtocolError::MissingUpgrade);
     assert_refused(&wrong("Upgrade: websocket", "Upgrade: websockets"), ProtocolError::MissingUpgrade);
+    assert_refused(&wrong("Upgrade: websocket", "Upgrade: websocket, h2c"), ProtocolError::MissingUpgrade);
+    assert_refused(
+        &wrong("Upgrade: websocket", "Upgrade: h2c\nUpgrade: websocket"),
+        ProtocolError::MissingUpgrade,
+    );
     assert_refused(&wrong("Connection: Upgrade\n", ""), ProtocolError::MissingConnection);
     assert_refused(&wrong("Connection: Upgrade", "Connection: notupgrade"), ProtocolError::MissingConnection);
     assert_refused(&wrong("HTTP/1.1", "HTTP/1.0"), ProtocolError::HttpVersion);

@@ -182,6 +182,17 @@ fn h12_s4_2_2_a_request_without_an_upgrade_cannot_be_upgraded() {
 }
 
 #[test]
+fn h12_s4_2_2_a_response_that_upgrades_to_another_protocol_is_not_sent() {
+    for value in ["h2c", "websocket, h2c"] {
+        let (mut server, request) = asked(GOOD);
+        let mut response = Response::from_request(&request).unwrap();
+        response.set_header("Upgrade", value).unwrap();
+        assert_eq!(respond(&mut server, &request, response), Err(ProtocolError::UnsendableHead));
+        assert_refused(&mut server, 500);
+    }
+}
+
+#[test]
 fn h11_a_response_with_invalid_headers_is_not_sent() {
     for (name, value) in [("X-Split", &b"a\r\nSet-Cookie: b"[..]), ("X Space", b"a"), ("X-Nul", b"\0")] {
         let (mut server, request) = asked(GOOD);

@@ -47,8 +47,9 @@ pub(crate) fn check_response(
     if response.http_version() != Version::Http11 {
         return Err(ProtocolError::HttpVersion);
     }
-    // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", case-insensitively.
-    if !fields::has_token(response.headers(), fields::UPGRADE, "websocket") {
+    // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", case-insensitively. Another protocol
+    // in |Upgrade| would be a further layer (RFC 9110 §7.8).
+    if !fields::has_only_token(response.headers(), fields::UPGRADE, "websocket") {
         return Err(ProtocolError::MissingUpgrade);
     }
     if !fields::has_token(response.headers(), fields::CONNECTION, "upgrade") {

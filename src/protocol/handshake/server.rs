@@ -155,7 +155,7 @@ pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(
 /// §4.2.2, items 5.2 to 5.4: what the client requires.
 fn check_accepting(request: &Request, response: &Response) -> Result<(), ProtocolError> {
     let headers = response.headers();
-    let upgrades = fields::has_token(headers, fields::UPGRADE, "websocket")
+    let upgrades = fields::has_only_token(headers, fields::UPGRADE, "websocket")
         && fields::has_token(headers, fields::CONNECTION, "upgrade");
     if !upgrades {
         return Err(ProtocolError::UnsendableHead);

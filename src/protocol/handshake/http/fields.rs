@@ -87,6 +87,12 @@ pub(crate) fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
     all(headers, name).any(|list| is_it(list) || split(list).any(is_it))
 }
 
+/// Returns whether a list consists of a token, compared case-insensitively. The token can be repeated.
+pub(crate) fn has_only_token(headers: &Headers, name: &str, token: &str) -> bool {
+    has_token(headers, name, token)
+        && elements(headers, name).all(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
 /// Appends an element to a list. If there is no field yet, one is added.
 pub(crate) fn append_element(headers: &mut Headers, name: &str, element: &str) {
     match find_mut(headers, name) {
@@ -228,6 +234,18 @@ mod tests {
             assert!(!has_token(&headers(&[("Connection", value)]), CONNECTION, "upgrade"), "{value}");
         }
         assert!(!has_token(&headers(&[("X-Connection", "upgrade")]), CONNECTION, "upgrade"));
+    }
+
+    #[test]
+    fn s4_1_only_one_token_is_in_a_list() {
+        for value in ["websocket", "WebSocket", ",websocket, websocket,"] {
+            assert!(has_only_token(&headers(&[("Upgrade", value)]), UPGRADE, "websocket"), "{value}");
+        }
+        for value in ["", "h2c", "websocket, h2c", "h2c,websocket", "websocket/13", "websocket;q=1"] {
+            assert!(!has_only_token(&headers(&[("Upgrade", value)]), UPGRADE, "websocket"), "{value}");
+        }
+        let two_fields = headers(&[("Upgrade", "websocket"), ("upgrade", "h2c")]);
+        assert!(!has_only_token(&two_fields, UPGRADE, "websocket"));
     }
 
     #[test]
