@@ -1,4 +1,4 @@
-//! A system for tests: sockets are buffers in memory, and waiting moves the clock.
+//! A system for tests and for fuzzing: sockets are buffers in memory, and waiting moves the clock.
 
 mod wire;
 
@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,16 +32,37 @@ pub(in crate::reactor) struct Fake {
 
 #[derive(Debug, Default)]
 struct World {
-    /// The sockets of the loop that are registered, with their tokens.
-    registered: Vec<(Token, Wire)>,
+    registered: Vec<Registered>,
     listener: Option<Token>,
     /// Connections that wait to be accepted.
     backlog: VecDeque<Wire>,
+    /// Clients have connected since the last event of the listener.
+    has_new_clients: bool,
+    /// How the next calls of `accept` fail, in order.
+    accept_errors: VecDeque<io::ErrorKind>,
+    /// How many of the next registrations fail.
+    refused: usize,
     /// What the attempts of the loop to connect return, in order. Without an entry they are refused.
     servers: VecDeque<Wire>,
+    /// The sockets of all peers.
+    sockets: Vec<Wire>,
     resolved: VecDeque<Resolved>,
     /// The names whose lookups have not finished. `None` if lookups finish at once.
     lookups: Option<VecDeque<Lookup>>,
+}
+
+/// A socket of the loop that is registered. The system forgets a socket when the loop closes it.
+#[derive(Debug)]
+struct Registered {
+    token: Token,
+    wire: Wire,
+    descriptor: Weak<()>,
+}
+
+impl Registered {
+    fn is_open(&self) -> bool {
+        self.descriptor.strong_count() > 0
+    }
 }
 
 /// A name, and the connection that needs its addresses.
@@ -64,12 +85,12 @@ impl Fake {
 
     /// The time of the loop.
     pub(in crate::reactor) fn time(&self) -> Instant {
-        *self.now.lock().unwrap()
+        *self.now.lock().expect("no thread has panicked")
     }
 
     /// Moves the clock.
     pub(in crate::reactor) fn advance(&self, duration: Duration) {
-        *self.now.lock().unwrap() += duration;
+        *self.now.lock().expect("no thread has panicked") += duration;
     }
 
     /// Moves the clock each time the loop reads it.
@@ -82,8 +103,8 @@ impl Fake {
     pub(in crate::reactor) fn has_events(&self) -> bool {
         let world = self.world.borrow();
         self.is_woken.load(Ordering::Relaxed)
-            || !world.backlog.is_empty()
-            || world.registered.iter().any(|(_, wire)| wire.has_changed())
+            || (world.has_new_clients && world.listener.is_some())
+            || world.registered.iter().any(|socket| socket.is_open() && socket.wire.has_changed())
     }
 
     /// The phase that began last.
@@ -94,15 +115,46 @@ impl Fake {
     /// A client connects to the listener of the loop.
     pub(in crate::reactor) fn connect_client(&self) -> Wire {
         let wire = Wire::default();
-        self.world.borrow_mut().backlog.push_back(wire.clone());
+        let mut world = self.world.borrow_mut();
+        world.backlog.push_back(wire.clone());
+        world.sockets.push(wire.clone());
+        world.has_new_clients = true;
         wire
     }
 
     /// The next attempt of the loop to connect reaches this server.
     pub(in crate::reactor) fn add_server(&self) -> Wire {
         let wire = Wire::default();
-        self.world.borrow_mut().servers.push_back(wire.clone());
+        let mut world = self.world.borrow_mut();
+        world.servers.push_back(wire.clone());
+        world.sockets.push(wire.clone());
         wire
+    }
+
+    /// The next call of `accept` fails. Nothing is accepted by it.
+    pub(in crate::reactor) fn fail_accept(&self, kind: io::ErrorKind) {
+        self.world.borrow_mut().accept_errors.push_back(kind);
+    }
+
+    /// So many of the next registrations fail.
+    pub(in crate::reactor) fn refuse_registrations(&self, count: usize) {
+        self.world.borrow_mut().refused = count;
+    }
+
+    /// How much has happened to the sockets of the loop.
+    pub(in crate::reactor) fn moved(&self) -> usize {
+        let world = self.world.borrow();
+        world.sockets.iter().map(Wire::moved).sum::<usize>() + world.sockets.len() - world.backlog.len()
+    }
+
+    /// The number of clients that wait to be accepted.
+    pub(in crate::reactor) fn waiting_clients(&self) -> usize {
+        self.world.borrow().backlog.len()
+    }
+
+    /// The number of registered sockets that the loop has not closed.
+    pub(in crate::reactor) fn open_sockets(&self) -> usize {
+        self.world.borrow().registered.iter().filter(|socket| socket.is_open()).count()
     }
 
     /// Lookups of names do not finish before [`finish_lookup`](Self::finish_lookup).
@@ -134,6 +186,19 @@ impl Fake {
     }
 }
 
+impl World {
+    /// Returns an error if the registration is one that must fail.
+    fn permit(&mut self) -> io::Result<()> {
+        match self.refused {
+            0 => Ok(()),
+            _ => {
+                self.refused -= 1;
+                Err(io::ErrorKind::OutOfMemory.into())
+            }
+        }
+    }
+}
+
 impl System for Fake {
     type Socket = Wire;
     type Listener = FakeListener;
@@ -145,13 +210,16 @@ impl System for Fake {
 
     /// Returns pending events. Without any, the clock moves to the end of the timeout.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        let world = self.world.borrow();
+        let mut world = self.world.borrow_mut();
+        world.registered.retain(Registered::is_open);
         events.clear();
-        events.extend(world.registered.iter().filter_map(|(token, wire)| wire.take_event(*token)));
+        events.extend(world.registered.iter().filter_map(|socket| socket.wire.take_event(socket.token)));
         let event = |token| Event { token, is_readable: true, is_writable: false, is_read_closed: false };
-        events.extend(world.listener.filter(|_| !world.backlog.is_empty()).map(event));
+        let has_new_clients = std::mem::take(&mut world.has_new_clients);
+        events.extend(world.listener.filter(|_| has_new_clients).map(event));
         events.extend(self.is_woken.swap(false, Ordering::Relaxed).then(|| event(WAKER)));
         if events.is_empty() {
+            drop(world);
             let timeout = timeout.expect("the loop would wait forever");
             self.advance(timeout);
         }
@@ -173,7 +241,7 @@ impl System for Fake {
 
     fn clock(&self) -> Box<dyn Fn() -> Instant + Send + Sync> {
         let now = Arc::clone(&self.now);
-        Box::new(move || *now.lock().unwrap())
+        Box::new(move || *now.lock().expect("no thread has panicked"))
     }
 
     fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
@@ -182,18 +250,20 @@ impl System for Fake {
     }
 
     fn register(&self, socket: &mut Wire, token: Token, _: Interest) -> io::Result<()> {
-        let registered = &mut self.world.borrow_mut().registered;
-        registered.retain(|(used, _)| *used != token);
-        registered.push((token, socket.clone()));
+        let mut world = self.world.borrow_mut();
+        world.permit()?;
+        world.registered.retain(|other| other.token != token);
+        let (wire, descriptor) = socket.watched();
+        world.registered.push(Registered { token, wire, descriptor });
         Ok(())
     }
 
     fn reregister(&self, _: &mut Wire, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
+        self.world.borrow_mut().permit()
     }
 
     fn deregister(&self, socket: &mut Wire) -> io::Result<()> {
-        self.world.borrow_mut().registered.retain(|(_, wire)| !wire.is(socket));
+        self.world.borrow_mut().registered.retain(|other| !other.wire.is(socket));
         Ok(())
     }
 
@@ -203,13 +273,17 @@ impl System for Fake {
     }
 
     fn accept(&self, _: &FakeListener) -> io::Result<(Wire, Option<Addresses>)> {
-        let accepted = self.world.borrow_mut().backlog.pop_front();
-        accepted.map(|wire| (wire, None)).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        let mut world = self.world.borrow_mut();
+        if let Some(kind) = world.accept_errors.pop_front() {
+            return Err(kind.into());
+        }
+        let accepted = world.backlog.pop_front();
+        accepted.map(|wire| (wire.for_loop(), None)).ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     fn connect(&self, _: SocketAddr) -> io::Result<Wire> {
         let server = self.world.borrow_mut().servers.pop_front();
-        server.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+        server.map(|wire| wire.for_loop()).ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
     #[cfg(unix)]

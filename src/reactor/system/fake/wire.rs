@@ -2,33 +2,46 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use mio::Token;
 use url::Url;
 
 use super::super::{Event, Input, Stop, Transport};
-use crate::error::Result;
+use crate::error;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::transport::Keys;
 use crate::tls::{Negotiated, RECORD};
 
 /// Both directions between the loop and a peer. Clones share the bytes.
 #[derive(Debug, Clone, Default)]
-pub(in crate::reactor) struct Wire(Rc<RefCell<Bytes>>);
+pub(in crate::reactor) struct Wire {
+    bytes: Rc<RefCell<Bytes>>,
+    /// Exists while the loop owns its end.
+    descriptor: Option<Rc<()>>,
+}
 
 #[derive(Debug)]
 struct Bytes {
     to_loop: VecDeque<u8>,
     from_loop: Vec<u8>,
+    /// How many bytes the loop has read and written.
+    moved: usize,
     /// How many more bytes the socket accepts from the loop.
     room: usize,
     /// The peer has ended its side.
     has_ended: bool,
     /// Writing fails with this error.
     write_error: Option<io::ErrorKind>,
+    /// The next read fails with this error.
+    read_error: Option<io::ErrorKind>,
+    /// The most bytes that one call reads or writes.
+    most_read: usize,
+    most_written: usize,
+    /// What becomes of the connection attempt. `None` while it continues.
+    connected: Option<Result<(), io::ErrorKind>>,
     /// The length of the records that the socket writes, as TLS does. It does not encrypt.
     record: Option<usize>,
     /// The socket reports what has changed since the last event, as the systems do.
@@ -41,9 +54,14 @@ impl Default for Bytes {
         Self {
             to_loop: VecDeque::new(),
             from_loop: Vec::new(),
+            moved: 0,
             room: usize::MAX / 2,
             has_ended: false,
             write_error: None,
+            read_error: None,
+            most_read: usize::MAX,
+            most_written: usize::MAX,
+            connected: Some(Ok(())),
             record: None,
             became_readable: false,
             became_writable: true,
@@ -54,76 +72,134 @@ impl Default for Bytes {
 impl Wire {
     /// Whether the socket has changed since the last event.
     pub(super) fn has_changed(&self) -> bool {
-        let bytes = self.0.borrow();
+        let bytes = self.bytes.borrow();
         bytes.became_readable || bytes.became_writable
     }
 
     /// Returns what has changed since the last event, if anything has.
     pub(super) fn take_event(&self, token: Token) -> Option<Event> {
-        let mut bytes = self.0.borrow_mut();
+        let mut bytes = self.bytes.borrow_mut();
         let is_readable = std::mem::take(&mut bytes.became_readable);
         let is_writable = std::mem::take(&mut bytes.became_writable);
         let is_read_closed = is_readable && bytes.has_ended;
         (is_readable || is_writable).then_some(Event { token, is_readable, is_writable, is_read_closed })
     }
 
+    /// How many bytes the loop has read and written.
+    pub(super) fn moved(&self) -> usize {
+        self.bytes.borrow().moved
+    }
+
     /// Whether both are the same socket.
     pub(super) fn is(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.bytes, &other.bytes)
+    }
+
+    /// Returns the end that the loop owns.
+    pub(super) fn for_loop(&self) -> Self {
+        Self { bytes: Rc::clone(&self.bytes), descriptor: Some(Rc::default()) }
+    }
+
+    /// Returns the same connection without the end of the loop, and whether the loop owns that.
+    pub(super) fn watched(&self) -> (Self, Weak<()>) {
+        let descriptor = self.descriptor.as_ref().map_or_else(Weak::new, Rc::downgrade);
+        (Self { bytes: Rc::clone(&self.bytes), descriptor: None }, descriptor)
     }
 
     /// The peer sends bytes.
     pub(in crate::reactor) fn send(&self, bytes: &[u8]) {
-        let mut wire = self.0.borrow_mut();
+        let mut wire = self.bytes.borrow_mut();
         wire.to_loop.extend(bytes);
         wire.became_readable = true;
     }
 
     /// The peer ends its side.
     pub(in crate::reactor) fn end(&self) {
-        let mut wire = self.0.borrow_mut();
+        let mut wire = self.bytes.borrow_mut();
         wire.has_ended = true;
         wire.became_readable = true;
     }
 
     /// The peer accepts this many more bytes.
     pub(in crate::reactor) fn set_room(&self, room: usize) {
-        let mut wire = self.0.borrow_mut();
+        let mut wire = self.bytes.borrow_mut();
         wire.room = room;
         wire.became_writable |= room > 0;
     }
 
     /// Writing fails from now on.
     pub(in crate::reactor) fn fail_writes(&self, kind: io::ErrorKind) {
-        self.0.borrow_mut().write_error = Some(kind);
+        self.bytes.borrow_mut().write_error = Some(kind);
+    }
+
+    /// The peer resets the connection. What it has sent before is lost.
+    pub(in crate::reactor) fn reset(&self) {
+        let mut wire = self.bytes.borrow_mut();
+        wire.to_loop.clear();
+        wire.has_ended = true;
+        wire.read_error = Some(io::ErrorKind::ConnectionReset);
+        wire.write_error = Some(io::ErrorKind::BrokenPipe);
+        wire.became_readable = true;
+        wire.became_writable = true;
+    }
+
+    /// The next read fails.
+    pub(in crate::reactor) fn fail_read(&self, kind: io::ErrorKind) {
+        let mut wire = self.bytes.borrow_mut();
+        wire.read_error = Some(kind);
+        wire.became_readable = true;
+    }
+
+    /// Each call reads or writes at most so many bytes.
+    pub(in crate::reactor) fn set_most(&self, read: usize, written: usize) {
+        let mut wire = self.bytes.borrow_mut();
+        (wire.most_read, wire.most_written) = (read.max(1), written.max(1));
+    }
+
+    /// The attempt to connect continues until [`finish_connecting`](Self::finish_connecting).
+    pub(in crate::reactor) fn hold_connecting(&self) {
+        self.bytes.borrow_mut().connected = None;
+    }
+
+    /// The attempt to connect succeeds or fails.
+    pub(in crate::reactor) fn finish_connecting(&self, result: Result<(), io::ErrorKind>) {
+        let mut wire = self.bytes.borrow_mut();
+        if wire.connected.is_none() {
+            wire.connected = Some(result);
+            wire.became_writable = true;
+        }
     }
 
     /// The socket writes records from now on.
     pub(in crate::reactor) fn use_records(&self) {
-        self.0.borrow_mut().record = Some(RECORD);
+        self.bytes.borrow_mut().record = Some(RECORD);
     }
 
     /// Takes what the loop has sent.
     pub(in crate::reactor) fn take_received(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.borrow_mut().from_loop)
+        std::mem::take(&mut self.bytes.borrow_mut().from_loop)
     }
 }
 
 impl Transport for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Input> {
-        let mut bytes = self.0.borrow_mut();
-        let len = bytes.to_loop.len().min(buffer.len());
+    fn read(&mut self, buffer: &mut [u8]) -> error::Result<Input> {
+        let mut bytes = self.bytes.borrow_mut();
+        if let Some(kind) = bytes.read_error.take() {
+            return Err(io::Error::from(kind).into());
+        }
+        let len = bytes.to_loop.len().min(buffer.len()).min(bytes.most_read);
         if len == 0 && !bytes.has_ended {
             return Input::new(Err(io::ErrorKind::WouldBlock.into()), buffer.len());
         }
-        for (place, byte) in buffer.iter_mut().zip(bytes.to_loop.drain(..len)) {
-            *place = byte;
-        }
+        bytes.to_loop.read_exact(&mut buffer[..len])?;
+        bytes.moved += len;
+        // The rest arrives after the read.
+        bytes.became_readable |= !bytes.to_loop.is_empty() && len < buffer.len();
         Input::new(Ok(len), buffer.len())
     }
 
-    fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> std::result::Result<usize, Stop> {
-        let mut bytes = self.0.borrow_mut();
+    fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> Result<usize, Stop> {
+        let mut bytes = self.bytes.borrow_mut();
         if let Some(kind) = bytes.write_error {
             return Err(io::Error::from(kind).into());
         }
@@ -131,6 +207,7 @@ impl Transport for Wire {
             return Err(Stop::Blocked);
         }
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let total = total.min(bytes.most_written);
         let record = bytes.record.filter(|record| expects_more && total > *record);
         let beyond_record = record.map_or(0, |record| total % record);
         let mut written = 0;
@@ -140,10 +217,11 @@ impl Transport for Wire {
             bytes.room -= len;
             written += len;
         }
+        bytes.moved += written;
         Ok(written)
     }
 
-    fn flush(&mut self) -> std::result::Result<(), Stop> {
+    fn flush(&mut self) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -151,7 +229,7 @@ impl Transport for Wire {
         0
     }
 
-    fn shut_down_writing(&mut self) -> std::result::Result<(), Stop> {
+    fn shut_down_writing(&mut self) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -162,7 +240,7 @@ impl Transport for Wire {
     }
 
     fn is_encrypted(&self) -> bool {
-        self.0.borrow().record.is_some()
+        self.bytes.borrow().record.is_some()
     }
 
     fn encryption(&self) -> Negotiated {
@@ -170,7 +248,8 @@ impl Transport for Wire {
     }
 
     fn connected(&self) -> Option<io::Result<()>> {
-        Some(Ok(()))
+        let connected = self.bytes.borrow().connected?;
+        Some(connected.map_err(io::Error::from))
     }
 
     fn set_nodelay(&self) -> io::Result<()> {
@@ -185,11 +264,11 @@ impl Transport for Wire {
         false
     }
 
-    fn encrypt_server<H: Handler>(self, _: &Keys, _: Option<&mut H>) -> Result<Self> {
+    fn encrypt_server<H: Handler>(self, _: &Keys, _: Option<&mut H>) -> error::Result<Self> {
         Ok(self)
     }
 
-    fn encrypt_client<H: Handler>(self, _: &Keys, _: &mut H, _: &Url) -> Result<Self> {
+    fn encrypt_client<H: Handler>(self, _: &Keys, _: &mut H, _: &Url) -> error::Result<Self> {
         Ok(self)
     }
 }
