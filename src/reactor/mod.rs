@@ -43,6 +43,8 @@ mod loop_state;
 mod memory;
 mod phase;
 pub(crate) mod queue;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod script;
 mod serve;
 mod system;
 mod timers;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod phases;
+mod scripts;
 mod system;
 mod time;
 

@@ -152,6 +152,12 @@ impl Fake {
         self.world.borrow().backlog.len()
     }
 
+    /// The number of bytes that the loop has not read from its sockets.
+    pub(in crate::reactor) fn unread(&self) -> usize {
+        let world = self.world.borrow();
+        world.registered.iter().filter(|socket| socket.is_open()).map(|socket| socket.wire.unread()).sum()
+    }
+
     /// The number of registered sockets that the loop has not closed.
     pub(in crate::reactor) fn open_sockets(&self) -> usize {
         self.world.borrow().registered.iter().filter(|socket| socket.is_open()).count()

@@ -90,6 +90,11 @@ impl Wire {
         self.bytes.borrow().moved
     }
 
+    /// How many bytes the loop has not read.
+    pub(super) fn unread(&self) -> usize {
+        self.bytes.borrow().to_loop.len()
+    }
+
     /// Whether both are the same socket.
     pub(super) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.bytes, &other.bytes)
