@@ -175,6 +175,9 @@ mod error;
     not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
 pub mod futures;
+#[cfg(all(fuzzing, feature = "reactor", any(feature = "rustls", feature = "ssl")))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 pub mod protocol;
 #[cfg(test)]

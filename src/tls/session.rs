@@ -127,8 +127,8 @@ impl Session {
     }
 
     /// Returns how much memory the buffers own.
-    #[cfg(test)]
-    pub(super) fn memory(&mut self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn memory(&mut self) -> usize {
         self.engine.incoming().capacity() + self.engine.outgoing().capacity() + self.waiting.capacity()
     }
 

@@ -25,8 +25,8 @@ const LAYERS: [&[&str]; 4] = [
 /// The last layer, whose modules may not even use each other.
 const FRONT_ENDS: &[&str] = &["reactor", "blocking", "futures", "browser", "upgrade"];
 
-/// The module that only unit tests use. It is not part of the library.
-const TEST_SUPPORT: &str = "random_inputs";
+/// The modules that only unit tests and fuzz targets use. They are not part of the library.
+const TEST_SUPPORT: [&str; 2] = ["fuzzing", "random_inputs"];
 
 /// The only files of the protocol core with state that belongs to the thread: caches that affect speed and memory, and never
 /// results. The documentation of `protocol` describes them.
@@ -78,7 +78,9 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.module().iter().any(|name| *name == TEST_SUPPORT || *name == "tests" || name.ends_with("_tests"))
+        self.module()
+            .iter()
+            .any(|name| TEST_SUPPORT.contains(name) || *name == "tests" || name.ends_with("_tests"))
     }
 
     /// What the paths that lead into this crate begin with, behind its root.
