@@ -57,6 +57,12 @@ fn a15_invalid_headers_are_errors() {
 }
 
 #[test]
+fn a15_the_limit_of_a_frame_does_not_apply_to_control_frames() {
+    let (header, len) = Header::decode(&[0x88, 59], 3).unwrap().unwrap();
+    assert_eq!((header.opcode, header.len, len), (OpCode::Close, 59, 2));
+}
+
+#[test]
 fn a15_a_frame_encoded_in_parts_is_parsed_as_a_whole() {
     let payload = b"salmon".repeat(100);
     let key = [9, 8, 7, 6];

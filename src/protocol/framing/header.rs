@@ -208,12 +208,14 @@ impl Header {
     /// Decodes the header of a frame whose payload has at most `max_frame` bytes, at the front of `input`. Returns the
     /// header with its own length in bytes, or `None` if more input is needed.
     ///
+    /// The limit applies to data frames. The payload of a control frame has at most 125 bytes (§5.5), whatever the limit is.
+    ///
     /// Only the rules that hold for every frame are checked, since the state of the connection is unknown: reserved bits
     /// may be set, and the payload may be masked or not.
     ///
     /// # Errors
     ///
-    /// The rule of §5.2 or §5.5 that the header breaks, or [`ProtocolError::FrameTooLong`] for a longer payload.
+    /// The rule of §5.2 or §5.5 that the header breaks, or [`ProtocolError::FrameTooLong`] for a longer payload of a data frame.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn decode(input: &[u8], max_frame: u64) -> Result<Option<(Self, usize)>, ProtocolError> {
