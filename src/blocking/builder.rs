@@ -9,6 +9,7 @@ use super::{Socket, Stream, WebSocket};
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Connection, Role, Upgrade};
 use crate::socket::Result;
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::options::{Options, parse_url, setters};
 use crate::socket::session::Session;
 use crate::tls::ServerTls;
@@ -108,10 +109,10 @@ impl Builder {
     ///
     /// `Protocol` if the response was changed so that it does not open a connection any more (RFC 6455 §4.2.2).
     pub fn upgraded<S: Stream>(&self, stream: S, upgrade: Upgrade) -> Result<WebSocket<S>> {
-        let opening = (upgrade.request().clone(), upgrade.response().clone());
+        let opening = OpeningHeads::new(upgrade.request().clone(), upgrade.response().clone());
         let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
         let link = Link::new(&stream, Session::new(connection), Vec::new(), read_ahead);
-        Ok(WebSocket::open(self, stream, link, Some(opening)))
+        Ok(WebSocket::open(self, stream, link, opening))
     }
 
     /// Creates a socket after an opening handshake that was performed elsewhere, in either role.
@@ -152,6 +153,6 @@ impl Builder {
         let config = Arc::clone(&self.options.config);
         let connection = Connection::after_handshake(role, config, extensions, Instant::now())?;
         let link = Link::new(&stream, Session::new(connection), Vec::new(), read_ahead.into());
-        Ok(WebSocket::open(self, stream, link, None))
+        Ok(WebSocket::open(self, stream, link, OpeningHeads::default()))
     }
 }

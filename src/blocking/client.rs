@@ -7,6 +7,7 @@ use super::link::Link;
 use super::{Builder, Stream, WebSocket};
 use crate::protocol::handshake::{Body, Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError};
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::options::parse_url;
 use crate::socket::{Answer, Error, Result};
 
@@ -107,8 +108,8 @@ impl<S: Stream> Client<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
-                let opening = (self.request, response);
-                Ok(WebSocket::open(&self.builder, self.stream, self.link, Some(opening)))
+                let opening = OpeningHeads::new(self.request, response);
+                Ok(WebSocket::open(&self.builder, self.stream, self.link, opening))
             }
             Some(response) => Err(Rejected::new(response).into()),
             None => Err(Error::Closed),

@@ -8,6 +8,7 @@ use super::state::IfBusy;
 use super::{Builder, Stream, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError};
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::{Error, Result};
 
 /// A server that performs the opening handshake on a stream of the program, made by [`Builder::server`].
@@ -130,8 +131,8 @@ impl<S: Stream> Server<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match (self.request, self.response) {
             (Some(request), Some(response)) if response.status() == 101 => {
-                let opening = (request, response);
-                Ok(WebSocket::open(&self.builder, self.stream, self.link, Some(opening)))
+                let opening = OpeningHeads::new(request, response);
+                Ok(WebSocket::open(&self.builder, self.stream, self.link, opening))
             }
             (_, Some(response)) => Err(Rejected::new(response).into()),
             _ => Err(Error::Closed),

@@ -13,6 +13,7 @@ use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, Upgrade};
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::session::{Item, ReplyMode, Session, Unit};
 use crate::socket::{Error, Result};
 
@@ -49,8 +50,7 @@ struct Shared {
     link: Link,
     /// The number of handles. If two are dropped at the same time, it decides which is the last.
     handles: AtomicUsize,
-    /// The request and the response, unless the opening handshake was performed elsewhere.
-    opening: Option<(Request, Response)>,
+    opening: OpeningHeads,
     high_water: usize,
 }
 
@@ -100,12 +100,7 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// The opening handshake is complete.
-    pub(super) fn open(
-        builder: &Builder,
-        stream: S,
-        link: Link,
-        opening: Option<(Request, Response)>,
-    ) -> Self {
+    pub(super) fn open(builder: &Builder, stream: S, link: Link, opening: OpeningHeads) -> Self {
         let mut state = link.lock();
         state.read_timeout = builder.read_timeout.or(state.read_timeout);
         drop(state);
@@ -565,12 +560,12 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// See the example of [`get_ref`](Self::get_ref).
     pub fn request(&self) -> Option<&Request> {
-        self.shared.opening.as_ref().map(|(request, _)| request)
+        self.shared.opening.request()
     }
 
     /// Returns the response of the opening handshake, or `None` if the handshake was performed elsewhere.
     pub fn response(&self) -> Option<&Response> {
-        self.shared.opening.as_ref().map(|(_, response)| response)
+        self.shared.opening.response()
     }
 
     /// Returns the subprotocol that the server has chosen.

@@ -11,6 +11,7 @@ use super::link::{ConnectionHandle, Waiter};
 use super::{Builder, Transport, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError};
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::options::parse_url;
 use crate::socket::session::Item;
 use crate::socket::{Answer, Error, Result};
@@ -94,7 +95,7 @@ impl<S: Transport> Client<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match self.response {
             Some(response) if response.status() == 101 => {
-                Ok(WebSocket::open(self.handle, Some((self.request, response))))
+                Ok(WebSocket::open(self.handle, OpeningHeads::new(self.request, response)))
             }
             Some(response) => Err(Rejected::new(response).into()),
             None => Err(Error::Closed),

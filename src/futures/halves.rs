@@ -19,9 +19,6 @@ use crate::socket::session::{Item, ReplyMode, Unit};
 /// How many control frames one call skips before other tasks get their turn.
 const MAX_SKIPPED: u32 = 64;
 
-/// The request and the response of the opening handshake, unless it was performed elsewhere.
-pub(super) type OpeningHeads = Option<(Request, Response)>;
-
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 ///
 /// It does not need the other half: while it waits, Pings and the Close of the peer are answered.
@@ -29,7 +26,6 @@ pub(super) type OpeningHeads = Option<(Request, Response)>;
 /// See the example of [`WebSocket::split`](super::WebSocket::split).
 pub struct Sender<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
-    pub(super) opening: Arc<OpeningHeads>,
 }
 
 /// The half of a [`WebSocket`](super::WebSocket) that receives.
@@ -39,7 +35,6 @@ pub struct Sender<S: Transport> {
 /// See the example of [`WebSocket::split`](super::WebSocket::split).
 pub struct Receiver<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
-    pub(super) opening: Arc<OpeningHeads>,
     /// The rest of a message that `AsyncRead` has read in part.
     pub(super) rest: ByteReader,
 }
@@ -312,12 +307,12 @@ macro_rules! shared_methods {
 
             /// Returns the request of the opening handshake, or `None` if the handshake was performed elsewhere.
             pub fn request(&self) -> Option<&Request> {
-                (*self.opening).as_ref().map(|(request, _)| request)
+                self.handle.opening().request()
             }
 
             /// Returns the response of the opening handshake, or `None` if the handshake was performed elsewhere.
             pub fn response(&self) -> Option<&Response> {
-                (*self.opening).as_ref().map(|(_, response)| response)
+                self.handle.opening().response()
             }
 
             /// Returns whether messages can be sent.
@@ -338,7 +333,9 @@ macro_rules! shared_methods {
 
         impl<S: Transport> fmt::Debug for $half<S> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($half)).field("opening", &self.opening).finish_non_exhaustive()
+                f.debug_struct(stringify!($half))
+                    .field("opening", self.handle.opening())
+                    .finish_non_exhaustive()
             }
         }
     };

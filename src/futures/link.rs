@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::Transport;
 use super::engine::Engine;
+use crate::socket::opening_heads::OpeningHeads;
 
 /// A user of a connection. Each one has its own waker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,11 @@ pub(super) struct Shared<S> {
 }
 
 /// What a half of a connection holds. When the last handle is dropped, the connection ends.
-pub(super) struct ConnectionHandle<S: Transport>(Arc<Shared<S>>);
+pub(super) struct ConnectionHandle<S: Transport> {
+    shared: Arc<Shared<S>>,
+    /// Set when the connection is open.
+    opening: OnceLock<OpeningHeads>,
+}
 
 impl<S: Transport> Shared<S> {
     /// Polls the connection.
@@ -84,18 +89,29 @@ impl<S: Transport> Shared<S> {
 
 impl<S: Transport> ConnectionHandle<S> {
     pub(super) fn new(engine: Engine<S>) -> Arc<Self> {
-        Arc::new(Self(Arc::new(Shared { engine: Mutex::new(engine), wakers: Arc::default() })))
+        let shared = Arc::new(Shared { engine: Mutex::new(engine), wakers: Arc::default() });
+        Arc::new(Self { shared, opening: OnceLock::new() })
     }
 
     /// The connection. To hold it does not keep it open.
     pub(super) fn shared(&self) -> &Arc<Shared<S>> {
-        &self.0
+        &self.shared
+    }
+
+    /// Stores the heads of the opening handshake, once.
+    pub(super) fn set_opening(&self, heads: OpeningHeads) {
+        // A connection is opened once.
+        let _ = self.opening.set(heads);
+    }
+
+    pub(super) fn opening(&self) -> &OpeningHeads {
+        self.opening.get_or_init(OpeningHeads::default)
     }
 }
 
 impl<S: Transport> Drop for ConnectionHandle<S> {
     fn drop(&mut self) {
-        self.0.change(None, Engine::leave);
+        self.shared.change(None, Engine::leave);
     }
 }
 

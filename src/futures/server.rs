@@ -11,6 +11,7 @@ use super::link::{ConnectionHandle, Waiter};
 use super::{Builder, Transport, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
 use crate::protocol::{Event, ProtocolError, State};
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::options::Options;
 use crate::socket::session::Item;
 use crate::socket::{Error, Result};
@@ -128,7 +129,7 @@ impl<S: Transport> Server<S> {
     pub fn into_socket(self) -> Result<WebSocket<S>> {
         match (self.request, self.response) {
             (Some(request), Some(response)) if response.status() == 101 => {
-                Ok(WebSocket::open(self.handle, Some((request, response))))
+                Ok(WebSocket::open(self.handle, OpeningHeads::new(request, response)))
             }
             (_, Some(response)) => Err(Rejected::new(response).into()),
             _ => Err(Error::Closed),

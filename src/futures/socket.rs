@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::halves::{Ended, OpeningHeads, Receiver, Sender};
+use super::halves::{Ended, Receiver, Sender};
 use super::link::ConnectionHandle;
 use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::protocol::handshake::{Extension, Request, Response};
 use crate::protocol::{Connection, Event, Frame, OpCode, Role, Upgrade};
 use crate::socket::byte_reader::ByteReader;
+use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::session::{ReplyMode, Session};
 use crate::socket::{Error, Result};
 
@@ -71,9 +72,10 @@ impl<S: Transport> WebSocket<S> {
     }
 
     pub(super) fn open(handle: Arc<ConnectionHandle<S>>, opening: OpeningHeads) -> Self {
-        let opening = Arc::new(opening);
-        let sender = Sender { handle: Arc::clone(&handle), opening: Arc::clone(&opening) };
-        Self { sender, receiver: Receiver { handle, opening, rest: ByteReader::default() } }
+        handle.set_opening(opening);
+        let sender = Sender { handle: Arc::clone(&handle) };
+        let receiver = Receiver { handle, rest: ByteReader::default() };
+        Self { sender, receiver }
     }
 
     /// Receives the next message. Returns `None` once the connection is closed. See [`Receiver::receive`].
@@ -413,11 +415,11 @@ impl Builder {
     ///
     /// `Protocol` if the response was changed so that it does not open a connection any more (RFC 6455 §4.2.2).
     pub fn upgraded<S: Transport>(&self, stream: S, upgrade: Upgrade) -> Result<WebSocket<S>> {
-        let opening = (upgrade.request().clone(), upgrade.response().clone());
+        let opening = OpeningHeads::new(upgrade.request().clone(), upgrade.response().clone());
         let (connection, read_ahead) = upgrade.into_connection(Instant::now())?;
         let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
         engine.read_ahead(read_ahead);
-        Ok(WebSocket::open(ConnectionHandle::new(engine), Some(opening)))
+        Ok(WebSocket::open(ConnectionHandle::new(engine), opening))
     }
 
     /// Creates a socket after an opening handshake that was performed elsewhere, in either role.
@@ -455,13 +457,13 @@ impl Builder {
         let connection = Connection::after_handshake(role, config, extensions, Instant::now())?;
         let mut engine = Engine::new(stream, Session::new(connection), Vec::new(), self.engine_options());
         engine.read_ahead(read_ahead.into());
-        Ok(WebSocket::open(ConnectionHandle::new(engine), None))
+        Ok(WebSocket::open(ConnectionHandle::new(engine), OpeningHeads::default()))
     }
 }
 
 impl<S: Transport> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocket").field("opening", &self.sender.opening).finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("opening", self.sender.handle.opening()).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,8 @@ mod answer;
 pub(crate) mod byte_reader;
 mod error;
 #[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) mod opening_heads;
+#[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod options;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod read_buffer;
