@@ -9,7 +9,7 @@ use super::Stream;
 use super::link::Link;
 use super::state::{IfBusy, WriteState};
 use super::timeout::{TICK, is_timeout};
-use crate::protocol::OpCode;
+use crate::protocol::{OpCode, State};
 use crate::socket::{Error, Result, TimeoutKind};
 
 impl Link {
@@ -79,7 +79,14 @@ impl Link {
                 Err(err) if is_timeout(&err) && program.is_some() && timeout == program => {
                     return Err(Error::Timeout(TimeoutKind::Write));
                 }
-                Err(err) if is_timeout(&err) && limit.is_some() => self.lock().on_write_timeout()?,
+                Err(err) if is_timeout(&err) && limit.is_some() => {
+                    let mut state = self.lock();
+                    state.on_write_timeout()?;
+                    // A closed connection has no further limit, so the next write could wait forever.
+                    if state.state() == State::Closed {
+                        return Err(Error::ConnectionLost(err));
+                    }
+                }
                 Err(err) => return Err(Error::ConnectionLost(err)),
             }
         }

@@ -6,11 +6,11 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::blocking::{Error, TimeoutKind};
+use sockeye::blocking::{Error, ReplyMode, TimeoutKind};
 use sockeye::protocol::Config;
 
 use crate::{error_text, served};
-use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked};
+use sockeye_test_support::bytes::{BINARY, BINARY_START, LAST, PING, header, masked, masked_close};
 use sockeye_test_support::system::Task;
 use sockeye_test_support::{wait_until, while_on_time};
 
@@ -67,6 +67,19 @@ fn l7_w6_a_peer_that_does_not_read_times_out() {
     let err = socket.send(vec![7; 15 << 20]).unwrap_err();
     assert!(matches!(err, Error::Timeout(TimeoutKind::Write)), "{err}");
     assert_eq!(socket.closed().map(|closed| closed.was_clean), Some(false));
+}
+
+/// The time for the closing handshake also limits what the program sends before its Close. `send` used to wait forever.
+#[test]
+fn l7_a_peer_that_closes_and_does_not_read_times_out() {
+    let close_timeout = Duration::from_millis(150);
+    let (mut socket, mut peer) = served(Config { close_timeout, ..Config::default() });
+    socket.set_reply_mode(ReplyMode::Manual);
+    peer.send(&masked_close(1000, ""));
+    assert_eq!(socket.receive().unwrap(), None);
+    let sent = socket.send(vec![7; 15 << 20]);
+    assert!(matches!(sent, Err(Error::ConnectionLost(_))), "{sent:?}");
+    assert!(socket.is_closed());
 }
 
 #[test]
