@@ -23,8 +23,11 @@ use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
 use crate::socket::{Error, Result, TimeoutKind};
 
-/// How much is read at once, in bytes.
+/// How much is read at once while the stream has more, in bytes.
 const CHUNK: usize = 64 * 1024;
+
+/// How much is read at once otherwise, in bytes. Most threads wait for input, and each of them holds this much.
+const FIRST_CHUNK: usize = 8 * 1024;
 
 /// A connection without its stream.
 pub(super) struct Link {
@@ -37,6 +40,8 @@ pub(super) struct Link {
 /// The input, which belongs to the thread that reads.
 pub(super) struct Reading {
     input: ReadBuffer,
+    /// Whether the last read has filled its buffer, so that the stream may have more.
+    has_more: bool,
     timeout: StreamTimeout,
     /// The last deadline of the connection that passed before something was read.
     passed: Option<Instant>,
@@ -53,7 +58,8 @@ impl Link {
         let timeouts = [stream.read_timeout(), stream.write_timeout()];
         let [read_timeout, write_timeout] = timeouts.map(|timeout| timeout.ok().flatten());
         let reading = Reading {
-            input: ReadBuffer::new(unread, CHUNK),
+            input: ReadBuffer::new(unread),
+            has_more: false,
             timeout: StreamTimeout::new(read_timeout),
             passed: None,
             until: None,
@@ -209,12 +215,12 @@ impl Link {
             stream.set_read_timeout(timeout)?;
         }
         let started = Instant::now();
-        let read = stream.read(reading.input.room(missing));
+        let read = reading.read(stream, missing);
         let has_waited = started.elapsed() >= SHORTEST_WAIT;
         let mut state = self.lock();
         match read {
             Ok(0) => state.session.receive_eof()?,
-            Ok(len) => reading.input.filled(len),
+            Ok(_) => {}
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
             Err(err) if is_timeout(&err) => {
                 if timeout.is_some() {
@@ -302,6 +308,19 @@ impl Reading {
         self.until.is_some_and(|until| until <= Instant::now())
     }
 
+    /// Reads once. `missing` is the rest of the payload in progress, in bytes.
+    fn read<S: Stream>(&mut self, stream: &mut S, missing: u64) -> io::Result<usize> {
+        let chunk = if self.has_more { CHUNK } else { FIRST_CHUNK };
+        let room = self.input.room(chunk, missing);
+        let most = room.len();
+        let read = stream.read(room);
+        let len = *read.as_ref().unwrap_or(&0);
+        self.input.filled(len);
+        self.input.release();
+        self.has_more = len == most;
+        read
+    }
+
     /// Whether a deadline of the connection has passed, and the input read since then has not moved it.
     ///
     /// Thus a peer that always sends something can be late as well, and a peer that sent in time is not late if the program
@@ -324,8 +343,8 @@ impl Reading {
             if self.timeout.update(timeout) && stream.set_read_timeout(timeout).is_err() {
                 return;
             }
-            match stream.read(self.input.room(0)) {
-                Ok(len @ 1..) => self.input.filled(len),
+            match self.read(stream, 0) {
+                Ok(1..) => {}
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 _ => return,
             }

@@ -80,6 +80,11 @@
 //! before, it becomes the read timeout of the socket; a write timeout limits each write. [`WebSocket::into_inner`] restores
 //! both. A [`Bare`] stream has no timeouts, so the time is checked only when a read returns.
 //!
+//! # Memory
+//!
+//! A socket needs less than 1 KiB while no call is in progress, a handshake with few headers included: it returns its buffers to the
+//! thread. A call that waits for input needs a buffer of 8 KiB besides.
+//!
 //! [`Config::handshake_timeout`]: crate::protocol::Config::handshake_timeout
 //! [`Config::idle_timeout`]: crate::protocol::Config::idle_timeout
 //! [`Config::ping_interval`]: crate::protocol::Config::ping_interval

@@ -26,6 +26,14 @@ const CHUNK: usize = 8 * 1024;
 /// How many steps one poll makes before other tasks get their turn.
 const TURNS: u32 = 64;
 
+/// What a step has led to.
+enum Progress {
+    /// Nothing can be done before something happens.
+    None,
+    Some,
+    Item(Item),
+}
+
 /// The state of our side of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WriteSide {
@@ -44,15 +52,16 @@ pub(super) struct Engine<S> {
     received: ItemQueue,
     /// Whether the program receives events or frames.
     pub(super) unit: Unit,
-    /// Why the connection has failed. It is returned once, after the Close for the peer has been written.
-    error: Option<Error>,
+    /// Why the connection has failed. It is returned once, after the Close for the peer has been written. Boxed, because few
+    /// connections have one at a time, and all have room for it.
+    error: Option<Box<Error>>,
     /// Whether output that was accepted could not be written.
     has_lost_output: bool,
     /// Whether the peer has ended its side of the stream.
     has_ended: bool,
     write_side: WriteSide,
     /// The body of a response that rejects a client. While it is being read, the stream stays open.
-    body: Option<Body>,
+    body: Option<Box<Body>>,
     timer: DeadlineTimer,
     max_buffered: usize,
     pub(super) high_water: usize,
@@ -74,7 +83,7 @@ impl<S: Transport> Engine<S> {
         Self {
             stream: Some(stream),
             session,
-            input: ReadBuffer::new(Vec::new(), CHUNK),
+            input: ReadBuffer::new(Vec::new()),
             output: OutputBuffer::new(unwritten),
             received: ItemQueue::default(),
             unit: Unit::Event,
@@ -93,7 +102,7 @@ impl<S: Transport> Engine<S> {
 
     /// Starts with bytes that have been read already.
     pub(super) fn read_ahead(&mut self, bytes: Vec<u8>) {
-        self.input = ReadBuffer::new(bytes, CHUNK);
+        self.input = ReadBuffer::new(bytes);
     }
 
     pub(super) fn stream(&self) -> Option<&S> {
@@ -161,16 +170,19 @@ impl<S: Transport> Engine<S> {
 
     /// Waits for the next item; `None` once the connection has ended, after the error if there is one.
     pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item>>> {
-        if self.received.is_empty() {
-            self.drive(cx);
-        }
         if let Some(item) = self.received.pop() {
+            return Poll::Ready(Ok(Some(item)));
+        }
+        if let Some(item) = self.advance(cx) {
+            // The reply is sent at once, and a connection that always has input has deadlines, too.
+            self.write(cx);
+            self.tick(cx);
             return Poll::Ready(Ok(Some(item)));
         }
         if !self.is_over() {
             return Poll::Pending;
         }
-        Poll::Ready(self.error.take().map_or(Ok(None), Err))
+        Poll::Ready(self.error.take().map_or(Ok(None), |err| Err(*err)))
     }
 
     /// Waits until at most `most` bytes are waiting to be written. For zero, it also flushes the stream.
@@ -195,12 +207,13 @@ impl<S: Transport> Engine<S> {
             if body.push(&self.input.take()) || self.timer.poll(until, cx).is_ready() {
                 break;
             }
-            match ready!(Pin::new(stream).poll_read(cx, self.input.room(0))) {
+            match ready!(Pin::new(stream).poll_read(cx, self.input.room(CHUNK, 0))) {
                 Ok(0) | Err(_) => break,
                 Ok(len) => self.input.filled(len),
             }
         }
-        Poll::Ready(self.body.take().map(Body::finish).unwrap_or_default())
+        self.input.release();
+        Poll::Ready(self.body.take().map(|body| body.finish()).unwrap_or_default())
     }
 
     /// Sends a Close with 1001 if that is possible without waiting, and drops the stream.
@@ -228,22 +241,36 @@ impl<S: Transport> Engine<S> {
 
     /// Records why the connection has failed. Only the first error is kept.
     pub(super) fn fail(&mut self, err: impl Into<Error>) {
-        self.error.get_or_insert(err.into());
+        self.error.get_or_insert_with(|| Box::new(err.into()));
         self.progress += 1;
     }
 
-    /// Does everything that can be done now, in both directions.
+    /// Does everything that can be done now, in both directions. Items wait for the program.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        while let Some(item) = self.advance(cx) {
+            self.progress += 1;
+            self.received.push(item);
+        }
+    }
+
+    /// Does everything that can be done now, in both directions, up to the next item.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Option<Item> {
         for _ in 0..TURNS {
             self.write(cx);
-            // The clock comes last, because everything before may have moved the deadline.
-            if !self.process() && !self.fill(cx) && !self.tick(cx) {
-                return;
+            match self.process() {
+                Progress::Item(item) => return Some(item),
+                Progress::Some => {}
+                // The clock comes last, because everything before may have moved the deadline.
+                Progress::None if self.fill(cx) || self.tick(cx) => {}
+                Progress::None => {
+                    self.received.release();
+                    return None;
+                }
             }
         }
-        // A connection that always has input has deadlines, too.
         self.tick(cx);
         cx.waker().wake_by_ref();
+        None
     }
 
     /// Does what is due at this time, and returns whether there was anything.
@@ -251,7 +278,7 @@ impl<S: Transport> Engine<S> {
         if self.timer.poll(self.session.connection.deadline(), cx).is_pending() {
             return false;
         }
-        if let Err(err) = self.session.tick(Instant::now(), self.output.buffer()) {
+        if let Err(err) = self.session.tick(Instant::now(), self.output.buffer_for_reply()) {
             self.fail(err);
         }
         true
@@ -274,7 +301,7 @@ impl<S: Transport> Engine<S> {
             Poll::Ready(Err(err)) => return self.stop_writing(err),
             Poll::Ready(Ok(())) => {}
         }
-        if self.session.send_pending_pong(Instant::now(), self.output.buffer()) {
+        if self.session.send_pending_pong(Instant::now(), self.output.buffer_for_reply()) {
             return self.write(cx);
         }
         match self.output.poll_flush(stream, cx) {
@@ -310,33 +337,46 @@ impl<S: Transport> Engine<S> {
         self.progress += 1;
         // After the Close of the peer this does not matter.
         if !self.session.has_received_close() {
-            self.error.get_or_insert(Error::ConnectionLost(err));
+            self.error.get_or_insert_with(|| Box::new(Error::ConnectionLost(err)));
         }
     }
 
-    /// Processes input up to the next item, and returns whether there was any.
-    fn process(&mut self) -> bool {
+    /// Processes input up to the next item.
+    fn process(&mut self) -> Progress {
         if self.input.is_empty() || self.body.is_some() || !self.has_room() {
-            return false;
+            return Progress::None;
         }
         let before = self.input.len();
-        match self.session.receive(&mut self.input, self.unit, Instant::now(), self.output.buffer()) {
-            Ok(Some(item)) => self.push(item),
-            Ok(None) => return self.input.len() < before,
-            Err(err) => self.fail(err),
+        let out = self.output.buffer_for_reply();
+        let received = self.session.receive(&mut self.input, self.unit, Instant::now(), out);
+        let processed = before.saturating_sub(self.input.len());
+        match received {
+            Ok(Some(item)) => {
+                self.note(&item);
+                Progress::Item(item)
+            }
+            Ok(None) if processed == 0 => Progress::None,
+            Ok(None) => Progress::Some,
+            Err(err) => {
+                self.fail(err);
+                Progress::Some
+            }
         }
-        true
     }
 
-    fn push(&mut self, item: Item) {
-        self.progress += 1;
+    /// Records what follows from an item.
+    fn note(&mut self, item: &Item) {
         match item.event() {
-            // It is no error that writing has failed: the peer has closed.
-            Some(Event::Close(..)) => self.error = None,
-            Some(Event::Rejected(response)) => self.body = Some(Body::of(response, self.max_body)),
+            Some(Event::Close(..)) => {
+                self.progress += 1;
+                // It is no error that writing has failed: the peer has closed.
+                self.error = None;
+            }
+            Some(Event::Rejected(response)) => {
+                self.body = Some(Box::new(Body::of(response, self.max_body)));
+            }
             _ => {}
         }
-        self.received.push(item);
     }
 
     /// Reads, and returns whether there was anything.
@@ -347,7 +387,11 @@ impl<S: Transport> Engine<S> {
             return false;
         }
         let Some(stream) = self.stream.as_mut() else { return false };
-        match Pin::new(stream).poll_read(cx, self.input.room(connection.missing())) {
+        let read = Pin::new(stream).poll_read(cx, self.input.room(CHUNK, connection.missing()));
+        if !matches!(read, Poll::Ready(Ok(1..))) {
+            self.input.release();
+        }
+        match read {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => {
                 self.has_ended = true;

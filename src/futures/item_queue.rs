@@ -32,4 +32,11 @@ impl ItemQueue {
     pub(super) fn pop(&mut self) -> Option<Item> {
         self.0.pop_front()
     }
+
+    /// Returns the memory of an empty queue to the system, because the connection waits.
+    pub(super) fn release(&mut self) {
+        if self.0.is_empty() && self.0.capacity() > 0 {
+            *self = Self::default();
+        }
+    }
 }

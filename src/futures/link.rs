@@ -133,7 +133,7 @@ impl Wakers {
             waiting.put(waiter, waker);
         }
         drop(waiting);
-        others.into_iter().for_each(Waker::wake);
+        others.for_each(Waker::wake);
     }
 }
 
@@ -156,9 +156,9 @@ impl Waiting {
         }
     }
 
-    fn take_all(&mut self) -> Vec<Waker> {
+    fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
         let observers = std::mem::take(&mut self.observers).into_values();
-        self.receiver.take().into_iter().chain(self.sender.take()).chain(observers).collect()
+        self.receiver.take().into_iter().chain(self.sender.take()).chain(observers)
     }
 }
 
@@ -169,7 +169,7 @@ impl Wake for Wakers {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let all = self.lock().take_all();
-        all.into_iter().for_each(Waker::wake);
+        all.for_each(Waker::wake);
     }
 }
 

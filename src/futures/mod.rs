@@ -63,8 +63,13 @@
 //! # Answers and backpressure
 //!
 //! Each poll drives both directions. Whichever half is in use, it answers Pings and the Close of the peer, even if it only
-//! sends. At most one message is read before the program receives it. The rest is left to TCP, which slows down the peer. A
-//! program that polls nothing does not keep its connection alive.
+//! sends. At most one message is read before the program receives it. The rest is left to TCP, which slows down the peer.
+//!
+//! # Memory
+//!
+//! A socket that waits owns no buffers: it returns them to the thread, which keeps them for the next socket. On a plain stream it
+//! then needs less than 1 KiB, a handshake with few headers included. A program that asks for the
+//! [request](WebSocket::request) or the [response](WebSocket::response) needs memory for the parsed heads from then on.
 //!
 //! # Timeouts
 //!

@@ -1,13 +1,22 @@
 //! The bytes that are waiting to be written.
+//!
+//! A connection owns memory for output only while something is waiting. It returns it to the thread, which keeps one buffer:
+//! nearly every output is written at once.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
-/// The most memory that is kept after everything is written, in bytes.
+/// The longest buffer that a thread keeps, in bytes. Of a longer output, written bytes are removed before the end.
 const KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// The buffer that the next output of this thread uses.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The output of a connection, and how much of it is written.
 #[derive(Debug, Default)]
@@ -33,13 +42,22 @@ impl OutputBuffer {
         self.len() == 0 && !self.needs_flush
     }
 
-    /// Returns the buffer, to append bytes.
+    /// Returns the buffer, to append a message or a frame.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            // When the thread is ending, there is no spare buffer.
+            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
         // Written bytes are removed only when they are most of the buffer, so that each byte is moved once at most.
         if self.written > KEPT && self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
+        &mut self.bytes
+    }
+
+    /// Returns the buffer, to append a reply. There rarely is one, so no memory is reserved.
+    pub(super) fn buffer_for_reply(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
@@ -67,10 +85,22 @@ impl OutputBuffer {
                 Err(err) => return Poll::Ready(Err(err)),
             }
         }
-        self.written = 0;
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT);
+        self.release();
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns the memory to the thread.
+    fn release(&mut self) {
+        self.written = 0;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if (1..=KEPT).contains(&bytes.capacity()) {
+            bytes.clear();
+            // The longer one is kept, so that replies do not replace it. When the thread is ending, the memory is freed.
+            let _ = SPARE.try_with(|spare| {
+                let kept = spare.take();
+                spare.set(if kept.capacity() > bytes.capacity() { kept } else { bytes });
+            });
+        }
     }
 
     /// Flushes the stream, if anything was written to it.

@@ -45,8 +45,8 @@ pub(crate) struct Session {
     pub(crate) connection: ManualConnection,
     pub(crate) reply_mode: ReplyMode,
     extension: ProgramExtension,
-    /// The Close of the peer.
-    closed: Option<Closed>,
+    /// The Close of the peer. Boxed, because few connections have one at a time, and all have room for it.
+    closed: Option<Box<Closed>>,
     /// Whether a rule was broken or the stream has failed. A Close that arrives after that does not count.
     has_failed: bool,
 }
@@ -112,7 +112,8 @@ impl Session {
         let received = received.inspect_err(|err| self.reply_to_failure(*err, now, out))?;
         if let Some(event) = received.as_ref().and_then(Item::event) {
             if let Event::Close(code, reason) = event {
-                self.closed = Some(Closed { code: *code, reason: reason.clone(), was_clean: true });
+                let closed = Closed { code: *code, reason: reason.clone(), was_clean: true };
+                self.closed = Some(Box::new(closed));
             }
             if self.reply_mode == ReplyMode::Automatic {
                 self.connection.reply(event, now, out);
@@ -205,7 +206,7 @@ impl Session {
     /// How the connection has ended or will end; `None` while this is unknown.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_closed = self.connection.state() == State::Closed;
-        let closed = self.closed.clone().filter(|_| !self.has_failed);
+        let closed = self.closed.as_deref().filter(|_| !self.has_failed).cloned();
         closed.or_else(|| is_closed.then(Closed::abnormal))
     }
 
