@@ -152,10 +152,13 @@ impl Link {
     ) -> Result<Option<Item>> {
         loop {
             let mut state = self.lock();
+            let before = reading.input.len();
             let received = state.receive(&mut reading.input, unit);
             // Even if this fails, what the peer has sent before can be received.
             let _ = self.flush(state, stream, IfBusy::Return);
             match received {
+                // There are more fragments.
+                Ok(None) if (1..before).contains(&reading.input.len()) => continue,
                 Ok(None) => {}
                 Ok(received) => return Ok(received),
                 Err(err) => {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use super::Transport;
+use super::budget::Budget;
 use super::item_queue::ItemQueue;
 use super::output::OutputBuffer;
 use super::timer::{DeadlineTimer, Timer};
@@ -22,9 +23,6 @@ use crate::socket::{Error, Result};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 8 * 1024;
-
-/// How many steps one poll makes before other tasks get their turn.
-const TURNS: u32 = 64;
 
 /// What a step has led to.
 enum Progress {
@@ -68,6 +66,8 @@ pub(super) struct Engine<S> {
     max_body: usize,
     /// Changes with everything that another task may be waiting for.
     pub(super) progress: u64,
+    /// What the task that polls may still do before it must return to its executor.
+    pub(super) budget: Budget,
 }
 
 /// The options of a connection that the core does not know.
@@ -97,6 +97,7 @@ impl<S: Transport> Engine<S> {
             high_water: options.high_water,
             max_body: options.max_body,
             progress: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -221,7 +222,8 @@ impl<S: Transport> Engine<S> {
         let cx = &mut Context::from_waker(Waker::noop());
         if let Some(mut stream) = self.stream.take() {
             self.session.leave(Instant::now(), self.output.buffer());
-            let written = self.output.poll_write(&mut stream, cx);
+            // The last bytes have no budget.
+            let written = self.output.poll_write(&mut stream, cx, usize::MAX).1;
             if matches!(written, Poll::Ready(Ok(()))) && self.output.poll_flush(&mut stream, cx).is_ready() {
                 let _ = Pin::new(&mut stream).poll_close(cx);
             }
@@ -255,13 +257,15 @@ impl<S: Transport> Engine<S> {
 
     /// Does everything that can be done now, in both directions, up to the next item.
     fn advance(&mut self, cx: &mut Context<'_>) -> Option<Item> {
-        for _ in 0..TURNS {
+        while !self.budget.is_spent() {
             self.write(cx);
             match self.process() {
                 Progress::Item(item) => return Some(item),
-                Progress::Some => {}
+                Progress::Some => self.budget.spend_step(),
                 // The clock comes last, because everything before may have moved the deadline.
-                Progress::None if self.fill(cx) || self.tick(cx) => {}
+                Progress::None if self.fill(cx) || self.tick(cx) => self.budget.spend_step(),
+                // If the budget is spent, the stream may not have been asked to wake the task.
+                Progress::None if self.budget.is_spent() => {}
                 Progress::None => {
                     self.received.release();
                     return None;
@@ -293,9 +297,9 @@ impl<S: Transport> Engine<S> {
             self.output.discard();
             return self.end(cx);
         }
-        let before = self.output.len();
-        let written = self.output.poll_write(stream, cx);
-        self.progress += u64::from(self.output.len() < before);
+        let (len, written) = self.output.poll_write(stream, cx, self.budget.bytes_left());
+        self.budget.spend_bytes(len);
+        self.progress += u64::from(len > 0);
         match written {
             Poll::Pending => return,
             Poll::Ready(Err(err)) => return self.stop_writing(err),
@@ -350,8 +354,12 @@ impl<S: Transport> Engine<S> {
         let out = self.output.buffer_for_reply();
         let received = self.session.receive(&mut self.input, self.unit, Instant::now(), out);
         let processed = before.saturating_sub(self.input.len());
+        self.budget.spend_bytes(processed);
         match received {
             Ok(Some(item)) => {
+                self.budget.spend_step();
+                // An inflated message costs more than its input.
+                self.budget.spend_bytes(item.len().saturating_sub(processed));
                 self.note(&item);
                 Progress::Item(item)
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::Transport;
+use super::budget::Budget;
 use super::link::{ConnectionHandle, Shared, Waiter};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
@@ -16,9 +17,6 @@ use crate::socket::Result;
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::session::{Item, ReplyMode, Unit};
 
-/// How many control frames one call skips before other tasks get their turn.
-const MAX_SKIPPED: u32 = 64;
-
 /// The half of a [`WebSocket`](super::WebSocket) that sends.
 ///
 /// It does not need the other half: while it waits, Pings and the Close of the peer are answered.
@@ -26,6 +24,7 @@ const MAX_SKIPPED: u32 = 64;
 /// See the example of [`WebSocket::split`](super::WebSocket::split).
 pub struct Sender<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
+    pub(super) budget: Budget,
 }
 
 /// The half of a [`WebSocket`](super::WebSocket) that receives.
@@ -37,6 +36,7 @@ pub struct Receiver<S: Transport> {
     pub(super) handle: Arc<ConnectionHandle<S>>,
     /// The rest of a message that `AsyncRead` has read in part.
     pub(super) rest: ByteReader,
+    pub(super) budget: Budget,
 }
 
 /// A future of the end of a connection, and of how it has ended. It does not keep the connection open.
@@ -165,16 +165,24 @@ impl<S: Transport> Sender<S> {
     }
 
     /// Waits until at most `high_water` bytes are waiting. If this is so already, it writes nothing.
-    pub(super) fn poll_below_high_water(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_below_high_water(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let engine = self.handle.shared().lock();
         let (buffered, high_water) = (engine.buffered(), engine.high_water);
         drop(engine);
-        if buffered <= high_water { Poll::Ready(Ok(())) } else { self.poll_until(high_water, cx) }
+        if buffered > high_water {
+            return self.poll_until(high_water, cx);
+        }
+        ready!(self.budget.poll_left(cx));
+        self.budget.spend_step();
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until at most `most` bytes are waiting to be written.
-    pub(super) fn poll_until(&self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.handle.shared().poll(Waiter::Sender, cx, |engine, cx| engine.poll_flush(most, cx))
+    pub(super) fn poll_until(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.handle.shared().poll_within(&mut self.budget, Waiter::Sender, cx, |engine, cx| {
+            engine.budget.spend_step();
+            engine.poll_flush(most, cx)
+        })
     }
 
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
@@ -277,21 +285,19 @@ impl<S: Transport> Receiver<S> {
 
     /// Waits for the next item that `choose` does not skip.
     fn poll_item<T>(
-        &self,
+        &mut self,
         unit: Unit,
         cx: &mut Context<'_>,
         choose: impl Fn(Item) -> Option<T>,
     ) -> Poll<Result<Option<T>>> {
-        self.handle.shared().poll(Waiter::Receiver, cx, |engine, cx| {
+        self.handle.shared().poll_within(&mut self.budget, Waiter::Receiver, cx, |engine, cx| {
             engine.unit = unit;
-            for _ in 0..MAX_SKIPPED {
+            loop {
                 let Some(item) = ready!(engine.poll_item(cx))? else { return Poll::Ready(Ok(None)) };
                 if let Some(chosen) = choose(item) {
                     return Poll::Ready(Ok(Some(chosen)));
                 }
             }
-            cx.waker().wake_by_ref();
-            Poll::Pending
         })
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use super::Transport;
+use super::budget::Budget;
 use super::engine::Engine;
 use crate::socket::opening_heads::OpeningHeads;
 
@@ -46,16 +47,37 @@ pub(super) struct ConnectionHandle<S: Transport> {
 }
 
 impl<S: Transport> Shared<S> {
-    /// Polls the connection.
+    /// Polls the connection, for a future that is ready once.
     pub(super) fn poll<T>(
         &self,
         waiter: Waiter,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Engine<S>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        self.poll_within(&mut Budget::default(), waiter, cx, poll)
+    }
+
+    /// Polls the connection within the budget of a task.
+    pub(super) fn poll_within<T>(
+        &self,
+        budget: &mut Budget,
+        waiter: Waiter,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Engine<S>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        ready!(budget.poll_left(cx));
         self.wakers.register(waiter, cx.waker());
         let all = Waker::from(Arc::clone(&self.wakers));
-        self.change(Some(waiter), |engine| poll(engine, &mut Context::from_waker(&all)))
+        let polled = self.change(Some(waiter), |engine| {
+            engine.budget = *budget;
+            let polled = poll(engine, &mut Context::from_waker(&all));
+            *budget = engine.budget;
+            polled
+        });
+        if polled.is_pending() {
+            *budget = Budget::default();
+        }
+        polled
     }
 
     /// Changes the connection, and wakes all other users if that may concern them.

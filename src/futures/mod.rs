@@ -65,6 +65,13 @@
 //! Each poll drives both directions. Whichever half is in use, it answers Pings and the Close of the peer, even if it only
 //! sends. At most one message is read before the program receives it. The rest is left to TCP, which slows down the peer.
 //!
+//! # Other tasks
+//!
+//! A peer that floods does not keep a task from its executor, on any runtime. A half of a connection that does not have to wait
+//! returns `Pending` once, and wakes its task, when it has made 128 steps or has processed or written 256 KiB. A step is a read, a
+//! message, a control frame, 16 fragments, or a call that sends. What is in progress is completed: one read of up to 128 KiB, one
+//! message, and one write to the stream.
+//!
 //! # Memory
 //!
 //! A socket that waits owns no buffers: it returns them to the thread, which keeps them for the next socket. On a plain stream it
@@ -88,6 +95,7 @@
 //! [`Config::ping_interval`]: crate::protocol::Config::ping_interval
 //! [`Config::close_timeout`]: crate::protocol::Config::close_timeout
 
+mod budget;
 mod builder;
 mod client;
 mod engine;

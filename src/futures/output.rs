@@ -68,11 +68,28 @@ impl OutputBuffer {
         had_any
     }
 
-    /// Writes until nothing is left. This does not flush the stream.
+    /// Writes until nothing is left, or at least `most` bytes are written. This does not flush the stream. Returns the number
+    /// of written bytes as well.
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
+        most: usize,
+    ) -> (usize, Poll<io::Result<()>>) {
+        let before = self.written;
+        let written = self.poll_write_up_to(stream, cx, before.saturating_add(most));
+        let len = self.written.saturating_sub(before);
+        if self.len() == 0 {
+            self.release();
+        }
+        (len, written)
+    }
+
+    fn poll_write_up_to<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        end: usize,
     ) -> Poll<io::Result<()>> {
         while let Some(left) = self.bytes.get(self.written..).filter(|left| !left.is_empty()) {
             match ready!(Pin::new(&mut *stream).poll_write(cx, left)) {
@@ -80,12 +97,14 @@ impl OutputBuffer {
                 Ok(len) => {
                     self.written += len;
                     self.needs_flush = true;
+                    if self.written >= end && self.len() > 0 {
+                        return Poll::Pending;
+                    }
                 }
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) => return Poll::Ready(Err(err)),
             }
         }
-        self.release();
         Poll::Ready(Ok(()))
     }
 

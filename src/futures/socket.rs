@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::budget::Budget;
 use super::engine::Engine;
 use super::halves::{Ended, Receiver, Sender};
 use super::link::ConnectionHandle;
@@ -73,8 +74,8 @@ impl<S: Transport> WebSocket<S> {
 
     pub(super) fn open(handle: Arc<ConnectionHandle<S>>, opening: OpeningHeads) -> Self {
         handle.set_opening(opening);
-        let sender = Sender { handle: Arc::clone(&handle) };
-        let receiver = Receiver { handle, rest: ByteReader::default() };
+        let sender = Sender { handle: Arc::clone(&handle), budget: Budget::default() };
+        let receiver = Receiver { handle, rest: ByteReader::default(), budget: Budget::default() };
         Self { sender, receiver }
     }
 

@@ -36,7 +36,7 @@ impl<S: Transport, M: Into<Message>> Sink<M> for Sender<S> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_below_high_water(cx)
+        self.get_mut().poll_below_high_water(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<()> {
@@ -44,7 +44,7 @@ impl<S: Transport, M: Into<Message>> Sink<M> for Sender<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_until(0, cx)
+        self.get_mut().poll_until(0, cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

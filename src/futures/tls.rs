@@ -13,6 +13,9 @@ use crate::socket::{Error, Result};
 use crate::tls::{ClientTls, ServerTls};
 use crate::tls::{Received, Session, WRITE, handshake_failed, into_io, transfer};
 
+/// How many times one poll reads ciphertext. Records without data would otherwise keep the task as long as they arrive.
+const MAX_READS: u32 = 64;
+
 /// A TLS stream over another stream.
 ///
 /// # Examples
@@ -120,7 +123,7 @@ impl<S: Transport> AsyncRead for Tls<S> {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        loop {
+        for _ in 0..MAX_READS {
             let received = tls.session.receive(buffer);
             // Replies are sent now, or when the task is woken because the stream can be written to.
             if let Poll::Ready(sent) = tls.poll_send(cx) {
@@ -133,6 +136,8 @@ impl<S: Transport> AsyncRead for Tls<S> {
                 Received::Truncated => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

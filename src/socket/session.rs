@@ -13,6 +13,10 @@ use crate::protocol::{
     Config, Connection, Event, Frame, FrameExtension, OpCode, ProgramExtension, ProtocolError, State,
 };
 
+/// How many fragments of a message one call processes. They return nothing, so that a flood of them would otherwise keep the
+/// caller as long as the input lasts.
+const MAX_FRAGMENTS: u32 = 16;
+
 /// Selects who replies to the Pings and to the Close of the peer.
 ///
 /// See the example of `WebSocket::set_reply_mode` in `blocking` and `futures`.
@@ -98,6 +102,8 @@ impl Session {
     }
 
     /// Takes the next event or frame off the input. Replies, also to a violation, are in `out`.
+    ///
+    /// If it returns `None` and has processed only a part of the input, it must be called again.
     pub(crate) fn receive(
         &mut self,
         input: &mut ReadBuffer,
@@ -217,7 +223,7 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Option<Item>, ProtocolError> {
-        loop {
+        for _ in 0..MAX_FRAGMENTS {
             // Without the extension, the frames of a message cannot be interpreted.
             let is_by_frame = unit == Unit::Frame || self.connection.is_extended();
             let received = match is_by_frame {
@@ -243,6 +249,7 @@ impl Session {
                 None => return Ok(None),
             }
         }
+        Ok(None)
     }
 
     fn accept_frame(
@@ -292,6 +299,16 @@ impl Item {
         match self {
             Self::Event(event) => Some(event),
             Self::Frame(_, event) => event.as_ref(),
+        }
+    }
+
+    /// The length of the payload, in bytes, if it is a message or a frame.
+    #[cfg(feature = "futures")]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Event(Event::Message(message)) => message.len(),
+            Self::Event(_) => 0,
+            Self::Frame(frame, _) => frame.payload().len(),
         }
     }
 

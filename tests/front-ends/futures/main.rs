@@ -12,6 +12,7 @@ mod cancel;
 mod compression;
 mod defects;
 mod extension;
+mod fairness;
 mod limits;
 mod messages;
 mod no_runtime;
