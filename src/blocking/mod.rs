@@ -80,6 +80,11 @@
 //! before, it becomes the read timeout of the socket; a write timeout limits each write. [`WebSocket::into_inner`] restores
 //! both. A [`Bare`] stream has no timeouts, so the time is checked only when a read returns.
 //!
+//! The limits apply to the calls that receive and to those that send. A peer that sends something from time to time and does not
+//! read is not silent: limit each write with the write timeout of the stream. While a program calls nothing, no Ping is sent or
+//! answered, and no timeout ends the connection. The next call that receives does what is due. It reads first, so that a peer that
+//! has sent something in time is not late because the program is.
+//!
 //! # Memory
 //!
 //! A socket needs less than 1 KiB while no call is in progress, a handshake with few headers included: it returns its buffers to the

@@ -90,6 +90,14 @@
 //! They need a [`Timer`]. Sockets that tokio connects and accepts have one. On other streams, [`Builder::timer`] sets it;
 //! without it a peer can keep the program waiting forever.
 //!
+//! The limits apply while the program awaits any future of the socket. If a timeout expires in `send`, because the peer does not
+//! read, `send` returns `ConnectionLost`, and `receive` returns the timeout. A peer that sends something from time to time and
+//! does not read is not silent: limit the duration of `send` with a timeout of the runtime.
+//!
+//! While a program awaits nothing of the socket, no Ping is sent or answered, and no timeout ends the connection. The next
+//! call does what is due. It reads first, so that a peer that has sent something in time is not late because the program is.
+//! A task that awaits [`closed`](WebSocket::closed) keeps the connection alive, until a message waits that nobody receives.
+//!
 //! [`Config::handshake_timeout`]: crate::protocol::Config::handshake_timeout
 //! [`Config::idle_timeout`]: crate::protocol::Config::idle_timeout
 //! [`Config::ping_interval`]: crate::protocol::Config::ping_interval

@@ -82,6 +82,18 @@ fn l7_a_peer_that_closes_and_does_not_read_times_out() {
     assert!(socket.is_closed());
 }
 
+/// A program that calls nothing sees what the peer has sent in time, also if it calls late.
+#[test]
+fn l7_input_counts_before_the_idle_timeout_if_the_program_calls_late() {
+    let idle_timeout = Duration::from_millis(50);
+    let (mut socket, mut peer) = served(Config { idle_timeout: Some(idle_timeout), ..Config::default() });
+    peer.send(&masked(BINARY, b"in time"));
+    thread::sleep(idle_timeout * 2);
+    assert_eq!(socket.receive().unwrap(), Some(b"in time"[..].into()));
+    assert!(socket.is_open());
+    assert!(error_text(socket.receive()).contains("silent"));
+}
+
 #[test]
 fn l7_pings_keep_a_connection_open() {
     while_on_time(Duration::from_millis(200), |pace| {

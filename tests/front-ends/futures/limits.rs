@@ -160,3 +160,40 @@ fn l7_without_a_timer_there_are_no_timeouts() {
     raw.write(frame(0x8a, b"p"));
     assert!(matches!(ready(socket.receive_event()), Ok(Some(Event::Pong(_)))));
 }
+
+/// The same while the program waits in `send`, because the peer does not read. Why it has failed is an error of `receive`.
+#[test]
+fn l7_a_peer_that_does_not_read_times_out() {
+    let idle_timeout = Some(Duration::from_millis(20));
+    let (mut socket, raw) = open_client(&timed(Config { idle_timeout, ..Config::default() }));
+    raw.limit(10);
+    assert!(matches!(wait(socket.send(vec![7; 1000])), Err(Error::ConnectionLost(_))));
+    assert!(matches!(ready(socket.receive()), Err(Error::Timeout(TimeoutKind::Idle))));
+    assert_eq!(ready(socket.receive()).unwrap(), None);
+}
+
+/// A task that only awaits the end sends Pings and detects the silence.
+#[test]
+fn l7_a_task_that_awaits_the_end_keeps_the_timeouts() {
+    let config = Config {
+        idle_timeout: Some(Duration::from_millis(200)),
+        ping_interval: Some(Duration::from_millis(20)),
+        ..Config::default()
+    };
+    let (socket, raw) = open_client(&timed(config));
+    assert!(!wait(socket.closed()).was_clean);
+    assert!(raw.read_frames().iter().any(|frame| frame.opcode() == OpCode::Ping));
+}
+
+/// A program that calls nothing sees what the peer has sent in time, also if it calls late.
+#[test]
+fn l7_input_counts_before_the_idle_timeout_if_the_program_calls_late() {
+    let idle_timeout = Duration::from_millis(20);
+    let config = Config { idle_timeout: Some(idle_timeout), ..Config::default() };
+    let (mut socket, raw) = open_client(&timed(config));
+    raw.write(frame(0x82, b"in time"));
+    std::thread::sleep(idle_timeout * 2);
+    assert_eq!(ready(socket.receive()).unwrap(), Some(b"in time"[..].into()));
+    assert!(socket.is_open());
+    assert!(matches!(wait(socket.receive()), Err(Error::Timeout(TimeoutKind::Idle))));
+}
