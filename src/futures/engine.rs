@@ -57,6 +57,8 @@ pub(super) struct Engine<S> {
     has_lost_output: bool,
     /// Whether the peer has ended its side of the stream.
     has_ended: bool,
+    /// Whether reading has paused because the program does not receive. The peer cannot be blamed for that.
+    is_paused: bool,
     write_side: WriteSide,
     /// The body of a response that rejects a client. While it is being read, the stream stays open.
     body: Option<Box<Body>>,
@@ -90,6 +92,7 @@ impl<S: Transport> Engine<S> {
             error: None,
             has_lost_output: false,
             has_ended: false,
+            is_paused: false,
             write_side: WriteSide::Open,
             body: None,
             timer: DeadlineTimer::new(options.timer),
@@ -301,7 +304,7 @@ impl<S: Transport> Engine<S> {
         self.budget.spend_bytes(len);
         self.progress += u64::from(len > 0);
         match written {
-            Poll::Pending => return,
+            Poll::Pending => return self.session.connection.unsent(len, Instant::now()),
             Poll::Ready(Err(err)) => return self.stop_writing(err),
             Poll::Ready(Ok(())) => {}
         }
@@ -309,7 +312,7 @@ impl<S: Transport> Engine<S> {
             return self.write(cx);
         }
         match self.output.poll_flush(stream, cx) {
-            Poll::Pending => return,
+            Poll::Pending => return self.session.connection.unsent(0, Instant::now()),
             Poll::Ready(Err(err)) => return self.stop_writing(err),
             Poll::Ready(Ok(())) => {}
         }
@@ -389,6 +392,7 @@ impl<S: Transport> Engine<S> {
 
     /// Reads, and returns whether there was anything.
     fn fill(&mut self, cx: &mut Context<'_>) -> bool {
+        self.update_pause();
         let connection = &self.session.connection;
         let is_done = self.has_ended || self.body.is_some() || self.state() == State::Closed;
         if is_done || !self.input.is_empty() || !connection.wants_input() || !self.has_room() {
@@ -417,6 +421,18 @@ impl<S: Transport> Engine<S> {
             }
         }
         true
+    }
+
+    /// Tells the core whether the connection reads.
+    fn update_pause(&mut self) {
+        let has_room = self.has_room();
+        if has_room == self.is_paused {
+            self.is_paused = !has_room;
+            match has_room {
+                true => self.session.connection.resume_reading(Instant::now()),
+                false => self.session.connection.pause_reading(),
+            }
+        }
     }
 
     /// Whether more can be received. After our own Close no more messages are delivered.
