@@ -14,6 +14,9 @@
 //! - `deadlines` fires timers.
 //! - `reap` removes connections. It is the only phase that does.
 //!
+//! A turn ends early when its time is used up. What has not been read or executed continues in the next turn, and connections
+//! that were not served come first.
+//!
 //! No call of a [`Sender`](crate::Sender) takes effect before the handler that makes it returns: the command is executed
 //! afterwards. Handlers are called in these phases, and a test verifies the table:
 //!

@@ -211,6 +211,7 @@ fn the_page_of_limits_states_the_defaults_of_the_settings() -> Result<(), Box<dy
         ("min_message_rate", size(defaults.min_message_rate)),
         ("queue_bytes", size(defaults.queue_bytes)),
         ("max_memory", "1 GiB".to_owned()),
+        ("max_turn", format!("{} ms", defaults.max_turn.as_millis())),
         ("write_timeout", time(defaults.write_timeout)),
         ("tcp_keepalive", time(defaults.tcp_keepalive)),
         ("idle_timeout", time(defaults.idle_timeout)),
