@@ -234,9 +234,26 @@ struct Run {
 ///
 /// If something is left at the end, if a handler receives a call that it must not receive, or if the loop turns without need.
 pub(crate) fn run(script: &[u8]) {
+    run_on(Fake::new(), script);
+}
+
+/// Runs a script. One call of the system fails. Returns the number of calls.
+///
+/// # Panics
+///
+/// As [`run`].
+#[cfg(test)]
+pub(super) fn run_with_fault(script: &[u8], number: usize, kind: io::ErrorKind) -> usize {
+    let system = Fake::new();
+    system.fail_call(number, kind);
+    run_on(system.clone(), script);
+    system.calls()
+}
+
+fn run_on(system: Fake, script: &[u8]) {
     let mut script = Script(script);
     let settings = settings(&mut script);
-    let (system, program) = (Fake::new(), Rc::new(RefCell::new(Program::default())));
+    let program = Rc::new(RefCell::new(Program::default()));
     let mut reactor = Reactor::with_system(Handlers(Rc::clone(&program)), settings, system.clone());
     reactor.listeners.add(FakeListener, &system).expect("the system listens");
     let _entered = reactor.state.queue.enter();
@@ -263,6 +280,7 @@ fn settings(script: &mut Script<'_>) -> Settings {
         fragments_grow: limits & 16 != 0,
         fragment_size: if limits & 32 != 0 { 100 } else { 65_535 },
         max_buffered: if limits & 64 != 0 { 10_000 } else { 16 << 20 },
+        max_memory: if limits & 16 != 0 { 20_000 } else { 1 << 30 },
         max_head_size: if limits & 128 != 0 { 300 } else { 16 << 10 },
         ..Settings::default()
     }
@@ -467,6 +485,7 @@ impl Run {
         let next = self.reactor.state.deadlines.until_next(|| self.system.time());
         assert_eq!(next, None, "a timer is left");
         assert!(self.reactor.state.work.is_empty(), "work is left: {:?}", self.reactor.state.work);
+        assert_eq!(self.reactor.state.memory.held(), 0, "memory is counted of connections that have ended");
         assert!(program.senders.iter().all(|out| out.buffered_amount() == 0), "a sender counts output");
         if self.reactor.run_state == RunState::Running {
             assert_eq!(self.system.waiting_clients(), 0, "a client is not accepted");

@@ -1,5 +1,6 @@
 //! A system for tests and for fuzzing: sockets are buffers in memory, and waiting moves the clock.
 
+mod faults;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 
+use self::faults::Faults;
 pub(in crate::reactor) use self::wire::Wire;
 use super::{Addresses, Event, Resolved, System};
 use crate::reactor::WAKER;
@@ -27,6 +29,7 @@ pub(in crate::reactor) struct Fake {
     pace: Rc<Cell<Duration>>,
     phase: Rc<Cell<Option<LoopPhase>>>,
     is_woken: Arc<AtomicBool>,
+    faults: Rc<Faults>,
     world: Rc<RefCell<World>>,
 }
 
@@ -79,6 +82,7 @@ impl Fake {
             pace: Rc::default(),
             phase: Rc::default(),
             is_woken: Arc::default(),
+            faults: Rc::default(),
             world: Rc::default(),
         }
     }
@@ -114,7 +118,7 @@ impl Fake {
 
     /// A client connects to the listener of the loop.
     pub(in crate::reactor) fn connect_client(&self) -> Wire {
-        let wire = Wire::default();
+        let wire = Wire::new(Rc::clone(&self.faults));
         let mut world = self.world.borrow_mut();
         world.backlog.push_back(wire.clone());
         world.sockets.push(wire.clone());
@@ -124,11 +128,21 @@ impl Fake {
 
     /// The next attempt of the loop to connect reaches this server.
     pub(in crate::reactor) fn add_server(&self) -> Wire {
-        let wire = Wire::default();
+        let wire = Wire::new(Rc::clone(&self.faults));
         let mut world = self.world.borrow_mut();
         world.servers.push_back(wire.clone());
         world.sockets.push(wire.clone());
         wire
+    }
+
+    /// The call with this number fails: accepting, connecting, reading, writing, registering or resolving.
+    pub(in crate::reactor) fn fail_call(&self, number: usize, kind: io::ErrorKind) {
+        self.faults.fail(number, kind);
+    }
+
+    /// The number of calls until now that could have failed.
+    pub(in crate::reactor) fn calls(&self) -> usize {
+        self.faults.calls()
     }
 
     /// The next call of `accept` fails. Nothing is accepted by it.
@@ -185,7 +199,7 @@ impl Fake {
     fn finish(&self, id: ConnectionId, host: &str, port: u16) {
         let addresses = match host.ends_with(".invalid") {
             true => Err(io::Error::new(io::ErrorKind::NotFound, "the name does not exist")),
-            false => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+            false => self.faults.check().map(|()| vec![SocketAddr::from(([127, 0, 0, 1], port))]),
         };
         self.world.borrow_mut().resolved.push_back((id, addresses));
         self.is_woken.store(true, Ordering::Relaxed);
@@ -256,6 +270,7 @@ impl System for Fake {
     }
 
     fn register(&self, socket: &mut Wire, token: Token, _: Interest) -> io::Result<()> {
+        self.faults.check()?;
         let mut world = self.world.borrow_mut();
         world.permit()?;
         world.registered.retain(|other| other.token != token);
@@ -265,6 +280,7 @@ impl System for Fake {
     }
 
     fn reregister(&self, _: &mut Wire, _: Token, _: Interest) -> io::Result<()> {
+        self.faults.check()?;
         self.world.borrow_mut().permit()
     }
 
@@ -279,6 +295,7 @@ impl System for Fake {
     }
 
     fn accept(&self, _: &FakeListener) -> io::Result<(Wire, Option<Addresses>)> {
+        self.faults.check()?;
         let mut world = self.world.borrow_mut();
         if let Some(kind) = world.accept_errors.pop_front() {
             return Err(kind.into());
@@ -288,6 +305,7 @@ impl System for Fake {
     }
 
     fn connect(&self, _: SocketAddr) -> io::Result<Wire> {
+        self.faults.check()?;
         let server = self.world.borrow_mut().servers.pop_front();
         server.map(|wire| wire.for_loop()).ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }

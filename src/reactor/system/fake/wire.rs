@@ -10,6 +10,7 @@ use mio::Token;
 use url::Url;
 
 use super::super::{Event, Input, Stop, Transport};
+use super::faults::Faults;
 use crate::error;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::transport::Keys;
@@ -25,6 +26,7 @@ pub(in crate::reactor) struct Wire {
 
 #[derive(Debug)]
 struct Bytes {
+    faults: Rc<Faults>,
     to_loop: VecDeque<u8>,
     from_loop: Vec<u8>,
     /// How many bytes the loop has read and written.
@@ -52,6 +54,7 @@ struct Bytes {
 impl Default for Bytes {
     fn default() -> Self {
         Self {
+            faults: Rc::default(),
             to_loop: VecDeque::new(),
             from_loop: Vec::new(),
             moved: 0,
@@ -70,6 +73,12 @@ impl Default for Bytes {
 }
 
 impl Wire {
+    pub(super) fn new(faults: Rc<Faults>) -> Self {
+        let wire = Self::default();
+        wire.bytes.borrow_mut().faults = faults;
+        wire
+    }
+
     /// Whether the socket has changed since the last event.
     pub(super) fn has_changed(&self) -> bool {
         let bytes = self.bytes.borrow();
@@ -189,6 +198,7 @@ impl Wire {
 impl Transport for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> error::Result<Input> {
         let mut bytes = self.bytes.borrow_mut();
+        bytes.faults.check()?;
         if let Some(kind) = bytes.read_error.take() {
             return Err(io::Error::from(kind).into());
         }
@@ -205,6 +215,7 @@ impl Transport for Wire {
 
     fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> Result<usize, Stop> {
         let mut bytes = self.bytes.borrow_mut();
+        bytes.faults.check()?;
         if let Some(kind) = bytes.write_error {
             return Err(io::Error::from(kind).into());
         }
