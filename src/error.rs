@@ -14,7 +14,7 @@ use std::str::Utf8Error;
 use openssl::error::ErrorStack;
 #[cfg(feature = "ssl")]
 use openssl::ssl::{Error as SslError, HandshakeError};
-#[cfg(feature = "ssl")]
+#[cfg(all(feature = "ssl", feature = "reactor"))]
 use openssl::x509::X509VerifyResult;
 
 pub(crate) use self::redaction::redacted;
@@ -240,7 +240,7 @@ impl ErrorKind {
     }
 
     /// Creates an error with the same meaning. The type of the cause can differ, because these causes cannot be cloned.
-    #[cfg(feature = "ssl")]
+    #[cfg(all(feature = "ssl", feature = "reactor"))]
     fn duplicate_cause(&self, details: Cow<'static, str>) -> Error {
         let (err, verified) = match self {
             Self::Ssl(err) => (err, X509VerifyResult::OK),
