@@ -66,8 +66,8 @@ impl Builder {
     /// A program in a browser can control [`max_message_size`](Config::max_message_size),
     /// [`subprotocols`](Config::subprotocols), [`handshake_timeout`](Config::handshake_timeout),
     /// [`close_timeout`](Config::close_timeout) and [`idle_timeout`](Config::idle_timeout). The browser controls everything
-    /// else. `idle_timeout` only has an effect if [`ping_interval`](Config::ping_interval) is `None`, because a program in a
-    /// browser sees no Pings: a peer that sends no messages would count as lost.
+    /// else. The default of `idle_timeout` has no effect, because a program in a browser sees no Pings: a peer that sends no
+    /// messages would count as lost. Set another value, or set [`ping_interval`](Config::ping_interval) to `None`.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -185,6 +185,12 @@ impl Builder {
         self.subprotocols.clone()
     }
 
+    /// A browser hides Pings and Pongs, so a peer that sends no messages is not lost by default.
+    fn idle_timeout(&self) -> Option<Duration> {
+        let is_default = self.config.idle_timeout == Config::default().idle_timeout;
+        self.config.idle_timeout.filter(|_| !is_default || self.config.ping_interval.is_none())
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             max_message_size: self.config.max_message_size,
@@ -193,8 +199,7 @@ impl Builder {
             max_received: self.max_received,
             max_received_messages: self.max_received_messages,
             close_timeout: self.config.close_timeout,
-            // A browser hides Pings and Pongs, so the silence of a peer means nothing by default.
-            idle_timeout: self.config.idle_timeout.filter(|_| self.config.ping_interval.is_none()),
+            idle_timeout: self.idle_timeout(),
         }
     }
 }
