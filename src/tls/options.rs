@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -153,4 +154,16 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// Returns the configuration of clients without options, which is created once, because reading the roots takes long.
+pub(in crate::tls) fn shared_default<C: Clone>(
+    cell: &OnceLock<C>,
+    create: impl FnOnce(&ClientOptions) -> Result<C>,
+) -> Result<C> {
+    if let Some(client) = cell.get() {
+        return Ok(client.clone());
+    }
+    let client = create(&ClientOptions::default())?;
+    Ok(cell.get_or_init(|| client).clone())
 }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::tcp_stream::TcpStream;
 use crate::tls::TlsEngine;
 use crate::tls::engine::{ClientEngine, Engine};
-use crate::tls::options::{ClientOptions, Verification};
+use crate::tls::options::{ClientOptions, Verification, shared_default};
 #[cfg(feature = "reactor")]
 use crate::tls::server_name;
 
@@ -28,11 +28,7 @@ impl Client {
     /// Returns the configuration of programs that have none.
     pub(in crate::tls) fn shared_default() -> Result<Self> {
         static DEFAULT: OnceLock<Client> = OnceLock::new();
-        if let Some(client) = DEFAULT.get() {
-            return Ok(client.clone());
-        }
-        let client = Self::new(&ClientOptions::default())?;
-        Ok(DEFAULT.get_or_init(|| client).clone())
+        shared_default(&DEFAULT, Self::new)
     }
 
     pub(in crate::tls) fn new(options: &ClientOptions) -> Result<Self> {

@@ -13,6 +13,8 @@ use super::{Rustls, add_roots, certified_key, failed, provider, versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::TlsEngine;
 use crate::tls::engine::{ClientEngine, Engine};
+#[cfg(not(feature = "ssl"))]
+use crate::tls::options::shared_default;
 use crate::tls::options::{ClientOptions, Verification};
 
 /// The configuration of clients.
@@ -24,11 +26,7 @@ impl Client {
     #[cfg(not(feature = "ssl"))]
     pub(in crate::tls) fn shared_default() -> Result<Self> {
         static DEFAULT: OnceLock<Client> = OnceLock::new();
-        if let Some(client) = DEFAULT.get() {
-            return Ok(client.clone());
-        }
-        let client = Self::new(&ClientOptions::default())?;
-        Ok(DEFAULT.get_or_init(|| client).clone())
+        shared_default(&DEFAULT, Self::new)
     }
 
     pub(in crate::tls) fn new(options: &ClientOptions) -> Result<Self> {
