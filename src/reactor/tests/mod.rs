@@ -5,6 +5,7 @@ mod phases;
 mod scripts;
 mod system;
 mod time;
+mod turns;
 
 use std::time::Instant;
 
