@@ -34,6 +34,15 @@ fn bytes_per_socket<T>(stream: usize, open: impl FnMut() -> T) -> (usize, Vec<T>
     (growth(&region) / SOCKETS - stream, sockets)
 }
 
+/// By how much each socket grows when it exchanges messages. `other` exchanges them before, so that the buffers that the thread
+/// keeps do not count.
+fn growth_per_socket<T>(sockets: &mut [T], mut other: T, mut exchange: impl FnMut(&mut T)) -> usize {
+    (0..100).for_each(|_| exchange(&mut other));
+    let region = Region::new(ALLOCATOR);
+    sockets.iter_mut().for_each(exchange);
+    growth(&region) / SOCKETS
+}
+
 #[cfg(feature = "futures")]
 mod async_sockets {
     use std::collections::VecDeque;
@@ -49,7 +58,7 @@ mod async_sockets {
     use sockeye_test_support::pipe::{now, ready};
     use stats_alloc::Region;
 
-    use super::{ALLOCATOR, REQUEST, SOCKETS, bytes_per_socket, growth};
+    use super::{ALLOCATOR, REQUEST, SOCKETS, bytes_per_socket, growth_per_socket};
 
     const MOST: usize = 1024;
 
@@ -131,12 +140,7 @@ mod async_sockets {
             stream.push(&messages);
             echo(socket);
         };
-        // The buffers that the thread keeps do not count.
-        let mut other = accept();
-        (0..100).for_each(|_| exchange(&mut other));
-        let region = Region::new(ALLOCATOR);
-        sockets.iter_mut().for_each(exchange);
-        let used = opened + growth(&region) / SOCKETS;
+        let used = opened + growth_per_socket(&mut sockets, accept(), exchange);
         eprintln!("after messages: {used} bytes");
         assert!(used <= MOST, "{used} bytes");
         messages_need_no_allocation(&stream, &mut sockets);
@@ -275,9 +279,8 @@ mod blocking_sockets {
 
     use sockeye::blocking::{Bare, Builder, WebSocket};
     use sockeye_test_support::bytes::{BINARY, masked};
-    use stats_alloc::Region;
 
-    use super::{ALLOCATOR, REQUEST, SOCKETS, bytes_per_socket, growth};
+    use super::{REQUEST, bytes_per_socket, growth_per_socket};
 
     const MOST: usize = 1024;
 
@@ -330,11 +333,7 @@ mod blocking_sockets {
             push(&messages);
             echo(socket);
         };
-        let mut other = accept();
-        (0..100).for_each(|_| exchange(&mut other));
-        let region = Region::new(ALLOCATOR);
-        sockets.iter_mut().for_each(exchange);
-        let used = opened + growth(&region) / SOCKETS;
+        let used = opened + growth_per_socket(&mut sockets, accept(), exchange);
         eprintln!("an idle blocking socket: {opened} bytes, after messages {used}");
         assert!(opened <= MOST && used <= MOST, "{opened}, {used}");
     }
