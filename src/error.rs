@@ -161,7 +161,7 @@ impl Error {
         Self::new(ErrorKind::Io(err), details)
     }
 
-    /// Whether any peer can cause this error, so that it says nothing about this program.
+    /// Whether any peer can cause this error, so that this program need not be at fault.
     #[cfg(feature = "reactor")]
     pub(crate) fn is_peer_behavior(&self) -> bool {
         match &self.kind {

@@ -112,7 +112,7 @@ impl Scripted {
         assert!(self.is_open, "{hook} outside of on_open and on_close");
     }
 
-    /// Does what the script says, or what a program does by default.
+    /// Reacts as the script requires, or as a program does by default.
     fn react(&self, default: impl FnOnce(&Sender) -> Result<()>) -> Result<()> {
         let reaction = self.program.borrow_mut().reactions.pop_front();
         match reaction {

@@ -11,7 +11,7 @@
 //!    [`input_room`](Session::input_room), or calls [`end_input`](Session::end_input) at the end of the transport.
 //! 2. It passes plaintext to [`send`](Session::send). Plaintext may be passed before the handshake is complete.
 //! 3. After each call, also one that has failed, it writes [`output`](Session::output) to the transport. It contains the
-//!    handshake, the records, and the alert that tells the peer why the session has failed (RFC 8446 §6.2).
+//!    handshake, the records, and the alert with the reason why the session has failed (RFC 8446 §6.2).
 //!
 //! The way in which input is split into reads does not change the result. An idle session owns no buffers.
 

@@ -184,7 +184,7 @@ impl Tls {
         }
     }
 
-    /// Sends the alert that tells the peer why the session has failed. A failed handshake ends the connection.
+    /// Sends the alert with the reason why the session has failed. A failed handshake ends the connection.
     fn fail(&mut self, mut err: Error, was_handshaking: bool) -> Error {
         if let Err(Stop::Failed(err)) = self.flush() {
             debug!("the alert could not be sent: {err}");

@@ -22,7 +22,7 @@ VISIBLE = rb"[!\"$-~]"  # without #, which would begin a fragment
 
 
 class Head:
-    """The first line and the fields of a head, as far as they can be read."""
+    """The first line and the fields of a head that can be read."""
 
     def __init__(self, role, data):
         self.role = role

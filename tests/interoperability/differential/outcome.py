@@ -49,7 +49,7 @@ def sockeye_outcome(stream, result):
     for letter, content in items(result):
         match letter:
             case "q":
-                outcome.head = ("rejected", None)  # unless the response says otherwise
+                outcome.head = ("rejected", None)  # unless the response has another
             case "a":
                 outcome.head = ("accepted", None, None)
             case "j":
