@@ -88,6 +88,9 @@ impl<H: Handler, S: System> Connection<H, S> {
         } else {
             self.read(has_ended, buffer, state);
         }
+        if !is_open {
+            self.rearm_deadline(state);
+        }
         self.update(state);
     }
 

@@ -167,7 +167,13 @@ impl<H: Handler, S: System> Connection<H, S> {
         } else if (buffered > 0 || endpoint.protocol.awaits_flush()) && !endpoint.write.is_blocked {
             state.work.flush_later(slot, &mut endpoint.listed, buffered);
         }
-        self.rearm_deadline(state);
+        // The deadline of an open connection that only exchanges messages moves later, and a timer that is too early stays. What
+        // makes it earlier rearms it: the end of the opening handshake, and the end of a pause.
+        let is_calm =
+            phase == State::Open && !endpoint.write.is_blocked && !endpoint.protocol.is_mid_message();
+        if !is_calm || self.deadline.is_none() {
+            self.rearm_deadline(state);
+        }
     }
 
     /// Reads from the connection in the next turn, without an event.
@@ -186,6 +192,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn resume(&mut self, state: &mut LoopState<S>) {
         self.read.is_paused = false;
         self.endpoint.protocol.resume_reading(state.now);
+        self.rearm_deadline(state);
         self.read_deferred(state);
     }
 

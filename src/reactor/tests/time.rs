@@ -234,3 +234,35 @@ fn open_server<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wir
     run_until_idle(reactor);
     server
 }
+
+/// The timer of the opening handshake must not delay the first Ping.
+#[test]
+fn l2_a_ping_can_be_due_before_the_handshake_had_to_be_complete() {
+    let (system, closed) = (Fake::new(), Rc::default());
+    let factory = |_: Sender| Closed(Rc::clone(&closed), system.clone());
+    let settings = Settings { handshake_timeout: 1000 * SECOND, ..watchful() };
+    let (mut reactor, _entered) = listening(factory, settings, &system);
+    let client = open_client(&mut reactor, &system);
+    let pings = seconds_of_pings(&mut reactor, &system, &client, || !closed.borrow().is_empty());
+    assert_eq!(pings, [20, 40]);
+}
+
+#[test]
+fn w5_silence_is_measured_from_the_end_of_a_pause() {
+    let (system, closed) = (Fake::new(), Rc::default());
+    let senders = Rc::new(RefCell::new(Vec::new()));
+    let factory = |out: Sender| {
+        senders.borrow_mut().push(out);
+        Closed(Rc::clone(&closed), system.clone())
+    };
+    let (mut reactor, _entered) = listening(factory, watchful(), &system);
+    let client = open_client(&mut reactor, &system);
+    let out = senders.borrow()[0].clone();
+    out.pause().unwrap();
+    run_until_idle(&mut reactor);
+    system.advance(1000 * SECOND);
+    out.resume().unwrap();
+    run_until_idle(&mut reactor);
+    let pings = seconds_of_pings(&mut reactor, &system, &client, || !closed.borrow().is_empty());
+    assert_eq!(pings, [20, 40]);
+}
