@@ -14,7 +14,12 @@ const BROADCAST_WORK: usize = 256;
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes commands in order, and leaves the batch empty. When the turn is over, the rest is put back to the front of the
     /// commands of handlers, so that nothing overtakes it. Returns whether all were executed.
+    #[inline]
     pub(super) fn execute_all(&mut self, batch: &mut Batch) -> bool {
+        batch.is_empty() || self.execute_some(batch)
+    }
+
+    fn execute_some(&mut self, batch: &mut Batch) -> bool {
         let mut broadcasts = batch.iter().filter(|queued| queued.is_broadcast()).count();
         let mut queue = batch.drain(..);
         while let Some(first) = queue.as_slice().first() {

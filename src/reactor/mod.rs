@@ -204,7 +204,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let timeout = if self.has_work() {
             Some(Duration::ZERO)
         } else {
-            self.state.deadlines.until_next(|| self.state.system.now())
+            self.state.deadlines.until_next(self.state.now, || self.state.system.now())
         };
         match self.state.system.poll(&mut self.events, timeout) {
             Ok(()) => {}

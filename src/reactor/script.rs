@@ -365,7 +365,9 @@ impl Run {
     fn pass(&mut self, time: Duration) {
         let end = self.system.time() + time;
         self.run_until_idle();
-        while let Some(wait) = self.reactor.state.deadlines.until_next(|| self.system.time()) {
+        while let Some(wait) =
+            self.reactor.state.deadlines.until_next(self.system.time(), || self.system.time())
+        {
             if self.system.time() + wait > end {
                 break;
             }
@@ -482,7 +484,7 @@ impl Run {
         let program = self.program.borrow();
         assert_eq!(program.handlers, 0, "of {} handlers, some have not returned", program.created);
         assert_eq!(self.system.open_sockets(), 0, "a socket is registered");
-        let next = self.reactor.state.deadlines.until_next(|| self.system.time());
+        let next = self.reactor.state.deadlines.until_next(self.system.time(), || self.system.time());
         assert_eq!(next, None, "a timer is left");
         assert!(self.reactor.state.work.is_empty(), "work is left: {:?}", self.reactor.state.work);
         assert_eq!(self.reactor.state.memory.held(), 0, "memory is counted of connections that have ended");

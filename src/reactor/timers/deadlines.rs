@@ -30,11 +30,16 @@ pub(in crate::reactor) enum TimerKind {
 pub(in crate::reactor) struct Deadlines {
     wheel: Timers<TimerEvent>,
     epoch: Instant,
+    /// No timer is due before this time. `None` if there is none. A turn without a timer only compares it with the present.
+    next: Option<Instant>,
 }
+
+/// A timer that is at least this far away can fire late by the length of a turn.
+const FAR: Duration = Duration::from_secs(1);
 
 impl Deadlines {
     pub(in crate::reactor) fn new(epoch: Instant) -> Self {
-        Self { wheel: Timers::new(), epoch }
+        Self { wheel: Timers::new(), epoch, next: None }
     }
 
     /// Schedules an event. `None` if the wheel is full.
@@ -44,8 +49,7 @@ impl Deadlines {
         owner: &mut TimerList,
         event: TimerEvent,
     ) -> Option<Key> {
-        let tick = self.tick_after(at);
-        self.wheel.schedule(tick, owner, event)
+        self.schedule(self.tick_after(at), owner, event)
     }
 
     /// Schedules a timeout of a handler. A time of `None` is beyond the range of the clock, and the timeout never fires.
@@ -56,7 +60,13 @@ impl Deadlines {
         event: TimerEvent,
     ) -> Option<Timeout> {
         let tick = at.map_or(u64::MAX, |at| self.tick_after(at));
-        self.wheel.schedule(tick, owner, event).map(Key::into_timeout)
+        self.schedule(tick, owner, event).map(Key::into_timeout)
+    }
+
+    fn schedule(&mut self, tick: u64, owner: &mut TimerList, event: TimerEvent) -> Option<Key> {
+        let key = self.wheel.schedule(tick, owner, event)?;
+        self.next = self.next.into_iter().chain(self.beginning_of(tick)).min();
+        Some(key)
     }
 
     pub(in crate::reactor) fn cancel(&mut self, key: Key) {
@@ -79,17 +89,34 @@ impl Deadlines {
         self.wheel.deadline(key).is_some_and(|tick| tick <= self.tick_after(at))
     }
 
-    /// How long the loop may wait before a timer is due.
-    pub(in crate::reactor) fn until_next(&self, clock: impl FnOnce() -> Instant) -> Option<Duration> {
-        let next = self.wheel.next()?;
-        let at = self.epoch.checked_add(Duration::from_millis(next))?;
-        Some(at.saturating_duration_since(clock()))
+    /// How long the loop may wait before a timer is due. The turn began at `turn_began`; the clock is read only if a timer is near.
+    pub(in crate::reactor) fn until_next(
+        &self,
+        turn_began: Instant,
+        clock: impl FnOnce() -> Instant,
+    ) -> Option<Duration> {
+        let next = self.next?;
+        let wait = next.saturating_duration_since(turn_began);
+        Some(if wait >= FAR { wait } else { next.saturating_duration_since(clock()) })
     }
 
-    /// Removes and returns an event that is due.
+    /// Removes and returns an event that is due. Call this method until it returns `None`.
+    #[inline]
     pub(in crate::reactor) fn pop_due(&mut self, now: Instant) -> Option<TimerEvent> {
-        let now = self.tick(now);
-        self.wheel.pop_due(now)
+        if self.next? > now { None } else { self.pop(now) }
+    }
+
+    fn pop(&mut self, now: Instant) -> Option<TimerEvent> {
+        let event = self.wheel.pop_due(self.tick(now));
+        if event.is_none() {
+            self.next = self.wheel.next().and_then(|tick| self.beginning_of(tick));
+        }
+        event
+    }
+
+    /// The time at which a tick begins. `None` if it is beyond the range of the clock.
+    fn beginning_of(&self, tick: u64) -> Option<Instant> {
+        self.epoch.checked_add(Duration::from_millis(tick))
     }
 
     /// The first tick that is certainly not before a time.

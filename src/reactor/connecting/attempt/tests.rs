@@ -24,7 +24,7 @@ fn connect_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next<So
     let mut next = attempt.on_resolved(Ok(addresses), &mut state);
     let mut timeouts = 0;
     while matches!(next, Next::Wait) {
-        let timeout = state.deadlines.until_next(|| state.system.now());
+        let timeout = state.deadlines.until_next(state.now, || state.system.now());
         state.system.poll(&mut events, timeout).unwrap();
         state.begin_turn();
         next = match state.deadlines.pop_due(state.now) {
