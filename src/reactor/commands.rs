@@ -2,14 +2,15 @@
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
-use super::broadcast::Broadcast;
+use super::broadcast::{Pending, PendingCommand};
 use super::entries::{ConnectionId, Entry};
-use super::queue::{Batch, Command, QueuedCommand, Target};
+use super::phase::LoopPhase;
+use super::queue::{Batch, Command, Target};
 use super::system::System;
 use super::{Reactor, RunState};
 
-/// The work that a broadcast is for each receiver, in bytes of a message.
-const BROADCAST_WORK: usize = 256;
+/// The number of connections that receive broadcasts even if the turn is over.
+const MIN_RECEIVERS: usize = 64;
 
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes commands in order, and leaves the batch empty. When the turn is over, the rest is put back to the front of the
@@ -20,39 +21,44 @@ impl<F: Factory, S: System> Reactor<F, S> {
     }
 
     fn execute_some(&mut self, batch: &mut Batch) -> bool {
-        let mut broadcasts = batch.iter().filter(|queued| queued.is_broadcast()).count();
         let mut queue = batch.drain(..);
         while let Some(first) = queue.as_slice().first() {
-            let (target, is_broadcast) = (first.target, first.is_broadcast());
-            let is_alike =
-                |next: &&QueuedCommand| next.target == target && next.is_broadcast() == is_broadcast;
-            let alike = queue.as_slice().iter().take_while(is_alike).count();
+            let target = first.target;
+            let alike = queue.as_slice().iter().take_while(|next| next.target == target).count();
             let commands = queue.by_ref().take(alike).map(|queued| queued.command);
-            if is_broadcast {
-                broadcasts -= alike;
-                let broadcast = Broadcast::new(commands);
-                self.broadcast(&broadcast, broadcasts == 0);
-                // A broadcast is as much work as reading from each receiver.
-                self.state.fairness.add_work(self.entries.len().saturating_mul(BROADCAST_WORK));
-                if self.state.step() && !queue.as_slice().is_empty() {
-                    self.state.queue.put_back(queue);
-                    return false;
-                }
-                continue;
-            }
-            let id = match target {
-                Target::One { slot, id } => Some(ConnectionId { slot, serial: id }),
-                Target::All => None,
+            let may_continue = match target {
+                Target::All => self.execute_for_all(commands),
+                Target::One { slot, id } => self.execute_for_one(commands, ConnectionId { slot, serial: id }),
             };
-            commands.for_each(|command| self.execute(command, id));
-            // A connection that receives several commands in a row is updated once.
-            id.into_iter().for_each(|id| self.update(id));
-            if self.state.step() && !queue.as_slice().is_empty() {
-                self.state.queue.put_back(queue);
-                return false;
+            if !may_continue {
+                break;
             }
         }
-        true
+        let is_done = queue.as_slice().is_empty();
+        if !is_done {
+            self.state.queue.put_back(queue);
+        }
+        is_done
+    }
+
+    /// Executes commands for all connections. Returns whether more may follow.
+    fn execute_for_all(&mut self, commands: impl Iterator<Item = Command>) -> bool {
+        for command in commands {
+            self.execute(command, None);
+        }
+        !self.state.broadcasts.is_full() || self.deliver_broadcasts()
+    }
+
+    /// Executes commands for a connection, which is updated once. Returns whether more may follow.
+    fn execute_for_one(&mut self, commands: impl Iterator<Item = Command>, id: ConnectionId) -> bool {
+        self.catch_up(id);
+        commands.for_each(|command| self.execute(command, Some(id)));
+        self.update(id);
+        if self.state.work.is_flush_due(0) {
+            self.flush();
+            self.state.begin(LoopPhase::Execute);
+        }
+        !self.state.step()
     }
 
     /// Executes one command for a connection, or for all.
@@ -66,7 +72,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
             command => match id {
                 Some(id) => self.deliver(command, id),
-                None => self.deliver_to_all(&command),
+                None => self.state.broadcasts.push(command),
             },
         }
     }
@@ -89,28 +95,66 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
     }
 
-    fn deliver_to_all(&mut self, command: &Command) {
-        let ids: Vec<ConnectionId> = self.entries.ids().collect();
-        for id in ids {
-            if let Some(command) = command.for_another() {
-                self.deliver(command, id);
-                self.update(id);
+    /// Delivers the commands for all connections to those that have not received them, until the turn is over. Some connections
+    /// receive them in any case. Returns whether all have.
+    pub(super) fn deliver_broadcasts(&mut self) -> bool {
+        let mut receivers = 0;
+        while self.state.broadcasts.is_pending() {
+            let pending = self.state.broadcasts.take();
+            let is_complete = self.continue_round(&pending, &mut receivers);
+            self.state.broadcasts.put_back(pending);
+            if !is_complete {
+                return false;
             }
+            self.state.broadcasts.end_round();
+        }
+        true
+    }
+
+    /// Continues a round over all slots. Returns whether it is complete. The output is written at once, so that the memory in which
+    /// frames are joined is used for the next connection while it is in the processor's cache.
+    fn continue_round(&mut self, pending: &Pending, receivers: &mut usize) -> bool {
+        while let Some(slot) = self.state.broadcasts.next_slot(self.entries.slots()) {
+            let Some(id) = self.entries.in_slot(slot).and_then(|entry| entry.id()) else { continue };
+            self.deliver_pending(pending, id, true);
+            *receivers += 1;
+            self.state.fairness.add_work(pending.bytes());
+            if self.state.step() && *receivers >= MIN_RECEIVERS {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A connection receives the commands for all connections that were executed before, so that those that follow do not
+    /// overtake them.
+    #[inline]
+    fn catch_up(&mut self, id: ConnectionId) {
+        if self.state.broadcasts.is_pending() {
+            let pending = self.state.broadcasts.take();
+            self.deliver_pending(&pending, id, false);
+            self.state.broadcasts.put_back(pending);
         }
     }
 
-    /// Sends frames to all connections, one connection after the other.
-    ///
-    /// The last broadcast of a turn is written at once, so that the memory in which the frames are joined is used for the
-    /// next connection while it is in the processor's cache.
-    fn broadcast(&mut self, broadcast: &Broadcast, is_last: bool) {
-        for entry in self.entries.iter_mut() {
-            match entry {
-                Entry::Connected(connection) => connection.on_broadcast(broadcast, is_last, &mut self.state),
-                Entry::Connecting(attempt) => {
-                    broadcast.frames.iter().for_each(|one| attempt.on_broadcast(&one.frame, &self.state));
+    fn deliver_pending(&mut self, pending: &Pending, id: ConnectionId, flushes: bool) {
+        let missing = self.state.broadcasts.receive(id.slot, pending);
+        if missing.is_empty() {
+            return;
+        }
+        if let Some(connection) = self.entries.connected(id) {
+            return connection.on_broadcasts(missing, flushes, &mut self.state);
+        }
+        for command in missing.commands() {
+            match command {
+                PendingCommand::Frame(one) => {
+                    if let Some(attempt) = self.entries.connecting(id) {
+                        attempt.on_broadcast(&one.frame, &self.state);
+                    }
                 }
-                Entry::Vacating => {}
+                PendingCommand::Other(command) => {
+                    command.for_another().into_iter().for_each(|command| self.deliver(command, id));
+                }
             }
         }
     }

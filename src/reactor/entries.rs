@@ -103,6 +103,11 @@ impl<H, S: System> Entries<H, S> {
         self.slots.iter().filter_map(|(_, entry)| entry.id())
     }
 
+    /// A number that all slots in use are smaller than.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.capacity()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

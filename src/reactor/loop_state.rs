@@ -8,6 +8,7 @@ use log::{error, warn};
 
 use super::accepting::addresses::AddressCounts;
 use super::api::settings::{ProxyPolicy, Settings};
+use super::broadcast::Broadcasts;
 use super::buffer_pool::BufferPool;
 use super::entries::ConnectionId;
 use super::fairness::Fairness;
@@ -48,6 +49,7 @@ pub(super) struct LoopState<S: System> {
     pub(super) logged: Logged,
     pub(super) pool: BufferPool,
     pub(super) work: WorkLists,
+    pub(super) broadcasts: Broadcasts,
     /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
     /// Memory for the commands that a handler queues for its own connection. Empty between uses.
@@ -73,6 +75,7 @@ impl<S: System> LoopState<S> {
             fairness: Fairness::new(settings.max_turn, now),
             pool: BufferPool::new(settings.out_buffer_capacity),
             work: WorkLists::default(),
+            broadcasts: Broadcasts::default(),
             now,
             own_commands: Batch::new(),
             connect_failure: None,

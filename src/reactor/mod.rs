@@ -230,8 +230,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
             self.state.queue.swap_local(&mut batch);
             continues = self.execute_all(&mut batch);
         }
-        let mut has_more = false;
-        if continues {
+        // While much is being broadcast, other threads cannot add to it.
+        let mut has_more = self.state.broadcasts.is_full();
+        if continues && !has_more {
             has_more = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
             continues = self.execute_all(&mut batch);
         }
@@ -253,7 +254,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
             (true, false) => Backlog::None,
         };
         self.batch = batch;
-        let has_commands = self.backlog != Backlog::None || self.state.queue.has_local();
+        let is_delivered = self.deliver_broadcasts();
+        let has_commands = self.backlog != Backlog::None || self.state.queue.has_local() || !is_delivered;
         if self.run_state == RunState::Stopping && !has_commands {
             self.close_all();
         }
@@ -342,6 +344,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn next_id(&mut self) -> ConnectionId {
         let id = self.entries.next_id();
         self.state.queue.insert_connection(id.slot, id.serial);
+        self.state.broadcasts.insert(id.slot);
         id
     }
 
@@ -350,6 +353,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         !self.state.work.is_empty()
             || self.backlog != Backlog::None
             || self.state.queue.has_local()
+            || self.state.broadcasts.is_pending()
             || self.run_state == RunState::Stopping
             || self.listeners.is_any_ready()
     }

@@ -7,14 +7,8 @@ use super::phase::LoopPhase;
 use super::system::{Event, System};
 use super::{Backlog, Reactor, WAKER};
 
-/// A batch of connections ends at this many connections to flush, which the processor's cache can hold.
-const MAX_BATCH: usize = 64;
-
 /// A batch of connections ends at this many commands of their handlers.
 const MAX_BATCH_COMMANDS: usize = 64;
-
-/// A batch of connections ends at this much output, in bytes.
-const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// What [`Reactor::serve`] has not read from yet.
 struct Unserved<I> {
@@ -38,11 +32,14 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let first = self.state.work.take_unserved().into_iter();
         let resumed = self.state.work.take_to_read().into_iter();
         // Commands that did not fit into the last turn come before new ones. Otherwise they would accumulate without limit.
-        if self.backlog == Backlog::Postponed {
+        if self.backlog == Backlog::Postponed || self.state.broadcasts.is_full() {
             self.execute_queued();
             self.flush();
         }
         let mut unserved = Unserved { first, events: S::events(&events), resumed, is_first: true };
+        if self.state.broadcasts.is_full() {
+            self.defer(&mut unserved);
+        }
         while self.read(&mut unserved) {
             self.execute_queued();
             self.flush();
@@ -127,8 +124,5 @@ fn ends_batch<S: System>(state: &mut LoopState<S>) -> bool {
 /// Whether much output waits to be produced or written, or connections hold too much memory.
 fn is_batch_full<S: System>(state: &LoopState<S>) -> bool {
     let (commands, queued) = state.queue.local_load();
-    let (connections, unflushed) = state.work.backlog();
-    let is_full =
-        connections >= MAX_BATCH || commands >= MAX_BATCH_COMMANDS || queued + unflushed >= MAX_BATCH_BYTES;
-    is_full || state.memory.is_exceeded()
+    commands >= MAX_BATCH_COMMANDS || state.work.is_flush_due(queued) || state.memory.is_exceeded()
 }

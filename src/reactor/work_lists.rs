@@ -1,5 +1,11 @@
 //! Which connections need the loop's attention without a new event.
 
+/// A batch of connections ends at this many connections to flush, which the processor's cache can hold.
+const MAX_BATCH: usize = 64;
+
+/// A batch of connections ends at this much output, in bytes.
+const MAX_BATCH_BYTES: usize = 128 * 1024;
+
 /// The connections that wait to be flushed, read from, or removed, by slot.
 ///
 /// A slot can remain in a list after its connection has ended, so every phase checks what the slot contains.
@@ -95,10 +101,10 @@ impl WorkLists {
         recycle(&mut self.to_close, list);
     }
 
-    /// How many connections wait to be flushed, and the approximate number of bytes that they have to send.
+    /// Whether so much output waits that it should be written before more is produced. `queued` bytes will be added.
     #[inline]
-    pub(super) fn backlog(&self) -> (usize, usize) {
-        (self.to_flush.len(), self.unflushed)
+    pub(super) fn is_flush_due(&self, queued: usize) -> bool {
+        self.to_flush.len() >= MAX_BATCH || self.unflushed + queued >= MAX_BATCH_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {

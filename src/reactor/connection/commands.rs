@@ -9,7 +9,7 @@ use crate::protocol::{Frame, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
-use crate::reactor::broadcast::{Broadcast, BroadcastFrame};
+use crate::reactor::broadcast::{BroadcastFrame, Missing, PendingCommand};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::Command;
 use crate::reactor::system::{System, Transport as _};
@@ -48,23 +48,32 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
-    /// Sends frames that all connections receive, if there is room for them. With `flushes` they are written at once.
-    pub(in crate::reactor) fn on_broadcast(
+    /// Executes commands that all connections receive. Frames are sent if there is room for them. With `flushes` the output is
+    /// written at once.
+    pub(in crate::reactor) fn on_broadcasts(
         &mut self,
-        broadcast: &Broadcast,
+        missing: Missing<'_>,
         flushes: bool,
         state: &mut LoopState<S>,
     ) {
         let endpoint = &mut self.endpoint;
-        if endpoint.is_opening() || !state.queue.has_room_for_all(endpoint.id.slot, broadcast.len) {
-            broadcast.frames.iter().for_each(|one| self.send_if_room(one, state));
-        } else if endpoint.protocol.is_plain_server()
+        let fits = !endpoint.is_opening() && state.queue.has_room_for_all(endpoint.id.slot, missing.len());
+        if fits
+            && endpoint.protocol.is_plain_server()
             && !endpoint.wants_frames()
-            && let Some(joined) = broadcast.joined(state)
+            && let Some(joined) = missing.joined(state)
         {
             joined.append_to(endpoint.write.queue(&mut state.pool));
         } else {
-            broadcast.frames.iter().for_each(|one| endpoint.send_shared(one, state));
+            for command in missing.commands() {
+                match command {
+                    PendingCommand::Frame(one) if fits => self.endpoint.send_shared(one, state),
+                    PendingCommand::Frame(one) => self.send_if_room(one, state),
+                    PendingCommand::Other(command) => {
+                        command.for_another().into_iter().for_each(|command| self.on_command(command, state));
+                    }
+                }
+            }
         }
         let write = &self.endpoint.write;
         if flushes && write.len() > 0 && !write.is_blocked {
@@ -72,6 +81,18 @@ impl<H: Handler, S: System> Connection<H, S> {
         } else {
             self.update(state);
         }
+    }
+
+    /// Executes the commands for all connections that this one has not received, so that its handler's commands do not overtake
+    /// them.
+    #[cold]
+    pub(super) fn catch_up(&mut self, state: &mut LoopState<S>) {
+        let pending = state.broadcasts.take();
+        let missing = state.broadcasts.receive(self.endpoint.id.slot, &pending);
+        if !missing.is_empty() {
+            self.on_broadcasts(missing, false, state);
+        }
+        state.broadcasts.put_back(pending);
     }
 
     /// Sends or keeps one frame of a broadcast, if there is room for it.

@@ -69,6 +69,9 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Reads, or processes what was read before, unless there is a reason to wait.
     fn read_within_budget(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState<S>) {
+        if state.broadcasts.is_pending() {
+            self.catch_up(state);
+        }
         if self.endpoint.listed.is_to_close() || !self.endpoint.protocol.wants_input() {
             return;
         }

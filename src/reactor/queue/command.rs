@@ -66,13 +66,6 @@ pub(crate) struct Established {
     pub(crate) read_ahead: Vec<u8>,
 }
 
-impl QueuedCommand {
-    /// Returns whether this sends a message or a frame to all connections.
-    pub(crate) fn is_broadcast(&self) -> bool {
-        self.target == Target::All && matches!(self.command, Command::Message(_) | Command::Frame(_))
-    }
-}
-
 impl Command {
     /// Clones the command for one more connection, if it is one that can be for all.
     pub(crate) fn for_another(&self) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! The loop on a system without sockets and without waiting.
 
 mod bounds;
+mod broadcasts;
 mod phases;
 mod scripts;
 mod system;
