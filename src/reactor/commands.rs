@@ -15,7 +15,7 @@ const MIN_RECEIVERS: usize = 64;
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes commands in order, and leaves the batch empty. When the turn is over, the rest is put back to the front of the
     /// commands of handlers, so that nothing overtakes it. Returns whether all were executed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn execute_all(&mut self, batch: &mut Batch) -> bool {
         batch.is_empty() || self.execute_some(batch)
     }
@@ -97,9 +97,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
     /// Delivers the commands for all connections to those that have not received them, until the turn is over. Some connections
     /// receive them in any case. Returns whether all have.
+    #[inline]
     pub(super) fn deliver_broadcasts(&mut self) -> bool {
+        !self.state.broadcasts.is_pending() || self.deliver_some_broadcasts()
+    }
+
+    fn deliver_some_broadcasts(&mut self) -> bool {
         let mut receivers = 0;
         while self.state.broadcasts.is_pending() {
+            if self.is_broadcast_being_compressed() {
+                return false;
+            }
             let pending = self.state.broadcasts.take();
             let is_complete = self.continue_round(&pending, &mut receivers);
             self.state.broadcasts.put_back(pending);
@@ -117,6 +125,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
         while let Some(slot) = self.state.broadcasts.next_slot(self.entries.slots()) {
             let Some(id) = self.entries.in_slot(slot).and_then(|entry| entry.id()) else { continue };
             self.deliver_pending(pending, id, true);
+            if pending.is_long() {
+                self.state.broadcasts.last = Some(id);
+                if self.is_broadcast_being_compressed() {
+                    return false;
+                }
+            }
             *receivers += 1;
             self.state.fairness.add_work(pending.bytes());
             if self.state.step() && *receivers >= MIN_RECEIVERS {
@@ -124,6 +138,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
             }
         }
         true
+    }
+
+    /// Whether the last receiver compresses a long message. The others share the result, so they wait for it.
+    fn is_broadcast_being_compressed(&mut self) -> bool {
+        let Some(last) = self.state.broadcasts.last else { return false };
+        let is_compressing =
+            self.entries.connected(last).is_some_and(|connection| connection.is_compressing());
+        if !is_compressing {
+            self.state.broadcasts.last = None;
+        }
+        is_compressing
     }
 
     /// A connection receives the commands for all connections that were executed before, so that those that follow do not

@@ -12,7 +12,10 @@ const MIN_BUDGET: Duration = Duration::from_millis(1);
 const CLOCK_INTERVAL: usize = 16;
 
 /// The clock is also read after messages of this many bytes. They may have been decompressed, or are compressed afterwards.
-const CLOCK_WORK: usize = 64 * 1024;
+pub(super) const CLOCK_WORK: usize = 64 * 1024;
+
+/// For how many turns connections that have exceeded their budget wait for the others.
+const MAX_SKIPPED: u32 = 16;
 
 /// The time budget of a turn.
 ///
@@ -33,11 +36,22 @@ pub(super) struct Fairness {
     was_long: bool,
     /// Whether this turn has lasted as long as it may.
     is_over: bool,
+    /// The number of turns in a row that were over before a connection was read from that had exceeded its budget.
+    skipped: u32,
 }
 
 impl Fairness {
     pub(super) fn new(limit: Duration, now: Instant) -> Self {
-        Self { turn_began: now, limit, steps: 0, work: 0, is_long: false, was_long: false, is_over: false }
+        Self {
+            turn_began: now,
+            limit,
+            steps: 0,
+            work: 0,
+            is_long: false,
+            was_long: false,
+            is_over: false,
+            skipped: 0,
+        }
     }
 
     pub(super) fn begin_turn(&mut self, now: Instant) {
@@ -49,6 +63,13 @@ impl Fairness {
     /// Whether this turn has lasted as long as it may. What is left continues in the next one.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// A turn is over. `is_skipped` means that connections which have exceeded their budget have waited for the whole turn. Returns
+    /// whether one of them must be read from nevertheless.
+    pub(super) fn must_resume(&mut self, is_skipped: bool) -> bool {
+        self.skipped = if is_skipped && self.skipped < MAX_SKIPPED { self.skipped + 1 } else { 0 };
+        is_skipped && self.skipped == 0
     }
 
     /// Records a message of this many bytes.
@@ -93,8 +114,9 @@ impl Fairness {
         began: Option<Instant>,
         clock: impl FnOnce() -> Instant,
     ) -> bool {
-        let reads_clock =
-            frames.is_multiple_of(CLOCK_INTERVAL) || began.is_some() && frames.is_power_of_two();
+        let reads_clock = frames.is_multiple_of(CLOCK_INTERVAL)
+            || self.work >= CLOCK_WORK
+            || began.is_some() && frames.is_power_of_two();
         reads_clock && self.has_used_up(began, clock())
     }
 

@@ -237,15 +237,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
             continues = self.execute_all(&mut batch);
         }
         for _ in 0..LOCAL_ROUNDS {
-            if !continues {
+            if !continues || !self.state.queue.has_local() {
                 break;
             }
             // Memory for unusually many commands is not kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
             self.state.queue.swap_local(&mut batch);
-            if batch.is_empty() {
-                break;
-            }
             continues = self.execute_all(&mut batch);
         }
         self.backlog = match (continues, has_more) {

@@ -2,6 +2,7 @@
 
 use super::api::factory::Factory;
 use super::entries::Entry;
+use super::fairness::CLOCK_WORK;
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::system::{Event, System};
@@ -19,6 +20,8 @@ struct Unserved<I> {
     resumed: std::vec::IntoIter<u32>,
     /// Whether connections with events may still come first.
     is_first: bool,
+    /// Whether one of `resumed` has been read from.
+    has_resumed: bool,
 }
 
 impl<F: Factory, S: System> Reactor<F, S> {
@@ -36,7 +39,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
             self.execute_queued();
             self.flush();
         }
-        let mut unserved = Unserved { first, events: S::events(&events), resumed, is_first: true };
+        let mut unserved =
+            Unserved { first, events: S::events(&events), resumed, is_first: true, has_resumed: false };
         if self.state.broadcasts.is_full() {
             self.defer(&mut unserved);
         }
@@ -50,6 +54,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.state.begin(LoopPhase::Open);
         self.continue_connecting();
         self.accept_all();
+        self.work();
         self.execute_queued();
         self.flush();
         drop(unserved);
@@ -78,6 +83,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return true;
         }
         for slot in unserved.resumed.by_ref() {
+            unserved.has_resumed = true;
             if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
                 connection.continue_reading(&mut self.buffer, &mut self.state);
             }
@@ -89,10 +95,33 @@ impl<F: Factory, S: System> Reactor<F, S> {
     }
 
     /// Leaves everything to the next turn that has not been read from. The system does not report the events again.
+    ///
+    /// Connections that exceed their budget wait while others have events, but not forever.
     fn defer(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) {
         self.state.work.put_back_unserved(unserved.first.by_ref());
         unserved.events.by_ref().for_each(|event| self.on_event(event));
-        self.state.work.put_back_unserved(unserved.resumed.by_ref());
+        let is_skipped = !unserved.has_resumed && unserved.resumed.len() > 0;
+        if self.state.fairness.must_resume(is_skipped)
+            && let Some(slot) = unserved.resumed.next()
+            && let Some(Entry::Connected(connection)) = self.entries.in_slot(slot)
+        {
+            connection.continue_reading(&mut self.buffer, &mut self.state);
+        }
+        self.state.work.put_back_to_read(unserved.resumed.by_ref());
+    }
+
+    /// Compresses and decompresses parts of long messages, one connection after the other, until the turn is over. One connection
+    /// continues in any case. Everything else comes first, because a short message can cause much of this work.
+    fn work(&mut self) {
+        while let Some(slot) = self.state.work.next_to_work() {
+            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
+                connection.work(&mut self.state);
+            }
+            self.state.fairness.add_work(CLOCK_WORK);
+            if self.state.step() {
+                return;
+            }
+        }
     }
 
     /// Handles one event.

@@ -1,5 +1,7 @@
 //! Which connections need the loop's attention without a new event.
 
+use std::collections::VecDeque;
+
 /// A batch of connections ends at this many connections to flush, which the processor's cache can hold.
 const MAX_BATCH: usize = 64;
 
@@ -16,23 +18,26 @@ pub(super) struct WorkLists {
     /// Connections that were not read from because a turn was over. They come first in the next one.
     unserved: Vec<u32>,
     to_close: Vec<u32>,
+    /// Connections that compress or decompress long messages, in the order in which they continue.
+    to_work: VecDeque<u32>,
     /// The approximate output of the connections in `to_flush`, in bytes.
     unflushed: usize,
 }
 
 /// The lists that a connection is in. It is never in one list twice.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Listed {
-    to_flush: bool,
-    to_read: bool,
-    to_close: bool,
-}
+pub(super) struct Listed(u8);
+
+const TO_FLUSH: u8 = 1;
+const TO_READ: u8 = 1 << 1;
+const TO_CLOSE: u8 = 1 << 2;
+const TO_WORK: u8 = 1 << 3;
 
 impl WorkLists {
     /// Adds a connection that has `bytes` of output.
     #[inline]
     pub(super) fn flush_later(&mut self, slot: u32, listed: &mut Listed, bytes: usize) {
-        if !std::mem::replace(&mut listed.to_flush, true) {
+        if listed.add(TO_FLUSH) {
             self.to_flush.push(slot);
             self.unflushed += bytes;
         }
@@ -41,14 +46,14 @@ impl WorkLists {
     /// Adds a connection whose socket or whose buffer may contain more input.
     #[inline]
     pub(super) fn read_later(&mut self, slot: u32, listed: &mut Listed) {
-        if !std::mem::replace(&mut listed.to_read, true) {
+        if listed.add(TO_READ) {
             self.to_read.push(slot);
         }
     }
 
     /// Adds a connection that has ended.
     pub(super) fn close_later(&mut self, slot: u32, listed: &mut Listed) {
-        if !std::mem::replace(&mut listed.to_close, true) {
+        if listed.add(TO_CLOSE) {
             self.to_close.push(slot);
         }
     }
@@ -71,7 +76,7 @@ impl WorkLists {
 
     /// Adds a connection that has an event in a turn that is over.
     pub(super) fn serve_later(&mut self, slot: u32, listed: &mut Listed) {
-        if !std::mem::replace(&mut listed.to_read, true) {
+        if listed.add(TO_READ) {
             self.unserved.push(slot);
         }
     }
@@ -84,6 +89,23 @@ impl WorkLists {
     /// Puts back connections that were taken from a list and not read from.
     pub(super) fn put_back_unserved(&mut self, slots: impl Iterator<Item = u32>) {
         self.unserved.extend(slots);
+    }
+
+    /// Adds a connection that compresses or decompresses a long message.
+    pub(super) fn work_later(&mut self, slot: u32, listed: &mut Listed) {
+        if listed.add(TO_WORK) {
+            self.to_work.push_back(slot);
+        }
+    }
+
+    /// Takes the next connection that compresses or decompresses a long message.
+    pub(super) fn next_to_work(&mut self) -> Option<u32> {
+        self.to_work.pop_front()
+    }
+
+    /// Puts connections back to the front that were taken from the list to read from.
+    pub(super) fn put_back_to_read(&mut self, slots: impl Iterator<Item = u32>) {
+        self.to_read.splice(0..0, slots);
     }
 
     /// Takes the list of connections to remove.
@@ -112,29 +134,43 @@ impl WorkLists {
             && self.to_read.is_empty()
             && self.unserved.is_empty()
             && self.to_close.is_empty()
+            && self.to_work.is_empty()
     }
 }
 
 impl Listed {
+    /// Adds the connection to a list. Returns whether it was not in the list.
+    #[inline]
+    fn add(&mut self, list: u8) -> bool {
+        let was_listed = self.0 & list != 0;
+        self.0 |= list;
+        !was_listed
+    }
+
     pub(super) fn is_to_read(self) -> bool {
-        self.to_read
+        self.0 & TO_READ != 0
     }
 
     /// Whether the connection has ended and waits to be removed.
     #[inline]
     pub(super) fn is_to_close(self) -> bool {
-        self.to_close
+        self.0 & TO_CLOSE != 0
     }
 
     /// The flush of the connection begins.
     #[inline]
     pub(super) fn begin_flush(&mut self) {
-        self.to_flush = false;
+        self.0 &= !TO_FLUSH;
     }
 
     /// The read of the connection begins.
     pub(super) fn begin_read(&mut self) {
-        self.to_read = false;
+        self.0 &= !TO_READ;
+    }
+
+    /// The work of the connection begins.
+    pub(super) fn begin_work(&mut self) {
+        self.0 &= !TO_WORK;
     }
 }
 

@@ -366,6 +366,57 @@ impl ManualConnection {
         self.core.deadlines.unsent(accepted, now);
     }
 
+    /// From now on, long messages are compressed and decompressed in steps.
+    ///
+    /// While [`is_decompressing`](Self::is_decompressing), [`receive`](Self::receive) returns `None` and leaves the input, and
+    /// [`decompress`](Self::decompress) continues. While [`is_compressing`](Self::is_compressing), what is sent waits, and
+    /// [`compress`](Self::compress) continues.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn work_in_steps(&mut self) {
+        self.core.has_steps = true;
+    }
+
+    /// Returns whether a message is being compressed.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn is_compressing(&self) -> bool {
+        self.core.codec.as_ref().is_some_and(|codec| codec.is_compressing())
+    }
+
+    /// The bytes of the messages that wait until a long message is compressed, with that message.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn waiting_len(&self) -> usize {
+        self.core.codec.as_ref().map_or(0, |codec| codec.waiting_len())
+    }
+
+    /// Compresses the next part of a long message. When it is complete, it is sent with what has waited.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn compress<O: Output>(&mut self, now: Instant, out: &mut O) {
+        self.core.compress(now, out);
+    }
+
+    /// Drops the messages that are not sent yet, because a long one is being compressed.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn drop_waiting(&mut self) {
+        if let Some(codec) = &mut self.core.codec {
+            codec.stop_sending();
+        }
+    }
+
+    /// Returns whether a message is being decompressed.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn is_decompressing(&self) -> bool {
+        self.core.receiver.is_decompressing()
+    }
+
+    /// Decompresses the next part of a message. Returns the message if it is complete.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn decompress(&mut self, now: Instant) -> Result<Option<Message>, ProtocolError> {
+        self.core.decompress(now)
+    }
+
     /// Returns whether a part of a frame or of a message has arrived.
     #[cfg(feature = "reactor")]
     #[inline]
@@ -376,7 +427,9 @@ impl ManualConnection {
     /// Returns how much memory the unfinished message occupies, in bytes.
     #[cfg(feature = "reactor")]
     pub(crate) fn held(&self) -> usize {
-        self.core.receiver.held(self.core.codec.as_deref())
+        let codec = self.core.codec.as_deref();
+        let outgoing = codec.map_or(0, |codec| codec.held_by_outgoing());
+        self.core.receiver.held(codec).saturating_add(outgoing)
     }
 
     /// Returns how long a write may take without progress: an open connection only has [`Config::write_timeout`], because it may not read meanwhile.
@@ -402,6 +455,9 @@ impl ManualConnection {
     pub fn abandon(&mut self) {
         self.core.phase = Phase::Closed;
         self.core.drop_message();
+        if let Some(codec) = &mut self.core.codec {
+            codec.stop_sending();
+        }
     }
 
     /// Sends a frame, or a message, which is a frame by itself. It is always inlined, as the function that it calls.

@@ -46,6 +46,8 @@ struct Core {
     receiver: Receiver,
     pong: PendingPong,
     deadlines: Deadlines,
+    /// Whether long messages are compressed and decompressed in steps, which the front end continues.
+    has_steps: bool,
 }
 
 /// The phase of a connection. [`State`] is its name in the RFC.
@@ -126,6 +128,7 @@ impl Core {
             codec: None,
             receiver: Receiver::default(),
             pong: PendingPong::default(),
+            has_steps: false,
         }
     }
 }

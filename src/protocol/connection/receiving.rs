@@ -14,6 +14,13 @@ use crate::protocol::framing::frame::{Frame, len64};
 use crate::protocol::framing::header::{OpCode, Reserved, Rules};
 use crate::protocol::{Config, ProtocolError, Role};
 
+/// How much of a message is decompressed when it arrives, if the front end continues in steps, in bytes.
+const FIRST_STEP: usize = 64 * 1024;
+
+/// How much of a message each further step decompresses, in bytes.
+#[cfg(feature = "reactor")]
+const STEP: usize = 256 * 1024;
+
 /// What has been received of the frame and of the message in progress.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
@@ -48,6 +55,12 @@ impl Receiver {
     #[inline]
     pub(super) fn is_mid_message(&self) -> bool {
         self.in_message || self.message.is_some() || self.decoder.is_mid_frame()
+    }
+
+    /// Returns whether a fragment is not decompressed yet. What follows it waits.
+    #[inline]
+    pub(super) fn is_decompressing(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.is_decompressing())
     }
 
     /// Returns how much memory the unfinished message occupies, in bytes.
@@ -110,10 +123,11 @@ impl Receiver {
         frame: Frame,
         mut codec: Option<&mut Codec>,
         config: &Config,
+        step: usize,
     ) -> Result<Option<Message>, ProtocolError> {
         let is_final = frame.is_final();
         match (&mut self.message, frame.opcode()) {
-            (Some(message), OpCode::Continue) => message.push(frame, codec.as_deref_mut(), config)?,
+            (Some(message), OpCode::Continue) => message.push(frame, config)?,
             (None, OpCode::Continue) => return Err(ProtocolError::LoneContinuation),
             (Some(_), _) => return Err(ProtocolError::InterruptedMessage),
             (None, _) if is_final && (codec.is_none() || !frame.has_rsv1()) => {
@@ -124,7 +138,22 @@ impl Receiver {
                 self.message = Some(Box::new(message));
             }
         }
-        let complete = self.message.take_if(|_| is_final);
+        self.decompress(step, codec, config)
+    }
+
+    /// Decompresses the fragment that has arrived last, or a part of it. Returns the message if it is complete.
+    fn decompress(
+        &mut self,
+        step: usize,
+        codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<Option<Message>, ProtocolError> {
+        let Some(message) = &mut self.message else { return Ok(None) };
+        let mut codec = codec;
+        if !message.decompress(step, codec.as_deref_mut(), config)? {
+            return Ok(None);
+        }
+        let complete = self.message.take_if(|message| message.has_ended());
         complete.map(|message| message.finish(codec, config)).transpose()
     }
 }
@@ -155,7 +184,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> Result<Option<Received>, ProtocolError> {
         // Every read ends with a call that finds the input used up.
-        if input.is_empty() {
+        if input.is_empty() || self.receiver.is_decompressing() {
             return Ok(None);
         }
         self.deadlines.heard = now;
@@ -213,7 +242,8 @@ impl Core {
     fn act_on(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
         match frame.opcode() {
             OpCode::Continue | OpCode::Text | OpCode::Binary => {
-                let message = self.receiver.assemble(frame, self.codec.as_deref_mut(), &self.config)?;
+                let step = if self.has_steps { FIRST_STEP } else { usize::MAX };
+                let message = self.receiver.assemble(frame, self.codec.as_deref_mut(), &self.config, step)?;
                 Ok(message.map(Event::Message))
             }
             OpCode::Ping => Ok(Some(Event::Ping(frame.into_data()))),
@@ -221,6 +251,13 @@ impl Core {
             OpCode::Close => self.receive_close(&frame, now).map(Some),
             OpCode::Bad => Err(ProtocolError::ReservedOpCode),
         }
+    }
+
+    /// Continues to decompress a message. Returns it if it is complete.
+    #[cfg(feature = "reactor")]
+    pub(super) fn decompress(&mut self, now: Instant) -> Result<Option<Message>, ProtocolError> {
+        let message = self.receiver.decompress(STEP, self.codec.as_deref_mut(), &self.config);
+        message.inspect_err(|_| self.fail_open(now))
     }
 
     fn receive_close(&mut self, frame: &Frame, now: Instant) -> Result<Event, ProtocolError> {

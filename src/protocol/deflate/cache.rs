@@ -34,4 +34,24 @@ impl Cache {
         forms.push((key, form.clone()));
         form
     }
+
+    /// Whether the payload is compressed, or known not to become smaller.
+    #[cfg(feature = "reactor")]
+    pub(super) fn contains(&self, key: Key) -> bool {
+        let Some(forms) = &self.0 else { return false };
+        let forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
+        forms.iter().any(|(known, _)| *known == key)
+    }
+
+    /// Stores the compressed form, unless there is one. Returns the form.
+    #[cfg(feature = "reactor")]
+    pub(super) fn insert(&self, key: Key, form: Option<Arc<Vec<u8>>>) -> Option<Arc<Vec<u8>>> {
+        let Some(forms) = &self.0 else { return form };
+        let mut forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = forms.iter().find(|(known, _)| *known == key) {
+            return known.clone();
+        }
+        forms.push((key, form.clone()));
+        form
+    }
 }

@@ -59,15 +59,29 @@ impl Compressor {
     }
 
     /// Compresses a message. Returns `None` if the result has `most` bytes or more; the compressor must then be reset.
-    pub(super) fn compress(&mut self, mut message: &[u8], most: usize) -> Option<Vec<u8>> {
+    pub(super) fn compress(&mut self, message: &[u8], most: usize) -> Option<Vec<u8>> {
         let mut compressed = Vec::new();
+        self.compress_part(message, true, &mut compressed, most)?;
+        Some(compressed)
+    }
+
+    /// Compresses a part of a message, and appends the result. Returns `None` if all parts together have `most` bytes or more; the
+    /// compressor must then be reset.
+    pub(super) fn compress_part(
+        &mut self,
+        mut part: &[u8],
+        is_last: bool,
+        compressed: &mut Vec<u8>,
+        most: usize,
+    ) -> Option<()> {
+        let flush = if is_last { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
         thread_local::with_buffer(|buffer| {
             loop {
-                let (read, written) = self.step(message, buffer)?;
+                let (read, written) = self.step(part, buffer, flush)?;
                 compressed.extend_from_slice(buffer.get(..written)?);
-                message = message.get(read..)?;
+                part = part.get(read..)?;
                 // If room is left, everything has been flushed.
-                if message.is_empty() && written < buffer.len() {
+                if part.is_empty() && written < buffer.len() {
                     return Some(());
                 }
                 // The tail does not count. It has not been removed yet.
@@ -76,16 +90,18 @@ impl Compressor {
                 }
             }
         })?;
-        // §7.2.1: the sender removes the tail, and the receiver appends it.
-        let len = compressed.strip_suffix(&TAIL)?.len();
-        compressed.truncate(len);
-        (len < most).then_some(compressed)
+        if is_last {
+            // §7.2.1: the sender removes the tail, and the receiver appends it.
+            let len = compressed.strip_suffix(&TAIL)?.len();
+            compressed.truncate(len);
+        }
+        (compressed.len() < most).then_some(())
     }
 
     /// Compresses until the output is full; returns how many bytes were read and written.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
+    fn step(&mut self, input: &[u8], output: &mut [u8], flush: DeflateFlush) -> Option<(usize, usize)> {
         let before = (self.stream.total_in(), self.stream.total_out());
-        self.stream.compress(input, output, DeflateFlush::SyncFlush).ok()?;
+        self.stream.compress(input, output, flush).ok()?;
         let read = self.stream.total_in().wrapping_sub(before.0);
         let written = self.stream.total_out().wrapping_sub(before.1);
         Some((usize::try_from(read).ok()?, usize::try_from(written).ok()?))

@@ -56,7 +56,13 @@ impl Codec {
         match *self {}
     }
 
-    pub(crate) fn inflate(&mut self, _: &[u8], _: usize, _: &mut Sink<'_>) -> Result<(), ProtocolError> {
+    pub(crate) fn inflate(
+        &mut self,
+        _: &[u8],
+        _: usize,
+        _: usize,
+        _: &mut Sink<'_>,
+    ) -> Result<Step, ProtocolError> {
         match *self {}
     }
 
@@ -80,6 +86,46 @@ impl Codec {
     pub(crate) fn compress(&mut self, _: Frame) -> Frame {
         match *self {}
     }
+}
+
+#[cfg(feature = "reactor")]
+impl Codec {
+    pub(crate) fn compress_or_wait(&mut self, _: Frame) -> Option<Frame> {
+        match *self {}
+    }
+
+    pub(crate) fn is_compressing(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn waiting_len(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn held_by_outgoing(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn compress_part(&mut self) -> Option<Compressed> {
+        match *self {}
+    }
+}
+
+/// What a step of compression has led to.
+#[cfg(feature = "reactor")]
+#[derive(Debug)]
+pub(crate) enum Compressed {
+    #[expect(dead_code, reason = "nothing is compressed in this build")]
+    Part,
+    #[expect(dead_code, reason = "nothing is compressed in this build")]
+    Ready(Frame, std::collections::VecDeque<Frame>),
+}
+
+/// How far a step of decompression has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) read: usize,
+    pub(crate) is_last: bool,
 }
 
 /// Receives a message piece by piece.

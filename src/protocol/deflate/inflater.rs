@@ -12,7 +12,7 @@ use super::{ProtocolError, thread_local};
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), ProtocolError> + 'a;
 
 /// How many bytes of input are decompressed between two checks of the budget.
-const STEP: usize = 16 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// How many bytes of input of a message may produce no output (D3).
 const FREE_INPUT: u64 = 64 * 1024;
@@ -33,6 +33,17 @@ pub(super) struct Inflater {
     produced: u64,
     /// Whether the last block was marked as final, and nothing has followed it.
     has_ended: bool,
+    /// Whether the last step has ended before all output of its input was produced.
+    has_output: bool,
+}
+
+/// How far a step has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// How many bytes of the fragment were decompressed.
+    pub(crate) read: usize,
+    /// Whether the fragment is decompressed.
+    pub(crate) is_last: bool,
 }
 
 impl Inflater {
@@ -43,7 +54,7 @@ impl Inflater {
     pub(super) fn new() -> Self {
         // The window has its largest size: a smaller one needs as much memory.
         let stream = Inflate::new(false, MAX_WINDOW_BITS);
-        Self { stream, consumed: 0, produced: 0, has_ended: false }
+        Self { stream, consumed: 0, produced: 0, has_ended: false, has_output: false }
     }
 
     /// Drops the context of earlier messages.
@@ -54,43 +65,61 @@ impl Inflater {
 
     /// A message begins.
     pub(super) fn begin(&mut self) {
-        (self.consumed, self.produced, self.has_ended) = (0, 0, false);
+        (self.consumed, self.produced) = (0, 0);
+        (self.has_ended, self.has_output) = (false, false);
     }
 
-    /// Decompresses a fragment of a message that may still grow by `room` bytes.
+    /// Decompresses the next part of a fragment: `rest` is what is left of it. The step ends after `step` bytes of input or output,
+    /// approximately. The message may still grow by `room` bytes.
     ///
     /// The output is passed to `sink` in pieces and stored nowhere else. When the sink reports an error, at most one buffer has
     /// been decompressed in vain (D1).
     pub(super) fn inflate(
         &mut self,
-        payload: &[u8],
+        rest: &[u8],
+        step: usize,
         room: usize,
         sink: &mut Sink<'_>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<Step, ProtocolError> {
         let most = room.saturating_add(MAX_EXCESS);
-        let mut held = payload.len();
-        for input in payload.chunks(STEP) {
-            self.run(input, &mut |part| {
-                held = held.saturating_add(part.len());
-                if held > most { Err(ProtocolError::MessageTooLong) } else { sink(part) }
+        let (mut read, mut written) = (0, 0);
+        loop {
+            let left = rest.get(read..).unwrap_or_default();
+            if left.is_empty() && !self.has_output {
+                return Ok(Step { read, is_last: true });
+            }
+            if read.max(written) >= step {
+                return Ok(Step { read, is_last: false });
+            }
+            let chunk = left.get(..CHUNK).unwrap_or(left);
+            let consumed = self.run(chunk, step.saturating_sub(written), &mut |part| {
+                written = written.saturating_add(part.len());
+                if left.len().saturating_add(written) > most {
+                    return Err(ProtocolError::MessageTooLong);
+                }
+                sink(part)
             })?;
-            held = held.saturating_sub(input.len());
+            read = read.saturating_add(consumed);
         }
-        Ok(())
     }
 
     /// Decompresses the tail of the message, which the sender has removed (§7.2.2).
     pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
         let is_empty = self.consumed == 0;
         // A final block ends at a byte boundary by itself, and an empty payload has no block.
-        if self.has_ended || is_empty { Ok(()) } else { self.run(&TAIL, sink) }
+        if self.has_ended || is_empty { Ok(()) } else { self.run(&TAIL, usize::MAX, sink).map(drop) }
     }
 
-    fn run(&mut self, mut input: &[u8], sink: &mut Sink<'_>) -> Result<(), ProtocolError> {
+    /// Decompresses input until all of its output is produced, or until that is `most` bytes or more. Returns how much of the
+    /// input was read.
+    fn run(&mut self, input: &[u8], most: usize, sink: &mut Sink<'_>) -> Result<usize, ProtocolError> {
         thread_local::with_buffer(|buffer| {
+            let (mut consumed, mut produced) = (0_usize, 0_usize);
             loop {
-                let (read, written, status) = self.step(input, buffer)?;
-                input = input.get(read..).unwrap_or_default();
+                let left = input.get(consumed..).unwrap_or_default();
+                let (read, written, status) = self.step(left, buffer)?;
+                consumed = consumed.saturating_add(read);
+                produced = produced.saturating_add(written);
                 sink(buffer.get(..written).unwrap_or_default())?;
                 if status == Status::StreamEnd {
                     // §7.2.1 allows final blocks. Blocks that follow one begin a new stream, as they did for the sender.
@@ -98,11 +127,15 @@ impl Inflater {
                     self.has_ended = true;
                 }
                 // If room is left, there is no more output.
-                if input.is_empty() && (written < buffer.len() || self.has_ended) {
-                    return self.check_budget();
+                self.has_output = written == buffer.len() && !self.has_ended;
+                if consumed == input.len() && !self.has_output {
+                    return self.check_budget().map(|()| consumed);
                 }
                 if (read, written) == (0, 0) {
                     return Err(ProtocolError::MalformedDeflate);
+                }
+                if produced >= most {
+                    return Ok(consumed);
                 }
             }
         })

@@ -13,13 +13,17 @@ mod compressor;
 mod frames;
 mod inflater;
 mod negotiation;
+#[cfg(feature = "reactor")]
+mod outgoing;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod thread_local;
 
 pub(crate) use self::cache::Cache;
-pub(crate) use self::inflater::Sink;
+pub(crate) use self::inflater::{Sink, Step};
+#[cfg(feature = "reactor")]
+pub(crate) use self::outgoing::Compressed;
 pub use self::settings::Deflate;
 
 use self::compressor::{Compressor, Key};
@@ -47,6 +51,9 @@ pub(crate) struct Codec {
     compressor: Option<Box<Compressor>>,
     /// Present while a message is in progress, and between messages if the peer keeps its context.
     inflater: Option<Box<Inflater>>,
+    /// A long message that is being compressed.
+    #[cfg(feature = "reactor")]
+    outgoing: Option<Box<outgoing::Outgoing>>,
 }
 
 /// Adds the offer to the request of a client, unless the program has added one.
@@ -124,6 +131,8 @@ impl Codec {
             threshold: wanted.threshold.max(1),
             compressor: None,
             inflater: None,
+            #[cfg(feature = "reactor")]
+            outgoing: None,
         }
     }
 
@@ -138,14 +147,16 @@ impl Codec {
         self.inflater.get_or_insert_with(thread_local::take_inflater).begin();
     }
 
-    /// Decompresses a fragment of the message, which may still grow by `room` bytes, into `sink`.
+    /// Decompresses a part of a fragment into `sink`: `rest` is what is left of it. The step ends after `step` bytes,
+    /// approximately. The message may still grow by `room` bytes.
     pub(crate) fn inflate(
         &mut self,
-        payload: &[u8],
+        rest: &[u8],
+        step: usize,
         room: usize,
         sink: &mut Sink<'_>,
-    ) -> Result<(), ProtocolError> {
-        self.inflater.get_or_insert_with(thread_local::take_inflater).inflate(payload, room, sink)
+    ) -> Result<Step, ProtocolError> {
+        self.inflater.get_or_insert_with(thread_local::take_inflater).inflate(rest, step, room, sink)
     }
 
     /// Ends the message after its last fragment.
@@ -172,12 +183,15 @@ impl Codec {
     /// Releases memory, because no more messages are sent.
     pub(crate) fn stop_sending(&mut self) {
         self.compressor = None;
+        #[cfg(feature = "reactor")]
+        {
+            self.outgoing = None;
+        }
     }
 
     /// Compresses a frame if it is a whole message, if it allows compression, and if it is long enough.
     pub(crate) fn compress(&mut self, frame: Frame) -> Frame {
-        let len = frame.as_slice().len();
-        if !frame.may_be_compressed() || len < self.threshold || !self.key.is_possible() {
+        if !self.compresses(&frame) {
             return frame;
         }
         let compressed = match self.keeps_own {
@@ -188,6 +202,10 @@ impl Codec {
             Some(payload) => frame.into_compressed(payload),
             None => frame,
         }
+    }
+
+    fn compresses(&self, frame: &Frame) -> bool {
+        frame.may_be_compressed() && frame.as_slice().len() >= self.threshold && self.key.is_possible()
     }
 
     /// The result is sent even if it is longer than the message: the windows of both ends must contain the same data.

@@ -63,7 +63,7 @@ fn d9_a_connection_without_contexts_holds_no_codecs_between_messages() {
         text.extend_from_slice(part);
         Ok(())
     };
-    codec.inflate(sent.payload(), 10_000, &mut sink).unwrap();
+    codec.inflate(sent.payload(), usize::MAX, 10_000, &mut sink).unwrap();
     assert!(codec.inflater.is_some(), "it is lent until the message is complete");
     codec.finish(&mut sink).unwrap();
     assert!(codec.keeps_theirs && codec.inflater.is_some(), "the client was not asked to reset");
@@ -73,7 +73,7 @@ fn d9_a_connection_without_contexts_holds_no_codecs_between_messages() {
     let reset = negotiation::check(Role::Server, &small(), &answer, &answer[0]).unwrap();
     let mut codec = Codec::new(Role::Server, &small(), &reset);
     codec.begin();
-    codec.inflate(sent.payload(), 10_000, &mut |_| Ok(())).unwrap();
+    codec.inflate(sent.payload(), usize::MAX, 10_000, &mut |_| Ok(())).unwrap();
     codec.finish(&mut |_| Ok(())).unwrap();
     assert!(codec.inflater.is_none() && codec.compressor.is_none());
 }
@@ -100,18 +100,18 @@ fn d7_a_shared_codec_is_reset_after_an_incomplete_message() {
     assert_eq!(again, fresh);
 
     let mut inflater = thread_local::take_inflater();
-    inflater.inflate(&fresh[..10], 1000, &mut |_| Ok(())).unwrap();
+    inflater.inflate(&fresh[..10], usize::MAX, 1000, &mut |_| Ok(())).unwrap();
     thread_local::give_inflater(inflater);
     let mut inflater = thread_local::take_inflater();
     // A block of the type that does not exist.
-    assert!(inflater.inflate(&[0x07; 10], 1000, &mut |_| Ok(())).is_err());
+    assert!(inflater.inflate(&[0x07; 10], usize::MAX, 1000, &mut |_| Ok(())).is_err());
     thread_local::give_inflater(inflater);
     let (mut inflater, mut text) = (thread_local::take_inflater(), Vec::new());
     let mut sink = |part: &[u8]| {
         text.extend_from_slice(part);
         Ok(())
     };
-    inflater.inflate(&fresh, 1000, &mut sink).unwrap();
+    inflater.inflate(&fresh, usize::MAX, 1000, &mut sink).unwrap();
     inflater.finish(&mut sink).unwrap();
     assert_eq!(text, message.as_bytes());
 }

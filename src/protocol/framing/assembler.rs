@@ -20,6 +20,17 @@ pub(crate) struct Assembler {
     received: usize,
     fragments: usize,
     empty: usize,
+    /// A compressed fragment that is not decompressed yet.
+    fragment: Option<Fragment>,
+    /// Whether the last fragment has arrived.
+    has_ended: bool,
+}
+
+/// A compressed fragment, and how much of it is decompressed.
+#[derive(Debug)]
+struct Fragment {
+    payload: Vec<u8>,
+    read: usize,
 }
 
 /// The message so far. An incomplete character at the end of a text is in the validator, not in the text.
@@ -73,7 +84,7 @@ impl Assembler {
     /// Begins a message with its first fragment, whose RSV1 marks it as compressed (RFC 7692 §6).
     pub(crate) fn begin(
         frame: Frame,
-        mut codec: Option<&mut Codec>,
+        codec: Option<&mut Codec>,
         config: &Config,
     ) -> Result<Self, ProtocolError> {
         let content = match frame.opcode() {
@@ -81,29 +92,27 @@ impl Assembler {
             _ => Content::Binary(Vec::new()),
         };
         let mut is_compressed = false;
-        if let Some(codec) = codec.as_mut().filter(|_| frame.has_rsv1()) {
+        if let Some(codec) = codec.filter(|_| frame.has_rsv1()) {
             codec.begin();
             is_compressed = true;
         }
-        let mut assembler = Self { content, is_compressed, received: 0, fragments: 0, empty: 0 };
-        assembler.push(frame, codec, config)?;
+        let (received, fragments, empty) = (0, 0, 0);
+        let mut assembler =
+            Self { content, is_compressed, received, fragments, empty, fragment: None, has_ended: false };
+        assembler.push(frame, config)?;
         Ok(assembler)
     }
 
-    /// Adds a fragment, the first one included.
-    pub(crate) fn push(
-        &mut self,
-        frame: Frame,
-        codec: Option<&mut Codec>,
-        config: &Config,
-    ) -> Result<(), ProtocolError> {
+    /// Adds a fragment, the first one included. A compressed one must then be [decompressed](Self::decompress).
+    pub(crate) fn push(&mut self, frame: Frame, config: &Config) -> Result<(), ProtocolError> {
         self.count(frame.as_slice().is_empty(), config)?;
+        self.has_ended = frame.is_final();
         let most = config.max_message_size;
-        if let Some(codec) = codec.filter(|_| self.is_compressed) {
+        if self.is_compressed {
             // The message is at least as long as its compressed form if compression was worthwhile.
             self.reserve(frame.as_slice().len(), most);
-            let room = most.saturating_sub(self.received);
-            return codec.inflate(frame.as_slice(), room, &mut |part| self.append(part, most));
+            self.fragment = Some(Fragment { payload: frame.into_data(), read: 0 });
+            return Ok(());
         }
         match &mut self.content {
             Content::Binary(bytes) if bytes.is_empty() && frame.as_slice().len() <= most => {
@@ -115,16 +124,48 @@ impl Assembler {
         }
     }
 
-    /// Appends a part of the message, which may have `most` bytes in all.
+    /// Decompresses the next part of the fragment, `step` bytes or a few more. Returns whether the fragment is decompressed.
+    pub(crate) fn decompress(
+        &mut self,
+        step: usize,
+        codec: Option<&mut Codec>,
+        config: &Config,
+    ) -> Result<bool, ProtocolError> {
+        let (Some(mut fragment), Some(codec)) = (self.fragment.take(), codec) else { return Ok(true) };
+        let most = config.max_message_size;
+        let room = most.saturating_sub(self.received);
+        let rest = fragment.payload.get(fragment.read..).unwrap_or_default();
+        let step = codec.inflate(rest, step, room, &mut |part| self.append(part, most))?;
+        fragment.read = fragment.read.saturating_add(step.read);
+        if !step.is_last {
+            self.fragment = Some(fragment);
+        }
+        Ok(step.is_last)
+    }
+
+    /// Whether a fragment is not decompressed yet.
+    #[inline]
+    pub(crate) fn is_decompressing(&self) -> bool {
+        self.fragment.is_some()
+    }
+
+    /// Whether the last fragment has arrived.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Returns how much memory the message occupies, in bytes.
     #[cfg(feature = "reactor")]
     pub(crate) fn capacity(&self) -> usize {
-        match &self.content {
+        let message = match &self.content {
             Content::Text(text, _) => text.capacity(),
             Content::Binary(bytes) => bytes.capacity(),
-        }
+        };
+        let fragment = self.fragment.as_ref().map_or(0, |fragment| fragment.payload.capacity());
+        message.saturating_add(fragment)
     }
 
+    /// Appends a part of the message, which may have `most` bytes in all.
     fn append(&mut self, part: &[u8], most: usize) -> Result<(), ProtocolError> {
         let received = self.received.saturating_add(part.len());
         if received > most {
@@ -199,7 +240,7 @@ mod tests {
         (1..)
             .find(|_| {
                 let frame = Frame::message(payload.to_vec(), OpCode::Continue, false);
-                assembler.push(frame, None, config) == Err(ProtocolError::TooManyFragments)
+                assembler.push(frame, config) == Err(ProtocolError::TooManyFragments)
             })
             .unwrap_or(0)
     }
@@ -226,7 +267,7 @@ mod tests {
         let first = Frame::message(vec![0; 1000], OpCode::Binary, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();
         for _ in 0..60_000 {
-            assembler.push(Frame::message(b"x".to_vec(), OpCode::Continue, false), None, &config).unwrap();
+            assembler.push(Frame::message(b"x".to_vec(), OpCode::Continue, false), &config).unwrap();
         }
         let Content::Binary(bytes) = &assembler.content else { unreachable!("it began as binary") };
         assert!(bytes.capacity() <= 2 * bytes.len() + 64, "{} for {}", bytes.capacity(), bytes.len());
@@ -237,8 +278,8 @@ mod tests {
         let config = Config { max_message_size: 10, ..Config::default() };
         let first = Frame::message(vec![0; 6], OpCode::Binary, false);
         let mut assembler = Assembler::begin(first, None, &config).unwrap();
-        assert!(assembler.push(Frame::message(vec![0; 4], OpCode::Continue, false), None, &config).is_ok());
-        let more = assembler.push(Frame::message(vec![0; 1], OpCode::Continue, false), None, &config);
+        assert!(assembler.push(Frame::message(vec![0; 4], OpCode::Continue, false), &config).is_ok());
+        let more = assembler.push(Frame::message(vec![0; 1], OpCode::Continue, false), &config);
         assert_eq!(more, Err(ProtocolError::MessageTooLong));
     }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 pub(super) use self::encoded::BroadcastFrame;
 use self::encoded::EncodedFrames;
-use super::entries::index;
+use super::entries::{ConnectionId, index};
 use super::loop_state::LoopState;
 use super::queue::Command;
 use super::system::System;
@@ -21,6 +21,9 @@ const MAX_PENDING: usize = 64;
 
 /// The same for the bytes that several commands send to each connection.
 const MAX_PENDING_BYTES: usize = 1024 * 1024;
+
+/// Messages of at least this length may be compressed in steps, in bytes.
+const LONG: usize = 64 * 1024;
 
 /// The most bytes of consecutive broadcasts that are joined for all connections.
 const MAX_JOINED: usize = 256 * 1024;
@@ -39,6 +42,8 @@ pub(super) struct Broadcasts {
     cursor: u32,
     /// Every connection has received the commands before this number when the round ends.
     goal: u64,
+    /// The last receiver of long messages, which may be compressing one of them.
+    pub(super) last: Option<ConnectionId>,
 }
 
 /// Commands for all connections. They have consecutive numbers.
@@ -167,6 +172,11 @@ impl Pending {
     /// The bytes of all payloads.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether a message may be so long that it is compressed in steps.
+    pub(super) fn is_long(&self) -> bool {
+        self.bytes >= LONG
     }
 
     /// The number of the command that will be added next.

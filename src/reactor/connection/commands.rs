@@ -148,8 +148,9 @@ impl<H: Handler, S: System> Connection<H, S> {
             _ => endpoint.send(Frame::close(CloseCode::Away, "shutting down"), state),
         }
         // A handler that drops the Close frame does not delay the loop.
-        if self.endpoint.protocol.state() == State::Open {
-            self.endpoint.protocol.abandon();
+        let protocol = &mut self.endpoint.protocol;
+        if protocol.state() == State::Open && !protocol.is_compressing() {
+            protocol.abandon();
         }
         self.update(state);
     }

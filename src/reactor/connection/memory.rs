@@ -24,7 +24,11 @@ pub(super) fn report<H: Handler, S: System>(
     buffered: usize,
     state: &LoopState<S>,
 ) {
-    let may_hold = endpoint.write.is_blocked || endpoint.protocol.is_mid_message() || read.has_unread();
+    let protocol = &endpoint.protocol;
+    let may_hold = endpoint.write.is_blocked
+        || protocol.is_mid_message()
+        || read.has_unread()
+        || protocol.is_compressing();
     if endpoint.reported > 0 || may_hold || buffered >= REPORT_FROM {
         report_held(endpoint, read, state);
     }
@@ -61,6 +65,7 @@ pub(in crate::reactor) fn fail_for_memory<H: Handler, S: System>(
 /// The peer receives a Close frame with 1013, unless a part of a frame may have been sent before: then only the end of TCP can
 /// follow.
 fn release<H: Handler, S: System>(endpoint: &mut Endpoint<H, S>, state: &mut LoopState<S>) {
+    endpoint.protocol.drop_waiting();
     if endpoint.write.len() == 0 && endpoint.protocol.state() == State::Open {
         if endpoint.stage == Stage::Open {
             endpoint.stage = Stage::Failing;

@@ -53,11 +53,13 @@ impl<H, S: System> Connection<H, S> {
         handler: Option<H>,
     ) -> Self {
         let (write, stage) = (WriteSide::new(None, false), Stage::Opening);
+        let mut protocol = protocol.into();
+        protocol.work_in_steps();
         Self {
             endpoint: Endpoint {
                 id,
                 socket,
-                protocol: protocol.into(),
+                protocol,
                 handler,
                 stage,
                 write,
@@ -126,7 +128,9 @@ impl<H: Handler, S: System> Connection<H, S> {
         state: &mut LoopState<S>,
     ) {
         self.endpoint.on_open(request, response, state);
-        self.read.keep(read_ahead);
+        if !read_ahead.is_empty() {
+            self.read.keep(read_ahead);
+        }
         self.read_later(state);
         self.update(state);
     }

@@ -5,7 +5,8 @@ use crate::protocol::manual::ManualConnection;
 /// What a connection has to read.
 #[derive(Debug, Default)]
 pub(super) struct ReadSide {
-    /// Input that exceeded the budget of a turn. Few connections have any, so it takes one pointer.
+    /// Input that exceeded the budget of a turn. It can be empty while a message is decompressed. Few connections have any, so it
+    /// takes one pointer.
     unread: Option<Box<Box<[u8]>>>,
     /// The handler has paused reading.
     pub(super) is_paused: bool,
@@ -34,8 +35,7 @@ impl ReadSide {
 
     /// Keeps input for the next turn.
     pub(super) fn keep(&mut self, input: impl Into<Box<[u8]>>) {
-        let input = input.into();
-        self.unread = (!input.is_empty()).then(|| Box::new(input));
+        self.unread = Some(Box::new(input.into()));
     }
 
     /// Takes the input that was kept.

@@ -38,7 +38,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         } else {
             self.encode(outgoing, state);
         }
-        if opcode == OpCode::Close {
+        if opcode == OpCode::Close && !self.protocol.is_compressing() {
             // A Close frame that was owed and that the handler dropped is never sent.
             self.protocol.skip_close(state.now);
         }
@@ -81,6 +81,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             // The handler may have closed the connection in `on_send_frame`.
             Ok(()) | Err(ProtocolError::NotOpen) => {}
             Err(err) => self.report(err.into(), state),
+        }
+        if self.protocol.is_compressing() {
+            self.work_later(state);
         }
     }
 

@@ -82,16 +82,23 @@ impl WriteSide {
         self.published += len;
     }
 
-    /// Publishes how many bytes wait to be sent, and returns that number. `unsent` is what the socket holds.
+    /// Publishes how many bytes wait to be sent. `unsent` is what the socket holds, and `waiting` what is not encoded yet. Returns
+    /// the number of encoded bytes.
     #[inline]
-    pub(super) fn publish(&mut self, unsent: usize, status: Option<&ConnectionStatus>) -> usize {
-        let buffered = self.len() + unsent;
+    pub(super) fn publish(
+        &mut self,
+        unsent: usize,
+        waiting: usize,
+        status: Option<&ConnectionStatus>,
+    ) -> usize {
+        let encoded = self.len() + unsent;
+        let buffered = encoded + waiting;
         if let Some(status) = status {
             status.add_local(buffered);
             status.sub_local(self.published);
         }
         self.published = buffered;
-        buffered
+        encoded
     }
 
     /// Removes the output from the published amount, because the connection is replaced.

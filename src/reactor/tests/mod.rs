@@ -2,6 +2,8 @@
 
 mod bounds;
 mod broadcasts;
+#[cfg(feature = "permessage-deflate")]
+mod compression;
 mod phases;
 mod scripts;
 mod system;

@@ -71,17 +71,26 @@ impl Deadlines {
 
     pub(in crate::reactor) fn cancel(&mut self, key: Key) {
         self.wheel.cancel(key);
+        self.forget_next();
     }
 
     /// Cancels a timeout of a handler.
     pub(in crate::reactor) fn cancel_timeout(&mut self, timeout: &Timeout) {
         if let Some(key) = Key::from_timeout(timeout) {
-            self.wheel.cancel(key);
+            self.cancel(key);
         }
     }
 
     pub(in crate::reactor) fn cancel_all(&mut self, owner: &mut TimerList) {
         self.wheel.cancel_all(owner);
+        self.forget_next();
+    }
+
+    /// A timer was cancelled. The time of the next one is only recomputed when it has come, unless there is none.
+    fn forget_next(&mut self) {
+        if self.wheel.next().is_none() {
+            self.next = None;
+        }
     }
 
     /// Whether a timer fires no later than one that is scheduled for this time.
