@@ -3,9 +3,8 @@
 //! A full queue accepts them all the same, because a program must be able to end a connection or the loop under load. Their
 //! number is still bounded: a command whose effect is queued already is not queued again.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-
 use super::Command;
+use super::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 const CLOSE: u8 = 1;
 const SHUTDOWN: u8 = 2;

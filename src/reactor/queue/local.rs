@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::sync::thread_local;
 use super::{Batch, Command, QueuedCommand, Target};
 use crate::message::Message;
 

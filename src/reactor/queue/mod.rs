@@ -7,12 +7,15 @@
 mod command;
 mod control;
 mod local;
+#[cfg(all(test, loom))]
+pub(super) mod models;
 pub(crate) mod status;
+mod sync;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(crate) use self::command::{Batch, Command, Established, QueuedCommand, Target};
@@ -20,6 +23,7 @@ use self::control::{Control, QueuedControl};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
 use self::status::{ConnectionStatus, StatusTable};
+use self::sync::{Mutex, MutexGuard};
 use super::api::settings::{Overflow, Settings};
 use super::memory::MemoryBudget;
 use crate::error::{Error, ErrorKind, QueueError, Result};

@@ -2,20 +2,19 @@
 //!
 //! There is one status for each slot, in a table that grows without moving its entries, so reading needs no lock.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
-
 use super::control::QueuedControl;
+use super::sync::OnceLock;
+use super::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// The slots of the first four chunks each; then four chunks of twice as many follow, and so on, so that a fifth of the
-/// table is empty at most.
-const FIRST_CHUNK: usize = 64;
+/// table is empty at most. Models create the table thousands of times, and need a small one.
+const FIRST_CHUNK: usize = if cfg!(all(test, loom)) { 1 } else { 64 };
 
 /// How many chunks have the same size, as a power of two.
 const STEPS: u32 = 2;
 
 /// Enough chunks for every slot that 32 bits can name.
-const CHUNKS: usize = 100;
+const CHUNKS: usize = if cfg!(all(test, loom)) { 2 } else { 100 };
 
 /// The phase of a connection, as a sender sees it. A connection only moves forward through its phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,8 @@ mod bounds;
 mod broadcasts;
 #[cfg(feature = "permessage-deflate")]
 mod compression;
+#[cfg(loom)]
+mod models;
 mod phases;
 mod scripts;
 mod system;

@@ -1,6 +1,8 @@
 //! A system for tests and for fuzzing: sockets are buffers in memory, and waiting moves the clock.
 
 mod faults;
+#[cfg(not(all(test, loom)))]
+mod waker;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -8,18 +10,21 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 
 use self::faults::Faults;
+#[cfg(not(all(test, loom)))]
+use self::waker::Waker;
 pub(in crate::reactor) use self::wire::Wire;
 use super::{Addresses, Event, Resolved, System};
 use crate::reactor::WAKER;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::phase::LoopPhase;
+#[cfg(all(test, loom))]
+use crate::reactor::queue::models::Waker;
 
 /// The system of one test. Clones share everything.
 #[derive(Debug, Clone)]
@@ -28,7 +33,7 @@ pub(in crate::reactor) struct Fake {
     /// By how much the clock moves each time the loop reads it.
     pace: Rc<Cell<Duration>>,
     phase: Rc<Cell<Option<LoopPhase>>>,
-    is_woken: Arc<AtomicBool>,
+    waker: Arc<Waker>,
     faults: Rc<Faults>,
     world: Rc<RefCell<World>>,
 }
@@ -81,7 +86,7 @@ impl Fake {
             now: Arc::new(Mutex::new(Instant::now())),
             pace: Rc::default(),
             phase: Rc::default(),
-            is_woken: Arc::default(),
+            waker: Arc::default(),
             faults: Rc::default(),
             world: Rc::default(),
         }
@@ -106,7 +111,7 @@ impl Fake {
     /// Whether the next [`poll`](System::poll) returns an event, and leaves the clock as it is.
     pub(in crate::reactor) fn has_events(&self) -> bool {
         let world = self.world.borrow();
-        self.is_woken.load(Ordering::Relaxed)
+        self.waker.is_pending()
             || (world.has_new_clients && world.listener.is_some())
             || world.registered.iter().any(|socket| socket.is_open() && socket.wire.has_changed())
     }
@@ -202,7 +207,7 @@ impl Fake {
             false => self.faults.check().map(|()| vec![SocketAddr::from(([127, 0, 0, 1], port))]),
         };
         self.world.borrow_mut().resolved.push_back((id, addresses));
-        self.is_woken.store(true, Ordering::Relaxed);
+        self.waker.wake();
     }
 }
 
@@ -237,11 +242,13 @@ impl System for Fake {
         let event = |token| Event { token, is_readable: true, is_writable: false, is_read_closed: false };
         let has_new_clients = std::mem::take(&mut world.has_new_clients);
         events.extend(world.listener.filter(|_| has_new_clients).map(event));
-        events.extend(self.is_woken.swap(false, Ordering::Relaxed).then(|| event(WAKER)));
+        events.extend(self.waker.clear().then(|| event(WAKER)));
         if events.is_empty() {
             drop(world);
-            let timeout = timeout.expect("the loop would wait forever");
-            self.advance(timeout);
+            match timeout {
+                Some(timeout) => self.advance(timeout),
+                None => self.waker.wait(),
+            }
         }
         Ok(())
     }
@@ -265,8 +272,8 @@ impl System for Fake {
     }
 
     fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
-        let is_woken = Arc::clone(&self.is_woken);
-        Box::new(move || is_woken.store(true, Ordering::Relaxed))
+        let waker = Arc::clone(&self.waker);
+        Box::new(move || waker.wake())
     }
 
     fn register(&self, socket: &mut Wire, token: Token, _: Interest) -> io::Result<()> {
