@@ -4,7 +4,7 @@
 
 use super::control::QueuedControl;
 use super::sync::OnceLock;
-use super::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// The slots of the first four chunks each; then four chunks of twice as many follow, and so on, so that a fifth of the
 /// table is empty at most. Models create the table thousands of times, and need a small one.
@@ -32,12 +32,14 @@ pub(crate) enum Phase {
 
 /// The status of the connection in one slot.
 ///
-/// Only the loop changes `id` and `local`. Other threads add to `remote`, change `control` and report an overflow in `phase` while
-/// they hold the lock of the queue. A slot is given to another connection under the same lock, so neither affects the wrong connection.
+/// Only the loop changes `local`, and gives the slot to another connection. Other threads add to `remote`, change `control` and report
+/// an overflow in `state` while they hold the lock of the queue. The slot changes hands under the same lock, so these changes never
+/// affect the wrong connection.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionStatus {
-    id: AtomicU32,
-    phase: AtomicU8,
+    /// The id of the connection and its [`Phase`], in one value. Otherwise a sender could combine its own id with the phase of
+    /// the next connection, and see that a connection which has ended is open again.
+    state: AtomicU64,
     /// The control commands of other threads that are queued.
     pub(super) control: QueuedControl,
     /// Bytes that the thread of the loop has queued, and those that the loop has taken over.
@@ -46,18 +48,27 @@ pub(crate) struct ConnectionStatus {
     remote: AtomicUsize,
 }
 
+/// The number of bits below the id of a connection in its state.
+const PHASE_BITS: u32 = 8;
+
+fn state_of(id: u32, phase: Phase) -> u64 {
+    u64::from(id) << PHASE_BITS | phase as u64
+}
+
 impl ConnectionStatus {
     /// A new connection uses the slot.
     pub(crate) fn insert(&self, id: u32) {
-        self.id.store(id, Relaxed);
-        self.local.store(0, Relaxed);
-        self.remote.store(0, Relaxed);
+        self.reset_counts();
         self.control.clear();
-        self.phase.store(Phase::Connecting as u8, Relaxed);
+        self.state.store(state_of(id, Phase::Connecting), Relaxed);
     }
 
     pub(crate) fn remove(&self) {
-        self.phase.store(Phase::Free as u8, Relaxed);
+        self.state.store(state_of(0, Phase::Free), Relaxed);
+        self.reset_counts();
+    }
+
+    fn reset_counts(&self) {
         self.local.store(0, Relaxed);
         self.remote.store(0, Relaxed);
     }
@@ -65,21 +76,20 @@ impl ConnectionStatus {
     /// Moves forward to a phase. A connection that is already in a later phase stays there: the loop can close it while
     /// another thread reports an overflow.
     pub(crate) fn advance(&self, phase: Phase) {
-        self.phase.fetch_max(phase as u8, Relaxed);
+        let id = self.state.load(Relaxed) >> PHASE_BITS << PHASE_BITS;
+        self.state.fetch_max(id | phase as u64, Relaxed);
     }
 
     /// Returns the phase of the connection with this id, or `Free` if it has gone.
     #[inline]
     pub(crate) fn phase(&self, id: u32) -> Phase {
-        if self.id.load(Relaxed) != id {
-            return Phase::Free;
-        }
-        match self.phase.load(Relaxed) {
-            0 => Phase::Free,
+        // Another id leaves a number that is no phase.
+        match self.state.load(Relaxed) ^ state_of(id, Phase::Free) {
             1 => Phase::Connecting,
             2 => Phase::Open,
             3 => Phase::Closing,
-            _ => Phase::Closed,
+            4 => Phase::Closed,
+            _ => Phase::Free,
         }
     }
 

@@ -35,6 +35,22 @@ fn t1_late_commands_do_not_affect_the_next_connection() {
 }
 
 #[test]
+fn t1_a_connection_that_has_ended_is_never_open_again() {
+    check(None, || {
+        let event_loop = Loop::new(&Settings::default());
+        event_loop.queue.insert_connection(0, 1);
+        event_loop.advance(Phase::Open);
+        let thread = spawn(&event_loop, |event_loop| {
+            let has_ended = event_loop.queue.has_ended(0, 1);
+            let is_open = event_loop.queue.is_open(0, 1);
+            assert!(!(has_ended && is_open));
+        });
+        replace_connection(&event_loop);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
 fn t1_an_overflow_does_not_reopen_a_connection() {
     check(None, || {
         let event_loop = Loop::new(&Settings::default());
