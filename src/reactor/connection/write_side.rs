@@ -94,8 +94,7 @@ impl WriteSide {
         let encoded = self.len() + unsent;
         let buffered = encoded + waiting;
         if let Some(status) = status {
-            status.add_local(buffered);
-            status.sub_local(self.published);
+            status.replace_local(self.published, buffered);
         }
         self.published = buffered;
         encoded

@@ -331,15 +331,6 @@ impl CommandQueue {
         // If there are more, the loop continues by itself. It need not be woken.
         let has_more = !queue.commands.is_empty();
         queue.is_announced = has_more;
-        drop(queue);
-        // The status changes once for consecutive commands of one connection.
-        for alike in batch.chunk_by(|one, next| one.target == next.target) {
-            let Some(first) = alike.first() else { continue };
-            let len = alike.iter().map(|queued| queued.command.buffered_len()).sum();
-            if let Some(status) = self.counted_status(first.target, len) {
-                status.take_over(len);
-            }
-        }
         has_more
     }
 

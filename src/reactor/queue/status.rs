@@ -4,7 +4,8 @@
 
 use super::control::QueuedControl;
 use super::sync::OnceLock;
-use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use super::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// The slots of the first four chunks each; then four chunks of twice as many follow, and so on, so that a fifth of the
 /// table is empty at most. Models create the table thousands of times, and need a small one.
@@ -42,9 +43,11 @@ pub(crate) struct ConnectionStatus {
     state: AtomicU64,
     /// The control commands of other threads that are queued.
     pub(super) control: QueuedControl,
-    /// Bytes that the thread of the loop has queued, and those that the loop has taken over.
+    /// Bytes that the thread of the loop has queued, minus all bytes that have been sent. Wraps below zero while bytes of
+    /// other threads have been sent.
     local: AtomicUsize,
-    /// Bytes that other threads have queued, and the loop has not taken over.
+    /// All bytes that other threads have queued since the connection began. They do not move to `local` when the loop takes
+    /// them, so that no thread sees them missing in between.
     remote: AtomicUsize,
 }
 
@@ -69,8 +72,9 @@ impl ConnectionStatus {
     }
 
     fn reset_counts(&self) {
-        self.local.store(0, Relaxed);
+        // In this order, a thread that reads both meanwhile finds too little, and not the bytes that have been sent.
         self.remote.store(0, Relaxed);
+        self.local.store(0, Release);
     }
 
     /// Moves forward to a phase. A connection that is already in a later phase stays there: the loop can close it while
@@ -93,30 +97,35 @@ impl ConnectionStatus {
         }
     }
 
+    /// Returns the number of bytes that are queued and have not been sent.
     #[inline]
     pub(crate) fn buffered(&self) -> usize {
-        self.local.load(Relaxed).saturating_add(self.remote.load(Relaxed))
+        // Acquire: `remote` then contains all bytes that `local` subtracts.
+        let sum = self.local.load(Acquire).wrapping_add(self.remote.load(Relaxed));
+        // Below zero if the connection has been removed meanwhile.
+        if sum > usize::MAX / 2 { 0 } else { sum }
     }
 
     /// Adds to the loop's count. Only the loop's thread writes it, so that no read-modify-write is needed.
     #[inline]
     pub(crate) fn add_local(&self, bytes: usize) {
-        self.local.store(self.local.load(Relaxed).saturating_add(bytes), Relaxed);
+        self.replace_local(0, bytes);
     }
 
     #[inline]
     pub(crate) fn sub_local(&self, bytes: usize) {
-        self.local.store(self.local.load(Relaxed).saturating_sub(bytes), Relaxed);
+        self.replace_local(bytes, 0);
+    }
+
+    /// Adds and subtracts at once, so that no thread sees a sum of both amounts.
+    #[inline]
+    pub(crate) fn replace_local(&self, before: usize, now: usize) {
+        let local = self.local.load(Relaxed).wrapping_add(now).wrapping_sub(before);
+        self.local.store(local, Release);
     }
 
     pub(crate) fn add_remote(&self, bytes: usize) {
         self.remote.fetch_add(bytes, Relaxed);
-    }
-
-    /// Moves bytes that another thread has queued to the count of the loop.
-    pub(crate) fn take_over(&self, bytes: usize) {
-        self.remote.fetch_sub(bytes, Relaxed);
-        self.add_local(bytes);
     }
 }
 
