@@ -179,7 +179,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         for command in std::mem::take(&mut self.requested) {
             self.execute(command, None);
         }
-        while !self.is_finished() {
+        while !self.try_finish() {
             self.turn()?;
         }
         if self.run_state == RunState::Running {
@@ -355,7 +355,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
             || self.listeners.is_any_ready()
     }
 
-    fn is_finished(&self) -> bool {
+    /// Returns whether there is nothing left to do. Commands of other threads are rejected from then on.
+    fn try_finish(&self) -> bool {
         match self.run_state {
             RunState::Running => {
                 !self.runs_until_shutdown
@@ -363,7 +364,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                     && self.entries.is_empty()
                     && self.listeners.is_empty()
                     && !self.state.queue.has_local()
-                    && !self.state.queue.has_remote()
+                    && self.state.queue.close_if_empty()
             }
             RunState::Stopping => false,
             RunState::Closing => self.entries.is_empty(),

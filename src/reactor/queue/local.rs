@@ -50,6 +50,11 @@ pub(crate) fn is_outer(number: u64) -> bool {
     OUTER.with_borrow(|all| all.iter().any(|(outer, _)| *outer == number))
 }
 
+/// Returns whether the loop runs on this thread, as the innermost one or as an outer one.
+pub(crate) fn is_here(number: u64) -> bool {
+    is_current(number) || is_outer(number)
+}
+
 /// Queues a command for the [innermost](is_current) loop.
 #[inline(always)]
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {

@@ -111,7 +111,7 @@ impl CommandQueue {
     /// Queues that a connection has exceeded its limit. Nothing more is accepted for it.
     #[cold]
     pub(crate) fn push_overflow(&self, target: Target) -> std::result::Result<(), QueueError> {
-        if self.is_here() {
+        if local::is_here(self.number) {
             self.mark_full(target);
         }
         self.push(QueuedCommand { target, command: Command::Overflow })
@@ -155,11 +155,6 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// Returns whether the loop runs on this thread, as the innermost one or as an outer one.
-    fn is_here(&self) -> bool {
-        local::is_current(self.number) || local::is_outer(self.number)
-    }
-
     /// Queues a message or a control frame, if the output of its connection stays within the limit.
     #[inline]
     pub(crate) fn send(&self, target: Target, command: Command) -> Result<()> {
@@ -171,7 +166,11 @@ impl CommandQueue {
             status.filter(|status| matches!(status.phase(id), Phase::Connecting | Phase::Open))
         else {
             // The message is dropped, unless the loop itself has ended.
-            return if self.is_here() || !self.is_closed() { Ok(()) } else { Err(disconnected()) };
+            return if local::is_here(self.number) || !self.is_closed() {
+                Ok(())
+            } else {
+                Err(disconnected())
+            };
         };
         let len = command.buffered_len();
         if self.fits(Some(status), len) {
@@ -185,7 +184,7 @@ impl CommandQueue {
 
     /// Queues a message if its connection is open and has room for it.
     pub(crate) fn try_send(&self, target: Target, message: Message) -> Result<()> {
-        if !self.is_here() && self.is_closed() {
+        if !local::is_here(self.number) && self.is_closed() {
             return Err(disconnected());
         }
         if let Target::One { slot, id } = target {
@@ -268,6 +267,15 @@ impl CommandQueue {
         self.lock().is_closed = true;
     }
 
+    /// Rejects commands of other threads from now on, unless they have queued some. Returns whether it does. A command that is
+    /// queued at the same time is thus either rejected or executed.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut queue = self.lock();
+        let is_empty = queue.commands.is_empty();
+        queue.is_closed |= is_empty;
+        is_empty
+    }
+
     /// Drops the commands of other threads, because the loop no longer executes them.
     pub(crate) fn clear(&self) {
         let mut queue = self.lock();
@@ -334,6 +342,7 @@ impl CommandQueue {
         has_more
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn has_remote(&self) -> bool {
         !self.lock().commands.is_empty()
     }

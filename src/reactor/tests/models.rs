@@ -84,3 +84,20 @@ fn t2_the_commands_of_a_thread_reach_the_peer_in_order() {
         assert_ended(&reactor.state.queue);
     });
 }
+
+/// A loop without listeners ends with its last connection, but not before it has executed what it has accepted.
+#[test]
+fn l5_a_loop_that_ends_by_itself_executes_every_accepted_command() {
+    check(|| {
+        let senders = Rc::default();
+        let (mut reactor, client) = with_client(&senders);
+        reactor.listeners.clear();
+        client.end();
+        let out = senders.borrow()[0].clone();
+        let connecting = thread::spawn(move || out.connect("ws://127.0.0.1/".parse().unwrap()).is_ok());
+        reactor.run().unwrap();
+        let is_accepted = connecting.join().unwrap();
+        assert_eq!(senders.borrow().len(), 1 + usize::from(is_accepted), "a command is lost");
+        assert_ended(&reactor.state.queue);
+    });
+}

@@ -62,3 +62,22 @@ fn l5_a_loop_that_runs_again_is_woken() {
         }
     });
 }
+
+/// A loop that has nothing left to do ends, unless a command arrives at the same time.
+#[test]
+fn l5_a_command_at_the_end_is_refused_or_taken() {
+    check(None, || {
+        let event_loop = Loop::new(&Settings::default());
+        let threads = [1, 2].map(|number| {
+            spawn(&event_loop, move |event_loop| {
+                usize::from(event_loop.push(Target::All, message(number, 1)))
+            })
+        });
+        let mut taken = 0;
+        while !event_loop.queue.close_if_empty() {
+            taken += event_loop.take(usize::MAX).0.len();
+        }
+        let accepted: usize = threads.map(|thread| thread.join().unwrap()).iter().sum();
+        assert_eq!(taken, accepted);
+    });
+}
