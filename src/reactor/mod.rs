@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! turn  = wait -> serve -> deadlines -> reap
-//! serve = (read -> execute -> flush), once per batch of connections, -> open -> execute -> flush
+//! serve = (read -> execute -> flush), once per batch of connections, -> open -> work -> execute -> flush
 //! ```
 //!
 //! - `wait` waits for events. The thread blocks nowhere else.
 //! - `read` reads from connections until all events are handled, or until much output waits. Input is decoded, and
 //!   handlers are called. When a handler returns, the commands that it has queued for its own connection are executed.
 //! - `open` continues connection attempts and accepts connections.
+//! - `work` compresses and decompresses parts of long messages. Handlers receive these as in `read`.
 //! - `execute` executes commands that handlers and other threads have queued.
 //! - `flush` writes the output that is queued.
 //! - `deadlines` fires timers.
@@ -66,6 +67,7 @@ use mio::Token;
 use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
 use self::api::settings::Settings;
+use self::broadcast::delivery;
 use self::connecting::attempt::ConnectAttempt;
 use self::entries::{ConnectionId, Entries, Entry};
 use self::loop_state::LoopState;
@@ -251,7 +253,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
             (true, false) => Backlog::None,
         };
         self.batch = batch;
-        let is_delivered = self.deliver_broadcasts();
+        let is_delivered =
+            !self.state.broadcasts.is_pending() || delivery::deliver(&mut self.entries, &mut self.state);
         let has_commands = self.backlog != Backlog::None || self.state.queue.has_local() || !is_delivered;
         if self.run_state == RunState::Stopping && !has_commands {
             self.close_all();

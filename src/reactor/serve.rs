@@ -1,12 +1,14 @@
 //! The inner cycle of a turn: read from a batch of connections, execute commands, write output.
 
 use super::api::factory::Factory;
-use super::entries::Entry;
+use super::api::handler::Handler;
+use super::broadcast::delivery;
+use super::entries::{Entries, Entry};
 use super::fairness::CLOCK_WORK;
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::system::{Event, System};
-use super::{Backlog, Reactor, WAKER};
+use super::{Backlog, Reactor, WAKER, connection};
 
 /// A batch of connections ends at this many commands of their handlers.
 const MAX_BATCH_COMMANDS: usize = 64;
@@ -54,7 +56,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.state.begin(LoopPhase::Open);
         self.continue_connecting();
         self.accept_all();
-        self.work();
+        work(&mut self.entries, &mut self.state);
         self.execute_queued();
         self.flush();
         drop(unserved);
@@ -65,9 +67,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn read(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) -> bool {
         self.state.begin(LoopPhase::Read);
         for slot in unserved.first.by_ref() {
-            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
-                connection.continue_reading(&mut self.buffer, &mut self.state);
-            }
+            self.continue_reading(slot);
             if ends_batch(&mut self.state) {
                 return true;
             }
@@ -84,9 +84,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         for slot in unserved.resumed.by_ref() {
             unserved.has_resumed = true;
-            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
-                connection.continue_reading(&mut self.buffer, &mut self.state);
-            }
+            self.continue_reading(slot);
             if ends_batch(&mut self.state) {
                 return true;
             }
@@ -103,30 +101,26 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let is_skipped = !unserved.has_resumed && unserved.resumed.len() > 0;
         if self.state.fairness.must_resume(is_skipped)
             && let Some(slot) = unserved.resumed.next()
-            && let Some(Entry::Connected(connection)) = self.entries.in_slot(slot)
         {
-            connection.continue_reading(&mut self.buffer, &mut self.state);
+            self.continue_reading(slot);
         }
         self.state.work.put_back_to_read(unserved.resumed.by_ref());
     }
 
-    /// Compresses and decompresses parts of long messages, one connection after the other, until the turn is over. One connection
-    /// continues in any case. Everything else comes first, because a short message can cause much of this work.
-    fn work(&mut self) {
-        while let Some(slot) = self.state.work.next_to_work() {
-            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
-                connection.work(&mut self.state);
-            }
-            self.state.fairness.add_work(CLOCK_WORK);
-            if self.state.step() {
-                return;
-            }
+    /// Continues reading from a connection where an earlier turn stopped.
+    fn continue_reading(&mut self, slot: u32) {
+        delivery::catch_up(slot, &mut self.entries, &mut self.state);
+        if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
+            connection.continue_reading(&mut self.buffer, &mut self.state);
         }
     }
 
     /// Handles one event.
     fn on_event(&mut self, event: Event) {
         let slot = u32::try_from(event.token.0).ok();
+        if let Some(slot) = slot.filter(|_| event.is_readable) {
+            delivery::catch_up(slot, &mut self.entries, &mut self.state);
+        }
         match slot.and_then(|slot| self.entries.in_slot(slot)) {
             Some(Entry::Connected(connection)) => {
                 if event.is_writable {
@@ -140,6 +134,22 @@ impl<F: Factory, S: System> Reactor<F, S> {
             // The waker has no other purpose than to end `wait`.
             Some(Entry::Vacating) | None if event.token == WAKER => {}
             Some(Entry::Vacating) | None => self.listeners.on_event(event.token),
+        }
+    }
+}
+
+/// Compresses and decompresses parts of long messages, one connection after the other, until the turn is over. One connection
+/// continues in any case. Everything else comes first, because a short message can cause much of this work.
+fn work<H: Handler, S: System>(entries: &mut Entries<H, S>, state: &mut LoopState<S>) {
+    // Handlers receive messages as in this phase.
+    state.begin(LoopPhase::Read);
+    while let Some(slot) = state.work.next_to_work() {
+        if let Some(Entry::Connected(connection)) = entries.in_slot(slot) {
+            connection::work(connection, state);
+        }
+        state.fairness.add_work(CLOCK_WORK);
+        if state.step() {
+            return;
         }
     }
 }

@@ -48,6 +48,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
+#[cfg(feature = "reactor")]
+use super::steps::{Steps, StepsMut};
 use super::{Connection, Core, Event, Phase, State};
 use crate::close::CloseCode;
 use crate::message::Message;
@@ -366,55 +368,23 @@ impl ManualConnection {
         self.core.deadlines.unsent(accepted, now);
     }
 
-    /// From now on, long messages are compressed and decompressed in steps.
-    ///
-    /// While [`is_decompressing`](Self::is_decompressing), [`receive`](Self::receive) returns `None` and leaves the input, and
-    /// [`decompress`](Self::decompress) continues. While [`is_compressing`](Self::is_compressing), what is sent waits, and
-    /// [`compress`](Self::compress) continues.
+    /// From now on, long messages are compressed and decompressed in [steps](Self::steps).
     #[cfg(feature = "reactor")]
     pub(crate) fn work_in_steps(&mut self) {
         self.core.has_steps = true;
     }
 
-    /// Returns whether a message is being compressed.
+    /// Returns which long messages are being compressed and decompressed.
     #[cfg(feature = "reactor")]
     #[inline]
-    pub(crate) fn is_compressing(&self) -> bool {
-        self.core.codec.as_ref().is_some_and(|codec| codec.is_compressing())
+    pub(crate) fn steps(&self) -> Steps<'_> {
+        Steps { core: &self.core }
     }
 
-    /// The bytes of the messages that wait until a long message is compressed, with that message.
+    /// Continues with long messages.
     #[cfg(feature = "reactor")]
-    #[inline]
-    pub(crate) fn waiting_len(&self) -> usize {
-        self.core.codec.as_ref().map_or(0, |codec| codec.waiting_len())
-    }
-
-    /// Compresses the next part of a long message. When it is complete, it is sent with what has waited.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn compress<O: Output>(&mut self, now: Instant, out: &mut O) {
-        self.core.compress(now, out);
-    }
-
-    /// Drops the messages that are not sent yet, because a long one is being compressed.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn drop_waiting(&mut self) {
-        if let Some(codec) = &mut self.core.codec {
-            codec.stop_sending();
-        }
-    }
-
-    /// Returns whether a message is being decompressed.
-    #[cfg(feature = "reactor")]
-    #[inline]
-    pub(crate) fn is_decompressing(&self) -> bool {
-        self.core.receiver.is_decompressing()
-    }
-
-    /// Decompresses the next part of a message. Returns the message if it is complete.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn decompress(&mut self, now: Instant) -> Result<Option<Message>, ProtocolError> {
-        self.core.decompress(now)
+    pub(crate) fn steps_mut(&mut self) -> StepsMut<'_> {
+        StepsMut { core: &mut self.core }
     }
 
     /// Returns whether a part of a frame or of a message has arrived.

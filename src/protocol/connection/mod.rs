@@ -2,7 +2,8 @@
 //!
 //! `automatic` and [`manual`] contain the two types of connections: those that reply by themselves, and those whose front end
 //! sends the replies. Both own a [`Core`]: `opening` contains its opening handshake, `receiving` the receiving side, `sending` the
-//! sending side, `closing` the end of a connection, and `timeouts` everything that depends on time. `extension` runs an
+//! sending side, `closing` the end of a connection, and `timeouts` everything that depends on time, and
+//! `steps` compresses and decompresses long messages in steps. `extension` runs an
 //! extension of the program.
 
 mod automatic;
@@ -13,6 +14,8 @@ pub mod manual;
 mod opening;
 mod receiving;
 mod sending;
+#[cfg(feature = "reactor")]
+mod steps;
 mod timeouts;
 
 #[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]

@@ -17,10 +17,6 @@ use crate::protocol::{Config, ProtocolError, Role};
 /// How much of a message is decompressed when it arrives, if the front end continues in steps, in bytes.
 const FIRST_STEP: usize = 64 * 1024;
 
-/// How much of a message each further step decompresses, in bytes.
-#[cfg(feature = "reactor")]
-const STEP: usize = 256 * 1024;
-
 /// What has been received of the frame and of the message in progress.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
@@ -142,7 +138,7 @@ impl Receiver {
     }
 
     /// Decompresses the fragment that has arrived last, or a part of it. Returns the message if it is complete.
-    fn decompress(
+    pub(super) fn decompress(
         &mut self,
         step: usize,
         codec: Option<&mut Codec>,
@@ -251,13 +247,6 @@ impl Core {
             OpCode::Close => self.receive_close(&frame, now).map(Some),
             OpCode::Bad => Err(ProtocolError::ReservedOpCode),
         }
-    }
-
-    /// Continues to decompress a message. Returns it if it is complete.
-    #[cfg(feature = "reactor")]
-    pub(super) fn decompress(&mut self, now: Instant) -> Result<Option<Message>, ProtocolError> {
-        let message = self.receiver.decompress(STEP, self.codec.as_deref_mut(), &self.config);
-        message.inspect_err(|_| self.fail_open(now))
     }
 
     fn receive_close(&mut self, frame: &Frame, now: Instant) -> Result<Event, ProtocolError> {

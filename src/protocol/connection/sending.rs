@@ -5,8 +5,6 @@ use std::time::Instant;
 use super::Core;
 use crate::close::{CloseCode, MAX_REASON};
 use crate::protocol::ProtocolError;
-#[cfg(feature = "reactor")]
-use crate::protocol::deflate::Compressed;
 use crate::protocol::framing::encoder::{Encode, Output, write_frame};
 use crate::protocol::framing::frame::Frame;
 use crate::protocol::framing::header::OpCode;
@@ -68,7 +66,6 @@ impl Core {
         }
         let (role, fragment_size) = (self.role, self.config.fragment_size);
         match &mut self.codec {
-            #[cfg(feature = "reactor")]
             Some(codec) if self.has_steps => match codec.compress_or_wait(frame.into()) {
                 Some(frame) => write_frame(frame, role, fragment_size, out),
                 None => return Ok(()),
@@ -80,23 +77,6 @@ impl Core {
             self.close_is_sent(now);
         }
         Ok(())
-    }
-
-    /// Compresses the next part of a long message. When it is complete, it is sent with what has waited.
-    #[cfg(feature = "reactor")]
-    pub(super) fn compress<O: Output>(&mut self, now: Instant, out: &mut O) {
-        let Some(Compressed::Ready(frame, waiting)) =
-            self.codec.as_mut().and_then(|codec| codec.compress_part())
-        else {
-            return;
-        };
-        write_frame(frame, self.role, self.config.fragment_size, out);
-        for frame in waiting {
-            // Nothing can follow a Close.
-            if self.transmit(frame, now, out).is_err() {
-                return;
-            }
-        }
     }
 
     /// Takes out the Pong that waits, if there is one and it can be sent.

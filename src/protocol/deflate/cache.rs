@@ -36,7 +36,6 @@ impl Cache {
     }
 
     /// Whether the payload is compressed, or known not to become smaller.
-    #[cfg(feature = "reactor")]
     pub(super) fn contains(&self, key: Key) -> bool {
         let Some(forms) = &self.0 else { return false };
         let forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +43,6 @@ impl Cache {
     }
 
     /// Stores the compressed form, unless there is one. Returns the form.
-    #[cfg(feature = "reactor")]
     pub(super) fn insert(&self, key: Key, form: Option<Arc<Vec<u8>>>) -> Option<Arc<Vec<u8>>> {
         let Some(forms) = &self.0 else { return form };
         let mut forms = forms.lock().unwrap_or_else(PoisonError::into_inner);

@@ -86,14 +86,14 @@ impl Codec {
     pub(crate) fn compress(&mut self, _: Frame) -> Frame {
         match *self {}
     }
+
+    pub(crate) fn compress_or_wait(&mut self, _: Frame) -> Option<Frame> {
+        match *self {}
+    }
 }
 
 #[cfg(feature = "reactor")]
 impl Codec {
-    pub(crate) fn compress_or_wait(&mut self, _: Frame) -> Option<Frame> {
-        match *self {}
-    }
-
     pub(crate) fn is_compressing(&self) -> bool {
         match *self {}
     }

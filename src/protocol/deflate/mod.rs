@@ -13,7 +13,7 @@ mod compressor;
 mod frames;
 mod inflater;
 mod negotiation;
-#[cfg(feature = "reactor")]
+#[cfg_attr(not(feature = "reactor"), expect(dead_code, reason = "only the event loop works in steps"))]
 mod outgoing;
 mod settings;
 #[cfg(test)]
@@ -52,7 +52,6 @@ pub(crate) struct Codec {
     /// Present while a message is in progress, and between messages if the peer keeps its context.
     inflater: Option<Box<Inflater>>,
     /// A long message that is being compressed.
-    #[cfg(feature = "reactor")]
     outgoing: Option<Box<outgoing::Outgoing>>,
 }
 
@@ -131,7 +130,6 @@ impl Codec {
             threshold: wanted.threshold.max(1),
             compressor: None,
             inflater: None,
-            #[cfg(feature = "reactor")]
             outgoing: None,
         }
     }
@@ -183,10 +181,7 @@ impl Codec {
     /// Releases memory, because no more messages are sent.
     pub(crate) fn stop_sending(&mut self) {
         self.compressor = None;
-        #[cfg(feature = "reactor")]
-        {
-            self.outgoing = None;
-        }
+        self.outgoing = None;
     }
 
     /// Compresses a frame if it is a whole message, if it allows compression, and if it is long enough.

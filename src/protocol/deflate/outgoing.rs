@@ -53,6 +53,16 @@ impl Codec {
         None
     }
 
+    /// Whether another connection has compressed the same payload.
+    fn is_known(&self, frame: &Frame) -> bool {
+        match frame.as_payload() {
+            Payload::Shared(_, cache) => !self.keeps_own && cache.contains(self.key),
+            _ => false,
+        }
+    }
+}
+
+impl Codec {
     /// Whether a message is being compressed.
     #[inline]
     pub(crate) fn is_compressing(&self) -> bool {
@@ -114,13 +124,5 @@ impl Codec {
             None => frame,
         };
         Compressed::Ready(frame, waiting)
-    }
-
-    /// Whether another connection has compressed the same payload.
-    fn is_known(&self, frame: &Frame) -> bool {
-        match frame.as_payload() {
-            Payload::Shared(_, cache) => !self.keeps_own && cache.contains(self.key),
-            _ => false,
-        }
     }
 }

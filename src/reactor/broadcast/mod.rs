@@ -4,6 +4,7 @@
 //! connection has received them, and delivers them in *rounds* over all slots, a part of a round in each turn. A connection that is
 //! read from or that receives a command of its own first catches up, so that every connection receives everything in order.
 
+pub(super) mod delivery;
 mod encoded;
 
 use std::cell::OnceCell;
@@ -43,7 +44,7 @@ pub(super) struct Broadcasts {
     /// Every connection has received the commands before this number when the round ends.
     goal: u64,
     /// The last receiver of long messages, which may be compressing one of them.
-    pub(super) last: Option<ConnectionId>,
+    last: Option<ConnectionId>,
 }
 
 /// Commands for all connections. They have consecutive numbers.
@@ -169,13 +170,8 @@ impl Broadcasts {
 }
 
 impl Pending {
-    /// The bytes of all payloads.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Whether a message may be so long that it is compressed in steps.
-    pub(super) fn is_long(&self) -> bool {
+    fn is_long(&self) -> bool {
         self.bytes >= LONG
     }
 

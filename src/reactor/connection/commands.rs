@@ -83,18 +83,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
-    /// Executes the commands for all connections that this one has not received, so that its handler's commands do not overtake
-    /// them.
-    #[cold]
-    pub(super) fn catch_up(&mut self, state: &mut LoopState<S>) {
-        let pending = state.broadcasts.take();
-        let missing = state.broadcasts.receive(self.endpoint.id.slot, &pending);
-        if !missing.is_empty() {
-            self.on_broadcasts(missing, false, state);
-        }
-        state.broadcasts.put_back(pending);
-    }
-
     /// Sends or keeps one frame of a broadcast, if there is room for it.
     fn send_if_room(&mut self, one: &BroadcastFrame, state: &mut LoopState<S>) {
         let frame = &one.frame;
@@ -149,7 +137,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         // A handler that drops the Close frame does not delay the loop.
         let protocol = &mut self.endpoint.protocol;
-        if protocol.state() == State::Open && !protocol.is_compressing() {
+        if protocol.state() == State::Open && !protocol.steps().is_compressing() {
             protocol.abandon();
         }
         self.update(state);

@@ -142,7 +142,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     /// Publishes the amount of output to senders, and returns it in bytes.
     #[inline]
     pub(super) fn publish(&mut self, state: &LoopState<S>) -> usize {
-        let (unsent, waiting) = (self.socket.unsent(), self.protocol.waiting_len());
+        let (unsent, waiting) = (self.socket.unsent(), self.protocol.steps().waiting_len());
         self.write.publish(unsent, waiting, state.queue.status(self.id.slot))
     }
 }

@@ -24,15 +24,6 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         true
     }
 
-    /// Decompresses the next part of a message.
-    pub(super) fn decompress(&mut self, state: &mut LoopState<S>) {
-        match self.protocol.decompress(state.now) {
-            Ok(Some(message)) if self.stage != Stage::Failing => self.on_message(message, state),
-            Ok(_) => {}
-            Err(err) => self.handle_violation(err, state),
-        }
-    }
-
     /// A message has arrived in a single frame. It becomes that frame if the handler sees frames.
     #[inline]
     fn on_whole_message(&mut self, message: Message, state: &mut LoopState<S>) {
@@ -61,7 +52,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     }
 
     #[inline]
-    fn on_message(&mut self, message: Message, state: &mut LoopState<S>) {
+    pub(super) fn on_message(&mut self, message: Message, state: &mut LoopState<S>) {
         state.fairness.add_work(message.len());
         self.call_fallible(state, |handler| handler.on_message(message));
     }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use mio::{Interest, Token};
 
-use super::Connection;
 use super::endpoint::Endpoint;
+use super::{Connection, work};
 use crate::error::Error;
 use crate::protocol::State;
 use crate::reactor::MAX_KEPT_COMMANDS;
@@ -69,13 +69,10 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Reads, or processes what was read before, unless there is a reason to wait.
     fn read_within_budget(&mut self, has_ended: bool, buffer: &mut [u8], state: &mut LoopState<S>) {
-        if state.broadcasts.is_pending() {
-            self.catch_up(state);
-        }
         if self.endpoint.listed.is_to_close() || !self.endpoint.protocol.wants_input() {
             return;
         }
-        if self.endpoint.protocol.is_decompressing() {
+        if self.endpoint.protocol.steps().is_decompressing() {
             // Reading continues after the message.
             return self.read.note_end(has_ended);
         }
@@ -129,7 +126,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 self.process(room.get_mut(..input.len).unwrap_or_default(), began, state);
             }
             let has_more = match input.next {
-                Next::End if self.has_unprocessed() => return self.read_later(state),
+                Next::End if self.read.has_rest(&self.endpoint.protocol) => return self.read_later(state),
                 Next::End => return self.on_end(state),
                 Next::More => true,
                 Next::Event => false,
@@ -154,7 +151,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
         for frames in 1..=FRAME_BUDGET {
             if !self.endpoint.process(&mut input, state) {
-                return self.decompress_later(input, state);
+                return work::decompress_later(self, input, state);
             }
             self.execute_own(state);
             // A slow handler uses up the budget with fewer frames.
@@ -205,16 +202,11 @@ impl<H: Handler, S: System> Connection<H, S> {
         if write.len() >= FLUSH_FROM && !write.is_blocked {
             self.flush(state);
         }
-        !self.has_unprocessed()
+        !self.read.has_rest(&self.endpoint.protocol)
             && !self.read.is_paused
             && !self.endpoint.listed.is_to_close()
             && self.endpoint.protocol.wants_input()
             && !self.endpoint.write.holds_reading(state.now)
-    }
-
-    /// Whether something that was read waits to be processed.
-    fn has_unprocessed(&self) -> bool {
-        self.read.has_unread() || self.endpoint.protocol.is_decompressing()
     }
 
     /// The peer has ended its side.
@@ -222,42 +214,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         if let Err(err) = self.endpoint.protocol.receive_eof() {
             self.endpoint.handle_violation(err, state);
         }
-    }
-
-    /// If a long message is being decompressed, keeps the input behind it.
-    #[inline]
-    fn decompress_later(&mut self, input: &[u8], state: &mut LoopState<S>) {
-        if self.endpoint.protocol.is_decompressing() {
-            if !input.is_empty() {
-                self.read.keep(input);
-            }
-            self.endpoint.work_later(state);
-        }
-    }
-
-    /// Compresses and decompresses the next parts of long messages.
-    pub(in crate::reactor) fn work(&mut self, state: &mut LoopState<S>) {
-        self.endpoint.listed.begin_work();
-        if self.endpoint.protocol.is_decompressing() {
-            self.endpoint.decompress(state);
-        }
-        let endpoint = &mut self.endpoint;
-        if endpoint.protocol.is_compressing() {
-            let out = endpoint.write.queue(&mut state.pool);
-            endpoint.protocol.compress(state.now, out);
-        }
-        if endpoint.protocol.is_compressing() || endpoint.protocol.is_decompressing() {
-            endpoint.work_later(state);
-        }
-        if !endpoint.protocol.is_decompressing() {
-            self.read_later(state);
-        }
-        self.update(state);
-    }
-
-    /// Whether a long message is being compressed.
-    pub(in crate::reactor) fn is_compressing(&self) -> bool {
-        self.endpoint.protocol.is_compressing()
     }
 
     /// The socket accepts output again.
@@ -372,12 +328,6 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 }
 
 impl<H, S: System> Endpoint<H, S> {
-    /// Continues to compress or decompress a long message after everything else.
-    #[cold]
-    pub(super) fn work_later(&mut self, state: &mut LoopState<S>) {
-        state.work.work_later(self.id.slot, &mut self.listed);
-    }
-
     /// How much may be read in a turn. With TLS every byte is copied twice more, so the input leaves the cache sooner.
     fn read_budget(&self) -> usize {
         if self.is_mid_message() {

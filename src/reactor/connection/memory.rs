@@ -28,7 +28,7 @@ pub(super) fn report<H: Handler, S: System>(
     let may_hold = endpoint.write.is_blocked
         || protocol.is_mid_message()
         || read.has_unread()
-        || protocol.is_compressing();
+        || protocol.steps().is_compressing();
     if endpoint.reported > 0 || may_hold || buffered >= REPORT_FROM {
         report_held(endpoint, read, state);
     }
@@ -65,7 +65,7 @@ pub(in crate::reactor) fn fail_for_memory<H: Handler, S: System>(
 /// The peer receives a Close frame with 1013, unless a part of a frame may have been sent before: then only the end of TCP can
 /// follow.
 fn release<H: Handler, S: System>(endpoint: &mut Endpoint<H, S>, state: &mut LoopState<S>) {
-    endpoint.protocol.drop_waiting();
+    endpoint.protocol.steps_mut().drop_waiting();
     if endpoint.write.len() == 0 && endpoint.protocol.state() == State::Open {
         if endpoint.stage == Stage::Open {
             endpoint.stage = Stage::Failing;

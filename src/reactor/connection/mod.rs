@@ -13,6 +13,7 @@ mod memory;
 mod opening;
 mod read_side;
 mod sending;
+mod work;
 mod write_side;
 
 use self::endpoint::{Endpoint, Stage};
@@ -20,6 +21,7 @@ pub(super) use self::memory::{fail_for_memory, held};
 use self::opening::Opening;
 pub(super) use self::opening::{Redirect, Redirected};
 use self::read_side::ReadSide;
+pub(super) use self::work::{is_compressing, work};
 use self::write_side::WriteSide;
 use super::api::handler::Handler;
 use super::entries::ConnectionId;

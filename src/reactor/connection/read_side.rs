@@ -22,6 +22,11 @@ impl ReadSide {
         self.unread.is_some()
     }
 
+    /// Whether something that was read waits to be processed.
+    pub(super) fn has_rest(&self, protocol: &ManualConnection) -> bool {
+        self.has_unread() || protocol.steps().is_decompressing()
+    }
+
     /// The handler pauses reading.
     pub(super) fn pause(&mut self, protocol: &mut ManualConnection) {
         self.is_paused = true;

@@ -4,6 +4,7 @@ use log::trace;
 
 use super::endpoint::Endpoint;
 use super::failing::Consequence;
+use super::work::work_later;
 use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::broadcast::BroadcastFrame;
@@ -38,7 +39,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         } else {
             self.encode(outgoing, state);
         }
-        if opcode == OpCode::Close && !self.protocol.is_compressing() {
+        if opcode == OpCode::Close && !self.protocol.steps().is_compressing() {
             // A Close frame that was owed and that the handler dropped is never sent.
             self.protocol.skip_close(state.now);
         }
@@ -82,8 +83,8 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             Ok(()) | Err(ProtocolError::NotOpen) => {}
             Err(err) => self.report(err.into(), state),
         }
-        if self.protocol.is_compressing() {
-            self.work_later(state);
+        if self.protocol.steps().is_compressing() {
+            work_later(self, state);
         }
     }
 
