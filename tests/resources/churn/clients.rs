@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use sockeye::{Builder, Settings};
 
-use super::books::{Bookkeeper, Dice, alone, memory, wait_for_descriptors};
+use super::alone;
 use sockeye_test_support::bytes::{BINARY, CLOSE, PING, TEXT, TEXT_START, close_payload, frame, header};
+use sockeye_test_support::counting::CountingFactory;
 use sockeye_test_support::host::{Host, answer_to};
+use sockeye_test_support::misbehavior::Dice;
 use sockeye_test_support::peer::Peer;
 use sockeye_test_support::{LIMIT, system};
 
@@ -72,13 +74,13 @@ fn l6_m14_clients_leak_nothing_with_misbehaving_servers() {
         max_redirects: 1,
         ..Settings::default()
     };
-    let keeper = Bookkeeper::default();
-    let books = keeper.books.clone();
+    let factory = CountingFactory::default();
+    let counts = factory.counts.clone();
     let host = Host::new();
     let url: url::Url = host.url().parse().unwrap();
     let before = system::descriptors();
     // It listens only so that it does not end with its last client.
-    let socket = Builder::new().with_settings(settings).build(keeper).unwrap().bind("127.0.0.1:0").unwrap();
+    let socket = Builder::new().with_settings(settings).build(factory).unwrap().bind("127.0.0.1:0").unwrap();
     let out = socket.broadcaster();
     let running = system::descriptors();
     let thread = std::thread::spawn(move || socket.run().map(drop));
@@ -98,26 +100,26 @@ fn l6_m14_clients_leak_nothing_with_misbehaving_servers() {
         silent.clear();
         // Clients that are redirected come back, and are rejected again.
         let end = Instant::now() + LIMIT;
-        while books.lost.load(SeqCst) < 200 * round {
-            assert!(Instant::now() < end, "not everyone has gone: {books:?}");
+        while counts.lost.load(SeqCst) < 200 * round {
+            assert!(Instant::now() < end, "not everyone has gone: {counts:?}");
             drop(host.try_accept());
             std::thread::park_timeout(Duration::from_millis(2));
         }
-        books.wait_for_balance();
-        wait_for_descriptors(running);
+        counts.wait_for_balance();
+        system::wait_for_descriptors(running);
         assert_eq!(system::sockets_to(host.address()), 0);
-        memory_after.push(memory());
+        memory_after.push(system::resident());
     }
     // On a busy machine many run into a timeout instead, which is one more way to end.
-    assert!(books.opened.load(SeqCst) > 50 && books.errors.load(SeqCst) > 50, "{books:?}");
+    assert!(counts.opened.load(SeqCst) > 50 && counts.errors.load(SeqCst) > 50, "{counts:?}");
     // Slots are used again: never more of them than clients in one round.
-    assert!(books.highest.load(SeqCst) < 200, "{books:?}");
+    assert!(counts.highest.load(SeqCst) < 200, "{counts:?}");
     let grown = memory_after[3].saturating_sub(memory_after[1]);
     assert!(grown < 2 * 1024 * 1024, "the memory grows: {memory_after:?}");
 
     out.shutdown().unwrap();
     thread.join().unwrap().unwrap();
-    books.wait_for_balance();
+    counts.wait_for_balance();
     drop(out);
-    wait_for_descriptors(before);
+    system::wait_for_descriptors(before);
 }

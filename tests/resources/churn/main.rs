@@ -3,6 +3,13 @@
 //! The descriptors and the memory of the whole process are counted here, so that these tests have it to themselves.
 #![cfg(feature = "reactor")]
 
-mod books;
 mod clients;
 mod servers;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One test at a time has the process to itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,6 +1,5 @@
 //! M1, M2, M4, M7, M11, and pauses: what is held in memory.
 
-use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +8,11 @@ use std::time::Duration;
 use sockeye::{Frame, Message, OpCode, Sender, Settings, WebSocket};
 
 use super::alone;
-use sockeye_test_support::child::{self, is_child};
+use sockeye_test_support::child::{self, RELEASE_AT_ONCE, is_child};
 use sockeye_test_support::peer::{Peer, masked};
 use sockeye_test_support::probes::{Hook, Probes};
 use sockeye_test_support::server::Server;
+use sockeye_test_support::system::resident;
 use sockeye_test_support::{join, wait_until};
 
 const MIB: usize = 1024 * 1024;
@@ -23,16 +23,7 @@ pub(super) fn measured(test: &str, body: impl FnOnce()) {
         return body();
     }
     let _alone = alone();
-    let at_once =
-        [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
-    child::start(test, "", &at_once).finish();
-}
-
-/// The memory that this process occupies, in bytes.
-pub(super) fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    child::start(test, "", &RELEASE_AT_ONCE).finish();
 }
 
 pub(super) fn assert_grown_by_less_than(base: usize, most: usize) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use sockeye::{CloseCode, ErrorKind, Message, Sender, Settings};
 
 use super::alone;
-use super::memory::{assert_released, measured, resident};
+use super::memory::{assert_released, measured};
 use sockeye_test_support::peer::Peer;
 use sockeye_test_support::probes::{Hook, Probes};
 use sockeye_test_support::server::Server;
+use sockeye_test_support::system::resident;
 
 const MILLION: usize = 1_000_000;
 

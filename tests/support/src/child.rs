@@ -15,7 +15,11 @@ use crate::{LIMIT, wait_until};
 /// The environment variable that contains the name of the test for which a process was started.
 const VARIABLE: &str = "SOCKEYE_CHILD";
 
-/// A process that runs one test of this binary, as a child of another test.
+/// Variables that make glibc return memory to the system as soon as it is freed, so that the resident size is what is in use.
+pub const RELEASE_AT_ONCE: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
+
+/// A process that runs one test of this binary, or another program, as a child of a test.
 pub struct Child {
     process: process::Child,
     lines: Mutex<Receiver<String>>,
@@ -35,18 +39,21 @@ pub fn print_line(line: &str) {
 /// Starts a test in a separate process. `test` is its name with all modules, and `limits` contains shell commands that
 /// are executed first. [`Child::line`] returns the lines of its standard error.
 pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
-    let mut process = Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .arg("-c")
         .arg(format!("{limits}\nexec \"$0\" \"$@\""))
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(VARIABLE, test)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .envs(variables.iter().copied());
+    spawn(&mut command)
+}
+
+/// Starts any program in a separate process. [`Child::line`] returns the lines of its standard error.
+pub fn spawn(command: &mut Command) -> Child {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
     let errors = BufReader::new(process.stderr.take().unwrap());
     let (print_line, lines) = channel();
     thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| print_line.send(line)));

@@ -14,10 +14,12 @@
 //! | [`script`], [`journal`], [`running`] | a loop whose handlers follow a script and record their calls in a journal |
 //! | [`probes`] | a loop whose handlers send their calls through a channel |
 //! | [`nuisance`] | threads that keep a loop busy |
+//! | [`counting`] | handlers that count their calls |
+//! | [`misbehavior`] | clients that break the rules at random |
 //! | [`child`] | a test in a separate process |
 //! | [`extension`] | a small extension for `FrameExtension` |
 //! | [`unresponsive`] | an address that neither accepts nor refuses connections |
-//! | [`system`] | sockets, descriptors and processor time, as Linux reports them |
+//! | [`system`] | sockets, descriptors, threads, memory and processor time, as Linux reports them |
 //!
 //! No function uses sleeping for synchronization. Every wait has a condition, and [`LIMIT`] only detects a hang.
 #![allow(
@@ -36,11 +38,14 @@ pub mod authority;
 pub mod bytes;
 #[cfg(feature = "reactor")]
 pub mod child;
+#[cfg(feature = "reactor")]
+pub mod counting;
 pub mod extension;
 pub mod generate;
 pub mod host;
 #[cfg(feature = "reactor")]
 pub mod journal;
+pub mod misbehavior;
 #[cfg(feature = "reactor")]
 pub mod nuisance;
 pub mod pair;

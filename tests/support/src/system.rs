@@ -1,10 +1,12 @@
-//! Sockets and threads, as Linux reports them. Other systems do not report them, and the tests only check the rest
+//! Sockets, threads and memory, as Linux reports them. Other systems do not report them, and the tests only check the rest
 //! there.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::wait_until;
 
 /// A thread of this process.
 #[derive(Debug)]
@@ -63,4 +65,36 @@ fn ends_with_port(address: &str, port: u16) -> bool {
 /// Returns the number of open descriptors of this process.
 pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Waits until this process has at most this many open descriptors.
+#[track_caller]
+pub fn wait_for_descriptors(count: usize) {
+    wait_until("the descriptors are closed", || descriptors() <= count);
+}
+
+/// Returns the number of threads of this process, or zero if the system does not report it.
+pub fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// Returns the resident memory of this process in bytes, or zero if the system does not report it.
+pub fn resident() -> usize {
+    status("VmRSS:")
+}
+
+/// Returns how many bytes more than before are resident at some moment of `act`, and the result of `act`.
+pub fn peak_of<R>(act: impl FnOnce() -> R) -> (usize, R) {
+    let before = resident();
+    // Resets `VmHWM`, the highest resident size.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+    let result = act();
+    (status("VmHWM:").saturating_sub(before), result)
+}
+
+/// Returns a size in `/proc/self/status` in bytes.
+fn status(field: &str) -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().map_or(0, |kilobytes: usize| kilobytes * 1024)
 }
