@@ -1,59 +1,67 @@
-//! Measures how much longer an echo takes while others flood the loop, and prints the ratios.
+//! What a server withstands from many connections together: memory, silence, slow readers and long turns.
 //!
-//! ```text
-//! cargo run --release --package sockeye-tests --example stress
-//! ```
-//!
-//! A ratio depends on the machine and on what else runs on it. Nothing fails here; `resources/load` counts what must hold on
-//! every machine.
+//! `tests/stress/run` builds and starts this program, and describes its arguments. Each row runs in a process of its own,
+//! and its peers in another one ([`crowd`]), so that the descriptors and the resident memory of the row are those of the
+//! server. Times are only reported as ratios of two times of the same run.
 
-#![expect(clippy::print_stdout, reason = "the ratios are the result")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the result")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the row, and names the line")]
 
-use std::time::{Duration, Instant};
+mod crowd;
+mod dial;
+mod handlers;
+mod options;
+mod report;
+mod rows;
 
-use sockeye::{Frame, OpCode};
-use sockeye_test_support::nuisance::{Nuisance, commands, connections, echo_server, flood};
-use sockeye_test_support::peer::Peer;
-use sockeye_test_support::server::Server;
+use std::env;
+use std::process::{Command, ExitCode};
 
-/// The least number of echoes of each measurement.
-const ROUNDS: usize = 1000;
+use sockeye_test_support::child::RELEASE_AT_ONCE;
 
-fn main() {
-    let binary = |len| Frame::message(vec![7; len], OpCode::Binary, true);
-    println!("{:<24}{:>12}{:>12}{:>12}{:>12}", "echo during", "median", "ratio", "90 %", "ratio");
-    measure("large messages", |server| flood(server, binary(1 << 20)));
-    measure("small messages", |server| flood(server, binary(10)));
-    measure("empty pings", |server| flood(server, Frame::ping(Vec::new())));
-    measure("new connections", connections);
-    measure("commands", commands);
+use options::{Invocation, Options};
+use report::Report;
+use rows::{ROWS, Row};
+
+fn main() -> ExitCode {
+    match options::parse(env::args().skip(1)) {
+        Ok(Invocation::All(options)) => run_all(&options),
+        Ok(Invocation::Row(name, options)) => run_row(&name, &options),
+        Ok(Invocation::Crowd(kind, arguments)) => {
+            crowd::main(&kind, &arguments);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("{problem}; tests/stress/run describes the arguments");
+            ExitCode::from(2)
+        }
+    }
 }
 
-/// Measures echoes without and with a nuisance.
-fn measure(name: &str, start: impl FnOnce(&Server) -> Nuisance) {
-    let server = echo_server();
-    let mut peer = Peer::open(server.addr);
-    let usual = echo_times(&mut peer);
-    let nuisance = start(&server);
-    let disturbed = echo_times(&mut peer);
-    nuisance.end();
-    peer.finish();
-    server.stop();
-    let ratio = |at: usize| disturbed[at].as_secs_f64() / usual[at].as_secs_f64();
-    let [half, most] = [ROUNDS / 2, ROUNDS * 9 / 10];
-    let (median, slow) = (disturbed[half], disturbed[most]);
-    println!("{name:<24}{median:>12.0?}{:>12.1}{slow:>12.0?}{:>12.1}", ratio(half), ratio(most));
+/// Runs the selected rows one after the other, each in a process of its own.
+fn run_all(options: &Options) -> ExitCode {
+    println!("{}", options.limits());
+    println!("{}", report::heading());
+    let rows = ROWS.iter().filter(|row| options.selects(row.name));
+    let failed: Vec<_> = rows.filter(|row| !passes(row, options)).map(|row| row.name).collect();
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("FAILED: {}", failed.join(" "));
+    ExitCode::FAILURE
 }
 
-/// Returns the times of echoes in ascending order.
-fn echo_times(peer: &mut Peer) -> Vec<Duration> {
-    let mut times: Vec<_> = (0..ROUNDS)
-        .map(|round| {
-            let start = Instant::now();
-            peer.echo(&round.to_string());
-            start.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times
+/// Runs a row in a separate process, and returns whether everything in it was as required.
+fn passes(row: &Row, options: &Options) -> bool {
+    let mut process = Command::new(env::current_exe().unwrap());
+    process.arg("--row").arg(row.name).args(options.arguments()).envs(RELEASE_AT_ONCE);
+    process.status().unwrap().success()
+}
+
+/// Runs a row in this process.
+fn run_row(name: &str, options: &Options) -> ExitCode {
+    let mut report = Report::new(name);
+    let row = ROWS.iter().find(|row| row.name == name).expect("the row exists");
+    (row.run)(options, &mut report);
+    if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -443,7 +443,7 @@ impl<S: Read + Write> Peer<S> {
     }
 
     /// Returns the bytes that have been received but not read.
-    fn unread(&self) -> &[u8] {
+    pub fn unread(&self) -> &[u8] {
         &self.received[self.start..]
     }
 
