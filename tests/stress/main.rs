@@ -13,6 +13,7 @@ mod handlers;
 mod options;
 mod report;
 mod rows;
+mod soak;
 
 use std::env;
 use std::process::{Command, ExitCode};

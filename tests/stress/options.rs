@@ -1,6 +1,7 @@
 //! The arguments of the program.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::rows::ROWS;
 
@@ -40,6 +41,8 @@ pub(crate) enum Protection {
 pub(crate) struct Options {
     pub(crate) scale: Scale,
     pub(crate) protection: Protection,
+    /// How long the soak test runs.
+    pub(crate) soak: Duration,
     selected: Vec<String>,
 }
 
@@ -48,13 +51,19 @@ pub(crate) struct Options {
 /// # Errors
 ///
 /// Returns a description of the argument that is wrong.
-pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Invocation, String> {
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Invocation, String> {
+    let mut arguments = arguments.peekable();
     let mut options = Options::default();
     let mut row = None;
+    let mut soak = None;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--short" => options.scale = Scale::Short,
             "--unprotected" => options.protection = Protection::Off,
+            "--soak" => {
+                let seconds = arguments.next_if(|next| next.parse::<u64>().is_ok());
+                soak = Some(seconds.map_or(1800, |seconds| seconds.parse().unwrap()));
+            }
             "--row" => row = arguments.next(),
             "--crowd" => {
                 let kind = arguments.next().ok_or("--crowd needs a kind")?;
@@ -64,6 +73,9 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Invoc
             other => return Err(format!("no row is called {other}")),
         }
     }
+    let is_alone = soak.is_some() && options.selected.is_empty();
+    options.selected.extend(is_alone.then(|| "soak".to_owned()));
+    options.soak = Duration::from_secs(soak.unwrap_or(options.pick(6, 120)));
     Ok(match row {
         Some(name) => Invocation::Row(name, options),
         None => Invocation::All(options),
@@ -72,7 +84,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Invoc
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scale: Scale::Full, protection: Protection::On, selected: Vec::new() }
+        Self { scale: Scale::Full, protection: Protection::On, soak: Duration::ZERO, selected: Vec::new() }
     }
 }
 
@@ -107,7 +119,8 @@ impl Options {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let short = (self.scale == Scale::Short).then(|| "--short".to_owned());
         let unprotected = (self.protection == Protection::Off).then(|| "--unprotected".to_owned());
-        short.into_iter().chain(unprotected).collect()
+        let soak = ["--soak".to_owned(), self.soak.as_secs().to_string()];
+        short.into_iter().chain(unprotected).chain(soak).collect()
     }
 
     /// Describes the number of connections.

@@ -54,7 +54,7 @@ impl Crowd {
     }
 
     /// Starts this program as a crowd.
-    fn start(kind: &str, arguments: &[&dyn Display]) -> Self {
+    pub(crate) fn start(kind: &str, arguments: &[&dyn Display]) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.arg("--crowd").arg(kind).args(arguments.iter().map(ToString::to_string));
         Self(child::spawn(&mut command))
@@ -92,6 +92,9 @@ pub(crate) fn main(kind: &str, arguments: &[String]) {
         }
         "readers" => readers::run(arguments.get(0), &arguments.get::<String>(1), arguments.get(2)),
         "audience" => audience::run(arguments.get(0), arguments.get(1)),
+        "visitors" => {
+            crate::soak::visit(arguments.get(0), arguments.get(1), arguments.get(2), arguments.get(3));
+        }
         other => panic!("no crowd is called {other}"),
     }
 }
@@ -105,7 +108,7 @@ impl Arguments<'_> {
 }
 
 /// Prints a number for the row.
-fn print_number(number: usize) {
+pub(crate) fn print_number(number: usize) {
     child::print_line(&number.to_string());
 }
 

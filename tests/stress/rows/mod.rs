@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::options::Options;
 use crate::report::Report;
+use crate::soak;
 
 /// A row: its name, and the function that measures it.
 pub(crate) struct Row {
@@ -34,6 +35,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "w8_floods", run: latency::floods },
     Row { name: "w8_inflation", run: latency::inflation },
     Row { name: "w8_broadcasts", run: latency::broadcasts },
+    Row { name: "soak", run: soak::soak },
 ];
 
 const MIB: usize = 1024 * 1024;
@@ -42,7 +44,7 @@ const MIB: usize = 1024 * 1024;
 const WAIT: Duration = Duration::from_secs(30);
 
 /// Waits until a condition holds. Returns `false` if it does not.
-fn holds_in_time(mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) fn holds_in_time(mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + WAIT;
     while !condition() {
         if Instant::now() > end {

@@ -53,6 +53,12 @@ impl Factory for CountingFactory {
 
     fn connection_lost(&mut self, handler: CountingHandler) {
         assert!(!handler.is_open, "a connection that was open was not closed");
+    }
+}
+
+/// The handler is dropped after it has been returned to the factory.
+impl Drop for CountingHandler {
+    fn drop(&mut self) {
         self.counts.lost.fetch_add(1, SeqCst);
     }
 }
