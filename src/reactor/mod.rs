@@ -233,7 +233,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             continues = self.execute_all(&mut batch);
         }
         // While much is being broadcast, other threads cannot add to it.
-        let mut has_more = self.state.broadcasts.is_full();
+        let mut has_more = self.state.broadcasts.is_busy();
         if continues && !has_more {
             has_more = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
             continues = self.execute_all(&mut batch);

@@ -17,11 +17,17 @@ use super::loop_state::LoopState;
 use super::queue::Command;
 use super::system::System;
 
-/// While this many commands wait, nothing is read that could add more.
-const MAX_PENDING: usize = 64;
+/// While this many commands wait, none of other threads are added.
+const BUSY: usize = 64;
 
 /// The same for the bytes that several commands send to each connection.
-const MAX_PENDING_BYTES: usize = 1024 * 1024;
+const BUSY_BYTES: usize = 1024 * 1024;
+
+/// While this many commands wait, nothing is read whose handler could add more.
+const FULL: usize = 16 * BUSY;
+
+/// The same for bytes.
+const FULL_BYTES: usize = 16 * BUSY_BYTES;
 
 /// Messages of at least this length may be compressed in steps, in bytes.
 const LONG: usize = 64 * 1024;
@@ -81,10 +87,19 @@ impl Broadcasts {
         !self.pending.commands.is_empty()
     }
 
+    /// Whether so much waits that other threads must not add more.
+    pub(super) fn is_busy(&self) -> bool {
+        self.exceeds(BUSY, BUSY_BYTES)
+    }
+
     /// Whether so much waits that nothing may be added before a round has ended.
     pub(super) fn is_full(&self) -> bool {
+        self.exceeds(FULL, FULL_BYTES)
+    }
+
+    fn exceeds(&self, commands: usize, bytes: usize) -> bool {
         let count = self.pending.commands.len();
-        count >= MAX_PENDING || count > 1 && self.pending.bytes >= MAX_PENDING_BYTES
+        count >= commands || count > 1 && self.pending.bytes >= bytes
     }
 
     /// The number of commands.
@@ -155,7 +170,7 @@ impl Broadcasts {
         }
         pending.joined.take();
         if pending.commands.is_empty() {
-            pending.commands.shrink_to(MAX_PENDING);
+            pending.commands.shrink_to(BUSY);
             self.next.clear();
             self.next.shrink_to(MAX_KEPT_SLOTS);
         } else {

@@ -33,7 +33,7 @@ struct Bars {
 const BRIEF: Bars = Bars { median: 300.0, most: 1000.0 };
 
 /// For work that fills turns of 10 ms: several turns, and what cannot be interrupted.
-const LONG: Bars = Bars { median: 3000.0, most: 3000.0 };
+const LONG: Bars = Bars { median: 1000.0, most: 1500.0 };
 
 /// The longest turn without protection.
 const ENDLESS: Duration = Duration::from_secs(3600);
