@@ -430,7 +430,7 @@ impl<S: Transport> Engine<S> {
             self.is_paused = !has_room;
             match has_room {
                 true => self.session.connection.resume_reading(Instant::now()),
-                false => self.session.connection.pause_reading(),
+                false => self.session.connection.pause_reading(Instant::now()),
             }
         }
     }

@@ -221,7 +221,7 @@ fn w6_a_pause_of_the_front_end_is_not_held_against_the_peer() {
     let config = Config { min_message_rate: 1024, ..Config::default() };
     let mut end = End::open(Role::Server, config);
     end.feed(&bytes::frame_from(Role::Client, BINARY, &[1; 1000])[..100]);
-    end.core.pause_reading();
+    end.core.pause_reading(end.now);
     assert_eq!(due(&end), None);
     end.advance(1000 * SECOND);
     end.core.resume_reading(end.now);
@@ -230,6 +230,22 @@ fn w6_a_pause_of_the_front_end_is_not_held_against_the_peer() {
     assert_eq!(end.core.tick(end.now, &mut end.out), Ok(()));
     end.advance(SECOND);
     assert_eq!(end.core.tick(end.now, &mut end.out), Err(ProtocolError::SlowMessage));
+}
+
+#[test]
+fn w5_a_silent_peer_is_dropped_however_often_the_front_end_pauses() {
+    let mut end = End::open(Role::Server, Config::default());
+    let mut read = Duration::ZERO;
+    let dropped = (0..1000).any(|_| {
+        end.core.pause_reading(end.now);
+        end.advance(100 * SECOND);
+        end.core.resume_reading(end.now);
+        end.advance(SECOND);
+        read += SECOND;
+        end.core.tick(end.now, &mut end.out).is_err()
+    });
+    assert!(dropped);
+    assert_eq!(read, 120 * SECOND, "the pauses do not count");
 }
 
 #[test]

@@ -506,7 +506,7 @@ impl Connection {
         self.core.deadlines.unsent(accepted, now);
     }
 
-    /// Records that the front end does not read, so that silence of the peer has no consequences.
+    /// Records that the front end does not read, so that silence of the peer has no consequences until it reads again.
     ///
     /// # Examples
     ///
@@ -518,17 +518,19 @@ impl Connection {
     ///
     /// let now = Instant::now();
     /// let mut server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
-    /// server.pause_reading();
+    /// server.pause_reading(now + Duration::from_secs(10));
     /// assert_eq!(server.deadline(), None);
-    /// server.resume_reading(now);
-    /// assert_eq!(server.deadline(), Some(now + Duration::from_secs(30)), "a Ping");
+    /// let later = now + Duration::from_secs(3600);
+    /// server.resume_reading(later);
+    /// assert_eq!(server.deadline(), Some(later + Duration::from_secs(20)), "a Ping after 30 s of silence");
     /// # Ok::<(), sockeye::protocol::ProtocolError>(())
     /// ```
-    pub fn pause_reading(&mut self) {
-        self.core.receiver.is_paused = true;
+    pub fn pause_reading(&mut self, now: Instant) {
+        self.core.pause_reading(now);
     }
 
-    /// Records that the front end reads again. Silence and the rate of a message are measured from now on.
+    /// Records that the front end reads again. The pause does not count as silence of the peer, but the time before it does. The
+    /// rate of a message is measured from now on.
     ///
     /// See the example of [`pause_reading`](Self::pause_reading).
     pub fn resume_reading(&mut self, now: Instant) {

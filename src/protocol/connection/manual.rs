@@ -412,8 +412,8 @@ impl ManualConnection {
     }
 
     /// See [`Connection::pause_reading`].
-    pub fn pause_reading(&mut self) {
-        self.core.receiver.is_paused = true;
+    pub fn pause_reading(&mut self, now: Instant) {
+        self.core.pause_reading(now);
     }
 
     /// See [`Connection::resume_reading`].

@@ -26,6 +26,8 @@ pub(super) struct Receiver {
     in_message: bool,
     /// Whether the front end has paused reading, so that the peer cannot be blamed for silence.
     pub(super) is_paused: bool,
+    /// For how many milliseconds the peer was silent before the pause.
+    pub(super) silence: u32,
     /// Whether Pings have been sent at intervals. The program does not expect the Pongs for them.
     pub(super) has_automatic_pings: bool,
     /// Which reserved bits have a meaning.

@@ -113,6 +113,12 @@ impl Deadlines {
         self.heard = heard.unwrap_or(self.heard);
     }
 
+    /// Time has passed that does not count: the last sign of the peer and our last Ping are later by as much.
+    fn skip(&mut self, pause: Duration) {
+        self.heard = self.heard.checked_add(pause).unwrap_or(self.heard);
+        self.mark = self.mark.and_then(|pinged| pinged.checked_add(pause));
+    }
+
     /// When the rate of an unfinished message is checked.
     fn rate_check(&self) -> Option<Instant> {
         self.measured.as_ref()?.message.as_ref()?.since.checked_add(RATE_PERIOD)
@@ -233,12 +239,25 @@ impl Core {
         }
     }
 
-    /// Records that the front end reads again.
+    /// Records that the front end does not read.
+    pub(super) fn pause_reading(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.receiver.is_paused, true) {
+            let silence = now.saturating_duration_since(self.deadlines.heard).as_millis();
+            self.receiver.silence = u32::try_from(silence).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Records that the front end reads again. The silence before the pause counts, so that a peer does not stay because the front
+    /// end pauses often.
     pub(super) fn resume_reading(&mut self, now: Instant) {
         if !std::mem::take(&mut self.receiver.is_paused) {
             return;
         }
-        self.deadlines.heard = self.deadlines.heard.max(now);
+        if matches!(self.phase, Phase::Open) {
+            let silence = Duration::from_millis(self.receiver.silence.into());
+            let heard = now.checked_sub(silence).unwrap_or(now);
+            self.deadlines.skip(heard.saturating_duration_since(self.deadlines.heard));
+        }
         if let Some(progress) =
             self.deadlines.measured.as_mut().and_then(|measured| measured.message.as_mut())
         {

@@ -34,7 +34,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
-            Command::Pause => self.read.pause(&mut self.endpoint.protocol),
+            Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
             Command::Resume => self.resume(state),
             // The loop executes these.
             Command::Connect(..)

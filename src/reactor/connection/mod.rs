@@ -113,7 +113,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             Some(Box::new(Opening { commands, redirect: Some(redirect), addresses: None }));
         self.endpoint.write = WriteSide::new(Some(queue), true);
         if is_paused {
-            self.read.pause(&mut self.endpoint.protocol);
+            self.read.pause(&mut self.endpoint.protocol, state.now);
         }
         self.timers = timers;
         // A server may have sent something first, such as a rejection. The attempt received the event for that.

@@ -1,5 +1,7 @@
 //! The input of a connection that has not been processed, and why.
 
+use std::time::Instant;
+
 use crate::protocol::manual::ManualConnection;
 
 /// What a connection has to read.
@@ -28,9 +30,9 @@ impl ReadSide {
     }
 
     /// The handler pauses reading.
-    pub(super) fn pause(&mut self, protocol: &mut ManualConnection) {
+    pub(super) fn pause(&mut self, protocol: &mut ManualConnection, now: Instant) {
         self.is_paused = true;
-        protocol.pause_reading();
+        protocol.pause_reading(now);
     }
 
     /// The length of the input that waits, in bytes.
