@@ -17,7 +17,7 @@ use super::loop_state::LoopState;
 use super::queue::Command;
 use super::system::System;
 
-/// While this many commands wait, none of other threads are added.
+/// While this many commands wait, the loop takes no commands of other threads.
 const BUSY: usize = 64;
 
 /// The same for the bytes that several commands send to each connection.
@@ -38,7 +38,7 @@ const MAX_JOINED: usize = 256 * 1024;
 /// The number of slots whose memory is kept while nothing is pending.
 const MAX_KEPT_SLOTS: usize = 1024;
 
-/// The commands that some connections have not received yet, and who has received which of them.
+/// The commands that some connections have not received yet, and how many of them each connection has received.
 #[derive(Debug, Default)]
 pub(super) struct Broadcasts {
     pending: Pending,

@@ -151,3 +151,30 @@ impl fmt::Debug for Native {
         f.debug_struct("Native").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w5_keepalive_is_enabled_in_both_roles() -> io::Result<()> {
+        for tcp_keepalive in [None, Some(Duration::from_secs(60))] {
+            let native = Native::new(&Settings { tcp_keepalive, ..Settings::default() }).unwrap();
+            let mut listener = NativeListener::bind(([127, 0, 0, 1], 0).into(), 1)?;
+            native.listen(&mut listener, Token(0))?;
+            let NativeListener::Tcp(inner, _) = &listener else { unreachable!("it was bound to an address") };
+            let client = native.connect(inner.local_addr()?)?;
+            let server = loop {
+                match native.accept(&listener) {
+                    Err(err) if err.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                    accepted => break accepted?.0,
+                }
+            };
+            for socket in [client, server] {
+                let Socket::Tcp(stream) = socket else { unreachable!("it is not encrypted") };
+                assert_eq!(SockRef::from(&stream).keepalive()?, tcp_keepalive.is_some());
+            }
+        }
+        Ok(())
+    }
+}

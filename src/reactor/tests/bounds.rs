@@ -1,4 +1,4 @@
-//! W1 to W7: the limits of all connections together, and of connections that make no progress.
+//! W1 to W7 and W11: the limits of all connections together, and of connections that make no progress.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -313,4 +313,24 @@ fn w7_output_before_a_close_arrives_while_the_peer_reads() {
     client.end();
     run_until(&mut it.reactor, || !it.ends.borrow().is_empty());
     assert_eq!(*it.ends.borrow(), [End::Closed(0, CloseCode::Away)]);
+}
+
+#[test]
+fn w11_after_a_peak_no_memory_is_held() {
+    start!(limited(64 * MIB), it);
+    let message = [header(0x82, MIB), vec![7; MIB]].concat();
+    let (readers, writers): (Vec<Wire>, Vec<Wire>) = (0..10).map(|_| (it.open(), it.open())).unzip();
+    for (reader, writer) in readers.iter().zip(&writers) {
+        reader.set_room(0);
+        it.send(reader, &message);
+        it.send(writer, &message[..message.len() / 2]);
+    }
+    assert!(it.held() >= 15 * MIB, "{}", it.held());
+    for (reader, writer) in readers.iter().zip(&writers) {
+        reader.set_room(usize::MAX);
+        it.send(writer, &message[message.len() / 2..]);
+    }
+    run_until_idle(&mut it.reactor);
+    assert!(readers.iter().chain(&writers).all(|client| client.take_received().len() > MIB));
+    assert_eq!((it.held(), it.ends.borrow().len()), (0, 0));
 }
