@@ -243,7 +243,8 @@ impl Sender {
     /// Sends a message to all connections of the loop, in both roles.
     ///
     /// Connections that are opening receive the message once they are open. A connection without room for the message is
-    /// treated as in [`send`](Self::send).
+    /// treated as in [`send`](Self::send). If there are many connections, they receive the message in several turns of the loop; a
+    /// message that is sent to one of them afterwards does not overtake it.
     ///
     /// # Errors
     ///

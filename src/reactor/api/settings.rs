@@ -218,8 +218,9 @@ settings! {
         max_memory: usize = 1024 * 1024 * 1024, positive;
         /// How long a turn of the loop may last before it waits for new events. Default: 10 ms.
         ///
-        /// What is left continues in the next turn, and connections that have not been served come first. A call of a handler
-        /// cannot be interrupted, nor can the compression of a single message, so a turn can exceed the limit by that time.
+        /// What is left continues in the next turn, and connections that have not been served come first. Broadcasts, and the
+        /// compression and decompression of long messages, continue as well. A call of a handler cannot be interrupted, so a turn
+        /// can exceed the limit by that time.
         max_turn: Duration = Duration::from_millis(10), positive_time;
         /// What happens when the output of a connection exceeds `max_buffered`. Default: [`Overflow::Fail`].
         overflow: Overflow = Overflow::Fail, any;
