@@ -615,7 +615,7 @@ impl Sender {
     /// Stops reading from the connection, so that TCP slows the peer down.
     ///
     /// Messages that the loop has already read in the same turn are still delivered: up to 256 KiB, or 1 MiB of large
-    /// messages. [`Settings::idle_timeout`](crate::Settings::idle_timeout) still applies.
+    /// messages. The pause does not count as silence of the peer ([`Settings::idle_timeout`](crate::Settings::idle_timeout)).
     ///
     /// # Errors
     ///
