@@ -526,7 +526,7 @@ impl Connection {
     /// # Ok::<(), sockeye::protocol::ProtocolError>(())
     /// ```
     pub fn pause_reading(&mut self, now: Instant) {
-        self.core.pause_reading(now);
+        self.core.receiver.pause(self.core.deadlines.silence(now));
     }
 
     /// Records that the front end reads again. The pause does not count as silence of the peer, but the time before it does. The

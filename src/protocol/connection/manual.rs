@@ -413,7 +413,7 @@ impl ManualConnection {
 
     /// See [`Connection::pause_reading`].
     pub fn pause_reading(&mut self, now: Instant) {
-        self.core.pause_reading(now);
+        self.core.receiver.pause(self.core.deadlines.silence(now));
     }
 
     /// See [`Connection::resume_reading`].

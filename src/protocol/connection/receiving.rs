@@ -1,6 +1,6 @@
 //! The receiving side: bytes to frames, frames to messages (§5, §6.2), and the effects of control frames (§5.5).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::manual::Received;
 use super::timeouts::AUTOMATIC_PING;
@@ -67,6 +67,13 @@ impl Receiver {
         let message = self.message.as_ref().map_or(0, |message| message.capacity());
         let inflater = codec.map_or(0, Codec::held_by_message);
         self.decoder.held().saturating_add(message).saturating_add(inflater)
+    }
+
+    /// The front end pauses reading, after this much silence of the peer.
+    pub(super) fn pause(&mut self, silence: Duration) {
+        if !std::mem::replace(&mut self.is_paused, true) {
+            self.silence = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+        }
     }
 
     /// Takes a message off the input, if the next frame is one by itself that no extension has changed.

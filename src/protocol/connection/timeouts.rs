@@ -113,6 +113,11 @@ impl Deadlines {
         self.heard = heard.unwrap_or(self.heard);
     }
 
+    /// How long the peer has been silent.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
     /// Time has passed that does not count: the last sign of the peer and our last Ping are later by as much.
     fn skip(&mut self, pause: Duration) {
         self.heard = self.heard.checked_add(pause).unwrap_or(self.heard);
@@ -236,14 +241,6 @@ impl Core {
             self.deadlines.message_ends();
         } else if !is_control && self.config.min_message_rate > 0 {
             self.deadlines.message_grows(consumed, now);
-        }
-    }
-
-    /// Records that the front end does not read.
-    pub(super) fn pause_reading(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.receiver.is_paused, true) {
-            let silence = now.saturating_duration_since(self.deadlines.heard).as_millis();
-            self.receiver.silence = u32::try_from(silence).unwrap_or(u32::MAX);
         }
     }
 
