@@ -74,6 +74,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         if self.endpoint.protocol.steps().is_decompressing() {
             // Reading continues after the message.
+            work::work_later(&mut self.endpoint, state);
             return self.read.note_end(has_ended);
         }
         let endpoint = &mut self.endpoint;
@@ -160,6 +161,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             }
         }
         self.read.keep(&*input);
+        // If a message is being decompressed, what was kept waits for it.
         self.read_later(state);
     }
 

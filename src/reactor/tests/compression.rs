@@ -111,6 +111,22 @@ fn w8_a_long_message_is_decompressed_in_several_turns() {
 }
 
 #[test]
+fn w8_messages_behind_one_that_is_being_decompressed_arrive_in_long_turns() {
+    let system = Fake::new();
+    let (mut reactor, _entered) = listening(short_reply, deflating(), &system);
+    let mut client = Client::open(&mut reactor, &system, "");
+    // Every turn is long, so each connection leaves the loop after a frame.
+    system.set_pace(Duration::from_millis(5));
+    for _ in 0..5 {
+        client.send(vec![0; MIB]);
+        client.send("after");
+    }
+    client.send(vec![0; MIB]);
+    run_until_idle(&mut reactor);
+    assert_eq!(client.received(), [7, 1].repeat(5).into_iter().chain([7]).collect::<Vec<_>>());
+}
+
+#[test]
 fn w8_a_message_that_is_being_decompressed_is_delivered_before_the_end() {
     let system = Fake::new();
     let (mut reactor, _entered) = listening(short_reply, deflating(), &system);
