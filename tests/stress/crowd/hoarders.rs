@@ -100,7 +100,8 @@ fn store(server: SocketAddr, hoard: Hoard, stock: &Stock) -> Peer {
 /// Sends a fragment, and waits until the server has processed it, or has closed the connection.
 fn store_fragment(mut peer: Peer, fragment: &[u8]) -> Peer {
     if peer.try_send(fragment) && peer.try_send(&masked(PING, b"stored")) {
-        while peer.next_frame().is_some_and(|frame| frame.opcode() != OpCode::Pong) {}
+        let is_end = |opcode| matches!(opcode, OpCode::Pong | OpCode::Close);
+        while peer.next_frame().is_some_and(|frame| !is_end(frame.opcode())) {}
     }
     peer
 }
