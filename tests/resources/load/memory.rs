@@ -200,7 +200,8 @@ fn m11_a_broadcast_is_not_copied_for_each_receiver() {
             // It is in everybody's output, and with the fourth, more than the system takes of it.
             wait_until("it is queued", || outs.iter().all(|out| out.buffered_amount() > 0) || round < 4);
         }
-        assert_grown_by_less_than(base, 24 * MIB);
+        // Until everyone has received a message, the loop keeps it beside its encoded form.
+        assert_grown_by_less_than(base, 40 * MIB);
         drop(peers);
         (0..100).for_each(|_| assert!(calls.lost() < 100));
         assert_released(base);
