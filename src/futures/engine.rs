@@ -423,7 +423,7 @@ impl<S: Transport> Engine<S> {
         true
     }
 
-    /// Tells the core whether the connection reads.
+    /// Informs the core whether the connection reads.
     fn update_pause(&mut self) {
         let has_room = self.has_room();
         if has_room == self.is_paused {

@@ -150,11 +150,10 @@ impl Receiver {
     pub(super) fn decompress(
         &mut self,
         step: usize,
-        codec: Option<&mut Codec>,
+        mut codec: Option<&mut Codec>,
         config: &Config,
     ) -> Result<Option<Message>, ProtocolError> {
         let Some(message) = &mut self.message else { return Ok(None) };
-        let mut codec = codec;
         if !message.decompress(step, codec.as_deref_mut(), config)? {
             return Ok(None);
         }

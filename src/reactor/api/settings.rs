@@ -246,7 +246,7 @@ settings! {
         /// `on_send_frame` receives the Ping. `on_frame` does not receive the Pong for it, but it receives the Pongs for the
         /// program's own Pings.
         ping_interval: Option<Duration> = Some(Duration::from_secs(30)), positive_if_set => ping_interval;
-        /// The time after which a connection is closed if the peer accepts none of its output. Default: 60 s.
+        /// The time after which a connection is closed if the peer does not accept any of its output. Default: 60 s.
         ///
         /// Any byte that the system accepts begins the time anew. `on_close` receives `Abnormal`.
         write_timeout: Option<Duration> = Some(Duration::from_secs(60)), positive_if_set => write_timeout;

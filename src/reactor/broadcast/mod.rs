@@ -16,6 +16,7 @@ use super::entries::{ConnectionId, index};
 use super::loop_state::LoopState;
 use super::queue::Command;
 use super::system::System;
+use crate::protocol::Frame;
 
 /// While this many commands wait, the loop takes no commands of other threads.
 const BUSY: usize = 64;
@@ -155,7 +156,7 @@ impl Broadcasts {
     pub(super) fn insert(&mut self, slot: u32) {
         if self.is_pending() {
             let pending = self.take();
-            let _ = self.receive(slot, &pending);
+            self.receive(slot, &pending);
             self.put_back(pending);
         }
     }
@@ -213,6 +214,14 @@ impl PendingCommand {
             Self::Other(_) => 0,
         }
     }
+
+    /// Returns the frame, unless handlers must see it.
+    fn data_frame(&self) -> Option<&Frame> {
+        match self {
+            Self::Frame(one) if !one.frame.is_control() => Some(&one.frame),
+            Self::Frame(_) | Self::Other(_) => None,
+        }
+    }
 }
 
 impl<'p> Missing<'p> {
@@ -240,15 +249,5 @@ impl<'p> Missing<'p> {
             let frames: Option<Vec<_>> = commands.iter().map(PendingCommand::data_frame).collect();
             frames.map(|frames| joined.get_or_init(|| EncodedFrames::new(frames, state)))
         })
-    }
-}
-
-impl PendingCommand {
-    /// Returns the frame, unless handlers must see it.
-    fn data_frame(&self) -> Option<&crate::protocol::Frame> {
-        match self {
-            Self::Frame(one) if !one.frame.is_control() => Some(&one.frame),
-            Self::Frame(_) | Self::Other(_) => None,
-        }
     }
 }

@@ -23,6 +23,7 @@ use crate::reactor::api::settings::Settings;
 
 /// Runs a model in every order of its threads, or in those with up to this many preemptions. The variable
 /// `LOOM_MAX_PREEMPTIONS` takes precedence.
+#[expect(clippy::print_stdout, reason = "cargo shows it with `--show-output`")]
 pub(in crate::reactor) fn check(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let executions = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
@@ -35,10 +36,7 @@ pub(in crate::reactor) fn check(preemptions: Option<usize>, model: impl Fn() + S
     });
     let executions = executions.load(Ordering::Relaxed);
     assert!(executions > 1, "the threads share nothing that loom controls");
-    #[allow(clippy::print_stdout, reason = "cargo shows it with `--show-output`")]
-    {
-        println!("{executions} executions in {} ms", started.elapsed().as_millis());
-    }
+    println!("{executions} executions in {} ms", started.elapsed().as_millis());
 }
 
 /// The queue with the part of the loop that it depends on.
