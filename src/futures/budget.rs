@@ -37,6 +37,11 @@ impl Budget {
         self.bytes = self.bytes.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
     }
 
+    /// Spends what is left.
+    pub(super) fn spend_rest(&mut self) {
+        self.bytes = MAX_BYTES;
+    }
+
     /// Returns `Pending` if the budget is spent. The task is then woken, and has a new one.
     pub(super) fn poll_left(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_spent() {

@@ -81,7 +81,8 @@ pub(super) struct EngineOptions {
 }
 
 impl<S: Transport> Engine<S> {
-    pub(super) fn new(stream: S, session: Session, unwritten: Vec<u8>, options: EngineOptions) -> Self {
+    pub(super) fn new(stream: S, mut session: Session, unwritten: Vec<u8>, options: EngineOptions) -> Self {
+        session.decompress_in_steps();
         Self {
             stream: Some(stream),
             session,
@@ -350,6 +351,9 @@ impl<S: Transport> Engine<S> {
 
     /// Processes input up to the next item.
     fn process(&mut self) -> Progress {
+        if self.session.is_decompressing() {
+            return self.decompress();
+        }
         if self.input.is_empty() || self.body.is_some() || !self.has_room() {
             return Progress::None;
         }
@@ -367,6 +371,19 @@ impl<S: Transport> Engine<S> {
                 Progress::Item(item)
             }
             Ok(None) if processed == 0 => Progress::None,
+            Ok(None) => Progress::Some,
+            Err(err) => {
+                self.fail(err);
+                Progress::Some
+            }
+        }
+    }
+
+    /// Decompresses the next part of a long message. Others come first after each part.
+    fn decompress(&mut self) -> Progress {
+        self.budget.spend_rest();
+        match self.session.decompress(Instant::now(), self.output.buffer_for_reply()) {
+            Ok(Some(item)) => Progress::Item(item),
             Ok(None) => Progress::Some,
             Err(err) => {
                 self.fail(err);

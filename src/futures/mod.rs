@@ -70,7 +70,8 @@
 //! A peer that floods does not keep a task from its executor, on any runtime. A half of a connection that does not have to wait
 //! returns `Pending` once, and wakes its task, when it has made 128 steps or has processed or written 256 KiB. A step is a read, a
 //! message, a control frame, 16 fragments, or a call that sends. What is in progress is completed: one read of up to 128 KiB, one
-//! message, and one write to the stream.
+//! message, and one write to the stream. A compressed message of more than 64 KiB is decompressed in parts of up to 256 KiB, and
+//! the socket returns `Pending` after each of them, unless the program receives frames.
 //!
 //! # Memory
 //!

@@ -8,6 +8,8 @@ use super::read_buffer::ReadBuffer;
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
+#[cfg(feature = "futures")]
+use crate::protocol::manual::FIRST_STEP;
 use crate::protocol::manual::{ManualConnection, Received};
 use crate::protocol::{
     Config, Connection, Event, Frame, FrameExtension, OpCode, ProgramExtension, ProtocolError, State,
@@ -49,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) connection: ManualConnection,
     pub(crate) reply_mode: ReplyMode,
     extension: ProgramExtension,
+    /// How much of a long message is decompressed when it arrives, in bytes.
+    first_step: usize,
     /// The Close of the peer. Boxed, because few connections have one at a time, and all have room for it.
     closed: Option<Box<Closed>>,
     /// Whether a rule was broken or the stream has failed. A Close that arrives after that does not count.
@@ -62,6 +66,7 @@ impl Session {
             connection: connection.into(),
             reply_mode: ReplyMode::Automatic,
             extension: ProgramExtension::default(),
+            first_step: usize::MAX,
             closed: None,
             has_failed: false,
         }
@@ -126,6 +131,30 @@ impl Session {
             }
         }
         Ok(received)
+    }
+
+    /// From now on, long messages are decompressed in steps, if the program receives events.
+    #[cfg(feature = "futures")]
+    pub(crate) fn decompress_in_steps(&mut self) {
+        self.first_step = FIRST_STEP;
+    }
+
+    /// Whether a message is being decompressed. [`receive`](Self::receive) then leaves the input.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_decompressing(&self) -> bool {
+        self.connection.steps().is_decompressing()
+    }
+
+    /// Decompresses the next part of a message. Returns the message if it is complete.
+    #[cfg(feature = "futures")]
+    pub(crate) fn decompress(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Item>, ProtocolError> {
+        let message = self.connection.steps_mut().decompress(now);
+        let message = message.inspect_err(|err| self.reply_to_failure(*err, now, out))?;
+        Ok(message.map(|message| Item::Event(Event::Message(message))))
     }
 
     /// Records that the peer has ended its side of the stream. See [`Connection::receive_eof`].
@@ -235,7 +264,7 @@ impl Session {
                     return self.accept_frame(frame, now, out).map(Some);
                 }
                 Some(Received::Frame(frame)) => {
-                    if let Some(event) = self.connection.accept(frame, now)? {
+                    if let Some(event) = self.connection.steps_mut().accept(frame, self.first_step, now)? {
                         return Ok(Some(Item::Event(event)));
                     }
                 }

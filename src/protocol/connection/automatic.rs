@@ -569,7 +569,7 @@ impl Connection {
         let event = loop {
             let event = match self.core.receive_next(input, now, out) {
                 Ok(Some(Received::Event(event))) => return Ok(Some(event)),
-                Ok(Some(Received::Frame(frame))) => self.core.accept(frame, now),
+                Ok(Some(Received::Frame(frame))) => self.core.accept(frame, usize::MAX, now),
                 Ok(None) => {
                     self.send_pending_pong(now, out);
                     return Ok(None);

@@ -48,8 +48,11 @@
 use std::time::Duration;
 use std::time::Instant;
 
-#[cfg(feature = "reactor")]
-use super::steps::{Steps, StepsMut};
+pub(crate) use super::receiving::FIRST_STEP;
+#[cfg(any(feature = "reactor", feature = "futures"))]
+use super::steps::Steps;
+#[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
+use super::steps::StepsMut;
 use super::{Connection, Core, Event, Phase, State};
 use crate::close::CloseCode;
 use crate::message::Message;
@@ -151,7 +154,8 @@ impl ManualConnection {
     /// See the example of the [module](self).
     #[inline]
     pub fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
-        self.core.accept(frame, now)
+        let step = if self.core.has_steps { FIRST_STEP } else { usize::MAX };
+        self.core.accept(frame, step, now)
     }
 
     /// Sends the reply that an event requires: a Pong for a Ping, and a Close for a Close. A Pong waits as described at
@@ -375,14 +379,14 @@ impl ManualConnection {
     }
 
     /// Returns which long messages are being compressed and decompressed.
-    #[cfg(feature = "reactor")]
+    #[cfg(any(feature = "reactor", feature = "futures"))]
     #[inline]
     pub(crate) fn steps(&self) -> Steps<'_> {
         Steps { core: &self.core }
     }
 
     /// Continues with long messages.
-    #[cfg(feature = "reactor")]
+    #[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
     pub(crate) fn steps_mut(&mut self) -> StepsMut<'_> {
         StepsMut { core: &mut self.core }
     }

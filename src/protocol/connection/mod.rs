@@ -13,7 +13,7 @@ pub mod manual;
 mod opening;
 mod receiving;
 mod sending;
-#[cfg(feature = "reactor")]
+#[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
 mod steps;
 mod timeouts;
 

@@ -15,7 +15,7 @@ use crate::protocol::framing::header::{OpCode, Reserved, Rules};
 use crate::protocol::{Config, ProtocolError, Role};
 
 /// How much of a message is decompressed when it arrives, if the front end continues in steps, in bytes.
-const FIRST_STEP: usize = 64 * 1024;
+pub(crate) const FIRST_STEP: usize = 64 * 1024;
 
 /// What has been received of the frame and of the message in progress.
 #[derive(Debug, Default)]
@@ -231,22 +231,26 @@ impl Core {
         }
     }
 
-    /// Acts on a frame, except that no reply is sent.
+    /// Acts on a frame, except that no reply is sent. At most `step` bytes are decompressed.
     #[inline]
-    pub(super) fn accept(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
+    pub(super) fn accept(
+        &mut self,
+        frame: Frame,
+        step: usize,
+        now: Instant,
+    ) -> Result<Option<Event>, ProtocolError> {
         let accepted = match self.phase {
-            Phase::Open => self.act_on(frame, now),
-            Phase::CloseSent { .. } if counts_after_close(&frame) => self.act_on(frame, now),
+            Phase::Open => self.act_on(frame, step, now),
+            Phase::CloseSent { .. } if counts_after_close(&frame) => self.act_on(frame, step, now),
             _ => Ok(None),
         };
         accepted.inspect_err(|_| self.fail_open(now))
     }
 
     #[inline]
-    fn act_on(&mut self, frame: Frame, now: Instant) -> Result<Option<Event>, ProtocolError> {
+    fn act_on(&mut self, frame: Frame, step: usize, now: Instant) -> Result<Option<Event>, ProtocolError> {
         match frame.opcode() {
             OpCode::Continue | OpCode::Text | OpCode::Binary => {
-                let step = if self.has_steps { FIRST_STEP } else { usize::MAX };
                 let message = self.receiver.assemble(frame, self.codec.as_deref_mut(), &self.config, step)?;
                 Ok(message.map(Event::Message))
             }

@@ -60,3 +60,34 @@ fn l5_the_inflated_size_is_limited() {
     let Some(Poll::Ready(Err(err))) = done else { panic!("{done:?}") };
     assert!(matches!(err, Error::Protocol(ProtocolError::MessageTooLong)));
 }
+
+#[test]
+fn w8_a_long_message_is_decompressed_in_several_polls() {
+    let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
+    let builder = Builder::new().config(config);
+    let (near, far) = duplex();
+    let client = builder.client(near, "ws://a/").unwrap();
+    let opening = futures_util::future::join(builder.server(far).accept(), client.open());
+    let (server, client) = crate::support::ready(opening);
+    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    let text = "a".repeat(4 * 1024 * 1024);
+    crate::support::ready(async {
+        client.send(text.clone()).await?;
+        client.send("next").await
+    })
+    .unwrap();
+    let mut receiving = Box::pin(server.receive());
+    let mut polls = 0;
+    let received = loop {
+        polls += 1;
+        if let Poll::Ready(received) = crate::support::poll(&mut receiving) {
+            break received.unwrap();
+        }
+        assert!(polls < 100, "it makes no progress");
+    };
+    drop(receiving);
+    assert_eq!(received, Some(text.into()));
+    // 64 KiB first, and then parts of 256 KiB.
+    assert!(polls >= 16, "{polls} polls");
+    assert_eq!(crate::support::ready(server.receive()).unwrap(), Some("next".into()));
+}
