@@ -47,6 +47,7 @@ const messageIn = (page, text) => page.locator(".log:visible .msg:not(.pending) 
 const noteIn = (page, text) => page.locator(".log:visible .note").getByText(text);
 const roomButton = (page, name) => page.getByRole("navigation").getByRole("button", { name });
 const isVisible = locator => locator.first().waitFor({ state: "visible" });
+const isHidden = locator => locator.waitFor({ state: "hidden" });
 
 async function fillLogin(page, url, name) {
   if (!page.url().startsWith(url)) await page.goto(url);
@@ -229,7 +230,7 @@ async function checkRooms({ check }, ada, bo) {
     await isVisible(bo.getByRole("button", { name: "1 new message" }));
     assertEqual(await top(), 0, "scroll position");
     await bo.getByRole("button", { name: "1 new message" }).click();
-    await bo.getByRole("button", { name: "1 new message" }).waitFor({ state: "hidden" });
+    await isHidden(bo.getByRole("button", { name: "1 new message" }));
     assert(await top() > 0, "the log scrolls to its end");
   });
 }
@@ -289,6 +290,20 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     await isVisible(messageIn(bo, "into the void"));
     await ada.locator(".msg.pending").waitFor({ state: "detached" });
   });
+  await check("the reason for a disconnection is shown until the page is connected again", async () => {
+    const old = servers.at(-1);
+    const failures = (await closeCodes(ada)).length + 2;
+    await old.signal("SIGINT");
+    await ada.waitForFunction(failures => window.closeCodes.length >= failures, failures);
+    await isVisible(ada.getByText("The server was stopped."));
+    servers.push(await Server.start(old.address));
+    for (const page of [ada, bo]) await isJoined(page);
+    await isHidden(ada.getByText("The server was stopped."));
+    await servers.at(-1).signal("SIGKILL");
+    await isVisible(ada.getByText("The connection was lost."));
+    servers.push(await Server.start(old.address));
+    for (const page of [ada, bo]) await isJoined(page);
+  });
 }
 
 async function checkSessions({ check }, server, context) {
@@ -340,11 +355,11 @@ async function checkPhone({ check }, phone) {
     await phone.getByRole("button", { name: "Show users" }).click();
     await isVisible(phone.getByRole("complementary", { name: "Users in this room" }));
     await phone.keyboard.press("Escape");
-    await phone.getByRole("complementary", { name: "Users in this room" }).waitFor({ state: "hidden" });
+    await isHidden(phone.getByRole("complementary", { name: "Users in this room" }));
     await phone.getByRole("button", { name: "Show rooms" }).click();
     await roomButton(phone, "campfire").click();
     await isVisible(phone.getByRole("heading", { name: "campfire" }));
-    await phone.getByRole("complementary", { name: "Rooms" }).waitFor({ state: "hidden" });
+    await isHidden(phone.getByRole("complementary", { name: "Rooms" }));
     await phone.getByRole("button", { name: "Show rooms" }).click();
     await roomButton(phone, "lobby").click();
     await isVisible(phone.getByRole("heading", { name: "lobby" }));
