@@ -174,6 +174,39 @@ async function checkMessages({ check }, server, ada, bo) {
     await ada.keyboard.press("Enter");
     await bo.waitForFunction(() => [...document.querySelectorAll(".bubble")].at(-1)?.textContent === "one\ntwo 🐟");
   });
+  await check("web addresses are links, and everything else is text", async () => {
+    const texts = [
+      "See https://example.com/a_(b). And (http://example.org/x), or \"HTTPS://example.net/?q=1&r=2#s\"!",
+      'javascript:alert(1) data:text/html,x ftp://example.com xhttp://example.com http:// https://.',
+      "https://example.com@example.net/ https://\u202emoc.example/",
+      'https://example.com/"><img/src=x/onerror=alert(1)> <a href="javascript:alert(1)">https://example.org/</a>',
+    ];
+    for (const text of texts) await sendText(ada, text);
+    const bubbles = bo.locator(".log:visible .bubble");
+    await bo.waitForFunction(last => [...document.querySelectorAll(".bubble")].at(-1)?.textContent === last, texts.at(-1));
+    const sent = (await bubbles.all()).slice(-texts.length);
+    assertEqual(await Promise.all(sent.map(bubble => bubble.textContent())), texts, "the texts");
+    const links = await Promise.all(sent.map(bubble => bubble.locator("a").evaluateAll(links => links.map(link => [link.textContent, link.href]))));
+    const same = address => [address, address];
+    assertEqual(links, [
+      [same("https://example.com/a_(b)"), same("http://example.org/x"), ["HTTPS://example.net/?q=1&r=2#s", "https://example.net/?q=1&r=2#s"]],
+      [],
+      [],
+      [same("https://example.com/"), same("https://example.org/")],
+    ], "the links");
+    assertEqual(await bo.locator(".bubble *:not(a)").count(), 0, "other elements in a bubble");
+  });
+  await check("a link opens a new tab that cannot reach the chat", async () => {
+    await sendText(ada, `Open ${server.url}#campfire`);
+    const link = bo.getByRole("link", { name: `${server.url}#campfire` });
+    assertEqual(await link.getAttribute("rel"), "noopener noreferrer nofollow", "rel");
+    const opened = bo.context().waitForEvent("page");
+    await link.click();
+    const tab = await opened;
+    await isVisible(tab.getByText("join #campfire"));
+    assertEqual(await tab.evaluate(() => [window.opener, document.referrer]), [null, ""], "opener and referrer");
+    await tab.close();
+  });
   await check("joining and leaving are shown, and later users see the history", async () => {
     await expectUsers(ada, ["Ada", "Bo"]);
     const cy = await ada.context().newPage();
