@@ -207,6 +207,33 @@ async function checkMessages({ check }, server, ada, bo) {
     assertEqual(await tab.evaluate(() => [window.opener, document.referrer]), [null, ""], "opener and referrer");
     await tab.close();
   });
+  await check("a message that is too long is kept, and sent once it is shortened", async () => {
+    const field = ada.getByLabel("Message", { exact: true });
+    const write = async text => { await field.fill(""); await ada.keyboard.insertText(text); };
+    const tooLong = [
+      ["x".repeat(2_500), "500 characters too many"],
+      ["\u{1F41F}".repeat(2_001), "1 character too many"],
+      ["x\n".repeat(61) + "x", "2 lines too many"],
+    ];
+    for (const [text, notice] of tooLong) {
+      await write(text);
+      await isVisible(ada.getByRole("status").getByText(notice, { exact: true }));
+      await ada.keyboard.press("Enter");
+      assertEqual(await field.inputValue(), text, `the text with ${notice}`);
+      assertEqual(await field.getAttribute("aria-invalid"), "true", "aria-invalid");
+      assert(await ada.getByRole("button", { name: "Send", exact: true }).isDisabled(), "the button is enabled");
+    }
+    // The server counts code points, of which 2,000 emoji have 2,000. In JavaScript, their length is 4,000. Spaces at the
+    // ends and control characters do not count.
+    const longest = "\u{1F41F}".repeat(2_000);
+    await write(` ${longest}\u0007 `);
+    assertEqual(await field.getAttribute("aria-invalid"), "false", "aria-invalid");
+    await ada.keyboard.press("Enter");
+    await isVisible(messageIn(bo, longest));
+    assertEqual(await field.inputValue(), "", "the field after sending");
+    await isVisible(messageIn(ada, longest));
+    assertEqual(await bo.getByText("xx").count(), 0, "messages that are too long");
+  });
   await check("joining and leaving are shown, and later users see the history", async () => {
     await expectUsers(ada, ["Ada", "Bo"]);
     const cy = await ada.context().newPage();
