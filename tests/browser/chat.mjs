@@ -111,6 +111,28 @@ const closeCodeFor = (page, messages) => page.evaluate(messages => new Promise(r
   socket.onclose = event => resolve(event.code);
 }), messages);
 
+/** Lets 12 users send 17 messages each to a room at once. More would exceed the rate limit. */
+const sendBurst = (page, room) => page.evaluate(room => Promise.all(Array.from({ length: 12 }, (_, user) => new Promise(resolve => {
+  const socket = new WebSocket(`ws://${location.host}/ws`);
+  const send = request => socket.send(JSON.stringify(request));
+  socket.onopen = () => {
+    send({ type: "enter", name: `Writer ${user}`, key: `0123456789abcdef${user}` });
+    send({ type: "join", room });
+    for (let n = 1; n <= 17; n++) send({ type: "send", room, text: `message ${n}`, ref: String(n) });
+  };
+  socket.onmessage = event => { if (JSON.parse(event.data).ref === "17") socket.close(); };
+  socket.onclose = () => resolve();
+}))), room);
+const BURST = 12 * 17;
+
+/** Waits until a page shows a number of messages, then returns the number of pixels below the visible part of the log. */
+async function pixelsBelow(page, messages) {
+  await page.waitForFunction(messages => document.querySelectorAll(".log:not([hidden]) .msg:not(.pending)").length === messages, messages);
+  return page.locator(".log:visible").evaluate(log => new Promise(resolve => {
+    requestAnimationFrame(() => setTimeout(() => resolve(Math.round(log.scrollHeight - log.scrollTop - log.clientHeight))));
+  }));
+}
+
 // The tests.
 
 async function checkHttp({ check }, server) {
@@ -293,6 +315,48 @@ async function checkRooms({ check }, ada, bo) {
     await isHidden(bo.getByRole("button", { name: "1 new message" }));
     assert(await top() > 0, "the log scrolls to its end");
   });
+}
+
+async function checkBursts({ check }, server, context) {
+  const [reader, writer] = [await context.newPage(), await context.newPage()];
+  await writer.goto(server.url);
+  await reader.goto(`${server.url}#burst`);
+  await join(reader, server.url, "Reader");
+  const log = reader.locator(".log:visible");
+  await check("the log stays at its end during a burst, also of messages that are not delivered", async () => {
+    await sendBurst(writer, "burst");
+    assertEqual(await pixelsBelow(reader, BURST), 0, "pixels below the burst of other users");
+    await reader.evaluate(() => {
+      for (let n = 1; n <= 200; n++) {
+        document.querySelector("#text").value = `my message ${n}`;
+        document.querySelector("#composer").requestSubmit();
+      }
+    });
+    await isVisible(reader.getByText("too many messages"));
+    const delivered = await log.locator(".msg:not(.pending)").count();
+    assert(delivered > BURST && delivered < BURST + 60, `${delivered - BURST} messages of this user were delivered`);
+    assertEqual(await pixelsBelow(reader, delivered), 0, "pixels below the burst of this user");
+    await reader.getByRole("button", { name: "Reconnect now" }).click();
+    await isJoined(reader);
+    await sendBurst(writer, "burst");
+    assertEqual(await pixelsBelow(reader, delivered + BURST), 0, "pixels below the second burst of other users");
+  });
+  await check("a burst does not move the log when the reader has scrolled up", async () => {
+    await log.evaluate(log => { log.scrollTop = 700; });
+    await reader.waitForFunction(() => rooms.get("burst").atEnd === false);
+    const before = await log.locator(".msg:not(.pending)").count();
+    for (let n = 1; n <= 2; n++) {
+      await sendBurst(writer, "burst");
+      await pixelsBelow(reader, before + n * BURST);
+      assertEqual(await log.evaluate(log => log.scrollTop), 700, `the scroll position after burst ${n}`);
+    }
+    const button = reader.getByRole("button", { name: `${2 * BURST} new messages` });
+    await button.click();
+    await isHidden(button);
+    assertEqual(await pixelsBelow(reader, before + 2 * BURST), 0, "pixels below the end");
+  });
+  await reader.close();
+  await writer.close();
 }
 
 async function checkAbuse({ check }, server, ada, bo) {
@@ -546,6 +610,7 @@ async function main() {
     const [ada, bo] = [await context.newPage(), await context.newPage()];
     await checkMessages(tools, servers[0], ada, bo);
     await checkRooms(tools, ada, bo);
+    await checkBursts(tools, servers[0], context);
     await checkAbuse(tools, servers[0], ada, bo);
     await checkSessions(tools, servers[0], context);
     await checkReconnecting(tools, servers, ada, bo);
