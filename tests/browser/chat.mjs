@@ -46,6 +46,7 @@ async function newContext(browser, options = {}) {
 const messageIn = (page, text) => page.locator(".log:visible .msg:not(.pending) .bubble").getByText(text, { exact: true });
 const noteIn = (page, text) => page.locator(".log:visible .note").getByText(text);
 const roomButton = (page, name) => page.getByRole("navigation").getByRole("button", { name });
+const undelivered = (page, count = "") => page.getByRole("region", { name: new RegExp(`^${count}.* not delivered$`) });
 const isVisible = locator => locator.first().waitFor({ state: "visible" });
 const isHidden = locator => locator.waitFor({ state: "hidden" });
 
@@ -341,6 +342,25 @@ async function checkBursts({ check }, server, context) {
     await sendBurst(writer, "burst");
     assertEqual(await pixelsBelow(reader, delivered + BURST), 0, "pixels below the second burst of other users");
   });
+  await check("undelivered messages are outside of the log, and can be sent again or discarded", async () => {
+    assertEqual(await log.locator(".pending").count(), 0, "messages in the log that are not delivered");
+    let left = 200 - await log.getByText(/^my message/).count();
+    const box = await undelivered(reader, left).boundingBox();
+    assert(box.height < 200, `the undelivered messages are ${box.height} pixels high`);
+    const entry = text => undelivered(reader).getByRole("listitem").filter({ hasText: text });
+    await entry("my message 199").getByRole("button", { name: "Discard" }).click();
+    left -= 1;
+    await isVisible(undelivered(reader, left));
+    await entry("my message 200").getByRole("button", { name: "Send again" }).click();
+    left -= 1;
+    await isVisible(undelivered(reader, left));
+    await isVisible(messageIn(reader, "my message 200"));
+    assertEqual([await entry("my message 199").count(), await entry("my message 200").count()], [0, 0], "entries");
+    await undelivered(reader).getByRole("button", { name: "Discard all" }).click();
+    await isHidden(undelivered(reader));
+    assert(await reader.evaluate(() => document.activeElement.id === "text"), "the focus is not in the field for messages");
+    assertEqual(await log.getByText("my message 199").count(), 0, "discarded messages in the log");
+  });
   await check("a burst does not move the log when the reader has scrolled up", async () => {
     await log.evaluate(log => { log.scrollTop = 700; });
     await reader.waitForFunction(() => rooms.get("burst").atEnd === false);
@@ -403,15 +423,16 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     await isVisible(ada.locator(".msg.pending"));
     await old.signal("SIGKILL");
     for (const page of [ada, bo]) await isVisible(page.getByText("The connection was lost."));
-    await isVisible(ada.getByText("Not sent."));
+    await isVisible(undelivered(ada, 1));
     servers.push(await Server.start(old.address));
     for (const page of [ada, bo]) {
       await isJoined(page);
       await expectUsers(page, ["Ada", "Bo"]);
       await isVisible(messageIn(page, "Hello Ada"));
     }
-    await ada.getByRole("button", { name: "Send again" }).click();
+    await undelivered(ada, 1).getByRole("button", { name: "Send again" }).click();
     await isVisible(messageIn(bo, "into the void"));
+    await isHidden(undelivered(ada));
     await ada.locator(".msg.pending").waitFor({ state: "detached" });
   });
   await check("the reason for a disconnection is shown until the page is connected again", async () => {
@@ -574,7 +595,7 @@ async function takeScreenshots({ check }, browser) {
     await sendText(ada, "The numbers are in. Where is everybody?");
     await isVisible(ada.locator(".msg.pending"));
     await server.signal("SIGKILL");
-    await isVisible(ada.getByText("Not sent."));
+    await isVisible(undelivered(ada, 1));
     await shot(ada, "desktop-offline");
   });
   await desktop.close();
