@@ -6,13 +6,23 @@ mod arguments;
 mod failure;
 mod interrupt;
 
+use std::io::Write;
+use std::time::Instant;
+
 pub(crate) use arguments::{Arguments, URL, parse_url};
 pub(crate) use failure::{Failure, Result};
 pub(crate) use interrupt::{is_interrupted, on_interrupt};
 
 /// Logs what the library does, at the level in the variable `RUST_LOG`. Without the variable, nothing is logged.
+/// Each line begins with the seconds since this call.
 pub(crate) fn init_logger() {
-    env_logger::init_from_env(env_logger::Env::default().default_filter_or("off"));
+    let start = Instant::now();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off"))
+        .format(move |out, record| {
+            let seconds = start.elapsed().as_secs_f64();
+            writeln!(out, "{seconds:8.3} {:5} {}: {}", record.level(), record.target(), record.args())
+        })
+        .init();
 }
 
 /// Binds a listener, and names the address if that fails.
