@@ -3,12 +3,19 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
+
 use crate::limits::{MAX_NAME_CHARS, MAX_TEXT_CHARS, MAX_TEXT_LINES};
 use crate::protocol::Rejection;
 
 /// The name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UserName(String);
+pub(crate) struct UserName {
+    name: String,
+    /// Names that have the first or the second skeleton in common are alike.
+    skeletons: [String; 2],
+}
 
 impl UserName {
     pub(crate) fn parse(raw: &str) -> Result<Self, Rejection> {
@@ -16,18 +23,18 @@ impl UserName {
         match name.chars().count() {
             0 => Err(Rejection::NoName),
             1..=MAX_NAME_CHARS if name.chars().any(is_invisible) => Err(Rejection::InvisibleName),
-            1..=MAX_NAME_CHARS => Ok(Self(name)),
+            1..=MAX_NAME_CHARS => Ok(Self { skeletons: skeletons(&name), name }),
             _ => Err(Rejection::LongName),
         }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 
-    /// Returns whether two names are equal except for upper and lower case.
+    /// Returns whether two names are equal except for case, or look the same.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.0.to_lowercase() == other.0.to_lowercase()
+        self.skeletons.iter().zip(&other.skeletons).any(|(a, b)| a == b)
     }
 }
 
@@ -88,6 +95,22 @@ impl Text {
     }
 }
 
+/// Returns two skeletons of a name: texts in which each character is replaced by the one that it looks like (Unicode
+/// Technical Standard 39, section 4). Compatible forms, such as full-width letters, are replaced first.
+///
+/// One skeleton ignores the case last, and the other first. The Cyrillic `В` looks like `B` only in upper case, so it must be
+/// replaced before its case is ignored. `I` is replaced by `l`, so its case must be ignored before that to find `i`.
+fn skeletons(name: &str) -> [String; 2] {
+    let name: String = name.nfkc().collect();
+    let looks: String = skeleton(&name).collect();
+    [fold_case(&looks), skeleton(&fold_case(&name)).collect()]
+}
+
+/// Removes the difference between upper and lower case. The upper case of `ß` is `SS`, so `ß` becomes `ss`.
+fn fold_case(text: &str) -> String {
+    text.to_uppercase().to_lowercase()
+}
+
 /// Characters that are invisible or change the writing direction. With them, two different names could look the same.
 fn is_invisible(c: char) -> bool {
     c.is_control()
@@ -104,9 +127,12 @@ mod tests {
 
     #[test]
     fn user_names_are_normalized() {
-        assert_eq!(UserName::parse("  Ada \t Lovelace ").map(|name| name.0), Ok("Ada Lovelace".to_owned()));
+        assert_eq!(
+            UserName::parse("  Ada \t Lovelace ").map(|name| name.name),
+            Ok("Ada Lovelace".to_owned())
+        );
         let longest = "é".repeat(MAX_NAME_CHARS);
-        assert_eq!(UserName::parse(&longest).map(|name| name.0), Ok(longest));
+        assert_eq!(UserName::parse(&longest).map(|name| name.name), Ok(longest));
     }
 
     #[test]
@@ -115,6 +141,42 @@ mod tests {
         assert_eq!(UserName::parse(&"a".repeat(MAX_NAME_CHARS + 1)), Err(Rejection::LongName));
         for name in ["A\u{200B}da", "\u{202E}adA", "Ada\u{FE0F}", "Ada\u{0}", "\u{3164}"] {
             assert_eq!(UserName::parse(name), Err(Rejection::InvisibleName), "{name:?}");
+        }
+    }
+
+    fn are_alike(a: &str, b: &str) -> bool {
+        let [a, b] = [a, b].map(|name| UserName::parse(name).expect("valid name"));
+        assert_eq!(a.is_like(&b), b.is_like(&a));
+        a.is_like(&b)
+    }
+
+    #[test]
+    fn names_that_differ_in_case_or_look_the_same_are_alike() {
+        // The escapes are full-width, Cyrillic and Greek letters, and a ligature.
+        for (name, other) in [
+            ("Ada", "aDA"),
+            ("IAN", "ian"),
+            ("Straße", "STRASSE"),
+            ("Ada", "\u{FF21}\u{FF44}\u{FF41}"),
+            ("ada", "\u{FF21}\u{FF24}\u{FF21}"),
+            ("Ada", "\u{410}d\u{430}"),
+            ("ada", "\u{410}D\u{410}"),
+            ("Bo", "\u{412}\u{43E}"),
+            ("bo", "\u{412}\u{41E}"),
+            ("Bo", "\u{392}\u{3BF}"),
+            ("Finn", "\u{FB01}nn"),
+            ("Ian", "lan"),
+        ] {
+            assert!(are_alike(name, other), "{name} {other}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_different_are_not_alike() {
+        for (name, other) in
+            [("Ada", "Adam"), ("Ada", "\u{C4}da"), ("Ada", "A da"), ("Ольга", "Олег"), ("P1", "P2")]
+        {
+            assert!(!are_alike(name, other), "{name} {other}");
         }
     }
 

@@ -90,7 +90,7 @@ impl Rejection {
             Self::NoName => "Please enter your name.",
             Self::LongName => "This name is too long.",
             Self::InvisibleName => "This name contains invisible characters.",
-            Self::NameTaken => "This name is already in use.",
+            Self::NameTaken => "This name, or one that looks like it, is already in use.",
             Self::ChatFull => "The chat is full. Please try again later.",
             Self::BadRoom => "The name of a room has up to 24 letters, digits or dashes.",
             Self::TooManyRooms => "There are too many rooms already.",

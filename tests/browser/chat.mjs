@@ -173,8 +173,11 @@ async function checkHttp({ check }, server) {
 async function checkMessages({ check }, server, ada, bo) {
   await check("two tabs join with different names", async () => {
     await join(ada, server.url, "Ada");
-    await fillLogin(bo, server.url, "ada");
-    await isVisible(bo.getByText("This name is already in use."));
+    // The others look like the first one: full-width letters, and letters of which two are Cyrillic.
+    for (const name of ["ada", "\uff21\uff44\uff41", "\u0410d\u0430"]) {
+      await fillLogin(bo, server.url, name);
+      await isVisible(bo.getByText("This name, or one that looks like it, is already in use."));
+    }
     await join(bo, server.url, "Bo");
     await isVisible(noteIn(ada, "Bo joined"));
   });
