@@ -242,6 +242,8 @@ pub use reactor::api::handler::Handler;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handshake::Handshake;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::publication::Publication;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::sender::Sender;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
@@ -394,6 +396,9 @@ mod pages {
 
     #[doc = include_str!("../docs/limits.md")]
     struct Limits;
+
+    #[doc = include_str!("../docs/topics.md")]
+    struct Topics;
 
     #[cfg(feature = "permessage-deflate")]
     #[doc = include_str!("../docs/compression.md")]

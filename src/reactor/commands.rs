@@ -2,10 +2,11 @@
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
-use super::broadcast::delivery;
-use super::entries::{ConnectionId, Entry};
+use super::entries::{ConnectionId, Entries, Entry};
+use super::loop_state::LoopState;
 use super::phase::LoopPhase;
-use super::queue::{Batch, Command, Target};
+use super::publishing::{Audience, Published, delivery};
+use super::queue::{Batch, Command, NewConnection, Target, TopicCommand};
 use super::system::System;
 use super::{Reactor, RunState};
 
@@ -26,7 +27,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
             let may_continue = match target {
                 Target::All => {
                     commands.for_each(|command| self.execute(command, None));
-                    !self.state.broadcasts.is_full() || delivery::deliver(&mut self.entries, &mut self.state)
+                    !self.state.publications.is_full()
+                        || delivery::deliver(&mut self.entries, &mut self.state)
                 }
                 Target::One { slot, id } => self.execute_for_one(commands, ConnectionId { slot, serial: id }),
             };
@@ -58,15 +60,28 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes one command for a connection, or for all.
     pub(super) fn execute(&mut self, command: Command, id: Option<ConnectionId>) {
         match command {
-            Command::Connect(url, stream) => self.connect(*url, stream, id),
-            Command::Accept(stream) => self.accept_stream(stream),
-            Command::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, *upgrade),
-            Command::AfterHandshake(stream, established) => self.after_handshake(stream, *established),
+            Command::NewConnection(new) => match *new {
+                NewConnection::Connect(url, stream) => self.connect(url, stream, id),
+                NewConnection::Accept(stream) => self.accept_stream(stream),
+                NewConnection::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, upgrade),
+                NewConnection::AfterHandshake(stream, established) => {
+                    self.after_handshake(stream, established);
+                }
+            },
             Command::Shutdown => self.stop(),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
+            Command::Topic(command) => match (*command, id) {
+                (TopicCommand::Publish(publication), _) => self.state.publish(publication),
+                (command, Some(id)) => self.deliver(Command::Topic(Box::new(command)), id),
+                // A publication can follow at once, so all connections must subscribe now.
+                (command, None) => change_all_subscriptions(&command, &mut self.entries, &mut self.state),
+            },
             command => match id {
                 Some(id) => self.deliver(command, id),
-                None => self.state.broadcasts.push(command),
+                None => {
+                    let receivers = self.entries.used_slots();
+                    self.state.publications.publish(Audience::All, Published::new(command), receivers);
+                }
             },
         }
     }
@@ -113,5 +128,20 @@ impl<F: Factory, S: System> Reactor<F, S> {
             }
         }
         self.factory.on_shutdown();
+    }
+}
+
+/// Subscribes all connections to a topic, or ends their subscriptions.
+fn change_all_subscriptions<H: Handler, S: System>(
+    command: &TopicCommand,
+    entries: &mut Entries<H, S>,
+    state: &mut LoopState<S>,
+) {
+    for entry in entries.iter_mut() {
+        match entry {
+            Entry::Connected(connection) => connection.change_subscription(command, state),
+            Entry::Connecting(attempt) => attempt.change_subscription(command, state),
+            Entry::Vacating => {}
+        }
     }
 }

@@ -103,9 +103,9 @@ impl<H, S: System> Entries<H, S> {
         self.slots.iter().filter_map(|(_, entry)| entry.id())
     }
 
-    /// A number that all slots in use are smaller than.
-    pub(super) fn slots(&self) -> usize {
-        self.slots.capacity()
+    /// Returns the slots that are in use.
+    pub(super) fn used_slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.slots.iter().map(|(slot, _)| u32::try_from(slot).unwrap_or(u32::MAX))
     }
 
     pub(super) fn len(&self) -> usize {

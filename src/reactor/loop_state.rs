@@ -8,19 +8,20 @@ use log::{error, warn};
 
 use super::accepting::addresses::AddressCounts;
 use super::api::settings::{ProxyPolicy, Settings};
-use super::broadcast::Broadcasts;
 use super::buffer_pool::BufferPool;
 use super::entries::ConnectionId;
 use super::fairness::Fairness;
 use super::log_limit::LogLimit;
 use super::memory::MemoryBudget;
 use super::phase::LoopPhase;
-use super::queue::{Batch, CommandQueue};
+use super::publishing::topics::{TopicLimit, Topics};
+use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
+use super::queue::{Batch, CommandQueue, QueuedPublication, TopicCommand};
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
 use super::work_lists::WorkLists;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 
 /// What peers can cause so often that not every event is logged.
@@ -49,7 +50,8 @@ pub(super) struct LoopState<S: System> {
     pub(super) logged: Logged,
     pub(super) pool: BufferPool,
     pub(super) work: WorkLists,
-    pub(super) broadcasts: Broadcasts,
+    pub(super) publications: Publications,
+    pub(super) topics: Topics,
     /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
     /// Memory for the commands that a handler queues for its own connection. Empty between uses.
@@ -61,6 +63,7 @@ pub(super) struct LoopState<S: System> {
 impl<S: System> LoopState<S> {
     pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, system: S) -> Self {
         let now = system.now();
+        let subscribers = Arc::clone(&queue.subscribers);
         Self {
             system,
             settings,
@@ -75,7 +78,8 @@ impl<S: System> LoopState<S> {
             fairness: Fairness::new(settings.max_turn, now),
             pool: BufferPool::new(settings.out_buffer_capacity),
             work: WorkLists::default(),
-            broadcasts: Broadcasts::default(),
+            publications: Publications::default(),
+            topics: Topics::new(subscribers, settings.max_topics, settings.max_topics_per_connection),
             now,
             own_commands: Batch::new(),
             connect_failure: None,
@@ -138,6 +142,44 @@ impl<S: System> LoopState<S> {
     #[inline(always)]
     pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
         if self.settings.catch_panics { catch(call) } else { Some(call()) }
+    }
+
+    /// Begins or ends the subscription of a connection to a topic. What was published before the end still arrives.
+    pub(super) fn change_subscription(&mut self, slot: u32, command: &TopicCommand) -> Result<()> {
+        let changed = match command {
+            TopicCommand::Subscribe(topic) => self.topics.subscribe(slot, topic),
+            TopicCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
+            // The loop executes it.
+            TopicCommand::Publish(_) => Ok(None),
+        };
+        let limit = match changed {
+            Ok(topic) => {
+                topic.into_iter().for_each(|topic| self.publications.change(Audience::Topic(topic)));
+                return Ok(());
+            }
+            Err(TopicLimit::Connection) => "this connection subscribes to too many topics",
+            Err(TopicLimit::Loop) => "there are too many topics",
+        };
+        Err(Error::new(ErrorKind::Capacity, limit))
+    }
+
+    /// Passes a publication to the subscribers of its topic.
+    pub(super) fn publish(&mut self, publication: QueuedPublication) {
+        let QueuedPublication { topic, frame, except, is_volatile } = publication;
+        let except = except.map(|(slot, serial)| ConnectionId { slot, serial });
+        let published = Published { content: Content::Frame(SharedFrame::new(frame)), except, is_volatile };
+        if let Some(topic) = self.topics.find(&topic) {
+            let subscribers = self.topics.subscribers(topic);
+            self.publications.publish(Audience::Topic(topic), published, subscribers);
+        }
+    }
+
+    /// A connection has ended. It receives no more publications.
+    pub(super) fn forget_publications(&mut self, slot: u32) {
+        self.publications.remove(slot);
+        for topic in self.topics.remove(slot) {
+            self.publications.change(Audience::Topic(topic));
+        }
     }
 
     /// Records why the first connection could not be established. [`connect`](crate::connect) returns this error.

@@ -25,17 +25,16 @@
 //! |---|---|
 //! | read | `on_request`, `on_response`, `on_rejected`, `on_open`, `on_frame`, `on_message`, `on_close`, `on_send_frame`, `on_new_timeout`, `on_error` |
 //! | open | `connection_made`, `on_error` |
-//! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_shutdown` |
+//! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_shutdown`, `topic_opened`, `topic_closed` |
 //! | flush | `on_drain`, `on_send_frame`, `on_error` |
 //! | deadlines | `on_timeout`, `on_send_frame`, `on_error` |
-//! | reap | `on_close`, `connection_lost`, `build_request`, `on_error` |
+//! | reap | `on_close`, `connection_lost`, `build_request`, `on_error`, `topic_closed` |
 //!
 //! `on_shutdown` of the factory is also called after the last turn. The hooks for TLS are called in `open` and `execute`.
 //! `client_connected` and `server_connected` are called where the table lists `connection_made`, which is their default.
 
 mod accepting;
 pub(crate) mod api;
-mod broadcast;
 mod buffer_pool;
 mod commands;
 mod connecting;
@@ -46,6 +45,7 @@ mod log_limit;
 mod loop_state;
 mod memory;
 mod phase;
+mod publishing;
 pub(crate) mod queue;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod script;
@@ -67,11 +67,11 @@ use mio::Token;
 use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
 use self::api::settings::Settings;
-use self::broadcast::delivery;
 use self::connecting::attempt::ConnectAttempt;
 use self::entries::{ConnectionId, Entries, Entry};
 use self::loop_state::LoopState;
 use self::phase::LoopPhase;
+use self::publishing::{Audience, delivery};
 use self::queue::{Batch, Command, CommandQueue, QueuedCommand, Target};
 use self::system::{Native, System};
 use self::timers::TimerKind;
@@ -233,7 +233,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             continues = self.execute_all(&mut batch);
         }
         // While much is being broadcast, other threads cannot add to it.
-        let mut has_more = self.state.broadcasts.is_busy();
+        let mut has_more = self.state.publications.is_busy();
         if continues && !has_more {
             has_more = self.state.queue.take_remote(COMMAND_BUDGET, &mut batch);
             continues = self.execute_all(&mut batch);
@@ -253,8 +253,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
             (true, false) => Backlog::None,
         };
         self.batch = batch;
+        self.state.topics.report(&mut self.factory);
         let is_delivered =
-            !self.state.broadcasts.is_pending() || delivery::deliver(&mut self.entries, &mut self.state);
+            !self.state.publications.is_pending() || delivery::deliver(&mut self.entries, &mut self.state);
         let has_commands = self.backlog != Backlog::None || self.state.queue.has_local() || !is_delivered;
         if self.run_state == RunState::Stopping && !has_commands {
             self.close_all();
@@ -315,6 +316,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 continue;
             }
             self.state.addresses.remove(slot);
+            self.state.forget_publications(slot);
             match self.entries.remove(slot) {
                 Some(Entry::Connected(connection)) => {
                     self.entries.rejected -= usize::from(connection.is_rejected());
@@ -330,6 +332,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             }
         }
         self.state.work.recycle_to_close(to_close);
+        self.state.topics.report(&mut self.factory);
     }
 
     /// Returns the handler of a connection that has ended to the factory.
@@ -344,7 +347,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn next_id(&mut self) -> ConnectionId {
         let id = self.entries.next_id();
         self.state.queue.insert_connection(id.slot, id.serial);
-        self.state.broadcasts.insert(id.slot);
+        self.state.publications.change(Audience::All);
         id
     }
 
@@ -353,7 +356,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         !self.state.work.is_empty()
             || self.backlog != Backlog::None
             || self.state.queue.has_local()
-            || self.state.broadcasts.is_pending()
+            || self.state.publications.is_pending()
             || self.run_state == RunState::Stopping
             || self.listeners.is_any_ready()
     }

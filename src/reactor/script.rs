@@ -15,7 +15,7 @@ use super::api::handler::Handler;
 use super::api::sender::Sender;
 use super::api::settings::{Overflow, Settings};
 use super::api::util::{Timeout, Token};
-use super::queue::{Command, QueuedCommand, Target};
+use super::queue::{Command, NewConnection, QueuedCommand, Target};
 use super::system::fake::{Fake, FakeListener, Wire};
 use super::{Reactor, RunState};
 use crate::error::{Error, ErrorKind, Result};
@@ -401,8 +401,8 @@ impl Run {
             self.peers.push(server);
             self.turns += MAX_IDLE_TURNS;
         }
-        let url = Box::new(url(usize::from(how >> 2)));
-        self.queue(Target::All, Command::Connect(url, None));
+        let new = NewConnection::Connect(url(usize::from(how >> 2)), None);
+        self.queue(Target::All, Command::NewConnection(Box::new(new)));
     }
 
     /// Another thread sends a command.

@@ -2,11 +2,11 @@
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
-use super::broadcast::delivery;
 use super::entries::{Entries, Entry};
 use super::fairness::CLOCK_WORK;
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
+use super::publishing::delivery;
 use super::system::{Event, System};
 use super::{Backlog, Reactor, WAKER, connection};
 
@@ -37,13 +37,13 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let first = self.state.work.take_unserved().into_iter();
         let resumed = self.state.work.take_to_read().into_iter();
         // Commands that did not fit into the last turn come before new ones. Otherwise they would accumulate without limit.
-        if self.backlog == Backlog::Postponed || self.state.broadcasts.is_full() {
+        if self.backlog == Backlog::Postponed || self.state.publications.is_full() {
             self.execute_queued();
             self.flush();
         }
         let mut unserved =
             Unserved { first, events: S::events(&events), resumed, is_first: true, has_resumed: false };
-        if self.state.broadcasts.is_full() {
+        if self.state.publications.is_full() {
             self.defer(&mut unserved);
         }
         while self.read(&mut unserved) {

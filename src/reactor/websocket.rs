@@ -14,7 +14,7 @@ use super::accepting::listener::NativeListener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
-use super::queue::Command;
+use super::queue::{Command, NewConnection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
@@ -345,7 +345,7 @@ where
     ///
     /// See the [example](Self#examples) of this type.
     pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
-        self.request(Command::Connect(Box::new(url), None))
+        self.request(NewConnection::Connect(url, None))
     }
 
     /// Requests a connection over a stream that is already connected. The URL determines the `Host` header and the
@@ -375,7 +375,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
-        self.request(Command::Connect(Box::new(url), Some(stream)))
+        self.request(NewConnection::Connect(url, Some(stream)))
     }
 
     /// Serves a stream that was accepted elsewhere. The loop begins the opening handshake when it runs.
@@ -399,7 +399,7 @@ where
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn accept_stream(&mut self, stream: TcpStream) -> Result<&mut Self> {
-        self.request(Command::Accept(stream))
+        self.request(NewConnection::Accept(stream))
     }
 
     /// Runs the loop on this thread.
@@ -468,8 +468,8 @@ where
         Arc::make_mut(&mut self.reactor.state.config)
     }
 
-    fn request(&mut self, command: Command) -> Result<&mut Self> {
-        self.reactor.requested.push(command);
+    fn request(&mut self, new: NewConnection) -> Result<&mut Self> {
+        self.reactor.requested.push(Command::NewConnection(Box::new(new)));
         Ok(self)
     }
 

@@ -131,6 +131,46 @@ pub trait Factory {
         self.connection_made(ws)
     }
 
+    /// The first connection has subscribed to a topic. A program can start to provide its messages now.
+    ///
+    /// The loop calls this method after the subscription, and before it reads from other connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashSet;
+    ///
+    /// use sockeye::{Factory, Message, Result, Sender};
+    ///
+    /// /// Knows the shares whose prices are needed.
+    /// #[derive(Default)]
+    /// struct Exchange {
+    ///     shares: HashSet<String>,
+    /// }
+    ///
+    /// impl Factory for Exchange {
+    ///     type Handler = Box<dyn FnMut(Message) -> Result<()>>;
+    ///
+    ///     fn connection_made(&mut self, out: Sender) -> Self::Handler {
+    ///         Box::new(move |share| out.subscribe(share.as_text()?))
+    ///     }
+    ///
+    ///     fn topic_opened(&mut self, topic: &str) {
+    ///         self.shares.insert(topic.to_owned());
+    ///     }
+    ///
+    ///     fn topic_closed(&mut self, topic: &str) {
+    ///         self.shares.remove(topic);
+    ///     }
+    /// }
+    /// ```
+    fn topic_opened(&mut self, _topic: &str) {}
+
+    /// The last connection has unsubscribed from a topic, or has ended.
+    ///
+    /// See the example of [`topic_opened`](Self::topic_opened).
+    fn topic_closed(&mut self, _topic: &str) {}
+
     /// Receives a handler whose connection has ended. Called once for every handler that was created, unless it has
     /// panicked ([`Settings::catch_panics`](crate::Settings::catch_panics)).
     ///

@@ -5,6 +5,7 @@ pub mod deflate_handler;
 pub(crate) mod factory;
 pub(crate) mod handler;
 pub(crate) mod handshake;
+pub(crate) mod publication;
 pub(crate) mod sender;
 pub(crate) mod settings;
 pub mod util;

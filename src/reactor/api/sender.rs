@@ -10,13 +10,16 @@ use std::time::Duration;
 use url::Url;
 
 use super::handshake::Handshake;
+use super::publication::{Publication, check_topic};
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
-use crate::reactor::queue::{Command, CommandQueue, Established, QueuedCommand, Target, disconnected};
+use crate::reactor::queue::{
+    Command, CommandQueue, Established, NewConnection, QueuedCommand, Target, TopicCommand, disconnected,
+};
 
 /// The token of a sender for all connections. `ws` uses the same number.
 const ALL: Token = Token(usize::MAX - 5);
@@ -267,6 +270,126 @@ impl Sender {
         self.queue.send(Target::All, Command::Message(msg.into()))
     }
 
+    /// Subscribes the connection to a topic: from now on, it receives what others [publish](Self::publish) to the topic.
+    ///
+    /// A topic is any text of up to 256 bytes. It needs no declaration. A second subscription to the same topic has no effect. The
+    /// subscription ends with the connection. Before the connection is open, messages wait until then.
+    ///
+    /// A subscription that exceeds [`Settings::max_topics_per_connection`](crate::Settings::max_topics_per_connection) or
+    /// [`Settings::max_topics`](crate::Settings::max_topics) has no effect, and `on_error` receives `Capacity`.
+    ///
+    /// # Errors
+    ///
+    /// - `Capacity` for a longer name.
+    /// - `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Message, Result, Sender};
+    ///
+    /// /// A member of the room that the path of the URL names.
+    /// struct Member {
+    ///     out: Sender,
+    ///     room: String,
+    /// }
+    ///
+    /// impl Handler for Member {
+    ///     fn on_open(&mut self, shake: Handshake) -> Result<()> {
+    ///         self.room = shake.request.resource().to_owned();
+    ///         self.out.subscribe(&self.room)
+    ///     }
+    ///
+    ///     fn on_message(&mut self, msg: Message) -> Result<()> {
+    ///         self.out.publish(&self.room, msg)
+    ///     }
+    /// }
+    /// ```
+    pub fn subscribe<T>(&self, topic: T) -> Result<()>
+    where
+        T: AsRef<str>,
+    {
+        self.push(Command::Topic(Box::new(TopicCommand::Subscribe(check_topic(topic.as_ref())?))))
+    }
+
+    /// Ends a subscription. What was published before the call still arrives.
+    ///
+    /// Without a subscription to this topic, the call has no effect.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`subscribe`](Self::subscribe).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Result, Sender};
+    ///
+    /// fn change_room(out: &Sender, from: &str, to: &str) -> Result<()> {
+    ///     out.unsubscribe(from)?;
+    ///     out.subscribe(to)
+    /// }
+    /// ```
+    pub fn unsubscribe<T>(&self, topic: T) -> Result<()>
+    where
+        T: AsRef<str>,
+    {
+        self.push(Command::Topic(Box::new(TopicCommand::Unsubscribe(check_topic(topic.as_ref())?))))
+    }
+
+    /// Sends a message to all connections that subscribe to a topic, except this one.
+    ///
+    /// A sender for all connections publishes to all subscribers. No subscription is needed to publish. A topic without
+    /// subscribers is no error.
+    ///
+    /// - The messages of one thread arrive in the order in which they were published, on all topics, and in order with those that
+    ///   the thread has sent in other ways. Those of different threads and handlers have no order.
+    /// - `Ok` means that the message is queued. Each subscriber receives it once, or not at all if its connection ends before. A
+    ///   subscriber without room for the message is treated as in [`send`](Self::send).
+    /// - The message is encoded once for all subscribers, and they share it until the last of them has sent it.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`subscribe`](Self::subscribe).
+    ///
+    /// See the example of [`subscribe`](Self::subscribe).
+    pub fn publish<T, M>(&self, topic: T, msg: M) -> Result<()>
+    where
+        T: AsRef<str>,
+        M: Into<Message>,
+    {
+        self.publish_with(Publication::new(topic.as_ref(), msg))
+    }
+
+    /// Publishes a message with options: who receives it, and whether it may be compressed or left out.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`publish`](Self::publish).
+    ///
+    /// See the example of [`Publication`].
+    pub fn publish_with(&self, publication: Publication) -> Result<()> {
+        let command = publication.into_command(self)?;
+        Ok(self.queue.push(QueuedCommand { target: Target::All, command })?)
+    }
+
+    /// Returns how many connections of the loop subscribe to a topic.
+    ///
+    /// Subscriptions that are queued do not count yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Result, Sender};
+    ///
+    /// fn welcome(out: &Sender, room: &str) -> Result<()> {
+    ///     out.send(format!("{} members are here", out.subscriber_count(room)))
+    /// }
+    /// ```
+    pub fn subscriber_count(&self, topic: &str) -> usize {
+        self.queue.subscribers.get(topic)
+    }
+
     /// Closes the connection with a code, after all messages that are queued for it.
     ///
     /// # Errors
@@ -376,7 +499,7 @@ impl Sender {
     /// }
     /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
-        self.push_new_connection(Command::Connect(Box::new(url), None))
+        self.push_new_connection(NewConnection::Connect(url, None))
     }
 
     /// Serves a TCP stream that was accepted elsewhere, in the same way as one from a listener of the loop.
@@ -408,7 +531,7 @@ impl Sender {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
-        self.push_new_connection(Command::Accept(stream))
+        self.push_new_connection(NewConnection::Accept(stream))
     }
 
     /// Serves a connection whose opening handshake was completed by another HTTP server.
@@ -439,7 +562,7 @@ impl Sender {
     /// }
     /// ```
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
-        self.push_new_connection(Command::AcceptUpgraded(stream, Box::new(upgrade)))
+        self.push_new_connection(NewConnection::AcceptUpgraded(stream, upgrade))
     }
 
     /// Continues a connection whose opening handshake was performed elsewhere, in either role.
@@ -498,7 +621,7 @@ impl Sender {
     ) -> Result<()> {
         Extension::parse_all(shake.response.headers())?;
         let established = Established { role, shake, read_ahead: read_ahead.into() };
-        self.push_new_connection(Command::AfterHandshake(stream, Box::new(established)))
+        self.push_new_connection(NewConnection::AfterHandshake(stream, established))
     }
 
     /// Shuts the event loop down.
@@ -706,6 +829,11 @@ impl Sender {
         }
     }
 
+    /// The slot and the id of the connection. `None` for all connections.
+    pub(super) fn id(&self) -> Option<(u32, u32)> {
+        self.slot.map(|slot| (slot, self.id))
+    }
+
     #[inline]
     fn target(&self) -> Target {
         self.slot.map_or(Target::All, |slot| Target::One { slot, id: self.id })
@@ -717,11 +845,11 @@ impl Sender {
     }
 
     /// Queues a command that creates a connection. A loop that is shutting down would ignore it.
-    fn push_new_connection(&self, command: Command) -> Result<()> {
+    fn push_new_connection(&self, new: NewConnection) -> Result<()> {
         if self.queue.is_closed() {
             return Err(disconnected());
         }
-        self.push(command)
+        self.push(Command::NewConnection(Box::new(new)))
     }
 
     fn push_control(&self, frame: Frame) -> Result<()> {

@@ -100,6 +100,14 @@ settings! {
         ///
         /// The system may use a lower number. The setting applies to [`bind`](crate::WebSocket::bind).
         accept_backlog: u32 = 1024, positive_u32;
+        /// The maximum number of topics that have subscribers. Default: 1,000,000.
+        ///
+        /// A subscription to a further topic has no effect, and `on_error` receives `Capacity`.
+        max_topics: usize = 1_000_000, positive;
+        /// The maximum number of topics that a connection subscribes to. Default: 1,000.
+        ///
+        /// A further subscription has no effect, and `on_error` receives `Capacity`.
+        max_topics_per_connection: usize = 1000, positive;
         /// The time without traffic after which the system probes a TCP connection (keepalive). Default: 60 s.
         ///
         /// It detects that a peer has disappeared while reading is paused or `ping_interval` is disabled.

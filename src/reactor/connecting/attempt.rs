@@ -17,7 +17,7 @@ use crate::reactor::api::util::Token as UserToken;
 use crate::reactor::connection::Redirect;
 use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, Phase};
+use crate::reactor::queue::{Command, Phase, TopicCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
 
@@ -161,11 +161,23 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
                 let details = "too much output is queued for this connection";
                 return Next::Failed(Error::new(ErrorKind::Capacity, details));
             }
+            Command::Topic(command) => self.change_subscription(&command, state),
             Command::Pause => self.is_paused = true,
             Command::Resume => self.is_paused = false,
             command => self.commands.push(command),
         }
         Next::Wait
+    }
+
+    /// Subscribes to a topic, or ends the subscription.
+    pub(in crate::reactor) fn change_subscription(
+        &mut self,
+        command: &TopicCommand,
+        state: &mut LoopState<S>,
+    ) {
+        if let Err(err) = state.change_subscription(self.id.slot, command) {
+            self.call(state, |handler| handler.on_error(err));
+        }
     }
 
     /// Keeps a frame of a broadcast until the connection is open, if there is room for it.

@@ -7,11 +7,9 @@ use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, State};
 use crate::reactor::api::handler::Handler;
-use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token;
-use crate::reactor::broadcast::{BroadcastFrame, Missing, PendingCommand};
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::Command;
+use crate::reactor::queue::{Command, TopicCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{TimerEvent, TimerKind};
 
@@ -31,77 +29,37 @@ impl<H: Handler, S: System> Connection<H, S> {
     #[inline]
     fn execute(&mut self, command: Command, state: &mut LoopState<S>) {
         match command {
+            Command::Message(_) | Command::Frame(_) => self.endpoint.send_command(command, state),
+            command => self.execute_rare(command, state),
+        }
+    }
+
+    /// Executes a command that is no message. Separate, so that messages need little code.
+    #[inline(never)]
+    fn execute_rare(&mut self, command: Command, state: &mut LoopState<S>) {
+        match command {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
+            Command::Topic(command) => self.change_subscription(&command, state),
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
             Command::Resume => self.resume(state),
             // The loop executes these.
-            Command::Connect(..)
-            | Command::Accept(_)
-            | Command::AcceptUpgraded(..)
-            | Command::AfterHandshake(..)
-            | Command::Shutdown => {
+            Command::NewConnection(_) | Command::Shutdown => {
                 trace!("a command of the loop was sent to a connection");
             }
-            command => self.endpoint.send_command(command, state),
+            sent => self.endpoint.send_command(sent, state),
         }
     }
 
-    /// Executes commands that all connections receive. Frames are sent if there is room for them. With `flushes` the output is
-    /// written at once.
-    pub(in crate::reactor) fn on_broadcasts(
+    /// Subscribes to a topic, or ends the subscription.
+    pub(in crate::reactor) fn change_subscription(
         &mut self,
-        missing: Missing<'_>,
-        flushes: bool,
+        command: &TopicCommand,
         state: &mut LoopState<S>,
     ) {
-        let endpoint = &mut self.endpoint;
-        let fits = !endpoint.is_opening() && state.queue.has_room_for_all(endpoint.id.slot, missing.len());
-        if fits
-            && endpoint.protocol.is_plain_server()
-            && !endpoint.wants_frames()
-            && let Some(joined) = missing.joined(state)
-        {
-            joined.append_to(endpoint.write.queue(&mut state.pool));
-        } else {
-            for command in missing.commands() {
-                match command {
-                    PendingCommand::Frame(one) if fits => self.endpoint.send_shared(one, state),
-                    PendingCommand::Frame(one) => self.send_if_room(one, state),
-                    PendingCommand::Other(command) => {
-                        command.for_another().into_iter().for_each(|command| self.on_command(command, state));
-                    }
-                }
-            }
-        }
-        let write = &self.endpoint.write;
-        if flushes && write.len() > 0 && !write.is_blocked {
-            self.flush(state);
-        } else {
-            self.update(state);
-        }
-    }
-
-    /// Sends or keeps one frame of a broadcast, if there is room for it.
-    fn send_if_room(&mut self, one: &BroadcastFrame, state: &mut LoopState<S>) {
-        let frame = &one.frame;
-        let len = frame.as_slice().len();
-        if !state.queue.has_room(self.endpoint.id.slot, len) {
-            if state.queue.overflow() == Overflow::Fail {
-                self.overflow(state);
-            }
-            return;
-        }
-        if let Some(status) = self.endpoint.status(state) {
-            status.add_local(len);
-        }
-        if self.endpoint.is_opening() {
-            let command = Command::Frame(Box::new(frame.clone()));
-            self.endpoint.opening.get_or_insert_default().commands.push(command);
-        } else {
-            self.endpoint.write.add_published(len);
-            self.endpoint.send_shared(one, state);
+        if let Err(err) = state.change_subscription(self.endpoint.id.slot, command) {
+            self.endpoint.report(err, state);
         }
     }
 
@@ -159,7 +117,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// More output is queued than the limit allows: this connection fails, and no other one (RUSTSEC-2020-0043).
-    fn overflow(&mut self, state: &mut LoopState<S>) {
+    pub(super) fn overflow(&mut self, state: &mut LoopState<S>) {
         if self.endpoint.stage != Stage::Failing && !self.endpoint.protocol.state().is_ending() {
             let err = Error::new(ErrorKind::Capacity, "too much output is queued for this connection");
             self.endpoint.handle_error(err, state);

@@ -7,8 +7,8 @@ use super::failing::Consequence;
 use super::work::work_later;
 use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
-use crate::reactor::broadcast::BroadcastFrame;
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::publishing::SharedFrame;
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
 
@@ -46,7 +46,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     }
 
     /// Sends a frame of a broadcast. Servers without compression share the encoded frame, unless the handler replaces it.
-    pub(super) fn send_shared(&mut self, one: &BroadcastFrame, state: &mut LoopState<S>) {
+    pub(super) fn send_shared(&mut self, one: &SharedFrame, state: &mut LoopState<S>) {
         let frame = &one.frame;
         if frame.is_control() || !self.protocol.is_plain_server() {
             return self.send(frame.clone(), state);

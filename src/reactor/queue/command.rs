@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Instant;
 
 use url::Url;
@@ -42,19 +43,47 @@ pub(crate) enum Command {
     Close(CloseCode, Cow<'static, str>),
     /// The output would exceed the limit, so the connection fails.
     Overflow,
-    /// Connects to a URL, over the stream if there is one.
-    Connect(Box<Url>, Option<TcpStream>),
-    Accept(TcpStream),
-    /// A server's stream whose request was accepted elsewhere.
-    AcceptUpgraded(TcpStream, Box<Upgrade>),
-    /// A stream whose opening handshake was performed elsewhere, in either role.
-    AfterHandshake(TcpStream, Box<Established>),
+    /// Boxed, so that other commands stay small.
+    NewConnection(Box<NewConnection>),
     Shutdown,
     /// A timeout that fires at this time. `None` means that the time cannot be represented.
     Timeout(Option<Instant>, Token),
     Cancel(Timeout),
     Pause,
     Resume,
+    /// Boxed, so that other commands stay small.
+    Topic(Box<TopicCommand>),
+}
+
+/// A command that concerns a topic.
+#[derive(Debug)]
+pub(crate) enum TopicCommand {
+    Subscribe(Arc<str>),
+    Unsubscribe(Arc<str>),
+    /// The loop executes it.
+    Publish(QueuedPublication),
+}
+
+/// A message for the subscribers of a topic.
+#[derive(Debug)]
+pub(crate) struct QueuedPublication {
+    pub(crate) topic: Arc<str>,
+    pub(crate) frame: Frame,
+    /// The slot and the id of the connection that does not receive it.
+    pub(crate) except: Option<(u32, u32)>,
+    pub(crate) is_volatile: bool,
+}
+
+/// A connection that the loop creates or takes over.
+#[derive(Debug)]
+pub(crate) enum NewConnection {
+    /// Connects to a URL, over the stream if there is one.
+    Connect(Url, Option<TcpStream>),
+    Accept(TcpStream),
+    /// A server's stream whose request was accepted elsewhere.
+    AcceptUpgraded(TcpStream, Upgrade),
+    /// A stream whose opening handshake was performed elsewhere, in either role.
+    AfterHandshake(TcpStream, Established),
 }
 
 /// A connection whose opening handshake was performed elsewhere.
@@ -74,13 +103,11 @@ impl Command {
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
+            Self::Topic(command) => command.for_another().map(|command| Self::Topic(Box::new(command))),
             Self::Message(_)
             | Self::Frame(_)
             | Self::Overflow
-            | Self::Connect(..)
-            | Self::Accept(_)
-            | Self::AcceptUpgraded(..)
-            | Self::AfterHandshake(..)
+            | Self::NewConnection(_)
             | Self::Shutdown
             | Self::Cancel(_) => None,
         }
@@ -89,14 +116,7 @@ impl Command {
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(
-            self,
-            Self::Connect(..)
-                | Self::Accept(_)
-                | Self::AcceptUpgraded(..)
-                | Self::AfterHandshake(..)
-                | Self::Shutdown
-        )
+        !matches!(self, Self::NewConnection(_) | Self::Topic(_) | Self::Shutdown)
     }
 
     /// Returns the number of bytes that the command adds to the queued output of its connection.
@@ -105,7 +125,27 @@ impl Command {
         match self {
             Self::Message(message) => message.len(),
             Self::Frame(frame) => frame.as_slice().len(),
+            Self::Topic(command) => command.payload_len(),
             _ => 0,
+        }
+    }
+}
+
+impl TopicCommand {
+    /// Clones the command for one more connection.
+    pub(crate) fn for_another(&self) -> Option<Self> {
+        match self {
+            Self::Subscribe(topic) => Some(Self::Subscribe(Arc::clone(topic))),
+            Self::Unsubscribe(topic) => Some(Self::Unsubscribe(Arc::clone(topic))),
+            Self::Publish(_) => None,
+        }
+    }
+
+    /// Returns the number of bytes that are published.
+    fn payload_len(&self) -> usize {
+        match self {
+            Self::Publish(publication) => publication.frame.as_slice().len(),
+            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
         }
     }
 }

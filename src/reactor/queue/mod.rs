@@ -14,11 +14,13 @@ mod sync;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-pub(crate) use self::command::{Batch, Command, Established, QueuedCommand, Target};
+pub(crate) use self::command::{
+    Batch, Command, Established, NewConnection, QueuedCommand, QueuedPublication, Target, TopicCommand,
+};
 use self::control::{Control, QueuedControl};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
@@ -26,6 +28,7 @@ use self::status::{ConnectionStatus, StatusTable};
 use self::sync::{Mutex, MutexGuard};
 use super::api::settings::{Overflow, Settings};
 use super::memory::MemoryBudget;
+use super::publishing::topics::SubscriberCounts;
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
 use crate::protocol::ProtocolError;
@@ -42,6 +45,8 @@ pub(crate) struct CommandQueue {
     limit: usize,
     overflow: Overflow,
     memory: MemoryBudget,
+    /// How many connections subscribe to each topic.
+    pub(crate) subscribers: Arc<SubscriberCounts>,
     statuses: StatusTable,
     wake: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -78,6 +83,7 @@ impl CommandQueue {
             limit: settings.output_limit(),
             overflow: settings.overflow,
             memory: MemoryBudget::new(settings.max_memory),
+            subscribers: Arc::default(),
             statuses: StatusTable::new(),
             wake,
             clock,

@@ -93,7 +93,7 @@ fn w8_a_new_connection_receives_only_later_broadcasts() {
     let new = system.connect_client();
     new.send(REQUEST);
     reactor.turn().unwrap();
-    assert!(reactor.state.broadcasts.is_pending());
+    assert!(reactor.state.publications.is_pending());
     all.broadcast("after").unwrap();
     run_until_idle(&mut reactor);
     let received = new.take_received();
@@ -116,7 +116,7 @@ fn w8_broadcasts_do_not_accumulate_while_they_are_delivered() {
     let mut most = 0;
     while system.has_events() || reactor.has_work() || reactor.state.queue.has_remote() {
         reactor.turn().unwrap();
-        most = most.max(reactor.state.broadcasts.pending_len() + reactor.state.queue.local_load().0);
+        most = most.max(reactor.state.publications.len() + reactor.state.queue.local_load().0);
     }
     assert!(most <= 1000, "{most} of {} broadcasts waited", CLIENTS * 20 + 500);
     for client in clients {

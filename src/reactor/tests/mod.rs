@@ -10,6 +10,7 @@ mod phases;
 mod scripts;
 mod system;
 mod time;
+mod topics;
 mod turns;
 
 use std::time::Instant;

@@ -15,7 +15,7 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::api::util::{Timeout, Token};
-use crate::reactor::queue::{Command, QueuedCommand, Target};
+use crate::reactor::queue::{Command, NewConnection, QueuedCommand, Target};
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Error, ErrorKind, Frame, Handshake, Message, Result};
 
@@ -60,6 +60,14 @@ impl Factory for Records {
     fn on_shutdown(&mut self) {
         self.0.record("on_shutdown");
     }
+
+    fn topic_opened(&mut self, _: &str) {
+        self.0.record("topic_opened");
+    }
+
+    fn topic_closed(&mut self, _: &str) {
+        self.0.record("topic_closed");
+    }
 }
 
 /// Records every hook, and does what a message asks for.
@@ -84,6 +92,8 @@ impl Handler for Recorder {
             "connect to an unknown host" => self.out.connect("ws://host.invalid/".parse().unwrap()),
             "fail" => return Err(failure()),
             "shutdown" => self.out.shutdown(),
+            "subscribe" => self.out.subscribe("topic"),
+            "unsubscribe" => self.out.unsubscribe("topic"),
             _ => self.out.send(message),
         };
         assert_eq!(self.journal.calls.borrow().len(), before, "a call has taken effect in the handler");
@@ -174,7 +184,8 @@ fn play(journal: &Journal) {
     };
     let (mut reactor, _entered) = listening(Records(journal.clone()), settings, system);
     let client = open_client(&mut reactor, system);
-    for payload in ["echo", "timeout", "timeout for all", "fail", "connect to an unknown host"] {
+    let payloads = ["echo", "timeout", "timeout for all", "fail", "connect to an unknown host"];
+    for payload in payloads.into_iter().chain(["subscribe", "unsubscribe"]) {
         client.send(&text(payload));
         run_until_idle(&mut reactor);
     }
@@ -194,6 +205,8 @@ fn play(journal: &Journal) {
     run_until_idle(&mut reactor);
     // The end of connections.
     let lost = open_client(&mut reactor, system);
+    lost.send(&text("subscribe"));
+    run_until_idle(&mut reactor);
     lost.end();
     client.send(&frame(8, b"\x03\xe8"));
     run_until_idle(&mut reactor);
@@ -219,7 +232,7 @@ fn play_client(reactor: &mut Reactor<Records, Fake>, journal: &Journal, client: 
     run_until_idle(reactor);
     // A request that cannot be built fails when the command is executed.
     let url = "http://127.0.0.1/".parse().unwrap();
-    let connect = Command::Connect(Box::new(url), None);
+    let connect = Command::NewConnection(Box::new(NewConnection::Connect(url, None)));
     reactor.requested.push(connect);
     for command in std::mem::take(&mut reactor.requested) {
         reactor.state.begin(crate::reactor::LoopPhase::Execute);
@@ -235,7 +248,7 @@ fn play_upgraded(reactor: &mut Reactor<Records, Fake>, system: &Fake) {
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let request = Request::parse(REQUEST).unwrap().unwrap();
     let upgrade = Upgrade::new(request, Config::default()).unwrap();
-    let command = Command::AcceptUpgraded(stream, Box::new(upgrade));
+    let command = Command::NewConnection(Box::new(NewConnection::AcceptUpgraded(stream, upgrade)));
     reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
     run_until_idle(reactor);
 }

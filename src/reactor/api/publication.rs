@@ -1,0 +1,132 @@
+//! `Publication`: a message for the subscribers of a topic, with options.
+
+use std::sync::Arc;
+
+use super::sender::Sender;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
+use crate::protocol::Frame;
+use crate::reactor::queue::{Command, QueuedPublication, TopicCommand};
+
+/// The longest name of a topic, in bytes.
+const MAX_TOPIC: usize = 256;
+
+/// A message for the subscribers of a topic, for [`Sender::publish_with`].
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::{Publication, Result, Sender};
+///
+/// /// Shows a position to all players, the own one included. Players that are behind skip it.
+/// fn show_position(out: &Sender, position: Vec<u8>) -> Result<()> {
+///     out.publish_with(Publication::new("positions", position).to_self().volatile())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Publication {
+    topic: String,
+    message: Message,
+    except: Option<Sender>,
+    to_self: bool,
+    is_volatile: bool,
+    is_compressible: bool,
+}
+
+impl Publication {
+    /// Creates a publication that all subscribers receive, except the connection that publishes it.
+    ///
+    /// See the [example](Self#examples) of this type.
+    pub fn new(topic: impl Into<String>, message: impl Into<Message>) -> Self {
+        Self {
+            topic: topic.into(),
+            message: message.into(),
+            except: None,
+            to_self: false,
+            is_volatile: false,
+            is_compressible: true,
+        }
+    }
+
+    /// The connection that publishes it receives it as well, if it subscribes to the topic.
+    ///
+    /// See the [example](Self#examples) of this type.
+    #[must_use]
+    pub fn to_self(mut self) -> Self {
+        self.to_self = true;
+        self
+    }
+
+    /// A connection does not receive it, in place of the one that publishes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Publication, Result, Sender};
+    ///
+    /// /// Tells the others that a player has been removed by the program.
+    /// fn removed(all: &Sender, player: &Sender) -> Result<()> {
+    ///     all.publish_with(Publication::new("game", "a player was removed").except(player))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn except(mut self, connection: &Sender) -> Self {
+        self.except = Some(connection.clone());
+        self
+    }
+
+    /// Connections do not receive it whose earlier output the system has not accepted. Use this for data that the next message
+    /// replaces.
+    ///
+    /// See the [example](Self#examples) of this type.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.is_volatile = true;
+        self
+    }
+
+    /// The message is not compressed, for the reasons of [`Sender::send_uncompressed`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Publication, Result, Sender};
+    ///
+    /// fn publish_picture(out: &Sender, jpeg: Vec<u8>) -> Result<()> {
+    ///     out.publish_with(Publication::new("pictures", jpeg).uncompressed())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.is_compressible = false;
+        self
+    }
+
+    /// Returns the command of a sender that publishes this.
+    pub(super) fn into_command(self, sender: &Sender) -> Result<Command> {
+        let Self { topic, message, except, to_self, is_volatile, is_compressible } = self;
+        let topic = check_topic(&topic)?;
+        let mut frame = Frame::shared(message);
+        frame.set_compressible(is_compressible);
+        let except = match &except {
+            Some(except) => except.id(),
+            None if to_self => None,
+            None => sender.id(),
+        };
+        Ok(Command::Topic(Box::new(TopicCommand::Publish(QueuedPublication {
+            topic,
+            frame,
+            except,
+            is_volatile,
+        }))))
+    }
+}
+
+/// Returns the name of a topic as commands contain it.
+pub(super) fn check_topic(topic: &str) -> Result<Arc<str>> {
+    if topic.len() > MAX_TOPIC {
+        let details = format!("the name of a topic has {} bytes, more than {MAX_TOPIC}", topic.len());
+        return Err(Error::new(ErrorKind::Capacity, details));
+    }
+    Ok(topic.into())
+}
