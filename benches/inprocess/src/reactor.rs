@@ -1,4 +1,5 @@
-//! Echoes messages with the reactor. Callgrind runs this program: `reactor closure|struct SIZE IN_FLIGHT COUNT`.
+//! Echoes messages with the reactor, or sends them to many connections. Callgrind runs this program:
+//! `reactor closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT`.
 //!
 //! The client is the same program in a child process, so that callgrind only counts the server. The client sends each
 //! batch of messages with one write, and waits for all replies before it sends the next batch.
@@ -7,11 +8,38 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use sockeye::{Handler, Message, Sender, WebSocket};
+use sockeye::{Handler, Handshake, Message, Publication, Sender, WebSocket};
 use sockeye_inprocess::{Kind, Result, frames};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// How many connections receive a broadcast or a publication.
+const RECEIVERS: usize = 200;
+
+/// The topic of all connections.
+const TOPIC: &str = "topic";
+
+/// A member of a topic, which publishes every message to all members, itself included.
+#[derive(Debug)]
+struct Member(Sender);
+
+impl Handler for Member {
+    fn on_open(&mut self, _: Handshake) -> sockeye::Result<()> {
+        self.0.subscribe(TOPIC)
+    }
+
+    fn on_message(&mut self, message: Message) -> sockeye::Result<()> {
+        if message.is_empty() {
+            return self.0.shutdown();
+        }
+        self.0.publish_with(Publication::new(TOPIC, message).to_self())
+    }
+
+    fn wants_frames(&self) -> bool {
+        false
+    }
+}
 
 /// A handler that keeps the default frame hooks.
 #[derive(Debug)]
@@ -26,14 +54,19 @@ impl Handler for Echo {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["client", address, size, in_flight, count] => {
-            client(address, size.parse()?, in_flight.parse()?, count.parse()?)
+        ["client", kind, address, size, in_flight, count] => {
+            let receivers = if matches!(*kind, "broadcast" | "publish") { RECEIVERS } else { 1 };
+            client(receivers, address, size.parse()?, in_flight.parse()?, count.parse()?)
         }
         ["closure", rest @ ..] if rest.len() == 3 => {
-            serve(rest, |out: Sender| move |message| echo(&out, message))
+            serve("closure", rest, |out: Sender| move |message| echo(&out, message))
         }
-        ["struct", rest @ ..] if rest.len() == 3 => serve(rest, Echo),
-        _ => Err("usage: closure|struct SIZE IN_FLIGHT COUNT".into()),
+        ["struct", rest @ ..] if rest.len() == 3 => serve("struct", rest, Echo),
+        ["broadcast", rest @ ..] if rest.len() == 3 => {
+            serve("broadcast", rest, |out: Sender| move |message| broadcast(&out, message))
+        }
+        ["publish", rest @ ..] if rest.len() == 3 => serve("publish", rest, Member),
+        _ => Err("usage: closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT".into()),
     }
 }
 
@@ -42,7 +75,12 @@ fn echo(out: &Sender, message: Message) -> sockeye::Result<()> {
     if message.is_empty() { out.shutdown() } else { out.send(message) }
 }
 
-fn serve<F, H>(arguments: &[&str], factory: F) -> Result<()>
+/// Sends a message to all connections. An empty message ends the loop.
+fn broadcast(out: &Sender, message: Message) -> sockeye::Result<()> {
+    if message.is_empty() { out.shutdown() } else { out.broadcast(message) }
+}
+
+fn serve<F, H>(kind: &str, arguments: &[&str], factory: F) -> Result<()>
 where
     F: FnMut(Sender) -> H,
     H: Handler,
@@ -50,12 +88,32 @@ where
     let socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
     let address = socket.local_addr()?.to_string();
     let mut client =
-        Command::new(std::env::current_exe()?).args(["client", &address]).args(arguments).spawn()?;
+        Command::new(std::env::current_exe()?).args(["client", kind, &address]).args(arguments).spawn()?;
     socket.run()?;
     if client.wait()?.success() { Ok(()) } else { Err("the client failed".into()) }
 }
 
-fn client(address: &str, size: usize, in_flight: usize, count: usize) -> Result<()> {
+/// Sends messages on the first connection, and receives on all.
+fn client(receivers: usize, address: &str, size: usize, in_flight: usize, count: usize) -> Result<()> {
+    let mut streams = Vec::new();
+    for _ in 0..receivers {
+        streams.push(connect(address)?);
+    }
+    let batch = frames(Kind::Binary, size, in_flight);
+    // A reply has no masking key, which has four bytes in each frame of the batch.
+    let mut replies = vec![0; batch.len() - 4 * in_flight];
+    for _ in 0..count / in_flight {
+        streams[0].write_all(&batch)?;
+        for stream in &mut streams {
+            stream.read_exact(&mut replies)?;
+        }
+    }
+    streams[0].write_all(&frames(Kind::Binary, 0, 1))?;
+    streams[0].read_to_end(&mut replies)?;
+    Ok(())
+}
+
+fn connect(address: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.write_all(REQUEST)?;
@@ -65,14 +123,5 @@ fn client(address: &str, size: usize, in_flight: usize, count: usize) -> Result<
         stream.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    let batch = frames(Kind::Binary, size, in_flight);
-    // A reply has no masking key, which has four bytes in each frame of the batch.
-    let mut replies = vec![0; batch.len() - 4 * in_flight];
-    for _ in 0..count / in_flight {
-        stream.write_all(&batch)?;
-        stream.read_exact(&mut replies)?;
-    }
-    stream.write_all(&frames(Kind::Binary, 0, 1))?;
-    stream.read_to_end(&mut replies)?;
-    Ok(())
+    Ok(stream)
 }

@@ -1,7 +1,8 @@
 //! The delivery of inboxes.
 
-use super::{Content, Publications};
+use super::{Content, Publications, Run};
 use crate::reactor::api::handler::Handler;
+use crate::reactor::connecting::attempt::ConnectAttempt;
 use crate::reactor::connection::{finish_runs, is_compressing, receive_run};
 use crate::reactor::entries::{ConnectionId, Entries, Entry};
 use crate::reactor::loop_state::LoopState;
@@ -72,38 +73,50 @@ fn deliver_to<H: Handler, S: System>(
     entries: &mut Entries<H, S>,
     state: &mut LoopState<S>,
 ) -> usize {
-    let (mut bytes, mut runs) = (0, 0);
-    while let Some(number) = publications.take_from(slot) {
-        if let (Some(run), Some(entry)) = (publications.run(number), entries.in_slot(slot)) {
-            bytes += run.len();
-            match entry {
-                Entry::Connected(connection) => {
-                    receive_run(connection, run, state);
-                    if run.is_long() && is_compressing(connection) {
-                        publications.last = Some(connection.id());
-                    }
+    let mut bytes = 0;
+    match entries.in_slot(slot) {
+        Some(Entry::Connected(connection)) => {
+            let mut has_received = false;
+            while let Some(number) = publications.take_from(slot) {
+                let Some(run) = publications.run(number) else { continue };
+                bytes += run.len();
+                receive_run(connection, run, state);
+                if run.is_long() && is_compressing(connection) {
+                    publications.last = Some(connection.id());
                 }
-                Entry::Connecting(attempt) => {
-                    let id = attempt.id;
-                    for content in run.commands_for(id, false) {
-                        match content {
-                            Content::Frame(one) => attempt.on_broadcast(&one.frame, state),
-                            Content::Other(command) => push(command, id, state),
-                        }
-                    }
-                }
-                Entry::Vacating => {}
+                publications.finish(number);
+                has_received = true;
+            }
+            if has_received {
+                finish_runs(connection, flushes, state);
             }
         }
-        publications.finish(number);
-        runs += 1;
-    }
-    if runs > 0
-        && let Some(Entry::Connected(connection)) = entries.in_slot(slot)
-    {
-        finish_runs(connection, flushes, state);
+        Some(Entry::Connecting(attempt)) => {
+            while let Some(number) = publications.take_from(slot) {
+                let Some(run) = publications.run(number) else { continue };
+                bytes += run.len();
+                deliver_to_attempt(attempt, run, state);
+                publications.finish(number);
+            }
+        }
+        Some(Entry::Vacating) | None => publications.remove(slot),
     }
     bytes
+}
+
+/// Delivers a run to a connection attempt, which keeps it.
+fn deliver_to_attempt<H: Handler, S: System>(
+    attempt: &mut ConnectAttempt<H, S>,
+    run: &Run,
+    state: &LoopState<S>,
+) {
+    let id = attempt.id;
+    for content in run.commands_for(id, false) {
+        match content {
+            Content::Frame(one) => attempt.on_broadcast(&one.frame, state),
+            Content::Other(command) => push(command, id, state),
+        }
+    }
 }
 
 /// Queues a command for a connection attempt, which may end because of it.
