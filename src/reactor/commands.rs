@@ -94,7 +94,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Some(Entry::Connecting(_)) => {
                 self.advance(id, |attempt, state| attempt.on_command(command, state));
             }
-            Some(Entry::Vacating) | None => {}
+            Some(Entry::Arriving(_) | Entry::Vacating) | None => {}
         }
     }
 
@@ -112,7 +112,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Entry::Connecting(attempt) => {
                     attempt.call(&mut self.state, Handler::on_shutdown);
                 }
-                Entry::Vacating => {}
+                Entry::Arriving(_) | Entry::Vacating => {}
             }
         }
     }
@@ -124,6 +124,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             match entry {
                 Entry::Connected(connection) => connection.shut_down(&mut self.state),
                 Entry::Connecting(attempt) => self.state.work.close_attempt_later(attempt.id.slot),
+                Entry::Arriving(arrival) => self.state.work.close_attempt_later(arrival.id.slot),
                 Entry::Vacating => {}
             }
         }
@@ -141,7 +142,7 @@ fn change_all_subscriptions<H: Handler, S: System>(
         match entry {
             Entry::Connected(connection) => connection.change_subscription(command, state),
             Entry::Connecting(attempt) => attempt.change_subscription(command, state),
-            Entry::Vacating => {}
+            Entry::Arriving(_) | Entry::Vacating => {}
         }
     }
 }

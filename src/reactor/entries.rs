@@ -2,6 +2,7 @@
 
 use slab::Slab;
 
+use super::accepting::arrivals::Arrival;
 use super::connecting::attempt::ConnectAttempt;
 use super::connection::Connection;
 use super::queue::Target;
@@ -24,13 +25,14 @@ impl ConnectionId {
 /// What a slot contains.
 #[derive(Debug)]
 pub(super) enum Entry<H, S: System> {
+    Arriving(Box<Arrival<S::Socket>>),
     Connecting(Box<ConnectAttempt<H, S>>),
     Connected(Connection<H, S>),
     /// The slot is empty while a connection attempt becomes a connection, or the reverse.
     Vacating,
 }
 
-/// All connections and connection attempts of a loop.
+/// All connections of a loop, and the sockets that become connections.
 #[derive(Debug)]
 pub(super) struct Entries<H, S: System> {
     slots: Slab<Entry<H, S>>,
@@ -49,6 +51,12 @@ impl<H, S: System> Entries<H, S> {
         let id = ConnectionId { slot: self.next_slot(), serial: self.next_serial };
         self.next_serial = self.next_serial.wrapping_add(1);
         id
+    }
+
+    /// Returns the id of the next arrival. Its serial number can also be that of the next connection, which is in another slot
+    /// while the arrival exists.
+    pub(super) fn arrival_id(&mut self) -> ConnectionId {
+        ConnectionId { slot: self.next_slot(), serial: self.next_serial }
     }
 
     /// Returns the slot that the next connection receives.
@@ -78,7 +86,7 @@ impl<H, S: System> Entries<H, S> {
     pub(super) fn connected(&mut self, id: ConnectionId) -> Option<&mut Connection<H, S>> {
         match self.get(id)? {
             Entry::Connected(connection) => Some(connection),
-            Entry::Connecting(_) | Entry::Vacating => None,
+            Entry::Arriving(_) | Entry::Connecting(_) | Entry::Vacating => None,
         }
     }
 
@@ -86,7 +94,7 @@ impl<H, S: System> Entries<H, S> {
     pub(super) fn connecting(&mut self, id: ConnectionId) -> Option<&mut ConnectAttempt<H, S>> {
         match self.get(id)? {
             Entry::Connecting(attempt) => Some(attempt),
-            Entry::Connected(_) | Entry::Vacating => None,
+            Entry::Arriving(_) | Entry::Connected(_) | Entry::Vacating => None,
         }
     }
 
@@ -103,9 +111,11 @@ impl<H, S: System> Entries<H, S> {
         self.slots.iter().filter_map(|(_, entry)| entry.id())
     }
 
-    /// Returns the slots that are in use.
+    /// Returns the slots of connections and connection attempts. Arrivals receive nothing, because the connection that follows them
+    /// must not receive what was sent before.
     pub(super) fn used_slots(&self) -> impl Iterator<Item = u32> + '_ {
-        self.slots.iter().map(|(slot, _)| u32::try_from(slot).unwrap_or(u32::MAX))
+        let used = self.slots.iter().filter(|(_, entry)| !matches!(entry, Entry::Arriving(_)));
+        used.map(|(slot, _)| u32::try_from(slot).unwrap_or(u32::MAX))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -126,6 +136,7 @@ impl<H, S: System> Entries<H, S> {
 impl<H, S: System> Entry<H, S> {
     pub(super) fn id(&self) -> Option<ConnectionId> {
         match self {
+            Self::Arriving(arrival) => Some(arrival.id),
             Self::Connecting(attempt) => Some(attempt.id),
             Self::Connected(connection) => Some(connection.id()),
             Self::Vacating => None,

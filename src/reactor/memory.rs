@@ -89,7 +89,7 @@ pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state:
     while state.memory.is_exceeded() {
         let connections = entries.iter_mut().filter_map(|entry| match entry {
             Entry::Connected(connection) => Some(connection),
-            Entry::Connecting(_) | Entry::Vacating => None,
+            Entry::Arriving(_) | Entry::Connecting(_) | Entry::Vacating => None,
         });
         let largest = connections.max_by_key(|connection| held(connection));
         let Some(largest) = largest.filter(|connection| held(connection) > 0) else { return };

@@ -64,9 +64,10 @@ use std::time::Duration;
 use log::debug;
 use mio::Token;
 
+use self::accepting::arrivals::Arrivals;
 use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
-use self::api::settings::Settings;
+use self::api::settings::{ProxyPolicy, Settings};
 use self::connecting::attempt::ConnectAttempt;
 use self::entries::{ConnectionId, Entries, Entry};
 use self::loop_state::LoopState;
@@ -108,6 +109,7 @@ struct Reactor<F: Factory, S: System = Native> {
     buffer: Vec<u8>,
     entries: Entries<F::Handler, S>,
     listeners: Listeners<S>,
+    arrivals: Arrivals,
     /// Connection attempts whose sockets have events.
     connecting: Vec<ConnectionId>,
     /// Commands of [`WebSocket`] that are executed when the loop begins to run.
@@ -160,6 +162,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             buffer: vec![0; READ_BUFFER],
             entries: Entries::new(),
             listeners: Listeners::new(),
+            arrivals: Arrivals::new(ProxyPolicy::Settings(settings.proxy_protocol)),
             connecting: Vec::new(),
             requested: Vec::new(),
             batch: Batch::new(),
@@ -297,7 +300,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 (TimerKind::Connection, Some(Entry::Connecting(_))) => {
                     self.advance(id, ConnectAttempt::on_deadline);
                 }
-                (_, Some(Entry::Vacating) | None) => debug!("a timer fired after its connection was removed"),
+                (TimerKind::Connection, Some(Entry::Arriving(arrival))) => {
+                    arrival.on_deadline(&mut self.state);
+                }
+                (TimerKind::User(_), Some(Entry::Arriving(_))) | (_, Some(Entry::Vacating) | None) => {
+                    debug!("a timer fired after its connection was removed");
+                }
             }
             fired += 1;
             // Timers also fire when reading alone takes the time of every turn.
@@ -327,6 +335,10 @@ impl<F: Factory, S: System> Reactor<F, S> {
                     self.state.deadlines.cancel_all(&mut attempt.timers);
                     self.state.queue.remove_connection(slot);
                     self.on_connection_lost(attempt.handler);
+                }
+                Some(Entry::Arriving(arrival)) => {
+                    drop(arrival.release(&mut self.entries, &mut self.state));
+                    self.on_connection_lost(None);
                 }
                 Some(Entry::Vacating) | None => {}
             }

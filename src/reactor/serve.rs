@@ -131,6 +131,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 }
             }
             Some(Entry::Connecting(attempt)) => self.connecting.push(attempt.id),
+            Some(Entry::Arriving(arrival)) => self.arrivals.on_event(arrival.id),
             // The waker has no other purpose than to end `wait`.
             Some(Entry::Vacating) | None if event.token == WAKER => {}
             Some(Entry::Vacating) | None => self.listeners.on_event(event.token),

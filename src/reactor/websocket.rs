@@ -149,6 +149,27 @@ where
         self
     }
 
+    /// Sets the addresses of the peers that must send a PROXY header.
+    ///
+    /// This replaces [`Settings::proxy_protocol`] with a list that is owned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use sockeye::WebSocket;
+    ///
+    /// let load_balancers: Vec<IpAddr> = vec!["192.0.2.1".parse()?, "2001:db8::1".parse()?];
+    /// let socket = WebSocket::new(|_| |_| Ok(()))?.with_proxy_protocol(load_balancers);
+    /// # drop(socket);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_proxy_protocol<I: IntoIterator<Item = IpAddr>>(mut self, peers: I) -> Self {
+        self.reactor.arrivals.senders = ProxyPolicy::List(peers.into_iter().collect());
+        self
+    }
+
     /// Encrypts every connection that is accepted over TCP. Unix domain sockets are not encrypted.
     ///
     /// The argument is a [`ServerTls`], or what converts into one. This is a method of `WebSocket` because [`Builder`] is

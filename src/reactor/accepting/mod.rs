@@ -1,7 +1,9 @@
 //! New connections in the role of a server, and connections that are already open.
 
 pub(super) mod addresses;
+pub(super) mod arrivals;
 pub(super) mod listener;
+mod proxy_header;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpStream};
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use log::{debug, error};
 use mio::{Interest, Token};
 
+use self::arrivals::Accepted;
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::handshake::Handshake;
@@ -19,7 +22,7 @@ use super::connection::Connection;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
 use super::queue::Established;
-use super::system::{Addresses, System, Transport as _};
+use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,12 +36,19 @@ const ACCEPT_BUDGET: usize = 64;
 const MAX_REJECTED: usize = 64;
 
 impl<F: Factory, S: System> Reactor<F, S> {
-    /// Accepts from every listener that may have connections waiting.
+    /// Accepts from every listener that may have connections waiting, and continues with those whose PROXY header has arrived.
     pub(super) fn accept_all(&mut self) {
+        // A loop that shuts down serves no more connections.
+        while self.run_state == RunState::Running
+            && let Some(accepted) =
+                self.arrivals.next_complete(&mut self.entries, &mut self.state, &mut self.buffer)
+        {
+            self.register_accepted(accepted);
+        }
         for at in 0..self.listeners.len() {
             for _ in 0..ACCEPT_BUDGET {
                 let Some((socket, addresses)) = self.listeners.accept(at, &mut self.state) else { break };
-                self.register_accepted(socket, addresses);
+                self.register_accepted(Accepted::new(socket, addresses, self.state.now));
             }
         }
     }
@@ -49,7 +59,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return;
         }
         match self.state.system.take_over(stream) {
-            Ok(socket) => self.register_accepted(socket, None),
+            Ok(socket) => self.register_accepted(Accepted::new(socket, None, self.state.now)),
             Err(err) => report_accept_failure(&self.state.settings, &err),
         }
     }
@@ -118,9 +128,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.entries.insert(Entry::Connected(connection));
     }
 
-    /// Adds a new connection. It receives a slot and a handler, or a rejection.
-    fn register_accepted(&mut self, mut socket: S::Socket, addresses: Option<Addresses>) {
-        let address = limited_address(&socket, addresses, &self.state);
+    /// Adds a new connection, when its PROXY header has arrived if it needs one. It receives a slot and a handler, or a rejection.
+    fn register_accepted(&mut self, accepted: Accepted<S::Socket>) {
+        let (entries, state) = (&mut self.entries, &mut self.state);
+        let Some(accepted) = self.arrivals.admit(accepted, entries, state, &mut self.buffer) else { return };
+        let address = limited_address(&accepted, &self.state);
+        let Accepted { mut socket, addresses, since, .. } = accepted;
         let has_room = self.entries.has_room(self.state.settings.max_connections)
             && address.is_none_or(|address| self.state.addresses.has_room(address));
         if !has_room && self.entries.rejected >= MAX_REJECTED {
@@ -150,7 +163,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Err(err) => return self.report_encryption_failure(id, handler, err),
             };
         }
-        let protocol = protocol::Connection::server(Arc::clone(&self.state.config), self.state.now);
+        let protocol = protocol::Connection::server(Arc::clone(&self.state.config), since);
         let mut connection = Connection::new(id, socket, protocol, handler);
         connection.begin_as_server(addresses, &mut self.state);
         if !has_room {
@@ -180,16 +193,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
 /// Returns the address of a client whose connections are counted. The clients of a trusted proxy are counted when their requests
 /// arrive.
-fn limited_address<S: System>(
-    socket: &S::Socket,
-    addresses: Option<Addresses>,
-    state: &LoopState<S>,
-) -> Option<IpAddr> {
+fn limited_address<S: System>(accepted: &Accepted<S::Socket>, state: &LoopState<S>) -> Option<IpAddr> {
     if !state.addresses.is_limited() {
         return None;
     }
-    let peer = addresses.map(|(peer, _)| peer).or_else(|| socket.addresses().0);
-    peer.map(|peer| peer.ip()).filter(|address| !state.trusted_proxies.trusts(*address))
+    accepted.peer().map(|peer| peer.ip()).filter(|address| !state.trusted_proxies.trusts(*address))
 }
 
 /// Begins TLS. The system watches the stream only afterwards, because the handler may return another one.

@@ -19,7 +19,8 @@ pub struct Handshake {
     pub request: Request,
     /// The response of the server.
     pub response: Response,
-    /// The address of the peer. `None` on a Unix domain socket.
+    /// The address of the peer, or of its client if it has sent one in a PROXY header
+    /// ([`Settings::proxy_protocol`](crate::Settings::proxy_protocol)). `None` on a Unix domain socket.
     pub peer_addr: Option<SocketAddr>,
     /// The local address. `None` on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,

@@ -62,7 +62,8 @@ settings! {
     ///
     /// [`Builder::build`](crate::Builder::build) rejects values that make no sense. Lists that are not known at compile time
     /// can be set on the [`WebSocket`](crate::WebSocket): [`with_subprotocols`](crate::WebSocket::with_subprotocols),
-    /// [`with_origins`](crate::WebSocket::with_origins), [`with_trusted_proxies`](crate::WebSocket::with_trusted_proxies).
+    /// [`with_origins`](crate::WebSocket::with_origins), [`with_trusted_proxies`](crate::WebSocket::with_trusted_proxies),
+    /// [`with_proxy_protocol`](crate::WebSocket::with_proxy_protocol).
     ///
     /// # Examples
     ///
@@ -94,7 +95,7 @@ settings! {
         ///
         /// Further clients are answered with status 503. All IPv6 addresses with the same 64 bits at the beginning count as one.
         /// The clients of a proxy in `trusted_proxies` are counted by the addresses that it names, when their requests have
-        /// arrived.
+        /// arrived, and those of a proxy in `proxy_protocol` when their PROXY headers have.
         max_connections_per_address: Option<usize> = None, positive_count_if_set;
         /// How many connections the system keeps that have not been accepted. Default: 1,024.
         ///
@@ -236,7 +237,7 @@ settings! {
         ///
         /// A client then tries the next address, or fails with `Io` and `TimedOut`.
         connect_timeout: Duration = Duration::from_secs(10), positive_time;
-        /// The time limit for the opening handshake, including TLS. Default: 10 s.
+        /// The time limit for the opening handshake, including TLS and the PROXY header. Default: 10 s.
         handshake_timeout: Duration = Duration::from_secs(10), positive_time => handshake_timeout;
         /// The time limit for the peer's part of the closing handshake. Default: 10 s.
         ///
@@ -279,6 +280,29 @@ settings! {
         /// The proxies whose headers determine the address of a client, for
         /// [`Handshake::remote_addr`](crate::Handshake::remote_addr). Default: no proxy is trusted.
         trusted_proxies: TrustedProxies = TrustedProxies::None, any;
+        /// The peers that must send a PROXY header, version 1 or 2, before anything else. Default: no peer.
+        ///
+        /// The header contains the address of a client, for proxies and load balancers that forward TCP. It becomes
+        /// [`Handshake::peer_addr`](crate::Handshake::peer_addr), and `max_connections_per_address` counts it. The header precedes
+        /// TLS. With the command `LOCAL` or the protocol `UNKNOWN`, and for a client without an IP address, the address of the proxy
+        /// remains. A connection is closed if its header is missing, malformed, longer than 107 bytes (version 1) or 4,096 bytes
+        /// (version 2), or incomplete when `handshake_timeout` expires. The fields behind the addresses are ignored, including the
+        /// checksum.
+        ///
+        /// Headers of other peers are not accepted: a server answers them with 400. The setting does not depend on
+        /// `trusted_proxies`, which concerns HTTP headers. It applies to TCP connections that the loop accepts, and to
+        /// [`Sender::accept`](crate::Sender::accept).
+        ///
+        /// ```
+        /// use sockeye::{Builder, Settings, TrustedProxies};
+        ///
+        /// // HAProxy on the same machine, with `send-proxy-v2`.
+        /// let settings = Settings { proxy_protocol: TrustedProxies::Loopback, ..Settings::default() };
+        /// let socket = Builder::new().with_settings(settings).build(|_| |_| Ok(()))?;
+        /// # drop(socket);
+        /// # sockeye::Result::Ok(())
+        /// ```
+        proxy_protocol: TrustedProxies = TrustedProxies::None, any;
         /// The maximum number of redirects that a client follows. Default: 0.
         ///
         /// Only redirects to the same scheme, host and port are followed.
@@ -314,7 +338,9 @@ pub enum Overflow {
     Drop,
 }
 
-/// The peers that are trusted as proxies. Their `X-Forwarded-For` and `Forwarded` headers determine the address of a client.
+/// The peers that are trusted as proxies, for [`Settings::trusted_proxies`] and [`Settings::proxy_protocol`].
+///
+/// The HTTP headers `X-Forwarded-For` and `Forwarded`, or the PROXY header, of these peers determine the address of a client.
 ///
 /// # Examples
 ///
@@ -331,7 +357,7 @@ pub enum Overflow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TrustedProxies {
-    /// No peer is trusted, because every client can send these headers.
+    /// No peer is trusted, because every client can send such headers.
     #[default]
     None,
     /// Peers on the same machine.
@@ -345,7 +371,7 @@ pub enum TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Returns whether the headers of a peer with this address are trusted.
+    /// Returns whether a peer with this address is trusted.
     ///
     /// # Examples
     ///
@@ -376,6 +402,14 @@ pub(crate) enum ProxyPolicy {
 }
 
 impl ProxyPolicy {
+    /// Whether no peer is trusted.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Settings(proxies) => *proxies == TrustedProxies::None,
+            Self::List(addresses) => addresses.is_empty(),
+        }
+    }
+
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         match self {
             Self::Settings(proxies) => proxies.trusts(address),

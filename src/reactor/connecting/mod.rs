@@ -50,7 +50,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Some(Entry::Connecting(attempt)) => {
                 attempt.call(&mut self.state, |handler| handler.on_error(err));
             }
-            Some(Entry::Vacating) | None => {
+            Some(Entry::Arriving(_) | Entry::Vacating) | None => {
                 error!("{err}");
                 // A loop that has nothing else to do ends.
                 self.has_lost_connection = true;

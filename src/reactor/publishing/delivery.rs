@@ -99,7 +99,7 @@ fn deliver_to<H: Handler, S: System>(
                 publications.finish(number);
             }
         }
-        Some(Entry::Vacating) | None => publications.remove(slot),
+        Some(Entry::Arriving(_) | Entry::Vacating) | None => publications.remove(slot),
     }
     bytes
 }

@@ -106,6 +106,10 @@ pub(super) trait System: fmt::Debug + Sized {
 
 /// A connected, non-blocking socket.
 pub(super) trait Transport: fmt::Debug + Sized {
+    /// Reads into a buffer without removing the bytes from the socket. Only sockets that have an IP address and are not encrypted
+    /// support this.
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
     /// Reads into a buffer.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Input>;
 

@@ -1,5 +1,6 @@
 //! The loop on a system without sockets and without waiting.
 
+mod arrivals;
 mod bounds;
 mod broadcasts;
 #[cfg(feature = "permessage-deflate")]

@@ -49,6 +49,16 @@ impl Socket {
 }
 
 impl Transport for Socket {
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Self::Tcp(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        loop {
+            match stream.peek(buffer) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                peeked => return peeked,
+            }
+        }
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> Result<Input> {
         loop {
             let read = match self {

@@ -16,6 +16,7 @@ mod memory;
 mod nested;
 mod panics;
 mod pausing;
+mod proxy_protocol;
 mod queue;
 mod readiness;
 mod sender_states;

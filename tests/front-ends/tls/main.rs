@@ -11,6 +11,7 @@ mod conversation;
 mod hooks;
 mod keys;
 mod loops;
+mod proxy_protocol;
 mod s1_verification;
 mod s2_truncation;
 mod s3_readiness;

@@ -282,6 +282,7 @@ impl System for Fake {
         world.permit()?;
         world.registered.retain(|other| other.token != token);
         let (wire, descriptor) = socket.watched();
+        wire.report_input();
         world.registered.push(Registered { token, wire, descriptor });
         Ok(())
     }

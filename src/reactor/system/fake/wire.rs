@@ -35,6 +35,8 @@ struct Bytes {
     room: usize,
     /// The peer has ended its side.
     has_ended: bool,
+    /// The address of the peer.
+    peer: Option<SocketAddr>,
     /// Writing fails with this error.
     write_error: Option<io::ErrorKind>,
     /// The next read fails with this error.
@@ -60,6 +62,7 @@ impl Default for Bytes {
             moved: 0,
             room: usize::MAX / 2,
             has_ended: false,
+            peer: None,
             write_error: None,
             read_error: None,
             most_read: usize::MAX,
@@ -125,6 +128,18 @@ impl Wire {
         let mut wire = self.bytes.borrow_mut();
         wire.to_loop.extend(bytes);
         wire.became_readable = true;
+    }
+
+    /// The peer has this address.
+    #[cfg(test)]
+    pub(in crate::reactor) fn set_peer(&self, address: SocketAddr) {
+        self.bytes.borrow_mut().peer = Some(address);
+    }
+
+    /// The socket is registered: what has arrived before is reported as well.
+    pub(super) fn report_input(&self) {
+        let mut wire = self.bytes.borrow_mut();
+        wire.became_readable |= !wire.to_loop.is_empty() || wire.has_ended;
     }
 
     /// The peer ends its side.
@@ -196,6 +211,22 @@ impl Wire {
 }
 
 impl Transport for Wire {
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut bytes = self.bytes.borrow_mut();
+        bytes.faults.check()?;
+        if let Some(kind) = bytes.read_error.take() {
+            return Err(kind.into());
+        }
+        let len = bytes.to_loop.len().min(buffer.len()).min(bytes.most_read);
+        if len == 0 && !bytes.has_ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for (to, from) in buffer.iter_mut().zip(bytes.to_loop.range(..len)) {
+            *to = *from;
+        }
+        Ok(len)
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> error::Result<Input> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.faults.check()?;
@@ -273,7 +304,8 @@ impl Transport for Wire {
     }
 
     fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        (None, None)
+        let peer = self.bytes.borrow().peer;
+        (peer, peer.map(|_| SocketAddr::from(([127, 0, 0, 1], 80))))
     }
 
     fn can_encrypt(&self) -> bool {
