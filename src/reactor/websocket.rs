@@ -10,6 +10,8 @@ use std::sync::Arc;
 use url::Url;
 
 use super::Reactor;
+#[cfg(all(feature = "systemd", unix))]
+use super::accepting::activation;
 use super::accepting::listener::NativeListener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
@@ -310,7 +312,42 @@ where
         let path = path.as_ref();
         let listener = mio::net::UnixListener::bind(path)
             .map_err(|err| Error::io(format!("cannot listen on {}", path.display()), err))?;
-        self.add(NativeListener::Unix(listener, path.to_owned()))?;
+        self.add(NativeListener::Unix(listener, Some(path.to_owned())))?;
+        Ok(self)
+    }
+
+    /// Listens on the sockets that systemd has opened for this process: those of TCP, and Unix domain sockets of the type stream.
+    ///
+    /// The `[Socket]` section of the unit file lists them, with `Accept=no`, which is the default. systemd can start the program at
+    /// the first connection, and keeps the sockets, with the clients that wait, while the program restarts. The length of the queue
+    /// is `Backlog=` of the unit file and not [`Settings::accept_backlog`]. Paths of sockets are not removed.
+    ///
+    /// Call this method once, before the program starts threads: it removes the environment variables `LISTEN_FDS` and `LISTEN_PID`.
+    /// If only `LISTEN_PID` is not set, the sockets are used as well.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if systemd has passed no sockets to this process, or others than the above.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Message, Sender, WebSocket};
+    ///
+    /// let echo = |out: Sender| move |msg: Message| out.send(msg);
+    /// let socket = match std::env::var_os("LISTEN_FDS") {
+    ///     Some(_) => WebSocket::new(echo)?.bind_systemd()?,
+    ///     None => WebSocket::new(echo)?.bind("127.0.0.1:0")?,
+    /// };
+    /// println!("listening on {}", socket.local_addr()?);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    #[cfg(all(feature = "systemd", unix))]
+    pub fn bind_systemd(mut self) -> Result<Self> {
+        let listeners = activation::listeners();
+        for listener in listeners.map_err(|err| Error::io("cannot listen on the sockets of systemd", err))? {
+            self.add(listener)?;
+        }
         Ok(self)
     }
 

@@ -143,9 +143,9 @@ impl<S: System> Listeners<S> {
 pub(in crate::reactor) enum NativeListener {
     /// With the local address of its connections, if they all have the same one.
     Tcp(TcpListener, Option<SocketAddr>),
-    /// With the path of the socket, which is removed at the end.
+    /// With the path of the socket if the loop has created it. It is removed at the end.
     #[cfg(unix)]
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, Option<PathBuf>),
 }
 
 impl NativeListener {
@@ -197,7 +197,7 @@ impl NativeListener {
 impl Drop for NativeListener {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Self::Unix(_, path) = self
+        if let Self::Unix(_, Some(path)) = self
             && let Err(err) = std::fs::remove_file(&*path)
         {
             warn!("cannot remove the socket {}: {err}", path.display());

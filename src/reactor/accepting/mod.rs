@@ -1,5 +1,7 @@
 //! New connections in the role of a server, and connections that are already open.
 
+#[cfg(all(feature = "systemd", unix))]
+pub(super) mod activation;
 pub(super) mod addresses;
 pub(super) mod arrivals;
 pub(super) mod listener;

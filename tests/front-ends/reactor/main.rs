@@ -22,5 +22,7 @@ mod readiness;
 mod sender_states;
 mod silence;
 mod system;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod transports;
 mod upgraded;

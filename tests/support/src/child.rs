@@ -39,6 +39,11 @@ pub fn print_line(line: &str) {
 /// Starts a test in a separate process. `test` is its name with all modules, and `limits` contains shell commands that
 /// are executed first. [`Child::line`] returns the lines of its standard error.
 pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
+    start_with(test, limits, variables, [Stdio::null(), Stdio::null()])
+}
+
+/// The same with other files as standard input and standard output, which `limits` can pass on as other descriptors.
+pub fn start_with(test: &str, limits: &str, variables: &[(&str, &str)], files: [Stdio; 2]) -> Child {
     let mut command = Command::new("sh");
     command
         .arg("-c")
@@ -47,12 +52,16 @@ pub fn start(test: &str, limits: &str, variables: &[(&str, &str)]) -> Child {
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(VARIABLE, test)
         .envs(variables.iter().copied());
-    spawn(&mut command)
+    spawn_with(&mut command, files)
 }
 
 /// Starts any program in a separate process. [`Child::line`] returns the lines of its standard error.
 pub fn spawn(command: &mut Command) -> Child {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    spawn_with(command, [Stdio::null(), Stdio::null()])
+}
+
+fn spawn_with(command: &mut Command, [input, output]: [Stdio; 2]) -> Child {
+    let command = command.stdin(input).stdout(output).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let errors = BufReader::new(process.stderr.take().unwrap());
     let (print_line, lines) = channel();
