@@ -66,7 +66,7 @@
 //! | `futures` | no | an async socket over any stream of `futures-io` |
 //! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `rustls` or `ssl` is enabled |
 //! | `upgrade` | no | upgrades of requests that another HTTP server has read |
-//! | `systemd` | no | `WebSocket::bind_systemd` for socket activation; on Unix |
+//! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
 //! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `rustls` and
@@ -194,6 +194,8 @@ mod reactor;
     not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
 pub mod socket;
+#[cfg(all(feature = "systemd", unix))]
+pub mod systemd;
 #[cfg(all(feature = "ssl", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tcp_stream;
 #[cfg(all(

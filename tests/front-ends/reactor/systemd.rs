@@ -1,4 +1,4 @@
-//! Sockets that systemd passes to a process.
+//! Sockets that systemd passes to a process, and the notifications that it receives.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use sockeye::protocol::Role;
-use sockeye::{Message, Sender, WebSocket};
+use sockeye::{Message, Sender, WebSocket, systemd};
 
 use sockeye_test_support::bytes::UPGRADE;
 use sockeye_test_support::child::{self, Child, is_child, print_line};
@@ -38,7 +38,10 @@ fn service_process() {
     print_line("listening");
     // The variables are gone, so that no child of the service uses the sockets.
     assert!(WebSocket::new(factory).unwrap().bind_systemd().is_err());
+    let is_notifying = systemd::ready().unwrap();
+    assert_eq!(systemd::status("one\nline").unwrap(), is_notifying);
     socket.run().unwrap();
+    assert_eq!(systemd::stopping().unwrap(), is_notifying);
 }
 
 fn start(commands: &str, variables: &[(&str, &str)], files: [OwnedFd; 2]) -> Child {
@@ -59,16 +62,26 @@ fn on_unix(path: &PathBuf) -> Peer<UnixStream> {
 }
 
 #[test]
-fn a_service_listens_on_the_sockets() {
-    let unix_path = path("activation");
+fn a_service_listens_on_the_sockets_and_notifies_systemd() {
+    let (unix_path, notify_path) = (path("activation"), path("notify"));
+    let notifications = UnixDatagram::bind(&notify_path).unwrap();
+    notifications.set_read_timeout(Some(LIMIT)).unwrap();
+    let next = || {
+        let mut buffer = [0; 100];
+        let len = notifications.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    };
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
     let unix = UnixListener::bind(&unix_path).unwrap();
     // A client may come before the service.
     let mut early = Peer::connect(address);
     early.send(UPGRADE);
-    let child = start(PASS, &[("LISTEN_FDS", "2")], [tcp.into(), unix.into()]);
+    let variables = [("LISTEN_FDS", "2"), ("NOTIFY_SOCKET", notify_path.to_str().unwrap())];
+    let child = start(PASS, &variables, [tcp.into(), unix.into()]);
     assert_eq!(child.line(), "listening");
+    assert_eq!(next(), "READY=1");
+    assert_eq!(next(), "STATUS=one line");
     early.opened();
     let mut second = on_unix(&unix_path);
     early.echo("over TCP");
@@ -76,9 +89,24 @@ fn a_service_listens_on_the_sockets() {
     second.send_text("quit");
     assert!(matches!(second.ending(), Ending::Close(_)));
     drop((early, second));
+    assert_eq!(next(), "STOPPING=1");
     child.finish();
     assert!(unix_path.exists(), "the path belongs to systemd");
     std::fs::remove_file(unix_path).unwrap();
+    std::fs::remove_file(notify_path).unwrap();
+}
+
+#[test]
+fn a_service_that_systemd_does_not_expect_notifications_of_runs_without_them() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let child = start(PASS, &[("LISTEN_FDS", "1"), ("NOTIFY_SOCKET", "")], [tcp.into(), null()]);
+    assert_eq!(child.line(), "listening");
+    let mut peer = Peer::open(address);
+    peer.send_text("quit");
+    assert!(matches!(peer.ending(), Ending::Close(_)));
+    drop(peer);
+    child.finish();
 }
 
 fn null() -> OwnedFd {
