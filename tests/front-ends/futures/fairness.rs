@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use futures_util::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use futures_util::{SinkExt, StreamExt};
@@ -146,7 +147,9 @@ fn most_between_turns(
     let count = Arc::new(Count::default());
     let stream =
         Flood { first: first.iter().copied().collect(), pattern, at: 0, piece, count: Arc::clone(&count) };
-    let config = Config { max_fragments: Some(usize::MAX), ..Config::default() };
+    // On a busy machine, a flood takes longer than the usual timeout of closing.
+    let close_timeout = Duration::from_secs(3600);
+    let config = Config { max_fragments: Some(usize::MAX), close_timeout, ..Config::default() };
     let builder = Builder::new().config(config);
     let socket = builder.after_handshake(stream, Role::Server, &[], []).unwrap();
     let most = Arc::new(AtomicUsize::new(0));
