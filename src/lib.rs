@@ -66,6 +66,7 @@
 //! | `futures` | no | an async socket over any stream of `futures-io` |
 //! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `rustls` or `ssl` is enabled |
 //! | `upgrade` | no | upgrades of requests that another HTTP server has read |
+//! | `bytes` | no | messages from the type `Bytes` of the crate `bytes` |
 //! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
@@ -250,6 +251,8 @@ pub use reactor::api::publication::Publication;
 pub use reactor::api::sender::Sender;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
+#[cfg(feature = "reactor")]
+pub use reactor::api::shared_message::SharedMessage;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]

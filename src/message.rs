@@ -204,3 +204,11 @@ impl From<Cow<'_, [u8]>> for Message {
         Self::Binary(bytes.into_owned())
     }
 }
+
+/// The bytes are not copied if this is their only handle.
+#[cfg(feature = "bytes")]
+impl From<bytes::Bytes> for Message {
+    fn from(bytes: bytes::Bytes) -> Self {
+        Self::Binary(bytes.into())
+    }
+}

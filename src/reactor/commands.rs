@@ -6,7 +6,7 @@ use super::entries::{ConnectionId, Entries, Entry};
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::publishing::{Audience, Published, delivery};
-use super::queue::{Batch, Command, NewConnection, Target, TopicCommand};
+use super::queue::{Batch, BoxedCommand, Command, NewConnection, Target};
 use super::system::System;
 use super::{Reactor, RunState};
 
@@ -70,9 +70,13 @@ impl<F: Factory, S: System> Reactor<F, S> {
             },
             Command::Shutdown => self.stop(),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
-            Command::Topic(command) => match (*command, id) {
-                (TopicCommand::Publish(publication), _) => self.state.publish(publication),
-                (command, Some(id)) => self.deliver(Command::Topic(Box::new(command)), id),
+            Command::Boxed(command) => match (*command, id) {
+                (BoxedCommand::Publish(publication), _) => self.state.publish(publication),
+                (BoxedCommand::Shared(message), None) => {
+                    let frame = Command::Frame(Box::new(message.frame().clone()));
+                    self.execute(frame, None);
+                }
+                (command, Some(id)) => self.deliver(Command::Boxed(Box::new(command)), id),
                 // A publication can follow at once, so all connections must subscribe now.
                 (command, None) => change_all_subscriptions(&command, &mut self.entries, &mut self.state),
             },
@@ -134,7 +138,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
 /// Subscribes all connections to a topic, or ends their subscriptions.
 fn change_all_subscriptions<H: Handler, S: System>(
-    command: &TopicCommand,
+    command: &BoxedCommand,
     entries: &mut Entries<H, S>,
     state: &mut LoopState<S>,
 ) {

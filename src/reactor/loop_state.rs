@@ -16,7 +16,7 @@ use super::memory::MemoryBudget;
 use super::phase::LoopPhase;
 use super::publishing::topics::{TopicLimit, Topics};
 use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
-use super::queue::{Batch, CommandQueue, QueuedPublication, TopicCommand};
+use super::queue::{Batch, BoxedCommand, CommandQueue, QueuedPublication};
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
@@ -145,12 +145,11 @@ impl<S: System> LoopState<S> {
     }
 
     /// Begins or ends the subscription of a connection to a topic. What was published before the end still arrives.
-    pub(super) fn change_subscription(&mut self, slot: u32, command: &TopicCommand) -> Result<()> {
+    pub(super) fn change_subscription(&mut self, slot: u32, command: &BoxedCommand) -> Result<()> {
         let changed = match command {
-            TopicCommand::Subscribe(topic) => self.topics.subscribe(slot, topic),
-            TopicCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
-            // The loop executes it.
-            TopicCommand::Publish(_) => Ok(None),
+            BoxedCommand::Subscribe(topic) => self.topics.subscribe(slot, topic),
+            BoxedCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
+            BoxedCommand::Publish(_) | BoxedCommand::Shared(_) => Ok(None),
         };
         let limit = match changed {
             Ok(topic) => {

@@ -77,7 +77,8 @@ impl MemoryBudget {
     }
 
     /// Counts bytes that several connections hold, until the last of them drops them.
-    pub(super) fn share(&self, bytes: Vec<u8>) -> Arc<SharedBytes> {
+    pub(super) fn share(&self, bytes: impl Into<Arc<Vec<u8>>>) -> Arc<SharedBytes> {
+        let bytes = bytes.into();
         self.counters.shared.fetch_add(bytes.capacity(), Relaxed);
         Arc::new(SharedBytes { bytes, counters: Arc::clone(&self.counters) })
     }
@@ -110,9 +111,16 @@ pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state:
 
 /// Bytes that several connections hold, which count once.
 #[derive(Debug)]
-pub(super) struct SharedBytes {
-    bytes: Vec<u8>,
+pub(crate) struct SharedBytes {
+    bytes: Arc<Vec<u8>>,
     counters: Arc<Counters>,
+}
+
+impl SharedBytes {
+    /// Whether the bytes count in this budget.
+    pub(super) fn counts_in(&self, budget: &MemoryBudget) -> bool {
+        Arc::ptr_eq(&self.counters, &budget.counters)
+    }
 }
 
 impl Deref for SharedBytes {

@@ -8,4 +8,5 @@ pub(crate) mod handshake;
 pub(crate) mod publication;
 pub(crate) mod sender;
 pub(crate) mod settings;
+pub(crate) mod shared_message;
 pub mod util;

@@ -6,7 +6,7 @@ use super::sender::Sender;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::Frame;
-use crate::reactor::queue::{Command, QueuedPublication, TopicCommand};
+use crate::reactor::queue::{BoxedCommand, Command, QueuedPublication};
 
 /// The longest name of a topic, in bytes.
 const MAX_TOPIC: usize = 256;
@@ -113,7 +113,7 @@ impl Publication {
             None if to_self => None,
             None => sender.id(),
         };
-        Ok(Command::Topic(Box::new(TopicCommand::Publish(QueuedPublication {
+        Ok(Command::Boxed(Box::new(BoxedCommand::Publish(QueuedPublication {
             topic,
             frame,
             except,

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::handshake::Handshake;
 use super::publication::{Publication, check_topic};
+use super::shared_message::SharedMessage;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::queue::{
-    Command, CommandQueue, Established, NewConnection, QueuedCommand, Target, TopicCommand, disconnected,
+    BoxedCommand, Command, CommandQueue, Established, NewConnection, QueuedCommand, Target, disconnected,
 };
 
 /// The token of a sender for all connections. `ws` uses the same number.
@@ -214,6 +215,17 @@ impl Sender {
         self.queue.send(self.target(), Command::Frame(Box::new(frame)))
     }
 
+    /// Sends a message that is shared with other connections.
+    ///
+    /// It is received like a message of [`send`](Self::send). See the example of [`SharedMessage`].
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`send`](Self::send).
+    pub fn send_shared(&self, message: &SharedMessage) -> Result<()> {
+        self.queue.send(self.target(), Command::Boxed(Box::new(BoxedCommand::Shared(message.clone()))))
+    }
+
     /// Sends a message if the connection is open and has room for it.
     ///
     /// # Errors
@@ -309,7 +321,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(Command::Topic(Box::new(TopicCommand::Subscribe(check_topic(topic.as_ref())?))))
+        self.push(Command::Boxed(Box::new(BoxedCommand::Subscribe(check_topic(topic.as_ref())?))))
     }
 
     /// Ends a subscription. What was published before the call still arrives.
@@ -334,7 +346,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(Command::Topic(Box::new(TopicCommand::Unsubscribe(check_topic(topic.as_ref())?))))
+        self.push(Command::Boxed(Box::new(BoxedCommand::Unsubscribe(check_topic(topic.as_ref())?))))
     }
 
     /// Sends a message to all connections that subscribe to a topic, except this one.

@@ -17,7 +17,7 @@ use crate::reactor::api::util::Token as UserToken;
 use crate::reactor::connection::Redirect;
 use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, Phase, TopicCommand};
+use crate::reactor::queue::{BoxedCommand, Command, Phase};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
 
@@ -161,7 +161,9 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
                 let details = "too much output is queued for this connection";
                 return Next::Failed(Error::new(ErrorKind::Capacity, details));
             }
-            Command::Topic(command) => self.change_subscription(&command, state),
+            Command::Boxed(command) if command.shared().is_none() => {
+                self.change_subscription(&command, state);
+            }
             Command::Pause => self.is_paused = true,
             Command::Resume => self.is_paused = false,
             command => self.commands.push(command),
@@ -172,7 +174,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
     /// Subscribes to a topic, or ends the subscription.
     pub(in crate::reactor) fn change_subscription(
         &mut self,
-        command: &TopicCommand,
+        command: &BoxedCommand,
         state: &mut LoopState<S>,
     ) {
         if let Err(err) = state.change_subscription(self.id.slot, command) {

@@ -9,7 +9,7 @@ use crate::protocol::{Frame, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Token;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, TopicCommand};
+use crate::reactor::queue::{BoxedCommand, Command};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{TimerEvent, TimerKind};
 
@@ -41,7 +41,9 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
-            Command::Topic(command) => self.change_subscription(&command, state),
+            Command::Boxed(command) if command.shared().is_none() => {
+                self.change_subscription(&command, state);
+            }
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
             Command::Resume => self.resume(state),
             // The loop executes these.
@@ -55,7 +57,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Subscribes to a topic, or ends the subscription.
     pub(in crate::reactor) fn change_subscription(
         &mut self,
-        command: &TopicCommand,
+        command: &BoxedCommand,
         state: &mut LoopState<S>,
     ) {
         if let Err(err) = state.change_subscription(self.endpoint.id.slot, command) {
@@ -127,5 +129,9 @@ impl<H: Handler, S: System> Connection<H, S> {
 
 /// Whether a command sends something to the peer. Timeouts and pauses do not wait.
 fn waits_for_open(command: &Command) -> bool {
-    matches!(command, Command::Message(_) | Command::Frame(_) | Command::Close(..))
+    match command {
+        Command::Message(_) | Command::Frame(_) | Command::Close(..) => true,
+        Command::Boxed(command) => command.shared().is_some(),
+        _ => false,
+    }
 }

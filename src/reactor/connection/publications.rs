@@ -25,7 +25,9 @@ pub(in crate::reactor) fn receive_run<H: Handler, S: System>(
     }
     for content in run.commands_for(endpoint.id, endpoint.write.is_blocked) {
         match content {
-            Content::Frame(one) if fits => connection.endpoint.send_shared(one, state),
+            Content::Frame(one) if fits => {
+                connection.endpoint.send_shared(&one.frame, |state| Some(one.encoded(state)), state);
+            }
             Content::Frame(one) => send_if_room(connection, one, state),
             Content::Other(command) => {
                 let command = command.for_another();
@@ -72,6 +74,6 @@ fn send_if_room<H: Handler, S: System>(
         endpoint.opening.get_or_insert_default().commands.push(command);
     } else {
         endpoint.write.add_published(len);
-        endpoint.send_shared(one, state);
+        endpoint.send_shared(&one.frame, |state| Some(one.encoded(state)), state);
     }
 }

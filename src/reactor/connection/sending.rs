@@ -8,7 +8,7 @@ use super::work::work_later;
 use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::publishing::SharedFrame;
+use crate::reactor::publishing::EncodedFrames;
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
 
@@ -20,6 +20,11 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         match command {
             Command::Message(message) => self.send(message, state),
             Command::Frame(frame) => self.send(*frame, state),
+            Command::Boxed(command) => {
+                if let Some(message) = command.shared() {
+                    self.send_shared(message.frame(), |state| EncodedFrames::of(message, state), state);
+                }
+            }
             Command::Close(code, reason) => self.send(Frame::close(code, &reason), state),
             _ => trace!("a command that sends nothing was kept until the connection was open"),
         }
@@ -45,9 +50,14 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
-    /// Sends a frame of a broadcast. Servers without compression share the encoded frame, unless the handler replaces it.
-    pub(super) fn send_shared(&mut self, one: &SharedFrame, state: &mut LoopState<S>) {
-        let frame = &one.frame;
+    /// Sends a frame that other connections receive as well. Servers without compression share the encoded frame, unless there is none
+    /// or the handler replaces the frame.
+    pub(super) fn send_shared(
+        &mut self,
+        frame: &Frame,
+        encoded: impl FnOnce(&LoopState<S>) -> Option<EncodedFrames>,
+        state: &mut LoopState<S>,
+    ) {
         if frame.is_control() || !self.protocol.is_plain_server() {
             return self.send(frame.clone(), state);
         }
@@ -60,7 +70,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
         // The handler may have closed the connection in `on_send_frame`.
         if self.protocol.can_send(frame.opcode()) {
-            one.encoded(state).append_to(self.write.queue(&mut state.pool));
+            match encoded(state) {
+                Some(encoded) => encoded.append_to(self.write.queue(&mut state.pool)),
+                None => self.encode(frame.clone(), state),
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub(super) use self::run::{Content, Published, Run, SharedFrame};
+pub(super) use self::run::{Content, EncodedFrames, Published, Run, SharedFrame};
 use self::topics::TopicId;
 use super::entries::{ConnectionId, index};
 

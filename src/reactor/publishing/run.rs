@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::protocol::{Frame, Role, write_frame};
+use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::memory::SharedBytes;
@@ -60,7 +61,7 @@ pub(in crate::reactor) struct SharedFrame {
 }
 
 /// What a server without compression sends, once for all receivers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::reactor) struct EncodedFrames(Arc<SharedBytes>);
 
 impl Run {
@@ -164,8 +165,8 @@ impl SharedFrame {
     }
 
     /// Returns what a server without compression sends.
-    pub(in crate::reactor) fn encoded<S: System>(&self, state: &LoopState<S>) -> &EncodedFrames {
-        self.encoded.get_or_init(|| EncodedFrames::new([&self.frame], state))
+    pub(in crate::reactor) fn encoded<S: System>(&self, state: &LoopState<S>) -> EncodedFrames {
+        self.encoded.get_or_init(|| EncodedFrames::new([&self.frame], state)).clone()
     }
 }
 
@@ -177,6 +178,11 @@ impl EncodedFrames {
         }
         encoded.shrink_to_fit();
         Self(state.memory.share(encoded))
+    }
+
+    /// Returns the frames of a message. `None` if another loop has encoded it with other fragments.
+    pub(in crate::reactor) fn of<S: System>(message: &SharedMessage, state: &LoopState<S>) -> Option<Self> {
+        message.encoded(state.config.fragment_size, &state.memory).map(Self)
     }
 
     /// Appends the frames to the output of a connection.

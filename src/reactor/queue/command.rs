@@ -11,6 +11,7 @@ use crate::close::CloseCode;
 use crate::message::Message;
 use crate::protocol::{Frame, Role, Upgrade};
 use crate::reactor::api::handshake::Handshake;
+use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::api::util::{Timeout, Token};
 
 /// Commands that the loop has taken out of a queue.
@@ -52,16 +53,17 @@ pub(crate) enum Command {
     Pause,
     Resume,
     /// Boxed, so that other commands stay small.
-    Topic(Box<TopicCommand>),
+    Boxed(Box<BoxedCommand>),
 }
 
-/// A command that concerns a topic.
+/// A command that is rare or large. It is boxed, because each kind of command makes messages cost more instructions.
 #[derive(Debug)]
-pub(crate) enum TopicCommand {
+pub(crate) enum BoxedCommand {
     Subscribe(Arc<str>),
     Unsubscribe(Arc<str>),
     /// The loop executes it.
     Publish(QueuedPublication),
+    Shared(SharedMessage),
 }
 
 /// A message for the subscribers of a topic.
@@ -103,7 +105,7 @@ impl Command {
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
-            Self::Topic(command) => command.for_another().map(|command| Self::Topic(Box::new(command))),
+            Self::Boxed(command) => command.for_another().map(|command| Self::Boxed(Box::new(command))),
             Self::Message(_)
             | Self::Frame(_)
             | Self::Overflow
@@ -116,7 +118,7 @@ impl Command {
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(self, Self::NewConnection(_) | Self::Topic(_) | Self::Shutdown)
+        !matches!(self, Self::NewConnection(_) | Self::Boxed(_) | Self::Shutdown)
     }
 
     /// Returns the number of bytes that the command adds to the queued output of its connection.
@@ -125,26 +127,35 @@ impl Command {
         match self {
             Self::Message(message) => message.len(),
             Self::Frame(frame) => frame.as_slice().len(),
-            Self::Topic(command) => command.payload_len(),
+            Self::Boxed(command) => command.payload_len(),
             _ => 0,
         }
     }
 }
 
-impl TopicCommand {
+impl BoxedCommand {
     /// Clones the command for one more connection.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
             Self::Subscribe(topic) => Some(Self::Subscribe(Arc::clone(topic))),
             Self::Unsubscribe(topic) => Some(Self::Unsubscribe(Arc::clone(topic))),
-            Self::Publish(_) => None,
+            Self::Publish(_) | Self::Shared(_) => None,
         }
     }
 
-    /// Returns the number of bytes that are published.
+    /// Returns the message that a connection sends.
+    pub(crate) fn shared(&self) -> Option<&SharedMessage> {
+        match self {
+            Self::Shared(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Returns the number of bytes that are sent.
     fn payload_len(&self) -> usize {
         match self {
             Self::Publish(publication) => publication.frame.as_slice().len(),
+            Self::Shared(message) => message.as_bytes().len(),
             Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
         }
     }

@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 pub(crate) use self::command::{
-    Batch, Command, Established, NewConnection, QueuedCommand, QueuedPublication, Target, TopicCommand,
+    Batch, BoxedCommand, Command, Established, NewConnection, QueuedCommand, QueuedPublication, Target,
 };
 use self::control::{Control, QueuedControl};
 use self::local::Entered;

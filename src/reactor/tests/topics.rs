@@ -16,6 +16,7 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::publication::Publication;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
+use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Error, ErrorKind, Message, Result, random_inputs};
 
@@ -275,4 +276,30 @@ fn subscriptions_end_with_their_connections() {
             }
         }
     });
+}
+
+/// A message that the program sends to each connection by itself.
+#[test]
+fn a_shared_message_is_stored_once_while_connections_have_not_sent_it() {
+    let (system, shared) = (Fake::new(), Shared::default());
+    let (mut reactor, _entered) = listening(shared.clone(), Settings::without_timeouts(), &system);
+    let clients: Vec<Client> = (0..10).map(|_| Client::connect(&mut reactor, &system, &shared)).collect();
+    clients.iter().for_each(|client| client.wire.set_room(0));
+    let message = SharedMessage::from(vec![7; 100_000]);
+    for _ in 0..2 {
+        clients.iter().for_each(|client| client.out.send_shared(&message).unwrap());
+        run_until_idle(&mut reactor);
+    }
+    let held = reactor.state.memory.held();
+    assert!((100_000..150_000).contains(&held), "{held} bytes for 20 messages");
+    clients.iter().for_each(|client| client.wire.set_room(usize::MAX));
+    run_until_idle(&mut reactor);
+    assert_eq!(reactor.state.memory.held(), 0, "a message that the program keeps does not count");
+    let received = clients[0].wire.take_received();
+    assert!(clients[1..].iter().all(|client| client.wire.take_received() == received));
+    assert_eq!(received.iter().filter(|byte| **byte == 7).count(), 200_000);
+
+    Sender::all(Arc::clone(&reactor.state.queue)).send_shared(&SharedMessage::from("to all")).unwrap();
+    run_until_idle(&mut reactor);
+    assert!(clients.iter().all(|client| client.wire.take_received() == b"\x81\x06to all"));
 }
