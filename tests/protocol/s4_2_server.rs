@@ -1,5 +1,7 @@
 //! §4.2: the opening handshake of a server (H5, H9, H10, H12, H13, H19).
 
+use std::time::Duration;
+
 use sockeye::protocol::handshake::Origins;
 use sockeye::protocol::{Config, Event, ProtocolError, Role, State};
 use sockeye::{Request, Response};
@@ -259,11 +261,15 @@ fn h19_a_response_to_head_has_no_body() {
 
 #[test]
 fn h19_an_overloaded_server_responds_with_503() {
-    let mut server = End::server(Config::default());
-    server.core.reject_unavailable(server.now, &mut server.out);
-    assert_refused(&mut server, 503);
+    for (after, seconds) in [(None, None), (Some(Duration::from_millis(1001)), Some(b"2".to_vec()))] {
+        let mut server = End::server(Config::default());
+        server.core.reject_unavailable(after, server.now, &mut server.out);
+        let response = Response::parse(&server.out).unwrap().unwrap();
+        assert_eq!(response.header("Retry-After"), seconds.as_ref());
+        assert_refused(&mut server, 503);
+    }
     let mut client = End::client(Config::default());
     client.take_out();
-    client.core.reject_unavailable(client.now, &mut client.out);
+    client.core.reject_unavailable(None, client.now, &mut client.out);
     assert_eq!((client.state(), client.out.len()), (State::Closed, 0));
 }

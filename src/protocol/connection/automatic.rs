@@ -1,7 +1,7 @@
 //! Connections that reply by themselves.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::manual::Received;
 use super::{Core, Event, Phase, State};
@@ -179,27 +179,27 @@ impl Connection {
     }
 
     /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
-    /// client abandons the connection.
+    /// client abandons the connection. `retry_after` becomes the header `Retry-After` (§10.2.3), rounded up to whole seconds.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use std::time::Instant;
+    /// use std::time::{Duration, Instant};
     ///
     /// use sockeye::protocol::{Config, Connection};
     ///
     /// // All places are taken.
     /// let (now, mut out) = (Instant::now(), Vec::new());
     /// let mut server = Connection::server(Arc::new(Config::default()), now);
-    /// server.reject_unavailable(now, &mut out);
+    /// server.reject_unavailable(Some(Duration::from_secs(30)), now, &mut out);
     /// let mut bytes = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_vec();
     /// server.receive(&mut bytes.as_mut_slice(), now, &mut out)?;
     /// assert!(out.starts_with(b"HTTP/1.1 503 "));
     /// # Ok::<(), sockeye::protocol::ProtocolError>(())
     /// ```
-    pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
-        self.core.reject_unavailable(now, out);
+    pub fn reject_unavailable(&mut self, retry_after: Option<Duration>, now: Instant, out: &mut Vec<u8>) {
+        self.core.reject_unavailable(retry_after, now, out);
     }
 
     /// Takes bytes that were received from the peer off the front of `input`, up to the next event.

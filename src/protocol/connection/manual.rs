@@ -44,9 +44,7 @@
 //! # Ok::<(), ProtocolError>(())
 //! ```
 
-#[cfg(feature = "blocking")]
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use super::receiving::FIRST_STEP;
 #[cfg(any(feature = "reactor", feature = "futures"))]
@@ -261,9 +259,9 @@ impl ManualConnection {
     }
 
     /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
-    /// client abandons the connection.
-    pub fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
-        self.core.reject_unavailable(now, out);
+    /// client abandons the connection. `retry_after` becomes the header `Retry-After` (§10.2.3), rounded up to whole seconds.
+    pub fn reject_unavailable(&mut self, retry_after: Option<Duration>, now: Instant, out: &mut Vec<u8>) {
+        self.core.reject_unavailable(retry_after, now, out);
     }
 
     /// Returns how many bytes of the payload in progress are missing, so that a front end can read more at once.

@@ -1,7 +1,7 @@
 //! The opening handshake in the state machine (§4). Its rules are in [`handshake`](crate::protocol::handshake).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Core, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
@@ -106,14 +106,24 @@ impl Core {
     }
 
     /// Responds with 503 before a request has arrived, because there is no room for another connection (RFC 9110 §15.6.4). A
-    /// client abandons the connection.
-    pub(super) fn reject_unavailable(&mut self, now: Instant, out: &mut Vec<u8>) {
+    /// client abandons the connection. `retry_after` becomes a header, in whole seconds (§10.2.3).
+    pub(super) fn reject_unavailable(
+        &mut self,
+        retry_after: Option<Duration>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) {
         if self.role == Role::Client {
             self.phase = Phase::Closed;
             return;
         }
-        // Encoding cannot fail: the response is ours.
-        let _ = Response::new(503, "Service Unavailable", Vec::new()).encode_for(false, out);
+        let mut response = Response::new(503, "Service Unavailable", Vec::new());
+        // Neither can fail: the response is ours.
+        if let Some(after) = retry_after {
+            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            let _ = response.set_header("Retry-After", seconds.to_string());
+        }
+        let _ = response.encode_for(false, out);
         self.drain(true, now);
     }
 
