@@ -240,6 +240,8 @@ pub use reactor::WebSocket as EventLoop;
 ))]
 pub use reactor::api::deflate_handler as deflate;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::drain::Drain;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::factory::Factory;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handler::Handler;
@@ -405,6 +407,9 @@ mod pages {
 
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
+
+    #[doc = include_str!("../docs/production.md")]
+    struct Production;
 
     #[cfg(feature = "permessage-deflate")]
     #[doc = include_str!("../docs/compression.md")]

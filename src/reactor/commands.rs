@@ -2,6 +2,7 @@
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
+use super::draining;
 use super::entries::{ConnectionId, Entries, Entry};
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
@@ -69,6 +70,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 }
             },
             Command::Shutdown => self.stop(),
+            Command::Drain(drain) => draining::begin(self, *drain),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
             Command::Boxed(command) => match (*command, id) {
                 (BoxedCommand::Publish(publication), _) => self.state.publish(publication),
@@ -102,22 +104,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
     }
 
-    /// Begins to shut down: no connection is accepted any more, and every handler can send last messages.
-    fn stop(&mut self) {
-        if self.run_state != RunState::Running {
+    /// Begins to shut down: no connection is accepted any more, and every handler can send last messages. After a drain, handlers
+    /// have done that.
+    pub(super) fn stop(&mut self) {
+        if self.run_state.is_stopping() {
             return;
         }
-        self.run_state = RunState::Stopping;
+        let before = std::mem::replace(&mut self.run_state, RunState::Stopping);
         self.state.queue.close();
         self.listeners.clear();
-        for entry in self.entries.iter_mut() {
-            match entry {
-                Entry::Connected(connection) => connection.on_shutdown(&mut self.state),
-                Entry::Connecting(attempt) => {
-                    attempt.call(&mut self.state, Handler::on_shutdown);
-                }
-                Entry::Arriving(_) | Entry::Vacating => {}
-            }
+        if before == RunState::Running {
+            announce_end(&mut self.entries, &mut self.state);
         }
     }
 
@@ -129,10 +126,25 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Entry::Connected(connection) => connection.shut_down(&mut self.state),
                 Entry::Connecting(attempt) => self.state.work.close_attempt_later(attempt.id.slot),
                 Entry::Arriving(arrival) => self.state.work.close_attempt_later(arrival.id.slot),
-                Entry::Vacating => {}
+                Entry::Arriving(_) | Entry::Vacating => {}
             }
         }
-        self.factory.on_shutdown();
+        if !self.state.draining.is_active() {
+            self.factory.on_shutdown();
+        }
+    }
+}
+
+/// Calls `on_shutdown` of every handler.
+pub(super) fn announce_end<H: Handler, S: System>(entries: &mut Entries<H, S>, state: &mut LoopState<S>) {
+    for entry in entries.iter_mut() {
+        match entry {
+            Entry::Connected(connection) => connection.on_shutdown(state),
+            Entry::Connecting(attempt) => {
+                attempt.call(state, Handler::on_shutdown);
+            }
+            Entry::Arriving(_) | Entry::Vacating => {}
+        }
     }
 }
 

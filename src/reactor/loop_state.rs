@@ -9,6 +9,7 @@ use log::{error, warn};
 use super::accepting::addresses::AddressCounts;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::buffer_pool::BufferPool;
+use super::draining::Draining;
 use super::entries::ConnectionId;
 use super::fairness::Fairness;
 use super::log_limit::LogLimit;
@@ -52,6 +53,7 @@ pub(super) struct LoopState<S: System> {
     pub(super) work: WorkLists,
     pub(super) publications: Publications,
     pub(super) topics: Topics,
+    pub(super) draining: Draining,
     /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
     /// Memory for the commands that a handler queues for its own connection. Empty between uses.
@@ -80,6 +82,7 @@ impl<S: System> LoopState<S> {
             work: WorkLists::default(),
             publications: Publications::default(),
             topics: Topics::new(subscribers, settings.max_topics, settings.max_topics_per_connection),
+            draining: Draining::default(),
             now,
             own_commands: Batch::new(),
             connect_failure: None,

@@ -39,6 +39,7 @@ mod buffer_pool;
 mod commands;
 mod connecting;
 mod connection;
+mod draining;
 mod entries;
 mod fairness;
 mod log_limit;
@@ -138,10 +139,19 @@ enum Backlog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunState {
     Running,
+    /// `on_shutdown` has been called, and connections are closed one after the other. Only requests of new ones are answered.
+    Draining,
     /// `on_shutdown` has been called, and handlers can send last messages.
     Stopping,
     /// Every connection has been closed.
     Closing,
+}
+
+impl RunState {
+    /// Whether no connection may be added, whatever the loop has to do with it.
+    fn is_stopping(self) -> bool {
+        matches!(self, Self::Stopping | Self::Closing)
+    }
 }
 
 impl<F: Factory> Reactor<F> {
@@ -179,6 +189,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let _entered = queue.enter();
         queue.reopen();
         self.run_state = RunState::Running;
+        self.state.draining.reset(&mut self.state.deadlines);
         self.has_lost_connection = false;
         self.state.begin(LoopPhase::Execute);
         for command in std::mem::take(&mut self.requested) {
@@ -288,6 +299,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             let id = event.id;
             match (event.kind, self.entries.get(id)) {
                 (TimerKind::Accept, _) => self.listeners.resume(id.slot),
+                (TimerKind::Drain, _) => draining::on_timer(self),
                 (TimerKind::User(token), Some(Entry::Connected(connection))) => {
                     connection.on_timeout(token, &mut self.state);
                 }
@@ -342,6 +354,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 }
                 Some(Entry::Vacating) | None => {}
             }
+            if self.state.draining.remove(slot) {
+                self.stop();
+            }
         }
         self.state.work.recycle_to_close(to_close);
         self.state.topics.report(&mut self.factory);
@@ -384,7 +399,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                     && !self.state.queue.has_local()
                     && self.state.queue.close_if_empty()
             }
-            RunState::Stopping => false,
+            RunState::Draining | RunState::Stopping => false,
             RunState::Closing => self.entries.is_empty(),
         }
     }

@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::api::drain::Drain;
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::sender::Sender;
@@ -207,6 +208,7 @@ fn act(out: &Sender, what: u8, program: &RefCell<Program>) -> Result<()> {
         18 => Err(Error::from(io::Error::from(io::ErrorKind::Other))),
         19 => out.send("one").and_then(|()| out.send("two")).and_then(|()| out.close(CloseCode::Away)),
         20 => out.pause().and_then(|()| out.send("paused")),
+        21 if argument == 6 => out.drain(Drain::new().over(Duration::from_millis(20))),
         21 if argument == 7 => out.shutdown(),
         22 => Err(Error::new(ErrorKind::Protocol, "scripted")),
         _ => Ok(()),

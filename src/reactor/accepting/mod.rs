@@ -57,7 +57,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
     /// Serves a stream that was accepted elsewhere.
     pub(super) fn accept_stream(&mut self, stream: TcpStream) {
-        if self.run_state != RunState::Running {
+        if self.run_state.is_stopping() {
             return;
         }
         match self.state.system.take_over(stream) {
@@ -97,8 +97,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
         (request, response): (Request, Response),
         read_ahead: Vec<u8>,
     ) {
-        if self.run_state != RunState::Running {
+        if self.run_state.is_stopping() {
             return;
+        }
+        if self.run_state == RunState::Draining {
+            return send_last_frame(&stream, protocol.role(), self.state.draining.close_frame());
         }
         if !self.entries.has_room(self.state.settings.max_connections) {
             // The peer considers the connection open. A Close contains the reason.
@@ -224,12 +227,21 @@ fn report_accept_failure(settings: &Settings, err: &io::Error) {
     assert!(!settings.panic_on_new_connection, "cannot take over a connection: {err}");
 }
 
-/// Closes a connection that is open already (§7.4.1), if the socket accepts the Close frame at once.
-fn send_rejecting_close(mut stream: &TcpStream, role: Role) {
-    let mut close = Vec::new();
-    match role {
-        Role::Client => Frame::close(CloseCode::Away, "").set_mask().encode(&mut close),
-        Role::Server => Frame::close(CloseCode::Again, "").encode(&mut close),
+/// Closes a connection that is open already because the loop is full (§7.4.1).
+fn send_rejecting_close(stream: &TcpStream, role: Role) {
+    let code = match role {
+        Role::Client => CloseCode::Away,
+        Role::Server => CloseCode::Again,
+    };
+    send_last_frame(stream, role, Frame::close(code, ""));
+}
+
+/// Sends a Close frame, if the socket accepts it at once.
+fn send_last_frame(mut stream: &TcpStream, role: Role, mut close: Frame) {
+    if role == Role::Client {
+        close.set_mask();
     }
-    let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&close));
+    let mut bytes = Vec::new();
+    close.encode(&mut bytes);
+    let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&bytes));
 }

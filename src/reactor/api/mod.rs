@@ -2,6 +2,7 @@
 
 #[cfg(feature = "permessage-deflate")]
 pub mod deflate_handler;
+pub(crate) mod drain;
 pub(crate) mod factory;
 pub(crate) mod handler;
 pub(crate) mod handshake;

@@ -5,10 +5,12 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use url::Url;
 
+use super::drain::Drain;
 use super::handshake::Handshake;
 use super::publication::{Publication, check_topic};
 use super::shared_message::SharedMessage;
@@ -18,6 +20,7 @@ use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
+use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
     BoxedCommand, Command, CommandQueue, Established, NewConnection, QueuedCommand, Target, disconnected,
 };
@@ -41,7 +44,7 @@ const ALL: Token = Token(usize::MAX - 5);
 /// - On other threads, the queue has a capacity in commands ([`Settings::queue_size`](crate::Settings::queue_size)) and in bytes
 ///   ([`Settings::queue_bytes`](crate::Settings::queue_bytes)). When it is full, methods return
 ///   [`QueueError::Full`](crate::QueueError::Full) at once. They never block. [`close`], [`close_with_reason`], [`pause`],
-///   [`resume`] and [`shutdown`] are accepted all the same. They are executed in order with all other commands, and a second one
+///   [`resume`], [`drain`] and [`shutdown`] are accepted all the same. They are executed in order with all other commands, and a second one
 ///   of a kind has no effect before the first one is executed; of several pauses and resumptions, the last counts.
 ///
 /// # What the methods return
@@ -60,7 +63,8 @@ const ALL: Token = Token(usize::MAX - 5);
 ///
 /// A connection is *closing* from the moment that either side has sent a Close frame, or that the connection has failed. It
 /// is *closed* from the call of [`Handler::on_close`](crate::Handler::on_close). Closing cancels all timeouts that have not
-/// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`], [`after_handshake`] and [`shutdown`] do not depend on the connection.
+/// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`], [`after_handshake`],
+/// [`drain`], [`is_draining`] and [`shutdown`] do not depend on the connection.
 ///
 /// When the loop has ended, or is shutting down, every method returns `QueueError::Disconnected`. Handlers are the
 /// exception while the loop shuts down: they can still send their last messages, and only `connect`, `accept`,
@@ -77,6 +81,8 @@ const ALL: Token = Token(usize::MAX - 5);
 /// [`close_with_reason`]: Self::close_with_reason
 /// [`close`]: Self::close
 /// [`connect`]: Self::connect
+/// [`drain`]: Self::drain
+/// [`is_draining`]: Self::is_draining
 /// [`is_open`]: Self::is_open
 /// [`pause`]: Self::pause
 /// [`ping`]: Self::ping
@@ -492,7 +498,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self#what-the-methods-return).
+    /// `Queue`, as described [above](Self#what-the-methods-return). It is `Disconnected` while the loop [drains](Self::drain).
     ///
     /// # Examples
     ///
@@ -511,6 +517,9 @@ impl Sender {
     /// }
     /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
+        if self.queue.is_draining.load(Ordering::Relaxed) && !self.queue.is_closed() {
+            return Err(connect_while_draining(&url));
+        }
         self.push_new_connection(NewConnection::Connect(url, None))
     }
 
@@ -634,6 +643,76 @@ impl Sender {
         Extension::parse_all(shake.response.headers())?;
         let established = Established { role, shake, read_ahead: read_ahead.into() };
         self.push_new_connection(NewConnection::AfterHandshake(stream, established))
+    }
+
+    /// Ends the event loop in order: it accepts nothing new, and closes its connections one after the other.
+    ///
+    /// Other than after [`shutdown`](Self::shutdown), clients are not disconnected all at once, and so they do not all connect to other
+    /// servers at once. When the loop executes the command:
+    ///
+    /// - `on_shutdown` of every handler and of the factory is called. Handlers can send a last message.
+    /// - Open connections are closed one after the other, in equal intervals over the time [`Drain::over`]. Until then, they work as
+    ///   before. What is queued for a connection before its turn is sent first, as with [`close`](Self::close).
+    /// - New clients that request a WebSocket receive 503 with `Retry-After`: the seconds until the deadline, between 1 and 3,600.
+    ///   Clients that are connecting are dropped. [`connect`](Self::connect) returns an error, and a connection that
+    ///   was opened elsewhere is closed.
+    /// - The loop continues to listen, so that [`Handler::on_request`](crate::Handler::on_request) answers requests that are no upgrades,
+    ///   such as those of a health check, which reports [`is_draining`](Self::is_draining).
+    /// - When the last connection has closed, `run` returns, as after `shutdown`. After [`Drain::deadline`], connections that are
+    ///   left are dropped without further waiting.
+    ///
+    /// During a drain, a second call has no effect, and `shutdown` closes all connections at once. `on_shutdown` is not called again.
+    /// Once [`Drain::deadline`] has come, the loop ends in any case.
+    ///
+    /// # Errors
+    ///
+    /// - `Protocol` for a code or a reason that must not be sent.
+    /// - `Queue`, as described [above](Self#what-the-methods-return). It is never `Full`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Drain, Handler, Message, Request, Response, Result, Sender, WebSocket};
+    ///
+    /// struct Echo(Sender);
+    ///
+    /// impl Handler for Echo {
+    ///     fn on_request(&mut self, req: &Request) -> Result<Response> {
+    ///         match req.resource() {
+    ///             // A load balancer stops sending clients.
+    ///             "/health" if self.0.is_draining() => Ok(Response::new(503, "Service Unavailable", b"draining".to_vec())),
+    ///             "/health" => Ok(Response::new(200, "OK", b"ready".to_vec())),
+    ///             _ => Response::from_request(req),
+    ///         }
+    ///     }
+    ///
+    ///     fn on_message(&mut self, msg: Message) -> Result<()> {
+    ///         self.0.send(msg)
+    ///     }
+    /// }
+    ///
+    /// let server = WebSocket::new(Echo)?.bind("127.0.0.1:0")?;
+    /// let all = server.broadcaster();
+    /// // Another thread, such as one that waits for signals.
+    /// std::thread::spawn(move || all.drain(Drain::new()));
+    /// server.run()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
+    ///
+    /// [`Drain::over`]: crate::Drain::over
+    /// [`Drain::deadline`]: crate::Drain::deadline
+    pub fn drain(&self, drain: Drain) -> Result<()> {
+        drain.check()?;
+        self.push(Command::Drain(Box::new(drain)))
+    }
+
+    /// Returns whether the loop accepts no new connections, because it drains, shuts down, or has ended.
+    ///
+    /// A loop that has not begun to run accepts connections. The method can be called from any thread.
+    ///
+    /// See the example of [`drain`](Self::drain).
+    pub fn is_draining(&self) -> bool {
+        self.queue.is_draining.load(Ordering::Relaxed) || self.queue.is_closed()
     }
 
     /// Shuts the event loop down.

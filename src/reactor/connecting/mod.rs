@@ -15,6 +15,7 @@ use super::api::factory::Factory;
 use super::api::handler::Handler as _;
 use super::api::sender::Sender;
 use super::connection::{Attempted, Connection, Redirect, Redirected};
+use super::draining::connect_while_draining;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
 use super::system::{System, Transport as _};
@@ -26,11 +27,15 @@ use crate::protocol::handshake::Request;
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Begins to connect, or uses a stream that is connected already. `from` is the connection that requested it.
     pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<ConnectionId>) {
-        if self.run_state != RunState::Running {
+        if self.run_state.is_stopping() {
             return;
         }
+        if self.run_state == RunState::Draining {
+            return self.reject_connect(connect_while_draining(&url), from);
+        }
         if !self.entries.has_room(self.state.settings.max_connections) {
-            return self.reject_connect(&url, from);
+            let details = format!("cannot connect to {}: the loop has no room", redacted(url.as_str()));
+            return self.reject_connect(Error::new(ErrorKind::Capacity, details), from);
         }
         let id = self.next_id();
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
@@ -40,10 +45,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.advance(id, |attempt, state| attempt.start(stream, state));
     }
 
-    /// Reports that the loop is full to the connection that requested another one. That connection stays open.
-    fn reject_connect(&mut self, url: &Url, from: Option<ConnectionId>) {
-        let details = format!("cannot connect to {}: the loop has no room", redacted(url.as_str()));
-        let err = Error::new(ErrorKind::Capacity, details);
+    /// Reports why the loop does not connect to the connection that requested another one. That connection stays open.
+    fn reject_connect(&mut self, err: Error, from: Option<ConnectionId>) {
         assert!(!self.state.settings.panic_on_new_connection, "{err}");
         match from.and_then(|id| self.entries.get(id)) {
             Some(Entry::Connected(connection)) => connection.on_error(err, &mut self.state),

@@ -3,9 +3,8 @@
 use log::trace;
 
 use super::{Connection, Stage};
-use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{Frame, State};
+use crate::protocol::State;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Token;
 use crate::reactor::loop_state::LoopState;
@@ -46,8 +45,9 @@ impl<H: Handler, S: System> Connection<H, S> {
             }
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
             Command::Resume => self.resume(state),
+            Command::EndConnection => self.shut_down(state),
             // The loop executes these.
-            Command::NewConnection(_) | Command::Shutdown => {
+            Command::NewConnection(_) | Command::Shutdown | Command::Drain(_) => {
                 trace!("a command of the loop was sent to a connection");
             }
             sent => self.endpoint.send_command(sent, state),
@@ -93,7 +93,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             // Nothing can be sent during the TLS handshake.
             State::Connecting if endpoint.socket.is_handshaking() => endpoint.protocol.abandon(),
             State::Connecting => self.reject_with_503(state),
-            _ => endpoint.send(Frame::close(CloseCode::Away, "shutting down"), state),
+            _ => endpoint.send(state.draining.close_frame(), state),
         }
         // A handler that drops the Close frame does not delay the loop.
         let protocol = &mut self.endpoint.protocol;

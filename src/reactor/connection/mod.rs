@@ -5,6 +5,7 @@
 //! writes, `commands` executes what senders ask for.
 
 mod commands;
+pub(super) mod draining;
 mod endpoint;
 mod events;
 mod failing;
@@ -146,8 +147,9 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Rejects a client because the loop is full or shuts down (RFC 9110 §15.6.4).
     pub(super) fn reject_with_503(&mut self, state: &mut LoopState<S>) {
+        let retry_after = state.draining.retry_after(state.now);
         let out = self.endpoint.write.buffer(&mut state.pool);
-        self.endpoint.protocol.reject_unavailable(state.now, out);
+        self.endpoint.protocol.reject_unavailable(retry_after, state.now, out);
         self.update(state);
     }
 

@@ -76,9 +76,12 @@ impl Redirect {
 
 impl<H: Handler, S: System> Endpoint<H, S> {
     pub(super) fn on_request(&mut self, request: Request, state: &mut LoopState<S>) {
-        if !self.count_address(&request, state) {
+        // During a drain, the handler still answers requests for pages, such as those of a health check.
+        let is_turned_away = request.is_upgrade() && state.draining.is_active();
+        if is_turned_away || !self.count_address(&request, state) {
+            let retry_after = state.draining.retry_after(state.now);
             let out = self.write.buffer(&mut state.pool);
-            return self.protocol.reject_unavailable(state.now, out);
+            return self.protocol.reject_unavailable(retry_after, state.now, out);
         }
         let Some(answer) = self.call(state, |handler| handler.on_request(&request)) else {
             return self.protocol.abandon();

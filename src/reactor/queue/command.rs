@@ -10,6 +10,7 @@ use url::Url;
 use crate::close::CloseCode;
 use crate::message::Message;
 use crate::protocol::{Frame, Role, Upgrade};
+use crate::reactor::api::drain::Drain;
 use crate::reactor::api::handshake::Handshake;
 use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::api::util::{Timeout, Token};
@@ -47,6 +48,10 @@ pub(crate) enum Command {
     /// Boxed, so that other commands stay small.
     NewConnection(Box<NewConnection>),
     Shutdown,
+    /// The loop closes its connections one after the other, and ends. Boxed, so that other commands stay small.
+    Drain(Box<Drain>),
+    /// The loop drains, and it is the turn of this connection.
+    EndConnection,
     /// A timeout that fires at this time. `None` means that the time cannot be represented.
     Timeout(Option<Instant>, Token),
     Cancel(Timeout),
@@ -111,6 +116,8 @@ impl Command {
             | Self::Overflow
             | Self::NewConnection(_)
             | Self::Shutdown
+            | Self::Drain(_)
+            | Self::EndConnection
             | Self::Cancel(_) => None,
         }
     }
@@ -118,7 +125,7 @@ impl Command {
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(self, Self::NewConnection(_) | Self::Boxed(_) | Self::Shutdown)
+        !matches!(self, Self::NewConnection(_) | Self::Boxed(_) | Self::Shutdown | Self::Drain(_))
     }
 
     /// Returns the number of bytes that the command adds to the queued output of its connection.

@@ -1,4 +1,4 @@
-//! The control commands of other threads that are queued: close, pause, resume and shutdown.
+//! The control commands of other threads that are queued: close, pause, resume, drain and shutdown.
 //!
 //! A full queue accepts them all the same, because a program must be able to end a connection or the loop under load. Their
 //! number is still bounded: a command whose effect is queued already is not queued again.
@@ -12,6 +12,7 @@ const SHUTDOWN: u8 = 2;
 const READING: u8 = 4;
 /// The last one that was asked for is a pause.
 const PAUSED: u8 = 8;
+const DRAIN: u8 = 16;
 
 /// Which control commands are queued for one connection, or for all. Only threads that hold the lock of the queue change it.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct QueuedControl(AtomicU8);
 pub(super) enum Control {
     Close,
     Shutdown,
+    Drain,
     Pause,
     Resume,
 }
@@ -32,16 +34,23 @@ impl Control {
         match command {
             Command::Close(..) => Some(Self::Close),
             Command::Shutdown => Some(Self::Shutdown),
+            Command::Drain(_) => Some(Self::Drain),
             Command::Pause => Some(Self::Pause),
             Command::Resume => Some(Self::Resume),
             _ => None,
         }
     }
 
+    /// Returns whether the loop executes the command, also one of a connection's sender.
+    pub(super) fn is_for_loop(self) -> bool {
+        matches!(self, Self::Shutdown | Self::Drain)
+    }
+
     fn bit(self) -> u8 {
         match self {
             Self::Close => CLOSE,
             Self::Shutdown => SHUTDOWN,
+            Self::Drain => DRAIN,
             Self::Pause | Self::Resume => READING,
         }
     }
@@ -85,7 +94,7 @@ mod tests {
     #[test]
     fn w9_a_control_command_is_queued_once() {
         let queued = QueuedControl::default();
-        for control in [Control::Close, Control::Shutdown, Control::Pause] {
+        for control in [Control::Close, Control::Shutdown, Control::Drain, Control::Pause] {
             assert!(queued.add(control) && !queued.add(control), "{control:?}");
         }
         let close = Command::Close(CloseCode::Away, "".into());

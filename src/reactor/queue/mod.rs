@@ -14,7 +14,7 @@ mod sync;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -48,6 +48,8 @@ pub(crate) struct CommandQueue {
     /// How many connections subscribe to each topic.
     pub(crate) subscribers: Arc<SubscriberCounts>,
     statuses: StatusTable,
+    /// Whether the loop drains, or has ended after it has drained.
+    pub(crate) is_draining: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
 }
@@ -85,6 +87,7 @@ impl CommandQueue {
             memory: MemoryBudget::new(settings.max_memory),
             subscribers: Arc::default(),
             statuses: StatusTable::new(),
+            is_draining: AtomicBool::new(false),
             wake,
             clock,
         }
@@ -291,6 +294,7 @@ impl CommandQueue {
 
     /// Accepts commands again, for another run.
     pub(crate) fn reopen(&self) {
+        self.is_draining.store(false, Ordering::Relaxed);
         self.lock().is_closed = false;
     }
 
@@ -398,7 +402,7 @@ impl CommandQueue {
     fn add_control(&self, control: Control, target: Target, for_all: &QueuedControl) -> bool {
         match target {
             Target::All => for_all.add(control),
-            Target::One { .. } if matches!(control, Control::Shutdown) => for_all.add(control),
+            Target::One { .. } if control.is_for_loop() => for_all.add(control),
             Target::One { slot, id } => {
                 let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
                 status.is_some_and(|status| status.control.add(control))
@@ -415,7 +419,7 @@ impl CommandQueue {
     ) -> QueuedCommand {
         let QueuedCommand { target, command } = queued;
         let command = match target {
-            Target::One { slot, id } if !matches!(control, Control::Shutdown) => {
+            Target::One { slot, id } if !control.is_for_loop() => {
                 let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
                 match status {
                     Some(status) => status.control.remove(control, command),

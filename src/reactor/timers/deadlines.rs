@@ -21,6 +21,8 @@ pub(in crate::reactor) enum TimerKind {
     Connection,
     /// A listener that ran out of file descriptors accepts again. The slot of the id is the index of the listener.
     Accept,
+    /// The next connections of a drain must be closed, or its deadline has come. The id has no meaning.
+    Drain,
 }
 
 /// The timers of all connections and listeners.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use sockeye::util::Token;
-use sockeye::{Builder, CloseCode, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
+use sockeye::{Builder, CloseCode, Drain, ErrorKind, Frame, QueueError, Result, Sender, Settings, WebSocket};
 
 use sockeye::protocol::Role;
 use sockeye_test_support::peer::{Ending, Peer};
@@ -30,6 +30,7 @@ fn ask_everything(out: &Sender) -> Vec<Result<()>> {
         out.timeout(1, Token(1)),
         out.pause(),
         out.resume(),
+        out.drain(Drain::new()),
         out.shutdown(),
     ]
 }
@@ -90,9 +91,9 @@ fn w9_a_full_queue_accepts_control_commands() {
     let (socket, all) = waiting(settings);
     (0..6).for_each(|number| all.send(number.to_string()).unwrap());
     for _ in 0..10_000 {
-        for control in [all.pause(), all.resume(), all.close(CloseCode::Away), all.shutdown()] {
-            control.unwrap();
-        }
+        let controls =
+            [all.pause(), all.resume(), all.close(CloseCode::Away), all.drain(Drain::new()), all.shutdown()];
+        controls.into_iter().for_each(Result::unwrap);
     }
     assert!(is_refused(&all.send("6"), QueueError::Full), "they take no place of others");
     socket.run().unwrap();
@@ -106,6 +107,19 @@ fn w9_shutdown_ends_a_loop_whose_queue_is_full() {
     while all.send("flood").is_ok() {}
     all.shutdown().unwrap();
     socket.run().unwrap();
+    check_disconnected(&all);
+}
+
+#[test]
+fn w9_drain_ends_a_loop_whose_queue_is_full() {
+    let settings = Settings { queue_size: 1, max_connections: 1, ..Settings::default() };
+    let (socket, all) = waiting(settings);
+    let socket = socket.bind("127.0.0.1:0").unwrap();
+    while all.send("flood").is_ok() {}
+    assert!(!all.is_draining());
+    all.drain(Drain::new()).unwrap();
+    socket.run().unwrap();
+    assert!(all.is_draining());
     check_disconnected(&all);
 }
 

@@ -61,6 +61,12 @@ fn w9_a_shutdown_is_accepted_and_queued_once() {
 }
 
 #[test]
+fn w9_a_drain_is_accepted_and_queued_once() {
+    check_accepted_once(connection(1), || Command::Drain(Box::default()));
+    check_accepted_once(Target::All, || Command::Drain(Box::default()));
+}
+
+#[test]
 fn w9_the_last_of_several_pauses_and_resumptions_counts() {
     for asked in [[true, false, true], [false, true, false]] {
         check(None, move || {
