@@ -68,6 +68,7 @@
 //! | `upgrade` | no | upgrades of requests that another HTTP server has read |
 //! | `bytes` | no | messages from the type `Bytes` of the crate `bytes` |
 //! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
+//! | `signals` | no | `signals::Signals`, with which `SIGTERM` and Ctrl-C drain the event loop (Unix) |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
 //! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `rustls` and
@@ -132,6 +133,11 @@
 compile_error!(
     "the feature `reactor` of sockeye, which is on by default, cannot be used on this target, because a browser has no \
      sockets; in Cargo.toml write: sockeye = { version = \"0.1\", default-features = false, features = [\"browser\"] }"
+);
+#[cfg(all(feature = "signals", not(unix), not(all(target_family = "wasm", target_os = "unknown"))))]
+compile_error!(
+    "the feature `signals` of sockeye cannot be used on this target, because only Unix has signals; end the loop with \
+     `Sender::drain` instead"
 );
 #[cfg(all(target_family = "wasm", target_os = "unknown", feature = "blocking"))]
 compile_error!(
@@ -255,6 +261,8 @@ pub use reactor::api::sender::Sender;
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
 #[cfg(feature = "reactor")]
 pub use reactor::api::shared_message::SharedMessage;
+#[cfg(all(feature = "signals", unix))]
+pub use reactor::api::signals;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
@@ -408,6 +416,7 @@ mod pages {
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 
+    #[cfg(all(feature = "signals", unix))]
     #[doc = include_str!("../docs/production.md")]
     struct Production;
 

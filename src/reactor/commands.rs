@@ -126,7 +126,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Entry::Connected(connection) => connection.shut_down(&mut self.state),
                 Entry::Connecting(attempt) => self.state.work.close_attempt_later(attempt.id.slot),
                 Entry::Arriving(arrival) => self.state.work.close_attempt_later(arrival.id.slot),
-                Entry::Arriving(_) | Entry::Vacating => {}
+                Entry::Vacating => {}
             }
         }
         if !self.state.draining.is_active() {

@@ -10,4 +10,6 @@ pub(crate) mod publication;
 pub(crate) mod sender;
 pub(crate) mod settings;
 pub(crate) mod shared_message;
+#[cfg(all(feature = "signals", unix))]
+pub mod signals;
 pub mod util;

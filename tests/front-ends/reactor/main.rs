@@ -21,6 +21,8 @@ mod proxy_protocol;
 mod queue;
 mod readiness;
 mod sender_states;
+#[cfg(feature = "signals")]
+mod signals;
 mod silence;
 mod system;
 #[cfg(feature = "systemd")]

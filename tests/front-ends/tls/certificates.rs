@@ -186,3 +186,39 @@ fn only_tls_1_2_and_1_3_are_accepted() {
     assert_eq!(speak(SslVersion::TLS1_2), Some("TLSv1.2"));
     assert_eq!(speak(SslVersion::TLS1_1), None);
 }
+
+/// Signals concern the whole process, so this one has its own.
+#[cfg(all(feature = "signals", unix))]
+#[test]
+fn a_hangup_replaces_the_certificate() {
+    use std::process::Command;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use sockeye_test_support::{child, wait_until};
+
+    static LOADED: AtomicUsize = AtomicUsize::new(0);
+    const NAME: &str = "certificates::a_hangup_replaces_the_certificate";
+    if !child::is_child(NAME) {
+        return child::start(NAME, "", &[]).finish();
+    }
+    let (root, folder) = (Authority::root("root"), Folder::new());
+    let issue = |name| root.issue(&Wish { names: &[name], ..Wish::default() });
+    let tls = server_tls(&issue("old.example"), &folder);
+    let server = serve(tls.clone());
+    let renewed = server_tls(&issue("new.example"), &folder);
+    let load = move || match LOADED.fetch_add(1, SeqCst) {
+        0 => ServerTls::from_pem_files("missing", "missing"),
+        _ => Ok(renewed.clone()),
+    };
+    let signals = sockeye::signals::Signals::new(server.everyone(), sockeye::Drain::new());
+    let _guard = signals.reload(&tls, load).start().unwrap();
+    let hang_up = || {
+        let (kill, before) = (format!("kill -HUP {}", std::process::id()), LOADED.load(SeqCst));
+        assert!(Command::new("sh").arg("-c").arg(kill).status().unwrap().success());
+        wait_until("the closure is called", || LOADED.load(SeqCst) > before);
+    };
+    hang_up();
+    assert_eq!(shown(&server, "localhost"), "old.example", "what cannot be read replaces nothing");
+    hang_up();
+    wait_until("the certificate is replaced", || shown(&server, "localhost") == "new.example");
+}

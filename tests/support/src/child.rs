@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -110,22 +110,33 @@ impl Child {
         self.signal("CONT");
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends a signal to the child.
+    pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.process.id());
         assert!(Command::new("sh").arg("-c").arg(kill).status().unwrap().success());
     }
 
     /// Waits until the child exits, and asserts that it succeeded.
     pub fn finish(mut self) {
+        let status = self.wait(|_| {});
+        assert!(status.success(), "{status}: {:#?}", self.lines());
+    }
+
+    /// Does something repeatedly until the child exits.
+    pub fn end_by(mut self, attempt: impl FnMut(&Self)) -> ExitStatus {
+        self.wait(attempt)
+    }
+
+    fn wait(&mut self, mut attempt: impl FnMut(&Self)) -> ExitStatus {
         let end = Instant::now() + 6 * LIMIT;
-        let status = loop {
+        loop {
             match self.process.try_wait().unwrap() {
-                Some(status) => break status,
+                Some(status) => return status,
                 None => assert!(Instant::now() < end, "the child does not exit: {:#?}", self.lines()),
             }
+            attempt(self);
             thread::park_timeout(Duration::from_millis(2));
-        };
-        assert!(status.success(), "{status}: {:#?}", self.lines());
+        }
     }
 }
 
