@@ -2,6 +2,7 @@
 
 mod audience;
 mod hoarders;
+mod leavers;
 mod occupiers;
 mod readers;
 
@@ -53,6 +54,13 @@ impl Crowd {
         Self::start("audience", &[&server, &count])
     }
 
+    /// Starts clients that read until the server closes them. Once they are open, [`Crowd::number`] returns how many there are. After
+    /// the closes, it returns the number of messages, of connections that were closed with 1012, and the most closes in a tenth of a
+    /// time, in tenths of the average.
+    pub(crate) fn leavers(server: SocketAddr, count: usize, over: Duration) -> Self {
+        Self::start("leavers", &[&server, &count, &over.as_millis()])
+    }
+
     /// Starts this program as a crowd.
     pub(crate) fn start(kind: &str, arguments: &[&dyn Display]) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
@@ -92,6 +100,7 @@ pub(crate) fn main(kind: &str, arguments: &[String]) {
         }
         "readers" => readers::run(arguments.get(0), &arguments.get::<String>(1), arguments.get(2)),
         "audience" => audience::run(arguments.get(0), arguments.get(1)),
+        "leavers" => leavers::run(arguments.get(0), arguments.get(1), arguments.get(2)),
         "visitors" => {
             crate::soak::visit(arguments.get(0), arguments.get(1), arguments.get(2), arguments.get(3));
         }

@@ -1,6 +1,7 @@
 //! The rows of `tests/stress/run`.
 
 mod broadcast;
+mod draining;
 mod latency;
 mod memory;
 mod neighbors;
@@ -35,6 +36,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "w8_floods", run: latency::floods },
     Row { name: "w8_inflation", run: latency::inflation },
     Row { name: "w8_broadcasts", run: latency::broadcasts },
+    Row { name: "drain", run: draining::drain },
     Row { name: "soak", run: soak::soak },
 ];
 
