@@ -25,6 +25,7 @@ use self::control::{Control, QueuedControl};
 use self::local::Entered;
 pub(crate) use self::status::Phase;
 use self::status::{ConnectionStatus, StatusTable};
+use self::sync::atomic::AtomicUsize;
 use self::sync::{Mutex, MutexGuard};
 use super::api::settings::{Overflow, Settings};
 use super::memory::MemoryBudget;
@@ -38,6 +39,8 @@ pub(crate) struct CommandQueue {
     /// Identifies the loop.
     number: u64,
     queue: Mutex<Queue>,
+    /// The number of commands that other threads have queued. It changes while the lock is held.
+    remote_len: AtomicUsize,
     capacity: usize,
     /// The maximum number of bytes that the commands of other threads send.
     max_bytes: usize,
@@ -80,6 +83,7 @@ impl CommandQueue {
         Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             queue: Mutex::default(),
+            remote_len: AtomicUsize::new(0),
             capacity: settings.queue_capacity(),
             max_bytes: settings.queue_bytes,
             limit: settings.output_limit(),
@@ -289,6 +293,7 @@ impl CommandQueue {
     pub(crate) fn clear(&self) {
         let mut queue = self.lock();
         self.memory.remove_queued(queue.bytes);
+        self.remote_len.store(0, Ordering::Release);
         *queue = Queue { is_closed: queue.is_closed, is_announced: queue.is_announced, ..Queue::default() };
     }
 
@@ -332,7 +337,13 @@ impl CommandQueue {
     }
 
     /// Takes up to `most` commands of other threads. Returns whether there are more.
+    ///
+    /// The lock is not taken while there are none: a turn of an echo would take about 100 instructions more (callgrind). A thread
+    /// that queues a command at the same time wakes the loop, so that the next turn takes it.
     pub(crate) fn take_remote(&self, most: usize, batch: &mut Batch) -> bool {
+        if self.remote_len.load(Ordering::Acquire) == 0 {
+            return false;
+        }
         let mut queue = self.lock();
         let count = most.min(queue.commands.len());
         let Queue { commands, ordinary, bytes, control, .. } = &mut *queue;
@@ -347,6 +358,7 @@ impl CommandQueue {
         }));
         self.memory.remove_queued(before - *bytes);
         // If there are more, the loop continues by itself. It need not be woken.
+        self.remote_len.store(queue.commands.len(), Ordering::Release);
         let has_more = !queue.commands.is_empty();
         queue.is_announced = has_more;
         has_more
@@ -382,6 +394,7 @@ impl CommandQueue {
             self.mark_full(queued.target);
         }
         queue.commands.push_back(queued);
+        self.remote_len.store(queue.commands.len(), Ordering::Release);
         let must_wake = !std::mem::replace(&mut queue.is_announced, true);
         drop(queue);
         if must_wake {
