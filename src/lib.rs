@@ -254,6 +254,8 @@ pub use reactor::api::handler::Handler;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handshake::Handshake;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::health::{Health, LoopStatus};
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::publication::Publication;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::sender::Sender;
@@ -263,6 +265,8 @@ pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
 pub use reactor::api::shared_message::SharedMessage;
 #[cfg(all(feature = "signals", unix))]
 pub use reactor::api::signals;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::stats::Stats;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]

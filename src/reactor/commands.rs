@@ -2,6 +2,7 @@
 
 use super::api::factory::Factory;
 use super::api::handler::Handler;
+use super::api::health::LoopStatus;
 use super::draining;
 use super::entries::{ConnectionId, Entries, Entry};
 use super::loop_state::LoopState;
@@ -112,6 +113,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         let before = std::mem::replace(&mut self.run_state, RunState::Stopping);
         self.state.queue.close();
+        self.state.queue.monitor.set_status(LoopStatus::ShuttingDown);
         self.listeners.clear();
         if before == RunState::Running {
             announce_end(&mut self.entries, &mut self.state);

@@ -14,6 +14,7 @@ use super::entries::ConnectionId;
 use super::fairness::Fairness;
 use super::log_limit::LogLimit;
 use super::memory::MemoryBudget;
+use super::monitoring::{Traffic, TurnMeter};
 use super::phase::LoopPhase;
 use super::publishing::topics::{TopicLimit, Topics};
 use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
@@ -54,6 +55,8 @@ pub(super) struct LoopState<S: System> {
     pub(super) publications: Publications,
     pub(super) topics: Topics,
     pub(super) draining: Draining,
+    pub(super) traffic: Traffic,
+    turns: TurnMeter,
     /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
     /// Memory for the commands that a handler queues for its own connection. Empty between uses.
@@ -83,6 +86,8 @@ impl<S: System> LoopState<S> {
             publications: Publications::default(),
             topics: Topics::new(subscribers, settings.max_topics, settings.max_topics_per_connection),
             draining: Draining::default(),
+            traffic: Traffic::default(),
+            turns: TurnMeter::new(now),
             now,
             own_commands: Batch::new(),
             connect_failure: None,
@@ -99,6 +104,13 @@ impl<S: System> LoopState<S> {
     pub(super) fn begin_turn(&mut self) {
         self.now = self.system.now();
         self.fairness.begin_turn(self.now);
+        self.turns.begin(self.now, &self.queue.monitor.turns);
+    }
+
+    /// Publishes what has been counted in this turn, and how long it has lasted.
+    pub(super) fn end_turn(&mut self) {
+        self.traffic.publish(&self.queue.monitor.traffic);
+        self.turns.end(self.system.now(), &self.queue.monitor.turns);
     }
 
     /// Begins the time budget of one connection.

@@ -33,6 +33,14 @@ struct Counters {
     queued: AtomicUsize,
 }
 
+/// The memory of a [`MemoryBudget`], in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeldParts {
+    pub(crate) owned: usize,
+    pub(crate) shared: usize,
+    pub(crate) queued: usize,
+}
+
 impl MemoryBudget {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, counters: Arc::default() }
@@ -42,6 +50,12 @@ impl MemoryBudget {
     pub(crate) fn held(&self) -> usize {
         let Counters { owned, shared, queued } = &*self.counters;
         owned.load(Relaxed).saturating_add(shared.load(Relaxed)).saturating_add(queued.load(Relaxed))
+    }
+
+    /// The bytes that are held, by kind.
+    pub(crate) fn parts(&self) -> HeldParts {
+        let Counters { owned, shared, queued } = &*self.counters;
+        HeldParts { owned: owned.load(Relaxed), shared: shared.load(Relaxed), queued: queued.load(Relaxed) }
     }
 
     /// Whether more is held than the limit.

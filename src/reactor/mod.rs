@@ -45,6 +45,7 @@ mod fairness;
 mod log_limit;
 mod loop_state;
 mod memory;
+mod monitoring;
 mod phase;
 mod publishing;
 pub(crate) mod queue;
@@ -68,6 +69,7 @@ use mio::Token;
 use self::accepting::arrivals::Arrivals;
 use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
+use self::api::health::LoopStatus;
 use self::api::settings::{ProxyPolicy, Settings};
 use self::connecting::attempt::ConnectAttempt;
 use self::entries::{ConnectionId, Entries, Entry};
@@ -188,6 +190,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let queue = Arc::clone(&self.state.queue);
         let _entered = queue.enter();
         queue.reopen();
+        queue.monitor.set_status(LoopStatus::Running);
         self.run_state = RunState::Running;
         self.state.draining.reset(&mut self.state.deadlines);
         self.has_lost_connection = false;
@@ -203,6 +206,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         queue.close();
         queue.clear();
+        queue.monitor.end();
         assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
         Ok(())
     }
@@ -212,6 +216,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.serve();
         self.deadlines();
         self.reap();
+        self.state.end_turn();
         Ok(())
     }
 
@@ -410,6 +415,7 @@ impl<F: Factory, S: System> Drop for Reactor<F, S> {
     fn drop(&mut self) {
         self.state.queue.close();
         self.state.queue.clear();
+        self.state.queue.monitor.end();
         // After a panic there are still connections.
         for id in self.entries.ids() {
             self.state.queue.remove_connection(id.slot);

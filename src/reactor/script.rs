@@ -490,6 +490,8 @@ impl Run {
         assert_eq!(next, None, "a timer is left");
         assert!(self.reactor.state.work.is_empty(), "work is left: {:?}", self.reactor.state.work);
         assert_eq!(self.reactor.state.memory.held(), 0, "memory is counted of connections that have ended");
+        let open = self.reactor.state.queue.monitor.connections().open_now();
+        assert_eq!(open, 0, "a connection that has ended counts as open");
         assert!(program.senders.iter().all(|out| out.buffered_amount() == 0), "a sender counts output");
         if self.reactor.run_state == RunState::Running {
             assert_eq!(self.system.waiting_clients(), 0, "a client is not accepted");

@@ -142,6 +142,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let has_room = self.entries.has_room(self.state.settings.max_connections)
             && address.is_none_or(|address| self.state.addresses.has_room(address));
         if !has_room && self.entries.rejected >= MAX_REJECTED {
+            self.state.queue.monitor.connections().dropped += 1;
             return debug!("dropped a connection: the loop has reached max_connections");
         }
         if self.state.settings.tcp_nodelay

@@ -6,10 +6,12 @@ pub(crate) mod drain;
 pub(crate) mod factory;
 pub(crate) mod handler;
 pub(crate) mod handshake;
+pub(crate) mod health;
 pub(crate) mod publication;
 pub(crate) mod sender;
 pub(crate) mod settings;
 pub(crate) mod shared_message;
 #[cfg(all(feature = "signals", unix))]
 pub mod signals;
+pub(crate) mod stats;
 pub mod util;

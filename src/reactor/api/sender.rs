@@ -12,8 +12,10 @@ use url::Url;
 
 use super::drain::Drain;
 use super::handshake::Handshake;
+use super::health::Health;
 use super::publication::{Publication, check_topic};
 use super::shared_message::SharedMessage;
+use super::stats::Stats;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::error::Result;
@@ -918,6 +920,34 @@ impl Sender {
             Some(slot) => self.queue.is_open(slot, self.id),
             None => !self.queue.is_closed(),
         }
+    }
+
+    /// Returns what the loop has counted: connections, messages, bytes, and how long its turns take.
+    ///
+    /// The values are those of the whole loop, whatever the connection of the sender. Any thread can call this method, and so can a
+    /// handler. It takes less than a microsecond, and does not wait for the loop.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Sender;
+    ///
+    /// fn print(all: &Sender) {
+    ///     println!("{} connections are open", all.stats().connections_open);
+    /// }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.queue)
+    }
+
+    /// Returns whether the loop runs and is responsive.
+    ///
+    /// The values are those of the whole loop, whatever the connection of the sender. Any thread can call this method. In a handler,
+    /// the lag is the time since the current turn began.
+    ///
+    /// See the example of [`Health`].
+    pub fn health(&self) -> Health {
+        Health::of(&self.queue)
     }
 
     /// The slot and the id of the connection. `None` for all connections.

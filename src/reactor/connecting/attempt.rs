@@ -17,6 +17,7 @@ use crate::reactor::api::util::Token as UserToken;
 use crate::reactor::connection::Redirect;
 use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::{BoxedCommand, Command, Phase};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
@@ -193,6 +194,8 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         } else if state.queue.overflow() == Overflow::Fail {
             // The queue of the loop's own thread has no limit.
             let _ = state.queue.push_overflow(self.id.target());
+        } else {
+            Monitor::add(&state.queue.monitor.dropped, 1);
         }
     }
 

@@ -111,6 +111,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if self.stage.is_open() {
             self.stage = Stage::Ended;
             self.set_phase(Phase::Closed, state);
+            state.queue.monitor.connections().close(code);
             self.call(state, |handler| handler.on_close(code, reason));
         }
     }

@@ -54,6 +54,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     #[inline]
     pub(super) fn on_message(&mut self, message: Message, state: &mut LoopState<S>) {
         state.fairness.add_work(message.len());
+        state.traffic.messages_received += 1;
         self.call_fallible(state, |handler| handler.on_message(message));
     }
 

@@ -3,6 +3,7 @@
 use log::{debug, error};
 
 use super::endpoint::{Endpoint, Stage};
+use super::opening::count_refusal;
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Frame, ProtocolError, Role, State};
@@ -16,6 +17,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     #[cold]
     pub(super) fn dismiss_handler(&mut self, state: &mut LoopState<S>) {
         self.handler = None;
+        if self.stage.is_open() {
+            state.queue.monitor.connections().close(CloseCode::Error);
+        }
         self.stage = Stage::Ended;
         self.set_phase(Phase::Closed, state);
         let out = self.write.buffer(&mut state.pool);
@@ -53,9 +57,13 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             ProtocolError::HandshakeCut | ProtocolError::HandshakeTimeout
                 if self.protocol.role() == Role::Server =>
             {
+                count_refusal(self, err.http_status(), state);
                 debug!("opening handshake abandoned: {err}");
             }
-            _ => self.report(err.into(), state),
+            _ => {
+                count_refusal(self, err.http_status(), state);
+                self.report(err.into(), state);
+            }
         }
         if let Some(failure) = self.protocol.failure(err) {
             self.send_last(failure, state);

@@ -123,6 +123,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
             }
             if input.len > 0 {
+                state.traffic.bytes_received += input.len as u64;
                 spent += input.len;
                 self.process(room.get_mut(..input.len).unwrap_or_default(), began, state);
             }
@@ -244,7 +245,8 @@ impl<H: Handler, S: System> Connection<H, S> {
         let was_blocked = endpoint.write.is_blocked;
         let expects_more = endpoint.listed.is_to_read();
         let before = endpoint.write.len() + endpoint.socket.unsent();
-        let written = endpoint.write.write(&mut endpoint.socket, expects_more);
+        let sent = &mut state.traffic.bytes_sent;
+        let written = endpoint.write.write(&mut endpoint.socket, expects_more, sent);
         if matches!(written, Err(Stop::Blocked)) {
             let left = endpoint.write.len() + endpoint.socket.unsent();
             endpoint.protocol.unsent(before.saturating_sub(left), state.now);
@@ -275,6 +277,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 }
                 let Some(room) = buffer.get_mut(..FIRST_READ) else { break };
                 let Ok(Input { len: len @ 1.., .. }) = self.endpoint.socket.read(room) else { break };
+                state.traffic.bytes_received += len as u64;
                 let began = state.begin_budget();
                 self.process(buffer.get_mut(..len).unwrap_or_default(), began, state);
             }

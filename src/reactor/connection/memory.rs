@@ -54,6 +54,7 @@ pub(in crate::reactor) fn fail_for_memory<H: Handler, S: System>(
     state: &mut LoopState<S>,
 ) {
     let details = "all connections together hold too much memory, and this one holds the most";
+    state.queue.monitor.connections().failed_for_memory += 1;
     connection.endpoint.report(Error::new(ErrorKind::Capacity, details), state);
     connection.read.take_unread();
     release(&mut connection.endpoint, state);

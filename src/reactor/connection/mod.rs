@@ -147,9 +147,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Rejects a client because the loop is full or shuts down (RFC 9110 §15.6.4).
     pub(super) fn reject_with_503(&mut self, state: &mut LoopState<S>) {
-        let retry_after = state.draining.retry_after(state.now);
-        let out = self.endpoint.write.buffer(&mut state.pool);
-        self.endpoint.protocol.reject_unavailable(retry_after, state.now, out);
+        opening::reject_with_503(&mut self.endpoint, state);
         self.update(state);
     }
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::endpoint::{Endpoint, Stage};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{ProtocolError, State};
+use crate::protocol::{ProtocolError, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::handshake::{Handshake, remote_addr};
 use crate::reactor::loop_state::LoopState;
@@ -79,9 +79,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         // During a drain, the handler still answers requests for pages, such as those of a health check.
         let is_turned_away = request.is_upgrade() && state.draining.is_active();
         if is_turned_away || !self.count_address(&request, state) {
-            let retry_after = state.draining.retry_after(state.now);
-            let out = self.write.buffer(&mut state.pool);
-            return self.protocol.reject_unavailable(retry_after, state.now, out);
+            return reject_with_503(self, state);
         }
         let Some(answer) = self.call(state, |handler| handler.on_request(&request)) else {
             return self.protocol.abandon();
@@ -93,8 +91,11 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         let out = self.write.buffer(&mut state.pool);
         match self.protocol.respond(&request, &mut response, state.now, out) {
             Ok(()) if self.protocol.state() == State::Open => self.on_open(request, response, state),
-            Ok(()) => {}
-            Err(err) => self.report(err.into(), state),
+            Ok(()) => count_refusal(self, response.status(), state),
+            Err(err) => {
+                count_refusal(self, err.http_status(), state);
+                self.report(err.into(), state);
+            }
         }
     }
 
@@ -132,7 +133,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.report(err, state);
         let out = self.write.buffer(&mut state.pool);
         match reason {
-            Some(reason) => self.protocol.refuse(reason, state.now, out),
+            Some(reason) => {
+                self.protocol.refuse(reason, state.now, out);
+                count_refusal(self, reason.http_status(), state);
+            }
             None => self.protocol.abandon(),
         }
     }
@@ -160,6 +164,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     pub(super) fn on_open(&mut self, request: Request, response: Response, state: &mut LoopState<S>) {
         self.stage = Stage::Open;
         self.set_phase(Phase::Open, state);
+        state.queue.monitor.connections().open(self.protocol.role());
         let opening = self.opening.take().map(|opening| *opening).unwrap_or_default();
         let (peer_addr, local_addr) = match opening.addresses {
             Some((peer, local)) => (Some(peer), Some(local)),
@@ -173,5 +178,29 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         for command in opening.commands {
             self.send_command(command, state);
         }
+    }
+}
+
+/// Rejects a client because there is no room for it (RFC 9110 §15.6.4).
+pub(super) fn reject_with_503<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    state: &mut LoopState<S>,
+) {
+    let retry_after = state.draining.retry_after(state.now);
+    let out = endpoint.write.buffer(&mut state.pool);
+    endpoint.protocol.reject_unavailable(retry_after, state.now, out);
+    count_refusal(endpoint, 503, state);
+}
+
+/// Counts a response that refuses a request, if the opening handshake has just failed with one. A connection that was closed without a
+/// response is not counted.
+pub(super) fn count_refusal<H: Handler, S: System>(
+    endpoint: &Endpoint<H, S>,
+    status: u16,
+    state: &LoopState<S>,
+) {
+    let is_refused = endpoint.stage == Stage::Opening && endpoint.protocol.state() == State::Closing;
+    if is_refused && endpoint.protocol.role() == Role::Server {
+        state.queue.monitor.connections().refuse(status);
     }
 }

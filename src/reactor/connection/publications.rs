@@ -4,6 +4,7 @@ use super::Connection;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::monitoring::Monitor;
 use crate::reactor::publishing::{Content, Run, SharedFrame};
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
@@ -21,7 +22,12 @@ pub(in crate::reactor) fn receive_run<H: Handler, S: System>(
         && !endpoint.wants_frames()
         && let Some(joined) = run.joined(endpoint.id, state)
     {
-        return joined.append_to(endpoint.write.queue(&mut state.pool));
+        joined.append_to(endpoint.write.queue(&mut state.pool));
+        state.traffic.messages_sent += run.messages();
+        return;
+    }
+    if endpoint.write.is_blocked {
+        Monitor::add(&state.queue.monitor.left_out, run.left_out(endpoint.id));
     }
     for content in run.commands_for(endpoint.id, endpoint.write.is_blocked) {
         match content {
@@ -61,8 +67,9 @@ fn send_if_room<H: Handler, S: System>(
     let frame = &one.frame;
     let len = frame.as_slice().len();
     if !state.queue.has_room(endpoint.id.slot, len) {
-        if state.queue.overflow() == Overflow::Fail {
-            connection.overflow(state);
+        match state.queue.overflow() {
+            Overflow::Fail => connection.overflow(state),
+            Overflow::Drop => Monitor::add(&state.queue.monitor.dropped, 1),
         }
         return;
     }

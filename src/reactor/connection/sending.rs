@@ -8,6 +8,7 @@ use super::work::work_later;
 use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::monitoring::is_message;
 use crate::reactor::publishing::EncodedFrames;
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
@@ -71,7 +72,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         // The handler may have closed the connection in `on_send_frame`.
         if self.protocol.can_send(frame.opcode()) {
             match encoded(state) {
-                Some(encoded) => encoded.append_to(self.write.queue(&mut state.pool)),
+                Some(encoded) => {
+                    encoded.append_to(self.write.queue(&mut state.pool));
+                    state.traffic.messages_sent += u64::from(is_message(frame));
+                }
                 None => self.encode(frame.clone(), state),
             }
         }
@@ -90,10 +94,12 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 
     #[inline]
     fn encode(&mut self, outgoing: impl Encode, state: &mut LoopState<S>) {
+        let messages = u64::from(is_message(&outgoing));
         let queue = self.write.queue(&mut state.pool);
         match self.protocol.transmit(outgoing, state.now, queue) {
+            Ok(()) => state.traffic.messages_sent += messages,
             // The handler may have closed the connection in `on_send_frame`.
-            Ok(()) | Err(ProtocolError::NotOpen) => {}
+            Err(ProtocolError::NotOpen) => {}
             Err(err) => self.report(err.into(), state),
         }
         if self.protocol.steps().is_compressing() {

@@ -114,11 +114,17 @@ impl WriteSide {
         }
     }
 
-    /// Writes until the queue is empty or the socket accepts no more. Returns whether the queue is empty.
+    /// Writes until the queue is empty or the socket accepts no more. Returns whether the queue is empty. Adds the number of bytes
+    /// that the socket has accepted to `sent`.
     ///
     /// If more output is expected soon, an encrypted socket keeps the end of the output, which does not fill a record, for the
     /// next flush. Each flush sends something, so nothing waits for longer than that.
-    pub(super) fn write(&mut self, socket: &mut impl Transport, expects_more: bool) -> Result<bool, Stop> {
+    pub(super) fn write(
+        &mut self,
+        socket: &mut impl Transport,
+        expects_more: bool,
+        sent: &mut u64,
+    ) -> Result<bool, Stop> {
         let ends_on_record = expects_more && socket.is_encrypted();
         let mut written = 0;
         while let Some(queue) = self.queue.as_mut().filter(|queue| !queue.is_empty()) {
@@ -129,6 +135,7 @@ impl WriteSide {
             if written == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
+            *sent += written as u64;
         }
         socket.flush().map(|()| true)
     }

@@ -8,6 +8,7 @@ use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::memory::SharedBytes;
+use crate::reactor::monitoring::is_message;
 use crate::reactor::queue::Command;
 use crate::reactor::system::System;
 use crate::reactor::write_queue::WriteQueue;
@@ -31,6 +32,8 @@ pub(in crate::reactor) struct Run {
     is_joinable: bool,
     /// Whether a receiver does not receive all of it.
     has_exceptions: bool,
+    /// How many messages the commands contain.
+    messages: u64,
     /// The frames of all commands together, once a connection has needed them.
     joined: OnceCell<EncodedFrames>,
     /// How many connections have not received the run.
@@ -67,7 +70,7 @@ pub(in crate::reactor) struct EncodedFrames(Arc<SharedBytes>);
 impl Run {
     pub(super) fn new(receivers: usize) -> Self {
         let (commands, joined) = (Vec::new(), OnceCell::new());
-        Self { commands, bytes: 0, is_joinable: true, has_exceptions: false, joined, receivers }
+        Self { commands, bytes: 0, is_joinable: true, has_exceptions: false, messages: 0, joined, receivers }
     }
 
     /// Whether a command of this length can be added.
@@ -79,6 +82,7 @@ impl Run {
         self.bytes += command.len();
         self.is_joinable &= command.is_data() && !command.is_volatile;
         self.has_exceptions |= command.except.is_some();
+        self.messages += u64::from(command.content.frame().is_some_and(is_message));
         self.commands.push(command);
     }
 
@@ -91,6 +95,18 @@ impl Run {
     /// The bytes of all payloads.
     pub(in crate::reactor) fn len(&self) -> usize {
         self.bytes
+    }
+
+    /// The number of messages.
+    pub(in crate::reactor) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// The number of volatile publications for a connection, which it does not receive while it has unsent output.
+    pub(in crate::reactor) fn left_out(&self, id: ConnectionId) -> u64 {
+        let volatile =
+            self.commands.iter().filter(|command| command.is_volatile && command.except != Some(id));
+        volatile.count() as u64
     }
 
     /// Whether a message may be so long that it is compressed in steps.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
@@ -68,23 +68,39 @@ pub(in crate::reactor) enum TopicLimit {
 
 /// How many connections subscribe to each topic. Senders on other threads read it.
 #[derive(Debug, Default)]
-pub(crate) struct SubscriberCounts(Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>);
+pub(crate) struct SubscriberCounts {
+    by_topic: Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>,
+    all: AtomicUsize,
+}
 
 impl SubscriberCounts {
     /// Returns the number of subscribers of a topic.
     pub(crate) fn get(&self, topic: &str) -> usize {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(topic).map_or(0, |count| count.load(Relaxed))
+        self.by_topic().get(topic).map_or(0, |count| count.load(Relaxed))
+    }
+
+    /// Returns the number of topics.
+    pub(crate) fn topics(&self) -> usize {
+        self.by_topic().len()
+    }
+
+    /// Returns the number of subscriptions to all topics.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.all.load(Relaxed)
     }
 
     fn insert(&self, topic: Arc<str>) -> Arc<AtomicUsize> {
         let count = Arc::new(AtomicUsize::new(0));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, Arc::clone(&count));
+        self.by_topic().insert(topic, Arc::clone(&count));
         count
     }
 
     fn remove(&self, topic: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        self.by_topic().remove(topic);
+    }
+
+    fn by_topic(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<AtomicUsize>>> {
+        self.by_topic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,6 +162,7 @@ impl Topics {
         subscriptions.push(Subscription { topic: id, place: place(topic.members.len()) });
         topic.members.push(Member { slot, place: place(subscriptions.len() - 1) });
         topic.count.store(topic.members.len(), Relaxed);
+        self.counts.all.fetch_add(1, Relaxed);
         Ok(Some(id))
     }
 
@@ -221,6 +238,7 @@ impl Topics {
         {
             member.place = u32::try_from(own_place).unwrap_or(u32::MAX);
         }
+        self.counts.all.fetch_sub(1, Relaxed);
         let Some(topic) = self.topics.get_mut(index(id.0)) else { return };
         topic.members.swap_remove(index(place));
         topic.count.store(topic.members.len(), Relaxed);

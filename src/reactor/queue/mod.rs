@@ -29,6 +29,7 @@ use self::sync::atomic::AtomicUsize;
 use self::sync::{Mutex, MutexGuard};
 use super::api::settings::{Overflow, Settings};
 use super::memory::MemoryBudget;
+use super::monitoring::Monitor;
 use super::publishing::topics::SubscriberCounts;
 use crate::error::{Error, ErrorKind, QueueError, Result};
 use crate::message::Message;
@@ -40,7 +41,7 @@ pub(crate) struct CommandQueue {
     number: u64,
     queue: Mutex<Queue>,
     /// The number of commands that other threads have queued. It changes while the lock is held.
-    remote_len: AtomicUsize,
+    pub(crate) remote_len: AtomicUsize,
     capacity: usize,
     /// The maximum number of bytes that the commands of other threads send.
     max_bytes: usize,
@@ -50,6 +51,8 @@ pub(crate) struct CommandQueue {
     memory: MemoryBudget,
     /// How many connections subscribe to each topic.
     pub(crate) subscribers: Arc<SubscriberCounts>,
+    /// What the loop has counted and measured.
+    pub(crate) monitor: Monitor,
     statuses: StatusTable,
     /// Whether the loop drains, or has ended after it has drained.
     pub(crate) is_draining: AtomicBool,
@@ -90,6 +93,7 @@ impl CommandQueue {
             overflow: settings.overflow,
             memory: MemoryBudget::new(settings.max_memory),
             subscribers: Arc::default(),
+            monitor: Monitor::new(clock()),
             statuses: StatusTable::new(),
             is_draining: AtomicBool::new(false),
             wake,
@@ -190,6 +194,7 @@ impl CommandQueue {
             return Ok(self.enqueue(target, command, Some((status, len)))?);
         }
         if self.overflow == Overflow::Drop {
+            Monitor::add(&self.monitor.dropped, 1);
             return Ok(());
         }
         Ok(self.push_overflow(target)?)

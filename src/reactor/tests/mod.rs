@@ -8,6 +8,7 @@ mod compression;
 mod draining;
 #[cfg(loom)]
 mod models;
+mod monitoring;
 mod phases;
 mod scripts;
 mod system;

@@ -1,0 +1,108 @@
+//! `Health`: whether a loop is responsive.
+
+use std::time::Duration;
+
+use crate::reactor::queue::CommandQueue;
+
+/// Whether an event loop runs and is responsive. [`Sender::health`](crate::Sender::health) returns it.
+///
+/// A handler that blocks stops all connections of its loop. Another thread sees this as a growing [`lag`](Self::lag); a handler of the
+/// loop does not see it, because it is not called in the meantime.
+///
+/// `Display` formats it as one line of text, such as `running, lag 0.000 s, longest turn 0.012 s`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sockeye::{LoopStatus, Message, Sender, WebSocket};
+///
+/// let server = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?.bind("127.0.0.1:0")?;
+/// let all = server.broadcaster();
+/// assert_eq!(all.health().status, LoopStatus::Idle);
+///
+/// let watchdog = std::thread::spawn(move || {
+///     while all.health().status == LoopStatus::Idle {
+///         std::thread::yield_now();
+///     }
+///     // A real watchdog would repeat this, and restart the program if a handler blocks for a minute.
+///     assert!(all.health().lag < Duration::from_secs(60));
+///     all.shutdown()
+/// });
+/// server.run()?;
+/// watchdog.join().expect("the thread does not panic")?;
+/// # sockeye::Result::Ok(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What the loop does.
+    pub status: LoopStatus,
+    /// How long the current turn of the loop has lasted, with a precision of a millisecond. Zero while the loop waits for events.
+    ///
+    /// A turn usually takes less than 10 milliseconds. It takes longer if a handler blocks or computes, or if the machine is overloaded.
+    pub lag: Duration,
+    /// The longest turn of the last 30 to 60 seconds. Turns of less than a millisecond can be left out.
+    pub longest_turn: Duration,
+}
+
+/// What an event loop does.
+///
+/// See the example of [`Health`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum LoopStatus {
+    /// The loop has not been run yet.
+    #[default]
+    Idle,
+    /// The loop runs.
+    Running,
+    /// The loop closes its connections and accepts no new ones, after [`Sender::shutdown`](crate::Sender::shutdown).
+    ShuttingDown,
+    /// The loop has ended. It can be run again, unless it has panicked or was dropped.
+    Ended,
+}
+
+impl Health {
+    pub(super) fn of(queue: &CommandQueue) -> Self {
+        let (turns, now) = (&queue.monitor.turns, queue.now());
+        Self { status: queue.monitor.status(), lag: turns.lag(now), longest_turn: turns.longest_recent(now) }
+    }
+
+    /// Returns whether the loop runs, and the current turn has lasted for less than `limit`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::{Response, Sender};
+    ///
+    /// /// The response for a load balancer. `main` is a sender of another loop, which serves the clients.
+    /// fn check(main: &Sender) -> Response {
+    ///     let health = main.health();
+    ///     match health.is_responsive(Duration::from_secs(1)) {
+    ///         true => Response::new(200, "OK", health.to_string().into()),
+    ///         false => Response::new(503, "Service Unavailable", health.to_string().into()),
+    ///     }
+    /// }
+    /// ```
+    pub fn is_responsive(&self, limit: Duration) -> bool {
+        self.status == LoopStatus::Running && self.lag < limit
+    }
+}
+
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = match self.status {
+            LoopStatus::Idle => "idle",
+            LoopStatus::Running => "running",
+            LoopStatus::ShuttingDown => "shutting down",
+            LoopStatus::Ended => "ended",
+        };
+        let (lag, longest) = (self.lag.as_secs_f64(), self.longest_turn.as_secs_f64());
+        write!(f, "{status}, lag {lag:.3} s, longest turn {longest:.3} s")
+    }
+}
