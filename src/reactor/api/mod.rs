@@ -4,9 +4,11 @@
 pub mod deflate_handler;
 pub(crate) mod drain;
 pub(crate) mod factory;
+mod families;
 pub(crate) mod handler;
 pub(crate) mod handshake;
 pub(crate) mod health;
+mod prometheus;
 pub(crate) mod publication;
 pub(crate) mod sender;
 pub(crate) mod settings;

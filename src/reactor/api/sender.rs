@@ -929,11 +929,20 @@ impl Sender {
     ///
     /// # Examples
     ///
-    /// ```
-    /// use sockeye::Sender;
+    /// A server that shows its statistics at `/metrics`, in the text format of Prometheus.
     ///
-    /// fn print(all: &Sender) {
-    ///     println!("{} connections are open", all.stats().connections_open);
+    /// ```
+    /// use sockeye::{Handler, Request, Response, Result, Sender};
+    ///
+    /// struct Server(Sender);
+    ///
+    /// impl Handler for Server {
+    ///     fn on_request(&mut self, req: &Request) -> Result<Response> {
+    ///         match req.resource() {
+    ///             "/metrics" => Ok(self.0.stats().to_response()),
+    ///             _ => Response::from_request(req),
+    ///         }
+    ///     }
     /// }
     /// ```
     pub fn stats(&self) -> Stats {

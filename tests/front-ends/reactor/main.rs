@@ -14,6 +14,7 @@ mod identity;
 mod limits;
 mod lists;
 mod memory;
+mod monitoring;
 mod nested;
 mod panics;
 mod pausing;
