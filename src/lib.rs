@@ -62,6 +62,7 @@
 //! | `ssl` | no | the same with the system's OpenSSL, and the TLS hooks of `ws` |
 //! | `ssl-vendored` | no | the same with an OpenSSL that is compiled during the build |
 //! | `permessage-deflate` | no | compression (RFC 7692): [`Settings::deflate`], or `deflate::DeflateHandler` as in `ws` |
+//! | `metrics` | no | [`Stats`] for the crate `metrics` |
 //! | `blocking` | no | a blocking socket |
 //! | `futures` | no | an async socket over any stream of `futures-io` |
 //! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `rustls` or `ssl` is enabled |

@@ -10,6 +10,8 @@ pub(crate) mod handshake;
 pub(crate) mod health;
 mod prometheus;
 pub(crate) mod publication;
+#[cfg(feature = "metrics")]
+mod recording;
 pub(crate) mod sender;
 pub(crate) mod settings;
 pub(crate) mod shared_message;

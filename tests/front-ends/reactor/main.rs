@@ -21,6 +21,8 @@ mod pausing;
 mod proxy_protocol;
 mod queue;
 mod readiness;
+#[cfg(feature = "metrics")]
+mod recording;
 mod sender_states;
 #[cfg(feature = "signals")]
 mod signals;
