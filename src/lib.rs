@@ -418,6 +418,9 @@ mod pages {
     #[doc = include_str!("../docs/limits.md")]
     struct Limits;
 
+    #[doc = include_str!("../docs/monitoring.md")]
+    struct Monitoring;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 
