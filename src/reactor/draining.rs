@@ -12,7 +12,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
@@ -20,6 +19,7 @@ use url::Url;
 
 use super::api::drain::Drain;
 use super::api::factory::Factory;
+use super::api::health::LoopStatus;
 use super::commands::announce_end;
 use super::connection::draining::Part;
 use super::entries::{ConnectionId, Entry};
@@ -148,7 +148,7 @@ pub(super) fn begin<F: Factory, S: System>(reactor: &mut Reactor<F, S>, drain: D
     }
     reactor.run_state = RunState::Draining;
     let Reactor { factory, entries, state, .. } = reactor;
-    state.queue.is_draining.store(true, Ordering::Relaxed);
+    state.queue.monitor.set_status(LoopStatus::Draining);
     announce_end(entries, state);
     factory.on_shutdown();
     let (mut connections, mut remaining) = (Vec::new(), HashSet::new());

@@ -59,6 +59,8 @@ pub enum LoopStatus {
     Idle,
     /// The loop runs.
     Running,
+    /// The loop closes its connections one after the other, after [`Sender::drain`](crate::Sender::drain).
+    Draining,
     /// The loop closes its connections and accepts no new ones, after [`Sender::shutdown`](crate::Sender::shutdown).
     ShuttingDown,
     /// The loop has ended. It can be run again, unless it has panicked or was dropped.
@@ -99,6 +101,7 @@ impl std::fmt::Display for Health {
         let status = match self.status {
             LoopStatus::Idle => "idle",
             LoopStatus::Running => "running",
+            LoopStatus::Draining => "draining",
             LoopStatus::ShuttingDown => "shutting down",
             LoopStatus::Ended => "ended",
         };

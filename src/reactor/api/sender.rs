@@ -5,14 +5,13 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use url::Url;
 
 use super::drain::Drain;
 use super::handshake::Handshake;
-use super::health::Health;
+use super::health::{Health, LoopStatus};
 use super::publication::{Publication, check_topic};
 use super::shared_message::SharedMessage;
 use super::stats::Stats;
@@ -519,7 +518,7 @@ impl Sender {
     /// }
     /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
-        if self.queue.is_draining.load(Ordering::Relaxed) && !self.queue.is_closed() {
+        if self.queue.monitor.status() == LoopStatus::Draining {
             return Err(connect_while_draining(&url));
         }
         self.push_new_connection(NewConnection::Connect(url, None))
@@ -714,7 +713,7 @@ impl Sender {
     ///
     /// See the example of [`drain`](Self::drain).
     pub fn is_draining(&self) -> bool {
-        self.queue.is_draining.load(Ordering::Relaxed) || self.queue.is_closed()
+        self.queue.monitor.status() >= LoopStatus::Draining || self.queue.is_closed()
     }
 
     /// Shuts the event loop down.

@@ -64,6 +64,7 @@ impl Monitor {
     pub(crate) fn status(&self) -> LoopStatus {
         match self.status.load(Relaxed) {
             status if status == LoopStatus::Running as u8 => LoopStatus::Running,
+            status if status == LoopStatus::Draining as u8 => LoopStatus::Draining,
             status if status == LoopStatus::ShuttingDown as u8 => LoopStatus::ShuttingDown,
             status if status == LoopStatus::Ended as u8 => LoopStatus::Ended,
             _ => LoopStatus::Idle,

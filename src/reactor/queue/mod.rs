@@ -14,7 +14,7 @@ mod sync;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -54,8 +54,6 @@ pub(crate) struct CommandQueue {
     /// What the loop has counted and measured.
     pub(crate) monitor: Monitor,
     statuses: StatusTable,
-    /// Whether the loop drains, or has ended after it has drained.
-    pub(crate) is_draining: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
 }
@@ -95,7 +93,6 @@ impl CommandQueue {
             subscribers: Arc::default(),
             monitor: Monitor::new(clock()),
             statuses: StatusTable::new(),
-            is_draining: AtomicBool::new(false),
             wake,
             clock,
         }
@@ -304,7 +301,6 @@ impl CommandQueue {
 
     /// Accepts commands again, for another run.
     pub(crate) fn reopen(&self) {
-        self.is_draining.store(false, Ordering::Relaxed);
         self.lock().is_closed = false;
     }
 
