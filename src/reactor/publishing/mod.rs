@@ -148,7 +148,7 @@ impl Publications {
 
     /// Begins a run. `None` if nobody receives it.
     fn begin_run(&mut self, audience: Audience, receivers: impl Iterator<Item = u32>) -> Option<&mut Run> {
-        let run = self.runs.vacant_key();
+        let run = self.runs.vacant_entry().key();
         let number = u32::try_from(run).ok()?;
         let mut count = 0;
         for slot in receivers {
