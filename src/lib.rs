@@ -262,7 +262,7 @@ pub use reactor::api::publication::Publication;
 pub use reactor::api::sender::Sender;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
-#[cfg(feature = "reactor")]
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::shared_message::SharedMessage;
 #[cfg(all(feature = "signals", unix))]
 pub use reactor::api::signals;
