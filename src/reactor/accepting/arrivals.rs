@@ -11,7 +11,7 @@ use log::debug;
 use mio::{Interest, Token};
 
 use super::proxy_header::{self, MAX_V2};
-use super::{MAX_REJECTED, report_accept_failure};
+use super::{must_drop, report_accept_failure};
 use crate::error::{Error, Result};
 use crate::reactor::api::settings::ProxyPolicy;
 use crate::reactor::entries::{ConnectionId, Entries, Entry, index};
@@ -80,8 +80,7 @@ impl Arrivals {
             return Some(accepted);
         }
         let is_excess = !entries.has_room(state.settings.max_connections);
-        if is_excess && entries.rejected >= MAX_REJECTED {
-            debug!("dropped a connection: the loop has reached max_connections");
+        if is_excess && must_drop(entries, state) {
             return None;
         }
         let (id, timers) = (entries.arrival_id(), TimerList::default());

@@ -21,7 +21,7 @@ use super::api::handshake::Handshake;
 use super::api::sender::Sender;
 use super::api::settings::Settings;
 use super::connection::Connection;
-use super::entries::{ConnectionId, Entry, index};
+use super::entries::{ConnectionId, Entries, Entry, index};
 use super::loop_state::LoopState;
 use super::queue::Established;
 use super::system::{System, Transport as _};
@@ -141,9 +141,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let Accepted { mut socket, addresses, since, .. } = accepted;
         let has_room = self.entries.has_room(self.state.settings.max_connections)
             && address.is_none_or(|address| self.state.addresses.has_room(address));
-        if !has_room && self.entries.rejected >= MAX_REJECTED {
-            self.state.queue.monitor.connections().dropped += 1;
-            return debug!("dropped a connection: the loop has reached max_connections");
+        if !has_room && must_drop(&self.entries, &self.state) {
+            return;
         }
         if self.state.settings.tcp_nodelay
             && let Err(err) = socket.set_nodelay()
@@ -195,6 +194,16 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         self.on_connection_lost(Some(handler));
     }
+}
+
+/// Returns whether a client for which there is no room is dropped without a response, because many are being rejected. Counts it.
+fn must_drop<H, S: System>(entries: &Entries<H, S>, state: &LoopState<S>) -> bool {
+    let is_crowded = entries.rejected >= MAX_REJECTED;
+    if is_crowded {
+        state.queue.monitor.connections().dropped += 1;
+        debug!("dropped a connection: the loop has reached max_connections");
+    }
+    is_crowded
 }
 
 /// Returns the address of a client whose connections are counted. The clients of a trusted proxy are counted when their requests
