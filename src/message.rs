@@ -212,3 +212,22 @@ impl From<bytes::Bytes> for Message {
         Self::Binary(bytes.into())
     }
 }
+
+#[cfg(all(test, feature = "bytes"))]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn bytes_become_a_message_without_a_copy_if_they_have_one_handle() {
+        let content = vec![7; 1000];
+        let address = content.as_ptr();
+        let message = Message::from(Bytes::from(content));
+        assert_eq!((message.as_bytes().as_ptr(), message.as_bytes()), (address, &[7; 1000][..]));
+
+        let first = Bytes::from(vec![1, 2, 3]);
+        let second = first.clone();
+        assert_eq!([Message::from(first), Message::from(second)], [(); 2].map(|()| vec![1, 2, 3].into()));
+    }
+}
