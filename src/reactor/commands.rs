@@ -73,15 +73,17 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Command::Shutdown => self.stop(),
             Command::Drain(drain) => draining::begin(self, *drain),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
-            Command::Boxed(command) => match (*command, id) {
-                (BoxedCommand::Publish(publication), _) => self.state.publish(publication),
-                (BoxedCommand::Shared(message), None) => {
-                    let frame = Command::Frame(Box::new(message.frame().clone()));
-                    self.execute(frame, None);
-                }
-                (command, Some(id)) => self.deliver(Command::Boxed(Box::new(command)), id),
-                // A publication can follow at once, so all connections must subscribe now.
-                (command, None) => change_all_subscriptions(&command, &mut self.entries, &mut self.state),
+            Command::Boxed(command) => match id.filter(|_| !command.is_for_loop()) {
+                Some(id) => self.deliver(Command::Boxed(command), id),
+                None => match *command {
+                    BoxedCommand::Publish(publication) => self.state.publish(publication),
+                    BoxedCommand::Shared(message) => {
+                        let frame = Command::Frame(Box::new(message.frame().clone()));
+                        self.execute(frame, None);
+                    }
+                    // A publication can follow at once, so all connections must subscribe now.
+                    change => change_all_subscriptions(&change, &mut self.entries, &mut self.state),
+                },
             },
             command => match id {
                 Some(id) => self.deliver(command, id),

@@ -141,6 +141,11 @@ impl Command {
 }
 
 impl BoxedCommand {
+    /// Returns whether the loop executes this command, also one of a connection's sender.
+    pub(crate) fn is_for_loop(&self) -> bool {
+        matches!(self, Self::Publish(_))
+    }
+
     /// Clones the command for one more connection.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
