@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use crate::message::Message;
-use crate::protocol::{Frame, Role, write_frame};
+use crate::protocol::Frame;
 use crate::reactor::memory::{MemoryBudget, SharedBytes};
+use crate::reactor::publishing::encode_for_clients;
 
 /// A message that is sent to several connections without a copy for each of them, with [`Sender::send_shared`].
 ///
@@ -60,12 +61,10 @@ impl SharedMessage {
 
     /// Returns what a server without compression sends. `None` if another loop has encoded the message with other fragments.
     pub(crate) fn encoded(&self, fragment_size: usize, memory: &MemoryBudget) -> Option<Arc<SharedBytes>> {
-        let (used_size, encoded) = self.0.encoded.get_or_init(|| {
-            let mut encoded = Vec::new();
-            write_frame(self.0.frame.clone(), Role::Server, fragment_size, &mut encoded);
-            encoded.shrink_to_fit();
-            (fragment_size, Arc::new(encoded))
-        });
+        let (used_size, encoded) = self
+            .0
+            .encoded
+            .get_or_init(|| (fragment_size, Arc::new(encode_for_clients([&self.0.frame], fragment_size))));
         if *used_size != fragment_size {
             return None;
         }

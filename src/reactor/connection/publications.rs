@@ -1,6 +1,7 @@
 //! What a connection receives together with others.
 
 use super::Connection;
+use super::endpoint::Endpoint;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::loop_state::LoopState;
@@ -31,9 +32,7 @@ pub(in crate::reactor) fn receive_run<H: Handler, S: System>(
     }
     for content in run.commands_for(endpoint.id, endpoint.write.is_blocked) {
         match content {
-            Content::Frame(one) if fits => {
-                connection.endpoint.send_shared(&one.frame, |state| Some(one.encoded(state)), state);
-            }
+            Content::Frame(one) if fits => send(&mut connection.endpoint, one, state),
             Content::Frame(one) => send_if_room(connection, one, state),
             Content::Other(command) => {
                 let command = command.for_another();
@@ -81,6 +80,10 @@ fn send_if_room<H: Handler, S: System>(
         endpoint.opening.get_or_insert_default().commands.push(command);
     } else {
         endpoint.write.add_published(len);
-        endpoint.send_shared(&one.frame, |state| Some(one.encoded(state)), state);
+        send(endpoint, one, state);
     }
+}
+
+fn send<H: Handler, S: System>(endpoint: &mut Endpoint<H, S>, one: &SharedFrame, state: &mut LoopState<S>) {
+    endpoint.send_shared(&one.frame, |state| Some(one.encoded(state)), state);
 }

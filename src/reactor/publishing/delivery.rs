@@ -73,35 +73,30 @@ fn deliver_to<H: Handler, S: System>(
     entries: &mut Entries<H, S>,
     state: &mut LoopState<S>,
 ) -> usize {
-    let mut bytes = 0;
     match entries.in_slot(slot) {
         Some(Entry::Connected(connection)) => {
-            let mut has_received = false;
-            while let Some(number) = publications.take_from(slot) {
-                let Some(run) = publications.run(number) else { continue };
-                bytes += run.len();
+            let (mut has_received, mut last) = (false, None);
+            let bytes = publications.empty_inbox(slot, |run| {
                 receive_run(connection, run, state);
                 if run.is_long() && is_compressing(connection) {
-                    publications.last = Some(connection.id());
+                    last = Some(connection.id());
                 }
-                publications.finish(number);
                 has_received = true;
-            }
+            });
+            publications.last = last.or(publications.last);
             if has_received {
                 finish_runs(connection, flushes, state);
             }
+            bytes
         }
         Some(Entry::Connecting(attempt)) => {
-            while let Some(number) = publications.take_from(slot) {
-                let Some(run) = publications.run(number) else { continue };
-                bytes += run.len();
-                deliver_to_attempt(attempt, run, state);
-                publications.finish(number);
-            }
+            publications.empty_inbox(slot, |run| deliver_to_attempt(attempt, run, state))
         }
-        Some(Entry::Arriving(_) | Entry::Vacating) | None => publications.remove(slot),
+        Some(Entry::Arriving(_) | Entry::Vacating) | None => {
+            publications.remove(slot);
+            0
+        }
     }
-    bytes
 }
 
 /// Delivers a run to a connection attempt, which keeps it.

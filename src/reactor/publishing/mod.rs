@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub(super) use self::run::{Content, EncodedFrames, Published, Run, SharedFrame};
+pub(super) use self::run::{Content, EncodedFrames, Published, Run, SharedFrame, encode_for_clients};
 use self::topics::TopicId;
 use super::entries::{ConnectionId, index};
 
@@ -59,7 +59,7 @@ pub(super) struct Publications {
     last: Option<ConnectionId>,
 }
 
-/// Who receives a command.
+/// The receivers of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
     All,
@@ -146,7 +146,7 @@ impl Publications {
         self.bytes += len;
     }
 
-    /// Begins a run. `None` if nobody receives it.
+    /// Begins a run. `None` if it has no receivers.
     fn begin_run(&mut self, audience: Audience, receivers: impl Iterator<Item = u32>) -> Option<&mut Run> {
         let run = self.runs.vacant_entry().key();
         let number = u32::try_from(run).ok()?;
@@ -209,6 +209,19 @@ impl Publications {
         Some(slot)
     }
 
+    /// Empties an inbox, and passes each run to `receive`. Returns the bytes of all payloads.
+    fn empty_inbox(&mut self, slot: u32, mut receive: impl FnMut(&Run)) -> usize {
+        let mut bytes = 0;
+        while let Some(number) = self.take_from(slot) {
+            if let Some(run) = self.runs.get(number) {
+                bytes += run.len();
+                receive(run);
+            }
+            self.finish(number);
+        }
+        bytes
+    }
+
     /// Removes the first run of an inbox. [`finish`](Self::finish) must follow.
     fn take_from(&mut self, slot: u32) -> Option<usize> {
         let inbox = self.inboxes.get_mut(index(slot))?;
@@ -248,13 +261,6 @@ impl Publications {
     /// A connection has ended, and receives nothing more.
     pub(super) fn remove(&mut self, slot: u32) {
         self.change(Audience::All);
-        while let Some(run) = self.take_from(slot) {
-            self.finish(run);
-        }
-    }
-
-    /// Returns a run.
-    fn run(&self, run: usize) -> Option<&Run> {
-        self.runs.get(run)
+        self.empty_inbox(slot, |_| {});
     }
 }

@@ -188,12 +188,7 @@ impl SharedFrame {
 
 impl EncodedFrames {
     fn new<'f, S: System>(frames: impl IntoIterator<Item = &'f Frame>, state: &LoopState<S>) -> Self {
-        let mut encoded = Vec::new();
-        for frame in frames {
-            write_frame(frame.clone(), Role::Server, state.config.fragment_size, &mut encoded);
-        }
-        encoded.shrink_to_fit();
-        Self(state.memory.share(encoded))
+        Self(state.memory.share(encode_for_clients(frames, state.config.fragment_size)))
     }
 
     /// Returns the frames of a message. `None` if another loop has encoded it with other fragments.
@@ -209,4 +204,17 @@ impl EncodedFrames {
             queue.append_shared(&self.0);
         }
     }
+}
+
+/// Encodes frames as a server without compression sends them.
+pub(in crate::reactor) fn encode_for_clients<'f>(
+    frames: impl IntoIterator<Item = &'f Frame>,
+    fragment_size: usize,
+) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for frame in frames {
+        write_frame(frame.clone(), Role::Server, fragment_size, &mut encoded);
+    }
+    encoded.shrink_to_fit();
+    encoded
 }

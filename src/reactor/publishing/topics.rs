@@ -194,7 +194,7 @@ impl Topics {
         self.by_slot.iter().map(Vec::len).sum()
     }
 
-    /// Tells the factory which topics have received their first subscriber, and which have lost their last one.
+    /// Informs the factory which topics have received their first subscriber, and which have lost their last one.
     #[inline]
     pub(in crate::reactor) fn report(&mut self, factory: &mut impl Factory) {
         if !self.changes.is_empty() {
