@@ -64,7 +64,7 @@ impl Publication {
     /// ```
     /// use sockeye::{Publication, Result, Sender};
     ///
-    /// /// Tells the others that a player has been removed by the program.
+    /// /// Informs the others that the program has removed a player.
     /// fn removed(all: &Sender, player: &Sender) -> Result<()> {
     ///     all.publish_with(Publication::new("game", "a player was removed").except(player))
     /// }

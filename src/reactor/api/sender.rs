@@ -380,7 +380,7 @@ impl Sender {
         self.publish_with(Publication::new(topic.as_ref(), msg))
     }
 
-    /// Publishes a message with options: who receives it, and whether it may be compressed or left out.
+    /// Publishes a message with options: its receivers, and whether it may be compressed or left out.
     ///
     /// # Errors
     ///
@@ -401,7 +401,7 @@ impl Sender {
     /// ```
     /// use sockeye::{Result, Sender};
     ///
-    /// fn welcome(out: &Sender, room: &str) -> Result<()> {
+    /// fn show_members(out: &Sender, room: &str) -> Result<()> {
     ///     out.send(format!("{} members are here", out.subscriber_count(room)))
     /// }
     /// ```

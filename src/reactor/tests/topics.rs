@@ -1,4 +1,4 @@
-//! Topics: who receives what, in which order, and what a loop stores.
+//! Topics: which messages each subscriber receives, in which order, and what a loop stores.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
