@@ -271,6 +271,8 @@ pub use reactor::api::stats::Stats;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::pool::{Pool, Worker, Workers};
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::{Builder, WebSocket};
 #[cfg(all(
     any(feature = "rustls", feature = "ssl"),

@@ -1,5 +1,6 @@
 //! Commands of senders, as the loop executes them or delivers them to connections.
 
+use super::accepting::accept_assigned;
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::health::LoopStatus;
@@ -8,6 +9,7 @@ use super::entries::{ConnectionId, Entries, Entry};
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::publishing::{Audience, Published, delivery};
+use super::queue::peers::LoopPlace;
 use super::queue::{Batch, BoxedCommand, Command, NewConnection, Target};
 use super::system::System;
 use super::{Reactor, RunState};
@@ -62,14 +64,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes one command for a connection, or for all.
     pub(super) fn execute(&mut self, command: Command, id: Option<ConnectionId>) {
         match command {
-            Command::NewConnection(new) => match *new {
-                NewConnection::Connect(url, stream) => self.connect(url, stream, id),
-                NewConnection::Accept(stream) => self.accept_stream(stream),
-                NewConnection::AcceptUpgraded(stream, upgrade) => self.accept_upgraded(stream, upgrade),
-                NewConnection::AfterHandshake(stream, established) => {
-                    self.after_handshake(stream, established);
-                }
-            },
+            Command::NewConnection(new) => create(self, *new, None, id),
             Command::Shutdown => self.stop(),
             Command::Drain(drain) => draining::begin(self, *drain),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
@@ -78,19 +73,16 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 None => match *command {
                     BoxedCommand::Publish(publication) => self.state.publish(publication),
                     BoxedCommand::Shared(message) => {
-                        let frame = Command::Frame(Box::new(message.frame().clone()));
-                        self.execute(frame, None);
+                        broadcast(Published::shared(message), &self.entries, &mut self.state)
                     }
+                    BoxedCommand::TopicChanged(change) => self.state.topics.note(change),
                     // A publication can follow at once, so all connections must subscribe now.
                     change => change_all_subscriptions(&change, &mut self.entries, &mut self.state),
                 },
             },
             command => match id {
                 Some(id) => self.deliver(command, id),
-                None => {
-                    let receivers = self.entries.used_slots();
-                    self.state.publications.publish(Audience::All, Published::new(command), receivers);
-                }
+                None => broadcast(Published::new(command), &self.entries, &mut self.state),
             },
         }
     }
@@ -114,7 +106,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return;
         }
         let before = std::mem::replace(&mut self.run_state, RunState::Stopping);
-        self.state.queue.close();
+        self.state.queue.remote.close();
         self.state.queue.monitor.set_status(LoopStatus::ShuttingDown);
         self.listeners.clear();
         if before == RunState::Running {
@@ -137,6 +129,30 @@ impl<F: Factory, S: System> Reactor<F, S> {
             self.factory.on_shutdown();
         }
     }
+}
+
+/// Creates a connection, or takes one over. `place` is its place in the pool if it has one already, and `from` the connection that requested it.
+fn create<F: Factory, S: System>(
+    reactor: &mut Reactor<F, S>,
+    new: NewConnection,
+    place: Option<LoopPlace>,
+    from: Option<ConnectionId>,
+) {
+    match new {
+        NewConnection::Placed(new, place) => create(reactor, *new, Some(place), from),
+        NewConnection::Connect(url, stream) => reactor.connect(url, stream, place, from),
+        NewConnection::Accept(stream) => reactor.accept_stream(stream, place),
+        NewConnection::Assigned(assigned) => accept_assigned(reactor, assigned, place),
+        NewConnection::AcceptUpgraded(stream, upgrade) => reactor.accept_upgraded(stream, upgrade, place),
+        NewConnection::AfterHandshake(stream, established) => {
+            reactor.after_handshake(stream, established, place);
+        }
+    }
+}
+
+/// Passes a command to all connections.
+fn broadcast<H, S: System>(command: Published, entries: &Entries<H, S>, state: &mut LoopState<S>) {
+    state.publications.publish(Audience::All, command, entries.used_slots());
 }
 
 /// Calls `on_shutdown` of every handler.

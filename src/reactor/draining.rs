@@ -23,7 +23,7 @@ use super::api::health::LoopStatus;
 use super::commands::announce_end;
 use super::connection::draining::Part;
 use super::entries::{ConnectionId, Entry};
-use super::queue::{Command, QueuedCommand};
+use super::queue::{Command, CommandQueue, QueuedCommand};
 use super::system::System;
 use super::timers::{Deadlines, TimerEvent, TimerKind, TimerList};
 use super::{Reactor, RunState, connection};
@@ -62,16 +62,26 @@ struct Schedule {
     began: Instant,
     over: Duration,
     count: usize,
+    share: Share,
+}
+
+/// Which loop of a pool drains, and how many drain at the same time. They close their connections in turn.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    index: usize,
+    loops: usize,
 }
 
 impl Schedule {
-    /// Returns when a connection is closed. The first one is closed at the beginning. `None` means never.
+    /// Returns when a connection is closed. The first one of the first loop is closed at the beginning. `None` means never.
     fn at(self, position: usize) -> Option<Instant> {
         if position >= self.count {
             return None;
         }
-        // Exact, so that rounding does not accumulate. Positions are less than 2^32.
-        let nanos = self.over.as_nanos() * position as u128 / self.count as u128;
+        let Share { index, loops } = self.share;
+        // Exact, so that rounding does not accumulate. Positions are less than 2^32, and durations less than 2^94 nanoseconds.
+        let (numerator, denominator) = (position * loops + index, self.count * loops);
+        let nanos = self.over.as_nanos().saturating_mul(numerator as u128) / denominator as u128;
         self.began.checked_add(Duration::from_nanos(u64::try_from(nanos).ok()?))
     }
 }
@@ -121,10 +131,25 @@ impl Draining {
     }
 }
 
+impl Share {
+    /// Returns the share of a loop.
+    fn of(queue: &CommandQueue) -> Self {
+        queue
+            .membership()
+            .map_or(Self { index: 0, loops: 1 }, |own| Self { index: own.index, loops: own.workers().max(1) })
+    }
+}
+
 impl Active {
-    fn new(drain: Drain, began: Instant, connections: Vec<ConnectionId>, remaining: HashSet<u32>) -> Self {
+    fn new(
+        drain: Drain,
+        began: Instant,
+        share: Share,
+        connections: Vec<ConnectionId>,
+        remaining: HashSet<u32>,
+    ) -> Self {
         let Drain { code, reason, over, deadline } = drain;
-        let schedule = Schedule { began, over: over.min(deadline), count: connections.len() };
+        let schedule = Schedule { began, over: over.min(deadline), count: connections.len(), share };
         let deadline = began.checked_add(deadline);
         Self { code, reason, schedule, connections, closed: 0, remaining, deadline }
     }
@@ -164,8 +189,8 @@ pub(super) fn begin<F: Factory, S: System>(reactor: &mut Reactor<F, S>, drain: D
         }
     }
     info!("the loop drains {} connections", connections.len());
-    let is_empty = remaining.is_empty();
-    state.draining.active = Some(Active::new(drain, state.system.now(), connections, remaining));
+    let (is_empty, share) = (remaining.is_empty(), Share::of(&state.queue));
+    state.draining.active = Some(Active::new(drain, state.system.now(), share, connections, remaining));
     state.draining.schedule(&mut state.deadlines);
     if is_empty {
         reactor.stop();
@@ -190,7 +215,7 @@ pub(super) fn on_timer<F: Factory, S: System>(reactor: &mut Reactor<F, S>) {
 fn drop_all<F: Factory, S: System>(reactor: &mut Reactor<F, S>) {
     let Reactor { entries, state, listeners, run_state, .. } = reactor;
     *run_state = RunState::Closing;
-    state.queue.close();
+    state.queue.remote.close();
     listeners.clear();
     if !entries.is_empty() {
         warn!("{} connections are dropped, because the deadline of the drain has come", entries.len());
@@ -215,12 +240,14 @@ pub(super) fn connect_while_draining(url: &Url) -> Error {
 mod tests {
     use super::*;
 
+    const ALONE: Share = Share { index: 0, loops: 1 };
+
     #[test]
     fn closes_are_spread_evenly() {
         let began = Instant::now();
         for (count, over) in [(1, 5000), (7, 5000), (1000, 5000), (10_000, 1), (3, 0)] {
             let over = Duration::from_millis(over);
-            let schedule = Schedule { began, over, count };
+            let schedule = Schedule { began, over, count, share: ALONE };
             let times: Vec<_> = (0..count).map(|position| schedule.at(position).unwrap() - began).collect();
             assert_eq!(times[0], Duration::ZERO);
             let gaps = times.windows(2).map(|pair| (pair[1] - pair[0]).as_nanos());
@@ -232,8 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn loops_of_a_pool_close_their_connections_in_turn() {
+        let (began, over) = (Instant::now(), Duration::from_secs(6));
+        let of_loop = |index| Schedule { began, over, count: 2, share: Share { index, loops: 3 } };
+        let times = |index| [0, 1].map(|position| (of_loop(index).at(position).unwrap() - began).as_secs());
+        assert_eq!([times(0), times(1), times(2)], [[0, 3], [1, 4], [2, 5]]);
+    }
+
+    #[test]
     fn a_time_beyond_the_clock_never_comes() {
-        let schedule = Schedule { began: Instant::now(), over: Duration::MAX, count: 3 };
+        let schedule = Schedule { began: Instant::now(), over: Duration::MAX, count: 3, share: ALONE };
         assert!(schedule.at(0).is_some() && schedule.at(2).is_none());
     }
 }

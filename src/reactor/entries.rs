@@ -3,6 +3,7 @@
 use slab::Slab;
 
 use super::accepting::arrivals::Arrival;
+use super::common::Common;
 use super::connecting::attempt::ConnectAttempt;
 use super::connection::Connection;
 use super::queue::Target;
@@ -38,25 +39,16 @@ pub(super) struct Entries<H, S: System> {
     slots: Slab<Entry<H, S>>,
     /// The number of entries that are clients which receive only a rejection.
     pub(super) rejected: usize,
-    next_serial: u32,
 }
 
 impl<H, S: System> Entries<H, S> {
     pub(super) fn new() -> Self {
-        Self { slots: Slab::new(), rejected: 0, next_serial: 0 }
+        Self { slots: Slab::new(), rejected: 0 }
     }
 
     /// Returns the id of the next connection, which [`insert`](Self::insert) must follow.
-    pub(super) fn next_id(&mut self) -> ConnectionId {
-        let id = ConnectionId { slot: self.next_slot(), serial: self.next_serial };
-        self.next_serial = self.next_serial.wrapping_add(1);
-        id
-    }
-
-    /// Returns the id of the next arrival. Its serial number can also be that of the next connection, which is in another slot
-    /// while the arrival exists.
-    pub(super) fn arrival_id(&mut self) -> ConnectionId {
-        ConnectionId { slot: self.next_slot(), serial: self.next_serial }
+    pub(super) fn next_id(&mut self, common: &Common) -> ConnectionId {
+        ConnectionId { slot: self.next_slot(), serial: common.next_serial() }
     }
 
     /// Returns the slot that the next connection receives.

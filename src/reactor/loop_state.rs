@@ -1,5 +1,6 @@
 //! What all connections of a loop share, except the slab that contains them.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,17 +8,19 @@ use std::time::{Duration, Instant};
 use log::{error, warn};
 
 use super::accepting::addresses::AddressCounts;
+use super::accepting::arrivals::Admitted;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::buffer_pool::BufferPool;
 use super::draining::Draining;
-use super::entries::ConnectionId;
+use super::entries::{ConnectionId, Entries};
 use super::fairness::Fairness;
 use super::log_limit::LogLimit;
 use super::memory::MemoryBudget;
 use super::monitoring::{Traffic, TurnMeter};
 use super::phase::LoopPhase;
-use super::publishing::topics::{TopicLimit, Topics};
+use super::publishing::topics::{Home, TopicLimit, Topics};
 use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
+use super::queue::routing;
 use super::queue::{Batch, BoxedCommand, CommandQueue, QueuedPublication};
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
@@ -61,6 +64,10 @@ pub(super) struct LoopState<S: System> {
     pub(super) now: Instant,
     /// Memory for the commands that a handler queues for its own connection. Empty between uses.
     pub(super) own_commands: Batch,
+    /// Whether accepted connections are assigned to other loops of the pool.
+    pub(super) assigns: bool,
+    /// The loops of the pool whose queues are too long. Nothing is read before they are shorter.
+    blocked_by: Vec<usize>,
     /// Why the first connection could not be established, if it is a client's.
     pub(super) connect_failure: Option<Error>,
 }
@@ -68,7 +75,8 @@ pub(super) struct LoopState<S: System> {
 impl<S: System> LoopState<S> {
     pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, system: S) -> Self {
         let now = system.now();
-        let subscribers = Arc::clone(&queue.subscribers);
+        let home = Home(queue.common.membership.clone());
+        let directory = Arc::clone(&queue.common.topics);
         Self {
             system,
             settings,
@@ -76,7 +84,10 @@ impl<S: System> LoopState<S> {
             config: Arc::new(settings.protocol()),
             trusted_proxies: ProxyPolicy::Settings(settings.trusted_proxies),
             memory: queue.memory().clone(),
-            addresses: AddressCounts::new(settings.max_connections_per_address),
+            addresses: AddressCounts::new(
+                settings.max_connections_per_address,
+                Arc::clone(&queue.common.sites),
+            ),
             logged: Logged::default(),
             queue,
             deadlines: Deadlines::new(now),
@@ -84,14 +95,50 @@ impl<S: System> LoopState<S> {
             pool: BufferPool::new(settings.out_buffer_capacity),
             work: WorkLists::default(),
             publications: Publications::default(),
-            topics: Topics::new(subscribers, settings.max_topics, settings.max_topics_per_connection),
+            topics: Topics::new(directory, home, settings.max_topics_per_connection),
             draining: Draining::default(),
             traffic: Traffic::default(),
             turns: TurnMeter::new(now),
             now,
             own_commands: Batch::new(),
+            assigns: false,
+            blocked_by: Vec::new(),
             connect_failure: None,
         }
+    }
+
+    /// Whether another connection may be added to the loop, or to its pool. `counts` is whether it counts already.
+    pub(super) fn has_room<H>(&self, entries: &Entries<H, S>, counts: bool) -> bool {
+        let most = self.settings.max_connections;
+        match self.queue.membership().map(|own| own.peers.connections()) {
+            // The acceptor has clients that have not sent their PROXY header.
+            Some(connections) if self.assigns => entries.has_room(most.saturating_sub(connections)),
+            Some(connections) => connections - usize::from(counts) < most,
+            None => entries.has_room(most),
+        }
+    }
+
+    /// Returns whether there is room for a connection that was accepted. `address` is that of the client, if these are limited.
+    pub(super) fn admit<H>(
+        &self,
+        entries: &Entries<H, S>,
+        address: Option<IpAddr>,
+        counts: bool,
+    ) -> Option<Admitted> {
+        if !self.has_room(entries, counts) {
+            return None;
+        }
+        let address = match address {
+            Some(address) => Some(self.addresses.take_place(address)?),
+            None => None,
+        };
+        Some(Admitted { address })
+    }
+
+    /// Whether other loops of the pool must execute commands before more is read.
+    #[inline]
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.blocked_by.is_empty()
     }
 
     /// A phase of the loop begins.
@@ -105,10 +152,17 @@ impl<S: System> LoopState<S> {
         self.now = self.system.now();
         self.fairness.begin_turn(self.now);
         self.turns.begin(self.now, &self.queue.monitor.turns);
+        let queue = &self.queue;
+        self.blocked_by.retain(|peer| routing::is_long(queue, *peer));
     }
 
     /// Publishes what has been counted in this turn, and how long it has lasted.
     pub(super) fn end_turn(&mut self) {
+        for peer in routing::flush(&self.queue) {
+            if !self.blocked_by.contains(&peer) {
+                self.blocked_by.push(peer);
+            }
+        }
         self.traffic.publish(&self.queue.monitor.traffic);
         self.turns.end(self.system.now(), &self.queue.monitor.turns);
     }
@@ -162,9 +216,9 @@ impl<S: System> LoopState<S> {
     /// Begins or ends the subscription of a connection to a topic. What was published before the end still arrives.
     pub(super) fn change_subscription(&mut self, slot: u32, command: &BoxedCommand) -> Result<()> {
         let changed = match command {
-            BoxedCommand::Subscribe(topic) => self.topics.subscribe(slot, topic),
+            BoxedCommand::Subscribe(topic, _) => self.topics.subscribe(slot, topic),
             BoxedCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
-            BoxedCommand::Publish(_) | BoxedCommand::Shared(_) => Ok(None),
+            BoxedCommand::Publish(_) | BoxedCommand::Shared(_) | BoxedCommand::TopicChanged(_) => Ok(None),
         };
         let limit = match changed {
             Ok(topic) => {
@@ -172,16 +226,17 @@ impl<S: System> LoopState<S> {
                 return Ok(());
             }
             Err(TopicLimit::Connection) => "this connection subscribes to too many topics",
-            Err(TopicLimit::Loop) => "there are too many topics",
+            Err(TopicLimit::Pool) => "there are too many topics",
         };
         Err(Error::new(ErrorKind::Capacity, limit))
     }
 
     /// Passes a publication to the subscribers of its topic.
     pub(super) fn publish(&mut self, publication: QueuedPublication) {
-        let QueuedPublication { topic, frame, except, is_volatile } = publication;
+        let QueuedPublication { topic, frame, message, except, is_volatile } = publication;
         let except = except.map(|(slot, serial)| ConnectionId { slot, serial });
-        let published = Published { content: Content::Frame(SharedFrame::new(frame)), except, is_volatile };
+        let published =
+            Published { content: Content::Frame(SharedFrame::new(frame, message)), except, is_volatile };
         if let Some(topic) = self.topics.find(&topic) {
             let subscribers = self.topics.subscribers(topic);
             self.publications.publish(Audience::Topic(topic), published, subscribers);

@@ -14,6 +14,7 @@ use super::api::handler::Handler;
 use super::connection::{fail_for_memory, held};
 use super::entries::{Entries, Entry, index};
 use super::loop_state::LoopState;
+use super::queue::routing;
 use super::system::System;
 
 /// The counters of a loop and their limit. Clones share the counters.
@@ -21,10 +22,15 @@ use super::system::System;
 pub(crate) struct MemoryBudget {
     limit: usize,
     counters: Arc<Counters>,
+    /// The number of the loop in its pool.
+    of_loop: usize,
 }
 
 #[derive(Debug, Default)]
 struct Counters {
+    /// For each loop of a pool, at least what the connection holds that holds the most alone, in bytes. A connection that has released its
+    /// memory is forgotten when the loop looks for the largest.
+    largest: Box<[AtomicUsize]>,
     /// What connections hold alone, in bytes.
     owned: AtomicUsize,
     /// The output of broadcasts that is unsent, in bytes.
@@ -43,18 +49,30 @@ pub(crate) struct HeldParts {
 
 impl MemoryBudget {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, counters: Arc::default() }
+        Self { limit, counters: Arc::default(), of_loop: 0 }
+    }
+
+    /// Returns the budget of a pool with this number of loops, with the same limit.
+    pub(crate) fn for_loops(&self, count: usize) -> Self {
+        let largest = (0..count).map(|_| AtomicUsize::new(0)).collect();
+        let counters = Counters { largest, ..Counters::default() };
+        Self { counters: Arc::new(counters), ..*self }
+    }
+
+    /// Returns the budget as a loop of the pool uses it.
+    pub(crate) fn for_member(&self, index: usize) -> Self {
+        Self { of_loop: index, ..self.clone() }
     }
 
     /// The number of bytes that are held.
     pub(crate) fn held(&self) -> usize {
-        let Counters { owned, shared, queued } = &*self.counters;
+        let Counters { owned, shared, queued, .. } = &*self.counters;
         owned.load(Relaxed).saturating_add(shared.load(Relaxed)).saturating_add(queued.load(Relaxed))
     }
 
     /// The bytes that are held, by kind.
     pub(crate) fn parts(&self) -> HeldParts {
-        let Counters { owned, shared, queued } = &*self.counters;
+        let Counters { owned, shared, queued, .. } = &*self.counters;
         HeldParts { owned: owned.load(Relaxed), shared: shared.load(Relaxed), queued: queued.load(Relaxed) }
     }
 
@@ -75,9 +93,24 @@ impl MemoryBudget {
         let owned = &self.counters.owned;
         if now >= before {
             owned.fetch_add(now - before, Relaxed);
+            if let Some(largest) = self.counters.largest.get(self.of_loop) {
+                largest.fetch_max(now, Relaxed);
+            }
         } else {
             owned.fetch_sub(before - now, Relaxed);
         }
+    }
+
+    /// Records what the connection of this loop holds that holds the most. Returns the loop that has a larger one and must close it.
+    ///
+    /// That loop can be busy. The others do not wait for it when the limit is exceeded by an eighth.
+    fn find_larger(&self, largest: usize) -> Option<usize> {
+        let all = &self.counters.largest;
+        all.get(self.of_loop)?.store(largest, Relaxed);
+        let (at, most) =
+            all.iter().map(|held| held.load(Relaxed)).enumerate().max_by_key(|(_, held)| *held)?;
+        let may_wait = self.held() <= self.limit.saturating_add(self.limit / 8);
+        (most > largest && may_wait).then_some(at)
     }
 
     /// Commands of other threads have been queued.
@@ -93,12 +126,14 @@ impl MemoryBudget {
     /// Counts bytes that several connections hold, until the last of them drops them.
     pub(super) fn share(&self, bytes: impl Into<Arc<Vec<u8>>>) -> Arc<SharedBytes> {
         let bytes = bytes.into();
-        self.counters.shared.fetch_add(bytes.capacity(), Relaxed);
-        Arc::new(SharedBytes { bytes, counters: Arc::clone(&self.counters) })
+        let len = bytes.capacity();
+        self.counters.shared.fetch_add(len, Relaxed);
+        let counted = Counted { len, counters: Arc::clone(&self.counters) };
+        Arc::new(SharedBytes { bytes, counted: Arc::new(counted) })
     }
 }
 
-/// Closes the connections that hold the most, until the limit holds.
+/// Closes the connections that hold the most, until the limit holds. In a pool, each loop closes its own.
 #[cold]
 pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state: &mut LoopState<S>) {
     while state.memory.is_exceeded() {
@@ -107,8 +142,11 @@ pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state:
             Entry::Arriving(_) | Entry::Connecting(_) | Entry::Vacating => None,
         });
         let largest = connections.max_by_key(|connection| held(connection));
-        let Some(largest) = largest.filter(|connection| held(connection) > 0) else { return };
-        let before = held(largest);
+        let before = largest.as_ref().map_or(0, |connection| held(connection));
+        if let Some(other) = state.memory.find_larger(before) {
+            return routing::wake(&state.queue, &[other]);
+        }
+        let Some(largest) = largest.filter(|_| before > 0) else { return };
         fail_for_memory(largest, state);
         if held(largest) >= before {
             // What is left is freed when the connection is removed.
@@ -124,16 +162,26 @@ pub(super) fn relieve<H: Handler, S: System>(entries: &mut Entries<H, S>, state:
 }
 
 /// Bytes that several connections hold, which count once.
-#[derive(Debug)]
+///
+/// Each loop of a pool clones this, and its connections share the clone: otherwise each of them would change a reference count that the
+/// processors of all loops use.
+#[derive(Debug, Clone)]
 pub(crate) struct SharedBytes {
     bytes: Arc<Vec<u8>>,
+    counted: Arc<Counted>,
+}
+
+/// A number of bytes that counts until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    len: usize,
     counters: Arc<Counters>,
 }
 
 impl SharedBytes {
     /// Whether the bytes count in this budget.
     pub(super) fn counts_in(&self, budget: &MemoryBudget) -> bool {
-        Arc::ptr_eq(&self.counters, &budget.counters)
+        Arc::ptr_eq(&self.counted.counters, &budget.counters)
     }
 }
 
@@ -145,9 +193,9 @@ impl Deref for SharedBytes {
     }
 }
 
-impl Drop for SharedBytes {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.counters.shared.fetch_sub(self.bytes.capacity(), Relaxed);
+        self.counters.shared.fetch_sub(self.len, Relaxed);
     }
 }
 

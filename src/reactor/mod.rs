@@ -37,6 +37,7 @@ mod accepting;
 pub(crate) mod api;
 mod buffer_pool;
 mod commands;
+mod common;
 mod connecting;
 mod connection;
 mod draining;
@@ -47,6 +48,7 @@ mod loop_state;
 mod memory;
 mod monitoring;
 mod phase;
+pub(crate) mod pool;
 mod publishing;
 pub(crate) mod queue;
 #[cfg(any(test, fuzzing))]
@@ -71,11 +73,13 @@ use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
 use self::api::health::LoopStatus;
 use self::api::settings::{ProxyPolicy, Settings};
+use self::common::Common;
 use self::connecting::attempt::ConnectAttempt;
 use self::entries::{ConnectionId, Entries, Entry};
 use self::loop_state::LoopState;
 use self::phase::LoopPhase;
 use self::publishing::{Audience, delivery};
+use self::queue::peers::LoopPlace;
 use self::queue::{Batch, Command, CommandQueue, QueuedCommand, Target};
 use self::system::{Native, System};
 use self::timers::TimerKind;
@@ -156,20 +160,16 @@ impl RunState {
     }
 }
 
-impl<F: Factory> Reactor<F> {
-    fn new(factory: F, settings: Settings) -> Result<Self> {
-        settings.check()?;
-        let system = Native::new(&settings)?;
-        Ok(Self::with_system(factory, settings, system))
-    }
-}
-
 impl<F: Factory, S: System> Reactor<F, S> {
     fn with_system(factory: F, settings: Settings, system: S) -> Self {
-        let queue = CommandQueue::new(&settings, system.waker(), system.clock());
+        let queue = CommandQueue::new(&settings, Common::new(&settings), system.waker(), system.clock());
+        Self::with_queue(factory, settings, system, Arc::new(queue))
+    }
+
+    fn with_queue(factory: F, settings: Settings, system: S, queue: Arc<CommandQueue>) -> Self {
         Self {
             factory,
-            state: LoopState::new(settings, Arc::new(queue), system),
+            state: LoopState::new(settings, queue, system),
             events: S::new_events(EVENTS),
             buffer: vec![0; READ_BUFFER],
             entries: Entries::new(),
@@ -189,7 +189,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn run(&mut self) -> Result<()> {
         let queue = Arc::clone(&self.state.queue);
         let _entered = queue.enter();
-        queue.reopen();
+        queue.remote.reopen();
         queue.monitor.set_status(LoopStatus::Running);
         self.run_state = RunState::Running;
         self.state.draining.reset(&mut self.state.deadlines);
@@ -204,7 +204,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state == RunState::Running {
             self.factory.on_shutdown();
         }
-        queue.close();
+        queue.remote.close();
         queue.clear();
         queue.monitor.end();
         assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
@@ -299,6 +299,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Fires the timers that are due.
     fn deadlines(&mut self) {
         self.state.begin(LoopPhase::Deadlines);
+        self.state.queue.set_fires_timers(true);
         let mut fired = 0;
         while let Some(event) = self.state.deadlines.pop_due(self.state.now) {
             let id = event.id;
@@ -330,6 +331,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 break;
             }
         }
+        self.state.queue.set_fires_timers(false);
     }
 
     /// Removes the connections that have ended, unless they follow a redirect.
@@ -375,9 +377,10 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
     }
 
-    /// Returns the id of a new connection, and publishes it to senders.
-    fn next_id(&mut self) -> ConnectionId {
-        let id = self.entries.next_id();
+    /// Returns the id of a new connection, and publishes it to senders. `place` is the connection's place if it has one already.
+    fn next_id(&mut self, place: Option<LoopPlace>) -> ConnectionId {
+        let id = self.entries.next_id(&self.state.queue.common);
+        self.state.queue.count_connection(place);
         self.state.queue.insert_connection(id.slot, id.serial);
         self.state.publications.change(Audience::All);
         id
@@ -385,7 +388,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
 
     /// Whether there is work that needs no event.
     fn has_work(&self) -> bool {
-        !self.state.work.is_empty()
+        !self.state.work.is_empty(self.state.is_blocked())
             || self.backlog != Backlog::None
             || self.state.queue.has_local()
             || self.state.publications.is_pending()
@@ -402,7 +405,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                     && self.entries.is_empty()
                     && self.listeners.is_empty()
                     && !self.state.queue.has_local()
-                    && self.state.queue.close_if_empty()
+                    && self.state.queue.remote.close_if_empty()
             }
             RunState::Draining | RunState::Stopping => false,
             RunState::Closing => self.entries.is_empty(),
@@ -413,7 +416,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
 impl<F: Factory, S: System> Drop for Reactor<F, S> {
     /// Senders can outlive the loop. They return errors from now on.
     fn drop(&mut self) {
-        self.state.queue.close();
+        self.state.queue.remote.close();
         self.state.queue.clear();
         self.state.queue.monitor.end();
         // After a panic there are still connections.

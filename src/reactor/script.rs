@@ -345,8 +345,9 @@ impl Run {
 
     /// A turn, which must be needed: otherwise the loop would wait.
     fn turn(&mut self) {
-        let is_needed =
-            self.system.has_events() || self.reactor.has_work() || self.reactor.state.queue.has_remote();
+        let is_needed = self.system.has_events()
+            || self.reactor.has_work()
+            || self.reactor.state.queue.remote.has_commands();
         if !is_needed {
             return;
         }
@@ -358,7 +359,10 @@ impl Run {
     }
 
     fn run_until_idle(&mut self) {
-        while self.system.has_events() || self.reactor.has_work() || self.reactor.state.queue.has_remote() {
+        while self.system.has_events()
+            || self.reactor.has_work()
+            || self.reactor.state.queue.remote.has_commands()
+        {
             self.turn();
         }
     }
@@ -488,7 +492,7 @@ impl Run {
         assert_eq!(self.system.open_sockets(), 0, "a socket is registered");
         let next = self.reactor.state.deadlines.until_next(self.system.time(), || self.system.time());
         assert_eq!(next, None, "a timer is left");
-        assert!(self.reactor.state.work.is_empty(), "work is left: {:?}", self.reactor.state.work);
+        assert!(self.reactor.state.work.is_empty(false), "work is left: {:?}", self.reactor.state.work);
         assert_eq!(self.reactor.state.memory.held(), 0, "memory is counted of connections that have ended");
         let open = self.reactor.state.queue.monitor.connections().open_now();
         assert_eq!(open, 0, "a connection that has ended counts as open");

@@ -43,7 +43,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         let mut unserved =
             Unserved { first, events: S::events(&events), resumed, is_first: true, has_resumed: false };
-        if self.state.publications.is_full() {
+        if self.state.publications.is_full() || self.state.is_blocked() {
             self.defer(&mut unserved);
         }
         while self.read(&mut unserved) {

@@ -16,7 +16,9 @@ use super::accepting::listener::NativeListener;
 use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
+use super::pool::{Pool, Worker, Workers};
 use super::queue::{Command, NewConnection};
+use super::system::Native;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
@@ -53,7 +55,7 @@ pub struct WebSocket<F>
 where
     F: Factory,
 {
-    reactor: Reactor<F>,
+    pub(super) reactor: Reactor<F>,
 }
 
 impl<F> WebSocket<F>
@@ -592,7 +594,53 @@ impl Builder {
     where
         F: Factory,
     {
-        Ok(WebSocket { reactor: Reactor::new(factory, self.settings)? })
+        self.settings.check()?;
+        let system = Native::new(&self.settings)?;
+        Ok(WebSocket { reactor: Reactor::with_system(factory, self.settings, system) })
+    }
+
+    /// Creates several loops that serve the same listeners, on as many threads.
+    ///
+    /// `make_factory` is called once for each loop, on its thread, when the [`Pool`] runs.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for an invalid setting, which the details name. `Io` if the system cannot create the event queues.
+    ///
+    /// # Examples
+    ///
+    /// Handlers of all workers share a counter, and those of one worker share another one without a lock.
+    ///
+    /// ```no_run
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// use sockeye::{Builder, Message, Sender, Workers};
+    ///
+    /// let total = Arc::new(AtomicU64::new(0));
+    /// let pool = Builder::new().workers(Workers::PerCore, move |worker| {
+    ///     let total = Arc::clone(&total);
+    ///     let own = Rc::new(Cell::new(0));
+    ///     move |out: Sender| {
+    ///         let (total, own) = (Arc::clone(&total), Rc::clone(&own));
+    ///         move |_: Message| {
+    ///             own.set(own.get() + 1);
+    ///             let total = total.fetch_add(1, Relaxed) + 1;
+    ///             out.send(format!("message {} of worker {}, and {total} of all", own.get(), worker.index()))
+    ///         }
+    ///     }
+    /// })?;
+    /// pool.listen("127.0.0.1:3012")?;
+    /// # sockeye::Result::Ok(())
+    /// ```
+    pub fn workers<M, F>(&self, workers: Workers, make_factory: M) -> Result<Pool<M>>
+    where
+        M: Fn(Worker) -> F + Send + Sync,
+        F: Factory,
+    {
+        Pool::new(self.settings, workers, make_factory)
     }
 
     /// Replaces the settings. Loops that were built before keep theirs.

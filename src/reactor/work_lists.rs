@@ -129,12 +129,13 @@ impl WorkLists {
         self.to_flush.len() >= MAX_BATCH || self.unflushed + queued >= MAX_BATCH_BYTES
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to do. While reading is paused, what has to be read does not count.
+    pub(super) fn is_empty(&self, is_reading_paused: bool) -> bool {
+        let has_to_read = !self.to_read.is_empty() || !self.unserved.is_empty();
         self.to_flush.is_empty()
-            && self.to_read.is_empty()
-            && self.unserved.is_empty()
             && self.to_close.is_empty()
             && self.to_work.is_empty()
+            && (is_reading_paused || !has_to_read)
     }
 }
 

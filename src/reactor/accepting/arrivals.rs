@@ -10,12 +10,14 @@ use std::time::Instant;
 use log::debug;
 use mio::{Interest, Token};
 
+use super::addresses::AddressPlace;
 use super::proxy_header::{self, MAX_V2};
 use super::{must_drop, report_accept_failure};
 use crate::error::{Error, Result};
 use crate::reactor::api::settings::ProxyPolicy;
 use crate::reactor::entries::{ConnectionId, Entries, Entry, index};
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::queue::peers::LoopPlace;
 use crate::reactor::system::{Addresses, System, Transport};
 use crate::reactor::timers::{TimerEvent, TimerKind, TimerList};
 
@@ -28,12 +30,23 @@ pub(in crate::reactor) struct Accepted<T> {
     /// When the opening handshake has begun.
     pub(super) since: Instant,
     /// Whether the PROXY header has been read.
-    has_header: bool,
+    pub(super) has_header: bool,
+    /// The place of the connection in its loop, if it counts already.
+    pub(super) place: Option<LoopPlace>,
+    /// What the acceptor of the pool has found, if it has assigned the connection.
+    pub(super) assigned: Option<Admitted>,
+}
+
+/// There is room for a connection.
+#[derive(Debug)]
+pub(in crate::reactor) struct Admitted {
+    /// Its place among the connections of its address, if these are limited.
+    pub(in crate::reactor) address: Option<AddressPlace>,
 }
 
 impl<T: Transport> Accepted<T> {
     pub(super) fn new(socket: T, addresses: Option<Addresses>, since: Instant) -> Self {
-        Self { socket, addresses, since, has_header: false }
+        Self { socket, addresses, since, has_header: false, place: None, assigned: None }
     }
 
     pub(super) fn peer(&self) -> Option<SocketAddr> {
@@ -79,11 +92,11 @@ impl Arrivals {
         if accepted.has_header || !self.expect_header(&accepted) {
             return Some(accepted);
         }
-        let is_excess = !entries.has_room(state.settings.max_connections);
+        let is_excess = !state.has_room(entries, accepted.place.is_some());
         if is_excess && must_drop(entries, state) {
             return None;
         }
-        let (id, timers) = (entries.arrival_id(), TimerList::default());
+        let (id, timers) = (entries.next_id(&state.queue.common), TimerList::default());
         let mut arrival = Arrival { id, accepted, received: Vec::new(), timers, is_excess };
         let read = arrival.read(buffer);
         if matches!(read, Ok(true)) {

@@ -10,11 +10,13 @@ mod proxy_header;
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::{debug, error};
 use mio::{Interest, Token};
 
-use self::arrivals::Accepted;
+use self::addresses::AddressPlace;
+use self::arrivals::{Accepted, Admitted};
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::handshake::Handshake;
@@ -23,8 +25,9 @@ use super::api::settings::Settings;
 use super::connection::Connection;
 use super::entries::{ConnectionId, Entries, Entry, index};
 use super::loop_state::LoopState;
-use super::queue::Established;
-use super::system::{System, Transport as _};
+use super::queue::peers::LoopPlace;
+use super::queue::{Assigned, Established, routing};
+use super::system::{Addresses, System, Transport as _};
 use super::{Reactor, RunState};
 use crate::close::CloseCode;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,35 +59,42 @@ impl<F: Factory, S: System> Reactor<F, S> {
     }
 
     /// Serves a stream that was accepted elsewhere.
-    pub(super) fn accept_stream(&mut self, stream: TcpStream) {
+    pub(super) fn accept_stream(&mut self, stream: TcpStream, place: Option<LoopPlace>) {
         if self.run_state.is_stopping() {
             return;
         }
         match self.state.system.take_over(stream) {
-            Ok(socket) => self.register_accepted(Accepted::new(socket, None, self.state.now)),
+            Ok(socket) => {
+                self.register_accepted(Accepted { place, ..Accepted::new(socket, None, self.state.now) });
+            }
             Err(err) => report_accept_failure(&self.state.settings, &err),
         }
     }
 
     /// Continues a server's connection whose request was accepted elsewhere. It is not encrypted here.
-    pub(super) fn accept_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade) {
+    pub(super) fn accept_upgraded(&mut self, stream: TcpStream, upgrade: Upgrade, place: Option<LoopPlace>) {
         let (request, mut response, read_ahead) = upgrade.into_parts();
         let config = Arc::clone(&self.state.config);
         match protocol::Connection::upgraded(config, &request, &mut response, self.state.now) {
-            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead),
+            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead, place),
             Err(err) => error!("cannot take over an upgraded connection: {err}"),
         }
     }
 
     /// Continues a connection whose opening handshake was performed elsewhere. It is not encrypted here.
-    pub(super) fn after_handshake(&mut self, stream: TcpStream, established: Established) {
+    pub(super) fn after_handshake(
+        &mut self,
+        stream: TcpStream,
+        established: Established,
+        place: Option<LoopPlace>,
+    ) {
         let Established { role, shake: Handshake { request, response, .. }, read_ahead } = established;
         let config = Arc::clone(&self.state.config);
         let protocol = Extension::parse_all(response.headers()).and_then(|extensions| {
             protocol::Connection::after_handshake(role, config, &extensions, self.state.now)
         });
         match protocol {
-            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead),
+            Ok(protocol) => self.register_open(stream, protocol, (request, response), read_ahead, place),
             Err(err) => error!("cannot take over a connection: {err}"),
         }
     }
@@ -96,6 +106,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         protocol: protocol::Connection,
         (request, response): (Request, Response),
         read_ahead: Vec<u8>,
+        place: Option<LoopPlace>,
     ) {
         if self.run_state.is_stopping() {
             return;
@@ -103,7 +114,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state == RunState::Draining {
             return send_last_frame(&stream, protocol.role(), self.state.draining.close_frame());
         }
-        if !self.entries.has_room(self.state.settings.max_connections) {
+        if !self.state.has_room(&self.entries, place.is_some()) {
             // The peer considers the connection open. A Close contains the reason.
             self.state.log_rejection();
             return send_rejecting_close(&stream, protocol.role());
@@ -122,7 +133,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Ok(socket) => socket,
             Err(err) => return report_accept_failure(&self.state.settings, &err),
         };
-        let id = self.next_id();
+        let id = self.next_id(place);
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = match role {
             Role::Client => self.factory.client_connected(sender),
@@ -138,9 +149,18 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let (entries, state) = (&mut self.entries, &mut self.state);
         let Some(accepted) = self.arrivals.admit(accepted, entries, state, &mut self.buffer) else { return };
         let address = limited_address(&accepted, &self.state);
-        let Accepted { mut socket, addresses, since, .. } = accepted;
-        let has_room = self.entries.has_room(self.state.settings.max_connections)
-            && address.is_none_or(|address| self.state.addresses.has_room(address));
+        let Accepted { mut socket, addresses, since, place, assigned, .. } = accepted;
+        let admitted = match assigned {
+            Some(assigned) => Some(assigned),
+            None => self.state.admit(&self.entries, address, place.is_some()),
+        };
+        let admitted = match admitted {
+            Some(Admitted { address }) if self.state.assigns => {
+                return assign(socket, addresses, since, address, &self.state);
+            }
+            admitted => admitted,
+        };
+        let has_room = admitted.is_some();
         if !has_room && must_drop(&self.entries, &self.state) {
             return;
         }
@@ -154,10 +174,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if !is_encrypted && let Err(err) = self.state.system.register(&mut socket, token, interest) {
             return report_accept_failure(&self.state.settings, &err);
         }
-        let id = self.next_id();
-        if let Some(address) = address.filter(|_| has_room) {
-            self.state.addresses.add(id.slot, address);
-        }
+        let id = self.next_id(place);
+        let address = admitted.and_then(|admitted| admitted.address);
+        address.into_iter().for_each(|address| self.state.addresses.set(id.slot, address));
         let mut handler = has_room.then(|| {
             let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
             self.factory.server_connected(sender)
@@ -194,6 +213,38 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         self.on_connection_lost(Some(handler));
     }
+}
+
+/// Serves a connection that the acceptor of the pool has assigned to this loop.
+pub(super) fn accept_assigned<F: Factory, S: System>(
+    reactor: &mut Reactor<F, S>,
+    assigned: Assigned,
+    place: Option<LoopPlace>,
+) {
+    if reactor.run_state.is_stopping() {
+        return;
+    }
+    let Assigned { stream, addresses, since, address } = assigned;
+    let assigned = Some(Admitted { address });
+    match reactor.state.system.take_assigned(stream) {
+        Ok(socket) => {
+            let accepted = Accepted::new(socket, addresses, since);
+            reactor.register_accepted(Accepted { place, assigned, has_header: true, ..accepted });
+        }
+        Err(err) => report_accept_failure(&reactor.state.settings, &err),
+    }
+}
+
+/// Passes a socket to a worker of the pool.
+fn assign<S: System>(
+    socket: S::Socket,
+    addresses: Option<Addresses>,
+    since: Instant,
+    address: Option<AddressPlace>,
+    state: &LoopState<S>,
+) {
+    let Some(stream) = state.system.release(socket) else { return };
+    routing::assign(&state.queue, Assigned { stream, addresses, since, address });
 }
 
 /// Returns whether a client for which there is no room is dropped without a response, because many are being rejected. Counts it.

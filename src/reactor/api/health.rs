@@ -1,7 +1,8 @@
 //! `Health`: whether a loop is responsive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::CommandQueue;
 
 /// Whether an event loop runs and is responsive. [`Sender::health`](crate::Sender::health) returns it.
@@ -67,10 +68,48 @@ pub enum LoopStatus {
     Ended,
 }
 
+impl LoopStatus {
+    /// Returns what two loops of a pool do together. The pool runs when all of its loops run, and has ended when all have ended. In between, one
+    /// that closes connections determines the status.
+    fn and(self, other: Self) -> Self {
+        let (first, second) = (self.min(other), self.max(other));
+        match second {
+            Self::Ended if first < Self::Draining => Self::ShuttingDown,
+            Self::Ended => first,
+            Self::Draining | Self::ShuttingDown => second,
+            Self::Idle | Self::Running => first,
+        }
+    }
+}
+
 impl Health {
+    /// Returns the health of the pool, or of the only loop.
     pub(super) fn of(queue: &CommandQueue) -> Self {
-        let (turns, now) = (&queue.monitor.turns, queue.now());
-        Self { status: queue.monitor.status(), lag: turns.lag(now), longest_turn: turns.longest_recent(now) }
+        let now = queue.now();
+        let Some(own) = queue.membership() else { return Self::of_loop(&queue.monitor, now) };
+        let loops = own.peers.monitors().into_iter().map(|(monitor, _)| Self::of_loop(monitor, now));
+        loops.reduce(Self::and).unwrap_or_default()
+    }
+
+    /// Returns the health of each worker of the pool.
+    pub(super) fn of_workers(queue: &CommandQueue) -> Vec<Self> {
+        let Some(own) = queue.membership() else { return vec![Self::of(queue)] };
+        let monitors = own.peers.monitors().into_iter().take(own.workers());
+        monitors.map(|(monitor, _)| Self::of_loop(monitor, queue.now())).collect()
+    }
+
+    fn of_loop(monitor: &Monitor, now: Instant) -> Self {
+        let turns = &monitor.turns;
+        Self { status: monitor.status(), lag: turns.lag(now), longest_turn: turns.longest_recent(now) }
+    }
+
+    /// Returns the health of two loops of a pool together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            status: self.status.and(other.status),
+            lag: self.lag.max(other.lag),
+            longest_turn: self.longest_turn.max(other.longest_turn),
+        }
     }
 
     /// Returns whether the loop runs, and the current turn has lasted for less than `limit`.

@@ -116,6 +116,7 @@ impl Publication {
         Ok(Command::Boxed(Box::new(BoxedCommand::Publish(QueuedPublication {
             topic,
             frame,
+            message: None,
             except,
             is_volatile,
         }))))

@@ -328,7 +328,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(Command::Boxed(Box::new(BoxedCommand::Subscribe(check_topic(topic.as_ref())?))))
+        self.push(Command::Boxed(Box::new(BoxedCommand::Subscribe(check_topic(topic.as_ref())?, None))))
     }
 
     /// Ends a subscription. What was published before the call still arrives.
@@ -406,7 +406,7 @@ impl Sender {
     /// }
     /// ```
     pub fn subscriber_count(&self, topic: &str) -> usize {
-        self.queue.subscribers.get(topic)
+        self.queue.common.topics.count(topic)
     }
 
     /// Closes the connection with a code, after all messages that are queued for it.
@@ -518,7 +518,7 @@ impl Sender {
     /// }
     /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
-        if self.queue.monitor.status() == LoopStatus::Draining {
+        if self.health().status == LoopStatus::Draining {
             return Err(connect_while_draining(&url));
         }
         self.push_new_connection(NewConnection::Connect(url, None))
@@ -713,7 +713,7 @@ impl Sender {
     ///
     /// See the example of [`drain`](Self::drain).
     pub fn is_draining(&self) -> bool {
-        self.queue.monitor.status() >= LoopStatus::Draining || self.queue.is_closed()
+        self.health().status >= LoopStatus::Draining || self.queue.remote.is_closed()
     }
 
     /// Shuts the event loop down.
@@ -917,7 +917,7 @@ impl Sender {
     pub fn is_open(&self) -> bool {
         match self.slot {
             Some(slot) => self.queue.is_open(slot, self.id),
-            None => !self.queue.is_closed(),
+            None => !self.queue.remote.is_closed(),
         }
     }
 
@@ -948,14 +948,53 @@ impl Sender {
         Stats::of(&self.queue)
     }
 
-    /// Returns whether the loop runs and is responsive.
+    /// Returns what each worker of the pool has counted, in the order of their numbers. For a loop that runs alone, the only element is that
+    /// of [`stats`](Self::stats).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::Sender;
+    ///
+    /// /// The largest difference between the numbers of connections of two workers.
+    /// fn imbalance(all: &Sender) -> u64 {
+    ///     let workers = all.worker_stats();
+    ///     let counts = workers.iter().map(|worker| worker.connections_open);
+    ///     counts.clone().max().unwrap_or(0) - counts.min().unwrap_or(0)
+    /// }
+    /// ```
+    pub fn worker_stats(&self) -> Vec<Stats> {
+        Stats::of_workers(&self.queue)
+    }
+
+    /// Returns whether the loop, or all loops of the pool, run and are responsive.
     ///
     /// The values are those of the whole loop, whatever the connection of the sender. Any thread can call this method. In a handler,
-    /// the lag is the time since the current turn began.
+    /// the lag is at least the time since the current turn began.
     ///
     /// See the example of [`Health`].
     pub fn health(&self) -> Health {
         Health::of(&self.queue)
+    }
+
+    /// Returns the health of each worker of the pool, in the order of their numbers. For a loop that runs alone, the only element is that of
+    /// [`health`](Self::health).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::Sender;
+    ///
+    /// /// The numbers of the workers whose handlers block.
+    /// fn blocked(all: &Sender) -> Vec<usize> {
+    ///     let workers = all.worker_health().into_iter().enumerate();
+    ///     workers.filter(|(_, health)| health.lag > Duration::from_secs(1)).map(|(number, _)| number).collect()
+    /// }
+    /// ```
+    pub fn worker_health(&self) -> Vec<Health> {
+        Health::of_workers(&self.queue)
     }
 
     /// The slot and the id of the connection. `None` for all connections.
@@ -975,7 +1014,7 @@ impl Sender {
 
     /// Queues a command that creates a connection. A loop that is shutting down would ignore it.
     fn push_new_connection(&self, new: NewConnection) -> Result<()> {
-        if self.queue.is_closed() {
+        if self.queue.remote.is_closed() {
             return Err(disconnected());
         }
         self.push(Command::NewConnection(Box::new(new)))

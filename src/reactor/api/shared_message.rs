@@ -54,6 +54,11 @@ impl SharedMessage {
         self.0.frame.as_slice()
     }
 
+    /// Creates a message from a frame whose payload is shared.
+    pub(crate) fn from_frame(frame: Frame) -> Self {
+        Self(Arc::new(Content { frame, encoded: OnceLock::new(), in_use: Mutex::default() }))
+    }
+
     /// Returns the message as a frame. Its payload is shared.
     pub(crate) fn frame(&self) -> &Frame {
         &self.0.frame
@@ -80,12 +85,7 @@ impl SharedMessage {
 
 impl<M: Into<Message>> From<M> for SharedMessage {
     fn from(message: M) -> Self {
-        let content = Content {
-            frame: Frame::shared(message.into()),
-            encoded: OnceLock::new(),
-            in_use: Mutex::default(),
-        };
-        Self(Arc::new(content))
+        Self::from_frame(Frame::shared(message.into()))
     }
 }
 

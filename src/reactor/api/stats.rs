@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::close::CloseCode;
+use crate::reactor::memory::HeldParts;
+use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::CommandQueue;
 
 /// What an event loop has counted since it was created. [`Sender::stats`](crate::Sender::stats) returns it.
@@ -13,7 +15,11 @@ use crate::reactor::queue::CommandQueue;
 /// turn ends. All other values are those of the moment of the call. `docs/monitoring.md` in the repository describes how to collect the values, and
 /// which alerts are useful.
 ///
-/// The values of several loops are added with `+=`, for a program that runs more than one loop.
+/// In a [`Pool`](crate::Pool), the values are the sums of all loops, unless a field says otherwise. Each value of
+/// [`Sender::worker_stats`](crate::Sender::worker_stats) belongs to one loop, but the fields `held_by_*`, `topics` and `subscriptions` are those
+/// of the whole pool.
+///
+/// The values of several loops that do not form a pool are added with `+=`.
 ///
 /// # Examples
 ///
@@ -96,8 +102,34 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Returns the sum of all loops of the pool, or the values of the only loop.
     pub(super) fn of(queue: &CommandQueue) -> Self {
-        let (monitor, now) = (&queue.monitor, queue.now());
+        let Some(own) = queue.membership() else {
+            return Self::of_loop(queue, &queue.monitor, queue.remote.len());
+        };
+        let mut sum = Self::default();
+        for (monitor, queued) in own.peers.monitors() {
+            sum += Self::of_loop(queue, monitor, queued);
+        }
+        // The loops of the pool have these in common.
+        let HeldParts { owned, shared, queued } = queue.memory().parts();
+        sum.held_by_connections = owned as u64;
+        sum.held_by_broadcasts = shared as u64;
+        sum.held_by_commands = queued as u64;
+        sum.topics = queue.common.topics.topics() as u64;
+        sum.subscriptions = queue.common.topics.subscriptions() as u64;
+        sum
+    }
+
+    /// Returns the values of each worker of the pool.
+    pub(super) fn of_workers(queue: &CommandQueue) -> Vec<Self> {
+        let Some(own) = queue.membership() else { return vec![Self::of(queue)] };
+        let monitors = own.peers.monitors().into_iter().take(own.workers());
+        monitors.map(|(monitor, queued)| Self::of_loop(queue, monitor, queued)).collect()
+    }
+
+    fn of_loop(queue: &CommandQueue, monitor: &Monitor, queued: usize) -> Self {
+        let now = queue.now();
         let (traffic, turns) = (&monitor.traffic, &monitor.turns);
         let connections = monitor.connections().clone();
         let held = queue.memory().parts();
@@ -119,9 +151,9 @@ impl Stats {
             held_by_connections: held.owned as u64,
             held_by_broadcasts: held.shared as u64,
             held_by_commands: held.queued as u64,
-            commands_queued: queue.remote_len.load(Relaxed) as u64,
-            topics: queue.subscribers.topics() as u64,
-            subscriptions: queue.subscribers.subscriptions() as u64,
+            commands_queued: queued as u64,
+            topics: queue.common.topics.topics() as u64,
+            subscriptions: queue.common.topics.subscriptions() as u64,
             turns: turns.count(),
             busy: turns.busy(),
             longest_turn: turns.longest(),

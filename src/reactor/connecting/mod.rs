@@ -18,6 +18,7 @@ use super::connection::{Attempted, Connection, Redirect, Redirected};
 use super::draining::connect_while_draining;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
+use super::queue::peers::LoopPlace;
 use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
 use crate::error::{Error, ErrorKind, Result, redacted};
@@ -26,18 +27,24 @@ use crate::protocol::handshake::Request;
 
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Begins to connect, or uses a stream that is connected already. `from` is the connection that requested it.
-    pub(super) fn connect(&mut self, url: Url, stream: Option<TcpStream>, from: Option<ConnectionId>) {
+    pub(super) fn connect(
+        &mut self,
+        url: Url,
+        stream: Option<TcpStream>,
+        place: Option<LoopPlace>,
+        from: Option<ConnectionId>,
+    ) {
         if self.run_state.is_stopping() {
             return;
         }
         if self.run_state == RunState::Draining {
             return self.reject_connect(connect_while_draining(&url), from);
         }
-        if !self.entries.has_room(self.state.settings.max_connections) {
+        if !self.state.has_room(&self.entries, place.is_some()) {
             let details = format!("cannot connect to {}: the loop has no room", redacted(url.as_str()));
             return self.reject_connect(Error::new(ErrorKind::Capacity, details), from);
         }
-        let id = self.next_id();
+        let id = self.next_id(place);
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = self.factory.client_connected(sender);
         let redirect = Redirect { url, left: self.state.settings.max_redirects, is_due: false };

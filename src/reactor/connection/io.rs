@@ -49,7 +49,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     ) {
         if self.endpoint.listed.is_to_read() {
             self.read.note_end(has_ended);
-        } else if state.fairness.is_over() {
+        } else if state.fairness.is_over() || state.is_blocked() {
             self.read.note_end(has_ended);
             state.work.serve_later(self.endpoint.id.slot, &mut self.endpoint.listed);
         } else {

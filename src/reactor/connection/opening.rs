@@ -110,10 +110,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         // Without a valid address, the clients of the proxy count as one.
         let client = remote_addr(peer.ip(), &state.trusted_proxies, request).ok();
         let client = client.and_then(|client| client.parse().ok()).unwrap_or(peer.ip());
-        let has_room = state.addresses.has_room(client);
-        if has_room {
-            state.addresses.add(self.id.slot, client);
-        }
+        let place = state.addresses.take_place(client);
+        let has_room = place.is_some();
+        place.into_iter().for_each(|place| state.addresses.set(self.id.slot, place));
         has_room
     }
 

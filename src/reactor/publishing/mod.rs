@@ -8,6 +8,7 @@
 //! contains, and its messages are encoded together.
 
 pub(super) mod delivery;
+pub(crate) mod directory;
 mod run;
 pub(super) mod topics;
 

@@ -60,6 +60,8 @@ pub(in crate::reactor) enum Content {
 #[derive(Debug)]
 pub(in crate::reactor) struct SharedFrame {
     pub(in crate::reactor) frame: Frame,
+    /// What other loops encode as well, if the frame has receivers there.
+    message: Option<SharedMessage>,
     encoded: OnceCell<EncodedFrames>,
 }
 
@@ -135,8 +137,10 @@ impl Run {
         if !self.is_joinable || self.has_exceptions && self.excludes(id) {
             return None;
         }
-        let frames = self.commands.iter().filter_map(|command| command.content.frame());
-        Some(self.joined.get_or_init(|| EncodedFrames::new(frames, state)))
+        Some(self.joined.get_or_init(|| match self.commands.as_slice() {
+            [Published { content: Content::Frame(only), .. }] => only.encoded(state),
+            commands => EncodedFrames::new(commands.iter().filter_map(|one| one.content.frame()), state),
+        }))
     }
 
     /// Whether a connection does not receive one of the commands.
@@ -149,8 +153,8 @@ impl Published {
     /// A command for all receivers.
     pub(in crate::reactor) fn new(command: Command) -> Self {
         let content = match command {
-            Command::Message(message) => Content::Frame(SharedFrame::new(Frame::shared(message))),
-            Command::Frame(frame) => Content::Frame(SharedFrame::new(*frame)),
+            Command::Message(message) => Content::Frame(SharedFrame::new(Frame::shared(message), None)),
+            Command::Frame(frame) => Content::Frame(SharedFrame::new(*frame, None)),
             other => Content::Other(other),
         };
         Self { content, except: None, is_volatile: false }
@@ -159,6 +163,12 @@ impl Published {
     /// The number of bytes of the payload.
     pub(super) fn len(&self) -> usize {
         self.content.frame().map_or(0, |frame| frame.as_slice().len())
+    }
+
+    /// A message for all receivers, perhaps also those of other loops.
+    pub(in crate::reactor) fn shared(message: SharedMessage) -> Self {
+        let frame = SharedFrame::new(message.frame().clone(), Some(message));
+        Self { content: Content::Frame(frame), except: None, is_volatile: false }
     }
 
     fn is_data(&self) -> bool {
@@ -176,13 +186,23 @@ impl Content {
 }
 
 impl SharedFrame {
-    pub(in crate::reactor) fn new(frame: Frame) -> Self {
-        Self { frame, encoded: OnceCell::new() }
+    pub(in crate::reactor) fn new(frame: Frame, message: Option<SharedMessage>) -> Self {
+        Self { frame, message, encoded: OnceCell::new() }
     }
 
     /// Returns what a server without compression sends.
     pub(in crate::reactor) fn encoded<S: System>(&self, state: &LoopState<S>) -> EncodedFrames {
-        self.encoded.get_or_init(|| EncodedFrames::new([&self.frame], state)).clone()
+        self.encoded.get_or_init(|| self.encode(state)).clone()
+    }
+
+    /// Encodes the frame, unless another loop has done it. Short frames are copied for each receiver, so sharing them would not pay off.
+    fn encode<S: System>(&self, state: &LoopState<S>) -> EncodedFrames {
+        let message = self.message.as_ref().filter(|message| message.as_bytes().len() > COPY_UP_TO);
+        let encoded = message.and_then(|message| EncodedFrames::of(message, state));
+        match encoded {
+            Some(EncodedFrames(bytes)) => EncodedFrames(Arc::new(SharedBytes::clone(&bytes))),
+            None => EncodedFrames::new([&self.frame], state),
+        }
     }
 }
 

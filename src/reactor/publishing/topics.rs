@@ -4,13 +4,16 @@
 //! the other. Joining, leaving and the end of a connection therefore do not depend on the number of subscribers.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use slab::Slab;
 
+use super::directory::TopicDirectory;
 use crate::reactor::api::factory::Factory;
 use crate::reactor::entries::index;
+use crate::reactor::queue::peers::Membership;
+use crate::reactor::queue::routing;
 
 /// The number of a topic. It is reused when the topic has no subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +28,8 @@ pub(in crate::reactor) struct Topics {
     by_slot: Vec<Vec<Subscription>>,
     /// What has happened to topics and must be passed to the factory.
     changes: Vec<TopicChange>,
-    counts: Arc<SubscriberCounts>,
-    max_topics: usize,
+    directory: Arc<TopicDirectory>,
+    home: Home,
     max_per_connection: usize,
 }
 
@@ -54,60 +57,48 @@ struct Subscription {
 
 /// The first connection has subscribed to a topic, or the last one has left it.
 #[derive(Debug)]
-enum TopicChange {
+pub(crate) enum TopicChange {
     Opened(Arc<str>),
     Closed(Arc<str>),
+}
+
+/// Where the changes of a topic are reported: in a pool, always to the factory of the same worker.
+#[derive(Debug, Default)]
+pub(crate) struct Home(pub(crate) Option<Membership>);
+
+impl Home {
+    fn of_loop(&self) -> usize {
+        self.0.as_ref().map_or(0, |own| own.index)
+    }
+
+    /// Reports a change to the home of the topic, which may be this loop.
+    fn report(&self, change: TopicChange, changes: &mut Vec<TopicChange>) {
+        match &self.0 {
+            Some(own) => changes.extend(routing::report(own, change)),
+            None => changes.push(change),
+        }
+    }
+}
+
+impl TopicChange {
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        match self {
+            Self::Opened(topic) | Self::Closed(topic) => topic,
+        }
+    }
 }
 
 /// Which limit does not allow a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::reactor) enum TopicLimit {
     Connection,
-    Loop,
-}
-
-/// How many connections subscribe to each topic. Senders on other threads read it.
-#[derive(Debug, Default)]
-pub(crate) struct SubscriberCounts {
-    by_topic: Mutex<HashMap<Arc<str>, Arc<AtomicUsize>>>,
-    all: AtomicUsize,
-}
-
-impl SubscriberCounts {
-    /// Returns the number of subscribers of a topic.
-    pub(crate) fn get(&self, topic: &str) -> usize {
-        self.by_topic().get(topic).map_or(0, |count| count.load(Relaxed))
-    }
-
-    /// Returns the number of topics.
-    pub(crate) fn topics(&self) -> usize {
-        self.by_topic().len()
-    }
-
-    /// Returns the number of subscriptions to all topics.
-    pub(crate) fn subscriptions(&self) -> usize {
-        self.all.load(Relaxed)
-    }
-
-    fn insert(&self, topic: Arc<str>) -> Arc<AtomicUsize> {
-        let count = Arc::new(AtomicUsize::new(0));
-        self.by_topic().insert(topic, Arc::clone(&count));
-        count
-    }
-
-    fn remove(&self, topic: &str) {
-        self.by_topic().remove(topic);
-    }
-
-    fn by_topic(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<AtomicUsize>>> {
-        self.by_topic.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    Pool,
 }
 
 impl Topics {
     pub(in crate::reactor) fn new(
-        counts: Arc<SubscriberCounts>,
-        max_topics: usize,
+        directory: Arc<TopicDirectory>,
+        home: Home,
         max_per_connection: usize,
     ) -> Self {
         Self {
@@ -115,8 +106,8 @@ impl Topics {
             topics: Slab::new(),
             by_slot: Vec::new(),
             changes: Vec::new(),
-            counts,
-            max_topics,
+            directory,
+            home,
             max_per_connection,
         }
     }
@@ -146,10 +137,7 @@ impl Topics {
         if own >= self.max_per_connection {
             return Err(TopicLimit::Connection);
         }
-        if known.is_none() && self.topics.len() >= self.max_topics {
-            return Err(TopicLimit::Loop);
-        }
-        let id = known.unwrap_or_else(|| self.open(name));
+        let id = known.or_else(|| self.open(name)).ok_or(TopicLimit::Pool)?;
         if index(slot) >= self.by_slot.len() {
             self.by_slot.resize_with(index(slot) + 1, Vec::new);
         }
@@ -161,8 +149,7 @@ impl Topics {
         let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         subscriptions.push(Subscription { topic: id, place: place(topic.members.len()) });
         topic.members.push(Member { slot, place: place(subscriptions.len() - 1) });
-        topic.count.store(topic.members.len(), Relaxed);
-        self.counts.all.fetch_add(1, Relaxed);
+        self.directory.add_subscription(&topic.count);
         Ok(Some(id))
     }
 
@@ -194,6 +181,11 @@ impl Topics {
         self.by_slot.iter().map(Vec::len).sum()
     }
 
+    /// Another loop of the pool has reported a change, because this loop is the home of the topic.
+    pub(in crate::reactor) fn note(&mut self, change: TopicChange) {
+        self.changes.push(change);
+    }
+
     /// Informs the factory which topics have received their first subscriber, and which have lost their last one.
     #[inline]
     pub(in crate::reactor) fn report(&mut self, factory: &mut impl Factory) {
@@ -217,13 +209,15 @@ impl Topics {
         self.by_slot.get(index(slot))?.iter().position(|subscription| subscription.topic == topic)
     }
 
-    fn open(&mut self, name: &Arc<str>) -> TopicId {
-        let count = self.counts.insert(Arc::clone(name));
+    /// Adds a topic. Returns `None` if there are too many.
+    fn open(&mut self, name: &Arc<str>) -> Option<TopicId> {
+        let Self { directory, home, changes, .. } = self;
+        let count = directory
+            .join(name, home.of_loop(), || home.report(TopicChange::Opened(Arc::clone(name)), changes))?;
         let number = self.topics.insert(Topic { name: Arc::clone(name), members: Vec::new(), count });
         let id = TopicId(u32::try_from(number).unwrap_or(u32::MAX));
         self.numbers.insert(Arc::clone(name), id);
-        self.changes.push(TopicChange::Opened(Arc::clone(name)));
-        id
+        Some(id)
     }
 
     /// Removes a subscription from both lists. The last entry of each takes its place.
@@ -238,10 +232,9 @@ impl Topics {
         {
             member.place = u32::try_from(own_place).unwrap_or(u32::MAX);
         }
-        self.counts.all.fetch_sub(1, Relaxed);
         let Some(topic) = self.topics.get_mut(index(id.0)) else { return };
         topic.members.swap_remove(index(place));
-        topic.count.store(topic.members.len(), Relaxed);
+        self.directory.remove_subscription(&topic.count);
         let is_closed = topic.members.is_empty();
         if let Some(moved) = topic.members.get(index(place)).copied()
             && let Some(own) = self.by_slot.get_mut(index(moved.slot))
@@ -252,8 +245,9 @@ impl Topics {
         if is_closed {
             let Topic { name, .. } = self.topics.remove(index(id.0));
             self.numbers.remove(&name);
-            self.counts.remove(&name);
-            self.changes.push(TopicChange::Closed(name));
+            let Self { directory, home, changes, .. } = self;
+            let closed = TopicChange::Closed(Arc::clone(&name));
+            directory.leave(&name, home.of_loop(), || home.report(closed, changes));
         } else if let Some(topic) = self.topics.get_mut(index(id.0))
             && topic.members.capacity() > 4 * topic.members.len().max(16)
         {

@@ -1,7 +1,7 @@
 //! The commands of senders, and their targets.
 
 use std::borrow::Cow;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +10,14 @@ use url::Url;
 use crate::close::CloseCode;
 use crate::message::Message;
 use crate::protocol::{Frame, Role, Upgrade};
+use crate::reactor::accepting::addresses::AddressPlace;
 use crate::reactor::api::drain::Drain;
 use crate::reactor::api::handshake::Handshake;
 use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::api::util::{Timeout, Token};
+use crate::reactor::publishing::directory::Announcement;
+use crate::reactor::publishing::topics::TopicChange;
+use crate::reactor::queue::peers::LoopPlace;
 
 /// Commands that the loop has taken out of a queue.
 pub(crate) type Batch = Vec<QueuedCommand>;
@@ -64,18 +68,23 @@ pub(crate) enum Command {
 /// A command that is rare or large. It is boxed, because each kind of command makes messages cost more instructions.
 #[derive(Debug)]
 pub(crate) enum BoxedCommand {
-    Subscribe(Arc<str>),
+    /// In a pool, a queued subscription is announced to publishers.
+    Subscribe(Arc<str>, Option<Announcement>),
     Unsubscribe(Arc<str>),
     /// The loop executes it.
     Publish(QueuedPublication),
     Shared(SharedMessage),
+    /// Another loop of the pool has opened or closed a topic. The home of the topic reports it.
+    TopicChanged(TopicChange),
 }
 
 /// A message for the subscribers of a topic.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct QueuedPublication {
     pub(crate) topic: Arc<str>,
     pub(crate) frame: Frame,
+    /// What the loops encode together, if several have subscribers.
+    pub(crate) message: Option<SharedMessage>,
     /// The slot and the id of the connection that does not receive it.
     pub(crate) except: Option<(u32, u32)>,
     pub(crate) is_volatile: bool,
@@ -87,10 +96,34 @@ pub(crate) enum NewConnection {
     /// Connects to a URL, over the stream if there is one.
     Connect(Url, Option<TcpStream>),
     Accept(TcpStream),
+    /// A connection that counts as one of its loop's already.
+    Placed(Box<NewConnection>, LoopPlace),
+    /// An accepted connection that the acceptor of the pool has assigned to this loop.
+    Assigned(Assigned),
     /// A server's stream whose request was accepted elsewhere.
     AcceptUpgraded(TcpStream, Upgrade),
     /// A stream whose opening handshake was performed elsewhere, in either role.
     AfterHandshake(TcpStream, Established),
+}
+
+/// A connection that the acceptor of the pool has assigned to a loop.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    pub(crate) stream: AcceptedStream,
+    /// The addresses of the peer and of the local end.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    /// When the opening handshake has begun.
+    pub(crate) since: Instant,
+    /// Its place among the connections of its address, if these are limited.
+    pub(crate) address: Option<AddressPlace>,
+}
+
+/// A stream that was accepted.
+#[derive(Debug)]
+pub(crate) enum AcceptedStream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
 }
 
 /// A connection whose opening handshake was performed elsewhere.
@@ -122,6 +155,34 @@ impl Command {
         }
     }
 
+    /// Prepares the command for several loops of the pool, which encode a message together.
+    pub(super) fn into_shared(self) -> Self {
+        match self {
+            Self::Message(message) => Self::Boxed(Box::new(BoxedCommand::Shared(message.into()))),
+            Self::Frame(frame) if !frame.is_control() => {
+                Self::Boxed(Box::new(BoxedCommand::Shared(SharedMessage::from_frame(*frame))))
+            }
+            Self::Boxed(mut boxed) => {
+                if let BoxedCommand::Publish(publication) = &mut *boxed {
+                    publication.message = Some(SharedMessage::from_frame(publication.frame.clone()));
+                }
+                Self::Boxed(boxed)
+            }
+            other => other,
+        }
+    }
+
+    /// Clones the command for another loop of the pool, after [`into_shared`](Self::into_shared).
+    pub(super) fn for_peer(&self) -> Option<Self> {
+        match self {
+            Self::Frame(frame) => Some(Self::Frame(frame.clone())),
+            Self::Shutdown => Some(Self::Shutdown),
+            Self::Drain(drain) => Some(Self::Drain(drain.clone())),
+            Self::Boxed(command) => command.for_peer().map(|command| Self::Boxed(Box::new(command))),
+            other => other.for_another(),
+        }
+    }
+
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
@@ -149,9 +210,35 @@ impl BoxedCommand {
     /// Clones the command for one more connection.
     pub(crate) fn for_another(&self) -> Option<Self> {
         match self {
-            Self::Subscribe(topic) => Some(Self::Subscribe(Arc::clone(topic))),
+            Self::Subscribe(topic, _) => Some(Self::Subscribe(Arc::clone(topic), None)),
             Self::Unsubscribe(topic) => Some(Self::Unsubscribe(Arc::clone(topic))),
-            Self::Publish(_) | Self::Shared(_) => None,
+            Self::Publish(_) | Self::Shared(_) | Self::TopicChanged(_) => None,
+        }
+    }
+
+    /// Clones the command for another loop.
+    fn for_peer(&self) -> Option<Self> {
+        Some(match self {
+            Self::Subscribe(topic, _) => Self::Subscribe(Arc::clone(topic), None),
+            Self::Unsubscribe(topic) => Self::Unsubscribe(Arc::clone(topic)),
+            Self::Publish(publication) => Self::Publish(publication.clone()),
+            Self::Shared(message) => Self::Shared(message.clone()),
+            Self::TopicChanged(_) => return None,
+        })
+    }
+
+    /// Announces a subscription to publishers.
+    pub(super) fn announce(&mut self, announce: impl FnOnce(&Arc<str>) -> Announcement) {
+        if let Self::Subscribe(topic, announcement) = self {
+            *announcement = Some(announce(topic));
+        }
+    }
+
+    /// Returns the topic of a publication.
+    pub(super) fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Publish(publication) => Some(&publication.topic),
+            _ => None,
         }
     }
 
@@ -168,7 +255,7 @@ impl BoxedCommand {
         match self {
             Self::Publish(publication) => publication.frame.as_slice().len(),
             Self::Shared(message) => message.as_bytes().len(),
-            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
+            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::TopicChanged(_) => 0,
         }
     }
 }

@@ -16,6 +16,10 @@ thread_local! {
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
     /// The approximate number of bytes that the commands send.
     static WEIGHT: Cell<usize> = const { Cell::new(0) };
+    /// What handlers have sent to other loops of the pool: the number of the loop, and the commands.
+    static FOR_PEERS: RefCell<Vec<(u64, Batch)>> = const { RefCell::new(Vec::new()) };
+    /// Whether the loop fires timers.
+    static FIRES_TIMERS: Cell<bool> = const { Cell::new(false) };
     /// The numbers and commands of the outer loops.
     static OUTER: RefCell<Vec<(u64, Batch)>> = const { RefCell::new(Vec::new()) };
 }
@@ -60,6 +64,46 @@ pub(crate) fn is_here(number: u64) -> bool {
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
+}
+
+/// Queues a command of the innermost loop for another loop of its pool.
+pub(crate) fn push_for_peer(number: u64, queued: QueuedCommand) {
+    FOR_PEERS.with_borrow_mut(|all| match all.iter_mut().find(|(peer, _)| *peer == number) {
+        Some((_, commands)) => commands.push(queued),
+        None => all.push((number, vec![queued])),
+    });
+}
+
+/// Whether there are commands for other loops.
+#[inline]
+pub(crate) fn has_for_peers() -> bool {
+    FOR_PEERS.with_borrow(|all| !all.is_empty())
+}
+
+/// Returns the number of commands for another loop.
+pub(crate) fn len_for_peer(number: u64) -> usize {
+    FOR_PEERS.with_borrow(|all| {
+        let found = all.iter().find(|(peer, _)| *peer == number);
+        found.map_or(0, |(_, commands)| commands.len())
+    })
+}
+
+/// The loop begins or ends to fire timers.
+pub(crate) fn set_fires_timers(fires: bool) {
+    FIRES_TIMERS.set(fires);
+}
+
+/// Whether the loop fires timers.
+pub(crate) fn fires_timers() -> bool {
+    FIRES_TIMERS.get()
+}
+
+/// Takes the commands for another loop.
+pub(crate) fn take_for_peer(number: u64) -> Batch {
+    FOR_PEERS.with_borrow_mut(|all| {
+        let found = all.iter().position(|(peer, _)| *peer == number);
+        found.map(|at| all.swap_remove(at).1).unwrap_or_default()
+    })
 }
 
 /// Queues a command for an [outer](is_outer) loop.

@@ -23,6 +23,7 @@ pub(super) use self::resolver::Resolved;
 use super::api::handler::Handler;
 use super::entries::ConnectionId;
 use super::phase::LoopPhase;
+use super::queue::AcceptedStream;
 use super::transport::Keys;
 use crate::error::{Error, Result};
 use crate::tls::Negotiated;
@@ -90,6 +91,12 @@ pub(super) trait System: fmt::Debug + Sized {
 
     /// Takes over a stream that was connected or accepted elsewhere.
     fn take_over(&self, stream: TcpStream) -> io::Result<Self::Socket>;
+
+    /// Releases a socket that was accepted and is not registered, for another loop. `None` if that is impossible.
+    fn release(&self, socket: Self::Socket) -> Option<AcceptedStream>;
+
+    /// Takes over a stream that another loop has released.
+    fn take_assigned(&self, stream: AcceptedStream) -> io::Result<Self::Socket>;
 
     /// Begins to resolve a host name. [`next_resolved`](Self::next_resolved) returns the result.
     fn resolve(&mut self, id: ConnectionId, host: String, port: u16);

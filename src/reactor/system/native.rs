@@ -17,6 +17,7 @@ use crate::reactor::WAKER;
 use crate::reactor::accepting::listener::NativeListener;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::entries::ConnectionId;
+use crate::reactor::queue::AcceptedStream;
 use crate::reactor::transport::Socket;
 
 /// The operating system of the program.
@@ -135,6 +136,23 @@ impl System for Native {
     fn take_over(&self, stream: TcpStream) -> io::Result<Socket> {
         stream.set_nonblocking(true)?;
         Ok(Socket::Tcp(mio::net::TcpStream::from_std(stream)))
+    }
+
+    fn release(&self, socket: Socket) -> Option<AcceptedStream> {
+        match socket {
+            Socket::Tcp(stream) => Some(AcceptedStream::Tcp(stream.into())),
+            #[cfg(unix)]
+            Socket::Unix(stream) => Some(AcceptedStream::Unix(stream.into())),
+            Socket::Tls(_) => None,
+        }
+    }
+
+    fn take_assigned(&self, stream: AcceptedStream) -> io::Result<Socket> {
+        Ok(match stream {
+            AcceptedStream::Tcp(stream) => Socket::Tcp(mio::net::TcpStream::from_std(stream)),
+            #[cfg(unix)]
+            AcceptedStream::Unix(stream) => Socket::Unix(mio::net::UnixStream::from_std(stream)),
+        })
     }
 
     fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {

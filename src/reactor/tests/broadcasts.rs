@@ -114,7 +114,7 @@ fn w8_broadcasts_do_not_accumulate_while_they_are_delivered() {
         all.broadcast("y").unwrap();
     }
     let mut most = 0;
-    while system.has_events() || reactor.has_work() || reactor.state.queue.has_remote() {
+    while system.has_events() || reactor.has_work() || reactor.state.queue.remote.has_commands() {
         reactor.turn().unwrap();
         most = most.max(reactor.state.publications.len() + reactor.state.queue.local_load().0);
     }

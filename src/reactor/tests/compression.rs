@@ -205,7 +205,7 @@ fn w8_a_long_broadcast_is_compressed_once_and_in_several_turns() {
     all.broadcast(payload(2 * MIB)).unwrap();
     all.broadcast("after").unwrap();
     let mut turns = 0;
-    while reactor.has_work() || reactor.state.queue.has_remote() {
+    while reactor.has_work() || reactor.state.queue.remote.has_commands() {
         reactor.turn().unwrap();
         turns += 1;
     }

@@ -10,6 +10,7 @@ mod draining;
 mod models;
 mod monitoring;
 mod phases;
+mod pool;
 mod scripts;
 mod system;
 mod time;
@@ -64,7 +65,8 @@ fn run_until<F: Factory>(reactor: &mut Reactor<F, Fake>, mut is_done: impl FnMut
 
 /// Runs turns until only a timer could cause more work.
 fn run_until_idle<F: Factory>(reactor: &mut Reactor<F, Fake>) {
-    while reactor.state.system.has_events() || reactor.has_work() || reactor.state.queue.has_remote() {
+    while reactor.state.system.has_events() || reactor.has_work() || reactor.state.queue.remote.has_commands()
+    {
         reactor.turn().unwrap();
     }
 }

@@ -44,7 +44,7 @@ fn with_client(senders: &Rc<RefCell<Vec<Sender>>>) -> (Reactor<impl Factory, Fak
 fn assert_ended(queue: &Arc<CommandQueue>) {
     let all = Sender::all(Arc::clone(queue));
     assert!(all.broadcast("late").is_err() && all.shutdown().is_err());
-    assert!(!queue.has_remote());
+    assert!(!queue.remote.has_commands());
     assert_eq!(queue.memory().held(), 0);
 }
 

@@ -17,13 +17,15 @@ use crate::reactor::api::publication::Publication;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::api::shared_message::SharedMessage;
+use crate::reactor::publishing::directory::TopicDirectory;
+use crate::reactor::publishing::topics::Home;
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Error, ErrorKind, Message, Result, random_inputs};
 
 const TOPICS: [&str; 3] = ["red", "green", "blue"];
 
 /// What a handler does is up to the test, which has the senders. Errors are counted.
-struct Silent(Rc<RefCell<usize>>);
+pub(super) struct Silent(Rc<RefCell<usize>>);
 
 impl Handler for Silent {
     fn on_message(&mut self, _: Message) -> Result<()> {
@@ -42,9 +44,9 @@ impl Handler for Silent {
 
 /// Passes senders on, and records which topics are open.
 #[derive(Default, Clone)]
-struct Shared {
-    senders: Rc<RefCell<Vec<Sender>>>,
-    topics: Rc<RefCell<BTreeSet<String>>>,
+pub(super) struct Shared {
+    pub(super) senders: Rc<RefCell<Vec<Sender>>>,
+    pub(super) topics: Rc<RefCell<BTreeSet<String>>>,
     errors: Rc<RefCell<usize>>,
 }
 
@@ -248,7 +250,8 @@ fn subscriptions_are_limited_per_connection_and_in_total() {
 #[test]
 fn subscriptions_end_with_their_connections() {
     random_inputs::for_each(|rng| {
-        let mut topics = crate::reactor::publishing::topics::Topics::new(Arc::default(), 1000, 1000);
+        let directory = Arc::new(TopicDirectory::new(1, 1000));
+        let mut topics = crate::reactor::publishing::topics::Topics::new(directory, Home::default(), 1000);
         let mut model: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for _ in 0..500 {
             let (slot, topic) = (rng.random_range(0..20), rng.random_range(0..20_u32));

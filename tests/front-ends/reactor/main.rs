@@ -32,3 +32,4 @@ mod system;
 mod systemd;
 mod transports;
 mod upgraded;
+mod workers;

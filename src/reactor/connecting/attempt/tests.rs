@@ -1,3 +1,4 @@
+use crate::reactor::common::Common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ fn connect_through(addresses: Vec<SocketAddr>) -> Next<Socket> {
 /// As `connect_through`. The first `silent` addresses never answer: the events of their sockets are not delivered.
 fn connect_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next<Socket> {
     let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
-    let queue = CommandQueue::new(&settings, Box::new(|| {}), Box::new(Instant::now));
+    let queue = CommandQueue::new(&settings, Common::new(&settings), Box::new(|| {}), Box::new(Instant::now));
     let mut state = LoopState::new(settings, Arc::new(queue), Native::new(&settings).unwrap());
     let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
     let handler = |_: crate::Message| Ok(());

@@ -22,13 +22,13 @@ fn l5_after_the_end_commands_are_refused_and_nothing_is_pending() {
         });
         event_loop.take(usize::MAX);
         event_loop.queue.remove_connection(0);
-        event_loop.queue.close();
+        event_loop.queue.remote.close();
         has_ended.store(true, Ordering::Relaxed);
         event_loop.queue.clear();
         event_loop.assert_consistent();
         thread.join().unwrap();
-        assert!(!event_loop.queue.has_remote());
-        assert_eq!(event_loop.queue.memory.held(), 0);
+        assert!(!event_loop.queue.remote.has_commands());
+        assert_eq!(event_loop.queue.memory().held(), 0);
         assert_eq!(event_loop.queue.status(0).unwrap().buffered(), 0);
         for target in [connection(1), Target::All] {
             for command in [message(1, 1), Command::Shutdown, Command::Pause] {
@@ -52,9 +52,9 @@ fn l5_a_loop_that_runs_again_is_woken() {
             event_loop.push(Target::All, message(2, 1)) && is_again
         });
         event_loop.take(usize::MAX);
-        event_loop.queue.close();
+        event_loop.queue.remote.close();
         event_loop.queue.clear();
-        event_loop.queue.reopen();
+        event_loop.queue.remote.reopen();
         runs_again.store(true, Ordering::Relaxed);
         if thread.join().unwrap() {
             let taken = event_loop.turn(false, usize::MAX).0;
@@ -74,7 +74,7 @@ fn l5_a_command_at_the_end_is_refused_or_taken() {
             })
         });
         let mut taken = 0;
-        while !event_loop.queue.close_if_empty() {
+        while !event_loop.queue.remote.close_if_empty() {
             taken += event_loop.take(usize::MAX).0.len();
         }
         let accepted: usize = threads.map(|thread| thread.join().unwrap()).iter().sum();

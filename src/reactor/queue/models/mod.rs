@@ -7,6 +7,7 @@
 mod control;
 mod ending;
 mod limits;
+mod pool;
 mod slots;
 pub(super) mod sync;
 mod wakeups;
@@ -18,8 +19,10 @@ use std::time::Instant;
 use loom::sync::Notify;
 use loom::thread::{self, JoinHandle};
 
-use super::{Batch, Command, CommandQueue, Control, Phase, QueuedCommand, Target};
+use super::control::Control;
+use super::{Batch, Command, CommandQueue, Phase, QueuedCommand, Target};
 use crate::reactor::api::settings::Settings;
+use crate::reactor::common::Common;
 
 /// Runs a model in every order of its threads, or in those with up to this many preemptions. The variable
 /// `LOOM_MAX_PREEMPTIONS` takes precedence.
@@ -41,16 +44,21 @@ pub(in crate::reactor) fn check(preemptions: Option<usize>, model: impl Fn() + S
 
 /// The queue with the part of the loop that it depends on.
 struct Loop {
-    queue: CommandQueue,
+    queue: Arc<CommandQueue>,
     waker: Arc<Waker>,
 }
 
 impl Loop {
     fn new(settings: &Settings) -> Arc<Self> {
+        Self::with_common(settings, Common::new(settings))
+    }
+
+    fn with_common(settings: &Settings, common: Common) -> Arc<Self> {
         let waker = Arc::new(Waker::default());
         let wake = Arc::clone(&waker);
-        let queue = CommandQueue::new(settings, Box::new(move || wake.wake()), Box::new(Instant::now));
-        Arc::new(Self { queue, waker })
+        let queue =
+            CommandQueue::new(settings, common, Box::new(move || wake.wake()), Box::new(Instant::now));
+        Arc::new(Self { queue: Arc::new(queue), waker })
     }
 
     /// Waits for a wake-up, unless there are more commands after the last turn. Then takes up to `most` commands. Returns them,
@@ -84,15 +92,15 @@ impl Loop {
 
     /// Checks that the counts are those of the commands in the queue, and that they respect the limits.
     fn assert_consistent(&self) {
-        let queue = self.queue.lock();
+        let queue = self.queue.remote.lock();
         let ordinary = queue.commands.iter().filter(|queued| Control::of(&queued.command).is_none());
         let lens: Vec<usize> = ordinary.map(|queued| queued.command.buffered_len()).collect();
         let bytes = lens.iter().sum::<usize>();
         assert_eq!((queue.ordinary, queue.bytes), (lens.len(), bytes));
-        assert_eq!(self.queue.memory.held(), bytes);
-        assert!(lens.len() <= self.queue.capacity, "too many commands");
+        assert_eq!(self.queue.memory().held(), bytes);
+        assert!(lens.len() <= self.queue.remote.capacity, "too many commands");
         let is_single = lens.iter().filter(|len| **len > 0).count() == 1;
-        assert!(is_single || bytes <= self.queue.max_bytes, "too many bytes");
+        assert!(is_single || bytes <= self.queue.remote.max_bytes, "too many bytes");
         // A command in the queue has been announced.
         assert!(queue.commands.is_empty() || queue.is_announced, "a wake-up is lost");
     }

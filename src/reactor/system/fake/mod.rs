@@ -23,6 +23,7 @@ use super::{Addresses, Event, Resolved, System};
 use crate::reactor::WAKER;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::phase::LoopPhase;
+use crate::reactor::queue::AcceptedStream;
 #[cfg(all(test, loom))]
 use crate::reactor::queue::models::Waker;
 
@@ -324,6 +325,14 @@ impl System for Fake {
     }
 
     fn take_over(&self, _: TcpStream) -> io::Result<Wire> {
+        self.connect(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn release(&self, _: Wire) -> Option<AcceptedStream> {
+        None
+    }
+
+    fn take_assigned(&self, _: AcceptedStream) -> io::Result<Wire> {
         self.connect(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 

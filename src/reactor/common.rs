@@ -1,0 +1,49 @@
+//! What the loops of a pool share. A loop that runs alone has it for itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::accepting::addresses::SiteCounts;
+use super::api::settings::Settings;
+use super::memory::MemoryBudget;
+use super::publishing::directory::TopicDirectory;
+use super::queue::peers::Membership;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    /// The memory that all connections hold.
+    pub(crate) memory: MemoryBudget,
+    pub(crate) topics: Arc<TopicDirectory>,
+    pub(super) sites: Arc<SiteCounts>,
+    next_serial: Arc<AtomicU32>,
+    /// The place of the loop in its pool, if it is in one.
+    pub(super) membership: Option<Membership>,
+}
+
+impl Common {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            memory: MemoryBudget::new(settings.max_memory),
+            topics: Arc::new(TopicDirectory::new(1, settings.max_topics)),
+            sites: Arc::default(),
+            next_serial: Arc::default(),
+            membership: None,
+        }
+    }
+
+    /// The same for a pool with this number of loops.
+    pub(super) fn for_loops(self, count: usize) -> Self {
+        Self { memory: self.memory.for_loops(count), topics: Arc::new(self.topics.for_loops(count)), ..self }
+    }
+
+    /// The same for one loop of the pool.
+    pub(super) fn for_member(&self, membership: Membership) -> Self {
+        let memory = self.memory.for_member(membership.index);
+        Self { memory, membership: Some(membership), ..self.clone() }
+    }
+
+    /// Returns the serial number of the next connection. After four billion connections, the numbers begin again.
+    pub(super) fn next_serial(&self) -> u32 {
+        self.next_serial.fetch_add(1, Relaxed)
+    }
+}

@@ -1,0 +1,285 @@
+//! Commands between the loops of a pool.
+//!
+//! A handler can send to connections of other loops. These commands wait in the *outbox* of its thread until the turn ends, and
+//! are then added to the queue of the other loop together, with one lock and one wake-up. Neither waits for the other, and nothing is
+//! dropped: the queue accepts all of them. While it is longer than its limit, the loop that has sent them does not read from its own
+//! clients.
+//!
+//! Commands for all connections, and publications, go to several loops, in the order in which they were called. On other threads,
+//! either all of these loops accept the command or none.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use super::peers::{LoopPlace, Membership};
+use super::remote::Queue;
+use super::sync::MutexGuard;
+use super::{
+    Assigned, Batch, BoxedCommand, Command, CommandQueue, NewConnection, QueuedCommand, Target, local,
+};
+use crate::error::QueueError;
+use crate::reactor::publishing::directory::Announcement;
+use crate::reactor::publishing::topics::TopicChange;
+
+/// Which loops execute a command.
+enum Route {
+    /// The loop of the sender.
+    Own,
+    /// All workers and the acceptor.
+    All,
+    Workers,
+    LeastLoaded,
+    /// Those that are interested in the topic.
+    Interested,
+}
+
+impl Route {
+    fn of(target: Target, command: &Command) -> Self {
+        match (command, target) {
+            (Command::Shutdown, _) => Self::All,
+            (Command::Drain(_), _) => Self::Workers,
+            (Command::Boxed(boxed), _) if matches!(**boxed, BoxedCommand::Publish(_)) => Self::Interested,
+            (_, Target::One { .. }) => Self::Own,
+            (Command::NewConnection(_), Target::All) => Self::LeastLoaded,
+            (_, Target::All) => Self::Workers,
+        }
+    }
+
+    /// Returns the indices of the loops.
+    fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> Vec<usize> {
+        match self {
+            Self::Own => vec![own.index],
+            Self::All => (0..own.peers.all().len()).collect(),
+            Self::Workers => (0..own.peers.workers().len()).collect(),
+            Self::LeastLoaded => own.peers.least_loaded().into_iter().collect(),
+            Self::Interested => match command {
+                Command::Boxed(boxed) => {
+                    boxed.topic().map_or_else(Vec::new, |topic| queue.common.topics.interested(topic))
+                }
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+/// Queues a command of a sender whose loop belongs to a pool. `Ok` contains the command if only its own loop executes it, and `Err`
+/// the result otherwise.
+pub(super) fn route(
+    queue: &CommandQueue,
+    own: &Membership,
+    queued: QueuedCommand,
+) -> std::result::Result<QueuedCommand, std::result::Result<(), QueueError>> {
+    let route = Route::of(queued.target, &queued.command);
+    if matches!(route, Route::Own) {
+        return Ok(announced(queue, queued));
+    }
+    let loops = route.loops(&queued.command, own, queue);
+    let QueuedCommand { target, command } = queued;
+    let command = match (&route, loops.first()) {
+        (Route::LeastLoaded, Some(index)) => placed(command, own, *index),
+        _ => command,
+    };
+    let queued = QueuedCommand { target, command };
+    let queues: Vec<Arc<CommandQueue>> =
+        loops.into_iter().filter_map(|index| own.peers.queue(index)).collect();
+    Err(push_to_all(&queues, own.peers.is_running_here(), queued))
+}
+
+/// Queues a command for several loops. `is_here` is whether this thread runs one of the pool's loops, perhaps another one: its commands
+/// are queued in order with what it sends to single connections.
+fn push_to_all(
+    queues: &[Arc<CommandQueue>],
+    is_here: bool,
+    queued: QueuedCommand,
+) -> std::result::Result<(), QueueError> {
+    let mut copies = copies(queued, queues.len());
+    if is_here {
+        queues.iter().try_for_each(|queue| check_room_for_timers(queue))?;
+        for queue in queues {
+            let Some(copy) = copies.pop() else { break };
+            let copy = announced(queue, copy);
+            match local::is_current(queue.number) {
+                true => local::push(copy, 0),
+                false => local::push_for_peer(queue.number, copy),
+            }
+        }
+        return Ok(());
+    }
+    let announced = queues.iter().zip(copies).map(|(queue, copy)| announced(queue, copy));
+    push_remote(queues, announced.collect())
+}
+
+/// Returns an error for a command of a timer if the queue of another loop is full. A loop does not read while the queue of another one is
+/// full, but it fires timers, which could queue more without limit.
+fn check_room_for_timers(queue: &CommandQueue) -> std::result::Result<(), QueueError> {
+    if !local::fires_timers() || local::is_current(queue.number) {
+        return Ok(());
+    }
+    let guard = queue.remote.lock();
+    let count = guard.ordinary + local::len_for_peer(queue.number);
+    let is_full = count >= queue.remote.capacity || guard.bytes >= queue.remote.max_bytes;
+    if is_full && !guard.is_closed { Err(QueueError::Full) } else { Ok(()) }
+}
+
+/// Announces a subscription to publishers, because they can reach the loop before it executes the command.
+fn announced(queue: &CommandQueue, mut queued: QueuedCommand) -> QueuedCommand {
+    if let Command::Boxed(boxed) = &mut queued.command {
+        boxed.announce(|topic| {
+            Announcement::new(
+                &queue.common.topics,
+                topic,
+                queue.membership.as_ref().map_or(0, |own| own.index),
+            )
+        });
+    }
+    queued
+}
+
+/// Adds a command to the queues of several loops, or to none of them. They are locked in the order of the pool, so that two threads
+/// cannot wait for each other.
+fn push_remote(
+    queues: &[Arc<CommandQueue>],
+    copies: Vec<QueuedCommand>,
+) -> std::result::Result<(), QueueError> {
+    let mut locked: Vec<MutexGuard<'_, Queue>> = queues.iter().map(|queue| queue.remote.lock()).collect();
+    for ((queue, guard), copy) in queues.iter().zip(&locked).zip(&copies) {
+        queue.remote.check_room(guard, copy)?;
+    }
+    let mut to_wake = Vec::new();
+    for ((queue, guard), copy) in queues.iter().zip(&mut locked).zip(copies) {
+        if queue.remote.is_new(&copy, guard) && queue.remote.add(guard, copy) {
+            to_wake.push(queue);
+        }
+    }
+    drop(locked);
+    to_wake.into_iter().for_each(|queue| queue.remote.wake());
+    Ok(())
+}
+
+/// Returns as many copies of a command as there are loops. A payload is shared.
+fn copies(queued: QueuedCommand, count: usize) -> Vec<QueuedCommand> {
+    let QueuedCommand { target, command } = queued;
+    let command = if count > 1 { command.into_shared() } else { command };
+    let mut copies: Vec<QueuedCommand> = (1..count)
+        .filter_map(|_| command.for_peer())
+        .map(|command| QueuedCommand { target, command })
+        .collect();
+    if count > 0 {
+        copies.push(QueuedCommand { target, command });
+    }
+    copies
+}
+
+/// Passes an accepted connection to the worker with the fewest connections. It is dropped if all workers have ended.
+pub(crate) fn assign(queue: &CommandQueue, assigned: Assigned) {
+    let Some(own) = &queue.membership else { return };
+    let Some(index) = own.peers.least_loaded() else { return };
+    let Some(worker) = own.peers.queue(index) else { return };
+    let new = Command::NewConnection(Box::new(NewConnection::Assigned(assigned)));
+    let command = placed(new, own, index);
+    receive(&worker, vec![QueuedCommand { target: Target::All, command }], own.index);
+}
+
+/// Counts a connection that a loop is going to create.
+fn placed(command: Command, own: &Membership, index: usize) -> Command {
+    match command {
+        Command::NewConnection(new) => {
+            let place = LoopPlace::take(&own.peers, index);
+            Command::NewConnection(Box::new(NewConnection::Placed(new, place)))
+        }
+        other => other,
+    }
+}
+
+/// Reports a change of a topic to its home, one of the workers. Returns the change if there is only this worker. Otherwise the home
+/// receives all changes through its queue, in the order in which they happened.
+pub(crate) fn report(own: &Membership, change: TopicChange) -> Option<TopicChange> {
+    let workers = own.peers.workers().len().max(1);
+    let mut hasher = DefaultHasher::new();
+    change.topic().hash(&mut hasher);
+    // The remainder is less than the number of workers.
+    let home = usize::try_from(hasher.finish() % workers as u64).unwrap_or_default();
+    if workers == 1 {
+        return Some(change);
+    }
+    if let Some(queue) = own.peers.queue(home) {
+        let command = Command::Boxed(Box::new(BoxedCommand::TopicChanged(change)));
+        receive(&queue, vec![QueuedCommand { target: Target::All, command }], own.index);
+    }
+    None
+}
+
+/// Queues a command of a handler for a connection of another loop.
+pub(super) fn push_to_peer(
+    queue: &CommandQueue,
+    queued: QueuedCommand,
+) -> std::result::Result<(), QueueError> {
+    check_room_for_timers(queue)?;
+    let len = queued.command.buffered_len();
+    let guard = queue.remote.lock();
+    // Counted at once, so that a handler cannot exceed the limit of the connection.
+    if let Some(status) = queue.remote.counted_status(queued.target, len) {
+        status.add_remote(len);
+    }
+    drop(guard);
+    local::push_for_peer(queue.number, queued);
+    Ok(())
+}
+
+/// Sends what the handlers of a loop have sent to others. Returns the loops whose queues are too long.
+pub(crate) fn flush(queue: &CommandQueue) -> Vec<usize> {
+    let own = match &queue.membership {
+        Some(own) if local::has_for_peers() => own,
+        _ => return Vec::new(),
+    };
+    let mut long = Vec::new();
+    for index in 0..own.peers.all().len() {
+        let Some(peer) = own.peers.queue(index) else { continue };
+        let commands = local::take_for_peer(peer.number);
+        if !commands.is_empty() && receive(&peer, commands, own.index) {
+            long.push(index);
+        }
+    }
+    long
+}
+
+/// Whether the queue of another loop is still too long.
+pub(crate) fn is_long(queue: &CommandQueue, index: usize) -> bool {
+    let peer = queue.membership.as_ref().and_then(|own| own.peers.queue(index));
+    peer.is_some_and(|peer| {
+        let guard = peer.remote.lock();
+        !guard.is_closed && peer.remote.is_long(&guard)
+    })
+}
+
+/// Wakes other loops of the pool.
+pub(crate) fn wake(queue: &CommandQueue, waiting: &[usize]) {
+    let Some(own) = &queue.membership else { return };
+    for peer in waiting.iter().filter_map(|index| own.peers.queue(*index)) {
+        peer.remote.wake();
+    }
+}
+
+/// Adds what a loop has sent to another one. Nothing is refused. Returns whether the queue is too long, so that the sender has to wait.
+fn receive(queue: &CommandQueue, commands: Batch, from: usize) -> bool {
+    let mut guard = queue.remote.lock();
+    if guard.is_closed {
+        return false;
+    }
+    let mut must_wake = false;
+    // The bytes for connections were counted when the commands were sent.
+    for queued in commands {
+        if queue.remote.is_new(&queued, &guard) {
+            must_wake |= queue.remote.add(&mut guard, queued);
+        }
+    }
+    let is_long = queue.remote.is_long(&guard);
+    if is_long && !guard.waiting.contains(&from) {
+        guard.waiting.push(from);
+    }
+    drop(guard);
+    if must_wake {
+        queue.remote.wake();
+    }
+    is_long
+}
