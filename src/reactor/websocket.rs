@@ -134,7 +134,8 @@ where
 
     /// Sets the addresses of the proxies whose headers determine the address of a client.
     ///
-    /// This replaces [`Settings::trusted_proxies`] with a list that is owned.
+    /// This replaces [`Settings::trusted_proxies`] with a list that is owned. Include 127.0.0.1 for a proxy that connects over a Unix
+    /// domain socket.
     ///
     /// # Examples
     ///

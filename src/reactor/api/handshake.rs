@@ -1,6 +1,6 @@
 //! The opening handshake of a connection, as `Handler::on_open` receives it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::settings::{ProxyPolicy, TrustedProxies};
 use crate::error::Result;
@@ -24,6 +24,8 @@ pub struct Handshake {
     pub peer_addr: Option<SocketAddr>,
     /// The local address. `None` on a Unix domain socket.
     pub local_addr: Option<SocketAddr>,
+    /// Whether the peer is connected over a Unix domain socket.
+    pub(crate) is_unix: bool,
     pub(crate) trusted_proxies: ProxyPolicy,
     pub(crate) encryption: Negotiated,
 }
@@ -64,6 +66,7 @@ impl Handshake {
             response,
             peer_addr: None,
             local_addr: None,
+            is_unix: false,
             trusted_proxies: ProxyPolicy::Settings(TrustedProxies::None),
             encryption: Negotiated::default(),
         }
@@ -84,6 +87,9 @@ impl Handshake {
     /// This is the address of the peer, unless the peer is one of [`Settings::trusted_proxies`]. In that case it is
     /// the last address in `X-Forwarded-For`, or in `Forwarded` (RFC 7239), that is not a trusted proxy. The client
     /// could have forged the addresses before it.
+    ///
+    /// On a Unix domain socket, the peer has no address. It is trusted if 127.0.0.1 is, and its clients have the addresses that it
+    /// sends. Otherwise, and if it sends none, this is `None`.
     ///
     /// [`Settings::trusted_proxies`]: crate::Settings::trusted_proxies
     ///
@@ -109,8 +115,13 @@ impl Handshake {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn remote_addr(&self) -> Result<Option<String>> {
-        let Some(peer) = self.peer_addr.map(|address| address.ip()) else { return Ok(None) };
-        remote_addr(peer, &self.trusted_proxies, &self.request).map(Some)
+        let client = match proxy_addr(self.peer_addr, self.is_unix) {
+            Some(proxy) if self.trusted_proxies.trusts(proxy) => {
+                forwarded_addr(&self.request, &self.trusted_proxies)?
+            }
+            _ => None,
+        };
+        Ok(client.or_else(|| self.peer_addr.map(|peer| peer.ip().to_string())))
     }
 
     /// Returns the TLS version, such as `TLSv1.3`, or `None` if the connection is not encrypted.
@@ -189,14 +200,18 @@ impl Handshake {
     }
 }
 
-/// Returns the address of a client: that of the peer, or the one that a trusted proxy has named.
-pub(crate) fn remote_addr(peer: IpAddr, trusted: &ProxyPolicy, request: &Request) -> Result<String> {
-    let mut client = peer.to_string();
-    if !trusted.trusts(peer) {
-        return Ok(client);
-    }
+/// Returns the address that decides whether a peer is a trusted proxy. A peer on a Unix domain socket has none, but it is on the same
+/// machine, like 127.0.0.1.
+pub(crate) fn proxy_addr(peer: Option<SocketAddr>, is_unix: bool) -> Option<IpAddr> {
+    let local = is_unix.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    peer.map(|peer| peer.ip()).or(local)
+}
+
+/// Returns the address of a client that trusted proxies have named in a request of one of them.
+pub(crate) fn forwarded_addr(request: &Request, trusted: &ProxyPolicy) -> Result<Option<String>> {
+    let mut client = None;
     for hop in hops(request)?.iter().rev() {
-        client = (*hop).to_owned();
+        client = Some((*hop).to_owned());
         if !hop.parse::<IpAddr>().is_ok_and(|address| trusted.trusts(address)) {
             break;
         }

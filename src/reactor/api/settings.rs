@@ -279,6 +279,8 @@ settings! {
         deflate: Option<Deflate> = None, compression => deflate;
         /// The proxies whose headers determine the address of a client, for
         /// [`Handshake::remote_addr`](crate::Handshake::remote_addr). Default: no proxy is trusted.
+        ///
+        /// A proxy that connects over a Unix domain socket is trusted if 127.0.0.1 is.
         trusted_proxies: TrustedProxies = TrustedProxies::None, any;
         /// The peers that must send a PROXY header, version 1 or 2, before anything else. Default: no peer.
         ///

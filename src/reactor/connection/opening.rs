@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, Role, State};
 use crate::reactor::api::handler::Handler;
-use crate::reactor::api::handshake::{Handshake, remote_addr};
+use crate::reactor::api::handshake::{Handshake, forwarded_addr, proxy_addr};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::{Command, Phase};
 use crate::reactor::system::{Addresses, System, Transport as _};
@@ -104,12 +104,11 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if !state.addresses.is_limited() {
             return true;
         }
-        let Some(peer) = self.peer_addr().filter(|peer| state.trusted_proxies.trusts(peer.ip())) else {
-            return true;
-        };
+        let proxy = proxy_addr(self.peer_addr(), self.socket.is_unix());
+        let Some(proxy) = proxy.filter(|proxy| state.trusted_proxies.trusts(*proxy)) else { return true };
         // Without a valid address, the clients of the proxy count as one.
-        let client = remote_addr(peer.ip(), &state.trusted_proxies, request).ok();
-        let client = client.and_then(|client| client.parse().ok()).unwrap_or(peer.ip());
+        let client = forwarded_addr(request, &state.trusted_proxies).ok().flatten();
+        let client = client.and_then(|client| client.parse().ok()).unwrap_or(proxy);
         let place = state.addresses.take_place(client);
         let has_room = place.is_some();
         place.into_iter().for_each(|place| state.addresses.set(self.id.slot, place));
@@ -170,8 +169,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             None => self.socket.addresses(),
         };
         let trusted_proxies = state.trusted_proxies.clone();
-        let encryption = self.socket.encryption();
-        let shake = Handshake { request, response, peer_addr, local_addr, trusted_proxies, encryption };
+        let (is_unix, encryption) = (self.socket.is_unix(), self.socket.encryption());
+        let shake =
+            Handshake { request, response, peer_addr, local_addr, is_unix, trusted_proxies, encryption };
         self.call_fallible(state, |handler| handler.on_open(shake));
         // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows.
         for command in opening.commands {

@@ -152,6 +152,9 @@ pub(super) trait Transport: fmt::Debug + Sized {
     /// The addresses of the peer and of the local end, where they exist.
     fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>);
 
+    /// Whether this is a Unix domain socket.
+    fn is_unix(&self) -> bool;
+
     /// Whether TLS can be started on this socket.
     fn can_encrypt(&self) -> bool;
 

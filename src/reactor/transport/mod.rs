@@ -175,6 +175,16 @@ impl Transport for Socket {
         }
     }
 
+    #[cfg(unix)]
+    fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    #[cfg(not(unix))]
+    fn is_unix(&self) -> bool {
+        false
+    }
+
     fn can_encrypt(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }

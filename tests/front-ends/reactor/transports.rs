@@ -1,18 +1,19 @@
 //! Ways to a connection: several listeners, sockets that were made elsewhere, Unix domain sockets.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender as Channel, channel};
 use std::thread::{self, JoinHandle};
 
 use sockeye::{
-    CloseCode, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings, WebSocket,
+    Builder, CloseCode, ErrorKind, Factory, Handler, Handshake, Message, Result, Sender, Settings,
+    TrustedProxies, WebSocket,
 };
 
 use sockeye::protocol::Role;
-use sockeye_test_support::bytes::UPGRADE;
+use sockeye_test_support::bytes::{UPGRADE, upgrade_and};
 use sockeye_test_support::peer::Peer;
 use sockeye_test_support::probes::{Hook, Probes};
 use sockeye_test_support::server::Server;
@@ -41,13 +42,88 @@ fn check_echo<S: io::Read + io::Write>(mut peer: Peer<S>) {
     peer.finish();
 }
 
-fn on_unix(path: &PathBuf) -> Peer<UnixStream> {
+/// Sends the request of an opening handshake, and returns the status line of the response.
+fn ask_on_unix(path: &PathBuf, head: &str) -> (Peer<UnixStream>, String) {
     let stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let mut wire = Peer::over(stream, Role::Client);
-    wire.send(UPGRADE);
-    assert!(wire.head().text.starts_with("HTTP/1.1 101 "));
+    wire.send(head);
+    let status = wire.head().text.lines().next().unwrap_or_default().to_owned();
+    (wire, status)
+}
+
+fn on_unix(path: &PathBuf) -> Peer<UnixStream> {
+    let (wire, status) = ask_on_unix(path, UPGRADE);
+    assert!(status.starts_with("HTTP/1.1 101 "), "{status}");
     wire
+}
+
+/// Sends its client the address of the client.
+struct Reporter(Sender);
+
+impl Handler for Reporter {
+    fn on_open(&mut self, shake: Handshake) -> Result<()> {
+        self.0.send(format!("{:?}", shake.remote_addr()?))
+    }
+}
+
+fn report_on_unix(path: &PathBuf, settings: Settings) -> WebSocket<fn(Sender) -> Reporter> {
+    let socket = Builder::new().with_settings(settings).build(Reporter as fn(Sender) -> Reporter);
+    socket.unwrap().bind_unix(path).unwrap()
+}
+
+#[test]
+fn a_proxy_on_a_unix_domain_socket_is_trusted_if_127_0_0_1_is() {
+    let path = socket_path("proxy");
+    let check = |socket: WebSocket<fn(Sender) -> Reporter>, headers: &str, expected: &str| {
+        let (all, runner) = run(socket);
+        let (mut peer, _) = ask_on_unix(&path, &upgrade_and(headers));
+        assert_eq!(peer.message(), expected);
+        peer.finish();
+        all.shutdown().unwrap();
+        join(runner).unwrap().unwrap();
+    };
+    let header = "X-Forwarded-For: 198.51.100.1, 203.0.113.7\r\n";
+    let client = "Some(\"203.0.113.7\")";
+    for (trusted_proxies, expected) in [
+        (TrustedProxies::None, "None"),
+        (TrustedProxies::Only(&[]), "None"),
+        (TrustedProxies::Loopback, client),
+        (TrustedProxies::Private, client),
+    ] {
+        let settings = Settings { trusted_proxies, ..Settings::default() };
+        check(report_on_unix(&path, settings), header, expected);
+        check(report_on_unix(&path, settings), "", "None");
+    }
+    for (proxy, expected) in [("127.0.0.1", client), ("192.0.2.1", "None")] {
+        let list: [IpAddr; 1] = [proxy.parse().unwrap()];
+        check(report_on_unix(&path, Settings::default()).with_trusted_proxies(list), header, expected);
+    }
+}
+
+#[test]
+fn clients_of_a_proxy_on_a_unix_domain_socket_are_limited_by_their_own_addresses() {
+    let path = socket_path("limit");
+    let settings = Settings {
+        trusted_proxies: TrustedProxies::Loopback,
+        max_connections_per_address: Some(1),
+        ..Settings::default()
+    };
+    let (all, runner) = run(report_on_unix(&path, settings));
+    let open = |client: &str| ask_on_unix(&path, &upgrade_and(&format!("X-Forwarded-For: {client}\r\n")));
+    let answers = ["192.0.2.1", "192.0.2.2", "192.0.2.1"].map(open);
+    let statuses = [0, 1, 2].map(|at: usize| answers[at].1.as_str());
+    assert_eq!(
+        statuses,
+        [
+            "HTTP/1.1 101 Switching Protocols",
+            "HTTP/1.1 101 Switching Protocols",
+            "HTTP/1.1 503 Service Unavailable"
+        ]
+    );
+    drop(answers);
+    all.shutdown().unwrap();
+    join(runner).unwrap().unwrap();
 }
 
 #[test]

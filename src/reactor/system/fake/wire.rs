@@ -308,6 +308,10 @@ impl Transport for Wire {
         (peer, peer.map(|_| SocketAddr::from(([127, 0, 0, 1], 80))))
     }
 
+    fn is_unix(&self) -> bool {
+        false
+    }
+
     fn can_encrypt(&self) -> bool {
         false
     }
