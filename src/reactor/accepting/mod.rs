@@ -43,8 +43,8 @@ const MAX_REJECTED: usize = 64;
 impl<F: Factory, S: System> Reactor<F, S> {
     /// Accepts from every listener that may have connections waiting, and continues with those whose PROXY header has arrived.
     pub(super) fn accept_all(&mut self) {
-        // A loop that shuts down serves no more connections.
-        while self.run_state == RunState::Running
+        // A loop that shuts down serves no more connections. One that drains still reads their requests.
+        while !self.run_state.is_stopping()
             && let Some(accepted) =
                 self.arrivals.next_complete(&mut self.entries, &mut self.state, &mut self.buffer)
         {

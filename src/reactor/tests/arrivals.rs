@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{REQUEST, listening, run_until_idle, text};
-use crate::reactor::Reactor;
+use crate::reactor::api::drain::Drain;
 use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::{Settings, TrustedProxies};
 use crate::reactor::system::System as _;
 use crate::reactor::system::fake::{Fake, Wire};
+use crate::reactor::{Reactor, draining};
 use crate::{Handshake, Message, Result};
 
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n";
@@ -58,6 +59,29 @@ fn check_empty<F: Factory>(reactor: &Reactor<F, Fake>) {
     assert_eq!((reactor.entries.len(), reactor.entries.rejected), (0, 0));
     assert_eq!(reactor.state.system.open_sockets(), 0);
     assert_eq!(reactor.state.deadlines.until_next(reactor.state.now, || reactor.state.system.now()), None);
+}
+
+#[test]
+fn a_header_that_arrives_during_a_drain_is_read() {
+    let system = Fake::new();
+    let (mut reactor, _entered) = listening(Reporter, settings(), &system);
+    // The loop drains until this client answers the Close frame.
+    let open = connect(&system);
+    open.send(&[HEADER, REQUEST].concat());
+    let waiting = connect(&system);
+    waiting.send(&HEADER[..10]);
+    run_until_idle(&mut reactor);
+    assert_eq!(opened(&open), GREETING);
+    draining::begin(&mut reactor, Drain::new());
+    let late = connect(&system);
+    late.send(&HEADER[..10]);
+    run_until_idle(&mut reactor);
+    for client in [waiting, late] {
+        client.send(&[&HEADER[10..], REQUEST].concat());
+        run_until_idle(&mut reactor);
+        let received = client.take_received();
+        assert!(received.starts_with(b"HTTP/1.1 503 "), "{}", received.escape_ascii());
+    }
 }
 
 #[test]
