@@ -21,10 +21,10 @@ impl UserName {
     pub(crate) fn parse(raw: &str) -> Result<Self, Rejection> {
         let name = raw.split_whitespace().collect::<Vec<_>>().join(" ");
         match name.chars().count() {
-            0 => Err(Rejection::NoName),
-            1..=MAX_NAME_CHARS if name.chars().any(is_invisible) => Err(Rejection::InvisibleName),
+            0 => Err(Rejection::NO_NAME),
+            1..=MAX_NAME_CHARS if name.chars().any(is_invisible) => Err(Rejection::INVISIBLE_NAME),
             1..=MAX_NAME_CHARS => Ok(Self { skeletons: skeletons(&name), name }),
-            _ => Err(Rejection::LongName),
+            _ => Err(Rejection::LONG_NAME),
         }
     }
 
@@ -65,11 +65,16 @@ impl RoomName {
         let name = raw.to_lowercase();
         let has_valid_chars = name.chars().all(|c| c.is_alphanumeric() || c == '-');
         let has_valid_len = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
-        if has_valid_chars && has_valid_len { Ok(Self(name)) } else { Err(Rejection::BadRoom) }
+        if has_valid_chars && has_valid_len { Ok(Self(name)) } else { Err(Rejection::BAD_ROOM) }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The topic to which the users in the room subscribe. No other topic begins with `#`.
+    pub(crate) fn topic(&self) -> String {
+        format!("#{}", self.0)
     }
 }
 
@@ -82,10 +87,10 @@ impl Text {
         let printable: String = raw.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect();
         let text = printable.trim();
         if text.is_empty() {
-            return Err(Rejection::NoText);
+            return Err(Rejection::NO_TEXT);
         }
         if text.chars().count() > MAX_TEXT_CHARS || text.lines().count() > MAX_TEXT_LINES {
-            return Err(Rejection::LongText);
+            return Err(Rejection::LONG_TEXT);
         }
         Ok(Self(text.to_owned()))
     }
@@ -137,10 +142,10 @@ mod tests {
 
     #[test]
     fn deceptive_user_names_are_rejected() {
-        assert_eq!(UserName::parse(" \n "), Err(Rejection::NoName));
-        assert_eq!(UserName::parse(&"a".repeat(MAX_NAME_CHARS + 1)), Err(Rejection::LongName));
+        assert_eq!(UserName::parse(" \n "), Err(Rejection::NO_NAME));
+        assert_eq!(UserName::parse(&"a".repeat(MAX_NAME_CHARS + 1)), Err(Rejection::LONG_NAME));
         for name in ["A\u{200B}da", "\u{202E}adA", "Ada\u{FE0F}", "Ada\u{0}", "\u{3164}"] {
-            assert_eq!(UserName::parse(name), Err(Rejection::InvisibleName), "{name:?}");
+            assert_eq!(UserName::parse(name), Err(Rejection::INVISIBLE_NAME), "{name:?}");
         }
     }
 
@@ -192,16 +197,16 @@ mod tests {
     fn room_names_can_be_part_of_a_link() {
         assert_eq!(RoomName::parse("Über-2").map(|room| room.0), Ok("über-2".to_owned()));
         for bad in ["", "a b", "a/b", "#a", "<b>", &"a".repeat(MAX_NAME_CHARS + 1)] {
-            assert_eq!(RoomName::parse(bad), Err(Rejection::BadRoom), "{bad}");
+            assert_eq!(RoomName::parse(bad), Err(Rejection::BAD_ROOM), "{bad}");
         }
     }
 
     #[test]
     fn texts_keep_lines_but_no_control_characters() {
         assert_eq!(Text::parse(" a\n\tb\u{7}\r ").map(|text| text.0), Ok("a\n\tb".to_owned()));
-        assert_eq!(Text::parse("\u{0} \n"), Err(Rejection::NoText));
-        assert_eq!(Text::parse(&"x".repeat(MAX_TEXT_CHARS + 1)), Err(Rejection::LongText));
-        assert_eq!(Text::parse(&"x\n".repeat(MAX_TEXT_LINES + 1)), Err(Rejection::LongText));
+        assert_eq!(Text::parse("\u{0} \n"), Err(Rejection::NO_TEXT));
+        assert_eq!(Text::parse(&"x".repeat(MAX_TEXT_CHARS + 1)), Err(Rejection::LONG_TEXT));
+        assert_eq!(Text::parse(&"x\n".repeat(MAX_TEXT_LINES + 1)), Err(Rejection::LONG_TEXT));
         assert!(Text::parse(&"🐟".repeat(MAX_TEXT_CHARS)).is_ok());
     }
 }

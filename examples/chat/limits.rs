@@ -19,8 +19,10 @@ pub(crate) const MAX_ROOMS: usize = 64;
 pub(crate) const MAX_ROOMS_PER_USER: usize = 8;
 /// Messages that each room keeps for users who join later.
 pub(crate) const MAX_HISTORY_MESSAGES: usize = 100;
-/// The size of these messages, in bytes.
-pub(crate) const MAX_HISTORY_BYTES: usize = 32 * 1024;
+/// The size of these messages, in bytes of JSON.
+pub(crate) const MAX_HISTORY_BYTES: usize = 48 * 1024;
+/// The length of the reference with which a page recognizes its own message, in bytes.
+pub(crate) const MAX_REFERENCE_BYTES: usize = 64;
 
 /// One request per interval is always accepted.
 pub(crate) const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
@@ -38,8 +40,9 @@ pub(crate) fn settings() -> Settings {
         max_connections: MAX_USERS * 2,
         // Twice the longest message, with every character in its longest form in UTF-8 and JSON.
         max_message_size: 32 * 1024,
-        // A client that stops reading is disconnected when this much output is unsent.
+        // A client that stops reading is disconnected when this much output is unsent, or after this time.
         max_buffered: 1024 * 1024,
+        write_timeout: Some(Duration::from_secs(20)),
         // Detects clients that disappear without closing the connection, such as a phone in a tunnel.
         ping_interval: Some(Duration::from_secs(20)),
         idle_timeout: Some(Duration::from_secs(45)),

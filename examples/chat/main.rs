@@ -9,11 +9,13 @@
 //! With `--tls`, the server has a certificate that no browser trusts, so browsers warn. Ctrl-C closes all connections with
 //! code 1001 and ends the program.
 //!
+//! The rooms are topics of the library, so that no code here delivers a message to the users in a room.
+//!
 //! | file            | contents                                                          |
 //! |-----------------|-------------------------------------------------------------------|
 //! | `main.rs`       | start and end of the program                                      |
 //! | `connection.rs` | one connection: the `Handler`                                     |
-//! | `state.rs`      | the users, the rooms, and the events for each user; no I/O         |
+//! | `rooms.rs`      | the users, the rooms and their histories, which connections share |
 //! | `input.rs`      | user names, room names and texts, validated when they are created |
 //! | `protocol.rs`   | the JSON messages between the page and the server                 |
 //! | `rate_limit.rs` | how many requests a connection may send                           |
@@ -28,19 +30,20 @@ mod limits;
 mod page;
 mod protocol;
 mod rate_limit;
-mod state;
+mod rooms;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod tests;
 #[path = "../tls/server.rs"]
 mod tls;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
-use sockeye::Builder;
+use sockeye::{Builder, Factory, WebSocket};
 
 use crate::connection::Connection;
-use crate::state::ChatState;
+use crate::rooms::Rooms;
 use crate::support::Arguments;
 
 const USAGE: &str = "\
@@ -56,11 +59,7 @@ fn main() -> support::Result {
     let mut arguments = Arguments::parse(USAGE)?;
     let address = arguments.address()?;
 
-    // All handlers run on this thread, so they can share the state without a lock.
-    let state = Rc::new(RefCell::new(ChatState::new()));
-    let server = Builder::new()
-        .with_settings(limits::settings())
-        .build(|out| Connection::new(out, Rc::clone(&state)))?;
+    let server = event_loop(Arc::new(Mutex::new(Rooms::new())))?;
     let (server, scheme) = tls::encrypt_if_requested(server, &arguments)?;
     arguments.end()?;
 
@@ -70,4 +69,11 @@ fn main() -> support::Result {
     server.run()?;
     println!("all connections are closed");
     Ok(())
+}
+
+/// Creates an event loop, whose connections share the rooms.
+fn event_loop(rooms: Arc<Mutex<Rooms>>) -> sockeye::Result<WebSocket<impl Factory>> {
+    Builder::new()
+        .with_settings(limits::settings())
+        .build(move |out| Connection::new(out, Arc::clone(&rooms)))
 }

@@ -6,34 +6,47 @@
 //!         {"type":"send","room":"lobby","text":"Hi","ref":"1"}
 //!         {"type":"ping"}                               scripts cannot send pings of the WebSocket protocol
 //! server  {"type":"welcome","name":"Ada","run":"…","rooms":[{"room":"lobby","users":2}]}
-//!         {"type":"joined","room":"lobby","users":["Ada","Bo"],"history":[{"id":7,"from":"Bo","text":"Hi","time":…}]}
+//!         {"type":"joined","room":"lobby","users":["Ada","Bo"],"history":[…]}     the last messages
 //!         {"type":"left","room":"lobby"}
 //!         {"type":"user-joined","room":"lobby","user":"Cy","time":…}
 //!         {"type":"user-left","room":"lobby","user":"Cy","time":…}
-//!         {"type":"message","room":"lobby","id":8,"from":"Ada","text":"Hi","time":…}     to the sender with "ref"
-//!         {"type":"room","room":"lobby","users":3}      {"type":"room-removed","room":"river"}
+//!         {"type":"message","room":"lobby","id":8,"from":"Ada","text":"Hi","ref":"1","time":…}
+//!         {"type":"room","room":"lobby","users":3}      null instead of 3 if the room has been removed
 //!         {"type":"rejected","request":"send","reason":"…","ref":"1"}
 //!         {"type":"pong"}
 //! ```
 //!
+//! The sender of a message receives it like all others in the room. Its page recognizes it by `ref`, which is a random text.
 //! `time` is in milliseconds since 1970. `id` increases during one run of the server, which `run` identifies.
+
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::input::{RoomName, SessionKey, Text, UserName};
+use crate::limits::MAX_REFERENCE_BYTES;
 
-/// A request of the page. The strings are not validated yet, so that each error can be reported.
+/// A request of the page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    Enter { name: String, key: SessionKey },
-    Join { room: String },
-    Leave { room: String },
-    Send { room: String, text: String, reference: String },
+    Enter { name: UserName, key: SessionKey },
+    Join { room: RoomName },
+    Leave { room: RoomName },
+    Send { room: RoomName, text: Text, reference: String },
     Ping,
 }
 
-impl Request {
-    /// Parses a request. Returns `None` unless it has exactly the fields above, because the page sends nothing else.
+/// A message of the page: the request, and what an answer contains that rejects it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Incoming {
+    pub(crate) kind: String,
+    pub(crate) reference: String,
+    pub(crate) request: Result<Request, Rejection>,
+}
+
+impl Incoming {
+    /// Parses a message. Returns `None` unless it has exactly the fields above, because the page sends nothing else.
     pub(crate) fn parse(message: &str) -> Option<Self> {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(message) else {
             return None;
@@ -42,98 +55,59 @@ impl Request {
             Some(Value::String(text)) => Some(text),
             _ => None,
         };
-        let request = match take("type")?.as_str() {
-            "enter" => Self::Enter { name: take("name")?, key: SessionKey::parse(&take("key")?)? },
-            "join" => Self::Join { room: take("room")? },
-            "leave" => Self::Leave { room: take("room")? },
-            "send" => Self::Send { room: take("room")?, text: take("text")?, reference: take("ref")? },
-            "ping" => Self::Ping,
+        let (kind, mut reference) = (take("type")?, String::new());
+        let request = match kind.as_str() {
+            "enter" => {
+                let (name, key) = (take("name")?, SessionKey::parse(&take("key")?)?);
+                UserName::parse(&name).map(|name| Request::Enter { name, key })
+            }
+            "join" => RoomName::parse(&take("room")?).map(|room| Request::Join { room }),
+            "leave" => RoomName::parse(&take("room")?).map(|room| Request::Leave { room }),
+            "send" => {
+                let (room, text) = (RoomName::parse(&take("room")?), Text::parse(&take("text")?));
+                reference = take("ref").filter(|reference| reference.len() <= MAX_REFERENCE_BYTES)?;
+                room.and_then(|room| Ok(Request::Send { room, text: text?, reference: reference.clone() }))
+            }
+            "ping" => Ok(Request::Ping),
             _ => return None,
         };
-        fields.is_empty().then_some(request)
-    }
-
-    /// The type of the request, and its reference.
-    fn label(&self) -> (&'static str, &str) {
-        match self {
-            Self::Enter { .. } => ("enter", ""),
-            Self::Join { .. } => ("join", ""),
-            Self::Leave { .. } => ("leave", ""),
-            Self::Send { reference, .. } => ("send", reference),
-            Self::Ping => ("ping", ""),
-        }
+        fields.is_empty().then_some(Self { kind, reference, request })
     }
 }
 
-/// Why a request is not executed.
+/// Why a request is not executed: the explanation for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    NoName,
-    LongName,
-    InvisibleName,
-    NameTaken,
-    ChatFull,
-    BadRoom,
-    TooManyRooms,
-    TooManyRoomsOfUser,
-    NotInRoom,
-    NoText,
-    LongText,
-    TooFast,
-    OutOfOrder,
-}
+pub(crate) struct Rejection(&'static str);
 
 impl Rejection {
-    /// The explanation for the user.
-    fn reason(self) -> &'static str {
-        match self {
-            Self::NoName => "Please enter your name.",
-            Self::LongName => "This name is too long.",
-            Self::InvisibleName => "This name contains invisible characters.",
-            Self::NameTaken => "This name, or one that looks like it, is already in use.",
-            Self::ChatFull => "The chat is full. Please try again later.",
-            Self::BadRoom => "The name of a room has up to 24 letters, digits or dashes.",
-            Self::TooManyRooms => "There are too many rooms already.",
-            Self::TooManyRoomsOfUser => "You are in too many rooms. Leave one first.",
-            Self::NotInRoom => "You are not in this room.",
-            Self::NoText => "The message is empty.",
-            Self::LongText => "The message is too long.",
-            Self::TooFast => "You are sending too fast. Please wait a moment.",
-            Self::OutOfOrder => "This is not possible now.",
-        }
-    }
+    pub(crate) const NO_NAME: Self = Self("Please enter your name.");
+    pub(crate) const LONG_NAME: Self = Self("This name is too long.");
+    pub(crate) const INVISIBLE_NAME: Self = Self("This name contains invisible characters.");
+    pub(crate) const NAME_TAKEN: Self = Self("This name, or one that looks like it, is already in use.");
+    pub(crate) const CHAT_FULL: Self = Self("The chat is full. Please try again later.");
+    pub(crate) const BAD_ROOM: Self = Self("The name of a room has up to 24 letters, digits or dashes.");
+    pub(crate) const TOO_MANY_ROOMS: Self = Self("There are too many rooms already.");
+    pub(crate) const TOO_MANY_ROOMS_OF_USER: Self = Self("You are in too many rooms. Leave one first.");
+    pub(crate) const NOT_IN_ROOM: Self = Self("You are not in this room.");
+    pub(crate) const NO_TEXT: Self = Self("The message is empty.");
+    pub(crate) const LONG_TEXT: Self = Self("The message is too long.");
+    pub(crate) const TOO_FAST: Self = Self("You are sending too fast. Please wait a moment.");
+    pub(crate) const OUT_OF_ORDER: Self = Self("This is not possible now.");
 
-    pub(crate) fn event(self, request: &Request) -> String {
-        let (name, reference) = request.label();
-        json!({ "type": "rejected", "request": name, "reason": self.reason(), "ref": reference }).to_string()
+    pub(crate) fn event(self, request: &str, reference: &str) -> String {
+        json!({ "type": "rejected", "request": request, "reason": self.0, "ref": reference }).to_string()
     }
 }
 
-/// A message in a room.
-#[derive(Debug, Clone)]
-pub(crate) struct ChatMessage {
-    pub(crate) id: u64,
-    pub(crate) from: UserName,
-    pub(crate) text: Text,
-    pub(crate) time: u64,
-}
-
-impl ChatMessage {
-    fn to_json(&self) -> Value {
-        json!({ "id": self.id, "from": self.from.as_str(), "text": self.text.as_str(), "time": self.time })
-    }
-
-    /// The event for the users in the room. The event for the sender has the reference of the request.
-    pub(crate) fn event(&self, room: &RoomName, reference: Option<&str>) -> String {
-        let mut event = self.to_json();
-        event["type"] = "message".into();
-        event["room"] = room.as_str().into();
-        if let Some(reference) = reference {
-            event["ref"] = reference.into();
-        }
-        event.to_string()
+/// Sending fails only if the event loop has ended.
+impl From<sockeye::Error> for Rejection {
+    fn from(error: sockeye::Error) -> Self {
+        log::debug!("cannot send: {error}");
+        Self("The server is stopping.")
     }
 }
+
+pub(crate) const PONG: &str = r#"{"type":"pong"}"#;
 
 pub(crate) fn welcome<'a>(
     name: &UserName,
@@ -145,38 +119,42 @@ pub(crate) fn welcome<'a>(
     json!({ "type": "welcome", "name": name.as_str(), "run": run, "rooms": rooms }).to_string()
 }
 
+/// The history consists of `message` events.
 pub(crate) fn joined<'a>(
     room: &RoomName,
     users: impl Iterator<Item = &'a UserName>,
-    history: impl Iterator<Item = &'a ChatMessage>,
+    history: &VecDeque<String>,
 ) -> String {
     let users: Vec<&str> = users.map(UserName::as_str).collect();
-    let history: Vec<Value> = history.map(ChatMessage::to_json).collect();
-    json!({ "type": "joined", "room": room.as_str(), "users": users, "history": history }).to_string()
+    let history = history.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    // The history is JSON already.
+    let (room, users) = (json!(room.as_str()), json!(users));
+    format!(r#"{{"type":"joined","room":{room},"users":{users},"history":[{history}]}}"#)
+}
+
+pub(crate) fn message(room: &RoomName, id: u64, from: &UserName, text: &Text, reference: &str) -> String {
+    let (room, from, text, time) = (room.as_str(), from.as_str(), text.as_str(), unix_millis());
+    json!({ "type": "message", "room": room, "id": id, "from": from, "text": text, "ref": reference, "time": time })
+        .to_string()
 }
 
 pub(crate) fn left(room: &RoomName) -> String {
     json!({ "type": "left", "room": room.as_str() }).to_string()
 }
 
-pub(crate) fn user_joined(room: &RoomName, user: &UserName, time: u64) -> String {
-    json!({ "type": "user-joined", "room": room.as_str(), "user": user.as_str(), "time": time }).to_string()
+/// The event `user-joined` or `user-left`.
+pub(crate) fn presence(kind: &str, room: &RoomName, user: &UserName) -> String {
+    json!({ "type": kind, "room": room.as_str(), "user": user.as_str(), "time": unix_millis() }).to_string()
 }
 
-pub(crate) fn user_left(room: &RoomName, user: &UserName, time: u64) -> String {
-    json!({ "type": "user-left", "room": room.as_str(), "user": user.as_str(), "time": time }).to_string()
-}
-
-pub(crate) fn room(room: &RoomName, users: usize) -> String {
+/// The number of users in a room, or `None` if the room has been removed.
+pub(crate) fn room(room: &RoomName, users: Option<usize>) -> String {
     json!({ "type": "room", "room": room.as_str(), "users": users }).to_string()
 }
 
-pub(crate) fn room_removed(room: &RoomName) -> String {
-    json!({ "type": "room-removed", "room": room.as_str() }).to_string()
-}
-
-pub(crate) fn pong() -> &'static str {
-    r#"{"type":"pong"}"#
+fn unix_millis() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -185,21 +163,35 @@ mod tests {
 
     #[test]
     fn requests_are_parsed() {
-        let send = Request::parse(r#"{"type":"send","room":"lobby","text":"<b>\n🐟","ref":"1"}"#);
-        let (room, text, reference) = ("lobby".to_owned(), "<b>\n🐟".to_owned(), "1".to_owned());
-        assert_eq!(send, Some(Request::Send { room, text, reference }));
-        assert_eq!(Request::parse(r#" {"type":"ping"} "#), Some(Request::Ping));
+        let request = |message: &str| Incoming::parse(message).map(|incoming| incoming.request);
+        let send = request(r#"{"type":"send","room":"lobby","text":"<b>\n🐟","ref":"1"}"#);
+        let (room, text) = (RoomName::parse("lobby").unwrap(), Text::parse("<b>\n🐟").unwrap());
+        assert_eq!(send, Some(Ok(Request::Send { room, text, reference: "1".to_owned() })));
+        assert_eq!(request(r#" {"type":"ping"} "#), Some(Ok(Request::Ping)));
+    }
+
+    #[test]
+    fn rejections_contain_the_kind_and_the_reference_of_the_request() {
+        let incoming = Incoming::parse(r#"{"type":"send","room":"lobby","text":" ","ref":"7"}"#).unwrap();
+        assert_eq!(incoming.request, Err(Rejection::NO_TEXT));
+        let event: Value =
+            serde_json::from_str(&Rejection::NO_TEXT.event(&incoming.kind, &incoming.reference)).unwrap();
+        assert_eq!((&event["request"], &event["ref"]), (&json!("send"), &json!("7")));
+        assert_eq!(event["reason"], "The message is empty.");
     }
 
     #[test]
     fn invalid_requests_are_rejected() {
         let deep = "[".repeat(100_000);
+        let reference = "x".repeat(MAX_REFERENCE_BYTES + 1);
+        let long_reference = format!(r#"{{"type":"send","room":"lobby","text":"Hi","ref":"{reference}"}}"#);
         for bad in [
             "",
             "ping",
             "[]",
             "null",
             &deep,
+            &long_reference,
             r#"{"type":"dance"}"#,
             r#"{"type":"ping","more":1}"#,
             r#"{"type":"join"}"#,
@@ -209,7 +201,7 @@ mod tests {
             r#"{"type":"enter","name":"Ada","key":"short"}"#,
             r#"{"type":"join","room":"\ud800"}"#,
         ] {
-            assert_eq!(Request::parse(bad), None, "{}", &bad[..bad.len().min(40)]);
+            assert_eq!(Incoming::parse(bad), None, "{}", &bad[..bad.len().min(40)]);
         }
     }
 }

@@ -119,9 +119,9 @@ const sendBurst = (page, room) => page.evaluate(room => Promise.all(Array.from({
   socket.onopen = () => {
     send({ type: "enter", name: `Writer ${user}`, key: `0123456789abcdef${user}` });
     send({ type: "join", room });
-    for (let n = 1; n <= 17; n++) send({ type: "send", room, text: `message ${n}`, ref: String(n) });
+    for (let n = 1; n <= 17; n++) send({ type: "send", room, text: `message ${n}`, ref: `${user}-${n}` });
   };
-  socket.onmessage = event => { if (JSON.parse(event.data).ref === "17") socket.close(); };
+  socket.onmessage = event => { if (JSON.parse(event.data).ref === `${user}-17`) socket.close(); };
   socket.onclose = () => resolve();
 }))), room);
 const BURST = 12 * 17;
@@ -377,6 +377,18 @@ async function checkBursts({ check }, server, context) {
     await button.click();
     await isHidden(button);
     assertEqual(await pixelsBelow(reader, before + 2 * BURST), 0, "pixels below the end");
+  });
+  await check("the order of the history is that of delivery", async () => {
+    const rows = page => page.locator(".log:visible .msg").evaluateAll(rows =>
+      rows.map(row => [row.dataset.from, row.querySelector(".bubble").textContent]));
+    const late = await context.newPage();
+    await late.goto(`${server.url}#burst`);
+    await join(late, server.url, "Late reader");
+    await isVisible(late.locator(".log:visible .msg"));
+    const [history, delivered] = [await rows(late), await rows(reader)];
+    assertEqual(history.length, 100, "messages of the history");
+    assertEqual(history, delivered.slice(-history.length), "the history");
+    await late.close();
   });
   await reader.close();
   await writer.close();
