@@ -54,7 +54,7 @@ impl Connection {
 
 impl Handler for Connection {
     fn on_request(&mut self, request: &HttpRequest) -> Result<Response> {
-        page::respond(request)
+        page::respond(request, &self.out)
     }
 
     fn on_open(&mut self, _: Handshake) -> Result<()> {

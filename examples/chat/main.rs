@@ -11,6 +11,9 @@
 //!
 //! The rooms are topics of the library, so that no code here delivers a message to the users in a room.
 //!
+//! `/metrics` is for Prometheus, and `/health` for a load balancer. They are open to everyone here; a server on the Internet
+//! restricts `/metrics`.
+//!
 //! | file            | contents                                                          |
 //! |-----------------|-------------------------------------------------------------------|
 //! | `main.rs`       | start and end of the program                                      |

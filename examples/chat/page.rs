@@ -1,18 +1,31 @@
-//! HTTP on the same port: `/` is the page, and `/ws` is the WebSocket.
+//! HTTP on the same port: `/` is the page, `/ws` is the WebSocket, and `/metrics` and `/health` are for monitoring.
+//!
+//! Everyone who can open the page can read the last two. A server on the Internet restricts `/metrics`: its proxy rejects the
+//! path, or a second event loop serves it on a private address. `docs/monitoring.md` describes this.
 
-use sockeye::{Request, Response, Result};
+use std::time::Duration;
+
+use sockeye::{Request, Response, Result, Sender};
 
 const PAGE: &str = include_str!("chat.html");
+/// The duration of a turn of the event loop after which the server is not healthy.
+const MAX_LAG: Duration = Duration::from_secs(1);
 
-/// Answers a request with the page, with the upgrade to a WebSocket, or with an error.
-pub(crate) fn respond(request: &Request) -> Result<Response> {
+/// Answers a request with a page, with the upgrade to a WebSocket, or with an error.
+pub(crate) fn respond(request: &Request, out: &Sender) -> Result<Response> {
     let path = request.resource().split('?').next().unwrap_or_default();
     match (path, request.method()) {
         ("/ws", _) => Response::from_request(request),
         // The library omits the body of the answer to HEAD.
         ("/", "GET" | "HEAD") => page(),
-        ("/", _) => error(405, "Method Not Allowed", &[("Allow", "GET, HEAD")]),
-        _ => error(404, "Not Found", &[]),
+        ("/metrics", "GET" | "HEAD") => Ok(out.stats().to_response()),
+        ("/health", "GET" | "HEAD") => health(out),
+        ("/" | "/metrics" | "/health", _) => {
+            let mut response = text(405, "Method Not Allowed", "405 Method Not Allowed")?;
+            response.set_header("Allow", "GET, HEAD")?;
+            Ok(response)
+        }
+        _ => text(404, "Not Found", "404 Not Found"),
     }
 }
 
@@ -33,11 +46,18 @@ fn page() -> Result<Response> {
     Ok(response)
 }
 
-fn error(status: u16, reason: &str, headers: &[(&str, &str)]) -> Result<Response> {
-    let mut response = Response::new(status, reason, format!("{status} {reason}\n").into_bytes());
-    response.set_header("Content-Type", "text/plain; charset=utf-8")?;
-    for (name, value) in headers {
-        response.set_header(name, value)?;
+/// Returns 503 while the loop drains, so that a load balancer selects another server.
+fn health(out: &Sender) -> Result<Response> {
+    let health = out.health();
+    if health.is_responsive(MAX_LAG) && !out.is_draining() {
+        text(200, "OK", &health.to_string())
+    } else {
+        text(503, "Service Unavailable", &health.to_string())
     }
+}
+
+fn text(status: u16, reason: &str, body: &str) -> Result<Response> {
+    let mut response = Response::new(status, reason, format!("{body}\n").into_bytes());
+    response.set_header("Content-Type", "text/plain; charset=utf-8")?;
     Ok(response)
 }

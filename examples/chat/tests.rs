@@ -1,6 +1,7 @@
 //! Tests of the whole server, with clients that the library runs.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -33,6 +34,15 @@ impl Server {
         });
         let (address, all) = start.recv().unwrap();
         Self { rooms, address, all, thread: Some(thread) }
+    }
+
+    /// Sends a request, and returns the whole response.
+    fn request(&self, method: &str, path: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 }
 
@@ -289,5 +299,23 @@ fn a_client_that_is_slow_does_not_delay_the_others_and_misses_nothing() {
     for n in 0..BURST {
         let event = slow.wait_for(|event| event["type"] == "message");
         assert!(event["text"].as_str().unwrap().starts_with(&format!("{n} ")), "{n}: {event}");
+    }
+}
+
+#[test]
+fn metrics_and_health_are_pages() {
+    let (server, ..) = two_users();
+    let metrics = server.request("GET", "/metrics", "");
+    assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
+    // Two rooms of the users, and the topic of all users.
+    for line in ["sockeye_connections_open 2", "sockeye_topics 2", "sockeye_subscriptions 4"] {
+        assert!(metrics.lines().any(|other| other == line), "{line} is missing in {metrics}");
+    }
+    let health = server.request("GET", "/health", "");
+    assert!(health.starts_with("HTTP/1.1 200 OK\r\n") && health.contains("\r\n\r\nrunning, "), "{health}");
+    for path in ["/metrics", "/health"] {
+        assert!(server.request("HEAD", path, "").ends_with("\r\n\r\n"), "{path}");
+        let posted = server.request("POST", path, "Content-Length: 0\r\n");
+        assert!(posted.starts_with("HTTP/1.1 405 ") && posted.contains("Allow: GET, HEAD\r\n"), "{posted}");
     }
 }

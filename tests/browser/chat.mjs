@@ -162,6 +162,17 @@ async function checkHttp({ check }, server) {
     const { status } = await request(server.url, { path: "/ws" });
     assert(status >= 400 && status < 500, `/ws without an upgrade: ${status}`);
   });
+  await check("metrics and health are pages for monitoring", async () => {
+    const metrics = await request(server.url, { path: "/metrics" });
+    assertEqual(metrics.status, 200, "status of /metrics");
+    assert(metrics.headers["content-type"].startsWith("text/plain; version=0.0.4"), metrics.headers["content-type"]);
+    assert(/^sockeye_connections_open \d+$/m.test(metrics.body), metrics.body);
+    const health = await request(server.url, { path: "/health" });
+    assertEqual([health.status, health.body.split(",")[0]], [200, "running"], "/health");
+    for (const path of ["/metrics", "/health"]) {
+      assertEqual((await request(server.url, { method: "POST", path, headers: { "Content-Length": 0 } })).status, 405, `POST ${path}`);
+    }
+  });
   await check("only the page of this server may open the WebSocket", async () => {
     assertEqual((await request(server.url, upgradeFrom(`http://${server.address}`))).status, 101, "same origin");
     for (const origin of ["http://evil.example", "null", "http://127.0.0.1:1", `http://${server.address}.evil.example`]) {
