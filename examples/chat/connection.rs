@@ -90,6 +90,11 @@ impl Handler for Connection {
         Ok(())
     }
 
+    fn on_shutdown(&mut self) {
+        // A handler can always send while its loop ends.
+        let _ = self.out.send(protocol::DRAINING);
+    }
+
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         log::info!("closed: {code:?} {reason:?}");
         if let Some(user) = self.user.take() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye::{Origins, Settings};
+use sockeye::{Drain, Origins, Settings};
 
 /// The length of the name of a user or a room, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 24;
@@ -46,10 +46,15 @@ pub(crate) fn settings() -> Settings {
         // Detects clients that disappear without closing the connection, such as a phone in a tunnel.
         ping_interval: Some(Duration::from_secs(20)),
         idle_timeout: Some(Duration::from_secs(45)),
-        // On Ctrl-C, the server waits this long for clients that do not answer its Close.
+        // At its end, the server waits this long for clients that do not answer its Close.
         close_timeout: Duration::from_secs(2),
         // Only the page of this server may connect, not scripts of other sites (RFC 6455 §10.2).
         origins: Origins::SameHost,
         ..Settings::default()
     }
+}
+
+/// Returns how the server ends: the closes are spread over three seconds, so that the pages do not reconnect all at once.
+pub(crate) fn drain() -> Drain {
+    Drain::new().over(Duration::from_secs(3)).deadline(Duration::from_secs(10))
 }

@@ -6,10 +6,11 @@
 //! cargo run --release --features rustls --example chat -- --tls     # https://127.0.0.1:3012
 //! ```
 //!
-//! With `--tls`, the server has a certificate that no browser trusts, so browsers warn. Ctrl-C closes all connections with
-//! code 1001 and ends the program.
+//! With `--tls`, the server has a certificate that no browser trusts, so browsers warn.
 //!
-//! The rooms are topics of the library, so that no code here delivers a message to the users in a room.
+//! The rooms are topics of the library, so that no code here delivers a message to the users in a room. Ctrl-C and `SIGTERM` begin a
+//! drain: the pages announce that the server stops, their connections are closed one after the other with code 1001, and they connect
+//! again when there is a server. With `--features signals`, the library handles the signals itself.
 //!
 //! `/metrics` is for Prometheus, and `/health` for a load balancer. They are open to everyone here; a server on the Internet
 //! restricts `/metrics`.
@@ -24,10 +25,12 @@
 //! | `rate_limit.rs` | how many requests a connection may send                           |
 //! | `page.rs`       | the HTTP answers; the page itself is `chat.html`                  |
 //! | `limits.rs`     | all limits                                                        |
+//! | `ending.rs`     | the signals that end the program                                  |
 
 #![expect(clippy::print_stdout, reason = "it is a program for the terminal")]
 
 mod connection;
+mod ending;
 mod input;
 mod limits;
 mod page;
@@ -67,7 +70,7 @@ fn main() -> support::Result {
     arguments.end()?;
 
     let server = server.bind(address)?;
-    support::shut_down_on_interrupt(&server.broadcaster());
+    let _signals = ending::drain_on_signals(server.broadcaster())?;
     println!("open {}://{} (Ctrl-C stops the server)", scheme.replace("ws", "http"), server.local_addr()?);
     server.run()?;
     println!("all connections are closed");

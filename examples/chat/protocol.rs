@@ -14,6 +14,7 @@
 //!         {"type":"room","room":"lobby","users":3}      null instead of 3 if the room has been removed
 //!         {"type":"rejected","request":"send","reason":"…","ref":"1"}
 //!         {"type":"pong"}
+//!         {"type":"draining"}                           the server will close this connection in some seconds
 //! ```
 //!
 //! The sender of a message receives it like all others in the room. Its page recognizes it by `ref`, which is a random text.
@@ -108,6 +109,7 @@ impl From<sockeye::Error> for Rejection {
 }
 
 pub(crate) const PONG: &str = r#"{"type":"pong"}"#;
+pub(crate) const DRAINING: &str = r#"{"type":"draining"}"#;
 
 pub(crate) fn welcome<'a>(
     name: &UserName,

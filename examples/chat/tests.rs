@@ -319,3 +319,28 @@ fn metrics_and_health_are_pages() {
         assert!(posted.starts_with("HTTP/1.1 405 ") && posted.contains("Allow: GET, HEAD\r\n"), "{posted}");
     }
 }
+
+#[test]
+fn a_drain_is_announced_and_closes_the_connections_one_after_the_other() {
+    let (server, ada, bo) = two_users();
+    // The first connection is closed at once, and the second one after half of this time.
+    let hour = Duration::from_secs(3_600);
+    server.all.drain(Drain::new().over(hour).deadline(hour * 2)).unwrap();
+    assert_eq!(ada.next_event(), json!({ "type": "draining" }));
+    assert_eq!(ada.next(), Event::Closed(CloseCode::Away));
+    assert_eq!(bo.next_event(), json!({ "type": "draining" }));
+    bo.wait_for(|event| event["type"] == "user-left" && event["user"] == "Ada");
+
+    let health = server.request("GET", "/health", "");
+    assert!(health.starts_with("HTTP/1.1 503 ") && health.contains("\r\n\r\ndraining, "), "{health}");
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let refused = server.request("GET", "/ws", upgrade);
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: "), "{refused}");
+
+    // What a page sends until its connection is closed is delivered.
+    bo.send("lobby", "the last one", "r1");
+    bo.wait_for_text("the last one");
+    server.all.shutdown().unwrap();
+    assert_eq!(bo.next(), Event::Closed(CloseCode::Away));
+}

@@ -461,6 +461,59 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     await isHidden(undelivered(ada));
     await ada.locator(".msg.pending").waitFor({ state: "detached" });
   });
+  await check("a drain is announced, and the pages lose nothing that was written", async () => {
+    const old = servers.at(-1);
+    for (const page of [ada, bo]) {
+      await page.evaluate(() => {
+        window.notices = [];
+        new MutationObserver(() => {
+          if (!document.querySelector("#banner").hidden) window.notices.push(document.querySelector("#banner-text").textContent);
+        }).observe(document.querySelector("#banner"), { attributes: true, childList: true, subtree: true, characterData: true });
+      });
+    }
+    await bo.getByLabel("Message", { exact: true }).fill("not sent yet");
+    const codes = (await closeCodes(ada)).length;
+    // Ada writes until her connection is closed, or the rate limit is near. Each text is sent, or remains in the field.
+    const written = ada.evaluate(async () => {
+      const texts = [];
+      for (let n = 1; n <= 12; n++) {
+        document.querySelector("#text").value = `during the drain ${n}`;
+        document.querySelector("#composer").requestSubmit();
+        if (document.querySelector("#text").value) break;
+        texts.push(`during the drain ${n}`);
+        await new Promise(requestAnimationFrame);
+      }
+      return texts;
+    });
+    await old.signal("SIGTERM");
+    const texts = await written;
+    for (const page of [ada, bo]) {
+      await isVisible(page.getByText("The server was stopped."));
+      const notices = await page.evaluate(() => window.notices);
+      assertEqual(notices[0], "The server is stopping. This page will reconnect.", "the first notice");
+      assert(notices.some(notice => /^The server was stopped\. Reconnecting in \d+ s\.$/.test(notice)), `notices: ${notices}`);
+    }
+    assertEqual((await closeCodes(ada))[codes], 1001, "close code");
+    const delivered = await ada.locator(".log:visible .msg:not(.pending) .bubble").allTextContents();
+    const kept = await undelivered(ada).getByRole("listitem").locator(".text").allTextContents();
+    assertEqual([...delivered, ...kept].filter(text => text.startsWith("during the drain")).length, texts.length, "messages");
+    for (const text of texts) assert(delivered.includes(text) !== kept.includes(text), `${text}: delivered ${delivered.includes(text)}`);
+
+    servers.push(await Server.start(old.address));
+    for (const page of [ada, bo]) {
+      await isJoined(page);
+      await isHidden(page.getByText("The server was stopped."));
+    }
+    await ada.getByLabel("Message", { exact: true }).fill("");
+    if (kept.length) await undelivered(ada).getByRole("button", { name: "Discard all" }).click();
+    assertEqual(await bo.getByLabel("Message", { exact: true }).inputValue(), "not sent yet", "the field");
+    await bo.getByLabel("Message", { exact: true }).press("Enter");
+    await isVisible(messageIn(ada, "not sent yet"));
+  });
+  await check("a server that restarts is named as the reason", async () => {
+    assertEqual(await ada.evaluate(() => [closeReason(1012, ""), closeReason(1001, ""), closeReason(1006, "")]),
+      ["The server is restarting.", "The server was stopped.", ""], "reasons");
+  });
   await check("the reason for a disconnection is shown until the page is connected again", async () => {
     const old = servers.at(-1);
     const failures = (await closeCodes(ada)).length + 2;
