@@ -423,6 +423,9 @@ mod pages {
     #[doc = include_str!("../docs/monitoring.md")]
     struct Monitoring;
 
+    #[doc = include_str!("../docs/cores.md")]
+    struct Cores;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 

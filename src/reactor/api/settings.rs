@@ -86,7 +86,7 @@ settings! {
     /// ```
     #[derive(Debug, Clone, Copy)]
     pub struct Settings {
-        /// The maximum number of connections of the loop, in both roles. Default: 10,000.
+        /// The maximum number of connections of the loop, or of all loops of a pool, in both roles. Default: 10,000.
         ///
         /// A server answers further clients with status 503. [`Sender::connect`](crate::Sender::connect) reports `Capacity` to
         /// `on_error`. No memory is allocated in advance.
@@ -217,7 +217,7 @@ settings! {
         /// queued. Once 256 KiB of output are unsent, reading from the connection pauses for up to 50 ms; this happens once
         /// until all output has been sent.
         max_buffered: usize = 16 * 1024 * 1024, positive;
-        /// The maximum amount of memory that all connections of the loop hold together: unfinished and decompressed messages,
+        /// The maximum amount of memory that all connections of the loop, or of the pool, hold together: unfinished and decompressed messages,
         /// unsent output, and messages that other threads have queued. Default: 1 GiB.
         ///
         /// When it is exceeded, the connection that holds the most fails: `on_error` receives `Capacity`, and the connection is
