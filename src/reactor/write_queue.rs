@@ -77,6 +77,16 @@ impl Piece {
             _ => 0,
         }
     }
+
+    /// The piece has been sent. The memory of a payload that nothing else holds is reused.
+    #[inline]
+    fn release(self) {
+        if let Self::Payload(payload, _) = self
+            && let Some(buffer) = Arc::into_inner(payload)
+        {
+            buffer_pool::give(buffer);
+        }
+    }
 }
 
 impl protocol::Output for WriteQueue {
@@ -99,6 +109,7 @@ impl WriteQueue {
     }
 
     /// Appends a copy of encoded frames.
+    #[inline]
     pub(super) fn append_copy(&mut self, frames: &[u8]) {
         self.joined.extend_from_slice(frames);
     }
@@ -145,8 +156,9 @@ impl WriteQueue {
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let written = if self.pieces.is_empty() {
-            write(&[IoSlice::new(self.joined.get(self.taken..).unwrap_or_default())])?
+        let first = self.first();
+        let written = if first.len() == self.len() {
+            write(&[IoSlice::new(first)])?
         } else {
             self.write_pieces(write)?
         };
@@ -154,8 +166,27 @@ impl WriteQueue {
         Ok(written)
     }
 
+    /// Returns the bytes at the beginning that are in one place. Usually these are all.
+    #[inline]
+    fn first(&self) -> &[u8] {
+        match self.pieces.front() {
+            Some(Piece::Shared(frames)) => frames.get(self.sent..).unwrap_or_default(),
+            Some(Piece::Payload(bytes, range)) => {
+                bytes.get(range.start + self.sent..range.end).unwrap_or_default()
+            }
+            Some(Piece::Joined(len)) => self.unsent_joined().get(..*len).unwrap_or_default(),
+            None => self.unsent_joined(),
+        }
+    }
+
+    /// Returns the part of `joined` that has not been sent.
+    #[inline]
+    fn unsent_joined(&self) -> &[u8] {
+        self.joined.get(self.taken..).unwrap_or_default()
+    }
+
     fn write_pieces<E>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>) -> Result<usize, E> {
-        let mut joined = self.joined.get(self.taken..).unwrap_or_default();
+        let mut joined = self.unsent_joined();
         let mut sent = self.sent;
         let mut slices = [IoSlice::new(&[]); MAX_PIECES];
         let mut count = 0;
@@ -181,7 +212,11 @@ impl WriteQueue {
         write(slices.get(..count).unwrap_or_default())
     }
 
+    #[inline]
     fn advance(&mut self, written: usize) {
+        if written == self.len() {
+            return self.clear();
+        }
         let beyond = self.advance_pieces(written);
         self.taken += beyond;
         self.covered = self.covered.max(self.taken);
@@ -212,16 +247,25 @@ impl WriteQueue {
             if !is_all {
                 break;
             }
-            if let Some(Piece::Payload(payload, _)) = self.pieces.pop_front()
-                && let Some(buffer) = Arc::into_inner(payload)
-            {
-                buffer_pool::give(buffer);
-            }
+            self.pieces.pop_front().into_iter().for_each(Piece::release);
         }
         written
     }
 
+    /// Everything has been sent.
+    #[inline]
+    fn clear(&mut self) {
+        while let Some(piece) = self.pieces.pop_front() {
+            piece.release();
+        }
+        (self.sent, self.kept, self.owned, self.shared) = (0, 0, 0, 0);
+        self.taken = self.joined.len();
+        self.covered = self.taken;
+        self.forget();
+    }
+
     /// Frees the memory of bytes that have been sent, where that is cheap.
+    #[inline]
     fn forget(&mut self) {
         if self.taken == self.joined.len() {
             self.joined.clear();
