@@ -27,7 +27,7 @@ pub(in crate::reactor) fn deliver<H: Handler, S: System>(
         let bytes = deliver_to(slot, &mut publications, true, entries, state);
         receivers += 1;
         state.fairness.add_work(bytes);
-        let is_over = state.step() && receivers >= MIN_RECEIVERS;
+        let is_over = state.fairness.short_step(|| state.system.now()) && receivers >= MIN_RECEIVERS;
         if is_over || publications.last.is_some() {
             is_complete = !publications.is_pending();
             break;
