@@ -20,11 +20,13 @@ impl BufferPool {
     }
 
     /// Returns an empty queue.
+    #[inline]
     pub(super) fn take(&mut self) -> Box<WriteQueue> {
         self.queues.pop().unwrap_or_else(|| Box::new(WriteQueue::with_capacity(self.capacity)))
     }
 
     /// Takes back an empty queue.
+    #[inline]
     pub(super) fn recycle(&mut self, mut queue: Box<WriteQueue>) {
         queue.held_until = None;
         if self.queues.len() < MAX_POOLED {

@@ -31,6 +31,7 @@ impl PendingPong {
     }
 
     /// Takes the Pong out if so little output is unsent that it need not wait.
+    #[inline]
     pub(super) fn take(&mut self, unsent: usize) -> Option<Frame> {
         self.0.take_if(|_| unsent <= PONG_ROOM).map(|payload| Frame::pong(*payload))
     }

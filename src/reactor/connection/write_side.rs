@@ -72,6 +72,7 @@ impl WriteSide {
     }
 
     /// Whether there is no queue. After [`recycle`](Self::recycle) this means that there is no output.
+    #[inline]
     pub(super) fn is_released(&self) -> bool {
         self.queue.is_none()
     }
@@ -108,6 +109,7 @@ impl WriteSide {
     }
 
     /// Returns the queue to the pool, unless it contains a failure. It must be empty.
+    #[inline]
     pub(super) fn recycle(&mut self, pool: &mut BufferPool) {
         if let Some(queue) = self.queue.take_if(|queue| queue.failure.is_none()) {
             pool.recycle(queue);
@@ -146,6 +148,7 @@ impl WriteSide {
         self.queue(pool).failure = Some(Box::new(err));
     }
 
+    #[inline]
     pub(super) fn has_failed(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.failure.is_some())
     }

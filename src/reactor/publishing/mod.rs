@@ -165,6 +165,7 @@ impl Publications {
     }
 
     /// Adds an entry to an inbox.
+    #[inline]
     fn append(&mut self, slot: u32, run: u32) {
         let entry = self.new_entry(run);
         let slot_index = index(slot);
@@ -185,6 +186,7 @@ impl Publications {
         }
     }
 
+    #[inline]
     fn new_entry(&mut self, run: u32) -> u32 {
         let entry = InboxEntry { run, next: NONE };
         let unused = self.unused;
@@ -202,6 +204,7 @@ impl Publications {
     }
 
     /// Returns the next slot whose inbox is delivered.
+    #[inline]
     fn next_waiting(&mut self) -> Option<u32> {
         let slot = self.waiting.pop_front()?;
         if let Some(inbox) = self.inboxes.get_mut(index(slot)) {
@@ -211,6 +214,7 @@ impl Publications {
     }
 
     /// Empties an inbox, and passes each run to `receive`. Returns the bytes of all payloads.
+    #[inline]
     fn empty_inbox(&mut self, slot: u32, mut receive: impl FnMut(&Run)) -> usize {
         let mut bytes = 0;
         while let Some(number) = self.take_from(slot) {
@@ -224,6 +228,7 @@ impl Publications {
     }
 
     /// Removes the first run of an inbox. [`finish`](Self::finish) must follow.
+    #[inline]
     fn take_from(&mut self, slot: u32) -> Option<usize> {
         let inbox = self.inboxes.get_mut(index(slot))?;
         let first = inbox.first;
@@ -240,13 +245,18 @@ impl Publications {
     }
 
     /// A receiver has received a run, or has gone.
+    #[inline]
     fn finish(&mut self, run: usize) {
-        let Some(finished) = self.runs.get_mut(run) else { return };
-        if finished.is_received() {
-            let Run { bytes, commands, .. } = self.runs.remove(run);
-            self.commands -= commands.len();
-            self.bytes -= bytes;
+        if self.runs.get_mut(run).is_some_and(Run::is_received) {
+            self.remove_run(run);
         }
+    }
+
+    /// All receivers have received a run.
+    fn remove_run(&mut self, run: usize) {
+        let Run { bytes, commands, .. } = self.runs.remove(run);
+        self.commands -= commands.len();
+        self.bytes -= bytes;
         if self.runs.is_empty() {
             self.entries.clear();
             self.entries.shrink_to(MAX_KEPT);

@@ -76,6 +76,7 @@ impl Run {
     }
 
     /// Whether a command of this length can be added.
+    #[inline]
     pub(super) fn has_room(&self, len: usize) -> bool {
         self.bytes.saturating_add(len) <= MAX_BYTES
     }
@@ -89,17 +90,20 @@ impl Run {
     }
 
     /// One more connection has received the run. Returns whether all have.
+    #[inline]
     pub(super) fn is_received(&mut self) -> bool {
         self.receivers -= 1;
         self.receivers == 0
     }
 
     /// The bytes of all payloads.
+    #[inline]
     pub(in crate::reactor) fn len(&self) -> usize {
         self.bytes
     }
 
     /// The number of messages.
+    #[inline]
     pub(in crate::reactor) fn messages(&self) -> u64 {
         self.messages
     }
@@ -112,6 +116,7 @@ impl Run {
     }
 
     /// Whether a message may be so long that it is compressed in steps.
+    #[inline]
     pub(super) fn is_long(&self) -> bool {
         self.bytes >= LONG
     }
@@ -129,6 +134,7 @@ impl Run {
 
     /// Returns what a server without compression sends to a connection. `None` if that is more than data frames, or not all of
     /// them.
+    #[inline]
     pub(in crate::reactor) fn joined<S: System>(
         &self,
         id: ConnectionId,
@@ -217,6 +223,7 @@ impl EncodedFrames {
     }
 
     /// Appends the frames to the output of a connection.
+    #[inline]
     pub(in crate::reactor) fn append_to(&self, queue: &mut WriteQueue) {
         if self.0.len() <= COPY_UP_TO {
             queue.append_copy(&self.0);

@@ -74,6 +74,7 @@ impl Transport for Socket {
         }
     }
 
+    #[inline]
     fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> std::result::Result<usize, Stop> {
         loop {
             let written = match (&mut *self, slices) {
@@ -106,6 +107,7 @@ impl Transport for Socket {
         Ok(())
     }
 
+    #[inline]
     fn flush(&mut self) -> std::result::Result<(), Stop> {
         match self {
             Self::Tls(tls) => tls.flush(),
@@ -113,6 +115,7 @@ impl Transport for Socket {
         }
     }
 
+    #[inline]
     fn unsent(&self) -> usize {
         match self {
             Self::Tls(tls) => tls.unsent(),
@@ -130,6 +133,7 @@ impl Transport for Socket {
         matches!(self, Self::Tls(tls) if tls.is_handshaking())
     }
 
+    #[inline]
     fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
