@@ -25,7 +25,7 @@ const MAX_TOPIC: usize = 256;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Publication {
-    topic: String,
+    topic: Arc<str>,
     message: Message,
     except: Option<Sender>,
     to_self: bool,
@@ -37,9 +37,9 @@ impl Publication {
     /// Creates a publication that all subscribers receive, except the connection that publishes it.
     ///
     /// See the [example](Self#examples) of this type.
-    pub fn new(topic: impl Into<String>, message: impl Into<Message>) -> Self {
+    pub fn new(topic: impl AsRef<str>, message: impl Into<Message>) -> Self {
         Self {
-            topic: topic.into(),
+            topic: topic.as_ref().into(),
             message: message.into(),
             except: None,
             to_self: false,
@@ -103,9 +103,10 @@ impl Publication {
     }
 
     /// Returns the command of a sender that publishes this.
+    #[inline]
     pub(super) fn into_command(self, sender: &Sender) -> Result<Command> {
         let Self { topic, message, except, to_self, is_volatile, is_compressible } = self;
-        let topic = check_topic(&topic)?;
+        check_len(&topic)?;
         let mut frame = Frame::shared(message);
         frame.set_compressible(is_compressible);
         let except = match &except {
@@ -125,9 +126,14 @@ impl Publication {
 
 /// Returns the name of a topic as commands contain it.
 pub(super) fn check_topic(topic: &str) -> Result<Arc<str>> {
+    check_len(topic)?;
+    Ok(topic.into())
+}
+
+fn check_len(topic: &str) -> Result<()> {
     if topic.len() > MAX_TOPIC {
         let details = format!("the name of a topic has {} bytes, more than {MAX_TOPIC}", topic.len());
         return Err(Error::new(ErrorKind::Capacity, details));
     }
-    Ok(topic.into())
+    Ok(())
 }

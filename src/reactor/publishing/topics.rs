@@ -3,6 +3,7 @@
 //! A subscription takes 16 bytes: the topic stores the slot of the connection, and the connection the topic, each with the place of
 //! the other. Joining, leaving and the end of a connection therefore do not depend on the number of subscribers.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -24,6 +25,8 @@ pub(in crate::reactor) struct TopicId(u32);
 pub(in crate::reactor) struct Topics {
     numbers: HashMap<Arc<str>, TopicId>,
     topics: Slab<Topic>,
+    /// The topic that was found last. Consecutive publications are often for the same one.
+    last_found: Cell<TopicId>,
     /// The subscriptions of the connections, by slot.
     by_slot: Vec<Vec<Subscription>>,
     /// What has happened to topics and must be passed to the factory.
@@ -104,6 +107,7 @@ impl Topics {
         Self {
             numbers: HashMap::new(),
             topics: Slab::new(),
+            last_found: Cell::new(TopicId(0)),
             by_slot: Vec::new(),
             changes: Vec::new(),
             directory,
@@ -114,7 +118,14 @@ impl Topics {
 
     /// Returns the number of a topic that has subscribers.
     pub(in crate::reactor) fn find(&self, name: &str) -> Option<TopicId> {
-        self.numbers.get(name).copied()
+        let last = self.last_found.get();
+        // The number may have become that of another topic.
+        if self.topics.get(index(last.0)).is_some_and(|topic| *topic.name == *name) {
+            return Some(last);
+        }
+        let found = self.numbers.get(name).copied()?;
+        self.last_found.set(found);
+        Some(found)
     }
 
     /// Returns the slots of the subscribers.
