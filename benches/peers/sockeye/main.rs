@@ -1,4 +1,4 @@
-//! Sockeye, as in its README: a closure for each connection. The mode `handler` uses a struct.
+//! Sockeye, as in its README: a closure for each connection. The modes `handler`, `publish` and `subscriptions` use structs.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
@@ -7,6 +7,7 @@ mod deflate;
 mod handlers;
 #[cfg(feature = "tls")]
 mod tls;
+mod topics;
 
 use std::thread;
 use std::time::Duration;
@@ -29,6 +30,8 @@ fn main() -> Result<()> {
             listen(&address, settings, Echo::new)
         }
         "broadcast" => listen(&address, settings(), |out: Sender| move |message| out.broadcast(message)),
+        "publish" => listen(&address, settings(), topics::Member::new),
+        "subscriptions" => topics::listen(&address),
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),
         #[cfg(feature = "tls")]

@@ -1,6 +1,7 @@
 // uWebSockets on one thread, as in its examples: `server ADDRESS MODE`.
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -15,6 +16,12 @@ namespace {
 struct Guest {};
 
 constexpr const char *TOPIC = "everyone";
+
+// The number of topics to which each connection of the mode `subscriptions` subscribes, and the number of connections that
+// the load generator opens before it measures the memory for the first time.
+constexpr unsigned int EACH = 1000;
+constexpr unsigned int EARLY = 64;
+
 constexpr unsigned int LARGEST = 64 * 1024 * 1024;
 
 struct Address {
@@ -90,6 +97,26 @@ int broadcast(uWS::App &&app, const Address &address) {
     return listen(app, address);
 }
 
+// Connections subscribe to consecutive topics, whose names have 16 bytes. All topics have the same number of subscribers.
+int subscriptions(uWS::App &&app, const Address &address, unsigned int topics) {
+    auto settings = behavior<false>(uWS::DISABLED);
+    unsigned int number = 0;
+    settings.open = [&number, topics](auto *socket) {
+        number += 1;
+        if (number <= EARLY) {
+            return;
+        }
+        const unsigned int first = (number - EARLY - 1) * EACH;
+        for (unsigned int topic = first; topic < first + EACH; topic++) {
+            char name[17];
+            std::snprintf(name, sizeof name, "topic/%010u", topic % topics);
+            socket->subscribe(name);
+        }
+    };
+    app.ws<Guest>("/*", std::move(settings));
+    return listen(app, address);
+}
+
 // Environment variables contain the paths of the certificate and of the key.
 uWS::SSLApp secure() {
     return uWS::SSLApp({
@@ -113,8 +140,10 @@ int main(int count, char **arguments) {
         return echo<false>(uWS::App(), address, uWS::DISABLED);
     } else if (mode == "deflate") {
         return echo<false>(uWS::App(), address, dedicated);
-    } else if (mode == "broadcast") {
+    } else if (mode == "broadcast" || mode == "publish") {
         return broadcast(uWS::App(), address);
+    } else if (mode == "subscriptions" && count > 3) {
+        return subscriptions(uWS::App(), address, std::atoi(arguments[3]));
     } else if (mode == "neighbors") {
         return neighbors(uWS::App(), address);
     } else if (mode == "tls") {

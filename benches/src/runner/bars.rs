@@ -103,13 +103,18 @@ fn calls(pages: &Pages) -> Result<Bars> {
 }
 
 fn loads(pages: &Pages) -> Result<Bars> {
-    let [broadcast, slow, handshakes, idle, compressed, tls] =
-        ["broadcast", "slow", "handshakes", "idle", "compressed", "tls"].map(|name| rows(pages, name));
+    let [broadcast, publish, slow, handshakes, idle, compressed, tls] =
+        ["broadcast", "publish", "slow", "handshakes", "idle", "compressed", "tls"]
+            .map(|name| rows(pages, name));
     let idle = idle?.into_iter().filter(|row| row.name.starts_with("10000")).collect::<Vec<_>>();
     Ok(vec![
         (
             "broadcast to 1000: at most the peer's time per delivery",
             judge(ratios::to_peers(&broadcast?, Processor, NOISE)),
+        ),
+        (
+            "publications to 1000: at most the peer's time per delivery",
+            judge(ratios::to_peers(&publish?, Processor, NOISE)),
         ),
         ("1 MiB to 1000 slow readers: less than 8 MiB more", memory(&slow?, MemoryAdded, 8.0, "MiB")),
         (

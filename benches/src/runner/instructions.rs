@@ -6,10 +6,8 @@ use std::process::Command;
 use super::programs::{Program, Programs};
 use crate::Result;
 
-/// The numbers of messages in the short run and in the long run. The difference does not contain the costs that both
-/// runs have, such as the startup.
-const SHORT: u32 = 1_000;
-const LONG: u32 = 11_000;
+/// The numbers of messages in the short run and in the long run.
+const MESSAGES: [u32; 2] = [1_000, 11_000];
 
 /// The content and size of the messages that the core echoes.
 const CORE: [(&str, &str); 6] = [
@@ -44,7 +42,7 @@ pub fn run(programs: &mut Programs) -> Result<String> {
         | messages | instructions | per byte |\n|---|--:|--:|\n"
             .to_owned();
     for (content, size) in CORE {
-        let each = per_message(&program, &[content, size])?;
+        let each = between(&program, &[content, size], MESSAGES)?;
         text += &format!("| {content}, {size} bytes | {each:.0} | {:.2} |\n", each / size.parse::<f64>()?);
     }
     let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
@@ -52,16 +50,17 @@ pub fn run(programs: &mut Programs) -> Result<String> {
         kernel. The client sends a batch with one write and waits for all replies. Counted by callgrind.\n\n\
         | handler | message | in flight | instructions |\n|---|---|--:|--:|\n";
     for (handler, size, in_flight) in REACTOR {
-        let each = per_message(&program, &[handler, size, in_flight])?;
+        let each = between(&program, &[handler, size, in_flight], MESSAGES)?;
         text += &format!("| {handler} | binary, {size} bytes | {in_flight} | {each:.0} |\n");
     }
     Ok(text)
 }
 
-/// Returns the instructions per message: the difference between two runs, in which the startup cancels out.
-fn per_message(program: &Program, case: &[&str]) -> Result<f64> {
-    let difference = collected(program, case, LONG)? - collected(program, case, SHORT)?;
-    Ok(difference as f64 / f64::from(LONG - SHORT))
+/// Returns the instructions per message of a short and a long run: the difference, which does not contain the costs that both
+/// runs have, such as the startup.
+pub(super) fn between(program: &Program, case: &[&str], [short, long]: [u32; 2]) -> Result<f64> {
+    let difference = collected(program, case, long)? - collected(program, case, short)?;
+    Ok(difference as f64 / f64::from(long - short))
 }
 
 fn collected(program: &Program, case: &[&str], count: u32) -> Result<u64> {

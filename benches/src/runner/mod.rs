@@ -16,6 +16,7 @@ pub mod results;
 pub mod servers;
 pub mod syscalls;
 pub mod tables;
+pub mod topics;
 pub mod workloads;
 
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ pub fn main() -> Result<()> {
 
 /// Replaces `all` with all parts, and rejects unknown parts.
 fn parts(options: &Options) -> Result<Vec<&'static str>> {
-    let others = [syscalls::NAME, "instructions", "in-process"];
+    let others = [syscalls::NAME, topics::NAME, "instructions", "in-process"];
     let known: Vec<_> = workloads::all().iter().map(|workload| workload.name).chain(others).collect();
     if options.parts.iter().any(|part| part == "all") {
         return Ok(known);
@@ -80,6 +81,7 @@ fn run_part(
             pages.keep_json(part, &counts)?;
             syscalls::table(&counts)
         }
+        topics::NAME => topics::run(programs, &command(), &origin(root))?,
         "instructions" => instructions::run(programs)?,
         "in-process" => inprocess::run(root)?,
         name => return run_workload(name, programs, options, pages, root),
@@ -113,6 +115,11 @@ fn run_workload(
     };
     println!("{}", pages::section(&workload, &results));
     pages.keep_json(name, &results)
+}
+
+/// The commit and the machine of a measurement.
+fn origin(root: &Path) -> String {
+    format!("commit {}; {}", machine::commit(root), machine::machine())
 }
 
 fn command() -> String {

@@ -49,8 +49,9 @@ pub struct Options {
 /// The help text.
 pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
-  parts: all, or any of echo scale text broadcast slow handshakes idle idle-tls compressed tls expiry
-         neighbors
+  parts: all, or any of echo scale text broadcast publish subscriptions slow handshakes idle idle-tls
+         compressed tls expiry neighbors
+         topics         instructions per delivery and subscription, with valgrind
          syscalls       system calls per message, with strace
          instructions   instructions per message of the protocol core and the reactor, with valgrind
          in-process     the divan benchmarks

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::servers::{Kind, SERVERS, Server};
-use super::workloads::Measure;
+use super::workloads::{Measure, TOPICS_EACH};
 use crate::Result;
 use crate::spec::Outcome;
 
@@ -108,6 +108,7 @@ fn value(run: &Outcome, measure: Measure) -> f64 {
     match measure {
         Measure::Processor => run.usage.server_ns as f64 / 1e3 / run.operations as f64,
         Measure::MemoryEach => added / run.operations as f64,
+        Measure::MemorySubscription => added / run.operations as f64 / f64::from(TOPICS_EACH),
         Measure::MemoryAdded => added / f64::from(1 << 20),
         Measure::Late => run.latency.p99,
     }

@@ -18,6 +18,10 @@ pub enum Task {
     Echo,
     /// Send each message to all connections.
     Broadcast,
+    /// Publish each message to a topic to which all connections subscribe.
+    Publish,
+    /// Subscribe each connection to many topics.
+    Subscriptions,
     /// Echo each message with permessage-deflate.
     Deflate,
     /// Echo each message over TLS.
@@ -35,7 +39,12 @@ impl Task {
         match self {
             Self::Deflate => Some("deflate"),
             Self::Tls => Some("tls"),
-            Self::Echo | Self::Broadcast | Self::Expiry | Self::Neighbors => None,
+            Self::Echo
+            | Self::Broadcast
+            | Self::Publish
+            | Self::Subscriptions
+            | Self::Expiry
+            | Self::Neighbors => None,
         }
     }
 }
@@ -68,19 +77,28 @@ impl Server {
 const ECHO: (Task, &str) = (Task::Echo, "echo");
 const FORWARD: (Task, &str) = (Task::Echo, "batched");
 const BROADCAST: (Task, &str) = (Task::Broadcast, "broadcast");
+const PUBLISH: (Task, &str) = (Task::Publish, "publish");
+const SUBSCRIPTIONS: (Task, &str) = (Task::Subscriptions, "subscriptions");
 const DEFLATE: (Task, &str) = (Task::Deflate, "deflate");
 const TLS: (Task, &str) = (Task::Tls, "tls");
 const NEIGHBORS: (Task, &str) = (Task::Neighbors, "neighbors");
 
 /// All servers, in the order of the tables.
 pub const SERVERS: &[Server] = &[
-    server("floor", "floor", Kind::Floor, "mio", &[ECHO, BROADCAST, TLS], &["tls"]),
+    server(
+        "floor",
+        "floor",
+        Kind::Floor,
+        "mio",
+        &[ECHO, BROADCAST, (Task::Publish, "broadcast"), TLS],
+        &["tls"],
+    ),
     server(
         "Sockeye",
         "sockeye",
         Kind::Ours,
         "sockeye",
-        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS, (Task::Expiry, "echo")],
+        &[ECHO, BROADCAST, PUBLISH, SUBSCRIPTIONS, DEFLATE, TLS, NEIGHBORS, (Task::Expiry, "echo")],
         &["deflate", "tls"],
     ),
     server(
@@ -91,6 +109,7 @@ pub const SERVERS: &[Server] = &[
         &[(Task::Echo, "handler"), (Task::Expiry, "handler")],
         &[],
     ),
+    server("Sockeye, broadcast", "sockeye", Kind::Ours, "sockeye", &[(Task::Publish, "broadcast")], &[]),
     server("Sockeye, rustls", "sockeye", Kind::Ours, "sockeye", &[(Task::Tls, "tls-rustls")], &["tls"]),
     server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
     server("Sockeye, idle_timeout", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "idle-timeout")], &[]),
@@ -99,7 +118,7 @@ pub const SERVERS: &[Server] = &[
         "uwebsockets",
         Kind::Peer,
         "libuwebsockets-sys",
-        &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS],
+        &[ECHO, BROADCAST, PUBLISH, SUBSCRIPTIONS, DEFLATE, TLS, NEIGHBORS],
         &["tls"],
     ),
     server("ws", "ws", Kind::Peer, "ws", &[ECHO, BROADCAST, DEFLATE, TLS, NEIGHBORS], &["deflate", "tls"]),

@@ -11,6 +11,8 @@ pub enum Measure {
     Processor,
     /// Resident memory of the server per connection, in bytes.
     MemoryEach,
+    /// Resident memory of the server per subscription, in bytes.
+    MemorySubscription,
     /// Increase of the server's resident memory, in MiB.
     MemoryAdded,
     /// The 99th percentile of the round-trip time, in microseconds.
@@ -56,6 +58,8 @@ pub fn all() -> Vec<Workload> {
         scale(),
         text(),
         broadcast(),
+        publish(),
+        subscriptions(),
         slow(),
         handshakes(),
         idle(),
@@ -174,7 +178,8 @@ fn text() -> Workload {
     }
 }
 
-fn broadcast() -> Workload {
+/// The cells of messages to 1000 connections.
+fn to_many() -> Vec<Cell> {
     let mut cells = Vec::new();
     for size in [64, 1 << 10] {
         for in_flight in [1, 16] {
@@ -182,6 +187,10 @@ fn broadcast() -> Workload {
             cells.push(Cell { name, spec: spec(Mode::Broadcast, 1000, size, in_flight), pace: Pace::Quick });
         }
     }
+    cells
+}
+
+fn broadcast() -> Workload {
     Workload {
         name: "broadcast",
         title: "Broadcast",
@@ -189,7 +198,42 @@ fn broadcast() -> Workload {
             have arrived, the next ones follow. Microseconds of the server's processor time per delivery.",
         task: Task::Broadcast,
         measure: Measure::Processor,
-        cells,
+        cells: to_many(),
+    }
+}
+
+fn publish() -> Workload {
+    Workload {
+        name: "publish",
+        title: "Publications to a topic",
+        explanation: "The same with a topic: all 1000 connections subscribe to it, and the server publishes each message \
+            to it, with its sender among the receivers. Beside it, Sockeye's broadcast without a topic. Microseconds of \
+            the server's processor time per delivery.",
+        task: Task::Publish,
+        measure: Measure::Processor,
+        cells: to_many(),
+    }
+}
+
+/// The number of topics to which each connection subscribes.
+pub const TOPICS_EACH: u32 = 1000;
+
+fn subscriptions() -> Workload {
+    // The servers receive the number of topics as the size.
+    let cells = [1000, 100_000, 1_000_000].map(|topics| Cell {
+        name: format!("{topics} topics × {}", 1_000_000 / topics),
+        spec: spec(Mode::Idle, 1000, topics, 0),
+        pace: Pace::Quick,
+    });
+    Workload {
+        name: "subscriptions",
+        title: "Subscriptions",
+        explanation: "A million subscriptions of 1000 idle connections, each to 1000 topics: topics × subscribers of each. \
+            A name has 16 bytes. Bytes of the server's resident memory per subscription, with everything included: the \
+            topic, its name, and the connection.",
+        task: Task::Subscriptions,
+        measure: Measure::MemorySubscription,
+        cells: cells.into(),
     }
 }
 
