@@ -75,7 +75,9 @@ fn text_to_binary(rows: &[Row]) -> Vec<Ratio> {
 fn calls(pages: &Pages) -> Result<Bars> {
     let counts = pages.find::<Vec<Counts>>(syscalls::NAME)?.unwrap_or_default();
     let ours = |end: &str| {
-        let mine = counts.iter().filter(|one| one.server == OURS && one.cell.ends_with(end));
+        // Messages over TLS have other goals.
+        let is_meant = |one: &&Counts| one.cell.ends_with(end) && !one.cell.starts_with("TLS");
+        let mine = counts.iter().filter(|one| one.server == OURS).filter(is_meant);
         mine.filter_map(|one| one.calls).collect::<Vec<_>>()
     };
     let most = |calls: &[[f64; 6]], group: usize| calls.iter().map(|each| each[group]).fold(0.0, f64::max);
