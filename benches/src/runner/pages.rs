@@ -21,7 +21,8 @@ run. **Ratios between 0.83 and 1.20 are ties**: the same cell, measured again, c
 An asterisk marks figures of disturbed runs: in more than half of them the server or the load generator was ready and had no
 core, or the host took one away, for more than 2 % of the time. A circle (°) marks peers that were behind after one to three
 runs and were not run again (`--fast`, which also leaves out the cell with 4 GiB in flight). Other figures are medians of
-five runs. A dash means that the library does not offer this, or failed; failures are listed below the table.
+five runs, or of three if the command below the table contains `--quick`. A dash means that the library does not offer this,
+or failed; failures are listed below the table.
 ";
 
 /// The folder that contains the results.
