@@ -1,14 +1,15 @@
 //! Echoes messages with the reactor, or sends them to many connections. Callgrind runs this program:
-//! `reactor closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT`.
+//! `reactor closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT [WORKERS]`. With a number of workers, a pool of this many loops
+//! serves the connections.
 //!
 //! The client is the same program in a child process, so that callgrind only counts the server. The client sends each
 //! batch of messages with one write, and waits for all replies before it sends the next batch.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
-use sockeye::{Handler, Handshake, Message, Publication, Sender, WebSocket};
+use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers};
 use sockeye_inprocess::{Kind, Result, frames};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -16,6 +17,8 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
 
 /// How many connections receive a broadcast or a publication.
 const RECEIVERS: usize = 200;
+
+const USAGE: &str = "usage: closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT [WORKERS]";
 
 /// The topic of all connections.
 const TOPIC: &str = "topic";
@@ -58,15 +61,13 @@ fn main() -> Result<()> {
             let receivers = if matches!(*kind, "broadcast" | "publish") { RECEIVERS } else { 1 };
             client(receivers, address, size.parse()?, in_flight.parse()?, count.parse()?)
         }
-        ["closure", rest @ ..] if rest.len() == 3 => {
-            serve("closure", rest, |out: Sender| move |message| echo(&out, message))
-        }
-        ["struct", rest @ ..] if rest.len() == 3 => serve("struct", rest, Echo),
-        ["broadcast", rest @ ..] if rest.len() == 3 => {
+        ["closure", rest @ ..] => serve("closure", rest, |out: Sender| move |message| echo(&out, message)),
+        ["struct", rest @ ..] => serve("struct", rest, Echo),
+        ["broadcast", rest @ ..] => {
             serve("broadcast", rest, |out: Sender| move |message| broadcast(&out, message))
         }
-        ["publish", rest @ ..] if rest.len() == 3 => serve("publish", rest, Member),
-        _ => Err("usage: closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT".into()),
+        ["publish", rest @ ..] => serve("publish", rest, Member),
+        _ => Err(USAGE.into()),
     }
 }
 
@@ -82,14 +83,32 @@ fn broadcast(out: &Sender, message: Message) -> sockeye::Result<()> {
 
 fn serve<F, H>(kind: &str, arguments: &[&str], factory: F) -> Result<()>
 where
-    F: FnMut(Sender) -> H,
+    F: Fn(Sender) -> H + Copy + Send + Sync,
     H: Handler,
 {
-    let socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
-    let address = socket.local_addr()?.to_string();
-    let mut client =
-        Command::new(std::env::current_exe()?).args(["client", kind, &address]).args(arguments).spawn()?;
-    socket.run()?;
+    let (run, workers) = match arguments {
+        [_, _, _] => (arguments, None),
+        [run @ .., workers] if run.len() == 3 => (run, Some(workers.parse()?)),
+        _ => return Err(USAGE.into()),
+    };
+    let client = |address: SocketAddr| {
+        Command::new(std::env::current_exe()?).args(["client", kind, &address.to_string()]).args(run).spawn()
+    };
+    let mut client = match workers {
+        None => {
+            let socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
+            let client = client(socket.local_addr()?)?;
+            socket.run()?;
+            client
+        }
+        Some(count) => {
+            let pool =
+                Builder::new().workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
+            let client = client(pool.local_addr()?)?;
+            pool.run()?;
+            client
+        }
+    };
     if client.wait()?.success() { Ok(()) } else { Err("the client failed".into()) }
 }
 

@@ -215,9 +215,14 @@ impl Topics {
         }
     }
 
-    /// The place of a subscription in those of the connection. A connection has few, so they are searched.
+    /// The place of a subscription in those of the connection. The shorter list is searched: that of the connection, or that of the topic.
     fn place_of(&self, slot: u32, topic: TopicId) -> Option<usize> {
-        self.by_slot.get(index(slot))?.iter().position(|subscription| subscription.topic == topic)
+        let own = self.by_slot.get(index(slot))?;
+        let members = &self.topics.get(index(topic.0))?.members;
+        if own.len() <= members.len() {
+            return own.iter().position(|subscription| subscription.topic == topic);
+        }
+        members.iter().find(|member| member.slot == slot).map(|member| index(member.place))
     }
 
     /// Adds a topic. Returns `None` if there are too many.
