@@ -73,7 +73,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 None => match *command {
                     BoxedCommand::Publish(publication) => self.state.publish(publication),
                     BoxedCommand::Shared(message) => {
-                        broadcast(Published::shared(message), &self.entries, &mut self.state)
+                        broadcast(Published::shared(message), &self.entries, &mut self.state);
                     }
                     BoxedCommand::TopicChanged(change) => self.state.topics.note(change),
                     // A publication can follow at once, so all connections must subscribe now.

@@ -299,9 +299,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Fires the timers that are due.
     fn deadlines(&mut self) {
         self.state.begin(LoopPhase::Deadlines);
-        self.state.queue.set_fires_timers(true);
         let mut fired = 0;
         while let Some(event) = self.state.deadlines.pop_due(self.state.now) {
+            if fired == 0 {
+                self.state.queue.set_fires_timers(true);
+            }
             let id = event.id;
             match (event.kind, self.entries.get(id)) {
                 (TimerKind::Accept, _) => self.listeners.resume(id.slot),
@@ -331,7 +333,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 break;
             }
         }
-        self.state.queue.set_fires_timers(false);
+        if fired > 0 {
+            self.state.queue.set_fires_timers(false);
+        }
     }
 
     /// Removes the connections that have ended, unless they follow a redirect.

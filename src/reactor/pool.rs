@@ -18,6 +18,7 @@ use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::common::Common;
 use super::queue::CommandQueue;
+use super::queue::loop_set::MAX_LOOPS;
 use super::queue::peers::{Membership, Peers};
 use super::system::{Native, System};
 use super::transport::Keys;
@@ -28,6 +29,9 @@ use crate::protocol::Config;
 #[cfg(any(feature = "rustls", feature = "ssl"))]
 use crate::tls::{ClientTls, ServerTls};
 
+/// The most workers of a pool. The acceptor is one more loop.
+const MAX_WORKERS: usize = MAX_LOOPS - 1;
+
 /// How many event loops a [`Pool`] runs.
 ///
 /// See the example of [`Pool`].
@@ -37,7 +41,7 @@ pub enum Workers {
     /// One for each processor that the program may use, as [`std::thread::available_parallelism`] returns it.
     #[default]
     PerCore,
-    /// This number. Zero means one.
+    /// This number. Zero means one, and more than 127 mean 127.
     Exactly(usize),
 }
 
@@ -147,8 +151,9 @@ where
         settings.check()?;
         let count = match workers {
             Workers::PerCore => thread::available_parallelism().map_or(1, usize::from),
-            Workers::Exactly(count) => count.max(1),
+            Workers::Exactly(count) => count,
         };
+        let count = count.clamp(1, MAX_WORKERS);
         let peers = Arc::new(Peers::default());
         let common = Common::new(&settings).for_loops(count);
         let create = |index| {

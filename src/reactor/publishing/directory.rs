@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::reactor::queue::loop_set::LoopSet;
+
 /// What the loops of a pool know about each other's topics. Senders on other threads read it. A loop alone has one for itself.
 ///
 /// A loop is interested in a topic while one of its connections subscribes to it, and already while a subscription is queued:
@@ -83,7 +85,7 @@ impl TopicDirectory {
     }
 
     /// Returns the loops that must receive a publication.
-    pub(crate) fn interested(&self, name: &str) -> Vec<usize> {
+    pub(crate) fn interested(&self, name: &str) -> LoopSet {
         let topics = self.lock();
         let interest = topics.by_name.get(name).map_or(&[][..], |topic| &topic.interest);
         interest.iter().enumerate().filter(|(_, reasons)| **reasons > 0).map(|(index, _)| index).collect()

@@ -16,7 +16,9 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub(super) use self::run::{Content, EncodedFrames, Published, Run, SharedFrame, encode_for_clients};
+pub(super) use self::run::{
+    COPY_UP_TO, Content, EncodedFrames, Published, Run, SharedFrame, encode_for_clients,
+};
 use self::topics::TopicId;
 use super::entries::{ConnectionId, index};
 

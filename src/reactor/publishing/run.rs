@@ -14,7 +14,7 @@ use crate::reactor::system::System;
 use crate::reactor::write_queue::WriteQueue;
 
 /// Frames of at most this many bytes are copied for each receiver. To share them would need about as much memory.
-const COPY_UP_TO: usize = 256;
+pub(in crate::reactor) const COPY_UP_TO: usize = 256;
 
 /// The most bytes of a run, unless it is a single message.
 const MAX_BYTES: usize = 256 * 1024;
@@ -60,7 +60,7 @@ pub(in crate::reactor) enum Content {
 #[derive(Debug)]
 pub(in crate::reactor) struct SharedFrame {
     pub(in crate::reactor) frame: Frame,
-    /// What other loops encode as well, if the frame has receivers there.
+    /// What other loops send as well. Short frames are copied for each receiver, so loops do not share them.
     message: Option<SharedMessage>,
     encoded: OnceCell<EncodedFrames>,
 }
@@ -201,10 +201,9 @@ impl SharedFrame {
         self.encoded.get_or_init(|| self.encode(state)).clone()
     }
 
-    /// Encodes the frame, unless another loop has done it. Short frames are copied for each receiver, so sharing them would not pay off.
+    /// Encodes the frame, unless another loop has done it.
     fn encode<S: System>(&self, state: &LoopState<S>) -> EncodedFrames {
-        let message = self.message.as_ref().filter(|message| message.as_bytes().len() > COPY_UP_TO);
-        let encoded = message.and_then(|message| EncodedFrames::of(message, state));
+        let encoded = self.message.as_ref().and_then(|message| EncodedFrames::of(message, state));
         match encoded {
             Some(EncodedFrames(bytes)) => EncodedFrames(Arc::new(SharedBytes::clone(&bytes))),
             None => EncodedFrames::new([&self.frame], state),

@@ -15,6 +15,7 @@ use crate::reactor::api::drain::Drain;
 use crate::reactor::api::handshake::Handshake;
 use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::api::util::{Timeout, Token};
+use crate::reactor::publishing::COPY_UP_TO;
 use crate::reactor::publishing::directory::Announcement;
 use crate::reactor::publishing::topics::TopicChange;
 use crate::reactor::queue::peers::LoopPlace;
@@ -97,7 +98,7 @@ pub(crate) enum NewConnection {
     Connect(Url, Option<TcpStream>),
     Accept(TcpStream),
     /// A connection that counts as one of its loop's already.
-    Placed(Box<NewConnection>, LoopPlace),
+    Placed(Box<Self>, LoopPlace),
     /// An accepted connection that the acceptor of the pool has assigned to this loop.
     Assigned(Assigned),
     /// A server's stream whose request was accepted elsewhere.
@@ -155,15 +156,20 @@ impl Command {
         }
     }
 
-    /// Prepares the command for several loops of the pool, which encode a message together.
+    /// Prepares the command for several loops of the pool, which encode a long message together.
     pub(super) fn into_shared(self) -> Self {
         match self {
-            Self::Message(message) => Self::Boxed(Box::new(BoxedCommand::Shared(message.into()))),
-            Self::Frame(frame) if !frame.is_control() => {
+            Self::Message(message) if message.len() > COPY_UP_TO => {
+                Self::Boxed(Box::new(BoxedCommand::Shared(message.into())))
+            }
+            Self::Message(message) => Self::Frame(Box::new(Frame::shared(message))),
+            Self::Frame(frame) if frame.as_slice().len() > COPY_UP_TO && !frame.is_control() => {
                 Self::Boxed(Box::new(BoxedCommand::Shared(SharedMessage::from_frame(*frame))))
             }
             Self::Boxed(mut boxed) => {
-                if let BoxedCommand::Publish(publication) = &mut *boxed {
+                if let BoxedCommand::Publish(publication) = &mut *boxed
+                    && publication.frame.as_slice().len() > COPY_UP_TO
+                {
                     publication.message = Some(SharedMessage::from_frame(publication.frame.clone()));
                 }
                 Self::Boxed(boxed)

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use super::sync::thread_local;
 use super::{Batch, Command, QueuedCommand, Target};
 use crate::message::Message;
+use crate::reactor::MAX_KEPT_COMMANDS;
 
 thread_local! {
     /// The number of the innermost loop that runs on this thread, or 0.
@@ -77,7 +78,7 @@ pub(crate) fn push_for_peer(number: u64, queued: QueuedCommand) {
 /// Whether there are commands for other loops.
 #[inline]
 pub(crate) fn has_for_peers() -> bool {
-    FOR_PEERS.with_borrow(|all| !all.is_empty())
+    FOR_PEERS.with_borrow(|all| all.iter().any(|(_, commands)| !commands.is_empty()))
 }
 
 /// Returns the number of commands for another loop.
@@ -98,12 +99,22 @@ pub(crate) fn fires_timers() -> bool {
     FIRES_TIMERS.get()
 }
 
-/// Takes the commands for another loop.
+/// Takes the commands for another loop. [`give_back_for_peer`] follows.
 pub(crate) fn take_for_peer(number: u64) -> Batch {
     FOR_PEERS.with_borrow_mut(|all| {
-        let found = all.iter().position(|(peer, _)| *peer == number);
-        found.map(|at| all.swap_remove(at).1).unwrap_or_default()
+        let found = all.iter_mut().find(|(peer, _)| *peer == number);
+        found.map(|(_, commands)| std::mem::take(commands)).unwrap_or_default()
     })
+}
+
+/// Keeps the memory of a batch of commands for another loop, which have been passed on.
+pub(crate) fn give_back_for_peer(number: u64, mut batch: Batch) {
+    batch.clear();
+    batch.shrink_to(MAX_KEPT_COMMANDS);
+    FOR_PEERS.with_borrow_mut(|all| {
+        let found = all.iter_mut().find(|(peer, commands)| *peer == number && commands.is_empty());
+        found.into_iter().for_each(|(_, commands)| std::mem::swap(commands, &mut batch));
+    });
 }
 
 /// Queues a command for an [outer](is_outer) loop.

@@ -7,6 +7,7 @@
 mod command;
 mod control;
 mod local;
+pub(crate) mod loop_set;
 #[cfg(all(test, loom))]
 pub(super) mod models;
 pub(crate) mod peers;

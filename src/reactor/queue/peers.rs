@@ -14,6 +14,8 @@ pub(crate) struct Peers(OnceLock<Box<[Peer]>>);
 #[derive(Debug)]
 pub(super) struct Peer {
     queue: Weak<CommandQueue>,
+    /// Identifies the loop among all of the program.
+    pub(super) number: u64,
     /// Senders can read it after the loop has ended.
     monitor: Arc<Monitor>,
     /// The number of its connections, including those that it has not created yet.
@@ -40,6 +42,7 @@ impl Peers {
     pub(crate) fn connect<'q>(&self, queues: impl IntoIterator<Item = &'q Arc<CommandQueue>>) {
         let peer = |queue: &Arc<CommandQueue>| Peer {
             queue: Arc::downgrade(queue),
+            number: queue.number,
             monitor: Arc::clone(&queue.monitor),
             connections: AtomicUsize::new(0),
         };
@@ -48,9 +51,7 @@ impl Peers {
 
     /// Whether this thread runs one of the loops.
     pub(super) fn is_running_here(&self) -> bool {
-        self.all()
-            .iter()
-            .any(|peer| peer.queue.upgrade().is_some_and(|queue| local::is_current(queue.number)))
+        self.all().iter().any(|peer| local::is_current(peer.number))
     }
 
     pub(super) fn all(&self) -> &[Peer] {

@@ -11,6 +11,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use super::loop_set::LoopSet;
 use super::peers::{LoopPlace, Membership};
 use super::remote::Queue;
 use super::sync::MutexGuard;
@@ -45,18 +46,17 @@ impl Route {
         }
     }
 
-    /// Returns the indices of the loops.
-    fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> Vec<usize> {
+    fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> LoopSet {
         match self {
-            Self::Own => vec![own.index],
+            Self::Own => LoopSet::from_iter([own.index]),
             Self::All => (0..own.peers.all().len()).collect(),
-            Self::Workers => (0..own.peers.workers().len()).collect(),
+            Self::Workers => (0..own.workers()).collect(),
             Self::LeastLoaded => own.peers.least_loaded().into_iter().collect(),
             Self::Interested => match command {
                 Command::Boxed(boxed) => {
-                    boxed.topic().map_or_else(Vec::new, |topic| queue.common.topics.interested(topic))
+                    boxed.topic().map_or_else(LoopSet::default, |topic| queue.common.topics.interested(topic))
                 }
-                _ => Vec::new(),
+                _ => LoopSet::default(),
             },
         }
     }
@@ -71,42 +71,59 @@ pub(super) fn route(
 ) -> std::result::Result<QueuedCommand, std::result::Result<(), QueueError>> {
     let route = Route::of(queued.target, &queued.command);
     if matches!(route, Route::Own) {
-        return Ok(announced(queue, queued));
+        return Ok(announced(queue, own.index, queued));
     }
     let loops = route.loops(&queued.command, own, queue);
     let QueuedCommand { target, command } = queued;
     let command = match (&route, loops.first()) {
-        (Route::LeastLoaded, Some(index)) => placed(command, own, *index),
+        (Route::LeastLoaded, Some(index)) => placed(command, own, index),
+        _ if loops.has_several() => command.into_shared(),
         _ => command,
     };
     let queued = QueuedCommand { target, command };
-    let queues: Vec<Arc<CommandQueue>> =
-        loops.into_iter().filter_map(|index| own.peers.queue(index)).collect();
-    Err(push_to_all(&queues, own.peers.is_running_here(), queued))
+    Err(if own.peers.is_running_here() {
+        push_here(queue, own, loops, queued)
+    } else {
+        push_remote(queue, own, loops, queued)
+    })
 }
 
-/// Queues a command for several loops. `is_here` is whether this thread runs one of the pool's loops, perhaps another one: its commands
-/// are queued in order with what it sends to single connections.
-fn push_to_all(
-    queues: &[Arc<CommandQueue>],
-    is_here: bool,
+/// Queues a command on the thread of one of the pool's loops, in order with what it sends to single connections.
+fn push_here(
+    queue: &CommandQueue,
+    own: &Membership,
+    loops: LoopSet,
     queued: QueuedCommand,
 ) -> std::result::Result<(), QueueError> {
-    let mut copies = copies(queued, queues.len());
-    if is_here {
-        queues.iter().try_for_each(|queue| check_room_for_timers(queue))?;
-        for queue in queues {
-            let Some(copy) = copies.pop() else { break };
-            let copy = announced(queue, copy);
-            match local::is_current(queue.number) {
-                true => local::push(copy, 0),
-                false => local::push_for_peer(queue.number, copy),
-            }
-        }
-        return Ok(());
+    if local::fires_timers() {
+        let mut queues = loops.iter().filter_map(|index| own.peers.queue(index));
+        queues.try_for_each(|queue| check_room_for_timers(&queue))?;
     }
-    let announced = queues.iter().zip(copies).map(|(queue, copy)| announced(queue, copy));
-    push_remote(queues, announced.collect())
+    for_each_copy(queued, loops, |index, copy| {
+        let Some(peer) = own.peers.all().get(index) else { return };
+        let copy = announced(queue, index, copy);
+        match local::is_current(peer.number) {
+            true => local::push(copy, 0),
+            false => local::push_for_peer(peer.number, copy),
+        }
+    });
+    Ok(())
+}
+
+/// Passes a copy of a command to each loop, and the command itself to the last one. A payload is shared.
+fn for_each_copy(queued: QueuedCommand, loops: LoopSet, mut pass: impl FnMut(usize, QueuedCommand)) {
+    let QueuedCommand { target, command } = queued;
+    let mut left = loops;
+    while left.has_several()
+        && let Some(index) = left.first()
+    {
+        let copy = command.for_peer();
+        copy.into_iter().for_each(|command| pass(index, QueuedCommand { target, command }));
+        left = left.without_first();
+    }
+    if let Some(last) = left.first() {
+        pass(last, QueuedCommand { target, command });
+    }
 }
 
 /// Returns an error for a command of a timer if the queue of another loop is full. A loop does not read while the queue of another one is
@@ -122,15 +139,9 @@ fn check_room_for_timers(queue: &CommandQueue) -> std::result::Result<(), QueueE
 }
 
 /// Announces a subscription to publishers, because they can reach the loop before it executes the command.
-fn announced(queue: &CommandQueue, mut queued: QueuedCommand) -> QueuedCommand {
+fn announced(queue: &CommandQueue, of_loop: usize, mut queued: QueuedCommand) -> QueuedCommand {
     if let Command::Boxed(boxed) = &mut queued.command {
-        boxed.announce(|topic| {
-            Announcement::new(
-                &queue.common.topics,
-                topic,
-                queue.membership.as_ref().map_or(0, |own| own.index),
-            )
-        });
+        boxed.announce(|topic| Announcement::new(&queue.common.topics, topic, of_loop));
     }
     queued
 }
@@ -138,15 +149,23 @@ fn announced(queue: &CommandQueue, mut queued: QueuedCommand) -> QueuedCommand {
 /// Adds a command to the queues of several loops, or to none of them. They are locked in the order of the pool, so that two threads
 /// cannot wait for each other.
 fn push_remote(
-    queues: &[Arc<CommandQueue>],
-    copies: Vec<QueuedCommand>,
+    queue: &CommandQueue,
+    own: &Membership,
+    loops: LoopSet,
+    queued: QueuedCommand,
 ) -> std::result::Result<(), QueueError> {
-    let mut locked: Vec<MutexGuard<'_, Queue>> = queues.iter().map(|queue| queue.remote.lock()).collect();
-    for ((queue, guard), copy) in queues.iter().zip(&locked).zip(&copies) {
+    let running = loops.iter().filter_map(|index| Some((index, own.peers.queue(index)?)));
+    let queues: Vec<(usize, Arc<CommandQueue>)> = running.collect();
+    let mut copies = Vec::new();
+    let running = queues.iter().map(|(index, _)| *index).collect();
+    for_each_copy(queued, running, |index, copy| copies.push(announced(queue, index, copy)));
+    let mut locked: Vec<MutexGuard<'_, Queue>> =
+        queues.iter().map(|(_, queue)| queue.remote.lock()).collect();
+    for (((_, queue), guard), copy) in queues.iter().zip(&locked).zip(&copies) {
         queue.remote.check_room(guard, copy)?;
     }
     let mut to_wake = Vec::new();
-    for ((queue, guard), copy) in queues.iter().zip(&mut locked).zip(copies) {
+    for (((_, queue), guard), copy) in queues.iter().zip(&mut locked).zip(copies) {
         if queue.remote.is_new(&copy, guard) && queue.remote.add(guard, copy) {
             to_wake.push(queue);
         }
@@ -156,20 +175,6 @@ fn push_remote(
     Ok(())
 }
 
-/// Returns as many copies of a command as there are loops. A payload is shared.
-fn copies(queued: QueuedCommand, count: usize) -> Vec<QueuedCommand> {
-    let QueuedCommand { target, command } = queued;
-    let command = if count > 1 { command.into_shared() } else { command };
-    let mut copies: Vec<QueuedCommand> = (1..count)
-        .filter_map(|_| command.for_peer())
-        .map(|command| QueuedCommand { target, command })
-        .collect();
-    if count > 0 {
-        copies.push(QueuedCommand { target, command });
-    }
-    copies
-}
-
 /// Passes an accepted connection to the worker with the fewest connections. It is dropped if all workers have ended.
 pub(crate) fn assign(queue: &CommandQueue, assigned: Assigned) {
     let Some(own) = &queue.membership else { return };
@@ -177,7 +182,7 @@ pub(crate) fn assign(queue: &CommandQueue, assigned: Assigned) {
     let Some(worker) = own.peers.queue(index) else { return };
     let new = Command::NewConnection(Box::new(NewConnection::Assigned(assigned)));
     let command = placed(new, own, index);
-    receive(&worker, vec![QueuedCommand { target: Target::All, command }], own.index);
+    receive(&worker, &mut vec![QueuedCommand { target: Target::All, command }], own.index);
 }
 
 /// Counts a connection that a loop is going to create.
@@ -204,7 +209,7 @@ pub(crate) fn report(own: &Membership, change: TopicChange) -> Option<TopicChang
     }
     if let Some(queue) = own.peers.queue(home) {
         let command = Command::Boxed(Box::new(BoxedCommand::TopicChanged(change)));
-        receive(&queue, vec![QueuedCommand { target: Target::All, command }], own.index);
+        receive(&queue, &mut vec![QueuedCommand { target: Target::All, command }], own.index);
     }
     None
 }
@@ -233,12 +238,16 @@ pub(crate) fn flush(queue: &CommandQueue) -> Vec<usize> {
         _ => return Vec::new(),
     };
     let mut long = Vec::new();
-    for index in 0..own.peers.all().len() {
-        let Some(peer) = own.peers.queue(index) else { continue };
-        let commands = local::take_for_peer(peer.number);
-        if !commands.is_empty() && receive(&peer, commands, own.index) {
+    for (index, peer) in own.peers.all().iter().enumerate() {
+        let mut commands = local::take_for_peer(peer.number);
+        // The commands for a loop that no longer exists are dropped.
+        if !commands.is_empty()
+            && let Some(queue) = own.peers.queue(index)
+            && receive(&queue, &mut commands, own.index)
+        {
             long.push(index);
         }
+        local::give_back_for_peer(peer.number, commands);
     }
     long
 }
@@ -261,14 +270,14 @@ pub(crate) fn wake(queue: &CommandQueue, waiting: &[usize]) {
 }
 
 /// Adds what a loop has sent to another one. Nothing is refused. Returns whether the queue is too long, so that the sender has to wait.
-fn receive(queue: &CommandQueue, commands: Batch, from: usize) -> bool {
+fn receive(queue: &CommandQueue, commands: &mut Batch, from: usize) -> bool {
     let mut guard = queue.remote.lock();
     if guard.is_closed {
         return false;
     }
     let mut must_wake = false;
     // The bytes for connections were counted when the commands were sent.
-    for queued in commands {
+    for queued in commands.drain(..) {
         if queue.remote.is_new(&queued, &guard) {
             must_wake |= queue.remote.add(&mut guard, queued);
         }
