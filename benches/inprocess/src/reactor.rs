@@ -102,8 +102,7 @@ where
             client
         }
         Some(count) => {
-            let pool =
-                Builder::new().workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
+            let pool = Builder::new().workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
             let client = client(pool.local_addr()?)?;
             pool.run()?;
             client
