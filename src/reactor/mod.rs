@@ -247,9 +247,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.state.begin(LoopPhase::Execute);
         let mut batch = std::mem::take(&mut self.batch);
         let mut continues = true;
-        if self.backlog == Backlog::Postponed {
-            self.state.queue.swap_local(&mut batch);
-            continues = self.execute_all(&mut batch);
+        if self.backlog == Backlog::Postponed || self.state.queue.is_local_first() {
+            continues = execute_local(self, &mut batch);
         }
         // While much is being broadcast, other threads cannot add to it.
         let mut has_more = self.state.publications.is_busy();
@@ -263,8 +262,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             }
             // Memory for unusually many commands is not kept.
             batch.shrink_to(MAX_KEPT_COMMANDS);
-            self.state.queue.swap_local(&mut batch);
-            continues = self.execute_all(&mut batch);
+            continues = execute_local(self, &mut batch);
         }
         self.backlog = match (continues, has_more) {
             (false, _) => Backlog::Postponed,
@@ -434,6 +432,16 @@ impl<F: Factory, S: System> std::fmt::Debug for Reactor<F, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("connections", &self.entries.len()).finish_non_exhaustive()
     }
+}
+
+/// Executes the commands of this thread. Returns whether all were executed.
+fn execute_local<F: Factory, S: System>(reactor: &mut Reactor<F, S>, batch: &mut Batch) -> bool {
+    let is_in_order = reactor.state.queue.swap_local(batch);
+    let is_done = reactor.execute_all(batch);
+    if is_in_order {
+        reactor.state.queue.end_order(is_done);
+    }
+    is_done
 }
 
 #[cfg(test)]

@@ -195,6 +195,12 @@ impl Command {
         !matches!(self, Self::NewConnection(_) | Self::Boxed(_) | Self::Shutdown | Self::Drain(_))
     }
 
+    /// Returns whether this is a subscription, or its end.
+    #[inline]
+    pub(crate) fn changes_subscription(&self) -> bool {
+        matches!(self, Self::Boxed(command) if matches!(**command, BoxedCommand::Subscribe(..) | BoxedCommand::Unsubscribe(_)))
+    }
+
     /// Returns the number of bytes that the command adds to the queued output of its connection.
     #[inline]
     pub(crate) fn buffered_len(&self) -> usize {

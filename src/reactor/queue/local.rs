@@ -17,6 +17,8 @@ thread_local! {
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
     /// The approximate number of bytes that the commands send.
     static WEIGHT: Cell<usize> = const { Cell::new(0) };
+    /// Whether the commands contain a change of a subscription, and what other threads had queued before it.
+    static COMES_FIRST: Cell<bool> = const { Cell::new(false) };
     /// What handlers have sent to other loops of the pool: the number of the loop, and the commands.
     static FOR_PEERS: RefCell<Vec<(u64, Batch)>> = const { RefCell::new(Vec::new()) };
     /// Whether the loop fires timers.
@@ -27,13 +29,16 @@ thread_local! {
 
 /// Marks the thread as that of a loop until the value is dropped.
 #[derive(Debug)]
-pub(crate) struct Entered(());
+pub(crate) struct Entered {
+    /// Whether the commands of the outer loop come first.
+    outer_comes_first: bool,
+}
 
 /// Makes this the thread of the loop with this number.
 pub(crate) fn enter(number: u64) -> Entered {
     let outer = (LOOP.replace(number), COMMANDS.take());
     OUTER.with_borrow_mut(|all| all.push(outer));
-    Entered(())
+    Entered { outer_comes_first: COMES_FIRST.replace(false) }
 }
 
 impl Drop for Entered {
@@ -41,6 +46,7 @@ impl Drop for Entered {
         let (number, commands) = OUTER.with_borrow_mut(Vec::pop).unwrap_or_default();
         LOOP.set(number);
         COMMANDS.set(commands);
+        COMES_FIRST.set(self.outer_comes_first);
     }
 }
 
@@ -65,6 +71,18 @@ pub(crate) fn is_here(number: u64) -> bool {
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
+}
+
+/// Queues commands of other threads. They are executed before what other threads queue later.
+pub(crate) fn push_in_order(mut commands: Batch) {
+    COMES_FIRST.set(true);
+    COMMANDS.with_borrow_mut(|own| own.append(&mut commands));
+}
+
+/// Whether the commands must be executed before those of other threads.
+#[inline]
+pub(crate) fn comes_first() -> bool {
+    COMES_FIRST.get()
 }
 
 /// Queues a command of the innermost loop for another loop of its pool.
@@ -126,10 +144,11 @@ pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
     });
 }
 
-/// Swaps the commands with an empty batch.
-pub(crate) fn swap(batch: &mut Batch) {
+/// Swaps the commands with an empty batch. Returns whether they had to [come first](comes_first).
+pub(crate) fn swap(batch: &mut Batch) -> bool {
     WEIGHT.with(|sum| sum.set(0));
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
+    COMES_FIRST.replace(false)
 }
 
 /// Puts commands back to the front that were taken and not executed.

@@ -3,6 +3,10 @@
 //! On the thread of the loop, a command is added to a vector of the thread, without a lock or an atomic operation and without
 //! a limit. On other threads, it is added to a queue behind a lock, which is bounded in commands and in bytes. The first
 //! command after the loop has emptied the queue wakes the loop.
+//!
+//! The loop executes the commands of other threads before those of handlers. When a handler subscribes to a topic or unsubscribes, what
+//! other threads have queued by then is moved to the commands of handlers, and the loop executes these first. A subscription thus begins and
+//! ends with the call, for publications of all threads.
 
 mod command;
 mod control;
@@ -107,10 +111,22 @@ impl CommandQueue {
             },
             None => queued,
         };
+        self.order_with_others(&queued);
         let QueuedCommand { target, command } = queued;
         let len = command.buffered_len();
         let counted = self.remote.counted_status(target, len).map(|status| (status, len));
         self.enqueue(target, command, counted)
+    }
+
+    /// Prepares for a command of a handler that changes a subscription: what other threads have queued is executed before it, and what they
+    /// queue later is executed after it. All other commands of handlers have no order with those of other threads.
+    #[inline]
+    fn order_with_others(&self, queued: &QueuedCommand) {
+        if queued.command.changes_subscription() && local::is_current(self.number) {
+            let mut earlier = Batch::new();
+            self.remote.move_all(&mut earlier);
+            local::push_in_order(earlier);
+        }
     }
 
     /// Queues that a connection has exceeded its limit. Nothing more is accepted for it.
@@ -296,9 +312,26 @@ impl CommandQueue {
         }
     }
 
-    /// Swaps the commands of handlers with an empty batch.
-    pub(crate) fn swap_local(&self, batch: &mut Batch) {
-        local::swap(batch);
+    /// Swaps the commands of handlers with an empty batch. Returns whether [`end_order`](Self::end_order) must be called once they have
+    /// been executed.
+    pub(crate) fn swap_local(&self, batch: &mut Batch) -> bool {
+        local::swap(batch)
+    }
+
+    /// Whether the commands of handlers must be executed before those of other threads.
+    #[inline]
+    pub(crate) fn is_local_first(&self) -> bool {
+        local::comes_first()
+    }
+
+    /// Commands of handlers that had to be executed in order with those of other threads have been executed, or were put back.
+    #[cold]
+    pub(crate) fn end_order(&self, is_done: bool) {
+        if is_done {
+            routing::wake(self, &self.remote.release_moved());
+        } else {
+            local::push_in_order(Batch::new());
+        }
     }
 
     /// Puts commands back to the front of those of handlers. They were taken and not executed.

@@ -35,6 +35,8 @@ pub(super) struct Queue {
     pub(super) ordinary: usize,
     /// How many bytes the commands send.
     pub(super) bytes: usize,
+    /// How many of the ordinary commands, and of their bytes, have been moved to those of handlers and not been executed.
+    pub(super) moved: (usize, usize),
     /// The control commands that are queued for the loop or for all connections.
     control: QueuedControl,
     /// Whether the loop has been woken for the commands in the queue.
@@ -147,6 +149,33 @@ impl RemoteQueue {
         queue.is_announced = has_more;
         let released = if self.is_long(&queue) { Vec::new() } else { std::mem::take(&mut queue.waiting) };
         (has_more, released)
+    }
+
+    /// Moves all commands to a batch. They count until [`release_moved`](Self::release_moved), so that other threads cannot queue more
+    /// than the limits.
+    pub(super) fn move_all(&self, batch: &mut Batch) {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut queue = self.lock();
+        let Queue { commands, ordinary, bytes, moved, control, .. } = &mut *queue;
+        batch.extend(commands.drain(..).map(|queued| match Control::of(&queued.command) {
+            Some(kind) => self.remove_control(kind, queued, control),
+            None => queued,
+        }));
+        *moved = (*ordinary, *bytes);
+        self.len.store(0, Ordering::Release);
+        queue.is_announced = false;
+    }
+
+    /// The commands that were moved have been executed. Returns the loops that can continue to read because of it.
+    pub(super) fn release_moved(&self) -> Vec<usize> {
+        let mut queue = self.lock();
+        let (ordinary, bytes) = std::mem::take(&mut queue.moved);
+        queue.ordinary -= ordinary;
+        queue.bytes -= bytes;
+        self.memory.remove_queued(bytes);
+        if self.is_long(&queue) { Vec::new() } else { std::mem::take(&mut queue.waiting) }
     }
 
     #[cfg(any(test, fuzzing))]

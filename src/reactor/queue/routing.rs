@@ -102,10 +102,15 @@ fn push_here(
     for_each_copy(queued, loops, |index, copy| {
         let Some(peer) = own.peers.all().get(index) else { return };
         let copy = announced(queue, index, copy);
-        match local::is_current(peer.number) {
-            true => local::push(copy, 0),
-            false => local::push_for_peer(peer.number, copy),
+        if !local::is_current(peer.number) {
+            return local::push_for_peer(peer.number, copy);
         }
+        if copy.command.changes_subscription()
+            && let Some(queue) = own.peers.queue(index)
+        {
+            queue.order_with_others(&copy);
+        }
+        local::push(copy, 0);
     });
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::{listening, open_client, run_until_idle};
+use super::{listening, open_client, run_until_idle, text};
 use crate::reactor::Reactor;
 use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
@@ -20,7 +21,7 @@ use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::publishing::directory::TopicDirectory;
 use crate::reactor::publishing::topics::{Home, Topics};
 use crate::reactor::system::fake::{Fake, Wire};
-use crate::{CloseCode, Error, ErrorKind, Message, Result, random_inputs};
+use crate::{CloseCode, Error, ErrorKind, Message, QueueError, Result, random_inputs};
 
 const TOPICS: [&str; 3] = ["red", "green", "blue"];
 
@@ -279,6 +280,67 @@ fn subscriptions_end_with_their_connections() {
             }
         }
     });
+}
+
+/// A handler that subscribes on "in", and unsubscribes on any other message. Another thread publishes before and after the call.
+struct Observed {
+    out: Sender,
+    all: Rc<RefCell<Option<Sender>>>,
+}
+
+impl Handler for Observed {
+    fn on_message(&mut self, msg: Message) -> Result<()> {
+        let all = self.all.borrow().clone().unwrap();
+        publish_elsewhere(&all, "before");
+        match msg.as_text()? {
+            "in" => self.out.subscribe("topic")?,
+            _ => self.out.unsubscribe("topic")?,
+        }
+        publish_elsewhere(&all, "after");
+        self.out.send(msg)
+    }
+}
+
+/// Publishes on another thread, and waits until the call has returned.
+fn publish_elsewhere(all: &Sender, message: &'static str) {
+    thread::scope(|scope| scope.spawn(|| all.publish("topic", message)).join().unwrap().unwrap());
+}
+
+#[test]
+fn a_subscription_of_a_handler_begins_and_ends_with_the_call_for_publishers_on_other_threads() {
+    let (system, shared) = (Fake::new(), Rc::new(RefCell::new(None)));
+    let all = Rc::clone(&shared);
+    let factory = move |out| Observed { out, all: Rc::clone(&all) };
+    let (mut reactor, _entered) = listening(factory, Settings::without_timeouts(), &system);
+    *shared.borrow_mut() = Some(Sender::all(Arc::clone(&reactor.state.queue)));
+    let client = open_client(&mut reactor, &system);
+    let mut receive = |request| {
+        client.send(&text(request));
+        run_until_idle(&mut reactor);
+        client.take_received()
+    };
+    assert_eq!(receive("in"), b"\x81\x02in\x81\x05after");
+    assert_eq!(receive("out"), b"\x81\x06before\x81\x03out");
+}
+
+/// What other threads have queued before a handler subscribes waits with the commands of handlers. It still fills the queue.
+#[test]
+fn w10_commands_that_precede_a_subscription_count_until_they_are_executed() {
+    let (system, shared) = (Fake::new(), Shared::default());
+    let settings = Settings { max_connections: 2, queue_size: 1, ..Settings::without_timeouts() };
+    let (mut reactor, _entered) = listening(shared.clone(), settings, &system);
+    let client = Client::connect(&mut reactor, &system, &shared);
+    let all = Sender::all(Arc::clone(&reactor.state.queue));
+    let publish = || thread::scope(|scope| scope.spawn(|| all.publish("topic", "text")).join().unwrap());
+    assert!(publish().is_ok() && publish().is_ok());
+    client.out.subscribe("topic").unwrap();
+    client.out.unsubscribe("topic").unwrap();
+    assert!(matches!(publish().unwrap_err().kind, ErrorKind::Queue(QueueError::Full)));
+    assert_eq!(reactor.state.memory.held(), 8);
+    run_until_idle(&mut reactor);
+    assert_eq!(reactor.state.memory.held(), 0);
+    assert!(publish().is_ok() && publish().is_ok());
+    assert!(matches!(publish().unwrap_err().kind, ErrorKind::Queue(QueueError::Full)));
 }
 
 /// A message that the program sends to each connection by itself.
