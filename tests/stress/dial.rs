@@ -27,6 +27,13 @@ pub(crate) fn small_listener() -> TcpListener {
     listener
 }
 
+/// The same on the address of a host.
+pub(crate) fn small_listener_at(host: IpAddr) -> TcpListener {
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    SockRef::from(&listener).set_send_buffer_size(SMALL_BUFFER).unwrap();
+    listener
+}
+
 /// Connects from this host, and sends nothing.
 pub(crate) fn connect_from(host: IpAddr, server: SocketAddr) -> Peer {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -10,11 +10,29 @@ use sockeye_test_support::server::Server;
 pub(crate) struct AnyHandler(Box<dyn Handler>);
 
 /// A factory of any handlers.
-pub(crate) struct AnyFactory(Box<dyn FnMut(Sender) -> Box<dyn Handler> + Send>);
+pub(crate) struct AnyFactory {
+    make: Box<dyn FnMut(Sender) -> Box<dyn Handler> + Send>,
+    on_topic: Box<OnTopic>,
+}
+
+/// Receives the topics that are opened and closed.
+type OnTopic = dyn FnMut(TopicEvent, &str) + Send;
+
+/// What a factory is informed about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicEvent {
+    Opened,
+    Closed,
+}
 
 impl AnyFactory {
     pub(crate) fn new<H: Handler + 'static>(mut make: impl FnMut(Sender) -> H + Send + 'static) -> Self {
-        Self(Box::new(move |out| Box::new(make(out))))
+        Self { make: Box::new(move |out| Box::new(make(out))), on_topic: Box::new(|_, _| {}) }
+    }
+
+    /// Does something when a topic has received its first subscriber, or has lost the last one.
+    pub(crate) fn on_topics(self, on_topic: impl FnMut(TopicEvent, &str) + Send + 'static) -> Self {
+        Self { on_topic: Box::new(on_topic), ..self }
     }
 
     /// Creates a factory of handlers that echo every message.
@@ -32,7 +50,15 @@ impl Factory for AnyFactory {
     type Handler = AnyHandler;
 
     fn connection_made(&mut self, out: Sender) -> AnyHandler {
-        AnyHandler((self.0)(out))
+        AnyHandler((self.make)(out))
+    }
+
+    fn topic_opened(&mut self, topic: &str) {
+        (self.on_topic)(TopicEvent::Opened, topic);
+    }
+
+    fn topic_closed(&mut self, topic: &str) {
+        (self.on_topic)(TopicEvent::Closed, topic);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a server withstands from many connections together: memory, silence, slow readers and long turns.
+//! What a server withstands from many connections together: memory, silence, slow readers, long turns and topics.
 //!
 //! `tests/stress/run` builds and starts this program, and describes its arguments. Each row runs in a process of its own,
 //! and its peers in another one ([`crowd`]), so that the descriptors and the resident memory of the row are those of the
@@ -14,6 +14,7 @@ mod options;
 mod report;
 mod rows;
 mod soak;
+mod topics;
 
 use std::env;
 use std::process::{Command, ExitCode};

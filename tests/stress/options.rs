@@ -112,7 +112,12 @@ impl Options {
 
     /// Returns the number of connections that are many: the default limit, if a process may open enough descriptors.
     pub(crate) fn many(&self) -> usize {
-        MANY.min(descriptor_limit().saturating_sub(OTHER_DESCRIPTORS))
+        self.connections(MANY)
+    }
+
+    /// Returns this number of connections, or as many as a process may have.
+    pub(crate) fn connections(&self, count: usize) -> usize {
+        count.min(descriptor_limit().saturating_sub(OTHER_DESCRIPTORS))
     }
 
     /// Returns the arguments that create these options again, without the selection of rows.

@@ -37,6 +37,11 @@ impl Report {
         self.print(what, measured, format!(">= {bar}"), measured >= bar);
     }
 
+    /// Prints a count that must not be higher.
+    pub(crate) fn at_most(&mut self, what: &str, measured: usize, bar: usize) {
+        self.print(what, measured, format!("<= {bar}"), measured <= bar);
+    }
+
     /// Prints an amount of memory in bytes, which must not be larger.
     pub(crate) fn memory(&mut self, what: &str, measured: usize, bar: usize) {
         const MIB: usize = 1024 * 1024;

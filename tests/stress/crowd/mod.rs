@@ -104,6 +104,10 @@ pub(crate) fn main(kind: &str, arguments: &[String]) {
         "visitors" => {
             crate::soak::visit(arguments.get(0), arguments.get(1), arguments.get(2), arguments.get(3));
         }
+        "members" => {
+            let plan = std::array::from_fn(|at| arguments.get(2 + at));
+            crate::topics::join_topics(arguments.get(0), arguments.get(1), plan);
+        }
         other => panic!("no crowd is called {other}"),
     }
 }

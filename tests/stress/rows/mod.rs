@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::options::Options;
 use crate::report::Report;
 use crate::soak;
+use crate::topics;
 
 /// A row: its name, and the function that measures it.
 pub(crate) struct Row {
@@ -36,6 +37,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "w8_floods", run: latency::floods },
     Row { name: "w8_inflation", run: latency::inflation },
     Row { name: "w8_broadcasts", run: latency::broadcasts },
+    Row { name: "w14_topics", run: topics::topics },
     Row { name: "drain", run: draining::drain },
     Row { name: "soak", run: soak::soak },
 ];
