@@ -151,8 +151,8 @@ fn announced(queue: &CommandQueue, of_loop: usize, mut queued: QueuedCommand) ->
     queued
 }
 
-/// Adds a command to the queues of several loops, or to none of them. They are locked in the order of the pool, so that two threads
-/// cannot wait for each other.
+/// Adds a command to the queues of several loops, or to none of them. Loops that have ended do not count, unless all have. They are
+/// locked in the order of the pool, so that two threads cannot wait for each other.
 fn push_remote(
     queue: &CommandQueue,
     own: &Membership,
@@ -161,17 +161,26 @@ fn push_remote(
 ) -> std::result::Result<(), QueueError> {
     let running = loops.iter().filter_map(|index| Some((index, own.peers.queue(index)?)));
     let queues: Vec<(usize, Arc<CommandQueue>)> = running.collect();
-    let mut copies = Vec::new();
     let running = queues.iter().map(|(index, _)| *index).collect();
+    // Dropping a command can lock the directory of topics, whose lock comes before those of queues.
+    let (mut copies, mut unused) = (Batch::new(), Batch::new());
     for_each_copy(queued, running, |index, copy| copies.push(announced(queue, index, copy)));
     let mut locked: Vec<MutexGuard<'_, Queue>> =
         queues.iter().map(|(_, queue)| queue.remote.lock()).collect();
+    if locked.iter().all(|guard| guard.is_closed) {
+        drop(locked);
+        return if queue.remote.is_closed() { Err(QueueError::Disconnected) } else { Ok(()) };
+    }
     for (((_, queue), guard), copy) in queues.iter().zip(&locked).zip(&copies) {
-        queue.remote.check_room(guard, copy)?;
+        if !guard.is_closed {
+            queue.remote.check_room(guard, copy)?;
+        }
     }
     let mut to_wake = Vec::new();
     for (((_, queue), guard), copy) in queues.iter().zip(&mut locked).zip(copies) {
-        if queue.remote.is_new(&copy, guard) && queue.remote.add(guard, copy) {
+        if guard.is_closed {
+            unused.push(copy);
+        } else if queue.remote.is_new(&copy, guard) && queue.remote.add(guard, copy) {
             to_wake.push(queue);
         }
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -256,6 +257,30 @@ fn l5_a_drain_ends_the_whole_pool() {
     clients.into_iter().for_each(|mut client| client.send(&masked_close(1012, "")));
     pool.thread.join().unwrap().unwrap();
     assert_eq!(pool.all.stats().closed_by_code, [(CloseCode::Restart, 5)]);
+}
+
+/// The program can keep senders of connections that have ended, so the queue of their worker exists longer than the worker.
+#[test]
+fn l5_a_pool_ends_although_the_program_keeps_senders_of_its_workers() {
+    let (opened, senders) = channel();
+    let pool = Builder::new().workers(Workers::Exactly(2), move |_| {
+        let opened = opened.clone();
+        move |out: Sender| {
+            opened.send(out).unwrap();
+            |_: Message| Ok(())
+        }
+    });
+    let pool = Running::start(pool.unwrap());
+    let clients = [pool.client(), pool.client()];
+    let kept: Vec<Sender> = senders.iter().take(2).collect();
+    pool.all.drain(Drain::new().over(Duration::ZERO)).unwrap();
+    for mut client in clients {
+        client.expect_close(1001);
+        client.send(&masked_close(1001, ""));
+    }
+    wait_until("the pool has ended", || pool.thread.is_finished());
+    pool.thread.join().unwrap().unwrap();
+    assert!(pool.all.shutdown().is_err() && kept.iter().all(|out| out.publish(TOPIC, "too late").is_ok()));
 }
 
 #[test]
