@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sockeye::util::Token;
 use sockeye::{
-    CloseCode, Error, Handler, Handshake, Message, Request as HttpRequest, Response, Result, Sender,
+    CloseCode, Error, Factory, Handler, Handshake, Message, Request as HttpRequest, Response, Result, Sender,
 };
 
 use crate::limits::ENTER_TIMEOUT_MILLIS;
@@ -16,6 +16,25 @@ use crate::rooms::{Rooms, User};
 
 const ENTER_TIMEOUT: Token = Token(1);
 
+/// Creates the handlers of one event loop.
+pub(crate) struct Connections(Arc<Mutex<Rooms>>);
+
+impl Connections {
+    /// Several loops can share the rooms.
+    pub(crate) fn new(rooms: &Arc<Mutex<Rooms>>) -> Self {
+        Self(Arc::clone(rooms))
+    }
+}
+
+impl Factory for Connections {
+    type Handler = Connection;
+
+    fn connection_made(&mut self, out: Sender) -> Connection {
+        let limiter = RateLimiter::new(Instant::now());
+        Connection { out, rooms: Arc::clone(&self.0), user: None, limiter }
+    }
+}
+
 pub(crate) struct Connection {
     out: Sender,
     rooms: Arc<Mutex<Rooms>>,
@@ -25,11 +44,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Creates the handler of a connection. Connections of several event loops can share the rooms.
-    pub(crate) fn new(out: Sender, rooms: Arc<Mutex<Rooms>>) -> Self {
-        Self { out, rooms, user: None, limiter: RateLimiter::new(Instant::now()) }
-    }
-
     fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and `SIGTERM`: the first one drains the event loop, and a later one ends it at once.
+//! Ctrl-C and `SIGTERM`: the first one drains the event loops, and a later one ends them at once.
 
 use sockeye::Sender;
 

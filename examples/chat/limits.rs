@@ -33,7 +33,7 @@ pub(crate) const MAX_REJECTED: u32 = 40;
 /// The time in which a new connection must send a user name, in milliseconds.
 pub(crate) const ENTER_TIMEOUT_MILLIS: u64 = 10_000;
 
-/// Returns the settings of the event loop.
+/// Returns the settings of the event loops. The limits apply to all of them together.
 pub(crate) fn settings() -> Settings {
     Settings {
         // More than the users, for clients that load the page or are rejected because the chat is full.

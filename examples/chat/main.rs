@@ -4,9 +4,10 @@
 //! cargo run --release --example chat                  # http://127.0.0.1:3012
 //! cargo run --release --example chat 0.0.0.0:8080     # for everyone in your network
 //! cargo run --release --features rustls --example chat -- --tls     # https://127.0.0.1:3012
+//! cargo run --release --example chat -- --workers 0   # one event loop for each processor
 //! ```
 //!
-//! With `--tls`, the server has a certificate that no browser trusts, so browsers warn.
+//! With `--workers`, several event loops serve the connections. `rooms.rs` describes what this means for the order of messages. With `--tls`, the server has a certificate that no browser trusts, so browsers warn.
 //!
 //! The rooms are topics of the library, so that no code here delivers a message to the users in a room. Ctrl-C and `SIGTERM` begin a
 //! drain: the pages announce that the server stops, their connections are closed one after the other with code 1001, and they connect
@@ -46,26 +47,27 @@ mod tls;
 
 use std::sync::{Arc, Mutex};
 
-use sockeye::{Builder, Factory, WebSocket};
+use sockeye::{Builder, Pool, Worker, Workers};
 
-use crate::connection::Connection;
+use crate::connection::Connections;
 use crate::rooms::Rooms;
 use crate::support::Arguments;
 
 const USAGE: &str = "\
-Usage: chat [ADDRESS] [--tls]
+Usage: chat [ADDRESS] [OPTIONS]
 
 Serves a chat with rooms and its web page. Open the page in two tabs to try it.
 
-ADDRESS  where to listen [127.0.0.1:3012]
---tls    encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
+ADDRESS      where to listen [127.0.0.1:3012]
+--workers N  how many event loops serve the connections, each on a thread; 0: one for each processor [1]
+--tls        encrypt, with a certificate that no client trusts; requires the feature rustls or ssl";
 
 fn main() -> support::Result {
     support::init_logger();
     let mut arguments = Arguments::parse(USAGE)?;
     let address = arguments.address()?;
 
-    let server = event_loop(Arc::new(Mutex::new(Rooms::new())))?;
+    let server = pool(workers(&arguments)?, Arc::new(Mutex::new(Rooms::new())))?;
     let (server, scheme) = tls::encrypt_if_requested(server, &arguments)?;
     arguments.end()?;
 
@@ -77,9 +79,18 @@ fn main() -> support::Result {
     Ok(())
 }
 
-/// Creates an event loop, whose connections share the rooms.
-fn event_loop(rooms: Arc<Mutex<Rooms>>) -> sockeye::Result<WebSocket<impl Factory>> {
-    Builder::new()
-        .with_settings(limits::settings())
-        .build(move |out| Connection::new(out, Arc::clone(&rooms)))
+/// Returns the number of event loops that the option requests.
+fn workers(arguments: &Arguments) -> support::Result<Workers> {
+    Ok(match arguments.value("--workers")?.unwrap_or(1) {
+        0 => Workers::PerCore,
+        count => Workers::Exactly(count),
+    })
+}
+
+/// Creates the event loops, whose connections share the rooms.
+fn pool(
+    workers: Workers,
+    rooms: Arc<Mutex<Rooms>>,
+) -> sockeye::Result<Pool<impl Fn(Worker) -> Connections + Send + Sync>> {
+    Builder::new().with_settings(limits::settings()).workers(workers, move |_| Connections::new(&rooms))
 }

@@ -5,20 +5,24 @@
 //!         {"type":"join","room":"lobby"}                {"type":"leave","room":"lobby"}
 //!         {"type":"send","room":"lobby","text":"Hi","ref":"1"}
 //!         {"type":"ping"}                               scripts cannot send pings of the WebSocket protocol
-//! server  {"type":"welcome","name":"Ada","run":"…","rooms":[{"room":"lobby","users":2}]}
-//!         {"type":"joined","room":"lobby","users":["Ada","Bo"],"history":[…]}     the last messages
+//! server  {"type":"welcome","name":"Ada","run":"…","id":7,"rooms":[{"room":"lobby","users":2}]}
+//!         {"type":"joined","room":"lobby","id":7,"users":["Ada","Bo"],"history":[…]}     the last messages
 //!         {"type":"left","room":"lobby"}
-//!         {"type":"user-joined","room":"lobby","user":"Cy","time":…}
-//!         {"type":"user-left","room":"lobby","user":"Cy","time":…}
-//!         {"type":"message","room":"lobby","id":8,"from":"Ada","text":"Hi","ref":"1","time":…}
-//!         {"type":"room","room":"lobby","users":3}      null instead of 3 if the room has been removed
+//!         {"type":"user-joined","room":"lobby","id":8,"user":"Cy","time":…}
+//!         {"type":"user-left","room":"lobby","id":9,"user":"Cy","time":…}
+//!         {"type":"message","room":"lobby","id":10,"from":"Ada","text":"Hi","ref":"1","time":…}
+//!         {"type":"room","room":"lobby","id":8,"users":3}     null instead of 3 if the room has been removed
 //!         {"type":"rejected","request":"send","reason":"…","ref":"1"}
 //!         {"type":"pong"}
 //!         {"type":"draining"}                           the server will close this connection in some seconds
 //! ```
 //!
 //! The sender of a message receives it like all others in the room. Its page recognizes it by `ref`, which is a random text.
-//! `time` is in milliseconds since 1970. `id` increases during one run of the server, which `run` identifies.
+//! `time` is in milliseconds since 1970.
+//!
+//! `id` is the number of a change: of a message, or of a user who joined or left. It increases during one run of the server, which
+//! `run` identifies. `welcome` and `joined` contain the number of the last change that they include. Changes can arrive in another
+//! order, and after a `joined` that includes them: the page sorts the messages by their numbers, and ignores what it knows already.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -114,16 +118,18 @@ pub(crate) const DRAINING: &str = r#"{"type":"draining"}"#;
 pub(crate) fn welcome<'a>(
     name: &UserName,
     run: &str,
+    id: u64,
     rooms: impl Iterator<Item = (&'a RoomName, usize)>,
 ) -> String {
     let rooms: Vec<Value> =
         rooms.map(|(room, users)| json!({ "room": room.as_str(), "users": users })).collect();
-    json!({ "type": "welcome", "name": name.as_str(), "run": run, "rooms": rooms }).to_string()
+    json!({ "type": "welcome", "name": name.as_str(), "run": run, "id": id, "rooms": rooms }).to_string()
 }
 
 /// The history consists of `message` events.
 pub(crate) fn joined<'a>(
     room: &RoomName,
+    id: u64,
     users: impl Iterator<Item = &'a UserName>,
     history: &VecDeque<String>,
 ) -> String {
@@ -131,7 +137,7 @@ pub(crate) fn joined<'a>(
     let history = history.iter().map(String::as_str).collect::<Vec<_>>().join(",");
     // The history is JSON already.
     let (room, users) = (json!(room.as_str()), json!(users));
-    format!(r#"{{"type":"joined","room":{room},"users":{users},"history":[{history}]}}"#)
+    format!(r#"{{"type":"joined","room":{room},"id":{id},"users":{users},"history":[{history}]}}"#)
 }
 
 pub(crate) fn message(room: &RoomName, id: u64, from: &UserName, text: &Text, reference: &str) -> String {
@@ -145,13 +151,14 @@ pub(crate) fn left(room: &RoomName) -> String {
 }
 
 /// The event `user-joined` or `user-left`.
-pub(crate) fn presence(kind: &str, room: &RoomName, user: &UserName) -> String {
-    json!({ "type": kind, "room": room.as_str(), "user": user.as_str(), "time": unix_millis() }).to_string()
+pub(crate) fn presence(kind: &str, room: &RoomName, id: u64, user: &UserName) -> String {
+    let (room, user, time) = (room.as_str(), user.as_str(), unix_millis());
+    json!({ "type": kind, "room": room, "id": id, "user": user, "time": time }).to_string()
 }
 
 /// The number of users in a room, or `None` if the room has been removed.
-pub(crate) fn room(room: &RoomName, users: Option<usize>) -> String {
-    json!({ "type": "room", "room": room.as_str(), "users": users }).to_string()
+pub(crate) fn room(room: &RoomName, id: u64, users: Option<usize>) -> String {
+    json!({ "type": "room", "room": room.as_str(), "id": id, "users": users }).to_string()
 }
 
 fn unix_millis() -> u64 {

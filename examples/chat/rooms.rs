@@ -6,9 +6,18 @@
 //!
 //! # Order
 //!
-//! A method numbers a message, adds it to the history and publishes it under the same lock. The order of publications is thus that
-//! of the history. [`Rooms::join`] sends the history and subscribes under that lock as well, so that each message is either in the
-//! history or published to the new user, and never both.
+//! The workers of a pool share the rooms behind a lock. Each change has a number: a message, and a user who joins or leaves. A method
+//! numbers a change, stores it and publishes it under the same lock, so the order of the numbers is that of the history.
+//!
+//! It is not always the order of delivery. What a handler publishes leaves its worker at the end of the turn of its loop, so the
+//! publications of two workers can arrive in the other order. [`Rooms::join`] sends the users and the history, and subscribes, under the
+//! lock. A user thus misses nothing, but a publication of another worker can arrive after a history that contains it. The
+//! page therefore sorts by number: it
+//!
+//! - inserts a message before those with higher numbers, and ignores one that it shows already,
+//! - ignores a change of a list of users, or of a number of users, that is older than what it knows.
+//!
+//! With one worker, changes arrive in the order of their numbers, and each only once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -63,11 +72,12 @@ impl Room {
 }
 
 pub(crate) struct Rooms {
-    /// Identifies one run of the server, because the IDs of messages start again with each run.
+    /// Identifies one run of the server, because the numbers of changes start again with each run.
     run: String,
     users: Vec<Arc<User>>,
     rooms: BTreeMap<RoomName, Room>,
-    last_message: u64,
+    /// The number of the last change.
+    last_change: u64,
 }
 
 impl Rooms {
@@ -77,7 +87,7 @@ impl Rooms {
             run: format!("{:016x}", rand::random::<u64>()),
             users: Vec::new(),
             rooms: permanent.map(|name| (name, Room::default())).collect(),
-            last_message: 0,
+            last_change: 0,
         }
     }
 
@@ -95,7 +105,7 @@ impl Rooms {
             return Err(Rejection::CHAT_FULL);
         }
         let rooms = self.rooms.iter().map(|(name, room)| (name, room.users.len()));
-        out.send(protocol::welcome(&name, &self.run, rooms))?;
+        out.send(protocol::welcome(&name, &self.run, self.last_change, rooms))?;
         out.subscribe(ALL_USERS)?;
         let user = Arc::new(User { name, key, out });
         self.users.push(Arc::clone(&user));
@@ -130,11 +140,13 @@ impl Rooms {
         let room = self.rooms.entry(name.clone()).or_default();
         if is_new {
             room.users.push(Arc::clone(user));
+            self.last_change += 1;
         }
-        user.out.send(protocol::joined(name, room.users.iter().map(|user| &user.name), &room.history))?;
+        let (id, names) = (self.last_change, room.users.iter().map(|user| &user.name));
+        user.out.send(protocol::joined(name, id, names, &room.history))?;
         if is_new {
             user.out.subscribe(name.topic())?;
-            user.out.publish(name.topic(), protocol::presence("user-joined", name, &user.name))?;
+            user.out.publish(name.topic(), protocol::presence("user-joined", name, id, &user.name))?;
             self.publish_user_count(user, name)?;
         }
         Ok(())
@@ -148,9 +160,11 @@ impl Rooms {
         if room.users.is_empty() && !PERMANENT_ROOMS.contains(&name.as_str()) {
             self.rooms.remove(name);
         }
+        self.last_change += 1;
         user.out.unsubscribe(name.topic())?;
         user.out.send(protocol::left(name))?;
-        user.out.publish(name.topic(), protocol::presence("user-left", name, &user.name))?;
+        user.out
+            .publish(name.topic(), protocol::presence("user-left", name, self.last_change, &user.name))?;
         self.publish_user_count(user, name)
     }
 
@@ -158,15 +172,15 @@ impl Rooms {
     pub(crate) fn send(&mut self, user: &Arc<User>, name: &RoomName, text: &Text, reference: &str) -> Result {
         let room = self.rooms.get_mut(name).filter(|room| room.users.contains(user));
         let room = room.ok_or(Rejection::NOT_IN_ROOM)?;
-        self.last_message += 1;
-        let event = protocol::message(name, self.last_message, &user.name, text, reference);
+        self.last_change += 1;
+        let event = protocol::message(name, self.last_change, &user.name, text, reference);
         room.add_to_history(event.clone());
         Ok(user.out.publish_with(Publication::new(name.topic(), event).to_self())?)
     }
 
-    /// Publishes the number of users in a room to all users, including those in other rooms.
+    /// Publishes the number of users in a room, which the last change has changed, to all users, including those in other rooms.
     fn publish_user_count(&self, user: &User, name: &RoomName) -> Result {
-        let event = protocol::room(name, self.rooms.get(name).map(|room| room.users.len()));
+        let event = protocol::room(name, self.last_change, self.rooms.get(name).map(|room| room.users.len()));
         Ok(user.out.publish_with(Publication::new(ALL_USERS, event).to_self())?)
     }
 }

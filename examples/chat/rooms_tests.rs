@@ -1,3 +1,4 @@
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::thread;
 
@@ -130,34 +131,148 @@ fn the_order_of_the_history_is_the_order_of_delivery() {
     }
 }
 
-/// Users who join while others write receive each message once: in the history, or as a publication.
-#[test]
-fn a_user_who_joins_while_others_write_receives_each_message_once() {
-    let server = Server::start();
-    let writer = Client::enter(&server, "Writer");
-    writer.join("lobby");
-    let user = Arc::clone(&server.rooms.lock().unwrap().users[0]);
-    let messages = 0..MAX_HISTORY_MESSAGES as u64;
-    let readers = thread::scope(|scope| {
-        scope.spawn(|| {
-            for n in messages.clone() {
-                server.rooms.lock().unwrap().send(&user, &room("lobby"), &text(&n.to_string()), "r").unwrap();
-                thread::yield_now();
-            }
-        });
-        let join = |n| {
-            let client = Client::enter(&server, &format!("Reader {n}"));
-            let history = client.join("lobby")["history"].clone();
-            (client, history)
-        };
-        (0..10).map(join).collect::<Vec<_>>()
-    });
-    for (client, history) in readers {
-        let mut ids: Vec<_> = history.as_array().unwrap().iter().map(|event| event["id"].as_u64()).collect();
-        while ids.len() < messages.clone().count() {
-            ids.push(client.wait_for(|event| event["type"] == "message")["id"].as_u64());
+/// What a page shows: each message once, in the order of the numbers.
+#[derive(Debug, Default, PartialEq)]
+struct Shown(BTreeMap<u64, Value>);
+
+impl Shown {
+    /// Adds a message. Returns false if it is shown already.
+    fn add(&mut self, message: &Value) -> bool {
+        let known = self.0.insert(number(message), message.clone());
+        assert!(known.as_ref().is_none_or(|known| known == message), "{known:?} and {message}");
+        known.is_none()
+    }
+
+    /// Adds the history of the event `joined`, and what the client receives, until this number of messages is shown.
+    fn complete(&mut self, joined: &Value, client: &Client, count: usize) {
+        for message in joined["history"].as_array().unwrap() {
+            assert!(self.add(message), "twice in the history: {message}");
         }
-        assert_eq!(ids, messages.clone().map(|id| Some(id + 1)).collect::<Vec<_>>());
+        while self.0.len() < count {
+            self.add(&client.wait_for(|event| event["type"] == "message"));
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.0.values().filter_map(|message| message["text"].as_str()).collect()
+    }
+}
+
+fn number(event: &Value) -> u64 {
+    event["id"].as_u64().unwrap()
+}
+
+/// Users who join while others write miss nothing: each message is in the history, or published to them, or both.
+#[test]
+fn a_user_who_joins_while_others_write_sees_each_message_once() {
+    for workers in [1, 2] {
+        let server = Server::with_workers(workers);
+        let writer = Client::enter(&server, "Writer");
+        writer.join("lobby");
+        let user = Arc::clone(&server.rooms.lock().unwrap().users[0]);
+        let messages: Vec<String> = (0..MAX_HISTORY_MESSAGES).map(|n| n.to_string()).collect();
+        let readers = thread::scope(|scope| {
+            scope.spawn(|| {
+                for message in &messages {
+                    server.rooms.lock().unwrap().send(&user, &room("lobby"), &text(message), "r").unwrap();
+                    thread::yield_now();
+                }
+            });
+            let join = |n| {
+                let client = Client::enter(&server, &format!("Reader {n}"));
+                let joined = client.join("lobby");
+                (client, joined)
+            };
+            (0..10).map(join).collect::<Vec<_>>()
+        });
+        for (client, joined) in readers {
+            let mut shown = Shown::default();
+            shown.complete(&joined, &client, messages.len());
+            assert_eq!(shown.texts(), messages);
+        }
+    }
+}
+
+/// Returns four clients on two workers, who are in a room.
+fn on_two_workers(room: &str) -> (Server, Vec<(Client, Value)>) {
+    let server = Server::with_workers(2);
+    let enter = |n| {
+        let client = Client::enter(&server, &format!("User {n}"));
+        let joined = client.join(room);
+        (client, joined)
+    };
+    let clients = (0..4).map(enter).collect();
+    assert_eq!(server.connections(), [2, 2]);
+    (server, clients)
+}
+
+#[test]
+fn users_of_different_workers_see_the_same_messages_in_the_same_order() {
+    let (server, mut clients) = on_two_workers("lobby");
+    for n in 0..BURST {
+        for (client, _) in &clients {
+            client.send("lobby", &n.to_string(), "r");
+        }
+    }
+    let count = BURST * clients.len();
+    for n in 0..4 {
+        let late = Client::enter(&server, &format!("Late {n}"));
+        let joined = late.join("lobby");
+        clients.push((late, joined));
+    }
+    let shown = clients.iter().map(|(client, joined)| {
+        let mut shown = Shown::default();
+        shown.complete(joined, client, count);
+        shown
+    });
+    let shown: Vec<Shown> = shown.collect();
+    assert!(shown.iter().all(|other| *other == shown[0]), "{shown:?}");
+
+    // The messages of each user are in order, and are those that it has sent.
+    for user in 0..4 {
+        let name = format!("User {user}");
+        let sent = shown[0].0.values().filter(|message| message["from"] == name.as_str());
+        let texts: Vec<&str> = sent.filter_map(|message| message["text"].as_str()).collect();
+        assert_eq!(texts, (0..BURST).map(|n| n.to_string()).collect::<Vec<_>>(), "{name}");
+    }
+    // Those who were in the room before have received each message only once, however the workers interleaved.
+    for (client, _) in &clients[..4] {
+        assert!(client.take().iter().all(|event| !event.starts_with("message ")));
+    }
+}
+
+/// Users of two workers join and leave. A client that ignores changes with lower numbers than those it knows has the list of the server.
+#[test]
+fn the_newest_changes_are_the_list_of_users_whatever_the_order_of_delivery() {
+    const ROUNDS: usize = 6;
+    let (server, clients) = on_two_workers("river");
+    let (watchers, others) = clients.split_at(2);
+    for _ in 0..ROUNDS {
+        for (client, _) in others {
+            client.leave("river");
+            client.request_join("river");
+        }
+    }
+    others[0].0.leave("river");
+    for (index, (watcher, joined)) in watchers.iter().enumerate() {
+        // Those who have joined after the watcher, and the changes above.
+        let mut left = clients.len() - 1 - index + 2 * ROUNDS * others.len() + 1;
+        let names = joined["users"].as_array().unwrap().iter();
+        let mut users: HashMap<Value, (u64, bool)> =
+            names.map(|name| (name.clone(), (number(joined), true))).collect();
+        while left > 0 {
+            let event = watcher.wait_for(|event| event["type"].as_str().unwrap().starts_with("user-"));
+            let change = (number(&event), event["type"] == "user-joined");
+            if change.0 > number(joined) {
+                let newest = users.entry(event["user"].clone()).or_insert(change);
+                *newest = change.max(*newest);
+                left -= 1;
+            }
+        }
+        let rooms = server.rooms.lock().unwrap();
+        let present = rooms.rooms[&room("river")].users.iter().map(|user| user.name.as_str().into());
+        let shown = users.into_iter().filter(|(_, (_, is_present))| *is_present).map(|(name, _)| name);
+        assert_eq!(shown.collect::<HashSet<Value>>(), present.collect());
     }
 }
 

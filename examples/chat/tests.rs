@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sockeye::{CloseCode, Drain, Handler, Handshake, Message, Sender};
+use sockeye::{CloseCode, Drain, Handler, Handshake, Message, Sender, Workers};
 
 use super::*;
 
@@ -24,16 +24,25 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with_workers(1)
+    }
+
+    pub(crate) fn with_workers(workers: usize) -> Self {
         let rooms = Arc::new(Mutex::new(Rooms::new()));
         let shared = Arc::clone(&rooms);
         let (started, start) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let server = event_loop(shared).unwrap().bind("127.0.0.1:0").unwrap();
+            let server = pool(Workers::Exactly(workers), shared).unwrap().bind("127.0.0.1:0").unwrap();
             started.send((server.local_addr().unwrap(), server.broadcaster())).unwrap();
             server.run().unwrap();
         });
         let (address, all) = start.recv().unwrap();
         Self { rooms, address, all, thread: Some(thread) }
+    }
+
+    /// Returns how many open connections each worker has.
+    pub(crate) fn connections(&self) -> Vec<u64> {
+        self.all.worker_stats().iter().map(|worker| worker.connections_open).collect()
     }
 
     /// Sends a request, and returns the whole response.
@@ -118,8 +127,16 @@ impl Client {
 
     /// Joins a room, and returns the event `joined`.
     pub(crate) fn join(&self, room: &str) -> Value {
-        self.request(&json!({ "type": "join", "room": room }));
+        self.request_join(room);
         self.wait_for(|event| event["type"] == "joined" && event["room"] == room)
+    }
+
+    pub(crate) fn request_join(&self, room: &str) {
+        self.request(&json!({ "type": "join", "room": room }));
+    }
+
+    pub(crate) fn leave(&self, room: &str) {
+        self.request(&json!({ "type": "leave", "room": room }));
     }
 
     pub(crate) fn send(&self, room: &str, text: &str, reference: &str) {
@@ -174,13 +191,19 @@ impl Client {
 
 /// Returns a server with Ada and Bo in the lobby.
 fn two_users() -> (Server, Client, Client) {
-    let server = Server::start();
+    two_users_on(1)
+}
+
+/// The same with some workers.
+fn two_users_on(workers: usize) -> (Server, Client, Client) {
+    let server = Server::with_workers(workers);
     let [ada, bo] = ["Ada", "Bo"].map(|name| {
         let client = Client::enter(&server, name);
         client.join("lobby");
         client.take();
         client
     });
+    ada.wait_for(|event| event["type"] == "room" && event["users"] == 2);
     ada.take();
     (server, ada, bo)
 }
@@ -228,12 +251,12 @@ fn messages_reach_only_their_room() {
 #[test]
 fn a_user_who_has_left_a_room_receives_nothing_more_from_it() {
     let (server, ada, bo) = two_users();
-    bo.request(&json!({ "type": "leave", "room": "lobby" }));
+    bo.leave("lobby");
     assert_eq!(bo.take(), ["left lobby", "room lobby 1"]);
     assert_eq!(ada.take(), ["user-left lobby Bo", "room lobby 1"]);
     ada.send("lobby", "Are you there?", "r1");
     ada.wait_for_text("Are you there?");
-    bo.request(&json!({ "type": "leave", "room": "lobby" }));
+    bo.leave("lobby");
     assert_eq!(bo.take(), ["rejected  You are not in this room."]);
 
     // A user whose connection ends leaves all rooms.
@@ -303,8 +326,9 @@ fn a_client_that_is_slow_does_not_delay_the_others_and_misses_nothing() {
 }
 
 #[test]
-fn metrics_and_health_are_pages() {
-    let (server, ..) = two_users();
+fn metrics_and_health_are_pages_for_all_workers() {
+    let (server, ..) = two_users_on(2);
+    assert_eq!(server.connections(), [1, 1]);
     let metrics = server.request("GET", "/metrics", "");
     assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
     // Two rooms of the users, and the topic of all users.
@@ -343,4 +367,15 @@ fn a_drain_is_announced_and_closes_the_connections_one_after_the_other() {
     bo.wait_for_text("the last one");
     server.all.shutdown().unwrap();
     assert_eq!(bo.next(), Event::Closed(CloseCode::Away));
+}
+
+#[test]
+fn a_drain_closes_the_connections_of_all_workers() {
+    let (server, ada, bo) = two_users_on(2);
+    server.all.drain(Drain::new().over(Duration::ZERO)).unwrap();
+    for client in [&ada, &bo] {
+        client.wait_for(|event| event["type"] == "draining");
+        let closed = std::iter::repeat_with(|| client.next()).find(|event| matches!(event, Event::Closed(_)));
+        assert_eq!(closed, Some(Event::Closed(CloseCode::Away)));
+    }
 }

@@ -16,30 +16,46 @@ pub(crate) const URL: &str = "ws://127.0.0.1:3012";
 /// The arguments that have not been read yet.
 pub(crate) struct Arguments {
     positional: VecDeque<String>,
-    options: Vec<String>,
+    /// The options, each with its value if it has one.
+    options: Vec<(String, Option<String>)>,
 }
 
 impl Arguments {
     /// Reads the command line. `--help` prints `usage` and ends the program.
     ///
-    /// An option is accepted if a line of `usage` begins with it.
+    /// An option is accepted if a line of `usage` begins with it. It has a value if the next word is in capitals, as in `--workers N`.
     pub(crate) fn parse(usage: &str) -> Result<Self> {
-        let (options, positional): (Vec<String>, Vec<String>) =
-            env::args().skip(1).partition(|argument| argument.starts_with('-'));
-        if options.iter().any(|option| option == "--help" || option == "-h") {
-            println!("{usage}");
-            process::exit(0);
+        let mut given = env::args().skip(1);
+        let (mut positional, mut options) = (VecDeque::new(), Vec::new());
+        while let Some(argument) = given.next() {
+            if argument == "--help" || argument == "-h" {
+                println!("{usage}");
+                process::exit(0);
+            }
+            if !argument.starts_with('-') {
+                positional.push_back(argument);
+                continue;
+            }
+            let value = if has_value(usage, &argument)? { given.next() } else { None };
+            options.push((argument, value));
         }
-        let is_known = |option: &str| usage.lines().any(|line| line.split(' ').next() == Some(option));
-        match options.iter().find(|option| !is_known(option)) {
-            Some(option) => Err(Failure::new(format!("unknown option {option}; --help lists the options"))),
-            None => Ok(Self { positional: positional.into(), options }),
-        }
+        Ok(Self { positional, options })
     }
 
     /// Returns whether the option was given.
     pub(crate) fn has(&self, option: &str) -> bool {
-        self.options.iter().any(|given| given == option)
+        self.options.iter().any(|(given, _)| given == option)
+    }
+
+    /// Returns the number after the option, or `None` if the option was not given.
+    pub(crate) fn value(&self, option: &str) -> Result<Option<usize>> {
+        let Some((_, value)) = self.options.iter().rfind(|(given, _)| given == option) else {
+            return Ok(None);
+        };
+        match value.as_deref().unwrap_or_default().parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(Failure::new(format!("{option} needs a number; --help describes it"))),
+        }
     }
 
     /// Returns the next positional argument.
@@ -77,6 +93,16 @@ impl Arguments {
             None => Ok(()),
         }
     }
+}
+
+/// Returns whether a known option has a value.
+fn has_value(usage: &str, option: &str) -> Result<bool> {
+    let mut lines = usage.lines().map(|line| line.split(' '));
+    let Some(mut words) = lines.find_map(|mut words| (words.next() == Some(option)).then_some(words)) else {
+        return Err(Failure::new(format!("unknown option {option}; --help lists the options")));
+    };
+    let next = words.next().unwrap_or_default();
+    Ok(!next.is_empty() && next.chars().all(|letter| letter.is_ascii_uppercase()))
 }
 
 /// Parses the URL of a WebSocket server.

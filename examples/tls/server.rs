@@ -1,6 +1,7 @@
 //! The option `--tls` of the servers.
 
-use sockeye::{Factory, WebSocket};
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+use sockeye::{Factory, Pool, WebSocket, Worker};
 
 use crate::support::{Arguments, Result};
 
@@ -9,19 +10,41 @@ use crate::support::{Arguments, Result};
 mod certificate;
 
 /// Encrypts the server if the option is given. Returns the scheme of its URL as well.
-pub(crate) fn encrypt_if_requested<F: Factory>(
-    socket: WebSocket<F>,
+pub(crate) fn encrypt_if_requested<S: Encrypt>(
+    server: S,
     arguments: &Arguments,
-) -> Result<(WebSocket<F>, &'static str)> {
-    if arguments.has("--tls") { Ok((encrypt(socket)?, "wss")) } else { Ok((socket, "ws")) }
+) -> Result<(S, &'static str)> {
+    if arguments.has("--tls") { Ok((server.encrypt()?, "wss")) } else { Ok((server, "ws")) }
+}
+
+/// A server that can be encrypted: one event loop, or several.
+pub(crate) trait Encrypt: Sized {
+    fn encrypt(self) -> Result<Self>;
 }
 
 #[cfg(any(feature = "rustls", feature = "ssl"))]
-fn encrypt<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    Ok(socket.with_server_tls(certificate::localhost()?))
+impl<F: Factory> Encrypt for WebSocket<F> {
+    fn encrypt(self) -> Result<Self> {
+        Ok(self.with_server_tls(certificate::localhost()?))
+    }
+}
+
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+impl<M, F> Encrypt for Pool<M>
+where
+    M: Fn(Worker) -> F + Send + Sync,
+    F: Factory,
+{
+    fn encrypt(self) -> Result<Self> {
+        Ok(self.with_server_tls(certificate::localhost()?))
+    }
 }
 
 #[cfg(not(any(feature = "rustls", feature = "ssl")))]
-fn encrypt<F: Factory>(_socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    Err(crate::support::Failure::new("--tls requires a build with `--features rustls` or `--features ssl`"))
+impl<S> Encrypt for S {
+    fn encrypt(self) -> Result<Self> {
+        Err(crate::support::Failure::new(
+            "--tls requires a build with `--features rustls` or `--features ssl`",
+        ))
+    }
 }

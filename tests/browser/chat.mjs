@@ -405,6 +405,65 @@ async function checkBursts({ check }, server, context) {
   await writer.close();
 }
 
+/**
+ * Delivers events to a page in another order than that of their numbers, as several workers of the server can, and returns what
+ * each row of the log shows. The numbers count from the last one that the page knows. `first` marks the rows that show a sender.
+ */
+const deliver = (page, events) => page.evaluate(events => {
+  const room = rooms.get(current);
+  window.since ??= room.userChanges.since;
+  window.began ??= Date.now();
+  const fill = ({ id, history, ...event }) => ({ room: current, id: window.since + id, time: window.began + id, ref: `${id}`,
+    ...history && { history: history.map(fill) }, ...event });
+  for (const event of events) handleEvent(fill(event));
+  return [...room.list.querySelectorAll(".msg, .note")].map(row => {
+    const text = row.querySelector(".bubble")?.textContent ?? row.textContent;
+    return row.querySelector(".head")?.checkVisibility() ? `first ${text}` : text;
+  });
+}, events);
+
+async function checkOrder({ check }, server, context) {
+  const page = await context.newPage();
+  await page.goto(`${server.url}#order`);
+  await join(page, server.url, "Orderly");
+  const message = (id, from = "Zoe") => ({ type: "message", id, from, text: `${from} ${id}` });
+  const sorted = ["first Zoe 10", "first Yan 20", "first Zoe 30", "Zoe 40"];
+  await check("messages are sorted by their numbers, and each is shown once", async () => {
+    assertEqual(await deliver(page, [message(10), message(40), message(30)]), ["first Zoe 10", "Zoe 30", "Zoe 40"], "one sender");
+    assertEqual(await deliver(page, [message(20, "Yan")]), sorted, "a message between them");
+    assertEqual(await deliver(page, [message(20, "Yan"), message(10), message(40)]), sorted, "messages that are shown already");
+  });
+  await check("a message that is published after a history with it is shown once", async () => {
+    const joined = { type: "joined", id: 60, users: ["Orderly", "Zoe"], history: [20, 25, 30, 60].map(id => message(id, id === 20 ? "Yan" : "Zoe")) };
+    const wanted = ["first Zoe 10", "first Yan 20", "first Zoe 25", "Zoe 30", "Zoe 40", "Zoe 60"];
+    assertEqual(await deliver(page, [joined, message(60), message(25)]), wanted, "rows");
+    await expectUsers(page, ["Orderly", "Zoe"]);
+  });
+  await check("an old change of the users is ignored", async () => {
+    const change = (type, id) => ({ type: `user-${type}`, id, user: "Zoe" });
+    const before = await deliver(page, [change("left", 50)]);
+    await expectUsers(page, ["Orderly", "Zoe"]);
+    assertEqual(before.at(-1), "Zoe 60", "the last row after a change that the list contains");
+    assertEqual((await deliver(page, [change("joined", 80), change("left", 70)])).slice(before.length), ["Zoe is back"], "notes");
+    await expectUsers(page, ["Orderly", "Zoe"]);
+    const counts = [[90, 7], [85, 6]].map(([id, users]) => ({ type: "room", room: "campfire", id, users }));
+    await deliver(page, counts);
+    await isVisible(roomButton(page, "campfire").getByText("7"));
+    await deliver(page, [100, 95].map(id => ({ type: "room", room: "campfire", id, users: id === 100 ? null : 5 })));
+    assertEqual(await roomButton(page, "campfire").count(), 0, "buttons of a room that has been removed");
+  });
+  await check("messages of a new run of the server follow those of the old one", async () => {
+    await page.evaluate(() => { run = "another"; });
+    assertEqual((await deliver(page, [message(2), message(1)])).slice(-2), ["first Zoe 1", "Zoe 2"], "rows");
+  });
+  await check("messages that were removed from the page do not return", async () => {
+    const rows = await deliver(page, Array.from({ length: 600 }, (_, n) => message(n + 100)));
+    assert(rows.length < 500 && rows.at(-1) === "Zoe 699", `${rows.length} rows until ${rows.at(-1)}`);
+    assertEqual(await deliver(page, [message(150)]), rows, "rows");
+  });
+  await page.close();
+}
+
 async function checkAbuse({ check }, server, ada, bo) {
   await check("invalid requests close the connection", async () => {
     const page = await ada.context().newPage();
@@ -450,7 +509,7 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     await old.signal("SIGKILL");
     for (const page of [ada, bo]) await isVisible(page.getByText("The connection was lost."));
     await isVisible(undelivered(ada, 1));
-    servers.push(await Server.start(old.address));
+    servers.push(await old.restart());
     for (const page of [ada, bo]) {
       await isJoined(page);
       await expectUsers(page, ["Ada", "Bo"]);
@@ -499,7 +558,7 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     assertEqual([...delivered, ...kept].filter(text => text.startsWith("during the drain")).length, texts.length, "messages");
     for (const text of texts) assert(delivered.includes(text) !== kept.includes(text), `${text}: delivered ${delivered.includes(text)}`);
 
-    servers.push(await Server.start(old.address));
+    servers.push(await old.restart());
     for (const page of [ada, bo]) {
       await isJoined(page);
       await isHidden(page.getByText("The server was stopped."));
@@ -520,12 +579,12 @@ async function checkReconnecting({ check }, servers, ada, bo) {
     await old.signal("SIGINT");
     await ada.waitForFunction(failures => window.closeCodes.length >= failures, failures);
     await isVisible(ada.getByText("The server was stopped."));
-    servers.push(await Server.start(old.address));
+    servers.push(await old.restart());
     for (const page of [ada, bo]) await isJoined(page);
     await isHidden(ada.getByText("The server was stopped."));
     await servers.at(-1).signal("SIGKILL");
     await isVisible(ada.getByText("The connection was lost."));
-    servers.push(await Server.start(old.address));
+    servers.push(await old.restart());
     for (const page of [ada, bo]) await isJoined(page);
   });
 }
@@ -698,6 +757,25 @@ async function checkEncrypted({ check }, servers, browser) {
   await context.close();
 }
 
+/** Runs the tests that depend on the order of events with a server whose connections belong to two event loops. */
+async function checkWorkers({ check }, servers, browser) {
+  const tools = { check: (name, body) => check(`two workers: ${name}`, body) };
+  const own = [await Server.start("127.0.0.1:0", ["--workers", "2"])];
+  const context = await newContext(browser);
+  const [ada, bo] = [await context.newPage(), await context.newPage()];
+  try {
+    await checkMessages(tools, own[0], ada, bo);
+    await checkRooms(tools, ada, bo);
+    await checkBursts(tools, own[0], context);
+    await checkSessions(tools, own[0], context);
+    await checkReconnecting(tools, own, ada, bo);
+    await checkShutdown(tools, own.at(-1), [ada, bo]);
+  } finally {
+    servers.push(...own);
+  }
+  await context.close();
+}
+
 async function main() {
   const checks = new Checks();
   const tools = { check: checks.check.bind(checks) };
@@ -711,10 +789,12 @@ async function main() {
     await checkMessages(tools, servers[0], ada, bo);
     await checkRooms(tools, ada, bo);
     await checkBursts(tools, servers[0], context);
+    await checkOrder(tools, servers[0], context);
     await checkAbuse(tools, servers[0], ada, bo);
     await checkSessions(tools, servers[0], context);
     await checkReconnecting(tools, servers, ada, bo);
     await checkShutdown(tools, servers.at(-1), [ada, bo]);
+    await checkWorkers(tools, servers, browser);
     await checkEncrypted(tools, servers, browser);
     await tools.check("no page reported an error", async () => assertEqual(pageErrors, [], "pageErrors"));
   } finally {

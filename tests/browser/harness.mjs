@@ -31,6 +31,7 @@ export class Server {
   static async start(address = "127.0.0.1:0", flags = []) {
     const [command, ...words] = process.env.CHAT_CMD.split(/\s+/).filter(Boolean);
     const server = new Server();
+    server.flags = flags;
     server.process = spawn(command, [...words, address, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
     server.output = "";
     server.process.stdout.setEncoding("utf8").on("data", text => { server.output += text; });
@@ -46,6 +47,11 @@ export class Server {
     server.url = `${await within("the server listens", listening)}/`;
     server.address = new URL(server.url).host;
     return server;
+  }
+
+  /** Starts the server again, at the same address and with the same options. */
+  restart() {
+    return Server.start(this.address, this.flags);
   }
 
   /** Sends a signal, and waits until the process exits. SIGSTOP only suspends the process, so there is no wait. */
