@@ -46,4 +46,9 @@ impl Common {
     pub(super) fn next_serial(&self) -> u32 {
         self.next_serial.fetch_add(1, Relaxed)
     }
+
+    /// Returns the serial number that the next connection of the pool receives.
+    pub(super) fn peek_serial(&self) -> u32 {
+        self.next_serial.load(Relaxed)
+    }
 }

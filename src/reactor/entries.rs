@@ -51,6 +51,12 @@ impl<H, S: System> Entries<H, S> {
         ConnectionId { slot: self.next_slot(), serial: common.next_serial() }
     }
 
+    /// Returns the id of the next arrival. Its serial number can also be that of the next connection, which is in another slot
+    /// while the arrival exists.
+    pub(super) fn arrival_id(&mut self, common: &Common) -> ConnectionId {
+        ConnectionId { slot: self.next_slot(), serial: common.peek_serial() }
+    }
+
     /// Returns the slot that the next connection receives.
     pub(super) fn next_slot(&mut self) -> u32 {
         // `slab` numbers the slots of fewer than 2^32 connections, which the memory limits first.

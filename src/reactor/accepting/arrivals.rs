@@ -96,7 +96,7 @@ impl Arrivals {
         if is_excess && must_drop(entries, state) {
             return None;
         }
-        let (id, timers) = (entries.next_id(&state.queue.common), TimerList::default());
+        let (id, timers) = (entries.arrival_id(&state.queue.common), TimerList::default());
         let mut arrival = Arrival { id, accepted, received: Vec::new(), timers, is_excess };
         let read = arrival.read(buffer);
         if matches!(read, Ok(true)) {
