@@ -56,11 +56,11 @@ fn broadcast(from: &Loop, number: u8) -> bool {
     from.push(Target::All, message(number, 2))
 }
 
-/// Returns the numbers of the messages and of the broadcasts, in order.
+/// Returns the numbers of the messages and of the broadcasts, in order. For several loops, a short message is a frame.
 fn all_numbers(batch: &[QueuedCommand]) -> Vec<u8> {
     let number = |queued: &QueuedCommand| match &queued.command {
-        Command::Boxed(boxed) => boxed.shared().and_then(|message| message.as_bytes().first().copied()),
-        _ => numbers(std::slice::from_ref(queued)).first().copied(),
+        Command::Frame(frame) => frame.as_slice().first().copied(),
+        command => super::number(command),
     };
     batch.iter().filter_map(number).collect()
 }
