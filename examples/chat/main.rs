@@ -7,7 +7,8 @@
 //! cargo run --release --example chat -- --workers 0   # one event loop for each processor
 //! ```
 //!
-//! With `--workers`, several event loops serve the connections. `rooms.rs` describes what this means for the order of messages. With `--tls`, the server has a certificate that no browser trusts, so browsers warn.
+//! With `--workers`, several event loops serve the connections. `rooms.rs` describes what this means for the order of messages. With
+//! `--tls`, the server has a certificate that no browser trusts, so browsers warn.
 //!
 //! The rooms are topics of the library, so that no code here delivers a message to the users in a room. Ctrl-C and `SIGTERM` begin a
 //! drain: the pages announce that the server stops, their connections are closed one after the other with code 1001, and they connect

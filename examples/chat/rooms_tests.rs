@@ -193,7 +193,7 @@ fn a_user_who_joins_while_others_write_sees_each_message_once() {
     }
 }
 
-/// Returns four clients on two workers, who are in a room.
+/// Returns four clients on two workers. All of them are in a room.
 fn on_two_workers(room: &str) -> (Server, Vec<(Client, Value)>) {
     let server = Server::with_workers(2);
     let enter = |n| {

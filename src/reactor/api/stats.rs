@@ -15,7 +15,7 @@ use crate::reactor::queue::CommandQueue;
 /// turn ends. All other values are those of the moment of the call. `docs/monitoring.md` in the repository describes how to collect the values, and
 /// which alerts are useful.
 ///
-/// In a [`Pool`](crate::Pool), the values are the sums of all loops, unless a field says otherwise. Each value of
+/// In a [`Pool`](crate::Pool), the values are the sums of all loops, except those of fields that are described differently. Each value of
 /// [`Sender::worker_stats`](crate::Sender::worker_stats) belongs to one loop, but the fields `held_by_*`, `topics` and `subscriptions` are those
 /// of the whole pool.
 ///

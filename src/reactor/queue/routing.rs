@@ -46,6 +46,7 @@ impl Route {
         }
     }
 
+    /// Returns the loops.
     fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> LoopSet {
         match self {
             Self::Own => LoopSet::from_iter([own.index]),
@@ -151,8 +152,8 @@ fn announced(queue: &CommandQueue, of_loop: usize, mut queued: QueuedCommand) ->
     queued
 }
 
-/// Adds a command to the queues of several loops, or to none of them. Loops that have ended do not count, unless all have. They are
-/// locked in the order of the pool, so that two threads cannot wait for each other.
+/// Adds a command to the queues of several loops, or returns an error and adds it to no queue. Loops that have ended do not count, unless
+/// all have. The queues are locked in the order of the pool, so that two threads cannot wait for each other.
 fn push_remote(
     queue: &CommandQueue,
     own: &Membership,
