@@ -113,6 +113,13 @@ impl MemoryBudget {
         (most > largest && may_wait).then_some(at)
     }
 
+    /// The loop has ended, with its connections. The others do not wait for it.
+    pub(super) fn forget_loop(&self) {
+        if let Some(largest) = self.counters.largest.get(self.of_loop) {
+            largest.store(0, Relaxed);
+        }
+    }
+
     /// Commands of other threads have been queued.
     pub(super) fn add_queued(&self, bytes: usize) {
         self.counters.queued.fetch_add(bytes, Relaxed);
@@ -213,6 +220,17 @@ mod tests {
         assert_eq!((&second[..2], budget.held()), (&[7, 7][..], 100));
         drop(second);
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn w1_a_loop_waits_for_the_one_with_the_largest_connection_until_that_has_ended() {
+        let pool = MemoryBudget::new(100).for_loops(2);
+        let [first, second] = [0, 1].map(|index| pool.for_member(index));
+        first.report(0, 40);
+        second.report(0, 61);
+        assert_eq!(first.find_larger(40), Some(1));
+        second.forget_loop();
+        assert_eq!(first.find_larger(40), None);
     }
 
     #[test]

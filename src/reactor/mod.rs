@@ -425,6 +425,7 @@ impl<F: Factory, S: System> Drop for Reactor<F, S> {
         for id in self.entries.ids() {
             self.state.queue.remove_connection(id.slot);
         }
+        self.state.memory.forget_loop();
     }
 }
 
