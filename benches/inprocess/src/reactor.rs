@@ -1,6 +1,7 @@
 //! Echoes messages with the reactor, or sends them to many connections. Callgrind runs this program:
-//! `reactor closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT [WORKERS]`. With a number of workers, a pool of this many loops
-//! serves the connections.
+//! `reactor [--workers N] closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT`. With a number of workers, a pool of this many loops
+//! serves the connections. With zero, a single loop serves them beside a thread that does nothing: calls of the C library take more
+//! instructions in a process that has several threads.
 //!
 //! The client is the same program in a child process, so that callgrind only counts the server. The client sends each
 //! batch of messages with one write, and waits for all replies before it sends the next batch.
@@ -8,6 +9,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::thread;
 
 use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers};
 use sockeye_inprocess::{Kind, Result, frames};
@@ -16,9 +18,9 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// How many connections receive a broadcast or a publication.
-const RECEIVERS: usize = 200;
+const RECEIVERS: usize = 1000;
 
-const USAGE: &str = "usage: closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT [WORKERS]";
+const USAGE: &str = "usage: [--workers N] closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT";
 
 /// The topic of all connections.
 const TOPIC: &str = "topic";
@@ -56,17 +58,24 @@ impl Handler for Echo {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (workers, arguments) = match arguments.as_slice() {
+        ["--workers", workers, rest @ ..] => (Some(workers.parse()?), rest),
+        all => (None, all),
+    };
+    match arguments {
         ["client", kind, address, size, in_flight, count] => {
             let receivers = if matches!(*kind, "broadcast" | "publish") { RECEIVERS } else { 1 };
             client(receivers, address, size.parse()?, in_flight.parse()?, count.parse()?)
         }
-        ["closure", rest @ ..] => serve("closure", rest, |out: Sender| move |message| echo(&out, message)),
-        ["struct", rest @ ..] => serve("struct", rest, Echo),
-        ["broadcast", rest @ ..] => {
-            serve("broadcast", rest, |out: Sender| move |message| broadcast(&out, message))
+        ["closure", rest @ ..] => {
+            serve("closure", rest, workers, |out: Sender| move |message| echo(&out, message))
         }
-        ["publish", rest @ ..] => serve("publish", rest, Member),
+        ["struct", rest @ ..] => serve("struct", rest, workers, Echo),
+        ["broadcast", rest @ ..] => {
+            serve("broadcast", rest, workers, |out: Sender| move |message| broadcast(&out, message))
+        }
+        ["publish", rest @ ..] => serve("publish", rest, workers, Member),
         _ => Err(USAGE.into()),
     }
 }
@@ -81,21 +90,25 @@ fn broadcast(out: &Sender, message: Message) -> sockeye::Result<()> {
     if message.is_empty() { out.shutdown() } else { out.broadcast(message) }
 }
 
-fn serve<F, H>(kind: &str, arguments: &[&str], factory: F) -> Result<()>
+fn serve<F, H>(kind: &str, arguments: &[&str], workers: Option<usize>, factory: F) -> Result<()>
 where
     F: Fn(Sender) -> H + Copy + Send + Sync,
     H: Handler,
 {
-    let (run, workers) = match arguments {
-        [_, _, _] => (arguments, None),
-        [run @ .., workers] if run.len() == 3 => (run, Some(workers.parse()?)),
-        _ => return Err(USAGE.into()),
-    };
+    if arguments.len() != 3 {
+        return Err(USAGE.into());
+    }
     let client = |address: SocketAddr| {
-        Command::new(std::env::current_exe()?).args(["client", kind, &address.to_string()]).args(run).spawn()
+        Command::new(std::env::current_exe()?)
+            .args(["client", kind, &address.to_string()])
+            .args(arguments)
+            .spawn()
     };
     let mut client = match workers {
-        None => {
+        None | Some(0) => {
+            if workers.is_some() {
+                thread::spawn(thread::park);
+            }
             let socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
             let client = client(socket.local_addr()?)?;
             socket.run()?;

@@ -13,7 +13,7 @@ use crate::Result;
 pub const NAME: &str = "topics";
 
 /// The number of connections that receive each message.
-const RECEIVERS: f64 = 200.0;
+const RECEIVERS: f64 = 1000.0;
 
 /// The numbers of messages in the short run and in the long run.
 const MESSAGES: [u32; 2] = [160, 480];
@@ -35,17 +35,25 @@ const RUNS: usize = 5;
 /// Returns an error if `valgrind` cannot be started, or if a program cannot be built.
 pub fn run(programs: &mut Programs, command: &str, origin: &str) -> Result<String> {
     let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
-    let mut text = "\n## Instructions of topics\n\nInstructions of the server per delivery of a message to 200 connections, \
+    let mut text = "\n## Instructions of topics\n\nInstructions of the server per delivery of a message to 1,000 connections, \
         without those of the kernel. The client sends one or 16 messages with one write, and waits until all connections have \
-        received them. Counted by callgrind.\n\n\
-        | message | in one write | broadcast | publish | publish ÷ broadcast |\n|---|--:|--:|--:|--:|\n"
+        received them. Two workers are both loops of a pool together. They are compared with one loop beside a thread that \
+        does nothing, because calls of the C library take more instructions in a process with several threads. Counted by callgrind.\n\n\
+        | message | in one write | broadcast | publish | publish ÷ broadcast | two workers | two workers ÷ publish beside a thread |\n\
+        |---|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for (size, in_flight) in DELIVERIES {
-        let broadcast = between(&program, &["broadcast", size, in_flight], MESSAGES)? / RECEIVERS;
-        let publish = between(&program, &["publish", size, in_flight], MESSAGES)? / RECEIVERS;
+        let count = |options: &[&str], kind| -> Result<f64> {
+            let case = [options, &[kind, size, in_flight]].concat();
+            Ok(between(&program, &case, MESSAGES)? / RECEIVERS)
+        };
+        let (broadcast, publish) = (count(&[], "broadcast")?, count(&[], "publish")?);
+        let beside_thread = count(&["--workers", "0"], "publish")?;
+        let two = count(&["--workers", "2"], "publish")?;
         text += &format!(
-            "| {size} bytes | {in_flight} | {broadcast:.0} | {publish:.0} | {:.2} |\n",
-            publish / broadcast
+            "| {size} bytes | {in_flight} | {broadcast:.1} | {publish:.1} | {:.2} | {two:.1} | {:.3} |\n",
+            publish / broadcast,
+            two / beside_thread,
         );
     }
     let program = programs.cargo("sockeye-inprocess", "subscribe", None)?;
