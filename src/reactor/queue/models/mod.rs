@@ -9,6 +9,7 @@ mod ending;
 mod limits;
 mod pool;
 mod slots;
+mod subscriptions;
 pub(super) mod sync;
 mod wakeups;
 
