@@ -9,8 +9,7 @@ use super::entries::{ConnectionId, Entries, Entry};
 use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::publishing::{Audience, Published, delivery};
-use super::queue::peers::LoopPlace;
-use super::queue::{Batch, BoxedCommand, Command, NewConnection, Target};
+use super::queue::{Batch, Command, ConnectionRequest, NewConnection, SharedCommand, Target};
 use super::system::System;
 use super::{Reactor, RunState};
 
@@ -64,20 +63,20 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes one command for a connection, or for all.
     pub(super) fn execute(&mut self, command: Command, id: Option<ConnectionId>) {
         match command {
-            Command::NewConnection(new) => create(self, *new, None, id),
+            Command::NewConnection(request) => create(self, *request, id),
             Command::Shutdown => self.stop(),
             Command::Drain(drain) => draining::begin(self, *drain),
             Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
-            Command::Boxed(command) => match id.filter(|_| !command.is_for_loop()) {
-                Some(id) => self.deliver(Command::Boxed(command), id),
-                None => match *command {
-                    BoxedCommand::Publish(publication) => self.state.publish(publication),
-                    BoxedCommand::Shared(message) => {
-                        broadcast(Published::shared(message), &self.entries, &mut self.state);
+            Command::Shared(command) => match id.filter(|_| !command.is_for_loop()) {
+                Some(id) => self.deliver(Command::Shared(command), id),
+                None => match &*command {
+                    SharedCommand::Publish(publication) => self.state.publish(publication),
+                    SharedCommand::Message(message) => {
+                        broadcast(Published::shared(message.clone()), &self.entries, &mut self.state);
                     }
-                    BoxedCommand::TopicChanged(change) => self.state.topics.note(change),
+                    SharedCommand::TopicChanged(change) => self.state.topics.note(change.clone()),
                     // A publication can follow at once, so all connections must subscribe now.
-                    change => change_all_subscriptions(&change, &mut self.entries, &mut self.state),
+                    change => change_all_subscriptions(change, &mut self.entries, &mut self.state),
                 },
             },
             command => match id {
@@ -131,15 +130,13 @@ impl<F: Factory, S: System> Reactor<F, S> {
     }
 }
 
-/// Creates a connection, or takes one over. `place` is its place in the pool if it has one already, and `from` the connection that requested it.
+/// Creates a connection, or takes one over. `from` is the connection that requested it.
 fn create<F: Factory, S: System>(
     reactor: &mut Reactor<F, S>,
-    new: NewConnection,
-    place: Option<LoopPlace>,
+    ConnectionRequest { new, place }: ConnectionRequest,
     from: Option<ConnectionId>,
 ) {
     match new {
-        NewConnection::Placed(new, place) => create(reactor, *new, Some(place), from),
         NewConnection::Connect(url, stream) => reactor.connect(url, stream, place, from),
         NewConnection::Accept(stream) => reactor.accept_stream(stream, place),
         NewConnection::Assigned(assigned) => accept_assigned(reactor, assigned, place),
@@ -170,7 +167,7 @@ pub(super) fn announce_end<H: Handler, S: System>(entries: &mut Entries<H, S>, s
 
 /// Subscribes all connections to a topic, or ends their subscriptions.
 fn change_all_subscriptions<H: Handler, S: System>(
-    command: &BoxedCommand,
+    command: &SharedCommand,
     entries: &mut Entries<H, S>,
     state: &mut LoopState<S>,
 ) {

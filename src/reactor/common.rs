@@ -42,6 +42,11 @@ impl Common {
         Self { memory, membership: Some(membership), ..self.clone() }
     }
 
+    /// The number of the loop in its pool.
+    pub(super) fn loop_index(&self) -> usize {
+        self.membership.as_ref().map_or(0, |own| own.index)
+    }
+
     /// Returns the serial number of the next connection. After four billion connections, the numbers begin again.
     pub(super) fn next_serial(&self) -> u32 {
         self.next_serial.fetch_add(1, Relaxed)

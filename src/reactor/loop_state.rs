@@ -18,10 +18,10 @@ use super::log_limit::LogLimit;
 use super::memory::MemoryBudget;
 use super::monitoring::{Traffic, TurnMeter};
 use super::phase::LoopPhase;
-use super::publishing::topics::{Home, TopicLimit, Topics};
+use super::publishing::topics::{TopicLimit, Topics};
 use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
 use super::queue::routing;
-use super::queue::{Batch, BoxedCommand, CommandQueue, QueuedPublication};
+use super::queue::{Batch, CommandQueue, QueuedPublication, SharedCommand};
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
@@ -75,8 +75,6 @@ pub(super) struct LoopState<S: System> {
 impl<S: System> LoopState<S> {
     pub(super) fn new(settings: Settings, queue: Arc<CommandQueue>, system: S) -> Self {
         let now = system.now();
-        let home = Home(queue.common.membership.clone());
-        let directory = Arc::clone(&queue.common.topics);
         Self {
             system,
             settings,
@@ -89,13 +87,13 @@ impl<S: System> LoopState<S> {
                 Arc::clone(&queue.common.sites),
             ),
             logged: Logged::default(),
+            topics: Topics::new(queue.common.clone(), settings.max_topics_per_connection),
             queue,
             deadlines: Deadlines::new(now),
             fairness: Fairness::new(settings.max_turn, now),
             pool: BufferPool::new(settings.out_buffer_capacity),
             work: WorkLists::default(),
             publications: Publications::default(),
-            topics: Topics::new(directory, home, settings.max_topics_per_connection),
             draining: Draining::default(),
             traffic: Traffic::default(),
             turns: TurnMeter::new(now),
@@ -214,11 +212,13 @@ impl<S: System> LoopState<S> {
     }
 
     /// Begins or ends the subscription of a connection to a topic. What was published before the end still arrives.
-    pub(super) fn change_subscription(&mut self, slot: u32, command: &BoxedCommand) -> Result<()> {
+    pub(super) fn change_subscription(&mut self, slot: u32, command: &SharedCommand) -> Result<()> {
         let changed = match command {
-            BoxedCommand::Subscribe(topic, _) => self.topics.subscribe(slot, topic),
-            BoxedCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
-            BoxedCommand::Publish(_) | BoxedCommand::Shared(_) | BoxedCommand::TopicChanged(_) => Ok(None),
+            SharedCommand::Subscribe(topic, _) => self.topics.subscribe(slot, topic),
+            SharedCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
+            SharedCommand::Publish(_) | SharedCommand::Message(_) | SharedCommand::TopicChanged(_) => {
+                Ok(None)
+            }
         };
         let limit = match changed {
             Ok(topic) => {
@@ -232,12 +232,12 @@ impl<S: System> LoopState<S> {
     }
 
     /// Passes a publication to the subscribers of its topic.
-    pub(super) fn publish(&mut self, publication: QueuedPublication) {
+    pub(super) fn publish(&mut self, publication: &QueuedPublication) {
         let QueuedPublication { topic, frame, message, except, is_volatile } = publication;
-        let except = except.map(|(slot, serial)| ConnectionId { slot, serial });
-        let published =
-            Published { content: Content::Frame(SharedFrame::new(frame, message)), except, is_volatile };
-        if let Some(topic) = self.topics.find(&topic) {
+        if let Some(topic) = self.topics.find(topic) {
+            let content = Content::Frame(SharedFrame::new(frame.clone(), message.clone()));
+            let except = except.map(|(slot, serial)| ConnectionId { slot, serial });
+            let published = Published { content, except, is_volatile: *is_volatile };
             let subscribers = self.topics.subscribers(topic);
             self.publications.publish(Audience::Topic(topic), published, subscribers);
         }

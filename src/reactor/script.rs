@@ -408,7 +408,7 @@ impl Run {
             self.turns += MAX_IDLE_TURNS;
         }
         let new = NewConnection::Connect(url(usize::from(how >> 2)), None);
-        self.queue(Target::All, Command::NewConnection(Box::new(new)));
+        self.queue(Target::All, Command::NewConnection(Box::new(new.into())));
     }
 
     /// Another thread sends a command.

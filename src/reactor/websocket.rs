@@ -530,7 +530,7 @@ where
     }
 
     fn request(&mut self, new: NewConnection) -> Result<&mut Self> {
-        self.reactor.requested.push(Command::NewConnection(Box::new(new)));
+        self.reactor.requested.push(Command::NewConnection(Box::new(new.into())));
         Ok(self)
     }
 

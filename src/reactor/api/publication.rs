@@ -6,7 +6,7 @@ use super::sender::Sender;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::Frame;
-use crate::reactor::queue::{BoxedCommand, Command, QueuedPublication};
+use crate::reactor::queue::{Command, QueuedPublication, SharedCommand};
 
 /// The longest name of a topic, in bytes.
 const MAX_TOPIC: usize = 256;
@@ -114,13 +114,8 @@ impl Publication {
             None if to_self => None,
             None => sender.id(),
         };
-        Ok(Command::Boxed(Box::new(BoxedCommand::Publish(QueuedPublication {
-            topic,
-            frame,
-            message: None,
-            except,
-            is_volatile,
-        }))))
+        Ok(SharedCommand::Publish(QueuedPublication { topic, frame, message: None, except, is_volatile })
+            .into())
     }
 }
 

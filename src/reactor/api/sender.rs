@@ -23,7 +23,7 @@ use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
-    BoxedCommand, Command, CommandQueue, Established, NewConnection, QueuedCommand, Target, disconnected,
+    Command, CommandQueue, Established, NewConnection, QueuedCommand, SharedCommand, Target, disconnected,
 };
 
 /// The token of a sender for all connections. `ws` uses the same number.
@@ -230,7 +230,7 @@ impl Sender {
     ///
     /// The same as for [`send`](Self::send).
     pub fn send_shared(&self, message: &SharedMessage) -> Result<()> {
-        self.queue.send(self.target(), Command::Boxed(Box::new(BoxedCommand::Shared(message.clone()))))
+        self.queue.send(self.target(), SharedCommand::Message(message.clone()).into())
     }
 
     /// Sends a message if the connection is open and has room for it.
@@ -328,7 +328,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(Command::Boxed(Box::new(BoxedCommand::Subscribe(check_topic(topic.as_ref())?, None))))
+        self.push(SharedCommand::Subscribe(check_topic(topic.as_ref())?, None).into())
     }
 
     /// Ends a subscription. What was published before the call still arrives.
@@ -353,7 +353,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(Command::Boxed(Box::new(BoxedCommand::Unsubscribe(check_topic(topic.as_ref())?))))
+        self.push(SharedCommand::Unsubscribe(check_topic(topic.as_ref())?).into())
     }
 
     /// Sends a message to all connections that subscribe to a topic, except this one.
@@ -1017,7 +1017,7 @@ impl Sender {
         if self.queue.remote.is_closed() {
             return Err(disconnected());
         }
-        self.push(Command::NewConnection(Box::new(new)))
+        self.push(Command::NewConnection(Box::new(new.into())))
     }
 
     fn push_control(&self, frame: Frame) -> Result<()> {

@@ -2,9 +2,10 @@
 
 use std::ops::AddAssign;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::close::CloseCode;
+use crate::reactor::common::Common;
 use crate::reactor::memory::HeldParts;
 use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::CommandQueue;
@@ -104,35 +105,44 @@ pub struct Stats {
 impl Stats {
     /// Returns the sum of all loops of the pool, or the values of the only loop.
     pub(super) fn of(queue: &CommandQueue) -> Self {
-        let Some(own) = queue.membership() else {
-            return Self::of_loop(queue, &queue.monitor, queue.remote.len());
-        };
+        let now = queue.now();
         let mut sum = Self::default();
-        for (monitor, queued) in own.peers.monitors() {
-            sum += Self::of_loop(queue, monitor, queued);
+        match queue.membership() {
+            Some(own) => {
+                let each = own.peers.monitors();
+                each.into_iter().for_each(|(monitor, queued)| sum += Self::of_loop(monitor, queued, now));
+            }
+            None => sum = Self::of_loop(&queue.monitor, queue.remote.len(), now),
         }
-        // The loops of the pool have these in common.
-        let HeldParts { owned, shared, queued } = queue.memory().parts();
-        sum.held_by_connections = owned as u64;
-        sum.held_by_broadcasts = shared as u64;
-        sum.held_by_commands = queued as u64;
-        sum.topics = queue.common.topics.topics() as u64;
-        sum.subscriptions = queue.common.topics.subscriptions() as u64;
-        sum
+        sum.with_common(&queue.common)
     }
 
     /// Returns the values of each worker of the pool.
     pub(super) fn of_workers(queue: &CommandQueue) -> Vec<Self> {
         let Some(own) = queue.membership() else { return vec![Self::of(queue)] };
         let monitors = own.peers.monitors().into_iter().take(own.workers());
-        monitors.map(|(monitor, queued)| Self::of_loop(queue, monitor, queued)).collect()
+        let now = queue.now();
+        monitors
+            .map(|(monitor, queued)| Self::of_loop(monitor, queued, now).with_common(&queue.common))
+            .collect()
     }
 
-    fn of_loop(queue: &CommandQueue, monitor: &Monitor, queued: usize) -> Self {
-        let now = queue.now();
+    /// Adds what the loops of a pool have in common.
+    fn with_common(self, common: &Common) -> Self {
+        let HeldParts { owned, shared, queued } = common.memory.parts();
+        Self {
+            held_by_connections: owned as u64,
+            held_by_broadcasts: shared as u64,
+            held_by_commands: queued as u64,
+            topics: common.topics.topics() as u64,
+            subscriptions: common.topics.subscriptions() as u64,
+            ..self
+        }
+    }
+
+    fn of_loop(monitor: &Monitor, queued: usize, now: Instant) -> Self {
         let (traffic, turns) = (&monitor.traffic, &monitor.turns);
         let connections = monitor.connections().clone();
-        let held = queue.memory().parts();
         Self {
             connections_open: connections.open_now(),
             opened_as_server: connections.opened_as_server,
@@ -148,17 +158,13 @@ impl Stats {
             bytes_sent: traffic.bytes_sent.load(Relaxed),
             messages_dropped: monitor.dropped.load(Relaxed),
             messages_left_out: monitor.left_out.load(Relaxed),
-            held_by_connections: held.owned as u64,
-            held_by_broadcasts: held.shared as u64,
-            held_by_commands: held.queued as u64,
             commands_queued: queued as u64,
-            topics: queue.common.topics.topics() as u64,
-            subscriptions: queue.common.topics.subscriptions() as u64,
             turns: turns.count(),
             busy: turns.busy(),
             longest_turn: turns.longest(),
             longest_recent_turn: turns.longest_recent(now),
             lag: turns.lag(now),
+            ..Self::default()
         }
     }
 }

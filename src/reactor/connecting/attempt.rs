@@ -18,7 +18,7 @@ use crate::reactor::connection::Redirect;
 use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::monitoring::Monitor;
-use crate::reactor::queue::{BoxedCommand, Command, Phase};
+use crate::reactor::queue::{Command, Phase, SharedCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
 
@@ -162,7 +162,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
                 let details = "too much output is queued for this connection";
                 return Next::Failed(Error::new(ErrorKind::Capacity, details));
             }
-            Command::Boxed(command) if command.shared().is_none() => {
+            Command::Shared(command) if command.shared().is_none() => {
                 self.change_subscription(&command, state);
             }
             Command::Pause => self.is_paused = true,
@@ -175,7 +175,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
     /// Subscribes to a topic, or ends the subscription.
     pub(in crate::reactor) fn change_subscription(
         &mut self,
-        command: &BoxedCommand,
+        command: &SharedCommand,
         state: &mut LoopState<S>,
     ) {
         if let Err(err) = state.change_subscription(self.id.slot, command) {

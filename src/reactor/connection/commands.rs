@@ -8,7 +8,7 @@ use crate::protocol::State;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::util::Token;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{BoxedCommand, Command};
+use crate::reactor::queue::{Command, SharedCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{TimerEvent, TimerKind};
 
@@ -40,7 +40,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
-            Command::Boxed(command) if command.shared().is_none() => {
+            Command::Shared(command) if command.shared().is_none() => {
                 self.change_subscription(&command, state);
             }
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
@@ -57,7 +57,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Subscribes to a topic, or ends the subscription.
     pub(in crate::reactor) fn change_subscription(
         &mut self,
-        command: &BoxedCommand,
+        command: &SharedCommand,
         state: &mut LoopState<S>,
     ) {
         if let Err(err) = state.change_subscription(self.endpoint.id.slot, command) {
@@ -131,7 +131,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 fn waits_for_open(command: &Command) -> bool {
     match command {
         Command::Message(_) | Command::Frame(_) | Command::Close(..) => true,
-        Command::Boxed(command) => command.shared().is_some(),
+        Command::Shared(command) => command.shared().is_some(),
         _ => false,
     }
 }

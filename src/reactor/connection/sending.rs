@@ -21,7 +21,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         match command {
             Command::Message(message) => self.send(message, state),
             Command::Frame(frame) => self.send(*frame, state),
-            Command::Boxed(command) => {
+            Command::Shared(command) => {
                 if let Some(message) = command.shared() {
                     self.send_shared(message.frame(), |state| EncodedFrames::of(message, state), state);
                 }

@@ -10,10 +10,9 @@ use std::sync::atomic::AtomicUsize;
 
 use slab::Slab;
 
-use super::directory::TopicDirectory;
 use crate::reactor::api::factory::Factory;
+use crate::reactor::common::Common;
 use crate::reactor::entries::index;
-use crate::reactor::queue::peers::Membership;
 use crate::reactor::queue::routing;
 
 /// The number of a topic. It is reused when the topic has no subscribers.
@@ -31,8 +30,7 @@ pub(in crate::reactor) struct Topics {
     by_slot: Vec<Vec<Subscription>>,
     /// What has happened to topics and must be passed to the factory.
     changes: Vec<TopicChange>,
-    directory: Arc<TopicDirectory>,
-    home: Home,
+    common: Common,
     max_per_connection: usize,
 }
 
@@ -59,28 +57,10 @@ struct Subscription {
 }
 
 /// The first connection has subscribed to a topic, or the last one has left it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum TopicChange {
     Opened(Arc<str>),
     Closed(Arc<str>),
-}
-
-/// Where the changes of a topic are reported: in a pool, always to the factory of the same worker.
-#[derive(Debug, Default)]
-pub(crate) struct Home(pub(crate) Option<Membership>);
-
-impl Home {
-    fn of_loop(&self) -> usize {
-        self.0.as_ref().map_or(0, |own| own.index)
-    }
-
-    /// Reports a change to the home of the topic, which may be this loop.
-    fn report(&self, change: TopicChange, changes: &mut Vec<TopicChange>) {
-        match &self.0 {
-            Some(own) => changes.extend(routing::report(own, change)),
-            None => changes.push(change),
-        }
-    }
 }
 
 impl TopicChange {
@@ -99,19 +79,14 @@ pub(in crate::reactor) enum TopicLimit {
 }
 
 impl Topics {
-    pub(in crate::reactor) fn new(
-        directory: Arc<TopicDirectory>,
-        home: Home,
-        max_per_connection: usize,
-    ) -> Self {
+    pub(in crate::reactor) fn new(common: Common, max_per_connection: usize) -> Self {
         Self {
             numbers: HashMap::new(),
             topics: Slab::new(),
             last_found: Cell::new(TopicId(0)),
             by_slot: Vec::new(),
             changes: Vec::new(),
-            directory,
-            home,
+            common,
             max_per_connection,
         }
     }
@@ -160,7 +135,7 @@ impl Topics {
         let place = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         subscriptions.push(Subscription { topic: id, place: place(topic.members.len()) });
         topic.members.push(Member { slot, place: place(subscriptions.len() - 1) });
-        self.directory.add_subscription(&topic.count);
+        self.common.topics.add_subscription(&topic.count);
         Ok(Some(id))
     }
 
@@ -227,9 +202,9 @@ impl Topics {
 
     /// Adds a topic. Returns `None` if there are too many.
     fn open(&mut self, name: &Arc<str>) -> Option<TopicId> {
-        let Self { directory, home, changes, .. } = self;
-        let count = directory
-            .join(name, home.of_loop(), || home.report(TopicChange::Opened(Arc::clone(name)), changes))?;
+        let Self { common, changes, .. } = self;
+        let opened = || report(TopicChange::Opened(Arc::clone(name)), common, changes);
+        let count = common.topics.join(name, common.loop_index(), opened)?;
         let number = self.topics.insert(Topic { name: Arc::clone(name), members: Vec::new(), count });
         let id = TopicId(u32::try_from(number).unwrap_or(u32::MAX));
         self.numbers.insert(Arc::clone(name), id);
@@ -250,7 +225,7 @@ impl Topics {
         }
         let Some(topic) = self.topics.get_mut(index(id.0)) else { return };
         topic.members.swap_remove(index(place));
-        self.directory.remove_subscription(&topic.count);
+        self.common.topics.remove_subscription(&topic.count);
         let is_closed = topic.members.is_empty();
         if let Some(moved) = topic.members.get(index(place)).copied()
             && let Some(own) = self.by_slot.get_mut(index(moved.slot))
@@ -261,9 +236,9 @@ impl Topics {
         if is_closed {
             let Topic { name, .. } = self.topics.remove(index(id.0));
             self.numbers.remove(&name);
-            let Self { directory, home, changes, .. } = self;
-            let closed = TopicChange::Closed(Arc::clone(&name));
-            directory.leave(&name, home.of_loop(), || home.report(closed, changes));
+            let Self { common, changes, .. } = self;
+            let closed = || report(TopicChange::Closed(Arc::clone(&name)), common, changes);
+            common.topics.leave(&name, common.loop_index(), closed);
         } else if let Some(topic) = self.topics.get_mut(index(id.0))
             && topic.members.capacity() > 4 * topic.members.len().max(16)
         {
@@ -273,5 +248,13 @@ impl Topics {
 
     fn member(&mut self, subscription: Subscription) -> Option<&mut Member> {
         self.topics.get_mut(index(subscription.topic.0))?.members.get_mut(index(subscription.place))
+    }
+}
+
+/// Reports a change. In a pool, those of a topic are always reported to the factory of the same worker, which may be another one.
+fn report(change: TopicChange, common: &Common, changes: &mut Vec<TopicChange>) {
+    match &common.membership {
+        Some(own) => changes.extend(routing::report(own, change)),
+        None => changes.push(change),
     }
 }

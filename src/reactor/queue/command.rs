@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// The output would exceed the limit, so the connection fails.
     Overflow,
     /// Boxed, so that other commands stay small.
-    NewConnection(Box<NewConnection>),
+    NewConnection(Box<ConnectionRequest>),
     Shutdown,
     /// The loop closes its connections one after the other, and ends. Boxed, so that other commands stay small.
     Drain(Box<Drain>),
@@ -62,25 +62,30 @@ pub(crate) enum Command {
     Cancel(Timeout),
     Pause,
     Resume,
-    /// Boxed, so that other commands stay small.
-    Boxed(Box<BoxedCommand>),
+    Shared(Arc<SharedCommand>),
 }
 
-/// A command that is rare or large. It is boxed, because each kind of command makes messages cost more instructions.
+/// A command behind a pointer, because each kind of [`Command`] makes messages cost more instructions. Several loops can share it.
 #[derive(Debug)]
-pub(crate) enum BoxedCommand {
+pub(crate) enum SharedCommand {
     /// In a pool, a queued subscription is announced to publishers.
     Subscribe(Arc<str>, Option<Announcement>),
     Unsubscribe(Arc<str>),
     /// The loop executes it.
     Publish(QueuedPublication),
-    Shared(SharedMessage),
+    Message(SharedMessage),
     /// Another loop of the pool has opened or closed a topic. The home of the topic reports it.
     TopicChanged(TopicChange),
 }
 
+impl From<SharedCommand> for Command {
+    fn from(command: SharedCommand) -> Self {
+        Self::Shared(Arc::new(command))
+    }
+}
+
 /// A message for the subscribers of a topic.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct QueuedPublication {
     pub(crate) topic: Arc<str>,
     pub(crate) frame: Frame,
@@ -91,20 +96,32 @@ pub(crate) struct QueuedPublication {
     pub(crate) is_volatile: bool,
 }
 
+/// The request for a connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionRequest {
+    pub(crate) new: NewConnection,
+    /// The place of the connection in the pool, if it counts as one of its loop's already.
+    pub(crate) place: Option<LoopPlace>,
+}
+
 /// A connection that the loop creates or takes over.
 #[derive(Debug)]
 pub(crate) enum NewConnection {
     /// Connects to a URL, over the stream if there is one.
     Connect(Url, Option<TcpStream>),
     Accept(TcpStream),
-    /// A connection that counts as one of its loop's already.
-    Placed(Box<Self>, LoopPlace),
     /// An accepted connection that the acceptor of the pool has assigned to this loop.
     Assigned(Assigned),
     /// A server's stream whose request was accepted elsewhere.
     AcceptUpgraded(TcpStream, Upgrade),
     /// A stream whose opening handshake was performed elsewhere, in either role.
     AfterHandshake(TcpStream, Established),
+}
+
+impl From<NewConnection> for ConnectionRequest {
+    fn from(new: NewConnection) -> Self {
+        Self { new, place: None }
+    }
 }
 
 /// A connection that the acceptor of the pool has assigned to a loop.
@@ -144,7 +161,7 @@ impl Command {
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
-            Self::Boxed(command) => command.for_another().map(|command| Self::Boxed(Box::new(command))),
+            Self::Shared(command) => command.for_another().map(Self::from),
             Self::Message(_)
             | Self::Frame(_)
             | Self::Overflow
@@ -160,19 +177,19 @@ impl Command {
     pub(super) fn into_shared(self) -> Self {
         match self {
             Self::Message(message) if message.len() > COPY_UP_TO => {
-                Self::Boxed(Box::new(BoxedCommand::Shared(message.into())))
+                SharedCommand::Message(message.into()).into()
             }
             Self::Message(message) => Self::Frame(Box::new(Frame::shared(message))),
             Self::Frame(frame) if frame.as_slice().len() > COPY_UP_TO && !frame.is_control() => {
-                Self::Boxed(Box::new(BoxedCommand::Shared(SharedMessage::from_frame(*frame))))
+                SharedCommand::Message(SharedMessage::from_frame(*frame)).into()
             }
-            Self::Boxed(mut boxed) => {
-                if let BoxedCommand::Publish(publication) = &mut *boxed
+            Self::Shared(mut command) => {
+                if let Some(SharedCommand::Publish(publication)) = Arc::get_mut(&mut command)
                     && publication.frame.as_slice().len() > COPY_UP_TO
                 {
                     publication.message = Some(SharedMessage::from_frame(publication.frame.clone()));
                 }
-                Self::Boxed(boxed)
+                Self::Shared(command)
             }
             other => other,
         }
@@ -184,7 +201,7 @@ impl Command {
             Self::Frame(frame) => Some(Self::Frame(frame.clone())),
             Self::Shutdown => Some(Self::Shutdown),
             Self::Drain(drain) => Some(Self::Drain(drain.clone())),
-            Self::Boxed(command) => command.for_peer().map(|command| Self::Boxed(Box::new(command))),
+            Self::Shared(command) => SharedCommand::for_peer(command).map(Self::Shared),
             other => other.for_another(),
         }
     }
@@ -192,13 +209,13 @@ impl Command {
     /// Returns whether a connection executes this command, as opposed to the loop.
     #[inline]
     pub(crate) fn is_for_connection(&self) -> bool {
-        !matches!(self, Self::NewConnection(_) | Self::Boxed(_) | Self::Shutdown | Self::Drain(_))
+        !matches!(self, Self::NewConnection(_) | Self::Shared(_) | Self::Shutdown | Self::Drain(_))
     }
 
     /// Returns whether this is a subscription, or its end.
     #[inline]
     pub(crate) fn changes_subscription(&self) -> bool {
-        matches!(self, Self::Boxed(command) if matches!(**command, BoxedCommand::Subscribe(..) | BoxedCommand::Unsubscribe(_)))
+        matches!(self, Self::Shared(command) if matches!(**command, SharedCommand::Subscribe(..) | SharedCommand::Unsubscribe(_)))
     }
 
     /// Returns the number of bytes that the command adds to the queued output of its connection.
@@ -207,13 +224,13 @@ impl Command {
         match self {
             Self::Message(message) => message.len(),
             Self::Frame(frame) => frame.as_slice().len(),
-            Self::Boxed(command) => command.payload_len(),
+            Self::Shared(command) => command.payload_len(),
             _ => 0,
         }
     }
 }
 
-impl BoxedCommand {
+impl SharedCommand {
     /// Returns whether the loop executes this command, also one of a connection's sender.
     pub(crate) fn is_for_loop(&self) -> bool {
         matches!(self, Self::Publish(_))
@@ -224,19 +241,18 @@ impl BoxedCommand {
         match self {
             Self::Subscribe(topic, _) => Some(Self::Subscribe(Arc::clone(topic), None)),
             Self::Unsubscribe(topic) => Some(Self::Unsubscribe(Arc::clone(topic))),
-            Self::Publish(_) | Self::Shared(_) | Self::TopicChanged(_) => None,
+            Self::Publish(_) | Self::Message(_) | Self::TopicChanged(_) => None,
         }
     }
 
     /// Clones the command for another loop.
-    fn for_peer(&self) -> Option<Self> {
-        Some(match self {
-            Self::Subscribe(topic, _) => Self::Subscribe(Arc::clone(topic), None),
-            Self::Unsubscribe(topic) => Self::Unsubscribe(Arc::clone(topic)),
-            Self::Publish(publication) => Self::Publish(publication.clone()),
-            Self::Shared(message) => Self::Shared(message.clone()),
-            Self::TopicChanged(_) => return None,
-        })
+    fn for_peer(command: &Arc<Self>) -> Option<Arc<Self>> {
+        match &**command {
+            // Each loop announces its own.
+            Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
+            Self::Unsubscribe(_) | Self::Publish(_) | Self::Message(_) => Some(Arc::clone(command)),
+            Self::TopicChanged(_) => None,
+        }
     }
 
     /// Announces a subscription to publishers.
@@ -257,7 +273,7 @@ impl BoxedCommand {
     /// Returns the message that a connection sends.
     pub(crate) fn shared(&self) -> Option<&SharedMessage> {
         match self {
-            Self::Shared(message) => Some(message),
+            Self::Message(message) => Some(message),
             _ => None,
         }
     }
@@ -266,7 +282,7 @@ impl BoxedCommand {
     fn payload_len(&self) -> usize {
         match self {
             Self::Publish(publication) => publication.frame.as_slice().len(),
-            Self::Shared(message) => message.as_bytes().len(),
+            Self::Message(message) => message.as_bytes().len(),
             Self::Subscribe(..) | Self::Unsubscribe(_) | Self::TopicChanged(_) => 0,
         }
     }

@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 pub(crate) use self::command::{
-    AcceptedStream, Assigned, Batch, BoxedCommand, Command, Established, NewConnection, QueuedCommand,
-    QueuedPublication, Target,
+    AcceptedStream, Assigned, Batch, Command, ConnectionRequest, Established, NewConnection, QueuedCommand,
+    QueuedPublication, SharedCommand, Target,
 };
 use self::local::Entered;
 use self::peers::{LoopPlace, Membership};
@@ -53,8 +53,6 @@ pub(crate) struct CommandQueue {
     overflow: Overflow,
     /// What the loop shares with others of its pool.
     pub(crate) common: Common,
-    /// The place of the loop in its pool, if it is in one.
-    membership: Option<Membership>,
     /// What the loop has counted and measured.
     pub(crate) monitor: Arc<Monitor>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
@@ -74,7 +72,6 @@ impl CommandQueue {
             remote: RemoteQueue::new(settings, common.memory.clone(), wake),
             limit: settings.output_limit(),
             overflow: settings.overflow,
-            membership: common.membership.clone(),
             common,
             monitor: Arc::new(Monitor::new(clock())),
             clock,
@@ -87,8 +84,9 @@ impl CommandQueue {
     }
 
     /// The place of the loop in its pool, if it is in one.
+    #[inline]
     pub(crate) fn membership(&self) -> Option<&Membership> {
-        self.membership.as_ref()
+        self.common.membership.as_ref()
     }
 
     /// The time of the loop.
@@ -104,7 +102,7 @@ impl CommandQueue {
     /// Queues a command, whatever is queued for its connection already.
     #[inline]
     pub(crate) fn push(&self, queued: QueuedCommand) -> std::result::Result<(), QueueError> {
-        let queued = match &self.membership {
+        let queued = match self.membership() {
             Some(own) => match routing::route(self, own, queued) {
                 Ok(queued) => queued,
                 Err(result) => return result,
@@ -167,7 +165,7 @@ impl CommandQueue {
         counted: Option<(&ConnectionStatus, usize)>,
     ) -> std::result::Result<(), QueueError> {
         if !local::is_outer(self.number) {
-            return match &self.membership {
+            return match self.membership() {
                 Some(own) if own.peers.is_running_here() => routing::push_to_peer(self, queued),
                 _ => self.remote.push(queued),
             };
@@ -273,7 +271,7 @@ impl CommandQueue {
 
     /// Counts a connection for the pool, until it is removed. `place` is its place if it is counted already.
     pub(crate) fn count_connection(&self, place: Option<LoopPlace>) {
-        let place = place.or_else(|| self.membership.as_ref().map(Membership::take_place));
+        let place = place.or_else(|| self.membership().map(Membership::take_place));
         place.into_iter().for_each(LoopPlace::keep);
     }
 
@@ -284,7 +282,7 @@ impl CommandQueue {
 
     pub(crate) fn remove_connection(&self, slot: u32) {
         self.remote.remove_connection(slot);
-        if let Some(own) = &self.membership {
+        if let Some(own) = self.membership() {
             own.peers.remove_connection(own.index);
         }
     }
@@ -307,7 +305,7 @@ impl CommandQueue {
 
     /// The loop begins or ends to fire timers.
     pub(crate) fn set_fires_timers(&self, fires: bool) {
-        if self.membership.is_some() {
+        if self.membership().is_some() {
             local::set_fires_timers(fires);
         }
     }

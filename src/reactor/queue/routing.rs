@@ -8,6 +8,7 @@
 //! Commands for all connections, and publications, go to several loops, in the order in which they were called. On other threads,
 //! either all of these loops accept the command or none.
 
+use std::borrow::Borrow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::peers::{LoopPlace, Membership};
 use super::remote::Queue;
 use super::sync::MutexGuard;
 use super::{
-    Assigned, Batch, BoxedCommand, Command, CommandQueue, NewConnection, QueuedCommand, Target, local,
+    Assigned, Batch, Command, CommandQueue, NewConnection, QueuedCommand, SharedCommand, Target, local,
 };
 use crate::error::QueueError;
 use crate::reactor::publishing::directory::Announcement;
@@ -39,7 +40,7 @@ impl Route {
         match (command, target) {
             (Command::Shutdown, _) => Self::All,
             (Command::Drain(_), _) => Self::Workers,
-            (Command::Boxed(boxed), _) if matches!(**boxed, BoxedCommand::Publish(_)) => Self::Interested,
+            (Command::Shared(shared), _) if matches!(**shared, SharedCommand::Publish(_)) => Self::Interested,
             (_, Target::One { .. }) => Self::Own,
             (Command::NewConnection(_), Target::All) => Self::LeastLoaded,
             (_, Target::All) => Self::Workers,
@@ -54,9 +55,9 @@ impl Route {
             Self::Workers => (0..own.workers()).collect(),
             Self::LeastLoaded => own.peers.least_loaded().into_iter().collect(),
             Self::Interested => match command {
-                Command::Boxed(boxed) => {
-                    boxed.topic().map_or_else(LoopSet::default, |topic| queue.common.topics.interested(topic))
-                }
+                Command::Shared(shared) => shared
+                    .topic()
+                    .map_or_else(LoopSet::default, |topic| queue.common.topics.interested(topic)),
                 _ => LoopSet::default(),
             },
         }
@@ -96,10 +97,7 @@ fn push_here(
     loops: LoopSet,
     queued: QueuedCommand,
 ) -> std::result::Result<(), QueueError> {
-    if local::fires_timers() {
-        let mut queues = loops.iter().filter_map(|index| own.peers.queue(index));
-        queues.try_for_each(|queue| check_room_for_timers(&queue))?;
-    }
+    check_room_for_timers(loops.iter().filter_map(|index| own.peers.queue(index)))?;
     for_each_copy(queued, loops, |index, copy| {
         let Some(peer) = own.peers.all().get(index) else { return };
         let copy = announced(queue, index, copy);
@@ -132,22 +130,33 @@ fn for_each_copy(queued: QueuedCommand, loops: LoopSet, mut pass: impl FnMut(usi
     }
 }
 
-/// Returns an error for a command of a timer if the queue of another loop is full. A loop does not read while the queue of another one is
-/// full, but it fires timers, which could queue more without limit.
-fn check_room_for_timers(queue: &CommandQueue) -> std::result::Result<(), QueueError> {
-    if !local::fires_timers() || local::is_current(queue.number) {
-        return Ok(());
+/// Returns an error for a command of a timer if one of these queues of other loops is full. A loop does not read while the queue of another
+/// one is full, but it fires timers, which could queue more without limit.
+fn check_room_for_timers<Q: Borrow<CommandQueue>>(
+    queues: impl IntoIterator<Item = Q>,
+) -> std::result::Result<(), QueueError> {
+    if local::fires_timers() && queues.into_iter().any(|queue| is_full_for_timers(queue.borrow())) {
+        return Err(QueueError::Full);
+    }
+    Ok(())
+}
+
+fn is_full_for_timers(queue: &CommandQueue) -> bool {
+    if local::is_current(queue.number) {
+        return false;
     }
     let guard = queue.remote.lock();
     let count = guard.ordinary + local::len_for_peer(queue.number);
     let is_full = count >= queue.remote.capacity || guard.bytes >= queue.remote.max_bytes;
-    if is_full && !guard.is_closed { Err(QueueError::Full) } else { Ok(()) }
+    is_full && !guard.is_closed
 }
 
 /// Announces a subscription to publishers, because they can reach the loop before it executes the command.
 fn announced(queue: &CommandQueue, of_loop: usize, mut queued: QueuedCommand) -> QueuedCommand {
-    if let Command::Boxed(boxed) = &mut queued.command {
-        boxed.announce(|topic| Announcement::new(&queue.common.topics, topic, of_loop));
+    if let Command::Shared(command) = &mut queued.command
+        && let Some(command) = Arc::get_mut(command)
+    {
+        command.announce(|topic| Announcement::new(&queue.common.topics, topic, of_loop));
     }
     queued
 }
@@ -192,23 +201,20 @@ fn push_remote(
 
 /// Passes an accepted connection to the worker with the fewest connections. It is dropped if all workers have ended.
 pub(crate) fn assign(queue: &CommandQueue, assigned: Assigned) {
-    let Some(own) = &queue.membership else { return };
+    let Some(own) = queue.membership() else { return };
     let Some(index) = own.peers.least_loaded() else { return };
     let Some(worker) = own.peers.queue(index) else { return };
-    let new = Command::NewConnection(Box::new(NewConnection::Assigned(assigned)));
+    let new = Command::NewConnection(Box::new(NewConnection::Assigned(assigned).into()));
     let command = placed(new, own, index);
     receive(&worker, &mut vec![QueuedCommand { target: Target::All, command }], own.index);
 }
 
 /// Counts a connection that a loop is going to create.
-fn placed(command: Command, own: &Membership, index: usize) -> Command {
-    match command {
-        Command::NewConnection(new) => {
-            let place = LoopPlace::take(&own.peers, index);
-            Command::NewConnection(Box::new(NewConnection::Placed(new, place)))
-        }
-        other => other,
+fn placed(mut command: Command, own: &Membership, index: usize) -> Command {
+    if let Command::NewConnection(request) = &mut command {
+        request.place = Some(LoopPlace::take(&own.peers, index));
     }
+    command
 }
 
 /// Reports a change of a topic to its home, one of the workers. Returns the change if there is only this worker. Otherwise the home
@@ -223,7 +229,7 @@ pub(crate) fn report(own: &Membership, change: TopicChange) -> Option<TopicChang
         return Some(change);
     }
     if let Some(queue) = own.peers.queue(home) {
-        let command = Command::Boxed(Box::new(BoxedCommand::TopicChanged(change)));
+        let command = SharedCommand::TopicChanged(change).into();
         receive(&queue, &mut vec![QueuedCommand { target: Target::All, command }], own.index);
     }
     None
@@ -234,7 +240,7 @@ pub(super) fn push_to_peer(
     queue: &CommandQueue,
     queued: QueuedCommand,
 ) -> std::result::Result<(), QueueError> {
-    check_room_for_timers(queue)?;
+    check_room_for_timers([queue])?;
     let len = queued.command.buffered_len();
     let guard = queue.remote.lock();
     // Counted at once, so that a handler cannot exceed the limit of the connection.
@@ -248,7 +254,7 @@ pub(super) fn push_to_peer(
 
 /// Sends what the handlers of a loop have sent to others. Returns the loops whose queues are too long.
 pub(crate) fn flush(queue: &CommandQueue) -> Vec<usize> {
-    let own = match &queue.membership {
+    let own = match queue.membership() {
         Some(own) if local::has_for_peers() => own,
         _ => return Vec::new(),
     };
@@ -269,7 +275,7 @@ pub(crate) fn flush(queue: &CommandQueue) -> Vec<usize> {
 
 /// Whether the queue of another loop is still too long.
 pub(crate) fn is_long(queue: &CommandQueue, index: usize) -> bool {
-    let peer = queue.membership.as_ref().and_then(|own| own.peers.queue(index));
+    let peer = queue.membership().and_then(|own| own.peers.queue(index));
     peer.is_some_and(|peer| {
         let guard = peer.remote.lock();
         !guard.is_closed && peer.remote.is_long(&guard)
@@ -278,7 +284,7 @@ pub(crate) fn is_long(queue: &CommandQueue, index: usize) -> bool {
 
 /// Wakes other loops of the pool.
 pub(crate) fn wake(queue: &CommandQueue, waiting: &[usize]) {
-    let Some(own) = &queue.membership else { return };
+    let Some(own) = queue.membership() else { return };
     for peer in waiting.iter().filter_map(|index| own.peers.queue(*index)) {
         peer.remote.wake();
     }

@@ -299,7 +299,7 @@ fn l5_during_a_drain_nothing_is_connected() {
     run_until_idle(&mut it.reactor);
     let id = it.reactor.entries.ids().next();
     let connect = NewConnection::Connect("ws://127.0.0.1/".parse().unwrap(), None);
-    it.reactor.execute(Command::NewConnection(Box::new(connect)), id);
+    it.reactor.execute(Command::NewConnection(Box::new(connect.into())), id);
     assert!(err.to_string().starts_with("cannot connect to ws://127.0.0.1/: the loop is draining"), "{err}");
     assert_eq!(it.count(&err.to_string()), 2, "{:?}", it.events);
 
@@ -308,7 +308,7 @@ fn l5_during_a_drain_nothing_is_connected() {
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let upgrade = Upgrade::new(Request::parse(REQUEST).unwrap().unwrap(), Config::default()).unwrap();
     let command = NewConnection::AcceptUpgraded(listener.accept().unwrap().0, upgrade);
-    let command = Command::NewConnection(Box::new(command));
+    let command = Command::NewConnection(Box::new(command.into()));
     it.reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
     run_until_idle(&mut it.reactor);
     let mut received = Vec::new();

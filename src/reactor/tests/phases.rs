@@ -232,7 +232,7 @@ fn play_client(reactor: &mut Reactor<Records, Fake>, journal: &Journal, client: 
     run_until_idle(reactor);
     // A request that cannot be built fails when the command is executed.
     let url = "http://127.0.0.1/".parse().unwrap();
-    let connect = Command::NewConnection(Box::new(NewConnection::Connect(url, None)));
+    let connect = Command::NewConnection(Box::new(NewConnection::Connect(url, None).into()));
     reactor.requested.push(connect);
     for command in std::mem::take(&mut reactor.requested) {
         reactor.state.begin(crate::reactor::LoopPhase::Execute);
@@ -248,7 +248,7 @@ fn play_upgraded(reactor: &mut Reactor<Records, Fake>, system: &Fake) {
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let request = Request::parse(REQUEST).unwrap().unwrap();
     let upgrade = Upgrade::new(request, Config::default()).unwrap();
-    let command = Command::NewConnection(Box::new(NewConnection::AcceptUpgraded(stream, upgrade)));
+    let command = Command::NewConnection(Box::new(NewConnection::AcceptUpgraded(stream, upgrade).into()));
     reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
     run_until_idle(reactor);
 }

@@ -153,7 +153,7 @@ fn k7_connections_are_served_while_a_name_is_resolved() {
     let server = system.add_server();
     system.hold_lookups();
     let connect = NewConnection::Connect("ws://slow.example/".parse().unwrap(), None);
-    reactor.execute(Command::NewConnection(Box::new(connect)), None);
+    reactor.execute(Command::NewConnection(Box::new(connect.into())), None);
     for payload in ["one", "two"] {
         client.send(&text(payload));
         run_until_idle(&mut reactor);

@@ -230,7 +230,7 @@ fn l3_any_byte_delays_the_ping_and_the_idle_timeout() {
 fn open_server<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wire {
     let server = system.add_server();
     let connect = NewConnection::Connect("ws://localhost/".parse().unwrap(), None);
-    reactor.execute(Command::NewConnection(Box::new(connect)), None);
+    reactor.execute(Command::NewConnection(Box::new(connect.into())), None);
     super::accept(reactor, &server);
     run_until_idle(reactor);
     server

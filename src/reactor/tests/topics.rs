@@ -18,8 +18,8 @@ use crate::reactor::api::publication::Publication;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::api::shared_message::SharedMessage;
-use crate::reactor::publishing::directory::TopicDirectory;
-use crate::reactor::publishing::topics::{Home, Topics};
+use crate::reactor::common::Common;
+use crate::reactor::publishing::topics::Topics;
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Error, ErrorKind, Message, QueueError, Result, random_inputs};
 
@@ -251,8 +251,7 @@ fn subscriptions_are_limited_per_connection_and_in_total() {
 #[test]
 fn subscriptions_end_with_their_connections() {
     random_inputs::for_each(|rng| {
-        let directory = Arc::new(TopicDirectory::new(1, 1000));
-        let mut topics = Topics::new(directory, Home::default(), 1000);
+        let mut topics = Topics::new(Common::new(&Settings::default()), 1000);
         let mut model: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for _ in 0..500 {
             let (slot, topic) = (rng.random_range(0..20), rng.random_range(0..20_u32));
@@ -371,7 +370,7 @@ fn a_shared_message_is_stored_once_while_connections_have_not_sent_it() {
 
 #[test]
 fn the_topic_that_was_found_last_is_not_confused_with_the_next_one_of_its_number() {
-    let mut topics = Topics::new(Arc::new(TopicDirectory::new(1, 9)), Home::default(), 9);
+    let mut topics = Topics::new(Common::new(&Settings::default()), 9);
     let red = topics.subscribe(0, &"red".into()).unwrap();
     assert_eq!((topics.find("red"), topics.find("red")), (red, red));
     topics.unsubscribe(0, "red");
