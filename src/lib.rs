@@ -177,6 +177,8 @@ pub mod browser;
 )]
 mod byte_queue;
 mod close;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub mod cluster;
 mod compat;
 mod error;
 #[cfg(all(
