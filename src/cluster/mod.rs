@@ -10,5 +10,11 @@
 //! ```
 
 mod broker;
+#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod bytes;
+#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod envelope;
+#[cfg(test)]
+mod tests;
 
 pub use self::broker::{Broker, Inbox, NodeId, Queued};

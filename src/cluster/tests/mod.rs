@@ -1,0 +1,3 @@
+//! Tests of a node without a thread, a clock or a server.
+
+mod envelope;
