@@ -23,8 +23,8 @@ use crate::error::Result;
 /// - It reports each subscription that has become effective with [`Inbox::subscribed`].
 /// - It reports with [`Inbox::acknowledged`] how many publications since the last `up` the server has accepted, in the order in which they
 ///   were published.
-/// - The publications of a node to a channel arrive in order. If some are lost while the state is "connected", the library notices it with the next
-///   one.
+/// - The publications of a node arrive in order, those to different channels included. If some are lost while the state is "connected", the
+///   library notices it with the next one.
 pub trait Broker: Send {
     /// Begins to connect to the server, and to reconnect whenever the connection is lost, until [`stop`](Self::stop). Called once.
     ///
