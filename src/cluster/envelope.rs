@@ -8,6 +8,7 @@
 
 use std::ops::BitOr;
 
+use super::announcements::Announcements;
 use super::broker::NodeId;
 use super::bytes::{MAX_VARINT, Reader, put_varint};
 
@@ -67,22 +68,14 @@ pub(super) struct Heartbeat<'a> {
     pub(super) announcements: Announcements<'a>,
 }
 
-/// The last number of a node on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Announcement<'a> {
-    /// The name of the channel without the prefix.
-    pub(super) channel: &'a str,
-    pub(super) last: u64,
-    /// Whether the node could not send the message with this number, or some before it.
-    pub(super) is_lost: bool,
-}
-
 /// Properties of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Flags(u8);
 
 impl Flags {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
     pub(crate) const COMPRESSIBLE: Self = Self(1);
+    #[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
     pub(crate) const VOLATILE: Self = Self(2);
     /// All nodes deliver the message when it comes from the broker, the publishing one included.
     pub(crate) const TOTAL_ORDER: Self = Self(4);
@@ -153,7 +146,7 @@ impl<'a> Envelope<'a> {
             }
             Body::Heartbeat(Heartbeat { part, announcements, .. }) => {
                 out.extend(part.to_be_bytes());
-                out.extend_from_slice(announcements.0);
+                out.extend_from_slice(announcements.as_bytes());
             }
             Body::Goodbye => {}
             Body::CountQuery { query, topic } => {
@@ -170,9 +163,18 @@ impl<'a> Envelope<'a> {
 }
 
 /// Notes in an encoded message that the node could not send the previous one.
-pub(super) fn set_after_loss(envelope: &mut [u8]) {
+pub(super) fn set_after_loss(message: &mut [u8]) {
+    set_flags(message, Flags::AFTER_LOSS.0);
+}
+
+/// Notes in a part of an encoded heartbeat that messages were lost that no part lists.
+pub(super) fn set_has_lost(heartbeat: &mut [u8]) {
+    set_flags(heartbeat, HAS_LOST);
+}
+
+fn set_flags(envelope: &mut [u8], added: u8) {
     if let Some(flags) = envelope.get_mut(FLAGS_AT) {
-        *flags |= Flags::AFTER_LOSS.0;
+        *flags |= added;
     }
 }
 
@@ -246,7 +248,7 @@ impl Body<'_> {
         match self {
             Self::Message { content: Content::Text(text), .. } => text.len(),
             Self::Message { content: Content::Binary(bytes), .. } => bytes.len(),
-            Self::Heartbeat(heartbeat) => heartbeat.announcements.0.len(),
+            Self::Heartbeat(heartbeat) => heartbeat.announcements.len(),
             Self::CountQuery { topic, .. } => topic.len(),
             Self::Goodbye | Self::CountAnswer { .. } => 8,
         }
@@ -259,46 +261,5 @@ impl<'a> Content<'a> {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
         }
-    }
-}
-
-/// The encoded announcements of a part of a heartbeat: for each one a byte, the distance from the number of the heartbeat, the length of
-/// the name, and the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Announcements<'a>(&'a [u8]);
-
-impl<'a> Announcements<'a> {
-    /// Wraps what [`push`](Self::push) has written for the same `number`.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn push(out: &mut Vec<u8>, announcement: Announcement<'_>, number: u64) {
-        out.push(announcement.is_lost.into());
-        put_varint(out, number.saturating_sub(announcement.last));
-        put_varint(out, u64::try_from(announcement.channel.len()).unwrap_or(u64::MAX));
-        out.extend_from_slice(announcement.channel.as_bytes());
-    }
-
-    /// Checks that all can be decoded.
-    fn decode(bytes: &'a [u8], number: u64) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        while !reader.0.is_empty() {
-            Self::next(&mut reader, number)?;
-        }
-        Some(Self(bytes))
-    }
-
-    pub(super) fn iter(self, number: u64) -> impl Iterator<Item = Announcement<'a>> {
-        let mut reader = Reader(self.0);
-        std::iter::from_fn(move || Self::next(&mut reader, number))
-    }
-
-    fn next(reader: &mut Reader<'a>, number: u64) -> Option<Announcement<'a>> {
-        let [is_lost @ (0 | 1)] = reader.array()? else { return None };
-        let last = number.checked_sub(reader.varint()?)?;
-        let len = usize::try_from(reader.varint()?).ok()?;
-        let channel = std::str::from_utf8(reader.take(len)?).ok()?;
-        Some(Announcement { channel, last, is_lost: is_lost == 1 })
     }
 }

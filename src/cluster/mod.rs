@@ -9,12 +9,28 @@
 //!                       counts, numbers, resends                  detects gaps and duplicates
 //! ```
 
+mod announcements;
+mod announcing;
 mod broker;
-#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
 mod bytes;
-#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod channels;
 mod envelope;
+mod events;
+mod incoming;
+mod liveness;
+#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod node;
+mod options;
+mod outbox;
+mod outgoing;
+mod peers;
+mod queries;
+#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod receiving;
+mod returning;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
 pub use self::broker::{Broker, Inbox, NodeId, Queued};
+pub use self::events::{BrokerState, Missed};

@@ -3,10 +3,9 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::super::announcements::{Announcement, Announcements};
 use super::super::broker::NodeId;
-use super::super::envelope::{
-    Announcement, Announcements, Body, Content, Envelope, EnvelopeError, Flags, Heartbeat, set_after_loss,
-};
+use super::super::envelope::{Body, Content, Envelope, EnvelopeError, Flags, Heartbeat, set_after_loss};
 use crate::random_inputs::{self, bytes, choose};
 
 /// The number of bytes of a message without its payload and its distance.

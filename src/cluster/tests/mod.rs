@@ -1,3 +1,6 @@
 //! Tests of a node without a thread, a clock or a server.
 
+mod checker;
 mod envelope;
+mod random;
+mod world;
