@@ -2,5 +2,8 @@
 
 mod checker;
 mod envelope;
+mod hostile;
+mod node;
 mod random;
+mod subscriptions;
 mod world;
