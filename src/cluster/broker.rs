@@ -21,8 +21,8 @@ use crate::error::Result;
 /// - After `down`, it forgets what was queued, the subscriptions included. After each `up`, the library subscribes to all channels and publishes
 ///   again what was not acknowledged.
 /// - It reports each subscription that has become effective with [`Inbox::subscribed`].
-/// - It reports with [`Inbox::acknowledged`] how many publications since the last `up` the server has accepted, in the order in which they
-///   were published.
+/// - It reports with [`Inbox::acknowledged`] how many publications since the last `up` the server has answered, in the order in which they
+///   were published. Those that the server has refused are counted as well, and reported with [`Inbox::rejected`] before.
 /// - The publications of a node arrive in order, those to different channels included. If some are lost while the state is "connected", the
 ///   library notices it with the next one.
 pub trait Broker: Send {
@@ -64,8 +64,8 @@ pub enum Queued {
 pub struct NodeId([u8; 8]);
 
 impl NodeId {
-    /// Returns a random id.
-    pub(crate) fn random() -> Self {
+    /// Returns a random id. The library does this itself; tests of a broker need it as well.
+    pub fn random() -> Self {
         Self(rand::random())
     }
 
@@ -95,18 +95,23 @@ impl fmt::Debug for NodeId {
 #[derive(Clone)]
 pub struct Inbox(Arc<dyn BrokerEvents>);
 
-/// What the node does with the reports of its broker.
-pub(crate) trait BrokerEvents: Send + Sync {
+/// What a node does with the reports of its broker. The library implements it; tests of a broker can implement it, too.
+///
+/// The methods are those of [`Inbox`].
+#[expect(missing_docs, reason = "the methods of `Inbox` are documented")]
+pub trait BrokerEvents: Send + Sync {
     fn up(&self);
     fn down(&self, reason: &str);
     fn subscribed(&self, channels: &[&str]);
     fn acknowledged(&self, count: u64);
+    fn rejected(&self, number: u64);
     fn deliver(&self, channel: &str, payload: &[u8]);
     fn has_room(&self) -> bool;
 }
 
 impl Inbox {
-    pub(crate) fn new(events: Arc<dyn BrokerEvents>) -> Self {
+    /// Creates the inbox of a test of a broker.
+    pub fn new(events: Arc<dyn BrokerEvents>) -> Self {
         Self(events)
     }
 
@@ -125,9 +130,16 @@ impl Inbox {
         self.0.subscribed(channels);
     }
 
-    /// The server has accepted this many publications since the last call of [`up`](Self::up).
+    /// The server has answered this many publications since the last call of [`up`](Self::up). It has accepted them, except for those
+    /// that were [`rejected`](Self::rejected).
     pub fn acknowledged(&self, count: u64) {
         self.0.acknowledged(count);
+    }
+
+    /// The server has refused a publication, for example because the user may not publish to the channel: nobody receives it. The first one
+    /// since the last call of [`up`](Self::up) has the number 1. [`acknowledged`](Self::acknowledged) counts it afterwards.
+    pub fn rejected(&self, number: u64) {
+        self.0.rejected(number);
     }
 
     /// A publication has arrived. Publications of unknown form are counted and dropped.

@@ -32,5 +32,5 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-pub use self::broker::{Broker, Inbox, NodeId, Queued};
+pub use self::broker::{Broker, BrokerEvents, Inbox, NodeId, Queued};
 pub use self::events::{BrokerState, Missed};
