@@ -8,6 +8,12 @@ pub fn run_reactor(script: &[u8]) {
     crate::reactor::script::run(script);
 }
 
+/// Passes bytes of a Redis server to sessions of the broker. Panics if they depend on how the bytes are split.
+#[cfg(feature = "redis")]
+pub fn run_redis_session(script: &[u8]) {
+    crate::cluster::run_script(script);
+}
+
 /// One end of a TLS connection, without I/O.
 #[derive(Debug)]
 pub struct TlsSession(Session);

@@ -27,6 +27,8 @@ mod peers;
 mod queries;
 #[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
 mod receiving;
+#[cfg(feature = "redis")]
+mod redis;
 mod returning;
 mod subscriptions;
 #[cfg(test)]
@@ -34,3 +36,7 @@ mod tests;
 
 pub use self::broker::{Broker, BrokerEvents, Inbox, NodeId, Queued};
 pub use self::events::{BrokerState, Missed};
+#[cfg(feature = "redis")]
+pub use self::redis::Redis;
+#[cfg(all(fuzzing, feature = "redis"))]
+pub(crate) use self::redis::run_script;
