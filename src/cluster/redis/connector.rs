@@ -23,6 +23,9 @@ const PUBLISHER: Token = Token(2);
 /// process is suspended.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Longer timeouts have the same effect, and could be too long for the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The memory for one read.
 const READ: usize = 64 * 1024;
 
@@ -70,7 +73,7 @@ impl Connector {
     /// `Io` if no address can be connected to, or if the server refuses the login; the errors of TLS.
     pub(super) fn connect(&self, poller: &mut Poller, is_stopped: &dyn Fn() -> bool) -> Result<Pair> {
         let endpoints = self.resolve().map_err(|err| self.failed("cannot resolve the Redis server", err))?;
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.timeout.min(LONGEST_TIMEOUT);
         let mut last = None;
         for (at, endpoint) in endpoints.iter().enumerate() {
             let now = Instant::now();

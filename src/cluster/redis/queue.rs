@@ -1,5 +1,6 @@
 //! What the library has asked the broker for, and its thread has not done yet.
 
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,14 +21,14 @@ pub(super) struct Limits {
 
 /// The queue between the methods of the broker and its thread. While the broker is not connected, it is closed: what is added is
 /// forgotten.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct CommandQueue {
     state: Arc<Mutex<State>>,
     waker: Arc<Waker>,
     limits: Limits,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     request: Request,
     is_open: bool,
@@ -174,6 +175,12 @@ impl CommandQueue {
         if !was_awake && let Err(err) = self.waker.wake() {
             error!("cannot wake the thread of the Redis broker: {err}");
         }
+    }
+}
+
+impl fmt::Debug for CommandQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandQueue").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

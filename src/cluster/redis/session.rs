@@ -1,5 +1,6 @@
 //! One connection to the server, without I/O: commands become bytes, and bytes become events.
 
+use std::fmt;
 use std::io;
 
 use ::redis::{PushKind, ServerError, Value, cmd};
@@ -26,7 +27,6 @@ pub(super) enum Event {
 }
 
 /// One connection, from its login on. All failures are final.
-#[derive(Debug)]
 pub(super) struct Session {
     replies: ReplyReader,
     expected: Expected,
@@ -220,6 +220,13 @@ impl Session {
     fn complete_login(&mut self) -> Option<Event> {
         self.is_ready = true;
         None
+    }
+}
+
+impl fmt::Debug for Session {
+    /// Leaves out the output, which can contain the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("is_ready", &self.is_ready).finish_non_exhaustive()
     }
 }
 
