@@ -136,7 +136,7 @@ impl Inbox {
         self.0.acknowledged(count);
     }
 
-    /// The server has refused a publication, for example because the user may not publish to the channel: nobody receives it. The first one
+    /// The server has refused a publication, for example because the user may not publish to the channel. It reaches no node. The first one
     /// since the last call of [`up`](Self::up) has the number 1. [`acknowledged`](Self::acknowledged) counts it afterwards.
     pub fn rejected(&self, number: u64) {
         self.0.rejected(number);

@@ -11,6 +11,7 @@ use std::ops::BitOr;
 use super::announcements::Announcements;
 use super::broker::NodeId;
 use super::bytes::{MAX_VARINT, Reader, put_varint};
+use crate::message::Message;
 
 const VERSION: u8 = 1;
 const FLAGS_AT: usize = 18;
@@ -52,7 +53,7 @@ pub(super) enum Body<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
 }
@@ -73,9 +74,7 @@ pub(super) struct Heartbeat<'a> {
 pub(crate) struct Flags(u8);
 
 impl Flags {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
     pub(crate) const COMPRESSIBLE: Self = Self(1);
-    #[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
     pub(crate) const VOLATILE: Self = Self(2);
     /// All nodes deliver the message when it comes from the broker, the publishing one included.
     pub(crate) const TOTAL_ORDER: Self = Self(4);
@@ -96,6 +95,15 @@ impl Flags {
 
     const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+}
+
+impl<'a> From<&'a Message> for Content<'a> {
+    fn from(message: &'a Message) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text),
+            Message::Binary(bytes) => Self::Binary(bytes),
+        }
     }
 }
 

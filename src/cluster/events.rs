@@ -22,15 +22,15 @@ pub enum Missed {
 }
 
 /// Whether publications reach other nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum BrokerState {
     /// The broker is connected to its server.
     Up,
+    /// The broker is connected, but nothing comes back from the server. It reconnects.
+    Stale,
     /// The broker is not connected to its server.
     Down,
-    /// The broker is connected, but nothing comes back from the server. It must reconnect.
-    Stale,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,29 +14,36 @@ mod announcing;
 mod broker;
 mod bytes;
 mod channels;
+mod config;
 mod envelope;
 mod events;
+mod hub;
 mod incoming;
 mod liveness;
-#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
+mod memory;
 mod node;
 mod options;
 mod outbox;
 mod outgoing;
 mod peers;
 mod queries;
-#[cfg_attr(not(test), expect(dead_code, reason = "the event loop does not use nodes yet"))]
 mod receiving;
 #[cfg(feature = "redis")]
 mod redis;
 mod returning;
+mod stats;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 
 pub use self::broker::{Broker, BrokerEvents, Inbox, NodeId, Queued};
+pub use self::config::{Cluster, Order};
 pub use self::events::{BrokerState, Missed};
+pub use self::hub::SubscriberCount;
+pub(crate) use self::hub::{Delivery, EventLoops, Hub, RunningNode};
+pub use self::memory::MemoryBroker;
 #[cfg(feature = "redis")]
 pub use self::redis::Redis;
 #[cfg(all(fuzzing, feature = "redis"))]
 pub(crate) use self::redis::run_script;
+pub use self::stats::ClusterStats;

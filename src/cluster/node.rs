@@ -1,7 +1,7 @@
 //! A node: decides what is sent to the broker, and what local subscribers receive. It knows no thread, clock or event loop.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::broker::NodeId;
 use super::channels::Channels;
@@ -14,8 +14,8 @@ use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::queries::Queries;
 use super::returning::Returning;
+use super::stats::ClusterStats;
 use super::subscriptions::{Command, Subscriptions};
-use crate::Message;
 
 /// What the event loop must do with the broker. The order matters.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +64,10 @@ pub(super) struct Broker {
     has_been_up: bool,
     must_reconnect: bool,
     next_heartbeat: Instant,
+    /// When a heartbeat was sent that has not come back.
+    pub(super) heartbeat_sent: Option<Instant>,
+    /// How long the last one was on its way.
+    pub(super) round_trip: Duration,
 }
 
 impl Node {
@@ -85,6 +89,8 @@ impl Node {
                 has_been_up: false,
                 must_reconnect: false,
                 next_heartbeat: now,
+                heartbeat_sent: None,
+                round_trip: Duration::ZERO,
             },
             options,
         }
@@ -93,23 +99,20 @@ impl Node {
     /// Publishes a message to the subscribers of a topic on other nodes, or, without a topic, to all of their connections.
     ///
     /// The caller delivers it to local subscribers, unless it has [`Flags::TOTAL_ORDER`]. Then an event delivers it.
-    pub(crate) fn publish(
+    pub(crate) fn publish<'m>(
         &mut self,
         topic: Option<&str>,
-        message: &Message,
+        message: impl Into<Content<'m>>,
         flags: Flags,
         except: Option<u64>,
     ) -> Outcome {
+        let content = message.into();
         let returns = flags.contains(Flags::TOTAL_ORDER);
-        let has_room =
-            self.outgoing.has_room(message.len()) && self.returning.len() < self.options.max_unacknowledged;
+        let has_room = self.outgoing.has_room(content.as_bytes().len())
+            && self.returning.len() < self.options.max_unacknowledged;
         if returns && !has_room {
             return Outcome::Refused;
         }
-        let content = match message {
-            Message::Text(text) => Content::Text(text),
-            Message::Binary(bytes) => Content::Binary(bytes),
-        };
         let numbered = self.outgoing.publish(self.channels.of(topic), flags, except, content);
         if !numbered.is_queued {
             self.events.counters.dropped += 1;
@@ -151,6 +154,7 @@ impl Node {
         self.liveness.stop();
         self.broker.state = BrokerState::Down;
         self.broker.must_reconnect = false;
+        self.broker.heartbeat_sent = None;
         self.subscriptions.disconnect();
         self.outgoing.disconnect();
     }
@@ -168,6 +172,11 @@ impl Node {
     /// The broker has refused what [`next_output`](Self::next_output) returned last.
     pub(crate) fn refused(&mut self) {
         self.events.counters.dropped += u64::from(self.outgoing.refuse());
+    }
+
+    /// The broker's server has refused the publication with this number, counted from the beginning of the connection.
+    pub(crate) fn rejected(&mut self, number: u64) {
+        self.events.counters.dropped += u64::from(self.outgoing.reject(number));
     }
 
     /// Time has passed.
@@ -209,6 +218,7 @@ impl Node {
         let Self { outgoing, channels, .. } = self;
         outgoing.push_heartbeat(&channels.cluster, |channel| channels.without_prefix(channel));
         self.broker.next_heartbeat = now + self.options.heartbeat;
+        self.broker.heartbeat_sent.get_or_insert(now);
     }
 
     /// Asks other nodes how many subscribers a topic has. An event with the returned number follows at the deadline at the latest. `None` if too
@@ -256,12 +266,10 @@ impl Node {
         self.events.pop()
     }
 
-    pub(crate) fn state(&self) -> BrokerState {
-        self.broker.state
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.events.counters
+    pub(crate) fn stats(&self) -> ClusterStats {
+        let Counters { gaps, duplicates, malformed, dropped, reconnects } = self.events.counters;
+        let &Broker { state, round_trip, .. } = &self.broker;
+        ClusterStats { state, round_trip, gaps, duplicates, malformed, lost: dropped, reconnects }
     }
 
     /// Whether the subscription to a topic is effective.

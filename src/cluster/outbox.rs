@@ -118,9 +118,30 @@ impl Outbox {
         None
     }
 
+    /// The server has refused the publication with this number since the connection began. Returns its channel if it was a message. It is
+    /// acknowledged like the others.
+    pub(super) fn reject(&mut self, number: u64) -> Option<Arc<str>> {
+        let place = usize::try_from(number.checked_sub(self.acknowledged + 1)?).ok()?;
+        let entry = self.queue.get_mut(place).filter(|_| place < self.handed)?;
+        let kind = std::mem::replace(&mut entry.kind, Kind::Other);
+        let (channel, len) = (Arc::clone(&entry.channel), entry.envelope.len());
+        match kind {
+            Kind::Message => {
+                self.messages -= 1;
+                self.bytes -= len;
+                self.after_refusal.insert(Arc::clone(&channel));
+                self.has_refused = true;
+                return Some(channel);
+            }
+            Kind::Heartbeat { beat, .. } => self.mark_incomplete(beat),
+            Kind::Other => {}
+        }
+        None
+    }
+
     /// The acknowledgement of the last part does not count if another part was refused.
     fn mark_incomplete(&mut self, refused: u64) {
-        for entry in self.queue.range_mut(self.handed..) {
+        for entry in &mut self.queue {
             if matches!(entry.kind, Kind::Heartbeat { beat, .. } if beat == refused) {
                 entry.kind = Kind::Other;
             }

@@ -124,6 +124,15 @@ impl Outgoing {
         channel.is_some()
     }
 
+    /// The server has refused a publication that the broker has. Returns whether it was a message.
+    pub(super) fn reject(&mut self, number: u64) -> bool {
+        let channel = self.outbox.reject(number);
+        if let Some(channel) = &channel {
+            self.announcer.note_loss(channel);
+        }
+        channel.is_some()
+    }
+
     /// The broker has accepted this many publications since the connection began.
     pub(super) fn acknowledge(&mut self, count: u64) {
         let announcer = &mut self.announcer;

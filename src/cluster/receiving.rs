@@ -16,7 +16,7 @@ impl Node {
     pub(crate) fn received(&mut self, channel: &str, bytes: &[u8], now: Instant) {
         self.liveness.advance(now);
         let is_accepted = match Envelope::decode(bytes) {
-            Ok(envelope) if envelope.node == self.id => self.receive_own(channel, &envelope),
+            Ok(envelope) if envelope.node == self.id => self.receive_own(channel, &envelope, now),
             Ok(envelope) => self.receive(channel, &envelope),
             Err(_) => false,
         };
@@ -154,7 +154,7 @@ impl Node {
     }
 
     /// Something that this node has published has come back.
-    fn receive_own(&mut self, channel: &str, envelope: &Envelope<'_>) -> bool {
+    fn receive_own(&mut self, channel: &str, envelope: &Envelope<'_>, now: Instant) -> bool {
         let &Envelope { number, body, .. } = envelope;
         if number > self.outgoing.number() {
             return false;
@@ -169,6 +169,9 @@ impl Node {
             Body::Heartbeat(_) => {
                 self.give_up_before(number.saturating_add(1));
                 self.liveness.note_return();
+                if let Some(sent) = self.broker.heartbeat_sent.take() {
+                    self.broker.round_trip = now.saturating_duration_since(sent);
+                }
                 if self.broker.state == BrokerState::Stale {
                     self.broker.state = BrokerState::Up;
                 }

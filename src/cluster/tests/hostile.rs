@@ -77,7 +77,7 @@ fn random_envelopes_on_random_channels_do_no_harm() {
         let known = node.subscriptions.get("sockeye:t:a").unwrap();
         assert!(known.ledger.len() <= 3 && node.peers.len().0 <= 3);
         assert!(node.subscriptions.get("sockeye:t:b").is_none());
-        assert!(node.counters().malformed > 0);
+        assert!(node.stats().malformed > 0);
     });
 }
 
@@ -121,7 +121,7 @@ fn nothing_is_kept_for_channels_without_subscribers() {
 fn own_numbers_that_were_not_published_are_malformed() {
     let (mut node, now) = node();
     node.received("sockeye:t:a", &message(id(0), 1, 0), now);
-    assert_eq!((node.counters().malformed, node.next_event()), (1, None));
+    assert_eq!((node.stats().malformed, node.next_event()), (1, None));
 }
 
 #[test]
@@ -131,5 +131,5 @@ fn envelopes_on_channels_of_another_kind_are_malformed() {
         .map(|body| Envelope { node: id(1), number: 1, previous: 1, body }.encode());
     node.received("sockeye:t:a", &goodbye, now);
     node.received("sockeye:all", &answer, now);
-    assert_eq!(node.counters().malformed, 2);
+    assert_eq!(node.stats().malformed, 2);
 }

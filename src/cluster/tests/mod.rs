@@ -4,6 +4,7 @@ mod checker;
 mod envelope;
 mod hostile;
 mod node;
+mod peers;
 mod random;
 mod subscriptions;
 mod world;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::envelope::{Body, Envelope, Flags};
-use super::super::events::{BrokerState, Event, Missed};
+use super::super::events::{Event, Missed};
 use super::super::node::{Node, Outcome, ToBroker};
 use super::super::options::Options;
 use super::world::{World, id};
@@ -17,7 +17,7 @@ pub(super) struct Outputs {
     pub(super) subscribed: Vec<Vec<String>>,
     pub(super) unsubscribed: Vec<String>,
     pub(super) published: Vec<(String, Vec<u8>)>,
-    reconnects: u32,
+    pub(super) reconnects: u32,
 }
 
 pub(super) fn outputs(node: &mut Node) -> Outputs {
@@ -45,7 +45,7 @@ pub(super) fn node() -> (Node, Instant) {
 }
 
 /// Nodes that are connected and receive the topic "a".
-fn world(nodes: usize) -> World {
+pub(super) fn world(nodes: usize) -> World {
     let mut world = World::new(nodes, Options::default());
     (0..nodes).for_each(|index| world.open(index, "a"));
     world.settle(5 * SECOND);
@@ -53,12 +53,12 @@ fn world(nodes: usize) -> World {
     world
 }
 
-fn publish(world: &mut World, index: usize) {
+pub(super) fn publish(world: &mut World, index: usize) {
     assert_eq!(world.publish(index, Some("a"), Flags::default()), Outcome::Queued);
 }
 
 /// The texts that a node has received.
-fn delivered(world: &World, index: usize) -> Vec<&str> {
+pub(super) fn delivered(world: &World, index: usize) -> Vec<&str> {
     world.checker.delivered.iter().filter(|(node, _)| *node == index).map(|(_, text)| &**text).collect()
 }
 
@@ -82,7 +82,7 @@ fn a_full_queue_loses_messages_and_refuses_total_order() {
     assert_eq!(publish(Flags::default()), Outcome::Queued);
     assert_eq!(publish(Flags::TOTAL_ORDER), Outcome::Refused);
     assert_eq!(publish(Flags::default()), Outcome::Lost);
-    assert_eq!((node.outgoing.number(), node.counters().dropped), (2, 1));
+    assert_eq!((node.outgoing.number(), node.stats().lost), (2, 1));
 
     let options = Options { max_unacknowledged_bytes: 1000, ..Options::default() };
     let mut node = Node::new(id(0), options, now);
@@ -100,110 +100,6 @@ fn a_loss_of_the_last_message_is_reported_with_the_next_heartbeat() {
     assert_eq!(world.checker.gaps, [(1, Some("a".to_owned()), Missed::Hole)]);
     world.heal_and_check();
     assert_eq!(world.checker.gaps.len(), 1);
-}
-
-#[test]
-fn a_node_that_ends_in_order_causes_no_gap() {
-    let mut world = world(2);
-    publish(&mut world, 0);
-    world.nodes[0].node.stop(world.now);
-    world.drive(0);
-    world.transmit();
-    world.kill(0);
-    world.heal_and_check();
-    assert_eq!((&*world.checker.gaps, delivered(&world, 1)), (&[][..], vec!["0/a/0"]));
-    assert_eq!(world.nodes[1].node.peers.len(), (0, 1));
-}
-
-#[test]
-fn a_node_that_is_killed_is_reported_to_the_topics_to_which_it_has_published() {
-    let mut world = world(3);
-    world.open(2, "b");
-    world.settle(SECOND);
-    world.checker.gaps.clear();
-    publish(&mut world, 0);
-    world.settle(SECOND);
-    world.kill(0);
-    world.settle(8 * SECOND);
-    assert_eq!(world.checker.gaps, []);
-    world.settle(4 * SECOND);
-    assert_eq!(world.checker.gaps, [1, 2].map(|node| (node, Some("a".to_owned()), Missed::NodeLost)));
-}
-
-/// A node is stopped by a signal for a long time, and continues.
-#[test]
-fn a_node_that_was_stopped_causes_no_duplicates_and_loses_nothing() {
-    let mut world = world(2);
-    publish(&mut world, 0);
-    world.serve(0, 100);
-    world.deliver(1, 100);
-    world.nodes[0].is_paused = true;
-    world.settle(30 * SECOND);
-    let lost = (1, Some("a".to_owned()), Missed::NodeLost);
-    assert_eq!(world.checker.gaps, std::slice::from_ref(&lost));
-    publish(&mut world, 1);
-
-    // Its connection has ended before the acknowledgement came, so it sends the message again.
-    world.disconnect(0);
-    world.resume(0);
-    publish(&mut world, 0);
-    world.heal_and_check();
-    assert_eq!(delivered(&world, 1), ["0/a/0", "0/a/1"]);
-    assert_eq!(world.nodes[1].node.counters().duplicates, 1);
-    let reconnected = [None, Some("a".to_owned())].map(|topic| (0, topic, Missed::Reconnected));
-    assert_eq!(world.checker.gaps[0], lost);
-    assert!(reconnected.iter().all(|gap| world.checker.gaps.contains(gap)), "{:?}", world.checker.gaps);
-    assert_eq!(world.checker.gaps.len(), 3);
-}
-
-/// What others have published waits in the connection.
-#[test]
-fn a_node_that_was_stopped_keeps_its_connection_and_its_peers() {
-    let mut world = world(2);
-    publish(&mut world, 0);
-    world.settle(SECOND);
-    world.nodes[1].is_paused = true;
-    for _ in 0..30 {
-        publish(&mut world, 0);
-        world.settle(SECOND);
-    }
-    world.checker.gaps.clear();
-    world.nodes[1].is_paused = false;
-    world.advance(Duration::ZERO);
-    world.heal_and_check();
-    assert_eq!(world.checker.gaps, []);
-    assert_eq!(delivered(&world, 1).len(), 31);
-}
-
-#[test]
-fn a_connection_that_swallows_everything_is_replaced() {
-    let (mut node, now) = node();
-    node.up(now);
-    let mut stale_after = None;
-    for seconds in 1..=20_u32 {
-        node.tick(now + seconds * SECOND);
-        if outputs(&mut node).reconnects > 0 {
-            assert_eq!(node.state(), BrokerState::Stale);
-            stale_after.get_or_insert(seconds);
-        }
-    }
-    assert_eq!(stale_after, Some(8));
-    node.down(now);
-    assert_eq!((node.state(), node.next_deadline(), node.next_output()), (BrokerState::Down, None, None));
-}
-
-#[test]
-fn an_own_heartbeat_that_comes_back_keeps_the_connection() {
-    let (mut node, mut now) = node();
-    node.up(now);
-    for _ in 0..30 {
-        for (channel, envelope) in outputs(&mut node).published {
-            node.received(&channel, &envelope, now);
-        }
-        now = node.next_deadline().unwrap();
-        node.tick(now);
-        assert_eq!(node.state(), BrokerState::Up);
-    }
 }
 
 #[test]

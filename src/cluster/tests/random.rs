@@ -148,7 +148,7 @@ fn without_faults_no_gap_is_reported_when_topics_are_forgotten() {
 }
 
 #[test]
-fn every_loss_is_reported_after_each_fault() {
+fn every_loss_is_reported_after_faults_of_one_kind() {
     let all = [
         LoseConnection,
         LoseConnectionAndWhatWasSent,
@@ -160,11 +160,10 @@ fn every_loss_is_reported_after_each_fault() {
         Refuse,
         LoseDelivery,
     ];
-    for fault in all {
-        random_inputs::for_each(|rng| {
-            run(rng, Run { faults: &[fault], steps: 200, ..USUAL });
-        });
-    }
+    random_inputs::for_each(|rng| {
+        let fault = choose(rng, &all);
+        run(rng, Run { faults: &[fault], ..USUAL });
+    });
 }
 
 #[test]
@@ -207,7 +206,7 @@ fn a_lost_connection_loses_nothing_of_what_its_node_publishes() {
         let world = run(rng, Run { faults: &faults, is_prompt: true, ..USUAL });
         let holes = world.checker.gaps.iter().filter(|(_, _, missed)| *missed == Missed::Hole);
         assert_eq!(holes.count(), 0);
-        duplicates += world.nodes.iter().map(|sim| sim.node.counters().duplicates).sum::<u64>();
+        duplicates += world.nodes.iter().map(|sim| sim.node.stats().duplicates).sum::<u64>();
     });
     assert!(duplicates > 0);
 }

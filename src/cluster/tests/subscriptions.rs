@@ -27,7 +27,7 @@ fn a_topic_is_reported_as_joined_once_and_then_as_reconnected() {
         node.down(now);
         assert_eq!(events(&mut node), []);
     }
-    assert_eq!((node.counters().gaps, node.counters().reconnects), (3, 2));
+    assert_eq!((node.stats().gaps, node.stats().reconnects), (3, 2));
 }
 
 #[test]

@@ -322,7 +322,7 @@ impl World {
 
     /// All nodes connect, everything that is on the way arrives, and time passes.
     pub(super) fn settle(&mut self, time: Duration) {
-        const STEP: Duration = Duration::from_millis(100);
+        const STEP: Duration = Duration::from_millis(250);
         for _ in 0..time.as_millis() / STEP.as_millis() {
             self.flush();
             self.advance(STEP);
@@ -365,10 +365,10 @@ impl World {
                 self.disconnect(index);
             }
         }
-        self.settle(Duration::from_secs(40));
+        self.settle(Duration::from_secs(25));
         for sim in self.nodes.iter().filter(|sim| sim.is_alive) {
-            assert_eq!(sim.node.state(), BrokerState::Up);
-            assert_eq!(sim.node.counters().malformed, 0);
+            assert_eq!(sim.node.stats().state, BrokerState::Up);
+            assert_eq!(sim.node.stats().malformed, 0);
         }
         self.checker.check_end();
     }
