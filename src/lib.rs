@@ -428,6 +428,10 @@ mod pages {
     #[doc = include_str!("../docs/cores.md")]
     struct Cores;
 
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/machines.md")]
+    struct Machines;
+
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
 

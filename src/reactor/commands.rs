@@ -1,5 +1,7 @@
 //! Commands of senders, as the loop executes them or delivers them to connections.
 
+use std::sync::Arc;
+
 use super::accepting::accept_assigned;
 use super::api::factory::Factory;
 use super::api::handler::Handler;
@@ -75,6 +77,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
                         broadcast(Published::shared(message.clone()), &self.entries, &mut self.state);
                     }
                     SharedCommand::TopicChanged(change) => self.state.topics.note(change.clone()),
+                    SharedCommand::Gap(topic, _) => {
+                        report_gap(topic.as_deref(), Arc::clone(&command), &self.entries, &mut self.state);
+                    }
                     // A publication can follow at once, so all connections must subscribe now.
                     change => change_all_subscriptions(change, &mut self.entries, &mut self.state),
                 },
@@ -150,6 +155,23 @@ fn create<F: Factory, S: System>(
 /// Passes a command to all connections.
 fn broadcast<H, S: System>(command: Published, entries: &Entries<H, S>, state: &mut LoopState<S>) {
     state.publications.publish(Audience::All, command, entries.used_slots());
+}
+
+/// Passes a gap to the subscribers of a topic or, without a topic, to all connections.
+fn report_gap<H, S: System>(
+    topic: Option<&str>,
+    gap: Arc<SharedCommand>,
+    entries: &Entries<H, S>,
+    state: &mut LoopState<S>,
+) {
+    let gap = Command::Shared(gap);
+    let Some(topic) = topic else {
+        return broadcast(Published::new(gap), entries, state);
+    };
+    if let Some(topic) = state.topics.find(topic) {
+        let subscribers = state.topics.subscribers(topic);
+        state.publications.publish(Audience::Topic(topic), Published::new(gap), subscribers);
+    }
 }
 
 /// Calls `on_shutdown` of every handler.

@@ -1,13 +1,14 @@
 //! What the loops of a pool share. A loop that runs alone has it for itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use super::accepting::addresses::SiteCounts;
 use super::api::settings::Settings;
 use super::memory::MemoryBudget;
 use super::publishing::directory::TopicDirectory;
 use super::queue::peers::Membership;
+use crate::cluster::{Cluster, Hub};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
@@ -16,6 +17,8 @@ pub(crate) struct Common {
     pub(crate) topics: Arc<TopicDirectory>,
     pub(super) sites: Arc<SiteCounts>,
     next_serial: Arc<AtomicU32>,
+    /// The node of the process, if it belongs to a cluster.
+    node: Arc<OnceLock<Arc<Hub>>>,
     /// The place of the loop in its pool, if it is in one.
     pub(super) membership: Option<Membership>,
 }
@@ -27,6 +30,7 @@ impl Common {
             topics: Arc::new(TopicDirectory::new(1, settings.max_topics)),
             sites: Arc::default(),
             next_serial: Arc::default(),
+            node: Arc::default(),
             membership: None,
         }
     }
@@ -40,6 +44,19 @@ impl Common {
     pub(super) fn for_member(&self, membership: Membership) -> Self {
         let memory = self.memory.for_member(membership.index);
         Self { memory, membership: Some(membership), ..self.clone() }
+    }
+
+    /// Makes the loops a node of a cluster. Only the first call has an effect.
+    pub(super) fn join_cluster(&self, cluster: Cluster) {
+        let node = Arc::new(Hub::new(cluster));
+        self.topics.join_cluster(Arc::clone(&node));
+        let _ = self.node.set(node);
+    }
+
+    /// The node of the process, if it belongs to a cluster.
+    #[inline]
+    pub(crate) fn node(&self) -> Option<&Arc<Hub>> {
+        self.node.get()
     }
 
     /// The number of the loop in its pool.

@@ -216,9 +216,7 @@ impl<S: System> LoopState<S> {
         let changed = match command {
             SharedCommand::Subscribe(topic, _) => self.topics.subscribe(slot, topic),
             SharedCommand::Unsubscribe(topic) => Ok(self.topics.unsubscribe(slot, topic)),
-            SharedCommand::Publish(_) | SharedCommand::Message(_) | SharedCommand::TopicChanged(_) => {
-                Ok(None)
-            }
+            _ => Ok(None),
         };
         let limit = match changed {
             Ok(topic) => {

@@ -17,12 +17,13 @@ use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::common::Common;
-use super::queue::CommandQueue;
 use super::queue::loop_set::MAX_LOOPS;
 use super::queue::peers::{Membership, Peers};
+use super::queue::{CommandQueue, node};
 use super::system::{Native, System};
 use super::transport::Keys;
 use super::websocket::WebSocket;
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::protocol::Config;
@@ -276,6 +277,12 @@ where
         self.with(|acceptor| acceptor.with_client_tls(tls))
     }
 
+    /// Connects the pool to those of other processes and machines. See [`WebSocket::with_broker`], which has an example.
+    #[must_use]
+    pub fn with_broker(self, cluster: impl Into<Cluster>) -> Self {
+        self.with(|acceptor| acceptor.with_broker(cluster))
+    }
+
     /// Listens on an address. See [`WebSocket::bind`].
     ///
     /// # Errors
@@ -413,7 +420,8 @@ where
     ///
     /// See the [example](Self#examples) of this type.
     pub fn run(self) -> Result<()> {
-        let Self { settings, make_factory, acceptor, workers } = self;
+        let Self { settings, make_factory, mut acceptor, workers } = self;
+        let _node = node::start(&acceptor.reactor.state.queue)?;
         let template = Template::of(&acceptor.reactor);
         let all = Sender::all(Arc::clone(&acceptor.reactor.state.queue));
         let (count, running) = (workers.len(), AtomicUsize::new(workers.len()));
@@ -435,7 +443,7 @@ where
                 threads.push(thread.map_err(|err| Error::io("cannot start a worker", err))?);
             }
             let accepting = AcceptorGuard(&all);
-            let mut result = acceptor.run().map(drop);
+            let mut result = acceptor.reactor.run();
             drop(accepting);
             let mut panic = None;
             for thread in threads {

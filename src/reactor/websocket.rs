@@ -17,8 +17,9 @@ use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
 use super::pool::{Pool, Worker, Workers};
-use super::queue::{Command, NewConnection};
+use super::queue::{Command, NewConnection, node};
 use super::system::Native;
+use crate::cluster::Cluster;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
@@ -478,6 +479,7 @@ where
     ///
     /// See the [example](Self#examples) of this type.
     pub fn run(mut self) -> Result<Self> {
+        let _node = node::start(&self.reactor.state.queue)?;
         self.reactor.run()?;
         Ok(self)
     }
@@ -499,6 +501,45 @@ where
     pub fn run_until_shutdown(mut self) -> Result<Self> {
         self.reactor.runs_until_shutdown = true;
         self.run()
+    }
+
+    /// Connects the loop to those of other processes and machines: [`Sender::publish`] and [`Sender::broadcast`] reach the connections of all
+    /// nodes.
+    ///
+    /// `docs/machines.md` in the repository describes what is guaranteed, and what happens if a node or the broker's server fails. The node connects
+    /// when the loop runs, and leaves the cluster when the loop ends. Only one broker can be set, and a loop with a broker runs once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::cluster::MemoryBroker;
+    /// use sockeye::{Handler, Handshake, Message, Result, Sender, WebSocket};
+    ///
+    /// struct Member {
+    ///     out: Sender,
+    /// }
+    ///
+    /// impl Handler for Member {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         self.out.subscribe("room")
+    ///     }
+    ///
+    ///     fn on_message(&mut self, msg: Message) -> Result<()> {
+    ///         // Members that are connected to other nodes receive it as well.
+    ///         self.out.publish("room", msg)
+    ///     }
+    /// }
+    ///
+    /// // Programs on several machines use `cluster::Redis` in its place.
+    /// let broker = MemoryBroker::new();
+    /// let node = WebSocket::new(|out| Member { out })?.with_broker(broker);
+    /// # drop(node);
+    /// # Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn with_broker(self, cluster: impl Into<Cluster>) -> Self {
+        self.reactor.state.queue.common.join_cluster(cluster.into());
+        self
     }
 
     /// Returns a sender for all connections, which can also shut down the loop.

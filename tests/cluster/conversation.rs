@@ -101,7 +101,6 @@ fn a_dropped_broker_closes_its_connections() {
 
 /// Prints how long subscribing again takes. Nothing depends on it.
 #[test]
-#[expect(clippy::print_stderr, reason = "a measurement")]
 fn a_hundred_thousand_channels_are_subscribed_again() {
     let Some(server) = Server::start(&[]) else { return };
     let names: Vec<_> = (0..100_000).map(|number| format!("sockeye:topic:{number}")).collect();

@@ -9,6 +9,7 @@ mod failures;
 mod limits;
 mod login;
 mod node;
+mod nodes;
 mod server;
 #[cfg(feature = "ssl")]
 mod tls;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::stats::Stats;
+use crate::cluster::{BrokerState, ClusterStats};
 
 /// All samples with one name.
 #[derive(Debug)]
@@ -71,6 +72,7 @@ impl Stats {
         let mut families = self.connection_families();
         families.extend(self.message_families());
         families.extend(self.loop_families());
+        families.extend(self.cluster.iter().flat_map(cluster_families));
         families
     }
 
@@ -151,4 +153,24 @@ impl Stats {
             gauge("sockeye_lag_seconds", "How long the current turn has lasted.", self.lag),
         ]
     }
+}
+
+fn cluster_families(node: &ClusterStats) -> Vec<Family> {
+    vec![
+        gauge(
+            "sockeye_broker_up",
+            "Whether other nodes are reached.",
+            u64::from(node.state == BrokerState::Up),
+        ),
+        gauge("sockeye_broker_round_trip_seconds", "The way of the last heartbeat.", node.round_trip),
+        counter("sockeye_broker_reconnects_total", "New connections to the server.", node.reconnects),
+        counter("sockeye_gaps_total", "Gaps that were reported, one for each topic.", node.gaps),
+        counter("sockeye_duplicates_total", "Messages that arrived again and were dropped.", node.duplicates),
+        counter(
+            "sockeye_malformed_total",
+            "Publications of an unknown form, which were dropped.",
+            node.malformed,
+        ),
+        counter("sockeye_publications_lost_total", "Publications that did not reach the server.", node.lost),
+    ]
 }

@@ -10,6 +10,7 @@ use super::handshake::Handshake;
 use super::util::TcpStream;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
+use crate::cluster::Missed;
 #[cfg(feature = "ssl")]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
@@ -429,6 +430,41 @@ pub trait Handler {
         Ok(())
     }
 
+    /// Called if messages that other nodes have published to a topic may be missing, in a cluster (see
+    /// [`WebSocket::with_broker`](crate::WebSocket::with_broker)).
+    ///
+    /// Publications that follow the gap can reach the client before what this method sends, if the loop is busy.
+    ///
+    /// Messages that are not lost arrive exactly once and in the order of their publishers. A program that cannot do without the others reads
+    /// the current state or the history from where it is stored. The topic is empty if broadcasts may be missing.
+    ///
+    /// This default implementation does nothing.
+    ///
+    /// # Errors
+    ///
+    /// An error has the same effect as one of [`on_message`](Self::on_message).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::cluster::Missed;
+    /// use sockeye::{Handler, Result, Sender};
+    ///
+    /// /// A page that shows the messages of a room, and loads those that it has missed.
+    /// struct Page {
+    ///     out: Sender,
+    /// }
+    ///
+    /// impl Handler for Page {
+    ///     fn on_gap(&mut self, topic: &str, _: Missed) -> Result<()> {
+    ///         self.out.send(format!(r#"{{"reload":"{topic}"}}"#))
+    ///     }
+    /// }
+    /// ```
+    fn on_gap(&mut self, _topic: &str, _missed: Missed) -> Result<()> {
+        Ok(())
+    }
+
     /// Called on a client before it connects. Returns the request of the opening handshake.
     ///
     /// # Errors
@@ -653,6 +689,11 @@ macro_rules! forward_handler {
             fn on_drain(&mut self) -> $crate::Result<()> {
                 let $this = self;
                 $inner.on_drain()
+            }
+
+            fn on_gap(&mut self, topic: &str, missed: $crate::cluster::Missed) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_gap(topic, missed)
             }
 
             #[cfg(feature = "ssl")]

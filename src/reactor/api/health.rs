@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cluster::BrokerState;
 use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::CommandQueue;
 
@@ -46,6 +47,8 @@ pub struct Health {
     pub lag: Duration,
     /// The longest turn of the last 30 to 60 seconds. Turns of less than a millisecond can be left out.
     pub longest_turn: Duration,
+    /// Whether publications reach other nodes, in a cluster.
+    pub broker: Option<BrokerState>,
 }
 
 /// What an event loop does.
@@ -86,9 +89,12 @@ impl Health {
     /// Returns the health of the pool, or of the only loop.
     pub(super) fn of(queue: &CommandQueue) -> Self {
         let now = queue.now();
-        let Some(own) = queue.membership() else { return Self::of_loop(&queue.monitor, now) };
+        let broker = queue.common.node().map(|node| node.stats().state);
+        let Some(own) = queue.membership() else {
+            return Self { broker, ..Self::of_loop(&queue.monitor, now) };
+        };
         let loops = own.peers.monitors().into_iter().map(|(monitor, _)| Self::of_loop(monitor, now));
-        loops.reduce(Self::and).unwrap_or_default()
+        Self { broker, ..loops.reduce(Self::and).unwrap_or_default() }
     }
 
     /// Returns the health of each worker of the pool.
@@ -100,7 +106,12 @@ impl Health {
 
     fn of_loop(monitor: &Monitor, now: Instant) -> Self {
         let turns = &monitor.turns;
-        Self { status: monitor.status(), lag: turns.lag(now), longest_turn: turns.longest_recent(now) }
+        Self {
+            status: monitor.status(),
+            lag: turns.lag(now),
+            longest_turn: turns.longest_recent(now),
+            broker: None,
+        }
     }
 
     /// Returns the health of two loops of a pool together.
@@ -109,6 +120,7 @@ impl Health {
             status: self.status.and(other.status),
             lag: self.lag.max(other.lag),
             longest_turn: self.longest_turn.max(other.longest_turn),
+            broker: self.broker.max(other.broker),
         }
     }
 
@@ -145,6 +157,12 @@ impl std::fmt::Display for Health {
             LoopStatus::Ended => "ended",
         };
         let (lag, longest) = (self.lag.as_secs_f64(), self.longest_turn.as_secs_f64());
-        write!(f, "{status}, lag {lag:.3} s, longest turn {longest:.3} s")
+        write!(f, "{status}, lag {lag:.3} s, longest turn {longest:.3} s")?;
+        match self.broker {
+            None => Ok(()),
+            Some(BrokerState::Up) => f.write_str(", broker up"),
+            Some(BrokerState::Stale) => f.write_str(", broker stale"),
+            Some(BrokerState::Down) => f.write_str(", broker down"),
+        }
     }
 }

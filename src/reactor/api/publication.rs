@@ -6,7 +6,7 @@ use super::sender::Sender;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::Frame;
-use crate::reactor::queue::{Command, QueuedPublication, SharedCommand};
+use crate::reactor::queue::QueuedPublication;
 
 /// The longest name of a topic, in bytes.
 const MAX_TOPIC: usize = 256;
@@ -31,6 +31,7 @@ pub struct Publication {
     to_self: bool,
     is_volatile: bool,
     is_compressible: bool,
+    is_local: bool,
 }
 
 impl Publication {
@@ -45,6 +46,7 @@ impl Publication {
             to_self: false,
             is_volatile: false,
             is_compressible: true,
+            is_local: false,
         }
     }
 
@@ -102,10 +104,32 @@ impl Publication {
         self
     }
 
-    /// Returns the command of a sender that publishes this.
+    /// The message only reaches the subscribers of this process, not those of other nodes in a cluster.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Publication, Result, Sender};
+    ///
+    /// /// A notice about this node, which does not concern the clients of other nodes.
+    /// fn announce_restart(all: &Sender) -> Result<()> {
+    ///     all.publish_with(Publication::new("notices", "this server restarts in a minute").local())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.is_local = true;
+        self
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Returns the publication as the loops receive it from a sender.
     #[inline]
-    pub(super) fn into_command(self, sender: &Sender) -> Result<Command> {
-        let Self { topic, message, except, to_self, is_volatile, is_compressible } = self;
+    pub(super) fn into_queued(self, sender: &Sender) -> Result<QueuedPublication> {
+        let Self { topic, message, except, to_self, is_volatile, is_compressible, is_local: _ } = self;
         check_len(&topic)?;
         let mut frame = Frame::shared(message);
         frame.set_compressible(is_compressible);
@@ -114,8 +138,7 @@ impl Publication {
             None if to_self => None,
             None => sender.id(),
         };
-        Ok(SharedCommand::Publish(QueuedPublication { topic, frame, message: None, except, is_volatile })
-            .into())
+        Ok(QueuedPublication { topic, frame, message: None, except, is_volatile })
     }
 }
 

@@ -17,13 +17,15 @@ use super::shared_message::SharedMessage;
 use super::stats::Stats;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
+use crate::cluster::{Order, SubscriberCount};
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
-    Command, CommandQueue, Established, NewConnection, QueuedCommand, SharedCommand, Target, disconnected,
+    Command, CommandQueue, Established, NewConnection, QueuedCommand, QueuedPublication, SharedCommand,
+    Target, disconnected,
 };
 
 /// The token of a sender for all connections. `ws` uses the same number.
@@ -262,7 +264,7 @@ impl Sender {
         self.queue.try_send(self.target(), msg.into())
     }
 
-    /// Sends a message to all connections of the loop, in both roles.
+    /// Sends a message to all connections of the loop, in both roles. In a [cluster](crate::cluster), it also reaches those of other nodes.
     ///
     /// Connections that are opening receive the message once they are open. A connection without room for the message is
     /// treated as in [`send`](Self::send). If there are many connections, they receive the message in several turns of the loop; a
@@ -286,7 +288,12 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.queue.send(Target::All, Command::Message(msg.into()))
+        let Some(node) = self.queue.common.node() else {
+            return self.queue.send(Target::All, Command::Message(msg.into()));
+        };
+        let frame = Frame::shared(msg.into());
+        self.queue.send(Target::All, Command::Frame(Box::new(frame.clone())))?;
+        node.publish(None, &frame, false, None)
     }
 
     /// Subscribes the connection to a topic: from now on, it receives what others [publish](Self::publish) to the topic.
@@ -366,6 +373,7 @@ impl Sender {
     /// - `Ok` means that the message is queued. Each subscriber receives it once, or not at all if its connection ends before. A
     ///   subscriber without room for the message is treated as in [`send`](Self::send).
     /// - The message is encoded once for all subscribers, and they share it until the last of them has sent it.
+    /// - In a [cluster](crate::cluster), it also reaches the subscribers of other nodes.
     ///
     /// # Errors
     ///
@@ -388,8 +396,18 @@ impl Sender {
     ///
     /// See the example of [`Publication`].
     pub fn publish_with(&self, publication: Publication) -> Result<()> {
-        let command = publication.into_command(self)?;
-        Ok(self.queue.push(QueuedCommand { target: Target::All, command })?)
+        let node = self.queue.common.node().filter(|_| !publication.is_local());
+        let publication = publication.into_queued(self)?;
+        let Some(node) = node else { return self.publish_here(publication) };
+        if self.queue.has_closed() {
+            return Err(disconnected());
+        }
+        let QueuedPublication { topic, frame, except, is_volatile, .. } = &publication;
+        let (topic, frame, except, is_volatile) = (Arc::clone(topic), frame.clone(), *except, *is_volatile);
+        if node.order(&topic) == Order::PerPublisher {
+            self.publish_here(publication)?;
+        }
+        node.publish(Some(&topic), &frame, is_volatile, except)
     }
 
     /// Returns how many connections of the loop subscribe to a topic.
@@ -407,6 +425,45 @@ impl Sender {
     /// ```
     pub fn subscriber_count(&self, topic: &str) -> usize {
         self.queue.common.topics.count(topic)
+    }
+
+    /// Counts the connections of all nodes of a cluster that subscribe to a topic, and passes the result to `then`, at the latest after the
+    /// duration `within`. Without a cluster, it counts those of this process.
+    ///
+    /// `then` is called on another thread, or on this one before the method returns. It must not block.
+    ///
+    /// # Errors
+    ///
+    /// `Capacity` while 256 counts are being determined.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::{Result, Sender};
+    ///
+    /// fn show_members(out: &Sender, room: &str) -> Result<()> {
+    ///     let out = out.clone();
+    ///     let second = Duration::from_secs(1);
+    ///     out.clone().count_subscribers(room, second, move |count| {
+    ///         let is_complete = count.answered == count.nodes;
+    ///         let more = if is_complete { "" } else { " or more" };
+    ///         let _ = out.send(format!("{}{more} members are here", count.subscribers));
+    ///     })
+    /// }
+    /// ```
+    pub fn count_subscribers<F>(&self, topic: &str, within: Duration, then: F) -> Result<()>
+    where
+        F: FnOnce(SubscriberCount) + Send + 'static,
+    {
+        match self.queue.common.node() {
+            Some(node) => node.count(topic, within, Box::new(then)),
+            None => {
+                then(SubscriberCount { subscribers: self.subscriber_count(topic), answered: 1, nodes: 1 });
+                Ok(())
+            }
+        }
     }
 
     /// Closes the connection with a code, after all messages that are queued for it.
@@ -995,6 +1052,13 @@ impl Sender {
     /// ```
     pub fn worker_health(&self) -> Vec<Health> {
         Health::of_workers(&self.queue)
+    }
+
+    /// Passes a publication to the loops of this process.
+    #[inline]
+    fn publish_here(&self, publication: QueuedPublication) -> Result<()> {
+        let command = SharedCommand::Publish(publication).into();
+        Ok(self.queue.push(QueuedCommand { target: Target::All, command })?)
     }
 
     /// The slot and the id of the connection. `None` for all connections.

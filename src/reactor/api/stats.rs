@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::close::CloseCode;
+use crate::cluster::ClusterStats;
 use crate::reactor::common::Common;
 use crate::reactor::memory::HeldParts;
 use crate::reactor::monitoring::Monitor;
@@ -100,6 +101,9 @@ pub struct Stats {
     pub longest_recent_turn: Duration,
     /// How long the current turn has lasted, as in [`Health::lag`](crate::Health::lag). In a sum, the longest of any loop.
     pub lag: Duration,
+    /// What the node has counted, if the loop or the pool belongs to a cluster. In a sum of several nodes, the worst state and the sum of their
+    /// counts.
+    pub cluster: Option<ClusterStats>,
 }
 
 impl Stats {
@@ -136,6 +140,7 @@ impl Stats {
             held_by_commands: queued as u64,
             topics: common.topics.topics() as u64,
             subscriptions: common.topics.subscriptions() as u64,
+            cluster: common.node().map(|node| node.stats()),
             ..self
         }
     }
@@ -196,6 +201,13 @@ impl AddAssign for Stats {
         self.longest_turn = self.longest_turn.max(other.longest_turn);
         self.longest_recent_turn = self.longest_recent_turn.max(other.longest_recent_turn);
         self.lag = self.lag.max(other.lag);
+        self.cluster = match (self.cluster, other.cluster) {
+            (Some(mut sum), Some(other)) => {
+                sum += other;
+                Some(sum)
+            }
+            (own, other) => own.or(other),
+        };
     }
 }
 

@@ -162,7 +162,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
                 let details = "too much output is queued for this connection";
                 return Next::Failed(Error::new(ErrorKind::Capacity, details));
             }
-            Command::Shared(command) if command.shared().is_none() => {
+            Command::Shared(command) if !command.waits_for_open() => {
                 self.change_subscription(&command, state);
             }
             Command::Pause => self.is_paused = true,

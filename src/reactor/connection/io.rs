@@ -169,7 +169,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Executes what the handler has just queued, if all of it concerns its own connection and nothing else was queued
     /// before. The payloads are still in the processor's cache, and their memory is free for the next message.
     #[inline]
-    fn execute_own(&mut self, state: &mut LoopState<S>) {
+    pub(super) fn execute_own(&mut self, state: &mut LoopState<S>) {
         if !self.endpoint.stage.is_open() {
             return;
         }

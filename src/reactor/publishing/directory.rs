@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::cluster::Hub;
 use crate::reactor::queue::loop_set::LoopSet;
 
 /// What the loops of a pool know about each other's topics. Senders on other threads read it. A loop alone has one for itself.
@@ -17,6 +18,8 @@ pub(crate) struct TopicDirectory {
     subscriptions: AtomicUsize,
     loops: usize,
     max_topics: usize,
+    /// The node of the process, which receives topics from others.
+    node: OnceLock<Arc<Hub>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +49,7 @@ pub(crate) struct Announcement {
 
 impl Announcement {
     pub(crate) fn new(directory: &Arc<TopicDirectory>, name: &Arc<str>, of_loop: usize) -> Self {
-        let mut topics = directory.lock();
-        topics.get_or_insert(name, directory.loops).add_interest(of_loop);
-        drop(topics);
+        directory.lock().get_or_insert(name, directory.loops).add_interest(of_loop);
         Self { directory: Arc::clone(directory), name: Arc::clone(name), of_loop }
     }
 }
@@ -61,12 +62,23 @@ impl Drop for Announcement {
 
 impl TopicDirectory {
     pub(crate) fn new(loops: usize, max_topics: usize) -> Self {
-        Self { topics: Mutex::default(), subscriptions: AtomicUsize::new(0), loops, max_topics }
+        Self {
+            topics: Mutex::default(),
+            subscriptions: AtomicUsize::new(0),
+            loops,
+            max_topics,
+            node: OnceLock::new(),
+        }
     }
 
     /// Returns an empty directory of a pool with the same limit.
     pub(crate) fn for_loops(&self, loops: usize) -> Self {
         Self::new(loops, self.max_topics)
+    }
+
+    /// Informs the node of a cluster which topics have subscribers, from now on.
+    pub(crate) fn join_cluster(&self, node: Arc<Hub>) {
+        let _ = self.node.set(node);
     }
 
     /// Returns the number of subscribers of a topic.
@@ -122,6 +134,7 @@ impl TopicDirectory {
         topic.add_interest(of_loop);
         let count = Arc::clone(&topic.count);
         if !is_open {
+            self.node.get().into_iter().for_each(|node| node.open(name));
             on_first();
         }
         Some(count)
@@ -136,6 +149,7 @@ impl TopicDirectory {
         topics.open -= usize::from(is_last);
         topics.remove_interest(name, of_loop);
         if is_last {
+            self.node.get().into_iter().for_each(|node| node.close(name));
             on_last();
         }
     }

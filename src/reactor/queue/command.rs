@@ -8,6 +8,7 @@ use std::time::Instant;
 use url::Url;
 
 use crate::close::CloseCode;
+use crate::cluster::Missed;
 use crate::message::Message;
 use crate::protocol::{Frame, Role, Upgrade};
 use crate::reactor::accepting::addresses::AddressPlace;
@@ -76,6 +77,8 @@ pub(crate) enum SharedCommand {
     Message(SharedMessage),
     /// Another loop of the pool has opened or closed a topic. The home of the topic reports it.
     TopicChanged(TopicChange),
+    /// Messages of other nodes may be missing: of a topic or, without a topic, broadcasts.
+    Gap(Option<Arc<str>>, Missed),
 }
 
 impl From<SharedCommand> for Command {
@@ -161,7 +164,7 @@ impl Command {
             Self::Timeout(at, token) => Some(Self::Timeout(*at, *token)),
             Self::Pause => Some(Self::Pause),
             Self::Resume => Some(Self::Resume),
-            Self::Shared(command) => command.for_another().map(Self::from),
+            Self::Shared(command) => SharedCommand::for_another(command).map(Self::Shared),
             Self::Message(_)
             | Self::Frame(_)
             | Self::Overflow
@@ -237,10 +240,10 @@ impl SharedCommand {
     }
 
     /// Clones the command for one more connection.
-    pub(crate) fn for_another(&self) -> Option<Self> {
-        match self {
-            Self::Subscribe(topic, _) => Some(Self::Subscribe(Arc::clone(topic), None)),
-            Self::Unsubscribe(topic) => Some(Self::Unsubscribe(Arc::clone(topic))),
+    fn for_another(command: &Arc<Self>) -> Option<Arc<Self>> {
+        match &**command {
+            Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
+            Self::Unsubscribe(_) | Self::Gap(..) => Some(Arc::clone(command)),
             Self::Publish(_) | Self::Message(_) | Self::TopicChanged(_) => None,
         }
     }
@@ -250,7 +253,9 @@ impl SharedCommand {
         match &**command {
             // Each loop announces its own.
             Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
-            Self::Unsubscribe(_) | Self::Publish(_) | Self::Message(_) => Some(Arc::clone(command)),
+            Self::Unsubscribe(_) | Self::Publish(_) | Self::Message(_) | Self::Gap(..) => {
+                Some(Arc::clone(command))
+            }
             Self::TopicChanged(_) => None,
         }
     }
@@ -262,12 +267,18 @@ impl SharedCommand {
         }
     }
 
-    /// Returns the topic of a publication.
+    /// Returns the topic whose subscribers receive the command.
     pub(super) fn topic(&self) -> Option<&str> {
         match self {
             Self::Publish(publication) => Some(&publication.topic),
+            Self::Gap(topic, _) => topic.as_deref(),
             _ => None,
         }
+    }
+
+    /// Returns whether a connection executes the command when it is open.
+    pub(crate) fn waits_for_open(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Gap(..))
     }
 
     /// Returns the message that a connection sends.
@@ -283,7 +294,7 @@ impl SharedCommand {
         match self {
             Self::Publish(publication) => publication.frame.as_slice().len(),
             Self::Message(message) => message.as_bytes().len(),
-            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::TopicChanged(_) => 0,
+            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::TopicChanged(_) | Self::Gap(..) => 0,
         }
     }
 }

@@ -14,6 +14,7 @@ mod local;
 pub(crate) mod loop_set;
 #[cfg(all(test, loom))]
 pub(super) mod models;
+pub(crate) mod node;
 pub(crate) mod peers;
 mod remote;
 pub(crate) mod routing;
@@ -205,9 +206,14 @@ impl CommandQueue {
         Ok(self.push_overflow(target)?)
     }
 
+    /// Whether the loop has ended. On its own thread, it has not.
+    pub(crate) fn has_closed(&self) -> bool {
+        !local::is_here(self.number) && self.remote.is_closed()
+    }
+
     /// Queues a message if its connection is open and has room for it.
     pub(crate) fn try_send(&self, target: Target, message: Message) -> Result<()> {
-        if !local::is_here(self.number) && self.remote.is_closed() {
+        if self.has_closed() {
             return Err(disconnected());
         }
         if let Target::One { slot, id } = target {

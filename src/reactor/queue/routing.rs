@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::loop_set::LoopSet;
-use super::peers::{LoopPlace, Membership};
+use super::peers::{LoopPlace, Membership, Peers};
 use super::remote::Queue;
 use super::sync::MutexGuard;
 use super::{
@@ -24,7 +24,7 @@ use crate::reactor::publishing::directory::Announcement;
 use crate::reactor::publishing::topics::TopicChange;
 
 /// Which loops execute a command.
-enum Route {
+pub(super) enum Route {
     /// The loop of the sender.
     Own,
     /// All workers and the acceptor.
@@ -36,11 +36,11 @@ enum Route {
 }
 
 impl Route {
-    fn of(target: Target, command: &Command) -> Self {
+    pub(super) fn of(target: Target, command: &Command) -> Self {
         match (command, target) {
             (Command::Shutdown, _) => Self::All,
             (Command::Drain(_), _) => Self::Workers,
-            (Command::Shared(shared), _) if matches!(**shared, SharedCommand::Publish(_)) => Self::Interested,
+            (Command::Shared(shared), _) if shared.topic().is_some() => Self::Interested,
             (_, Target::One { .. }) => Self::Own,
             (Command::NewConnection(_), Target::All) => Self::LeastLoaded,
             (_, Target::All) => Self::Workers,
@@ -48,7 +48,7 @@ impl Route {
     }
 
     /// Returns the loops.
-    fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> LoopSet {
+    pub(super) fn loops(&self, command: &Command, own: &Membership, queue: &CommandQueue) -> LoopSet {
         match self {
             Self::Own => LoopSet::from_iter([own.index]),
             Self::All => (0..own.peers.all().len()).collect(),
@@ -102,7 +102,12 @@ fn push_here(
         let Some(peer) = own.peers.all().get(index) else { return };
         let copy = announced(queue, index, copy);
         if !local::is_current(peer.number) {
-            return local::push_for_peer(peer.number, copy);
+            let changes = copy.command.changes_subscription();
+            local::push_for_peer(peer.number, copy);
+            if changes {
+                flush_to(&own.peers, index);
+            }
+            return;
         }
         if copy.command.changes_subscription()
             && let Some(queue) = own.peers.queue(index)
@@ -115,7 +120,11 @@ fn push_here(
 }
 
 /// Passes a copy of a command to each loop, and the command itself to the last one. A payload is shared.
-fn for_each_copy(queued: QueuedCommand, loops: LoopSet, mut pass: impl FnMut(usize, QueuedCommand)) {
+pub(super) fn for_each_copy(
+    queued: QueuedCommand,
+    loops: LoopSet,
+    mut pass: impl FnMut(usize, QueuedCommand),
+) {
     let QueuedCommand { target, command } = queued;
     let mut left = loops;
     while left.has_several()
@@ -248,7 +257,11 @@ pub(super) fn push_to_peer(
         status.add_remote(len);
     }
     drop(guard);
+    let changes = queued.command.changes_subscription();
     local::push_for_peer(queue.number, queued);
+    if changes && let Some(own) = queue.membership() {
+        flush_to(&own.peers, own.index);
+    }
     Ok(())
 }
 
@@ -258,19 +271,24 @@ pub(crate) fn flush(queue: &CommandQueue) -> Vec<usize> {
         Some(own) if local::has_for_peers() => own,
         _ => return Vec::new(),
     };
-    let mut long = Vec::new();
-    for (index, peer) in own.peers.all().iter().enumerate() {
-        let mut commands = local::take_for_peer(peer.number);
-        // The commands for a loop that no longer exists are dropped.
-        if !commands.is_empty()
-            && let Some(queue) = own.peers.queue(index)
-            && receive(&queue, &mut commands, own.index)
-        {
-            long.push(index);
-        }
-        local::give_back_for_peer(peer.number, commands);
+    (0..own.peers.all().len()).filter(|index| flush_to(&own.peers, *index)).collect()
+}
+
+/// Sends what the handlers of this thread's loop have sent to another one. Returns whether the queue of that loop is too long.
+///
+/// A change of a subscription is sent at once: what other threads queue after the call must be executed after it.
+fn flush_to(peers: &Peers, index: usize) -> bool {
+    let Some(number) = peers.all().get(index).map(|peer| peer.number) else { return false };
+    let mut commands = local::take_for_peer(number);
+    if commands.is_empty() {
+        return false;
     }
-    long
+    let from = peers.all().iter().position(|peer| local::is_current(peer.number));
+    // The commands for a loop that no longer exists are dropped.
+    let (queue, from) = (peers.queue(index), from.unwrap_or_default());
+    let is_long = queue.is_some_and(|queue| receive(&queue, &mut commands, from));
+    local::give_back_for_peer(number, commands);
+    is_long
 }
 
 /// Whether the queue of another loop is still too long.

@@ -6,6 +6,7 @@
 mod backpressure;
 mod broadcast;
 mod callbacks;
+mod cluster;
 mod draining;
 mod error_texts;
 mod errors;
