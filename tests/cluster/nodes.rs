@@ -58,7 +58,7 @@ struct Node {
 
 impl Node {
     fn start(server: &Server) -> Self {
-        let cluster = Cluster::new(Redis::new(&server.url()).unwrap()).heartbeat(Duration::from_millis(200));
+        let cluster = Cluster::new(Redis::new(server.url()).unwrap()).heartbeat(Duration::from_millis(200));
         let (sender, receiver) = channel();
         let (events, log) = channel::<String>();
         let thread = thread::spawn(move || {

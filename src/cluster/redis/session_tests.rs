@@ -209,12 +209,15 @@ fn a_ping_before_the_first_subscription_has_a_plain_reply() {
     assert_eq!(receive(&mut session, &input).unwrap(), [Event::Subscribed("c0".to_owned())]);
 }
 
+/// Queues something in a session.
+type Prepare<'p> = &'p dyn Fn(&mut Session);
+
 #[test]
 fn what_has_no_meaning_ends_the_connection() {
     let subscribe = |session: &mut Session| session.subscribe(&names(0..1));
     let publish = |session: &mut Session| session.publish(Vec::new(), 1);
     let nothing = |_: &mut Session| ();
-    let cases: [(&str, &dyn Fn(&mut Session), &str); 10] = [
+    let cases: [(&str, Prepare<'_>, &str); 10] = [
         ("a reply without a command", &nothing, "+OK\r\n"),
         ("an error without a command", &nothing, "-ERR max number of clients\r\n"),
         ("a confirmation without a command", &nothing, "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"),

@@ -3,7 +3,9 @@
 use super::super::envelope::Flags;
 use super::super::events::{Event, Missed};
 use super::super::node::{Node, Outcome, ToBroker};
+use super::super::options::Options;
 use super::node::{SECOND, node, outputs};
+use super::world::id;
 use crate::Message;
 
 fn events(node: &mut Node) -> Vec<Event> {
@@ -100,4 +102,35 @@ fn only_what_is_not_acknowledged_is_sent_again() {
     assert_eq!(again.len(), 3);
     node.acknowledged(100);
     assert_eq!(node.outgoing.len().0, 0);
+}
+
+/// The server refuses a message that the broker has sent already, because it does not wait for answers.
+#[test]
+fn what_the_server_rejects_is_not_sent_again_and_is_reported_to_others() {
+    let (mut node, now) = node();
+    node.up(now);
+    for text in ["1", "2"] {
+        assert_eq!(node.publish(Some("a"), &Message::from(text), Flags::default(), None), Outcome::Queued);
+    }
+    let sent = outputs(&mut node).published;
+    let mut other = Node::new(id(1), Options::default(), now);
+    other.up(now);
+    other.open("a");
+    other.subscribed(&["sockeye:all", "sockeye:t:a"]);
+    events(&mut other);
+    // The heartbeat comes first, then the messages.
+    node.rejected(2);
+    node.acknowledged(3);
+    for (channel, envelope) in [&sent[0], &sent[2]] {
+        other.received(channel, envelope, now);
+    }
+    let reported = events(&mut other);
+    assert!(
+        matches!(&reported[..], [Event::Gap { missed: Missed::Hole, .. }, Event::Deliver { .. }]),
+        "{reported:?}"
+    );
+    assert_eq!(node.stats().lost, 1);
+    node.down(now);
+    node.up(now);
+    assert_eq!(outputs(&mut node).published.len(), 1, "only a heartbeat");
 }

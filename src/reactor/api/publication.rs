@@ -27,11 +27,18 @@ const MAX_TOPIC: usize = 256;
 pub struct Publication {
     topic: Arc<str>,
     message: Message,
-    except: Option<Sender>,
-    to_self: bool,
+    except: Except,
     is_volatile: bool,
     is_compressible: bool,
     is_local: bool,
+}
+
+/// The connection that does not receive a publication.
+#[derive(Debug, Clone)]
+enum Except {
+    Publisher,
+    Nobody,
+    Connection(Sender),
 }
 
 impl Publication {
@@ -42,8 +49,7 @@ impl Publication {
         Self {
             topic: topic.as_ref().into(),
             message: message.into(),
-            except: None,
-            to_self: false,
+            except: Except::Publisher,
             is_volatile: false,
             is_compressible: true,
             is_local: false,
@@ -55,7 +61,9 @@ impl Publication {
     /// See the [example](Self#examples) of this type.
     #[must_use]
     pub fn to_self(mut self) -> Self {
-        self.to_self = true;
+        if matches!(self.except, Except::Publisher) {
+            self.except = Except::Nobody;
+        }
         self
     }
 
@@ -73,7 +81,7 @@ impl Publication {
     /// ```
     #[must_use]
     pub fn except(mut self, connection: &Sender) -> Self {
-        self.except = Some(connection.clone());
+        self.except = Except::Connection(connection.clone());
         self
     }
 
@@ -129,14 +137,14 @@ impl Publication {
     /// Returns the publication as the loops receive it from a sender.
     #[inline]
     pub(super) fn into_queued(self, sender: &Sender) -> Result<QueuedPublication> {
-        let Self { topic, message, except, to_self, is_volatile, is_compressible, is_local: _ } = self;
+        let Self { topic, message, except, is_volatile, is_compressible, is_local: _ } = self;
         check_len(&topic)?;
         let mut frame = Frame::shared(message);
         frame.set_compressible(is_compressible);
         let except = match &except {
-            Some(except) => except.id(),
-            None if to_self => None,
-            None => sender.id(),
+            Except::Publisher => sender.id(),
+            Except::Nobody => None,
+            Except::Connection(except) => except.id(),
         };
         Ok(QueuedPublication { topic, frame, message: None, except, is_volatile })
     }

@@ -398,14 +398,14 @@ impl Sender {
     pub fn publish_with(&self, publication: Publication) -> Result<()> {
         let node = self.queue.common.node().filter(|_| !publication.is_local());
         let publication = publication.into_queued(self)?;
-        let Some(node) = node else { return self.publish_here(publication) };
+        let Some(node) = node else { return publish_here(&self.queue, publication) };
         if self.queue.has_closed() {
             return Err(disconnected());
         }
         let QueuedPublication { topic, frame, except, is_volatile, .. } = &publication;
         let (topic, frame, except, is_volatile) = (Arc::clone(topic), frame.clone(), *except, *is_volatile);
         if node.order(&topic) == Order::PerPublisher {
-            self.publish_here(publication)?;
+            publish_here(&self.queue, publication)?;
         }
         node.publish(Some(&topic), &frame, is_volatile, except)
     }
@@ -516,7 +516,7 @@ impl Sender {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn ping(&self, data: Vec<u8>) -> Result<()> {
-        self.push_control(Frame::ping(data))
+        push_control(self, Frame::ping(data))
     }
 
     /// Sends an unsolicited Pong with a payload of up to 125 bytes (§5.5.3).
@@ -545,7 +545,7 @@ impl Sender {
     /// }
     /// ```
     pub fn pong(&self, data: Vec<u8>) -> Result<()> {
-        self.push_control(Frame::pong(data))
+        push_control(self, Frame::pong(data))
     }
 
     /// Opens a connection to a server on the same loop. The factory creates a handler for it.
@@ -1054,13 +1054,6 @@ impl Sender {
         Health::of_workers(&self.queue)
     }
 
-    /// Passes a publication to the loops of this process.
-    #[inline]
-    fn publish_here(&self, publication: QueuedPublication) -> Result<()> {
-        let command = SharedCommand::Publish(publication).into();
-        Ok(self.queue.push(QueuedCommand { target: Target::All, command })?)
-    }
-
     /// The slot and the id of the connection. `None` for all connections.
     pub(super) fn id(&self) -> Option<(u32, u32)> {
         self.slot.map(|slot| (slot, self.id))
@@ -1083,13 +1076,20 @@ impl Sender {
         }
         self.push(Command::NewConnection(Box::new(new.into())))
     }
+}
 
-    fn push_control(&self, frame: Frame) -> Result<()> {
-        if !frame.is_sendable() {
-            return Err(ProtocolError::UnsendableFrame.into());
-        }
-        self.queue.send(self.target(), Command::Frame(Box::new(frame)))
+fn push_control(sender: &Sender, frame: Frame) -> Result<()> {
+    if !frame.is_sendable() {
+        return Err(ProtocolError::UnsendableFrame.into());
     }
+    sender.queue.send(sender.target(), Command::Frame(Box::new(frame)))
+}
+
+/// Passes a publication to the loops of this process.
+#[inline]
+fn publish_here(queue: &CommandQueue, publication: QueuedPublication) -> Result<()> {
+    let command = SharedCommand::Publish(publication).into();
+    Ok(queue.push(QueuedCommand { target: Target::All, command })?)
 }
 
 impl fmt::Debug for Sender {

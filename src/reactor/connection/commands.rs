@@ -1,7 +1,5 @@
 //! Commands of senders and of the loop, as a connection executes them.
 
-use std::sync::Arc;
-
 use log::trace;
 
 use super::{Connection, Stage};
@@ -42,7 +40,15 @@ impl<H: Handler, S: System> Connection<H, S> {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
             Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
-            Command::Shared(command) => self.execute_shared(&command, state),
+            Command::Shared(command) if command.shared().is_none() => match &*command {
+                SharedCommand::Gap(topic, missed) => {
+                    let topic = topic.as_deref().unwrap_or_default();
+                    self.endpoint.call_fallible(state, |handler| handler.on_gap(topic, *missed));
+                    // Later publications are encoded next. What the handler sends precedes them, if nothing else waits.
+                    self.execute_own(state);
+                }
+                change => self.change_subscription(change, state),
+            },
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),
             Command::Resume => self.resume(state),
             Command::EndConnection => self.shut_down(state),
@@ -51,21 +57,6 @@ impl<H: Handler, S: System> Connection<H, S> {
                 trace!("a command of the loop was sent to a connection");
             }
             sent => self.endpoint.send_command(sent, state),
-        }
-    }
-
-    fn execute_shared(&mut self, command: &Arc<SharedCommand>, state: &mut LoopState<S>) {
-        match &**command {
-            SharedCommand::Message(_) => {
-                self.endpoint.send_command(Command::Shared(Arc::clone(command)), state);
-            }
-            SharedCommand::Gap(topic, missed) => {
-                let topic = topic.as_deref().unwrap_or_default();
-                self.endpoint.call_fallible(state, |handler| handler.on_gap(topic, *missed));
-                // Later publications are encoded next. What the handler sends precedes them, if nothing else waits.
-                self.execute_own(state);
-            }
-            change => self.change_subscription(change, state),
         }
     }
 
