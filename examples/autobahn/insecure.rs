@@ -4,10 +4,16 @@
 use crate::Builder;
 use crate::support::Result;
 
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+#[path = "../tls/engine.rs"]
+mod engine;
+
 /// Accepts every certificate, such as that of the test suite, which is self-signed.
 #[cfg(any(feature = "rustls", feature = "ssl"))]
 pub(crate) fn trust_any_certificate(builder: Builder) -> Result<Builder> {
-    Ok(builder.client_tls(sockeye::ClientTls::builder().danger_accept_any_certificate().build()?))
+    let tls =
+        sockeye::ClientTls::builder().engine(engine::engine()).danger_accept_any_certificate().build()?;
+    Ok(builder.client_tls(tls))
 }
 
 #[cfg(not(any(feature = "rustls", feature = "ssl")))]

@@ -4,10 +4,16 @@ use sockeye::{Factory, WebSocket};
 
 use crate::support::Result;
 
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+#[path = "engine.rs"]
+mod engine;
+
 /// Accepts every certificate, such as a self-signed one.
 #[cfg(any(feature = "rustls", feature = "ssl"))]
 pub(crate) fn trust_any_certificate<F: Factory>(socket: WebSocket<F>) -> Result<WebSocket<F>> {
-    Ok(socket.with_client_tls(sockeye::ClientTls::builder().danger_accept_any_certificate().build()?))
+    let tls =
+        sockeye::ClientTls::builder().engine(engine::engine()).danger_accept_any_certificate().build()?;
+    Ok(socket.with_client_tls(tls))
 }
 
 #[cfg(not(any(feature = "rustls", feature = "ssl")))]
