@@ -57,6 +57,8 @@ fn settings_of(wanted: &Value) -> Settings {
             Origins::Any
         },
         deflate: wanted["deflate"].as_bool().map(compression),
+        // The longest message of the tests exceeds the default. It would be refused while the response of the handshake is unsent.
+        max_buffered: 64 << 20,
         ..defaults
     }
 }
@@ -115,12 +117,20 @@ fn execute_all(all: &Sender, named: &mpsc::Receiver<(String, Sender)>) -> Result
     all.shutdown()
 }
 
+/// Returns the bytes 0 to 255 again and again. An unoptimized loop over single bytes would take a second for the longest messages.
+fn counting_bytes(len: usize) -> Vec<u8> {
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    let mut bytes = all.repeat(len.div_ceil(all.len()));
+    bytes.truncate(len);
+    bytes
+}
+
 fn execute(order: &Value, out: &Sender) -> Result<()> {
     let bytes_of = |name: &str| order[name].as_str().map(|text| text.as_bytes().to_vec());
     if let Some(text) = order["text"].as_str() {
         out.send(text)
     } else if let Some(len) = order["bytes"].as_u64() {
-        out.send((0..=u8::MAX).cycle().zip(0..len).map(|(byte, _)| byte).collect::<Vec<u8>>())
+        out.send(counting_bytes(usize::try_from(len).map_err(internal)?))
     } else if let Some(count) = order["count"].as_u64() {
         (0..count).try_for_each(|number| out.send(number.to_string()))
     } else if let Some(payload) = bytes_of("ping") {
