@@ -29,7 +29,8 @@ export function assertEqual(actual, expected, what) {
 /** A chat server in a separate process. */
 export class Server {
   static async start(address = "127.0.0.1:0", flags = []) {
-    const [command, ...words] = process.env.CHAT_CMD.split(/\s+/).filter(Boolean);
+    const { CHAT, CHAT_CMD } = process.env;
+    const [command, ...words] = CHAT_CMD ? CHAT_CMD.split(/\s+/).filter(Boolean) : [CHAT];
     const server = new Server();
     server.flags = flags;
     server.process = spawn(command, [...words, address, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
