@@ -9,6 +9,8 @@ import ssl
 import time
 import traceback
 
+from process import Process
+
 # The limit for each wait in seconds. It is shorter than the close timeouts of both sides (ten seconds), so a test that
 # relies on these timeouts fails.
 LIMIT = 8
@@ -29,42 +31,29 @@ def encryption():
     return {"ssl": ssl.create_default_context(cafile=certificate)}, {"ssl": server}
 
 
-class Sockeye:
+class Sockeye(Process):
     """A process that executes commands and reports events; peer.rs lists both.
 
     Events are stored by connection and kind, so that a test can wait for them later.
     """
 
-    running_now = set()
+    def __init__(self):
+        self.events = collections.defaultdict(asyncio.Queue)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, **settings):
-        self = cls()
         if TLS:
             settings["tls"] = TLS
-        self.events = collections.defaultdict(asyncio.Queue)
-        # A line must fit into the reader's buffer. The longest lines contain text that a test has sent.
-        self.process = await asyncio.create_subprocess_exec(
-            os.environ["SOCKEYE_PEER"], json.dumps(settings), limit=2**20,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
-        self.reading = asyncio.create_task(self.read())
-        self.running_now.add(self)
-        try:
+        command = os.environ["SOCKEYE_PEER"], json.dumps(settings)
+        async with super().running(*command, stdin=asyncio.subprocess.PIPE) as self:
             self.port = (await self.event(None, "listening"))["port"]
             yield self
             await self.end()
-        finally:
-            if self.is_running():
-                self.process.kill()
-                await self.process.wait()
-            self.reading.cancel()
-            self.running_now.discard(self)
 
-    async def read(self):
-        async for line in self.process.stdout:
-            event = json.loads(line)
-            self.events[event.get("name"), event["event"]].put_nowait(event)
+    async def receive(self, line):
+        event = json.loads(line)
+        self.events[event.get("name"), event["event"]].put_nowait(event)
 
     def send_command(self, **command):
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
@@ -80,9 +69,6 @@ class Sockeye:
     def count(self, name, kind):
         """Returns the number of events that no test has waited for."""
         return self.events[name, kind].qsize()
-
-    def is_running(self):
-        return self.process.returncode is None
 
     async def end(self):
         """Asks Sockeye to shut down, and waits until it has exited."""

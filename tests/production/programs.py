@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import page
+from process import Process
 
 SERVER = os.environ["SERVER"]
 SCRATCH = Path(os.environ["SCRATCH"])
@@ -20,46 +21,21 @@ LIMIT = 30
 SILENCE = 10
 
 
-class Program:
+class Program(Process):
     """A process, and the lines that it prints."""
 
-    running_now = set()
+    def __init__(self):
+        self.lines = []
+        self.printed = asyncio.Condition()
 
     @classmethod
-    @contextlib.asynccontextmanager
-    async def running(cls, *command, **options):
-        self = cls()
-        self.lines = []
-        self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            **options)
-        self.printed = asyncio.Condition()
-        self.reading = asyncio.create_task(self.read())
-        self.running_now.add(self)
-        try:
-            yield self
-        finally:
-            if self.is_running():
-                # nginx ends its workers after SIGTERM. The server may drain already, and then ends at once.
-                self.process.terminate()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.process.wait(), LIMIT)
-            if self.is_running():
-                self.process.kill()
-                await self.process.wait()
-            self.reading.cancel()
-            self.running_now.discard(self)
+    def running(cls, *command, **options):
+        return super().running(*command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.STDOUT, **options)
 
-    async def read(self):
-        async for line in self.process.stdout:
-            async with self.printed:
-                self.lines.append(line.decode(errors="replace").rstrip("\n"))
-                self.printed.notify_all()
+    async def receive(self, line):
         async with self.printed:
+            self.lines.append(line.decode(errors="replace").rstrip("\n"))
             self.printed.notify_all()
-
-    def is_running(self):
-        return self.process.returncode is None
 
     def count(self, text):
         return sum(text in line for line in self.lines)
