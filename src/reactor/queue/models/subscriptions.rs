@@ -6,7 +6,7 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Batch, Loop, Settings, check, connection, message, number, numbers, spawn};
-use crate::reactor::queue::{Command, SharedCommand};
+use crate::reactor::queue::SharedCommand;
 
 /// A handler subscribes to a topic.
 fn subscribe(event_loop: &Loop) {
