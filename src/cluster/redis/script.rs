@@ -6,7 +6,8 @@ use super::target::{Login, Protocol};
 /// The most bytes of a reply.
 const LIMIT: usize = 1000;
 
-/// Passes bytes of a server to two sessions, to one of them in parts. Panics if they return different events.
+/// Passes bytes of a server to two sessions, to one of them in parts. Panics if they return different events. An invalid reply can be
+/// noticed later in one of them, because the parser of redis waits for more after some wrong bytes.
 ///
 /// The first byte of the script contains what the sessions have sent before, the second one the size of the parts. The rest is what
 /// the server sends.
@@ -16,7 +17,10 @@ pub(crate) fn run_script(script: &[u8]) {
     let input = input.get(..LIMIT).unwrap_or(input);
     let whole = events(*options, [input]);
     let parts = events(*options, input.chunks(usize::from(*size).max(1)));
-    assert_eq!(whole, parts, "the split changes the result");
+    let ((whole, whole_failed), (parts, parts_failed)) = (whole, parts);
+    let common = if whole_failed || parts_failed { whole.len().min(parts.len()) } else { whole.len() };
+    assert_eq!(whole.get(..common), parts.get(..common), "the split changes the result");
+    assert!(whole_failed || parts_failed || whole.len() == parts.len(), "the split changes the result");
 }
 
 /// Returns the events of a session, and whether it has failed.

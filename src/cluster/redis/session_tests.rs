@@ -264,3 +264,12 @@ fn random_input_is_read_alike_in_any_split() {
         run_script(&[bytes(rng, 2..3), input].concat());
     });
 }
+
+/// The parser waits for more after the wrong byte if that is the last one of a part.
+#[test]
+fn an_invalid_reply_changes_no_events_however_it_is_split() {
+    let input = b"*3\r\n\n$2\r\nc0\r\n:1\r\n";
+    for size in 1..input.len() {
+        run_script(&[&[0x1e, u8::try_from(size).unwrap()], &input[..]].concat());
+    }
+}
