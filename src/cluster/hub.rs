@@ -68,7 +68,6 @@ struct State {
     node: Node,
     /// `None` while it starts, and after it was stopped.
     broker: Option<Box<dyn Broker>>,
-    has_started: bool,
     /// Whether the thread of the node must end.
     is_ending: bool,
     /// What waits for the counts of other nodes, by the number of the question.
@@ -95,13 +94,7 @@ impl Hub {
         let Cluster { broker, options, order } = cluster;
         let id = NodeId::random();
         let node = Node::new(id, options, Instant::now());
-        let state = State {
-            node,
-            broker: Some(broker),
-            has_started: false,
-            is_ending: false,
-            counts: HashMap::new(),
-        };
+        let state = State { node, broker: Some(broker), is_ending: false, counts: HashMap::new() };
         Self {
             id,
             state: Mutex::new(state),
@@ -115,18 +108,13 @@ impl Hub {
     /// Connects to the broker. The node runs until the returned value is dropped.
     pub(crate) fn start(self: &Arc<Self>, loops: impl EventLoops + 'static) -> Result<RunningNode> {
         let _ = self.loops.set(Box::new(loops));
-        let mut state = self.lock();
-        if std::mem::replace(&mut state.has_started, true) {
+        // The broker can report while it starts, which needs the lock.
+        let Some(mut broker) = self.lock().broker.take() else {
             return Err(Error::new(
                 ErrorKind::Internal,
                 "the broker of this event loop was stopped when the loop ended",
             ));
-        }
-        let Some(mut broker) = state.broker.take() else {
-            return Ok(RunningNode { hub: Arc::clone(self), thread: None });
         };
-        drop(state);
-        // The broker can report already, so this needs the lock.
         broker.start(self.id, Inbox::new(Arc::clone(self) as Arc<dyn BrokerEvents>))?;
         self.lock().broker = Some(broker);
         let mut running = RunningNode { hub: Arc::clone(self), thread: None };
@@ -164,18 +152,18 @@ impl Hub {
         &self,
         topic: Option<&str>,
         frame: &Frame,
+        order: Order,
         is_volatile: bool,
         except: Option<(u32, u32)>,
     ) -> Result<()> {
         let payload = frame.as_slice();
-        let content = match std::str::from_utf8(payload) {
-            Ok(text) if frame.opcode() == OpCode::Text => Content::Text(text),
+        let content = match frame.opcode() {
+            OpCode::Text => std::str::from_utf8(payload).map_or(Content::Binary(payload), Content::Text),
             _ => Content::Binary(payload),
         };
-        let is_total = topic.is_some_and(|topic| self.order(topic) == Order::Total);
         let flags = Flags::COMPRESSIBLE.when(frame.is_compressible())
             | Flags::VOLATILE.when(is_volatile)
-            | Flags::TOTAL_ORDER.when(is_total);
+            | Flags::TOTAL_ORDER.when(order == Order::Total);
         match self.change(|node, _| node.publish(topic, content, flags, except.map(pack))) {
             // The subscribers on other nodes learn what was lost.
             Outcome::Queued | Outcome::Lost => Ok(()),

@@ -293,7 +293,7 @@ impl Sender {
         };
         let frame = Frame::shared(msg.into());
         self.queue.send(Target::All, Command::Frame(Box::new(frame.clone())))?;
-        node.publish(None, &frame, false, None)
+        node.publish(None, &frame, Order::PerPublisher, false, None)
     }
 
     /// Subscribes the connection to a topic: from now on, it receives what others [publish](Self::publish) to the topic.
@@ -404,10 +404,11 @@ impl Sender {
         }
         let QueuedPublication { topic, frame, except, is_volatile, .. } = &publication;
         let (topic, frame, except, is_volatile) = (Arc::clone(topic), frame.clone(), *except, *is_volatile);
-        if node.order(&topic) == Order::PerPublisher {
+        let order = node.order(&topic);
+        if order == Order::PerPublisher {
             publish_here(&self.queue, publication)?;
         }
-        node.publish(Some(&topic), &frame, is_volatile, except)
+        node.publish(Some(&topic), &frame, order, is_volatile, except)
     }
 
     /// Returns how many connections of the loop subscribe to a topic.
