@@ -251,12 +251,9 @@ impl SharedCommand {
     /// Clones the command for another loop.
     fn for_peer(command: &Arc<Self>) -> Option<Arc<Self>> {
         match &**command {
-            // Each loop announces its own.
-            Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
-            Self::Unsubscribe(_) | Self::Publish(_) | Self::Message(_) | Self::Gap(..) => {
-                Some(Arc::clone(command))
-            }
-            Self::TopicChanged(_) => None,
+            Self::Publish(_) | Self::Message(_) => Some(Arc::clone(command)),
+            // Each loop announces its own subscription.
+            _ => Self::for_another(command),
         }
     }
 
