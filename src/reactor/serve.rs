@@ -96,6 +96,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
     ///
     /// Connections that exceed their budget wait while others have events, but not forever.
     fn defer(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) {
+        for slot in unserved.first.as_slice().iter().chain(unserved.resumed.as_slice()) {
+            if let Some(Entry::Connected(connection)) = self.entries.in_slot(*slot) {
+                connection.flush_kept(&mut self.state);
+            }
+        }
         self.state.work.put_back_unserved(unserved.first.by_ref());
         unserved.events.by_ref().for_each(|event| self.on_event(event));
         let is_skipped = !unserved.has_resumed && unserved.resumed.len() > 0;

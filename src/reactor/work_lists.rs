@@ -22,6 +22,8 @@ pub(super) struct WorkLists {
     to_work: VecDeque<u32>,
     /// The approximate output of the connections in `to_flush`, in bytes.
     unflushed: usize,
+    /// A connection that waits to be read from has output that [`keep_output`](Self::keep_output) has kept.
+    keeps_output: bool,
 }
 
 /// The lists that a connection is in. It is never in one list twice.
@@ -32,6 +34,7 @@ const TO_FLUSH: u8 = 1;
 const TO_READ: u8 = 1 << 1;
 const TO_CLOSE: u8 = 1 << 2;
 const TO_WORK: u8 = 1 << 3;
+const KEEPS_OUTPUT: u8 = 1 << 4;
 
 impl WorkLists {
     /// Adds a connection that has `bytes` of output.
@@ -40,6 +43,17 @@ impl WorkLists {
         if listed.add(TO_FLUSH) {
             self.to_flush.push(slot);
             self.unflushed += bytes;
+        }
+    }
+
+    /// A flush has kept the end of the output of a connection. If the connection waits to be read from, the output is flushed after
+    /// the read, or at the end of the next turn if that is sooner.
+    pub(super) fn keep_output(&mut self, slot: u32, listed: &mut Listed) {
+        if listed.is_to_read() {
+            listed.add(KEEPS_OUTPUT);
+            self.keeps_output = true;
+        } else {
+            self.flush_later(slot, listed, 0);
         }
     }
 
@@ -71,6 +85,7 @@ impl WorkLists {
 
     /// Takes the list of connections to read from.
     pub(super) fn take_to_read(&mut self) -> Vec<u32> {
+        self.keeps_output = false;
         std::mem::take(&mut self.to_read)
     }
 
@@ -135,7 +150,7 @@ impl WorkLists {
         self.to_flush.is_empty()
             && self.to_close.is_empty()
             && self.to_work.is_empty()
-            && (is_reading_paused || !has_to_read)
+            && (!has_to_read || (is_reading_paused && !self.keeps_output))
     }
 }
 
@@ -161,7 +176,21 @@ impl Listed {
     /// The flush of the connection begins.
     #[inline]
     pub(super) fn begin_flush(&mut self) {
-        self.0 &= !TO_FLUSH;
+        self.0 &= !(TO_FLUSH | KEEPS_OUTPUT);
+    }
+
+    /// Whether the output is flushed after the read of the connection.
+    #[inline]
+    pub(super) fn keeps_output(self) -> bool {
+        self.0 & KEEPS_OUTPUT != 0
+    }
+
+    /// Returns whether the output is flushed after a read, which has begun or does not take place.
+    #[inline]
+    pub(super) fn take_keeps_output(&mut self) -> bool {
+        let keeps = self.keeps_output();
+        self.0 &= !KEEPS_OUTPUT;
+        keeps
     }
 
     /// The read of the connection begins.

@@ -60,6 +60,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Continues reading where an earlier turn stopped.
     pub(in crate::reactor) fn continue_reading(&mut self, buffer: &mut [u8], state: &mut LoopState<S>) {
         self.endpoint.listed.begin_read();
+        self.flush_kept(state);
         let has_ended = self.read.take_end();
         match self.endpoint.write.take_failure() {
             Some(err) => self.drain_receive_buffer(*err, buffer, state),
@@ -203,7 +204,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn may_continue(&mut self, state: &mut LoopState<S>) -> bool {
         let write = &self.endpoint.write;
         if write.len() >= FLUSH_FROM && !write.is_blocked {
-            self.flush(state);
+            self.flush_expecting(true, state);
         }
         !self.read.has_rest(&self.endpoint.protocol)
             && !self.read.is_paused
@@ -228,22 +229,34 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Writes all output, and ends the local side of the socket if the protocol demands it.
     pub(in crate::reactor) fn flush(&mut self, state: &mut LoopState<S>) {
+        self.flush_expecting(self.endpoint.listed.is_to_read(), state);
+    }
+
+    /// As [`flush`](Self::flush). `expects_more` is whether the connection is read from soon, so that more output is expected.
+    fn flush_expecting(&mut self, expects_more: bool, state: &mut LoopState<S>) {
         self.endpoint.listed.begin_flush();
         if self.endpoint.listed.is_to_close() || self.endpoint.write.has_failed() {
             return;
         }
         // A Pong that has waited for the output before it leaves at once.
-        if self.write(state) && self.endpoint.send_pending_pong(state) {
-            self.write(state);
+        if self.write(expects_more, state) && self.endpoint.send_pending_pong(state) {
+            self.write(expects_more, state);
         }
         self.update(state);
     }
 
+    /// What the last flush has kept leaves with the next output, but not later than in this turn.
+    pub(in crate::reactor) fn flush_kept(&mut self, state: &mut LoopState<S>) {
+        let endpoint = &mut self.endpoint;
+        if endpoint.listed.take_keeps_output() {
+            state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
+        }
+    }
+
     /// Writes until there is no output or the socket accepts no more. Returns whether all output is written.
-    fn write(&mut self, state: &mut LoopState<S>) -> bool {
+    fn write(&mut self, expects_more: bool, state: &mut LoopState<S>) -> bool {
         let endpoint = &mut self.endpoint;
         let was_blocked = endpoint.write.is_blocked;
-        let expects_more = endpoint.listed.is_to_read();
         let before = endpoint.write.len() + endpoint.socket.unsent();
         let sent = &mut state.traffic.bytes_sent;
         let written = endpoint.write.write(&mut endpoint.socket, expects_more, sent);
@@ -256,7 +269,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 self.on_flushed(was_blocked, state);
                 return true;
             }
-            Ok(false) => state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0),
+            Ok(false) => state.work.keep_output(endpoint.id.slot, &mut endpoint.listed),
             Err(Stop::Blocked) => self.endpoint.on_blocked(state),
             Err(Stop::Failed(err)) => {
                 // What the peer sent before, such as the Close frame with the reason, is read in the next turn.

@@ -172,7 +172,10 @@ impl<H: Handler, S: System> Connection<H, S> {
         let endpoint = &mut self.endpoint;
         if phase == State::Closed {
             state.work.close_later(slot, &mut endpoint.listed);
-        } else if (buffered > 0 || endpoint.protocol.awaits_flush()) && !endpoint.write.is_blocked {
+        } else if (buffered > 0 || endpoint.protocol.awaits_flush())
+            && !endpoint.write.is_blocked
+            && !endpoint.listed.keeps_output()
+        {
             state.work.flush_later(slot, &mut endpoint.listed, buffered);
         }
         // The deadline of an open connection that only exchanges messages moves later, and a timer that is too early stays. What

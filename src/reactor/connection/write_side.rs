@@ -119,8 +119,8 @@ impl WriteSide {
     /// Writes until the queue is empty or the socket accepts no more. Returns whether the queue is empty. Adds the number of bytes
     /// that the socket has accepted to `sent`.
     ///
-    /// If more output is expected soon, an encrypted socket keeps the end of the output, which does not fill a record, for the
-    /// next flush. Each flush sends something, so nothing waits for longer than that.
+    /// If more output is expected soon, an encrypted socket keeps the end of the output, which does not fill a record. Each flush
+    /// sends something, so nothing is kept twice.
     pub(super) fn write(
         &mut self,
         socket: &mut impl Transport,
