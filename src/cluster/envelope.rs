@@ -64,7 +64,7 @@ pub(super) struct Heartbeat<'a> {
     /// The place of this part, from 0.
     pub(super) part: u32,
     pub(super) is_last: bool,
-    /// Whether messages were lost that no part lists.
+    /// Whether messages were lost that no part marks. They can belong to any channel, listed or not.
     pub(super) has_lost: bool,
     pub(super) announcements: Announcements<'a>,
 }
@@ -175,7 +175,7 @@ pub(super) fn set_after_loss(message: &mut [u8]) {
     set_flags(message, Flags::AFTER_LOSS.0);
 }
 
-/// Notes in a part of an encoded heartbeat that messages were lost that no part lists.
+/// Notes in a part of an encoded heartbeat that messages were lost that no part marks.
 pub(super) fn set_has_lost(heartbeat: &mut [u8]) {
     set_flags(heartbeat, HAS_LOST);
 }

@@ -104,7 +104,7 @@ impl Node {
         for announced in announcements.iter(number) {
             let channel = self.channels.with_prefix(announced.channel);
             let Some(known) = self.subscriptions.get(channel) else { continue };
-            let (last, is_lost) = (announced.last, announced.is_lost);
+            let (last, is_lost) = (announced.last, announced.is_lost || has_lost);
             if known.ledger.misses_beyond((node, peer), (floor, has_lost), last, is_lost) {
                 known.report(Missed::Hole, &mut self.events);
             }

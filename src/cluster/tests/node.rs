@@ -201,25 +201,54 @@ fn a_node_alone_counts_nothing_elsewhere_and_questions_are_limited() {
     assert_eq!(world.checker.counted.len(), 256);
 }
 
-/// The heartbeat was encoded before the broker refused the message, and the receiver has nothing with which it could compare its numbers.
+/// Returns what the broker accepts if it refuses the first publication.
+fn refuse_first(node: &mut Node) -> Vec<(String, Vec<u8>)> {
+    assert!(matches!(node.next_output(), Some(ToBroker::Subscribe(_))));
+    assert!(matches!(node.next_output(), Some(ToBroker::Publish { channel: "sockeye:t:a", .. })));
+    node.refused();
+    outputs(node).published
+}
+
+/// The node connects, and its subscription to "a" becomes effective.
+fn connect(node: &mut Node, expected: Missed, now: Instant) {
+    node.up(now);
+    node.subscribed(&["sockeye:t:a"]);
+    assert_eq!(node.next_event(), Some(Event::Gap { topic: Some("a".into()), missed: expected }));
+}
+
+/// The heartbeat was encoded before the broker refused the message, and nothing has arrived with whose number the receiver could compare
+/// it since its subscription became effective.
 #[test]
 fn a_heartbeat_reveals_a_message_that_was_refused_while_both_were_queued() {
-    let (mut sender, now) = node();
-    assert_eq!(sender.publish(Some("a"), &Message::from("1"), Flags::default(), None), Outcome::Queued);
-    sender.up(now);
-    assert!(matches!(sender.next_output(), Some(ToBroker::Subscribe(_))));
-    assert!(matches!(sender.next_output(), Some(ToBroker::Publish { channel: "sockeye:t:a", .. })));
-    sender.refused();
-    let heartbeat = outputs(&mut sender).published;
-    assert_eq!(heartbeat.len(), 1);
+    for has_received in [false, true] {
+        let (mut sender, now) = node();
+        let mut receiver = Node::new(id(1), Options::default(), now);
+        receiver.open("a");
+        connect(&mut receiver, Missed::Joined, now);
+        if has_received {
+            publish_one(&mut sender);
+            sender.up(now);
+            outputs(&mut sender).published.iter().for_each(|(channel, envelope)| {
+                receiver.received(channel, envelope, now);
+            });
+            assert!(matches!(receiver.next_event(), Some(Event::Deliver { .. })));
+            sender.acknowledged(2);
+            sender.down(now);
+        }
+        receiver.down(now);
+        connect(&mut receiver, Missed::Reconnected, now);
 
-    let mut receiver = Node::new(id(1), Options::default(), now);
-    receiver.open("a");
-    receiver.up(now);
-    receiver.subscribed(&["sockeye:t:a"]);
-    let joined = receiver.next_event();
-    assert!(matches!(joined, Some(Event::Gap { missed: Missed::Joined, .. })));
-    receiver.received("sockeye:all", &heartbeat[0].1, now);
-    assert_eq!(receiver.next_event(), Some(Event::Gap { topic: Some("a".into()), missed: Missed::Hole }));
-    assert_eq!(receiver.next_event(), None);
+        publish_one(&mut sender);
+        sender.up(now);
+        let heartbeat = refuse_first(&mut sender);
+        assert_eq!(heartbeat.len(), 1);
+        receiver.received("sockeye:all", &heartbeat[0].1, now);
+        let hole = Event::Gap { topic: Some("a".into()), missed: Missed::Hole };
+        assert_eq!(receiver.next_event(), Some(hole));
+        assert_eq!(receiver.next_event(), None);
+    }
+}
+
+fn publish_one(node: &mut Node) {
+    assert_eq!(node.publish(Some("a"), &Message::from("x"), Flags::default(), None), Outcome::Queued);
 }
