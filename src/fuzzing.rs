@@ -11,7 +11,12 @@ pub fn run_reactor(script: &[u8]) {
 /// Passes bytes of a Redis server to sessions of the broker. Panics if they depend on how the bytes are split.
 #[cfg(feature = "redis")]
 pub fn run_redis_session(script: &[u8]) {
-    crate::cluster::run_script(script);
+    crate::cluster::run_redis_script(script);
+}
+
+/// Runs a node of a cluster on what other nodes, its broker and its program do. Panics if an invariant does not hold.
+pub fn run_cluster_node(script: &[u8]) {
+    crate::cluster::run_node_script(script);
 }
 
 /// One end of a TLS connection, without I/O.

@@ -31,6 +31,8 @@ mod receiving;
 #[cfg(feature = "redis")]
 mod redis;
 mod returning;
+#[cfg(any(test, fuzzing))]
+mod script;
 mod stats;
 mod subscriptions;
 #[cfg(test)]
@@ -45,5 +47,7 @@ pub use self::memory::MemoryBroker;
 #[cfg(feature = "redis")]
 pub use self::redis::Redis;
 #[cfg(all(fuzzing, feature = "redis"))]
-pub(crate) use self::redis::run_script;
+pub(crate) use self::redis::run_script as run_redis_script;
+#[cfg(fuzzing)]
+pub(crate) use self::script::run_script as run_node_script;
 pub use self::stats::ClusterStats;

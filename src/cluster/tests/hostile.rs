@@ -12,6 +12,7 @@ use super::super::events::{Event, Missed};
 use super::super::node::Node;
 use super::super::options::Options;
 use super::super::peers::{MAX_LOST, MAX_PEERS};
+use super::super::script::run_script;
 use super::world::id;
 use crate::random_inputs::{self, bytes, choose};
 
@@ -132,4 +133,19 @@ fn envelopes_on_channels_of_another_kind_are_malformed() {
     node.received("sockeye:t:a", &goodbye, now);
     node.received("sockeye:all", &answer, now);
     assert_eq!(node.stats().malformed, 2);
+}
+
+/// The fuzz target.
+#[test]
+fn random_scripts_find_no_invariant_that_does_not_hold() {
+    random_inputs::for_each(|rng| {
+        let mut script = vec![4, 0, 6, 0, 8, 4];
+        for _ in 0..30 {
+            script.extend([rng.random_range(0..12), rng.random()]);
+            let envelope = random_envelope(rng);
+            script.push(u8::try_from(envelope.len()).unwrap());
+            script.extend(envelope);
+        }
+        run_script(&script);
+    });
 }
