@@ -56,8 +56,8 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Hub {
     id: NodeId,
     state: Mutex<State>,
-    /// Wakes the thread of the node when it must end.
-    ending: Condvar,
+    /// Wakes the thread of the node when it must end, and when an event has no other cause than a call of this process.
+    wake: Condvar,
     /// Held while events are passed to the loops, so that they stay in order.
     passing: Mutex<()>,
     loops: OnceLock<Box<dyn EventLoops>>,
@@ -98,7 +98,7 @@ impl Hub {
         Self {
             id,
             state: Mutex::new(state),
-            ending: Condvar::new(),
+            wake: Condvar::new(),
             passing: Mutex::default(),
             loops: OnceLock::new(),
             order,
@@ -136,10 +136,13 @@ impl Hub {
             self.pass_events();
             state = self.lock();
             if !state.is_ending {
-                let waited = self.ending.wait_timeout(state, next.min(MAX_PAUSE));
+                let waited = self.wake.wait_timeout(state, next.min(MAX_PAUSE));
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+        drop(state);
+        // The node has answered what was open when it ended.
+        self.pass_events();
     }
 
     /// The order of the messages of a topic.
@@ -158,7 +161,9 @@ impl Hub {
     ) -> Result<()> {
         let payload = frame.as_slice();
         let content = match frame.opcode() {
-            OpCode::Text => std::str::from_utf8(payload).map_or(Content::Binary(payload), Content::Text),
+            OpCode::Text => {
+                simdutf8::basic::from_utf8(payload).map_or(Content::Binary(payload), Content::Text)
+            }
             _ => Content::Binary(payload),
         };
         let flags = Flags::COMPRESSIBLE.when(frame.is_compressible())
@@ -184,12 +189,17 @@ impl Hub {
     /// Asks all nodes how many subscribers a topic has, and passes the answer to `then`.
     pub(crate) fn count(&self, topic: &str, within: Duration, then: CountHandler) -> Result<()> {
         let mut state = self.lock();
+        if state.is_ending {
+            return Err(QueueError::Disconnected.into());
+        }
         let deadline = Instant::now() + within;
         let Some(query) = state.node.ask_count(topic, deadline) else {
             return Err(Error::new(ErrorKind::Capacity, "too many subscriber counts are being determined"));
         };
         state.counts.insert(query, (topic.into(), then));
         state.request();
+        // There may be no other node to wait for.
+        self.wake.notify_all();
         Ok(())
     }
 
@@ -342,7 +352,7 @@ impl Drop for RunningNode {
         state.request();
         let broker = state.broker.take();
         drop(state);
-        self.hub.ending.notify_all();
+        self.hub.wake.notify_all();
         if let Some(mut broker) = broker {
             broker.stop();
         }

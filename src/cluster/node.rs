@@ -206,8 +206,9 @@ impl Node {
         others.into_iter().chain([heartbeat]).flatten().min()
     }
 
-    /// The node ends. What is queued must still be sent.
+    /// The node ends. What is queued must still be sent, and events answer all questions.
     pub(crate) fn stop(&mut self, now: Instant) {
+        self.queries.end(&mut self.events);
         if self.broker.state != BrokerState::Down {
             self.send_heartbeat(now);
             self.outgoing.push_other(&self.channels.cluster, Body::Goodbye);

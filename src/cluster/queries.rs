@@ -65,6 +65,11 @@ impl Queries {
         self.finish(events, |query| query.deadline <= now);
     }
 
+    /// Ends all questions.
+    pub(super) fn end(&mut self, events: &mut Events) {
+        self.finish(events, |_| true);
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.open.iter().map(|query| query.deadline).min()
     }

@@ -431,11 +431,13 @@ impl Sender {
     /// Counts the connections of all nodes of a cluster that subscribe to a topic, and passes the result to `then`, at the latest after the
     /// duration `within`. Without a cluster, it counts those of this process.
     ///
-    /// `then` is called on another thread, or on this one before the method returns. It must not block.
+    /// `then` is called on another thread, or on this one before the method returns. It must not block. If the event loops end first, it
+    /// receives what is known then.
     ///
     /// # Errors
     ///
-    /// `Capacity` while 256 counts are being determined.
+    /// - `Capacity` while 256 counts are being determined.
+    /// - `Queue(Disconnected)` in a cluster if the event loops have ended.
     ///
     /// # Examples
     ///

@@ -211,6 +211,51 @@ fn subscribers_of_all_nodes_are_counted() {
     second.stop();
 }
 
+/// Receives nothing from other nodes, so that their questions have no answer.
+struct Deaf(MemoryBroker);
+
+impl Broker for Deaf {
+    fn start(&mut self, node: NodeId, inbox: Inbox) -> Result<()> {
+        self.0.start(node, inbox)
+    }
+
+    fn subscribe(&mut self, _: &[&str]) {}
+
+    fn unsubscribe(&mut self, _: &[&str]) {}
+
+    fn publish(&mut self, channel: &str, payload: &[u8]) -> Queued {
+        self.0.publish(channel, payload)
+    }
+
+    fn reconnect(&mut self) {}
+
+    fn stop(&mut self) {
+        self.0.stop();
+    }
+}
+
+#[test]
+fn open_counts_are_answered_when_the_loop_ends() {
+    let broker = MemoryBroker::new();
+    let first = start(broker.clone(), 0);
+    let second = start(Deaf(broker), 0);
+    let (all, (sender, receiver)) = (first.all.clone(), channel());
+    let count = |within| {
+        let sender = sender.clone();
+        all.count_subscribers("red", within, move |count| sender.send((count.answered, count.nodes)).unwrap())
+    };
+    wait_until("the other node", || {
+        count(Duration::ZERO).unwrap();
+        receiver.recv() == Ok((1, 2))
+    });
+    count(Duration::from_secs(3600)).unwrap();
+    first.stop();
+    assert_eq!(receiver.recv(), Ok((1, 2)));
+    let err = count(Duration::ZERO).unwrap_err();
+    assert!(matches!(err.kind, ErrorKind::Queue(QueueError::Disconnected)), "{err}");
+    second.stop();
+}
+
 #[test]
 fn a_node_that_leaves_causes_no_gap() {
     let broker = MemoryBroker::new();
