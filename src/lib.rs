@@ -242,6 +242,8 @@ pub use protocol::{Deflate, Frame, OpCode};
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 #[doc(no_inline)]
 pub use reactor::WebSocket as EventLoop;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::deferred::DeferredResponse;
 #[cfg(all(
     feature = "reactor",
     feature = "permessage-deflate",

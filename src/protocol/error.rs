@@ -37,6 +37,8 @@ pub enum ProtocolError {
     RepeatedHeader,
     /// The handshake took longer than the limit.
     HandshakeTimeout,
+    /// The program has not responded to a request within the limit of the handshake.
+    ResponseTimeout,
     /// The peer closed the TCP connection within the handshake.
     HandshakeCut,
 
@@ -151,6 +153,7 @@ impl ProtocolError {
             | Self::MalformedList
             | Self::RepeatedHeader
             | Self::HandshakeTimeout
+            | Self::ResponseTimeout
             | Self::HandshakeCut
             | Self::TargetTooLong
             | Self::HttpVersion
@@ -212,6 +215,7 @@ impl ProtocolError {
             Self::TargetTooLong => 414,
             Self::NotAnUpgrade | Self::UnsupportedVersion => 426,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            Self::ResponseTimeout => 503,
             Self::HttpVersion => 505,
             _ => 500,
         }
@@ -225,6 +229,7 @@ impl ProtocolError {
             Self::MalformedList => "a header with a list is malformed",
             Self::RepeatedHeader => "a header that may appear only once is repeated",
             Self::HandshakeTimeout => "the opening handshake took too long",
+            Self::ResponseTimeout => "the program did not respond to the request in time",
             Self::HandshakeCut => "the peer closed the connection during the opening handshake",
             Self::TargetTooLong => "the request target is too long",
             Self::HttpVersion => "the HTTP version of the request is not 1.1",

@@ -98,7 +98,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn defer(&mut self, unserved: &mut Unserved<impl Iterator<Item = Event>>) {
         for slot in unserved.first.as_slice().iter().chain(unserved.resumed.as_slice()) {
             if let Some(Entry::Connected(connection)) = self.entries.in_slot(*slot) {
-                connection.flush_kept(&mut self.state);
+                connection::flush_kept(connection, &mut self.state);
             }
         }
         self.state.work.put_back_unserved(unserved.first.by_ref());

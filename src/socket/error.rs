@@ -267,7 +267,9 @@ impl From<ProtocolError> for Error {
     fn from(err: ProtocolError) -> Self {
         match err {
             ProtocolError::NotOpen => Self::Closed,
-            ProtocolError::HandshakeTimeout => Self::Timeout(TimeoutKind::Handshake),
+            ProtocolError::HandshakeTimeout | ProtocolError::ResponseTimeout => {
+                Self::Timeout(TimeoutKind::Handshake)
+            }
             ProtocolError::IdleTimeout => Self::Timeout(TimeoutKind::Idle),
             ProtocolError::WriteTimeout => Self::Timeout(TimeoutKind::Write),
             ProtocolError::ConnectionLost | ProtocolError::HandshakeCut => Self::cut_off(err),

@@ -117,7 +117,7 @@ impl Core {
             self.phase = Phase::Closed;
             return;
         }
-        let mut response = Response::new(503, "Service Unavailable", Vec::new());
+        let mut response = Response::unavailable();
         // Neither can fail: the response is ours.
         if let Some(after) = retry_after {
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));

@@ -176,9 +176,13 @@ impl Core {
         }
         match self.phase {
             Phase::Open => self.next_due_while_open(now),
-            Phase::Opening(_) | Phase::Answering { .. } => {
+            Phase::Opening(_) => {
                 self.fail(ProtocolError::HandshakeTimeout, now, out);
                 Err(ProtocolError::HandshakeTimeout)
+            }
+            Phase::Answering { .. } => {
+                self.fail(ProtocolError::ResponseTimeout, now, out);
+                Err(ProtocolError::ResponseTimeout)
             }
             _ if self.phase.awaits_flush() => self.end_with(ProtocolError::WriteTimeout),
             // The peer has not replied to our Close.

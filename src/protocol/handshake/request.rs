@@ -366,6 +366,15 @@ impl Request {
         &self.overrides
     }
 
+    /// How much memory the head occupies, in bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn held(&self) -> usize {
+        let table = self.headers.capacity().saturating_mul(size_of::<(String, Vec<u8>)>());
+        let fields = self.headers.iter().flat_map(|(name, value)| [name.capacity(), value.capacity()]);
+        let parts = fields.chain([table, self.method.capacity(), self.resource.capacity()]);
+        parts.fold(0, usize::saturating_add)
+    }
+
     #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
     pub(crate) fn set_overrides(&mut self, overrides: Overrides) {
         self.overrides = overrides;

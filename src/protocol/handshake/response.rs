@@ -1,6 +1,8 @@
 //! The response to a request, in particular to an opening handshake (§4.2.2): building, parsing and encoding.
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use super::http::fields::{self, Headers};
 use super::http::head_buffer::HeadBuffer;
@@ -40,6 +42,8 @@ pub struct Response {
     headers: Headers,
     body: Vec<u8>,
     overrides: Overrides,
+    is_deferred: bool,
+    data: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Response {
@@ -55,6 +59,8 @@ impl Response {
             headers: vec![length],
             body,
             overrides: Overrides::default(),
+            is_deferred: false,
+            data: None,
         }
     }
 
@@ -80,7 +86,59 @@ impl Response {
             headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
             body: Vec::new(),
             overrides: Overrides::default(),
+            is_deferred: false,
+            data: None,
         })
+    }
+
+    /// Creates the response that stands for a later one, after [`Sender::defer`](crate::Sender::defer). Without that call, the client
+    /// receives 503.
+    ///
+    /// See the example of [`DeferredResponse`](crate::DeferredResponse).
+    #[cfg(feature = "reactor")]
+    pub fn deferred() -> Self {
+        Self { is_deferred: true, ..Self::unavailable() }
+    }
+
+    /// Whether this stands for a later response.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.is_deferred
+    }
+
+    /// Returns the response for a request that cannot be served now (RFC 9110 §15.6.4).
+    pub(crate) fn unavailable() -> Self {
+        Self::new(503, "Service Unavailable", Vec::new())
+    }
+
+    /// Adds a value that the program has determined during the handshake, such as the user, in place of an earlier one. It stays in this
+    /// process, and [`data`](Self::data) returns it in `on_open`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Request, Response};
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// struct Tenant(u32);
+    ///
+    /// let request = Request::from_url(&"ws://example.com/".parse()?)?;
+    /// let response = Response::from_request(&request)?.with_data(Tenant(7));
+    /// assert_eq!(response.data::<Tenant>(), Some(&Tenant(7)));
+    /// assert_eq!(response.data::<String>(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_data<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.data = Some(Arc::new(value));
+        self
+    }
+
+    /// Returns the value that was added with [`with_data`](Self::with_data), if it has this type.
+    ///
+    /// See the example of [`with_data`](Self::with_data).
+    pub fn data<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.data.as_ref()?.downcast_ref()
     }
 
     /// Parses the head of a response at the front of a buffer. `None` means that it is incomplete.
@@ -124,6 +182,8 @@ impl Response {
             headers,
             body: Vec::new(),
             overrides: Overrides::default(),
+            is_deferred: false,
+            data: None,
         })
     }
 

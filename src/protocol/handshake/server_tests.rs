@@ -261,6 +261,7 @@ fn h5_h13_rejections_have_the_correct_status_and_a_fixed_text() {
         (ProtocolError::TooManyHeaders, "431 Request Header Fields Too Large"),
         (ProtocolError::ProtocolNotOffered, "500 Internal Server Error"),
         (ProtocolError::UnsendableHead, "500 Internal Server Error"),
+        (ProtocolError::ResponseTimeout, "503 Service Unavailable"),
         (ProtocolError::HttpVersion, "505 HTTP Version Not Supported"),
     ] {
         assert!(sent(error).starts_with(&format!("HTTP/1.1 {status}\r\n")), "{status}");

@@ -1,5 +1,6 @@
 //! What programs use: the handler, its sender, the settings, and their small types.
 
+pub(crate) mod deferred;
 #[cfg(feature = "permessage-deflate")]
 pub mod deflate_handler;
 pub(crate) mod drain;

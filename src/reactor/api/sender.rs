@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::deferred::{self, DeferredResponse};
 use super::drain::Drain;
 use super::handshake::Handshake;
 use super::health::{Health, LoopStatus};
@@ -469,6 +470,20 @@ impl Sender {
         }
     }
 
+    /// Defers the response to the request of this connection, while its `on_request` runs.
+    ///
+    /// `on_request` must then return [`Response::deferred`](crate::Response::deferred). If it returns another response, that one is sent, and
+    /// the deferred one is not needed any more.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if `on_request` of this connection does not run on this thread, or has deferred its response already.
+    ///
+    /// See the example of [`DeferredResponse`].
+    pub fn defer(&self) -> Result<DeferredResponse> {
+        deferred::defer(&self.queue, self.target())
+    }
+
     /// Closes the connection with a code, after all messages that are queued for it.
     ///
     /// # Errors
@@ -581,7 +596,7 @@ impl Sender {
         if self.health().status == LoopStatus::Draining {
             return Err(connect_while_draining(&url));
         }
-        self.push_new_connection(NewConnection::Connect(url, None))
+        push_new_connection(self, NewConnection::Connect(url, None))
     }
 
     /// Serves a TCP stream that was accepted elsewhere, in the same way as one from a listener of the loop.
@@ -613,7 +628,7 @@ impl Sender {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn accept(&self, stream: TcpStream) -> Result<()> {
-        self.push_new_connection(NewConnection::Accept(stream))
+        push_new_connection(self, NewConnection::Accept(stream))
     }
 
     /// Serves a connection whose opening handshake was completed by another HTTP server.
@@ -644,7 +659,7 @@ impl Sender {
     /// }
     /// ```
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
-        self.push_new_connection(NewConnection::AcceptUpgraded(stream, upgrade))
+        push_new_connection(self, NewConnection::AcceptUpgraded(stream, upgrade))
     }
 
     /// Continues a connection whose opening handshake was performed elsewhere, in either role.
@@ -703,7 +718,7 @@ impl Sender {
     ) -> Result<()> {
         Extension::parse_all(shake.response.headers())?;
         let established = Established { role, shake, read_ahead: read_ahead.into() };
-        self.push_new_connection(NewConnection::AfterHandshake(stream, established))
+        push_new_connection(self, NewConnection::AfterHandshake(stream, established))
     }
 
     /// Ends the event loop in order: it accepts nothing new, and closes its connections one after the other.
@@ -1071,14 +1086,6 @@ impl Sender {
     fn push(&self, command: Command) -> Result<()> {
         Ok(self.queue.push(QueuedCommand { target: self.target(), command })?)
     }
-
-    /// Queues a command that creates a connection. A loop that is shutting down would ignore it.
-    fn push_new_connection(&self, new: NewConnection) -> Result<()> {
-        if self.queue.remote.is_closed() {
-            return Err(disconnected());
-        }
-        self.push(Command::NewConnection(Box::new(new.into())))
-    }
 }
 
 fn push_control(sender: &Sender, frame: Frame) -> Result<()> {
@@ -1093,6 +1100,14 @@ fn push_control(sender: &Sender, frame: Frame) -> Result<()> {
 fn publish_here(queue: &CommandQueue, publication: QueuedPublication) -> Result<()> {
     let command = SharedCommand::Publish(publication).into();
     Ok(queue.push(QueuedCommand { target: Target::All, command })?)
+}
+
+/// Queues a command that creates a connection. A loop that is shutting down would ignore it.
+fn push_new_connection(sender: &Sender, new: NewConnection) -> Result<()> {
+    if sender.queue.remote.is_closed() {
+        return Err(disconnected());
+    }
+    sender.push(Command::NewConnection(Box::new(new.into())))
 }
 
 impl fmt::Debug for Sender {

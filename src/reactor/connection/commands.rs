@@ -2,7 +2,7 @@
 
 use log::trace;
 
-use super::{Connection, Stage};
+use super::{Connection, Stage, deferring};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::State;
 use crate::reactor::api::handler::Handler;
@@ -47,6 +47,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                     // Later publications are encoded next. What the handler sends precedes them, if nothing else waits.
                     self.execute_own(state);
                 }
+                SharedCommand::Answer => deferring::answer(self, state),
                 change => self.change_subscription(change, state),
             },
             Command::Pause => self.read.pause(&mut self.endpoint.protocol, state.now),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use mio::{Interest, Token};
 
 use super::endpoint::Endpoint;
-use super::{Connection, work};
+use super::{Connection, deferring, work};
 use crate::error::Error;
 use crate::protocol::State;
 use crate::reactor::MAX_KEPT_COMMANDS;
@@ -60,7 +60,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Continues reading where an earlier turn stopped.
     pub(in crate::reactor) fn continue_reading(&mut self, buffer: &mut [u8], state: &mut LoopState<S>) {
         self.endpoint.listed.begin_read();
-        self.flush_kept(state);
+        flush_kept(self, state);
         let has_ended = self.read.take_end();
         match self.endpoint.write.take_failure() {
             Some(err) => self.drain_receive_buffer(*err, buffer, state),
@@ -77,6 +77,9 @@ impl<H: Handler, S: System> Connection<H, S> {
             // Reading continues after the message.
             work::work_later(&mut self.endpoint, state);
             return self.read.note_end(has_ended);
+        }
+        if deferring::is_deferring(&self.endpoint) {
+            return deferring::on_readable(self, has_ended, state);
         }
         let endpoint = &mut self.endpoint;
         let is_open = endpoint.protocol.state() == State::Open;
@@ -129,7 +132,10 @@ impl<H: Handler, S: System> Connection<H, S> {
                 self.process(room.get_mut(..input.len).unwrap_or_default(), began, state);
             }
             let has_more = match input.next {
-                Next::End if self.read.has_rest(&self.endpoint.protocol) => return self.read_later(state),
+                Next::End if self.read.has_rest(&self.endpoint.protocol) => {
+                    self.read.note_end(true);
+                    return self.read_later(state);
+                }
                 Next::End => return self.on_end(state),
                 Next::More => true,
                 Next::Event => false,
@@ -154,7 +160,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
         for frames in 1..=FRAME_BUDGET {
             if !self.endpoint.process(&mut input, state) {
-                return work::decompress_later(self, input, state);
+                return deferring::process_later(self, input, state);
             }
             self.execute_own(state);
             // A slow handler uses up the budget with fewer frames.
@@ -204,7 +210,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     fn may_continue(&mut self, state: &mut LoopState<S>) -> bool {
         let write = &self.endpoint.write;
         if write.len() >= FLUSH_FROM && !write.is_blocked {
-            self.flush_expecting(true, state);
+            flush_expecting(self, true, state);
         }
         !self.read.has_rest(&self.endpoint.protocol)
             && !self.read.is_paused
@@ -214,7 +220,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// The peer has ended its side.
-    fn on_end(&mut self, state: &mut LoopState<S>) {
+    pub(super) fn on_end(&mut self, state: &mut LoopState<S>) {
         if let Err(err) = self.endpoint.protocol.receive_eof() {
             self.endpoint.handle_violation(err, state);
         }
@@ -229,28 +235,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Writes all output, and ends the local side of the socket if the protocol demands it.
     pub(in crate::reactor) fn flush(&mut self, state: &mut LoopState<S>) {
-        self.flush_expecting(self.endpoint.listed.is_to_read(), state);
-    }
-
-    /// As [`flush`](Self::flush). `expects_more` is whether the connection is read from soon, so that more output is expected.
-    fn flush_expecting(&mut self, expects_more: bool, state: &mut LoopState<S>) {
-        self.endpoint.listed.begin_flush();
-        if self.endpoint.listed.is_to_close() || self.endpoint.write.has_failed() {
-            return;
-        }
-        // A Pong that has waited for the output before it leaves at once.
-        if self.write(expects_more, state) && self.endpoint.send_pending_pong(state) {
-            self.write(expects_more, state);
-        }
-        self.update(state);
-    }
-
-    /// What the last flush has kept leaves with the next output, but not later than in this turn.
-    pub(in crate::reactor) fn flush_kept(&mut self, state: &mut LoopState<S>) {
-        let endpoint = &mut self.endpoint;
-        if endpoint.listed.take_keeps_output() {
-            state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
-        }
+        flush_expecting(self, self.endpoint.listed.is_to_read(), state);
     }
 
     /// Writes until there is no output or the socket accepts no more. Returns whether all output is written.
@@ -317,6 +302,34 @@ impl<H: Handler, S: System> Connection<H, S> {
         if endpoint.write.is_ending {
             endpoint.end_writing(state);
         }
+    }
+}
+
+/// Flushes a connection. `expects_more` is whether it is read from soon, so that more output is expected.
+fn flush_expecting<H: Handler, S: System>(
+    connection: &mut Connection<H, S>,
+    expects_more: bool,
+    state: &mut LoopState<S>,
+) {
+    connection.endpoint.listed.begin_flush();
+    if connection.endpoint.listed.is_to_close() || connection.endpoint.write.has_failed() {
+        return;
+    }
+    // A Pong that has waited for the output before it leaves at once.
+    if connection.write(expects_more, state) && connection.endpoint.send_pending_pong(state) {
+        connection.write(expects_more, state);
+    }
+    connection.update(state);
+}
+
+/// What the last flush has kept leaves with the next output, but not later than in this turn.
+pub(in crate::reactor) fn flush_kept<H, S: System>(
+    connection: &mut Connection<H, S>,
+    state: &mut LoopState<S>,
+) {
+    let endpoint = &mut connection.endpoint;
+    if endpoint.listed.take_keeps_output() {
+        state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The memory that a connection holds: unsent output, an unfinished message, and input that waits for the next turn.
 
 use super::Connection;
+use super::deferring::is_deferring;
 use super::endpoint::{Endpoint, Stage};
 use super::read_side::ReadSide;
 use crate::close::CloseCode;
@@ -28,6 +29,7 @@ pub(super) fn report<H: Handler, S: System>(
     let may_hold = endpoint.write.is_blocked
         || protocol.is_mid_message()
         || read.has_unread()
+        || is_deferring(endpoint)
         || protocol.steps().is_compressing();
     if endpoint.reported > 0 || may_hold || buffered >= REPORT_FROM {
         report_held(endpoint, read, state);
@@ -37,7 +39,8 @@ pub(super) fn report<H: Handler, S: System>(
 #[cold]
 fn report_held<H: Handler, S: System>(endpoint: &mut Endpoint<H, S>, read: &ReadSide, state: &LoopState<S>) {
     let output = endpoint.write.owned() + endpoint.socket.unsent();
-    let held = output + endpoint.protocol.held() + read.unread_len();
+    let request = endpoint.opening.as_ref().map_or(0, |opening| opening.held());
+    let held = output + endpoint.protocol.held() + read.unread_len() + request;
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let before = std::mem::replace(&mut endpoint.reported, held);
     state.memory.report(before, held);

@@ -5,6 +5,7 @@
 //! writes, `commands` executes what senders ask for.
 
 mod commands;
+mod deferring;
 pub(super) mod draining;
 mod endpoint;
 mod events;
@@ -19,6 +20,7 @@ mod work;
 mod write_side;
 
 use self::endpoint::{Endpoint, Stage};
+pub(super) use self::io::flush_kept;
 pub(super) use self::memory::{fail_for_memory, held};
 use self::opening::Opening;
 pub(super) use self::opening::{Redirect, Redirected};
@@ -113,7 +115,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(super) fn begin_as_client(&mut self, attempted: Attempted, state: &mut LoopState<S>) {
         let Attempted { commands, is_paused, redirect, timers, queue } = attempted;
         self.endpoint.opening =
-            Some(Box::new(Opening { commands, redirect: Some(redirect), addresses: None }));
+            Some(Box::new(Opening { commands, redirect: Some(redirect), ..Opening::default() }));
         self.endpoint.write = WriteSide::new(Some(queue), true);
         if is_paused {
             self.read.pause(&mut self.endpoint.protocol, state.now);
@@ -158,12 +160,13 @@ impl<H: Handler, S: System> Connection<H, S> {
         let slot = endpoint.id.slot;
         let phase = endpoint.protocol.state();
         let buffered = endpoint.publish(state);
+        if buffered == 0 {
+            endpoint.write.recycle(&mut state.pool);
+        }
         memory::report(endpoint, &self.read, buffered, state);
         if phase.is_ending() && !endpoint.is_redirecting() {
             endpoint.set_phase(Phase::Closing, state);
-        }
-        if buffered == 0 {
-            endpoint.write.recycle(&mut state.pool);
+            deferring::cancel(endpoint);
         }
         if phase == State::Closing {
             // The Close frame of the peer may follow what a pause has left unread.

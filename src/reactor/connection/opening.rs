@@ -1,13 +1,15 @@
 //! The opening handshake, including redirects of a client (RFC 9110 §15.4).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use url::Url;
 
 use super::endpoint::{Endpoint, Stage};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, Role, State};
+use crate::reactor::api::deferred::{self, Deferral};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::handshake::{Handshake, forwarded_addr, proxy_addr};
 use crate::reactor::loop_state::LoopState;
@@ -24,6 +26,8 @@ pub(super) struct Opening {
     pub(super) redirect: Option<Redirect>,
     /// The addresses that were returned with an accepted connection.
     pub(super) addresses: Option<Addresses>,
+    /// The request, while the handler has deferred its response.
+    pub(super) deferred: Option<(Request, Deferral)>,
 }
 
 /// Which redirects a client may follow.
@@ -48,6 +52,11 @@ pub(in crate::reactor) struct Redirected<H> {
 }
 
 impl Opening {
+    /// How much memory the request occupies whose response is deferred, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.deferred.as_ref().map_or(0, |(request, _)| request.held())
+    }
+
     pub(super) fn is_redirecting(&self) -> bool {
         self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
     }
@@ -81,21 +90,16 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if is_turned_away || !self.count_address(&request, state) {
             return reject_with_503(self, state);
         }
-        let Some(answer) = self.call(state, |handler| handler.on_request(&request)) else {
+        let (queue, target) = (Arc::as_ptr(&state.queue), self.id.target());
+        let call = || self.call(state, |handler| handler.on_request(&request));
+        let (Some(answer), deferral) = deferred::asking(queue, target, call) else {
             return self.protocol.abandon();
         };
-        let mut response = match answer {
-            Ok(response) => response,
-            Err(err) => return self.refuse(&request, err, state),
-        };
-        let out = self.write.buffer(&mut state.pool);
-        match self.protocol.respond(&request, &mut response, state.now, out) {
-            Ok(()) if self.protocol.state() == State::Open => self.on_open(request, response, state),
-            Ok(()) => count_refusal(self, response.status(), state),
-            Err(err) => {
-                count_refusal(self, err.http_status(), state);
-                self.report(err.into(), state);
+        match (answer, deferral) {
+            (Ok(response), Some(deferral)) if response.is_deferred() => {
+                self.opening.get_or_insert_default().deferred = Some((request, deferral));
             }
+            (answer, _) => respond(self, request, answer, state),
         }
     }
 
@@ -176,6 +180,28 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows.
         for command in opening.commands {
             self.send_command(command, state);
+        }
+    }
+}
+
+/// Sends the response to a request.
+pub(super) fn respond<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    request: Request,
+    answer: Result<Response>,
+    state: &mut LoopState<S>,
+) {
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(err) => return endpoint.refuse(&request, err, state),
+    };
+    let out = endpoint.write.buffer(&mut state.pool);
+    match endpoint.protocol.respond(&request, &mut response, state.now, out) {
+        Ok(()) if endpoint.protocol.state() == State::Open => endpoint.on_open(request, response, state),
+        Ok(()) => count_refusal(endpoint, response.status(), state),
+        Err(err) => {
+            count_refusal(endpoint, err.http_status(), state);
+            endpoint.report(err.into(), state);
         }
     }
 }

@@ -44,21 +44,6 @@ pub(in crate::reactor) fn is_compressing<H, S: System>(connection: &Connection<H
     connection.endpoint.protocol.steps().is_compressing()
 }
 
-/// If a long message is being decompressed, keeps the input behind it.
-#[inline]
-pub(super) fn decompress_later<H: Handler, S: System>(
-    connection: &mut Connection<H, S>,
-    input: &[u8],
-    state: &mut LoopState<S>,
-) {
-    if connection.endpoint.protocol.steps().is_decompressing() {
-        if !input.is_empty() {
-            connection.read.keep(input);
-        }
-        work_later(&mut connection.endpoint, state);
-    }
-}
-
 /// Continues after everything else.
 #[cold]
 pub(super) fn work_later<H, S: System>(endpoint: &mut Endpoint<H, S>, state: &mut LoopState<S>) {

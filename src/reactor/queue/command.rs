@@ -79,6 +79,8 @@ pub(crate) enum SharedCommand {
     TopicChanged(TopicChange),
     /// Messages of other nodes may be missing: of a topic or, without a topic, broadcasts.
     Gap(Option<Arc<str>>, Missed),
+    /// The connection has the response that its handler has deferred.
+    Answer,
 }
 
 impl From<SharedCommand> for Command {
@@ -244,7 +246,7 @@ impl SharedCommand {
         match &**command {
             Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
             Self::Unsubscribe(_) | Self::Gap(..) => Some(Arc::clone(command)),
-            Self::Publish(_) | Self::Message(_) | Self::TopicChanged(_) => None,
+            Self::Publish(_) | Self::Message(_) | Self::TopicChanged(_) | Self::Answer => None,
         }
     }
 
@@ -291,7 +293,11 @@ impl SharedCommand {
         match self {
             Self::Publish(publication) => publication.frame.as_slice().len(),
             Self::Message(message) => message.as_bytes().len(),
-            Self::Subscribe(..) | Self::Unsubscribe(_) | Self::TopicChanged(_) | Self::Gap(..) => 0,
+            Self::Subscribe(..)
+            | Self::Unsubscribe(_)
+            | Self::TopicChanged(_)
+            | Self::Gap(..)
+            | Self::Answer => 0,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The control commands of other threads that are queued: close, pause, resume, drain and shutdown.
+//! The control commands of other threads that are queued: close, pause, resume, drain, shutdown, and deferred responses.
 //!
 //! A full queue accepts them all the same, because a program must be able to end a connection or the loop under load. Their
 //! number is still bounded: a command whose effect is queued already is not queued again.
 
-use super::Command;
 use super::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use super::{Command, SharedCommand};
 
 const CLOSE: u8 = 1;
 const SHUTDOWN: u8 = 2;
@@ -13,6 +13,7 @@ const READING: u8 = 4;
 /// The last one that was asked for is a pause.
 const PAUSED: u8 = 8;
 const DRAIN: u8 = 16;
+const ANSWER: u8 = 32;
 
 /// Which control commands are queued for one connection, or for all. Only threads that hold the lock of the queue change it.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) enum Control {
     Drain,
     Pause,
     Resume,
+    Answer,
 }
 
 impl Control {
@@ -37,6 +39,7 @@ impl Control {
             Command::Drain(_) => Some(Self::Drain),
             Command::Pause => Some(Self::Pause),
             Command::Resume => Some(Self::Resume),
+            Command::Shared(command) if matches!(**command, SharedCommand::Answer) => Some(Self::Answer),
             _ => None,
         }
     }
@@ -52,6 +55,7 @@ impl Control {
             Self::Shutdown => SHUTDOWN,
             Self::Drain => DRAIN,
             Self::Pause | Self::Resume => READING,
+            Self::Answer => ANSWER,
         }
     }
 }
