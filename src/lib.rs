@@ -236,7 +236,7 @@ use std::net::ToSocketAddrs;
 pub use close::{CloseCode, Closed};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
-pub use protocol::handshake::{Origins, Request, Response};
+pub use protocol::handshake::{Origins, Request, Response, secrets_match};
 pub use protocol::{Deflate, Frame, OpCode};
 /// Another name of [`WebSocket`], the event loop. `ws` gave the loop the name of its connections.
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]

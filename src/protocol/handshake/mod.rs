@@ -21,6 +21,7 @@ pub(crate) mod http;
 mod origin;
 mod rejected;
 mod request;
+mod request_parts;
 mod response;
 pub(crate) mod server;
 pub(crate) mod subprotocols;
@@ -34,6 +35,7 @@ pub use extensions::Extension;
 pub use origin::{OriginPolicy, Origins};
 pub use rejected::Rejected;
 pub use request::Request;
+pub use request_parts::secrets_match;
 pub use response::Response;
 pub use upgrade::Upgrade;
 
