@@ -421,6 +421,9 @@ mod pages {
     #[doc = include_str!("../docs/features.md")]
     struct Features;
 
+    #[doc = include_str!("../docs/authentication.md")]
+    struct Authentication;
+
     #[doc = include_str!("../docs/limits.md")]
     struct Limits;
 
