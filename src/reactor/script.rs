@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::api::deferred::DeferredResponse;
 use super::api::drain::Drain;
 use super::api::factory::Factory;
 use super::api::handler::Handler;
@@ -75,6 +76,8 @@ struct Program {
     handlers: usize,
     created: usize,
     timeouts: Vec<Timeout>,
+    /// The responses that were deferred, with their requests.
+    deferred: VecDeque<(DeferredResponse, Request)>,
     /// A connection was paused, and may still be.
     has_paused: bool,
 }
@@ -167,9 +170,16 @@ impl Handler for Scripted {
     }
 
     fn on_request(&mut self, request: &Request) -> Result<Response> {
-        match self.program.borrow().reactions.front() {
+        let reaction = self.program.borrow().reactions.front().copied();
+        match reaction {
             Some(0xfe) => Err(Error::new(ErrorKind::Internal, "scripted")),
             Some(0xfd) => Ok(Response::new(200, "OK", b"a page".to_vec())),
+            Some(0xfc) => {
+                let deferred = (self.out.defer()?, request.clone());
+                self.program.borrow_mut().deferred.push_back(deferred);
+                Ok(Response::deferred())
+            }
+            Some(0xfb) => Ok(Response::deferred()),
             _ => Response::from_request(request),
         }
     }
@@ -211,6 +221,14 @@ fn act(out: &Sender, what: u8, program: &RefCell<Program>) -> Result<()> {
         21 if argument == 6 => out.drain(Drain::new().over(Duration::from_millis(20))),
         21 if argument == 7 => out.shutdown(),
         22 => Err(Error::new(ErrorKind::Protocol, "scripted")),
+        23 => {
+            let deferred = program.borrow_mut().deferred.pop_front();
+            // The client may have left. With an odd argument, there is no response.
+            let _ = deferred
+                .filter(|_| argument % 2 == 0)
+                .map(|(later, req)| later.respond(Response::from_request(&req)?));
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -468,6 +486,8 @@ impl Run {
         self.turns += MAX_IDLE_TURNS;
         // Peers that are added by handlers from now on are refused.
         self.program.borrow_mut().reactions.clear();
+        // Nothing is read before the response. Without one, the client receives 503.
+        drop(std::mem::take(&mut self.program.borrow_mut().deferred));
         for peer in &self.peers {
             peer.set_room(usize::MAX / 2);
             peer.set_most(usize::MAX, usize::MAX);
