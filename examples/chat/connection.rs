@@ -1,8 +1,9 @@
 //! One connection: answers the HTTP request, and executes the requests of the page.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use sockeye::cluster::Missed;
 use sockeye::util::Token;
 use sockeye::{
     CloseCode, Error, Factory, Handler, Handshake, Message, Request as HttpRequest, Response, Result, Sender,
@@ -10,19 +11,23 @@ use sockeye::{
 
 use crate::limits::ENTER_TIMEOUT_MILLIS;
 use crate::page;
-use crate::protocol::{self, Incoming, Rejection, Request};
+use crate::protocol::{self, Incoming, Rejection};
 use crate::rate_limit::{Decision, RateLimiter};
-use crate::rooms::{Rooms, User};
+use crate::site::Site;
+use crate::store::{Session, Store};
 
 const ENTER_TIMEOUT: Token = Token(1);
 
 /// Creates the handlers of one event loop.
-pub(crate) struct Connections(Arc<Mutex<Rooms>>);
+pub(crate) struct Connections {
+    store: Arc<dyn Store>,
+    site: Arc<Site>,
+}
 
 impl Connections {
     /// Several loops can share the rooms.
-    pub(crate) fn new(rooms: &Arc<Mutex<Rooms>>) -> Self {
-        Self(Arc::clone(rooms))
+    pub(crate) fn new(store: &Arc<dyn Store>, site: &Arc<Site>) -> Self {
+        Self { store: Arc::clone(store), site: Arc::clone(site) }
     }
 }
 
@@ -31,44 +36,22 @@ impl Factory for Connections {
 
     fn connection_made(&mut self, out: Sender) -> Connection {
         let limiter = RateLimiter::new(Instant::now());
-        Connection { out, rooms: Arc::clone(&self.0), user: None, limiter }
+        let session = Some(self.store.open_session(out.clone()));
+        Connection { out, site: Arc::clone(&self.site), session, limiter }
     }
 }
 
 pub(crate) struct Connection {
     out: Sender,
-    rooms: Arc<Mutex<Rooms>>,
-    /// `None` until the page has sent a user name.
-    user: Option<Arc<User>>,
+    site: Arc<Site>,
+    /// `None` once the connection is closed.
+    session: Option<Box<dyn Session>>,
     limiter: RateLimiter,
-}
-
-impl Connection {
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn execute(&mut self, request: Request) -> std::result::Result<(), Rejection> {
-        match (&self.user, request) {
-            (None, Request::Enter { name, key }) => {
-                let user = self.rooms().enter(name, key, self.out.clone())?;
-                self.user = Some(user);
-                Ok(())
-            }
-            (Some(user), Request::Join { room }) => self.rooms().join(user, &room),
-            (Some(user), Request::Leave { room }) => self.rooms().leave(user, &room),
-            (Some(user), Request::Send { room, text, reference }) => {
-                self.rooms().send(user, &room, &text, &reference)
-            }
-            (_, Request::Ping) => Ok(self.out.send(protocol::PONG)?),
-            _ => Err(Rejection::OUT_OF_ORDER),
-        }
-    }
 }
 
 impl Handler for Connection {
     fn on_request(&mut self, request: &HttpRequest) -> Result<Response> {
-        page::respond(request, &self.out)
+        page::respond(request, &self.out, &self.site)
     }
 
     fn on_open(&mut self, _: Handshake) -> Result<()> {
@@ -89,7 +72,10 @@ impl Handler for Connection {
         };
         let result = match decision {
             Decision::Reject => Err(Rejection::TOO_FAST),
-            _ => request.and_then(|request| self.execute(request)),
+            _ => request.and_then(|request| match &mut self.session {
+                Some(session) => session.execute(request),
+                None => Err(Rejection::OUT_OF_ORDER),
+            }),
         };
         match result {
             Ok(()) => Ok(()),
@@ -98,8 +84,17 @@ impl Handler for Connection {
     }
 
     fn on_timeout(&mut self, event: Token) -> Result<()> {
-        if event == ENTER_TIMEOUT && self.user.is_none() {
+        let has_entered = self.session.as_ref().is_some_and(|session| session.has_entered());
+        if event == ENTER_TIMEOUT && !has_entered {
             return self.out.close_with_reason(CloseCode::Policy, "no user name");
+        }
+        Ok(())
+    }
+
+    fn on_gap(&mut self, topic: &str, missed: Missed) -> Result<()> {
+        log::info!("gap in {topic:?}: {missed:?}");
+        if let Some(session) = &mut self.session {
+            session.resend(topic);
         }
         Ok(())
     }
@@ -111,9 +106,7 @@ impl Handler for Connection {
 
     fn on_close(&mut self, code: CloseCode, reason: &str) {
         log::info!("closed: {code:?} {reason:?}");
-        if let Some(user) = self.user.take() {
-            self.rooms().remove_user(&user);
-        }
+        self.session = None;
     }
 
     fn on_error(&mut self, error: Error) {

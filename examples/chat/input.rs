@@ -32,6 +32,12 @@ impl UserName {
         &self.name
     }
 
+    /// Returns the skeletons, for comparisons like [`is_like`](Self::is_like).
+    #[cfg(feature = "redis")]
+    pub(crate) fn skeletons(&self) -> &[String; 2] {
+        &self.skeletons
+    }
+
     /// Returns whether two names are equal except for case, or look the same.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.skeletons.iter().zip(&other.skeletons).any(|(a, b)| a == b)
@@ -46,6 +52,12 @@ impl SessionKey {
     pub(crate) fn parse(raw: &str) -> Option<Self> {
         let is_valid = (16..=64).contains(&raw.len()) && raw.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_valid.then(|| Self(raw.to_owned()))
+    }
+
+    /// Returns the secret.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use sockeye::{Request, Response, Result, Sender};
 
+use crate::site::Site;
+
 const PAGE: &str = include_str!("chat.html");
 /// The duration of a turn of the event loop after which the server is not healthy.
 const MAX_LAG: Duration = Duration::from_secs(1);
 
 /// Answers a request with a page, with the upgrade to a WebSocket, or with an error.
-pub(crate) fn respond(request: &Request, out: &Sender) -> Result<Response> {
+pub(crate) fn respond(request: &Request, out: &Sender, site: &Site) -> Result<Response> {
     let path = request.resource().split('?').next().unwrap_or_default();
     match (path, request.method()) {
         ("/ws", _) => Response::from_request(request),
         // The library omits the body of the answer to HEAD.
-        ("/", "GET" | "HEAD") => page(),
+        ("/", "GET" | "HEAD") => page(site),
         ("/metrics", "GET" | "HEAD") => Ok(out.stats().to_response()),
         ("/health", "GET" | "HEAD") => health(out),
         ("/" | "/metrics" | "/health", _) => {
@@ -29,15 +31,22 @@ pub(crate) fn respond(request: &Request, out: &Sender) -> Result<Response> {
     }
 }
 
-fn page() -> Result<Response> {
+fn page(site: &Site) -> Result<Response> {
     // The browser runs only scripts that carry this random number. If a message were ever inserted as markup, a script in
     // it would not run.
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
-         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'{}; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        site.websocket_sources()
     );
-    let mut response = Response::new(200, "OK", PAGE.replace("%nonce%", &nonce).into_bytes());
+    let rooms = if site.is_cluster { "shared" } else { "local" };
+    let html = PAGE.replace("%nonce%", &nonce).replacen("%rooms%", rooms, 1).replacen(
+        "%nodes%",
+        &site.nodes.join(" "),
+        1,
+    );
+    let mut response = Response::new(200, "OK", html.into_bytes());
     response.set_header("Content-Type", "text/html; charset=utf-8")?;
     response.set_header("Content-Security-Policy", policy)?;
     response.set_header("X-Content-Type-Options", "nosniff")?;

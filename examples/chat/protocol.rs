@@ -23,8 +23,19 @@
 //! `id` is the number of a change: of a message, or of a user who joined or left. It increases during one run of the server, which
 //! `run` identifies. `welcome` and `joined` contain the number of the last change that they include. Changes can arrive in another
 //! order, and after a `joined` that includes them: the page sorts the messages by their numbers, and ignores what it knows already.
+//!
+//! In a cluster, `run` changes when Redis has lost its data. The server sends more:
+//!
+//! ```text
+//! server  {"type":"message",…,"prev":9}                 the number of the previous message in the room, so that the page notices a hole
+//!         {"type":"message","room":"lobby","from":"Ada","text":"Hi","ref":"1","time":…}
+//!                                                       without a number: it is not in Redis yet, and will be sent again with a number
+//!         {"type":"user-left",…,"last":9}               the number of the last message in the room, also with "user-joined"
+//!         {"type":"servers","reachable":false}          what users of other nodes do is not known until this is true again
+//! ```
+//!
+//! `welcome` can arrive again, for the same user. It means that the page must join its rooms again.
 
-use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -40,6 +51,26 @@ pub(crate) enum Request {
     Leave { room: RoomName },
     Send { room: RoomName, text: Text, reference: String },
     Ping,
+}
+
+impl Request {
+    /// Returns the field `type` of the message.
+    #[cfg(feature = "redis")]
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Enter { .. } => "enter",
+            Self::Join { .. } => "join",
+            Self::Leave { .. } => "leave",
+            Self::Send { .. } => "send",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// Returns the field `ref` of the message.
+    #[cfg(feature = "redis")]
+    pub(crate) fn reference(&self) -> &str {
+        if let Self::Send { reference, .. } = self { reference } else { "" }
+    }
 }
 
 /// A message of the page: the request, and what an answer contains that rejects it.
@@ -98,6 +129,8 @@ impl Rejection {
     pub(crate) const LONG_TEXT: Self = Self("The message is too long.");
     pub(crate) const TOO_FAST: Self = Self("You are sending too fast. Please wait a moment.");
     pub(crate) const OUT_OF_ORDER: Self = Self("This is not possible now.");
+    #[cfg(feature = "redis")]
+    pub(crate) const UNREACHABLE: Self = Self("The other servers cannot be reached. Please try again later.");
 
     pub(crate) fn event(self, request: &str, reference: &str) -> String {
         json!({ "type": "rejected", "request": request, "reason": self.0, "ref": reference }).to_string()
@@ -126,15 +159,20 @@ pub(crate) fn welcome<'a>(
     json!({ "type": "welcome", "name": name.as_str(), "run": run, "id": id, "rooms": rooms }).to_string()
 }
 
+#[cfg(feature = "redis")]
+pub(crate) fn servers(is_reachable: bool) -> String {
+    json!({ "type": "servers", "reachable": is_reachable }).to_string()
+}
+
 /// The history consists of `message` events.
 pub(crate) fn joined<'a>(
     room: &RoomName,
     id: u64,
-    users: impl Iterator<Item = &'a UserName>,
-    history: &VecDeque<String>,
+    users: impl Iterator<Item = &'a str>,
+    history: impl Iterator<Item = &'a str>,
 ) -> String {
-    let users: Vec<&str> = users.map(UserName::as_str).collect();
-    let history = history.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    let users: Vec<&str> = users.collect();
+    let history = history.collect::<Vec<_>>().join(",");
     // The history is JSON already.
     let (room, users) = (json!(room.as_str()), json!(users));
     format!(r#"{{"type":"joined","room":{room},"id":{id},"users":{users},"history":[{history}]}}"#)
@@ -146,14 +184,21 @@ pub(crate) fn message(room: &RoomName, id: u64, from: &UserName, text: &Text, re
         .to_string()
 }
 
+/// A message that has no number yet. Redis inserts it, and the time at which it receives the message.
+#[cfg(feature = "redis")]
+pub(crate) fn unnumbered_message(room: &RoomName, from: &UserName, text: &Text, reference: &str) -> Value {
+    let (room, from, text) = (room.as_str(), from.as_str(), text.as_str());
+    json!({ "type": "message", "room": room, "from": from, "text": text, "ref": reference })
+}
+
 pub(crate) fn left(room: &RoomName) -> String {
     json!({ "type": "left", "room": room.as_str() }).to_string()
 }
 
 /// The event `user-joined` or `user-left`.
-pub(crate) fn presence(kind: &str, room: &RoomName, id: u64, user: &UserName) -> String {
-    let (room, user, time) = (room.as_str(), user.as_str(), unix_millis());
-    json!({ "type": kind, "room": room, "id": id, "user": user, "time": time }).to_string()
+pub(crate) fn presence(kind: &str, room: &RoomName, id: u64, user: &str) -> Value {
+    let (room, time) = (room.as_str(), unix_millis());
+    json!({ "type": kind, "room": room, "id": id, "user": user, "time": time })
 }
 
 /// The number of users in a room, or `None` if the room has been removed.
@@ -161,7 +206,7 @@ pub(crate) fn room(room: &RoomName, id: u64, users: Option<usize>) -> String {
     json!({ "type": "room", "room": room.as_str(), "id": id, "users": users }).to_string()
 }
 
-fn unix_millis() -> u64 {
+pub(crate) fn unix_millis() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

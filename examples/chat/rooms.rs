@@ -1,5 +1,5 @@
 //! The state that all connections share: the users, the rooms and their histories. It is used behind a lock, because connections
-//! may be on different threads.
+//! may be on different threads. In a cluster, `cluster` replaces it.
 //!
 //! Each room is a topic, and so are [all users](ALL_USERS). The library knows the subscribers and delivers what is published, so
 //! this file has no lists of receivers. The users of a room are in a list because the page shows their names.
@@ -29,11 +29,11 @@ use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES, MAX_ROOMS, MAX_ROOM
 use crate::protocol::{self, Rejection};
 
 /// Rooms that exist even when they are empty.
-const PERMANENT_ROOMS: [&str; 3] = ["lobby", "campfire", "workshop"];
+pub(crate) const PERMANENT_ROOMS: [&str; 3] = ["lobby", "campfire", "workshop"];
 /// The topic of all users. The topic of a room begins with `#`.
-const ALL_USERS: &str = "users";
+pub(crate) const ALL_USERS: &str = "users";
 /// A close code for private use (RFC 6455 §7.4.2). After it, the page does not reconnect by itself.
-const REPLACED: u16 = 4001;
+pub(crate) const REPLACED: u16 = 4001;
 
 /// A user on one connection.
 pub(crate) struct User {
@@ -142,11 +142,12 @@ impl Rooms {
             room.users.push(Arc::clone(user));
             self.last_change += 1;
         }
-        let (id, names) = (self.last_change, room.users.iter().map(|user| &user.name));
-        user.out.send(protocol::joined(name, id, names, &room.history))?;
+        let (id, names) = (self.last_change, room.users.iter().map(|user| user.name.as_str()));
+        user.out.send(protocol::joined(name, id, names, room.history.iter().map(String::as_str)))?;
         if is_new {
             user.out.subscribe(name.topic())?;
-            user.out.publish(name.topic(), protocol::presence("user-joined", name, id, &user.name))?;
+            let event = protocol::presence("user-joined", name, id, user.name.as_str());
+            user.out.publish(name.topic(), event.to_string())?;
             self.publish_user_count(user, name)?;
         }
         Ok(())
@@ -163,8 +164,8 @@ impl Rooms {
         self.last_change += 1;
         user.out.unsubscribe(name.topic())?;
         user.out.send(protocol::left(name))?;
-        user.out
-            .publish(name.topic(), protocol::presence("user-left", name, self.last_change, &user.name))?;
+        let event = protocol::presence("user-left", name, self.last_change, user.name.as_str());
+        user.out.publish(name.topic(), event.to_string())?;
         self.publish_user_count(user, name)
     }
 

@@ -28,11 +28,27 @@ impl Server {
     }
 
     pub(crate) fn with_workers(workers: usize) -> Self {
+        Self::run(workers, None, Site::default())
+    }
+
+    /// Starts a node of a cluster.
+    #[cfg(feature = "redis")]
+    pub(crate) fn in_cluster(redis: &str, nodes: &str) -> Self {
+        Self::run(2, Some(cluster::connect(redis).unwrap()), Site::of_cluster(nodes).unwrap())
+    }
+
+    fn run(workers: usize, cluster: Option<Cluster>, site: Site) -> Self {
         let rooms = Arc::new(Mutex::new(Rooms::new()));
-        let shared = Arc::clone(&rooms);
+        let local = || Arc::new(LocalStore(Arc::clone(&rooms))) as Arc<dyn Store>;
+        let store = cluster.as_ref().map_or_else(local, Cluster::store);
         let (started, start) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let server = pool(Workers::Exactly(workers), shared).unwrap().bind("127.0.0.1:0").unwrap();
+            let mut server = pool(Workers::Exactly(workers), store, site).unwrap();
+            if let Some(cluster) = &cluster {
+                server = cluster.join(server).unwrap();
+            }
+            let server = server.bind("127.0.0.1:0").unwrap();
+            let _node = cluster.map(|cluster| cluster.start(server.broadcaster()).unwrap());
             started.send((server.local_addr().unwrap(), server.broadcaster())).unwrap();
             server.run().unwrap();
         });
@@ -46,12 +62,22 @@ impl Server {
     }
 
     /// Sends a request, and returns the whole response.
-    fn request(&self, method: &str, path: &str, headers: &str) -> String {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address).unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         response
+    }
+
+    /// Sends the request of a handshake, and returns the status of the response.
+    #[cfg(feature = "redis")]
+    pub(crate) fn status_of_upgrade(&self, headers: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(stream, "GET /ws HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address).unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        str::from_utf8(&line[9..]).unwrap().parse().unwrap()
     }
 }
 
@@ -101,7 +127,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn connect(server: &Server) -> Self {
+    pub(crate) fn connect(server: &Server) -> Self {
         let url = format!("ws://{}/ws", server.address);
         let (opened, open) = mpsc::channel();
         let (sender, events) = mpsc::channel();
@@ -121,7 +147,7 @@ impl Client {
         client
     }
 
-    fn request(&self, request: &Value) {
+    pub(crate) fn request(&self, request: &Value) {
         self.out.send(request.to_string()).unwrap();
     }
 
@@ -367,6 +393,13 @@ fn a_drain_is_announced_and_closes_the_connections_one_after_the_other() {
     bo.wait_for_text("the last one");
     server.all.shutdown().unwrap();
     assert_eq!(bo.next(), Event::Closed(CloseCode::Away));
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_cluster_needs_the_feature() {
+    let error = cluster::connect("redis://127.0.0.1").err().unwrap();
+    assert!(format!("{error:?}").contains("feature redis"), "{error:?}");
 }
 
 #[test]

@@ -49,13 +49,24 @@ impl Arguments {
 
     /// Returns the number after the option, or `None` if the option was not given.
     pub(crate) fn value(&self, option: &str) -> Result<Option<usize>> {
-        let Some((_, value)) = self.options.iter().rfind(|(given, _)| given == option) else {
-            return Ok(None);
-        };
-        match value.as_deref().unwrap_or_default().parse() {
+        let Some(value) = self.given(option) else { return Ok(None) };
+        match value.unwrap_or_default().parse() {
             Ok(number) => Ok(Some(number)),
             Err(_) => Err(Failure::new(format!("{option} needs a number; --help describes it"))),
         }
+    }
+
+    /// Returns the text after the option, or `None` if the option was not given.
+    pub(crate) fn text(&self, option: &str) -> Result<Option<&str>> {
+        match self.given(option) {
+            Some(None) => Err(Failure::new(format!("{option} needs a value; --help describes it"))),
+            given => Ok(given.flatten()),
+        }
+    }
+
+    /// Returns the value of the last option with this name.
+    fn given(&self, option: &str) -> Option<Option<&str>> {
+        self.options.iter().rfind(|(given, _)| given == option).map(|(_, value)| value.as_deref())
     }
 
     /// Returns the next positional argument.
