@@ -93,6 +93,9 @@ enum Command {
 /// Connects to Redis.
 pub(crate) fn connect(url: &str) -> support::Result<Cluster> {
     let unreachable = |reason| Failure::new(format!("cannot use Redis for the rooms: {reason}"));
+    if url.starts_with("rediss:") {
+        return Err(unreachable("this connection of the chat has no TLS".to_owned()));
+    }
     let client = redis::Client::open(url).map_err(|error| unreachable(error.to_string()))?;
     let (commands, received) = mpsc::channel();
     let link = Link::new(client, commands).map_err(|failure| unreachable(failure.to_string()))?;
