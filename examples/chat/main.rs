@@ -7,7 +7,7 @@
 //! cargo run --release --example chat -- --workers 0   # one event loop for each processor
 //! ```
 //!
-//! Several nodes have the same rooms if all of them use one Redis or Valkey server. Each one is told the addresses of all of them, so
+//! Several nodes have the same rooms if all of them use one Redis or Valkey server. Each one knows the addresses of all of them, so
 //! that a page whose node fails connects to another one:
 //!
 //! ```sh

@@ -21,12 +21,13 @@
 //!
 //! A node has a lease in Redis, and renews it every second. When the lease of a failed node ends, another node removes its users. A node
 //! that finds its own lease ended, or has connected again, begins another one and enters its users again ([`Node`]). A user whose name
-//! has been given to someone else in the meantime is rejected then, like a new user.
+//! has been given to someone else in the meantime is rejected then, like a new user. Redis contains the session keys of the users, so only
+//! the nodes should have access to it.
 //!
 //! # Without Redis
 //!
 //! Users who are in a room stay in it, and their messages reach those on the same node without a number. The thread stores them when Redis is
-//! back, and publishes them with their numbers. Nobody can enter the chat or join another room, because names and histories are unknown.
+//! back, and publishes them with their numbers. Users cannot enter the chat or join other rooms, because names and histories are unknown.
 //!
 //! | file           | contents                                                  |
 //! |----------------|-----------------------------------------------------------|

@@ -58,7 +58,7 @@ fn a_name_belongs_to_one_user_of_all_nodes_until_the_user_leaves() {
     }
     first.remove(&ada).unwrap();
     second.enter(&identity("ada")).unwrap();
-    // The connection of Ada has no user any more, and removes nobody.
+    // The connection of Ada has no user any more, so this has no effect.
     first.remove(&ada).unwrap();
     assert_eq!(first.enter(&identity("ADA")).unwrap_err(), TAKEN);
 }
@@ -258,7 +258,7 @@ fn requests_before_a_user_has_entered_are_rejected() {
 }
 
 #[test]
-fn without_redis_users_of_a_node_continue_and_nobody_can_enter() {
+fn without_redis_users_of_a_node_continue_and_others_cannot_enter() {
     let Some(mut redis) = RedisServer::start() else { return };
     let server = Server::in_cluster(&redis.url(), "");
     let [ada, bo] = ["Ada", "Bo"].map(|name| {
