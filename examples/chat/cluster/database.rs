@@ -88,6 +88,15 @@ pub(super) struct Identity {
     pub(super) name: UserName,
 }
 
+/// Connections without a user.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Their users have another connection.
+    pub(super) replaced: Vec<ConnectionId>,
+    /// Their users have left on another connection, or Redis has evicted them.
+    pub(super) gone: Vec<ConnectionId>,
+}
+
 /// The number of the last change, and the rooms with their numbers of users.
 #[derive(Debug)]
 pub(super) struct RoomCounts {
@@ -130,18 +139,16 @@ impl Database {
         Ok(())
     }
 
-    /// Continues the lease, and removes the users of failed nodes. Returns the connections whose users have another one.
-    pub(super) fn renew<'a>(
-        &mut self,
-        users: impl Iterator<Item = &'a Identity>,
-    ) -> Result<Vec<ConnectionId>> {
+    /// Continues the lease, and removes the users of failed nodes. Returns the connections that have no user any more.
+    pub(super) fn renew<'a>(&mut self, users: impl Iterator<Item = &'a Identity>) -> Result<Ended> {
         let mut arguments = vec![self.lease_millis.to_string()];
         for user in users {
             arguments.extend([user.connection.0.clone(), user.key.as_str().to_owned()]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let replaced: Vec<String> = self.execute("renew", &arguments)?;
-        Ok(replaced.into_iter().map(ConnectionId).collect())
+        let (replaced, gone): (Vec<String>, Vec<String>) = self.execute("renew", &arguments)?;
+        let ids = |ids: Vec<String>| ids.into_iter().map(ConnectionId).collect();
+        Ok(Ended { replaced: ids(replaced), gone: ids(gone) })
     }
 
     /// Returns the users of all nodes who have joined or left since the last call.

@@ -41,6 +41,8 @@
 mod database;
 mod link;
 mod node;
+#[cfg(test)]
+mod node_tests;
 mod publisher;
 #[cfg(test)]
 mod redis_server;

@@ -218,6 +218,13 @@ impl Node {
         }
     }
 
+    /// Redis does not know the user of a connection. If the page is still there, it enters again.
+    fn gone(&mut self, id: &ConnectionId) {
+        if let Some(member) = self.members.remove(id) {
+            let _ = member.client.out.close_with_reason(CloseCode::Again, "your session has ended");
+        }
+    }
+
     fn member(&self, client: &Client) -> Result<&Member> {
         self.members.get(&client.id).ok_or(Failure::Rejected(Rejection::OUT_OF_ORDER))
     }
@@ -245,7 +252,10 @@ impl Node {
         self.link.reconnect();
         let identities = self.members.values().map(|member| &member.identity);
         match self.link.execute(|database| database.renew(identities)) {
-            Ok(replaced) => replaced.iter().for_each(|id| self.replaced(id)),
+            Ok(ended) => {
+                ended.replaced.iter().for_each(|id| self.replaced(id));
+                ended.gone.iter().for_each(|id| self.gone(id));
+            }
             Err(Failure::LeaseEnded) => {
                 if self.link.execute(Database::begin_lease).is_ok() {
                     self.restore();

@@ -116,21 +116,21 @@ function operations.register(lease, millis, run, ...)
   return {call('GET', 'chat:run'), last_number()}
 end
 
--- Keeps the users of a lease. Returns those of the given connections whose users have another one now.
+-- Keeps the users of a lease. Returns those of the given connections whose users have another one now, and those whose users are gone: they
+-- have left on another connection, or Redis has evicted them.
 function operations.renew(lease, millis, ...)
   extend(lease, millis)
-  local replaced, given = {}, {...}
+  local replaced, gone, given = {}, {}, {...}
   remove_lost()
   for index = 1, #given, 2 do
     local connection, key = given[index], given[index + 1]
-    -- Redis has lost or evicted the user.
-    if call('EXPIRE', 'chat:user:' .. key, PRESENCE_SECONDS) == 0 then return redis.error_reply('LEASE of a user is lost') end
-    if not is_on(connection, key) then table.insert(replaced, connection) end
+    local is_known = call('EXPIRE', 'chat:user:' .. key, PRESENCE_SECONDS) == 1
+    if not is_on(connection, key) then table.insert(is_known and replaced or gone, connection) end
   end
   for _, kind in ipairs({'nodes', 'users', 'names', 'rooms', 'changes'}) do call('EXPIRE', 'chat:' .. kind, PRESENCE_SECONDS) end
   for _, kind in ipairs({'permanent', 'number', 'run'}) do call('EXPIRE', 'chat:' .. kind, HISTORY_SECONDS) end
   for _, room in ipairs(call('SMEMBERS', 'chat:rooms')) do call('EXPIRE', members(room), PRESENCE_SECONDS) end
-  return replaced
+  return {replaced, gone}
 end
 
 -- Stores a user, who is in exactly the given rooms. A 'new' connection replaces the one that has the same key. One that was there 'before'

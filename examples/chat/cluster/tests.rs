@@ -1,23 +1,21 @@
-//! Tests with a Redis server, which they start. They are skipped if it is not installed. The browser tests stop nodes and the server.
+//! Tests of the operations on Redis, with a server that they start. They are skipped if it is not installed.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sockeye::CloseCode;
 
 use super::ConnectionId;
-use super::database::{Change, Database, Failure, Identity, Result, random};
+use super::database::{Change, Database, Ended, Failure, Identity, Result, random};
 use super::redis_server::RedisServer;
 use crate::input::{RoomName, SessionKey, Text, UserName};
 use crate::limits::{MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES, MAX_ROOMS_PER_USER, MAX_USERS};
 use crate::protocol::{self, Rejection};
-use crate::tests::{Client, Event, Server};
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
 }
 
-fn identity(name: &str) -> Identity {
+pub(super) fn identity(name: &str) -> Identity {
     let key = SessionKey::parse(&random()).unwrap();
     Identity { connection: ConnectionId(random()), key, name: UserName::parse(name).unwrap() }
 }
@@ -71,9 +69,9 @@ fn a_new_connection_with_the_same_key_replaces_the_old_one_on_another_node() {
     let again = reconnected(&ada);
     first.enter(&ada).unwrap();
     first.join(&ada, &lobby).unwrap();
-    assert!(first.renew([&ada].into_iter()).unwrap().is_empty());
+    assert_eq!(first.renew([&ada].into_iter()).unwrap(), Ended::default());
     second.enter(&again).unwrap();
-    assert!(first.renew([&ada].into_iter()).unwrap().contains(&ada.connection));
+    assert!(first.renew([&ada].into_iter()).unwrap().replaced.contains(&ada.connection));
     assert_eq!(first.join(&ada, &lobby).unwrap_err(), Failure::Replaced);
     // When the old connection ends, the user stays.
     first.remove(&ada).unwrap();
@@ -206,121 +204,22 @@ fn the_first_of_two_users_with_the_same_name_keeps_it() {
     let rooms = BTreeSet::from([room("lobby")]);
     second.restore(&other, &rooms).unwrap();
     assert_eq!(first.restore(&ada, &rooms).unwrap_err(), TAKEN);
-    assert_eq!(first.renew([&other].into_iter()).unwrap(), []);
+    assert_eq!(second.renew([&other].into_iter()).unwrap(), Ended::default());
 }
 
 #[test]
-fn users_who_are_lost_from_redis_end_the_lease() {
+fn a_connection_whose_user_has_left_on_another_one_ends() {
     let Some(redis) = RedisServer::start() else { return };
-    let (mut node, ada) = (redis.node(), identity("Ada"));
-    assert_eq!(node.renew([&ada].into_iter()).unwrap_err(), Failure::LeaseEnded);
-}
-
-#[test]
-fn two_nodes_have_the_same_rooms() {
-    let Some(redis) = RedisServer::start() else { return };
-    let (first, second) = (Server::in_cluster(&redis.url(), ""), Server::in_cluster(&redis.url(), ""));
-    let ada = Client::enter(&first, "Ada");
-    ada.join("lobby");
-    let bo = Client::enter(&second, "Bo");
-    let mut users: Vec<Value> = bo.join("lobby")["users"].as_array().unwrap().clone();
-    users.sort_by_key(ToString::to_string);
-    assert_eq!(users, ["Ada", "Bo"]);
-    ada.wait_for(|event| event["type"] == "user-joined" && event["user"] == "Bo");
-    ada.wait_for(|event| event["type"] == "room" && event["users"] == 2);
-    for (from, to) in [(&ada, &bo), (&bo, &ada)] {
-        from.send("lobby", "Hi", "r1");
-        let received = to.wait_for(|event| event["type"] == "message");
-        assert_eq!(from.wait_for(|event| event["type"] == "message"), received);
-        from.send("river", "Hi", "r2");
-        from.wait_for(|event| event["reason"] == "You are not in this room.");
+    let (mut first, mut second) = (redis.node(), redis.node());
+    let (ada, bo) = (identity("Ada"), identity("Bo"));
+    for user in [&ada, &bo] {
+        first.enter(user).unwrap();
     }
-    // The page of Ada connects to another node, while its old connection is still open.
-    let again = Client::enter(&second, "Ada");
-    assert_eq!(again.join("lobby")["history"].as_array().unwrap().len(), 2);
-    let code = std::iter::repeat_with(|| ada.next()).find(|event| matches!(event, Event::Closed(_)));
-    assert_eq!(code, Some(Event::Closed(CloseCode::from(4001))));
-    bo.leave("lobby");
-    again.wait_for(|event| event["type"] == "user-left" && event["user"] == "Bo");
-}
-
-#[test]
-fn requests_before_a_user_has_entered_are_rejected() {
-    let Some(redis) = RedisServer::start() else { return };
-    let server = Server::in_cluster(&redis.url(), "");
-    let client = Client::connect(&server);
-    client.request_join("lobby");
-    assert_eq!(client.take(), ["rejected  This is not possible now."]);
-    client.request(&json!({ "type": "enter", "name": "Ada", "key": "0123456789abcdef" }));
-    client.wait_for(|event| event["type"] == "welcome");
-    client.request(&json!({ "type": "enter", "name": "Bo", "key": "0123456789abcdef" }));
-    client.wait_for(|event| event["reason"] == "This is not possible now.");
-}
-
-#[test]
-fn without_redis_users_of_a_node_continue_and_others_cannot_enter() {
-    let Some(mut redis) = RedisServer::start() else { return };
-    let server = Server::in_cluster(&redis.url(), "");
-    let [ada, bo] = ["Ada", "Bo"].map(|name| {
-        let client = Client::enter(&server, name);
-        client.join("lobby");
-        client
-    });
-    redis.kill();
-    ada.send("lobby", "still here", "r1");
-    let message = bo.wait_for(|event| event["text"] == "still here");
-    assert!(message["id"].is_null(), "{message}");
-    ada.wait_for(|event| event["type"] == "servers" && event["reachable"] == false);
-    bo.request_join("river");
-    bo.wait_for(|event| event["type"] == "rejected" && event["request"] == "join");
-    let guest = Client::connect(&server);
-    guest.request(&json!({ "type": "enter", "name": "Guest", "key": "0123456789abcdef" }));
-    assert_eq!(guest.next(), Event::Closed(CloseCode::Again));
-}
-
-#[test]
-fn only_the_pages_of_nodes_may_connect() {
-    let Some(redis) = RedisServer::start() else { return };
-    let server = Server::in_cluster(&redis.url(), "http://a.example,https://b.example");
-    let page = server.request("GET", "/", "");
-    assert!(page.contains(r#"data-rooms="shared" data-nodes="http://a.example https://b.example""#));
-    assert!(page.contains("connect-src 'self' ws://a.example wss://b.example;"));
-    for (origin, status) in [("http://a.example", 101), ("https://b.example", 101), ("http://c.example", 403)]
-    {
-        let upgrade = format!(
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {origin}\r\n"
-        );
-        assert_eq!(server.status_of_upgrade(&upgrade), status, "{origin}");
-    }
-}
-
-/// The node learns that its lease has ended, and that the name of its user belongs to someone else.
-#[test]
-fn a_user_whose_name_was_taken_must_choose_another_one() {
-    let Some(redis) = RedisServer::start() else { return };
-    let server = Server::in_cluster(&redis.url(), "");
-    let ada = Client::enter(&server, "Ada");
-    ada.join("lobby");
-    let mut other = redis.node();
-    // The server can enter its user again first.
-    loop {
-        redis.execute(&["DEL", "chat:nodes"]);
-        other.begin_lease().unwrap();
-        other.renew(std::iter::empty()).unwrap();
-        if other.enter(&identity("ADA")).is_ok() {
-            break;
-        }
-    }
-    let rejected = ada.wait_for(|event| event["type"] == "rejected");
-    assert_eq!(
-        (&rejected["request"], &rejected["reason"]),
-        (&json!("enter"), &json!("This name, or one that looks like it, is already in use."))
-    );
-    ada.send("lobby", "under the old name", "r1");
-    ada.wait_for(|event| event["reason"] == "This is not possible now.");
-    ada.request(&json!({ "type": "enter", "name": "Bo", "key": "0123456789abcdef" }));
-    ada.wait_for(|event| event["type"] == "welcome" && event["name"] == "Bo");
+    let again = reconnected(&ada);
+    second.enter(&again).unwrap();
+    second.remove(&again).unwrap();
+    let ended = first.renew([&ada, &bo].into_iter()).unwrap();
+    assert_eq!(ended, Ended { gone: vec![ada.connection], ..Ended::default() });
 }
 
 /// A node fails after it has stored a message.
