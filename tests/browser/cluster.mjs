@@ -167,7 +167,13 @@ async function checkLostRedis({ check }, redis, servers, context, isDurable) {
   });
   await check(`${kind}: when Redis is back, all pages have all messages`, async () => {
     await redis.restart();
-    for (const page of pages) await isHidden(unreachable(page));
+    for (const page of pages) {
+      await isHidden(unreachable(page));
+      await expectConversation([page], ["before", "during 1", "during 2"]);
+      // The page has joined the room again.
+      await page.waitForFunction(() => rooms.get("lobby").run === run);
+      assertEqual(await gaps(page), isDurable ? 0 : 1, "gaps before the next message");
+    }
     await sendText(bo, "after");
     await isVisible(messageIn(eve, "after"));
     await expectConversation(pages, ["before", "during 1", "during 2", "after"]);
