@@ -5,8 +5,11 @@
 //! of the result. Therefore, in these cells, a program of the lowest scheduling class runs a busy loop on each core. It
 //! yields to any other program immediately. It affects the measured programs slightly, so it only runs in these cells.
 
+use std::fs;
 use std::os::unix::process::parent_id;
 use std::process::{Child, Command, Stdio};
+
+use nix::unistd::setsid;
 
 use super::measure::Cores;
 use crate::{Result, process};
@@ -57,9 +60,18 @@ fn spawn(core: usize) -> Result<std::io::Result<Child>> {
 
 /// Runs a busy loop until the runner ends.
 pub fn turn() {
+    leave_group();
     const TURNS: usize = 1_000_000;
     let parent = parent_id();
     while parent_id() == parent {
         (0..TURNS).for_each(|_| std::hint::spin_loop());
+    }
+}
+
+/// Leaves the scheduling group of the runner's session. Otherwise the busy loop would use the share of the measured programs when other
+/// sessions use the cores as well. Without such groups, there is nothing to leave.
+fn leave_group() {
+    if setsid().is_ok() {
+        let _ = fs::write("/proc/self/autogroup", "19");
     }
 }
