@@ -1,7 +1,10 @@
-//! Sockeye, as in its README: a closure for each connection. The modes `handler`, `publish` and `subscriptions` use structs.
+//! Sockeye, as in its README: a closure for each connection. The modes `handler`, `publish`, `subscriptions` and `cluster` use
+//! structs.
 
 #[path = "../../shared/arguments.rs"]
 mod arguments;
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod handlers;
@@ -32,6 +35,8 @@ fn main() -> Result<()> {
         "broadcast" => listen(&address, settings(), |out: Sender| move |message| out.broadcast(message)),
         "publish" => listen(&address, settings(), topics::Member::new),
         "subscriptions" => topics::listen(&address),
+        #[cfg(feature = "cluster")]
+        "cluster" => cluster::listen(&address),
         #[cfg(feature = "deflate")]
         "deflate" => deflate::listen(&address),
         #[cfg(feature = "tls")]

@@ -3,6 +3,7 @@
 pub mod awake;
 pub mod bars;
 pub mod certificate;
+pub mod cluster;
 pub mod inprocess;
 pub mod instructions;
 pub mod machine;
@@ -58,7 +59,7 @@ pub fn main() -> Result<()> {
 
 /// Replaces `all` with all parts, and rejects unknown parts.
 fn parts(options: &Options) -> Result<Vec<&'static str>> {
-    let others = [syscalls::NAME, topics::NAME, "instructions", "in-process"];
+    let others = [cluster::NAME, syscalls::NAME, topics::NAME, "instructions", "in-process"];
     let known: Vec<_> = workloads::all().iter().map(|workload| workload.name).chain(others).collect();
     if options.parts.iter().any(|part| part == "all") {
         return Ok(known);
@@ -81,6 +82,7 @@ fn run_part(
             pages.keep_json(part, &counts)?;
             syscalls::table(&counts)
         }
+        cluster::NAME => cluster::run(programs, options, &command(), &origin(root))?,
         topics::NAME => topics::run(programs, &command(), &origin(root))?,
         "instructions" => instructions::run(programs)?,
         "in-process" => inprocess::run(root)?,

@@ -32,7 +32,7 @@ impl Pace {
 /// The options on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Names of workloads, or `syscalls`, `instructions`, `in-process`, `pages`.
+    /// Names of workloads, or `cluster`, `topics`, `syscalls`, `instructions`, `in-process`, `pages`.
     pub parts: Vec<String>,
     /// The thoroughness. A quick run does not change the pages in this folder.
     pub pace: Pace,
@@ -51,6 +51,7 @@ pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
   parts: all, or any of echo scale text broadcast publish subscriptions slow handshakes idle idle-tls
          compressed tls expiry neighbors
+         cluster        latency, processor time and memory of nodes that are connected by Redis
          topics         instructions per delivery and subscription, with valgrind
          syscalls       system calls per message, with strace
          instructions   instructions per message of the protocol core and the reactor, with valgrind

@@ -95,7 +95,7 @@ impl Pages {
                 page += &section(&workload, &results);
             }
         }
-        for name in ["syscalls", "topics", "instructions", "in-process"] {
+        for name in ["cluster", "syscalls", "topics", "instructions", "in-process"] {
             page += &self.text(name);
         }
         fs::write(self.folder.join("RESULTS.md"), page)?;
