@@ -2,6 +2,7 @@
 
 mod clients;
 mod deliveries;
+mod fanout;
 mod latency;
 mod nodes;
 mod priority;
@@ -30,10 +31,11 @@ const INTRODUCTION: &str = "\n## Clusters\n\nNodes that are connected to a priva
 type Table = fn(Setup<'_>, usize) -> Result<String>;
 
 /// The names for `--cell`, and the tables.
-const TABLES: [(&str, Table); 4] = [
+const TABLES: [(&str, Table); 5] = [
     ("latency", latency::run),
     ("deliveries", deliveries::many),
     ("share", deliveries::few),
+    ("redis", fanout::run),
     ("topics", topics::run),
 ];
 
