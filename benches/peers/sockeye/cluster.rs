@@ -69,7 +69,7 @@ pub(crate) fn listen(address: &str) -> Result<()> {
     let settings = Settings { max_topics_per_connection: EACH, max_topics: ALL, ..crate::settings() };
     let mut socket = Builder::new().with_settings(settings).build(Client::new)?;
     if port != 0 {
-        socket = socket.with_broker(Redis::new(&format!("redis://127.0.0.1:{port}/"))?);
+        socket = socket.with_broker(Redis::new(format!("redis://127.0.0.1:{port}/"))?);
     }
     socket.listen(address)?;
     Ok(())
