@@ -1,5 +1,6 @@
 //! A Redis server for one test.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +26,7 @@ impl Server {
     }
 
     /// Starts a server whose port accepts TLS only.
-    #[cfg(feature = "ssl")]
+    #[cfg_attr(not(feature = "ssl"), allow(dead_code, reason = "only the tests of TLS need it"))]
     pub(crate) fn start_tls(arguments: &[&str]) -> Option<Self> {
         Self::listen("--tls-port", &[&["--port", "0"], arguments].concat())
     }
@@ -57,6 +58,12 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// The folder of the server, which is removed with it.
+    #[allow(dead_code, reason = "only `tests/cluster/load` needs it")]
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn unix_path(&self) -> PathBuf {
@@ -133,9 +140,15 @@ fn unix_path(folder: &Path) -> PathBuf {
     folder.join("socket")
 }
 
+/// The program of the server: a version of Redis or Valkey.
+fn program() -> OsString {
+    std::env::var_os("SOCKEYE_TEST_REDIS").unwrap_or_else(|| "redis-server".into())
+}
+
 #[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
 fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Option<Child> {
-    let started = Command::new("redis-server")
+    let program = program();
+    let started = Command::new(&program)
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--bind", "127.0.0.1"])
         .arg("--unixsocket")
         .arg(unix_path(folder))
@@ -151,10 +164,10 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Option<Child> {
     match started {
         Ok(process) => Some(process),
         Err(err) if err.kind() == ErrorKind::NotFound => {
-            eprintln!("SKIPPED: redis-server is not installed");
+            eprintln!("SKIPPED: {} is not installed", program.display());
             fs::remove_dir_all(folder).unwrap();
             None
         }
-        Err(err) => panic!("cannot start redis-server: {err}"),
+        Err(err) => panic!("cannot start {}: {err}", program.display()),
     }
 }

@@ -1,0 +1,299 @@
+//! The nodes, clients and server of a row.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clients::{self, PROCESSES};
+use crate::ledger::{Ledger, MAX_NODES};
+use crate::node;
+use crate::options::Options;
+use crate::process::{LIMIT, Process};
+use crate::relay::Relay;
+use crate::server::Server;
+use crate::tally::{PLACES, Tally};
+use crate::words;
+
+/// The pause between two questions.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How large a row is, and how its nodes reach the server.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) clients: usize,
+    pub(crate) topics: usize,
+    /// The milliseconds between two messages of a thread, and about those between two messages of a client.
+    pub(crate) thread_pause: u64,
+    pub(crate) client_pause: usize,
+    pub(crate) heartbeat: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) unacknowledged: usize,
+    /// The nodes that reach the server through a relay.
+    pub(crate) relayed: &'static [usize],
+    pub(crate) access: Access,
+}
+
+/// How nodes connect to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Open,
+    /// With TLS, as a user with few permissions.
+    Restricted,
+}
+
+#[derive(Debug)]
+struct Node {
+    process: Process,
+    /// Its place in the order in which all nodes were started.
+    number: usize,
+}
+
+pub(crate) struct Cluster<'o> {
+    options: &'o Options,
+    setup: Setup,
+    folder: PathBuf,
+    ledger: Ledger,
+    pub(crate) server: Server,
+    pub(crate) relay: Relay,
+    /// By place. `None` after the node was killed.
+    nodes: Vec<Option<Node>>,
+    addresses: Vec<String>,
+    clients: Vec<Process>,
+    started: usize,
+    /// The numbers of the nodes that were killed.
+    dead: Vec<usize>,
+    /// The numbers of the nodes that were stopped.
+    stopped: Vec<usize>,
+}
+
+/// The user on docs/machines.md.
+const USER: &str = "on >secret resetchannels &sockeye:* -@all +publish +subscribe +unsubscribe +ping +hello +select \
+                    +client|setname";
+
+/// A certificate for `localhost`, and its key.
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tls/localhost.pem");
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tls/localhost.key");
+
+fn start_server(access: Access) -> Option<Server> {
+    if access == Access::Open {
+        return Server::start(&[]);
+    }
+    let files = ["--tls-cert-file", CERTIFICATE, "--tls-key-file", KEY, "--tls-ca-cert-file", CERTIFICATE];
+    let user: Vec<_> = ["--user", "chat"].into_iter().chain(USER.split(' ')).collect();
+    Server::start_tls(&[&files[..], &["--tls-auth-clients", "no"], &user].concat())
+}
+
+impl<'o> Cluster<'o> {
+    /// Starts everything, and waits until every client has received something of every publisher of its topics. Returns `None` if there is
+    /// no program for the server.
+    pub(crate) fn start(options: &'o Options, setup: Setup) -> Option<Self> {
+        let server = start_server(setup.access)?;
+        let folder = server.folder().to_owned();
+        let ledger = Ledger::create(&folder.join("ledger"), setup.topics).unwrap();
+        let relay = Relay::start(server.port);
+        let mut new = Self {
+            options,
+            setup,
+            folder,
+            ledger,
+            server,
+            relay,
+            nodes: Vec::new(),
+            // The ports of one address would not suffice for all clients.
+            addresses: (1..=PLACES).map(|place| format!("127.0.0.{place}:0")).collect(),
+            clients: Vec::new(),
+            started: 0,
+            dead: Vec::new(),
+            stopped: Vec::new(),
+        };
+        for place in 0..PLACES {
+            let node = new.start_node(place);
+            new.nodes.push(Some(node));
+        }
+        new.clients = (0..PROCESSES).map(|process| new.start_clients(process)).collect();
+        new.clients.iter().for_each(|clients| assert_eq!(clients.answer(), "joined"));
+        new.round();
+        new.wait("the first messages", |[_, not_begun]| not_begun == 0);
+        Some(new)
+    }
+
+    fn start_node(&mut self, place: usize) -> Node {
+        let setup = &self.setup;
+        let port = if setup.relayed.contains(&place) { self.relay.port } else { self.server.port };
+        let (server, root) = match setup.access {
+            Access::Open => (format!("redis://127.0.0.1:{port}"), "-"),
+            Access::Restricted => (format!("rediss://chat:secret@localhost:{port}"), CERTIFICATE),
+        };
+        let number = self.started;
+        assert!(number < MAX_NODES);
+        self.started += 1;
+        let plan = node::Plan {
+            node: number,
+            address: self.addresses[place].clone(),
+            server,
+            root: root.to_owned(),
+            ledger: self.folder.join("ledger"),
+            topics: setup.topics,
+            pause: setup.thread_pause,
+            heartbeat: millis(setup.heartbeat),
+            unacknowledged: setup.unacknowledged,
+            max_connections: 2 * setup.clients,
+            drain: millis(setup.drain),
+            defect: self.options.defect,
+        };
+        let process = Process::start("--node", &plan.arguments());
+        self.addresses[place] = process.answer();
+        Node { process, number }
+    }
+
+    fn start_clients(&self, process: usize) -> Process {
+        let Setup { clients, topics, client_pause, .. } = self.setup;
+        let plan = clients::Plan {
+            process,
+            count: clients / PROCESSES,
+            topics: topics.try_into().unwrap(),
+            pause: client_pause,
+            ledger: self.folder.join("ledger"),
+            places: self.addresses.clone(),
+        };
+        Process::start("--clients", &plan.arguments())
+    }
+
+    fn running(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.nodes.iter_mut().flatten().map(|node| &mut node.process)
+    }
+
+    /// Makes every publisher publish on each topic.
+    fn round(&mut self) {
+        self.clients[0].order("round");
+        self.running().for_each(|node| node.order("round"));
+        self.running().for_each(|node| assert_eq!(node.answer(), "done"));
+        assert_eq!(self.clients[0].answer(), "done");
+    }
+
+    /// Makes publishers publish until [`rest`](Self::rest).
+    pub(crate) fn act(&mut self) {
+        self.running().for_each(|node| assert_eq!(node.ask("act"), "done"));
+        self.clients.iter_mut().for_each(|clients| clients.order("act"));
+        self.next_phase();
+    }
+
+    /// The failure begins or has ended.
+    pub(crate) fn next_phase(&mut self) {
+        self.clients.iter_mut().for_each(|clients| clients.order("phase"));
+    }
+
+    /// Waits until all nodes are connected to the server.
+    pub(crate) fn recover(&mut self) {
+        let end = Instant::now() + LIMIT;
+        while !self.running().all(|node| node.ask("state") == "up") {
+            assert!(Instant::now() < end, "a node stays without its server");
+            thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// Ends the load. Every publisher publishes a last message on each topic. Returns whether everything has arrived or was reported.
+    pub(crate) fn rest(&mut self) -> bool {
+        self.next_phase();
+        self.clients.iter_mut().for_each(|clients| clients.order("rest"));
+        self.running().for_each(|node| assert_eq!(node.ask("rest"), "done"));
+        self.round();
+        self.settle(|[unsettled, _]| unsettled == 0)
+    }
+
+    fn wait(&mut self, what: &str, holds: impl FnMut([u64; 2]) -> bool) {
+        assert!(self.settle(holds), "still waiting: {what}");
+    }
+
+    /// Waits until this holds for what the clients still miss. Returns whether it does in time.
+    fn settle(&mut self, mut holds: impl FnMut([u64; 2]) -> bool) -> bool {
+        let end = Instant::now() + self.options.pick(LIMIT / 6, LIMIT / 2);
+        let order = format!("check{}", self.dead_numbers());
+        loop {
+            let mut sums = [0; 2];
+            for clients in &mut self.clients {
+                let counts: Vec<u64> = words::of(&clients.ask(&order)).rest().unwrap();
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+            if holds(sums) || Instant::now() > end {
+                return holds(sums);
+            }
+            thread::park_timeout(PAUSE);
+        }
+    }
+
+    fn dead_numbers(&self) -> String {
+        self.dead.iter().map(|number| format!(" {number}")).collect()
+    }
+
+    /// Returns what all clients have counted.
+    pub(crate) fn tally(&mut self) -> Tally {
+        let order = format!("report{}", self.dead_numbers());
+        let mut tally = Tally::default();
+        for clients in &mut self.clients {
+            clients.order(&order);
+            tally.add(|| clients.answer());
+        }
+        tally
+    }
+
+    pub(crate) fn published(&self) -> u64 {
+        self.ledger.published(self.setup.topics)
+    }
+
+    /// Returns how often nodes have connected to the server again, how many messages have arrived twice, and how many were not sent.
+    pub(crate) fn counts(&mut self) -> [u64; 3] {
+        let mut sums = [0; 3];
+        for node in self.running() {
+            let counts: Vec<u64> = words::of(&node.ask("counts")).rest().unwrap();
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    }
+
+    /// Kills a node.
+    pub(crate) fn kill(&mut self, place: usize) {
+        let mut node = self.nodes[place].take().expect("the node runs");
+        node.process.signal("KILL");
+        node.process.wait();
+        self.dead.push(node.number);
+    }
+
+    /// Stops a node for some time.
+    pub(crate) fn stop(&mut self, place: usize, time: Duration) {
+        let node = self.nodes[place].as_ref().expect("the node runs");
+        self.stopped.push(node.number);
+        node.process.signal("STOP");
+        thread::sleep(time);
+        node.process.signal("CONT");
+    }
+
+    /// Drains a node, and starts another one in its place.
+    pub(crate) fn restart(&mut self, place: usize) {
+        let mut node = self.nodes[place].take().expect("the node runs");
+        node.process.signal("TERM");
+        assert!(node.process.wait().success(), "a drained node ends without an error");
+        let mut node = self.start_node(place);
+        assert_eq!(node.process.ask("act"), "done");
+        self.nodes[place] = Some(node);
+    }
+
+    /// Returns how many messages of nodes that were neither killed nor stopped are missing because of the loss of a node.
+    pub(crate) fn wrongly_lost(&self, tally: &Tally) -> u64 {
+        let is_excused = |number: &usize| self.dead.contains(number) || self.stopped.contains(number);
+        let by_node = tally.reported_as_lost.iter().enumerate();
+        by_node.filter(|(number, _)| !is_excused(number)).map(|(_, missing)| missing).sum()
+    }
+}
+
+impl Drop for Cluster<'_> {
+    fn drop(&mut self) {
+        // The server deletes the folder.
+        let _ = fs::remove_file(self.folder.join("ledger"));
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap()
+}
