@@ -82,7 +82,7 @@ impl Handler for Client {
     fn on_open(&mut self, _: Handshake) -> Result<()> {
         self.state = State::Open;
         let topics = self.clients().on_open(self.number);
-        self.out.send(format!("join {} {}", topics[0], topics[1]))?;
+        self.out.send(format!("join {} {} {}", topics[0], topics[1], topics[2]))?;
         self.wait()
     }
 

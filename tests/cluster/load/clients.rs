@@ -17,6 +17,7 @@ use crate::membership::{Ends, Membership};
 use crate::packet::{Packet, now};
 use crate::process;
 use crate::tally::{PHASES, PLACES, Tally};
+use crate::topics::Topics;
 use crate::words::{self, Words};
 
 /// The number of processes of clients.
@@ -31,7 +32,7 @@ pub(crate) struct Plan {
     /// Which of the processes it is.
     pub(crate) process: usize,
     pub(crate) count: usize,
-    pub(crate) topics: u16,
+    pub(crate) topics: Topics,
     /// About how many milliseconds a client waits before it makes its node publish.
     pub(crate) pause: usize,
     pub(crate) ledger: PathBuf,
@@ -41,7 +42,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let numbers = [self.process, self.count, self.topics.into(), self.pause];
+        let numbers = [self.process, self.count, self.topics.count(), self.pause];
         let ledger = self.ledger.to_str().unwrap().to_owned();
         let numbers = numbers.iter().map(ToString::to_string);
         numbers.chain([ledger]).chain(self.places.iter().cloned()).collect()
@@ -62,23 +63,20 @@ impl Plan {
     /// Returns the place to which a client connects first, and its topics. Each topic has subscribers on all nodes.
     fn member(&self, number: usize, dice: &mut Dice) -> Member {
         let number = number * PROCESSES + self.process;
-        let topics = usize::from(self.topics);
+        let topics = self.topics.count();
         let first = number % topics;
         let second = (first + 1 + dice.roll(topics - 1)) % topics;
-        let topics = [first, second].map(|topic| u16::try_from(topic).unwrap());
-        Member {
-            place: number / usize::from(self.topics) % PLACES,
-            topics,
-            memberships: Vec::new(),
-            leads: None,
-        }
+        let place = number / topics % PLACES;
+        let topics = [first, second, topics].map(|topic| u16::try_from(topic).unwrap());
+        Member { place, topics, memberships: Vec::new(), leads: None }
     }
 }
 
 #[derive(Debug)]
 struct Member {
     place: usize,
-    topics: [u16; 2],
+    /// The last one stands for broadcasts.
+    topics: [u16; 3],
     memberships: Vec<Membership>,
     /// The node and the worker of the connection, and its sender.
     leads: Option<((usize, usize), Sender)>,
@@ -191,11 +189,11 @@ impl Clients {
     }
 
     pub(crate) fn topic_to_publish(&mut self) -> Option<u16> {
-        let topic = self.dice.roll(self.plan.topics.into());
-        self.is_acting.then_some(u16::try_from(topic).unwrap())
+        let topic = self.plan.topics.random(&mut self.dice);
+        self.is_acting.then_some(topic)
     }
 
-    pub(crate) fn on_open(&mut self, number: usize) -> [u16; 2] {
+    pub(crate) fn on_open(&mut self, number: usize) -> [u16; 3] {
         self.tally.opened += 1;
         self.members[number].topics
     }
@@ -207,7 +205,7 @@ impl Clients {
         let (node, next) = (node as usize, Next::try_from(next).unwrap());
         let member = &mut self.members[number];
         let topic = u16::try_from(topic).unwrap();
-        member.memberships.push(Membership::new(topic, node, exact == 1, &next));
+        member.memberships.push(Membership::new(topic, self.plan.topics, node, exact == 1, &next));
         if member.memberships.len() < member.topics.len() {
             return None;
         }
@@ -222,14 +220,17 @@ impl Clients {
     pub(crate) fn on_gap(&mut self, number: usize, topic: u16, kind: u8) {
         let mut memberships = self.members[number].memberships.iter_mut();
         let membership = memberships.find(|membership| membership.topic == topic);
-        membership.expect("gaps concern subscriptions").gap(kind, &mut self.tally);
+        match membership {
+            Some(membership) => membership.gap(kind, &mut self.tally),
+            None => self.count_unexpected(topic),
+        }
     }
 
     pub(crate) fn on_publication(&mut self, number: usize, packet: Packet) {
         let Member { place, memberships, .. } = &mut self.members[number];
         let Some(membership) = memberships.iter_mut().find(|membership| membership.topic == packet.topic)
         else {
-            self.tally.unexpected += 1;
+            self.count_unexpected(packet.topic);
             return;
         };
         membership.receive(packet, &mut self.tally);
@@ -237,6 +238,11 @@ impl Clients {
         let is_own = membership.is_own(packet.publisher.into());
         let times = &mut self.tally.latency[*place][phase][usize::from(is_own)];
         times.add(now().saturating_sub(packet.time));
+    }
+
+    /// Something has arrived without a subscription. Broadcasts do not need one, but are only checked from the reply on.
+    fn count_unexpected(&mut self, topic: u16) {
+        self.tally.unexpected += u64::from(topic != self.plan.topics.broadcasts());
     }
 
     /// A connection has ended, as its node does (`is_drained`), or without a reason.
@@ -273,7 +279,7 @@ impl Clients {
 
     /// Compares what was received with what was published.
     fn ends(&self, dead: &[usize]) -> Ends {
-        let published: Vec<_> = (0..self.plan.topics).map(|topic| self.ledger.next(topic)).collect();
+        let published: Vec<_> = self.plan.topics.all().map(|topic| self.ledger.next(topic)).collect();
         let mut ends = Ends::default();
         for membership in self.members.iter().flat_map(|member| &member.memberships) {
             membership.ends(&published[usize::from(membership.topic)], dead, &mut ends);

@@ -13,6 +13,7 @@ use crate::process::{LIMIT, Process};
 use crate::relay::Relay;
 use crate::server::Server;
 use crate::tally::{PLACES, Tally};
+use crate::topics::Topics;
 use crate::words;
 
 /// The pause between two questions.
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) clients: usize,
-    pub(crate) topics: usize,
+    pub(crate) topics: Topics,
     /// The milliseconds between two messages of a thread, and about those between two messages of a client.
     pub(crate) thread_pause: u64,
     pub(crate) client_pause: usize,
@@ -152,7 +153,7 @@ impl<'o> Cluster<'o> {
         let plan = clients::Plan {
             process,
             count: clients / PROCESSES,
-            topics: topics.try_into().unwrap(),
+            topics,
             pause: client_pause,
             ledger: self.folder.join("ledger"),
             places: self.addresses.clone(),

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::topics::Topics;
+
 /// The workers of a node. The handlers of each are a publisher.
 pub(crate) const WORKERS: usize = 2;
 
@@ -39,9 +41,9 @@ pub(crate) fn node_of(publisher: usize) -> usize {
 pub(crate) struct Ledger(File);
 
 impl Ledger {
-    pub(crate) fn create(path: &Path, topics: usize) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, topics: Topics) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        file.set_len((topics * PUBLISHERS * NUMBER) as u64)?;
+        file.set_len((topics.all().count() * PUBLISHERS * NUMBER) as u64)?;
         Ok(Self(file))
     }
 
@@ -64,8 +66,7 @@ impl Ledger {
     }
 
     /// The number of messages that were published on all topics.
-    pub(crate) fn published(&self, topics: usize) -> u64 {
-        let topics = 0..u16::try_from(topics).unwrap();
-        topics.flat_map(|topic| self.next(topic)).map(u64::from).sum()
+    pub(crate) fn published(&self, topics: Topics) -> u64 {
+        topics.all().flat_map(|topic| self.next(topic)).map(u64::from).sum()
     }
 }

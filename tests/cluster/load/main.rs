@@ -33,6 +33,7 @@ mod server;
 mod serving;
 mod stream;
 mod tally;
+mod topics;
 mod words;
 
 use std::env;

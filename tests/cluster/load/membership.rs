@@ -7,6 +7,7 @@ use crate::ledger::{Next, PUBLISHERS, node_of};
 use crate::packet::{JOINED, NODE_LOST, Packet};
 use crate::stream::{Arrival, End, Stream};
 use crate::tally::Tally;
+use crate::topics::Topics;
 
 /// How much later than the next publication the handler's message about a gap may come. Handlers whose messages about gaps are
 /// in order ([`Serving`](crate::serving::Serving)) do not need it.
@@ -19,6 +20,8 @@ pub(crate) struct Membership {
     node: usize,
     /// Whether the messages about gaps are in order.
     is_exact: bool,
+    /// Whether the messages of the own node take the way through the server.
+    has_total_order: bool,
     streams: Box<[Stream; PUBLISHERS]>,
     /// The messages that were missing when a later one came.
     holes: Vec<Hole>,
@@ -47,13 +50,15 @@ pub(crate) struct Ends {
 }
 
 impl Membership {
-    pub(crate) fn new(topic: u16, node: usize, is_exact: bool, next: &Next) -> Self {
+    pub(crate) fn new(topic: u16, topics: Topics, node: usize, is_exact: bool, next: &Next) -> Self {
+        let has_total_order = topics.has_total_order(topic);
         let streams = Box::new(next.map(Stream::new));
-        Self { topic, node, is_exact, streams, holes: Vec::new() }
+        Self { topic, node, is_exact, has_total_order, streams, holes: Vec::new() }
     }
 
+    /// Whether a publisher reaches the client without the server.
     pub(crate) fn is_own(&self, publisher: usize) -> bool {
-        node_of(publisher) == self.node
+        !self.has_total_order && node_of(publisher) == self.node
     }
 
     pub(crate) fn receive(&mut self, packet: Packet, tally: &mut Tally) {

@@ -14,6 +14,7 @@ use crate::ledger::{Ledger, WORKERS};
 use crate::process;
 use crate::publishers::{Defect, Publishers, Publishing};
 use crate::serving::Serving;
+use crate::topics::{self, Topics};
 use crate::words::Words;
 
 /// What a node is asked to do.
@@ -26,7 +27,7 @@ pub(crate) struct Plan {
     /// The certificate of the server, or `-`.
     pub(crate) root: String,
     pub(crate) ledger: PathBuf,
-    pub(crate) topics: usize,
+    pub(crate) topics: Topics,
     /// The milliseconds between two messages of a thread, and between two heartbeats.
     pub(crate) pause: u64,
     pub(crate) heartbeat: u64,
@@ -42,7 +43,8 @@ impl Plan {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let defect = self.defect.map(|defect| format!("{defect:?}").to_lowercase());
         let numbers = [self.pause, self.heartbeat, self.drain].map(|number| number.to_string());
-        let sizes = [self.topics, self.unacknowledged, self.max_connections].map(|size| size.to_string());
+        let sizes =
+            [self.topics.count(), self.unacknowledged, self.max_connections].map(|size| size.to_string());
         let words = [self.node.to_string(), self.address.clone(), self.server.clone(), self.root.clone()];
         let ledger = self.ledger.to_str().unwrap().to_owned();
         words.into_iter().chain([ledger]).chain(numbers).chain(sizes).chain(defect).collect()
@@ -100,7 +102,10 @@ fn cluster(plan: &Plan) -> Result<Cluster> {
     }
     let bytes = 16 * 1024 * 1024;
     let heartbeat = Duration::from_millis(plan.heartbeat);
-    Ok(Cluster::new(redis).heartbeat(heartbeat).unacknowledged(plan.unacknowledged, bytes))
+    Ok(Cluster::new(redis)
+        .heartbeat(heartbeat)
+        .unacknowledged(plan.unacknowledged, bytes)
+        .order(topics::order))
 }
 
 /// Follows the orders of the row.

@@ -73,14 +73,6 @@ pub(crate) fn now() -> u64 {
     u64::try_from(now.as_micros()).unwrap()
 }
 
-pub(crate) fn topic_name(topic: u16) -> String {
-    format!("topic {topic}")
-}
-
-pub(crate) fn topic_number(name: &str) -> Option<u16> {
-    name.strip_prefix("topic ")?.parse().ok()
-}
-
 /// The kinds of gaps, each a byte.
 pub(crate) const JOINED: u8 = 0;
 pub(crate) const NODE_LOST: u8 = 1;

@@ -10,13 +10,14 @@ use sockeye::{ErrorKind, Publication, QueueError, Result, Sender};
 use sockeye_test_support::misbehavior::Dice;
 
 use crate::ledger::{Ledger, PER_NODE, THREADS, WORKERS, publisher};
-use crate::packet::{Packet, now, topic_name};
+use crate::packet::{Packet, now};
+use crate::topics::{self, Topics};
 
 /// The pause while a queue is full.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Which of these a thread leaves out or repeats with a [`Defect`].
-const RARE: u32 = 500;
+const RARE: u32 = 20;
 
 /// What a node does wrong on purpose, to show that the rows can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,18 +51,16 @@ impl FromStr for Defect {
 pub(crate) struct Publishing {
     pub(crate) ledger: Ledger,
     pub(crate) node: usize,
+    pub(crate) topics: Topics,
     pub(crate) defect: Option<Defect>,
     /// The next numbers, by publisher and topic.
     next: [Mutex<Vec<u32>>; PER_NODE],
 }
 
 impl Publishing {
-    pub(crate) fn new(ledger: Ledger, node: usize, topics: usize, defect: Option<Defect>) -> Self {
-        Self { ledger, node, defect, next: std::array::from_fn(|_| Mutex::new(vec![0; topics])) }
-    }
-
-    pub(crate) fn topics(&self) -> impl Iterator<Item = u16> + use<> {
-        0..u16::try_from(self.next[0].lock().unwrap().len()).unwrap()
+    pub(crate) fn new(ledger: Ledger, node: usize, topics: Topics, defect: Option<Defect>) -> Self {
+        let next = std::array::from_fn(|_| Mutex::new(vec![0; topics.all().count()]));
+        Self { ledger, node, topics, defect, next }
     }
 
     /// Publishes the next message of a publisher on a topic. Returns `false` if a queue is full. The next attempt then has the same number.
@@ -87,10 +86,9 @@ impl Publishing {
     }
 
     fn pass_on(&self, out: &Sender, index: usize, packet: Packet) -> Result<()> {
-        let send = |packet: Packet| {
-            out.publish_with(Publication::new(topic_name(packet.topic), packet.encode()).to_self())
-        };
-        let is_rare = index >= WORKERS && (packet.number + u32::from(packet.topic)) % RARE == 1;
+        let send = |packet: Packet| self.send(out, packet);
+        let place = packet.number + u32::from(packet.topic);
+        let is_rare = index >= WORKERS && packet.number > 0 && place.is_multiple_of(RARE);
         match self.defect.filter(|_| is_rare) {
             None | Some(Defect::Silent) => send(packet),
             Some(Defect::Lossy) => Ok(()),
@@ -100,6 +98,13 @@ impl Publishing {
                 send(Packet { number: packet.number + 1, ..packet }).and_then(|()| send(packet))
             }
         }
+    }
+
+    fn send(&self, out: &Sender, packet: Packet) -> Result<()> {
+        if packet.topic == self.topics.broadcasts() {
+            return out.broadcast(packet.encode());
+        }
+        out.publish_with(Publication::new(topics::name(packet.topic), packet.encode()).to_self())
     }
 }
 
@@ -165,7 +170,7 @@ struct Thread {
 impl Thread {
     fn run(&self, orders: &Receiver<Order>, done: &Channel<()>) {
         let mut dice = Dice(0x5eed + (self.publishing.node * PER_NODE + self.index) as u64);
-        let topics = self.publishing.topics().count();
+        let topics = self.publishing.topics;
         let mut is_acting = false;
         while !self.all.is_draining() {
             let order = if is_acting {
@@ -177,11 +182,14 @@ impl Thread {
                 Ok(order) => {
                     is_acting = matches!(order, Order::Act);
                     if matches!(order, Order::Round) {
-                        self.publishing.topics().for_each(|topic| self.publish(topic));
+                        topics.all().for_each(|topic| self.publish(topic));
                     }
                     let _ = done.send(());
                 }
-                Err(RecvTimeoutError::Timeout) => self.publish(u16::try_from(dice.roll(topics)).unwrap()),
+                Err(RecvTimeoutError::Timeout) => {
+                    // A message that finds a full queue is left out, and does not count.
+                    let _ = self.publishing.publish(&self.all, self.index, topics.random(&mut dice));
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }

@@ -11,6 +11,7 @@ use crate::packet::{JOINED, NODE_LOST, OTHER};
 use crate::relay::Losing;
 use crate::report::{self, Report};
 use crate::tally::Tally;
+use crate::topics::Topics;
 
 /// What happens to a cluster.
 pub(crate) struct Row {
@@ -42,7 +43,7 @@ pub(crate) const ROWS: [Row; 9] = [
     Row {
         name: "server_killed",
         // As many as the first messages.
-        setup: |setup| setup.unacknowledged = setup.topics * PER_NODE,
+        setup: |setup| setup.unacknowledged = setup.topics.all().count() * PER_NODE,
         fail: kill_server,
         expected: Expected::SomeMissing,
         unaffected: ALL,
@@ -174,7 +175,7 @@ fn passes(row: &Row, options: &Options) -> bool {
     let mut report = Report::new(row.name);
     let mut setup = Setup {
         clients: options.pick(400, 16_000),
-        topics: options.pick(40, 1000),
+        topics: Topics(options.pick(40, 1000)),
         thread_pause: options.pick(10, 20),
         client_pause: options.pick(1000, 40_000),
         heartbeat: options.millis(300, 2000),
