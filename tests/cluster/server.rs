@@ -25,25 +25,32 @@ impl Server {
         Self::listen("--port", arguments)
     }
 
-    /// Starts a server whose port accepts TLS only.
+    /// Starts a server whose port accepts TLS only. Returns `None` if the program is missing, or has no TLS.
     #[cfg_attr(not(feature = "ssl"), allow(dead_code, reason = "only the tests of TLS need it"))]
+    #[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
     pub(crate) fn start_tls(arguments: &[&str]) -> Option<Self> {
+        if !has_tls() {
+            eprintln!("SKIPPED: {} has no TLS", program().display());
+            return None;
+        }
         Self::listen("--tls-port", &[&["--port", "0"], arguments].concat())
     }
 
     fn listen(option: &str, arguments: &[&str]) -> Option<Self> {
-        let folder = new_folder();
         let arguments = [arguments, &[option]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut log = String::new();
         // Another process can take the port first.
         for _ in 0..10 {
+            let folder = new_folder();
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let process = spawn(port, &folder, &arguments)?;
-            let mut server = Self { process, port, folder: folder.clone(), arguments: arguments.clone() };
+            let mut server = Self { process, port, folder, arguments: arguments.clone() };
             if server.is_started() {
                 return Some(server);
             }
+            log = fs::read_to_string(server.folder.join("log")).unwrap_or_default();
         }
-        panic!("redis-server does not start: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        panic!("the server does not start: {log}");
     }
 
     /// Waits until the server answers. Returns `false` if it ends instead.
@@ -138,6 +145,16 @@ fn new_folder() -> PathBuf {
 
 fn unix_path(folder: &Path) -> PathBuf {
     folder.join("socket")
+}
+
+/// Whether the program has TLS. If so, it ends because it needs a certificate.
+#[cfg_attr(not(feature = "ssl"), allow(dead_code, reason = "only the tests of TLS need it"))]
+pub(crate) fn has_tls() -> bool {
+    let output = Command::new(program()).args(["--save", "", "--port", "0", "--tls-port", "1"]).output();
+    output.is_ok_and(|output| {
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).contains("tls-cert-file")
+    })
 }
 
 /// The program of the server: a version of Redis or Valkey.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::access::Access;
 use crate::clients::{self, PROCESSES};
 use crate::ledger::{Ledger, MAX_NODES};
 use crate::node;
@@ -35,14 +36,6 @@ pub(crate) struct Setup {
     pub(crate) access: Access,
 }
 
-/// How nodes connect to the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    Open,
-    /// With TLS, as a user with few permissions.
-    Restricted,
-}
-
 #[derive(Debug)]
 struct Node {
     process: Process,
@@ -68,28 +61,11 @@ pub(crate) struct Cluster<'o> {
     stopped: Vec<usize>,
 }
 
-/// The user on docs/machines.md.
-const USER: &str = "on >secret resetchannels &sockeye:* -@all +publish +subscribe +unsubscribe +ping +hello +select \
-                    +client|setname";
-
-/// A certificate for `localhost`, and its key.
-const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tls/localhost.pem");
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tls/localhost.key");
-
-fn start_server(access: Access) -> Option<Server> {
-    if access == Access::Open {
-        return Server::start(&[]);
-    }
-    let files = ["--tls-cert-file", CERTIFICATE, "--tls-key-file", KEY, "--tls-ca-cert-file", CERTIFICATE];
-    let user: Vec<_> = ["--user", "chat"].into_iter().chain(USER.split(' ')).collect();
-    Server::start_tls(&[&files[..], &["--tls-auth-clients", "no"], &user].concat())
-}
-
 impl<'o> Cluster<'o> {
     /// Starts everything, and waits until every client has received something of every publisher of its topics. Returns `None` if there is
     /// no program for the server.
     pub(crate) fn start(options: &'o Options, setup: Setup) -> Option<Self> {
-        let server = start_server(setup.access)?;
+        let server = setup.access.start_server()?;
         let folder = server.folder().to_owned();
         let ledger = Ledger::create(&folder.join("ledger"), setup.topics).unwrap();
         let relay = Relay::start(server.port);
@@ -122,10 +98,7 @@ impl<'o> Cluster<'o> {
     fn start_node(&mut self, place: usize) -> Node {
         let setup = &self.setup;
         let port = if setup.relayed.contains(&place) { self.relay.port } else { self.server.port };
-        let (server, root) = match setup.access {
-            Access::Open => (format!("redis://127.0.0.1:{port}"), "-"),
-            Access::Restricted => (format!("rediss://chat:secret@localhost:{port}"), CERTIFICATE),
-        };
+        let (server, root) = setup.access.url(port);
         let number = self.started;
         assert!(number < MAX_NODES);
         self.started += 1;

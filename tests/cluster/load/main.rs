@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the result")]
 #![expect(clippy::unwrap_used, reason = "a panic fails the row, and names the line")]
 
+mod access;
 mod client;
 mod clients;
 mod cluster;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::thread;
 
-use crate::cluster::{Access, Cluster, Setup};
+use crate::access::Access;
+use crate::cluster::{Cluster, Setup};
 use crate::histogram::Histogram;
 use crate::ledger::PER_NODE;
 use crate::options::Options;
@@ -92,7 +93,7 @@ pub(crate) const ROWS: [Row; 9] = [
     },
     Row {
         name: "user_and_tls",
-        setup: |setup| setup.access = Access::Restricted,
+        setup: |setup| setup.access = Access::strictest(),
         fail: wait,
         expected: Expected::NoGap,
         unaffected: ALL,
@@ -186,6 +187,7 @@ fn passes(row: &Row, options: &Options) -> bool {
     };
     (row.setup)(&mut setup);
     let clients = setup.clients as u64;
+    report.figure("the server is accessed", setup.access.description());
     let mut cluster = Cluster::start(options, setup).expect("tests/cluster/run finds the server");
     cluster.act();
     thread::sleep(options.millis(600, 8000));
