@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::ledger::{Ledger, Next};
-use crate::membership::{Ends, Membership};
+use crate::membership::{Ends, Membership, Nodes};
 use crate::packet::{Packet, now};
 use crate::process;
 use crate::tally::{PHASES, PLACES, Tally};
@@ -132,16 +132,24 @@ fn follow(order: &str, clients: &Mutex<Clients>) {
         "phase" => clients.phases.push(now()),
         "round" => clients.begin_round(),
         "check" => {
-            let ends = clients.ends(&words.rest().unwrap());
+            let ends = clients.ends(&nodes(words));
             let unsettled = ends.missing + ends.open + ends.deaths_unreported;
             println!("{unsettled} {}", ends.not_begun);
         }
         "report" => {
-            clients.finish(&words.rest().unwrap());
+            clients.finish(&nodes(words));
             clients.tally.lines().iter().for_each(|line| println!("{line}"));
         }
         other => panic!("{other} is no order"),
     }
+}
+
+/// Reads the number of nodes that were killed, these nodes, and those that run.
+fn nodes<'a>(mut words: Words<impl Iterator<Item = &'a str>>) -> Nodes {
+    let count = words.next().unwrap();
+    let mut killed: Vec<usize> = words.rest().unwrap();
+    let running = killed.split_off(count);
+    Nodes { killed, running }
 }
 
 impl Clients {
@@ -278,23 +286,24 @@ impl Clients {
     }
 
     /// Compares what was received with what was published.
-    fn ends(&self, dead: &[usize]) -> Ends {
+    fn ends(&self, nodes: &Nodes) -> Ends {
         let published: Vec<_> = self.plan.topics.all().map(|topic| self.ledger.next(topic)).collect();
         let mut ends = Ends::default();
         for membership in self.members.iter().flat_map(|member| &member.memberships) {
-            membership.ends(&published[usize::from(membership.topic)], dead, &mut ends);
+            membership.ends(&published[usize::from(membership.topic)], nodes, &mut ends);
         }
         ends
     }
 
     /// Completes the tally.
-    fn finish(&mut self, dead: &[usize]) {
-        let Ends { missing, reported, deaths_unreported, .. } = self.ends(dead);
+    fn finish(&mut self, nodes: &Nodes) {
+        let Ends { missing, stalled, reported, deaths_unreported, .. } = self.ends(nodes);
         let tally = &mut self.tally;
         let memberships = self.members.iter_mut().flat_map(|member| &mut member.memberships);
         memberships.for_each(|membership| membership.finish(tally));
         tally.end_missing = missing;
         tally.end_reported = reported;
+        tally.end_stalled = stalled;
         tally.deaths_unreported = deaths_unreported;
     }
 }

@@ -1,6 +1,7 @@
 //! The nodes, clients and server of a row.
 
 use std::fs;
+use std::iter;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -183,7 +184,7 @@ impl<'o> Cluster<'o> {
     /// Waits until this holds for what the clients still miss. Returns whether it does in time.
     fn settle(&mut self, mut holds: impl FnMut([u64; 2]) -> bool) -> bool {
         let end = Instant::now() + self.options.pick(LIMIT / 6, LIMIT / 2);
-        let order = format!("check{}", self.dead_numbers());
+        let order = format!("check {}", self.node_numbers());
         loop {
             let mut sums = [0; 2];
             for clients in &mut self.clients {
@@ -197,13 +198,17 @@ impl<'o> Cluster<'o> {
         }
     }
 
-    fn dead_numbers(&self) -> String {
-        self.dead.iter().map(|number| format!(" {number}")).collect()
+    /// Returns the number of nodes that were killed, these nodes, and those that run.
+    fn node_numbers(&self) -> String {
+        let running = self.nodes.iter().flatten().map(|node| &node.number);
+        let killed = self.dead.len();
+        let numbers = iter::once(&killed).chain(&self.dead).chain(running);
+        numbers.map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
     /// Returns what all clients have counted.
     pub(crate) fn tally(&mut self) -> Tally {
-        let order = format!("report{}", self.dead_numbers());
+        let order = format!("report {}", self.node_numbers());
         let mut tally = Tally::default();
         for clients in &mut self.clients {
             clients.order(&order);

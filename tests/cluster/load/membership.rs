@@ -37,10 +37,20 @@ struct Hole {
     is_first: bool,
 }
 
+/// The nodes of the row at its end.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    pub(crate) killed: Vec<usize>,
+    pub(crate) running: Vec<usize>,
+}
+
 /// What is missing at the end of the streams.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
     pub(crate) missing: u64,
+    /// Missing with a gap, although their node runs.
+    pub(crate) stalled: u64,
+    /// Missing with a gap. Their node has ended.
     pub(crate) reported: u64,
     pub(crate) deaths_unreported: u64,
     /// The holes that a gap can still explain.
@@ -120,13 +130,17 @@ impl Membership {
         }
     }
 
-    /// Compares what was received with what was published. `dead` contains the nodes that were killed.
-    pub(crate) fn ends(&self, published: &Next, dead: &[usize], ends: &mut Ends) {
+    /// Compares what was received with what was published.
+    pub(crate) fn ends(&self, published: &Next, nodes: &Nodes, ends: &mut Ends) {
         ends.open += self.holes.iter().filter(|hole| hole.open_since.is_some()).count() as u64;
         for (publisher, (stream, end)) in self.streams.iter().zip(published).enumerate() {
-            let is_dead = dead.contains(&node_of(publisher));
+            let node = node_of(publisher);
+            let is_dead = nodes.killed.contains(&node);
             match stream.end(*end, self.is_own(publisher), is_dead) {
                 End::Complete => {}
+                End::Reported(missing) if nodes.running.contains(&node) => {
+                    ends.stalled += u64::from(missing);
+                }
                 End::Reported(missing) => ends.reported += u64::from(missing),
                 End::Missing(missing) => ends.missing += u64::from(missing),
                 End::DeathUnreported => ends.deaths_unreported += 1,

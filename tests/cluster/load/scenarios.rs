@@ -220,7 +220,7 @@ fn report_counts(report: &mut Report, cluster: &mut Cluster<'_>, tally: &Tally) 
     report.figure("missing, with a gap in their place", reported(tally));
     report.figure("of these, the client is informed late", tally.reported_late);
     report.equals("missing without a gap", tally.unreported + tally.end_missing, 0);
-    report.equals("missing at the end, after the failure", tally.end_reported, 0);
+    report.equals("missing at the end, after the failure", tally.end_stalled, 0);
     report.equals("missing, lost with a node that has not failed", cluster.wrongly_lost(tally), 0);
     report.equals("subscribers without the loss of a killed node", tally.deaths_unreported, 0);
     report.equals("duplicates", tally.duplicates, 0);
@@ -230,7 +230,7 @@ fn report_counts(report: &mut Report, cluster: &mut Cluster<'_>, tally: &Tally) 
 }
 
 fn reported(tally: &Tally) -> u64 {
-    tally.reported + tally.reported_late + tally.reported_as_lost.iter().sum::<u64>()
+    tally.reported + tally.reported_late + tally.end_reported + tally.reported_as_lost.iter().sum::<u64>()
 }
 
 fn report_expected(report: &mut Report, expected: Expected, tally: &Tally) {

@@ -33,8 +33,9 @@ pub(crate) struct Tally {
     /// The connections that a node has closed because it ends, and those that have failed.
     pub(crate) drained: u64,
     pub(crate) lost: u64,
-    /// The last messages that are missing, with and without a gap.
+    /// The last messages that are missing: with a gap, of a node that has ended and of one that runs, and without a gap.
     pub(crate) end_reported: u64,
+    pub(crate) end_stalled: u64,
     pub(crate) end_missing: u64,
     /// Subscribers of a node that was killed, which have not received its loss.
     pub(crate) deaths_unreported: u64,
@@ -59,6 +60,7 @@ impl Default for Tally {
             drained: 0,
             lost: 0,
             end_reported: 0,
+            end_stalled: 0,
             end_missing: 0,
             deaths_unreported: 0,
             latency: [const { [const { [const { Histogram::new() }; 2] }; PHASES] }; PLACES],
@@ -81,6 +83,7 @@ impl Tally {
             &mut self.drained,
             &mut self.lost,
             &mut self.end_reported,
+            &mut self.end_stalled,
             &mut self.end_missing,
             &mut self.deaths_unreported,
         ];
