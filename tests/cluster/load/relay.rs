@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::thread;
 
-use crate::resp::{is_message, misdirected, value_len};
+use crate::resp::{is_integer, is_message, misdirected, value_len};
 
 /// What the relay loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,9 @@ pub(crate) enum Losing {
     Deliveries,
     /// All messages on their way to the server. It answers them nevertheless.
     Publications,
-    /// One of [`SOME`] in both directions.
+    /// The server's replies to publications. The connection must end before anything else is lost or passed on.
+    Replies,
+    /// One message of [`SOME`] in both directions.
     Some,
 }
 
@@ -94,7 +96,9 @@ impl Direction {
     }
 
     fn pass_value(&mut self, value: &[u8], output: &mut Vec<u8>) {
+        let loses_replies = self.losing.load(SeqCst) == Losing::Replies as u8;
         match (self.own, misdirected(value)) {
+            (Losing::Deliveries, _) if loses_replies && is_integer(value) => {}
             (Losing::Deliveries, _) if is_message(value) && self.loses() => {}
             (Losing::Publications, Some(other)) if self.loses() => output.extend(other),
             _ => output.extend_from_slice(value),

@@ -18,6 +18,11 @@ pub(crate) fn value_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a value is an integer, such as the reply to a publication.
+pub(crate) fn is_integer(value: &[u8]) -> bool {
+    value.first() == Some(&b':')
+}
+
 /// Whether a value delivers a publication.
 pub(crate) fn is_message(value: &[u8]) -> bool {
     matches!(value.first(), Some(b'*' | b'>')) && value[1..].starts_with(b"3\r\n$7\r\nmessage\r\n")
