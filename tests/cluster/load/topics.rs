@@ -8,7 +8,7 @@ use sockeye::cluster::Order;
 use sockeye_test_support::misbehavior::Dice;
 
 /// One of this many messages is a broadcast.
-const BROADCASTS: usize = 1000;
+const BROADCASTS: usize = 4000;
 
 /// One of this many topics has a total order.
 const TOTAL: u16 = 8;

@@ -14,7 +14,7 @@ impl<I: Iterator<Item: AsRef<str>>> Words<I> {
     /// Returns a description if it is missing or wrong.
     pub(crate) fn next<T: FromStr>(&mut self) -> Result<T, String> {
         let word = self.0.next().ok_or("a word is missing")?;
-        word.as_ref().parse().map_err(|_| format!("{} is not expected", word.as_ref()))
+        parse(word.as_ref())
     }
 
     /// Reads all other words.
@@ -22,13 +22,13 @@ impl<I: Iterator<Item: AsRef<str>>> Words<I> {
     /// # Errors
     ///
     /// Returns a description of a word that is wrong.
-    pub(crate) fn rest<T: FromStr>(mut self) -> Result<Vec<T>, String> {
-        let mut rest = Vec::new();
-        while let Some(word) = self.0.next() {
-            rest.push(word.as_ref().parse().map_err(|_| format!("{} is not expected", word.as_ref()))?);
-        }
-        Ok(rest)
+    pub(crate) fn rest<T: FromStr>(self) -> Result<Vec<T>, String> {
+        self.0.map(|word| parse(word.as_ref())).collect()
     }
+}
+
+fn parse<T: FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("{word} is not expected"))
 }
 
 /// Reads the words of a line.
