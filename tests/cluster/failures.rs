@@ -81,7 +81,9 @@ fn a_paused_server_is_no_failure() {
 
 #[test]
 fn a_slow_subscriber_is_closed_by_the_server() {
-    let Some(server) = Server::start(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]) else { return };
+    let Some(server) = Server::start(&["--client-output-buffer-limit", "pubsub", "1mb", "0", "0"]) else {
+        return;
+    };
     let mut node = Node::start(Redis::new(server.url()).unwrap());
     node.subscribe(&["a"]);
     node.set_room(false);
@@ -96,7 +98,7 @@ fn a_slow_subscriber_is_closed_by_the_server() {
 #[test]
 fn refused_publications_are_reported() {
     let Some(server) = Server::start(&[]) else { return };
-    server.client().call(&["ACL", "SETUSER", "me", "on", ">secret", "&a", "+@pubsub"]);
+    server.client().call(&["ACL", "SETUSER", "me", "on", ">secret", "resetchannels", "&a", "+@pubsub"]);
     for protocol in ["resp2", "resp3"] {
         let url = format!("redis://me:secret@127.0.0.1:{}/?protocol={protocol}", server.port);
         let mut node = Node::start(Redis::new(url).unwrap());
