@@ -131,9 +131,12 @@ fn pause_server(cluster: &mut Cluster<'_>, options: &Options) {
 
 /// Longer than the time after which other nodes consider it lost. The server keeps little for it.
 fn stop_node(cluster: &mut Cluster<'_>, options: &Options) {
-    let limit = options.pick("pubsub 64kb 0 0", "pubsub 1mb 0 0");
-    cluster.server.client().call(&["CONFIG", "SET", "client-output-buffer-limit", limit]);
+    let mut client = cluster.server.client();
+    let mut limit = |limit| client.call(&["CONFIG", "SET", "client-output-buffer-limit", limit]);
+    limit(options.pick("pubsub 64kb 0 0", "pubsub 1mb 0 0"));
     cluster.stop(0, options.millis(3000, 30_000));
+    // The last messages come all at once.
+    limit("pubsub 32mb 8mb 60");
 }
 
 /// Deliveries are lost for longer than the time after which nodes consider the connection failed. Publications without a reply are published
