@@ -107,6 +107,9 @@ pub trait BrokerEvents: Send + Sync {
     fn rejected(&self, number: u64);
     fn deliver(&self, channel: &str, payload: &[u8]);
     fn has_room(&self) -> bool;
+    fn deliver_all(&self, publications: &[(&str, &[u8])]) {
+        publications.iter().for_each(|(channel, payload)| self.deliver(channel, payload));
+    }
 }
 
 impl Inbox {
@@ -145,6 +148,12 @@ impl Inbox {
     /// A publication has arrived. Publications of unknown form are counted and dropped.
     pub fn deliver(&self, channel: &str, payload: &[u8]) {
         self.0.deliver(channel, payload);
+    }
+
+    /// Publications have arrived together, each with its channel, in this order. This costs less than calling [`deliver`](Self::deliver) for
+    /// each of them, because the event loops are not woken before all of them are known.
+    pub fn deliver_all(&self, publications: &[(&str, &[u8])]) {
+        self.0.deliver_all(publications);
     }
 
     /// Whether the event loops keep up with what is delivered. While they do not, the broker should not read from the server: check again after

@@ -52,6 +52,9 @@ pub(crate) enum Delivery {
 /// The longest time until the thread of the node looks for work.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 
+/// The number of publications that are processed without releasing the lock, at most.
+const MAX_GROUP: usize = 64;
+
 /// The node of a loop or of a pool.
 pub(crate) struct Hub {
     id: NodeId,
@@ -322,7 +325,15 @@ impl BrokerEvents for Hub {
     }
 
     fn deliver(&self, channel: &str, payload: &[u8]) {
-        self.report(|node, now| node.received(channel, payload, now));
+        self.deliver_all(&[(channel, payload)]);
+    }
+
+    fn deliver_all(&self, publications: &[(&str, &[u8])]) {
+        for group in publications.chunks(MAX_GROUP) {
+            self.report(|node, now| {
+                group.iter().for_each(|(channel, payload)| node.received(channel, payload, now));
+            });
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -41,17 +41,20 @@ impl Reports {
         self.inbox.down(&err.to_string());
     }
 
-    /// Reports the events of one read, in their order. Subscriptions that follow each other are reported together, and answered
-    /// publications at the end. Returns the number of the latter.
+    /// Reports the events of one read, in their order. Subscriptions that follow each other are reported together, messages likewise, and
+    /// answered publications at the end. Returns the number of the latter.
     pub(super) fn report(&mut self, events: Vec<Event>, now: Instant) -> usize {
         let answered_before = self.answered;
-        let mut subscribed = Vec::new();
+        let (mut subscribed, mut messages) = (Vec::new(), Vec::new());
         for event in events {
             match event {
-                Event::Subscribed(channel) => subscribed.push(channel),
+                Event::Subscribed(channel) => {
+                    self.report_messages(&mut messages);
+                    subscribed.push(channel);
+                }
                 Event::Message { channel, payload } => {
                     self.report_subscribed(&mut subscribed);
-                    self.inbox.deliver(&channel, &payload);
+                    messages.push((channel, payload));
                 }
                 Event::Published => self.answered += 1,
                 Event::Rejected(reason) => {
@@ -62,6 +65,7 @@ impl Reports {
             }
         }
         self.report_subscribed(&mut subscribed);
+        self.report_messages(&mut messages);
         if self.answered > answered_before {
             self.inbox.acknowledged(self.answered);
         }
@@ -72,6 +76,14 @@ impl Reports {
         if !channels.is_empty() {
             let channels = mem::take(channels);
             self.inbox.subscribed(&channels.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+
+    fn report_messages(&self, messages: &mut Vec<(String, Vec<u8>)>) {
+        if !messages.is_empty() {
+            let messages = mem::take(messages);
+            let borrowed = messages.iter().map(|(channel, payload)| (&**channel, &**payload));
+            self.inbox.deliver_all(&borrowed.collect::<Vec<_>>());
         }
     }
 
