@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ws::util::{Timeout, Token};
 use ws::{
@@ -30,6 +31,14 @@ fn public_types_are_send_and_sync() {
     send::<Frame>();
     send::<Timeout>();
     send::<WebSocket<fn(Sender) -> fn(Message) -> ws::Result<()>>>();
+}
+
+#[test]
+fn public_types_can_be_used_across_a_caught_panic() {
+    fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    unwind_safe::<Message>();
+    unwind_safe::<Request>();
+    unwind_safe::<Response>();
 }
 
 #[test]

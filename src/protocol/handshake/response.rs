@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use super::http::fields::{self, Headers};
@@ -42,9 +43,13 @@ pub struct Response {
     headers: Headers,
     body: Vec<u8>,
     overrides: Overrides,
-    is_deferred: bool,
-    data: Option<Arc<dyn Any + Send + Sync>>,
+    /// The traits keep `Response` unwind-safe, as in `ws`.
+    data: Option<Arc<dyn Any + Send + Sync + UnwindSafe + RefUnwindSafe>>,
 }
+
+/// The data of a response that stands for a later one.
+#[cfg(feature = "reactor")]
+struct Later;
 
 impl Response {
     /// Creates a response with a body and its `Content-Length`.
@@ -59,7 +64,6 @@ impl Response {
             headers: vec![length],
             body,
             overrides: Overrides::default(),
-            is_deferred: false,
             data: None,
         }
     }
@@ -86,7 +90,6 @@ impl Response {
             headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
             body: Vec::new(),
             overrides: Overrides::default(),
-            is_deferred: false,
             data: None,
         })
     }
@@ -97,13 +100,13 @@ impl Response {
     /// See the example of [`DeferredResponse`](crate::DeferredResponse).
     #[cfg(feature = "reactor")]
     pub fn deferred() -> Self {
-        Self { is_deferred: true, ..Self::unavailable() }
+        Self::unavailable().with_data(Later)
     }
 
     /// Whether this stands for a later response.
     #[cfg(feature = "reactor")]
     pub(crate) fn is_deferred(&self) -> bool {
-        self.is_deferred
+        self.data::<Later>().is_some()
     }
 
     /// Returns the response for a request that cannot be served now (RFC 9110 §15.6.4).
@@ -130,7 +133,7 @@ impl Response {
     /// ```
     #[must_use]
     pub fn with_data<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.data = Some(Arc::new(value));
+        self.data = Some(Arc::new(AssertUnwindSafe(value)));
         self
     }
 
@@ -138,7 +141,8 @@ impl Response {
     ///
     /// See the example of [`with_data`](Self::with_data).
     pub fn data<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.data.as_ref()?.downcast_ref()
+        let data: &dyn Any = &**self.data.as_ref()?;
+        data.downcast_ref().map(|AssertUnwindSafe(value)| value)
     }
 
     /// Parses the head of a response at the front of a buffer. `None` means that it is incomplete.
@@ -182,7 +186,6 @@ impl Response {
             headers,
             body: Vec::new(),
             overrides: Overrides::default(),
-            is_deferred: false,
             data: None,
         })
     }

@@ -56,10 +56,12 @@ pub(super) fn answer<H: Handler, S: System>(connection: &mut Connection<H, S>, s
     }
 }
 
-/// The response is not needed any more.
-#[cold]
-pub(super) fn cancel<H, S: System>(endpoint: &mut Endpoint<H, S>) {
-    if let Some(opening) = &mut endpoint.opening {
-        opening.deferred = None;
+/// The opening handshake has failed, so the response is not needed any more. The client may have sent more, which is read so that closing
+/// the socket does not reset the connection.
+#[inline]
+pub(super) fn cancel<H: Handler, S: System>(connection: &mut Connection<H, S>, state: &mut LoopState<S>) {
+    let opening = connection.endpoint.opening.as_mut();
+    if opening.and_then(|opening| opening.deferred.take()).is_some() {
+        connection.read_later(state);
     }
 }

@@ -166,7 +166,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         memory::report(endpoint, &self.read, buffered, state);
         if phase.is_ending() && !endpoint.is_redirecting() {
             endpoint.set_phase(Phase::Closing, state);
-            deferring::cancel(endpoint);
+            deferring::cancel(self, state);
         }
         if phase == State::Closing {
             // The Close frame of the peer may follow what a pause has left unread.
