@@ -193,7 +193,9 @@ function operations.send(lease, key, reference, room, fields, max_messages, max_
   local known = call('GET', sent)
   if known then return '{' .. known .. ',' .. fields end
   local number = next_number()
-  local numbers = string.format('"id":%s,"prev":%s,"time":%.0f', number, call('GET', previous) or '0', micros() / 1000)
+  local before, time = call('GET', previous) or '0', micros() / 1000
+  -- A page can receive the message before its node has noticed that the run is another one.
+  local numbers = string.format('"id":%s,"prev":%s,"run":"%s","time":%.0f', number, before, call('GET', 'chat:run') or '', time)
   call('SET', sent, numbers, 'EX', SENT_SECONDS)
   call('SET', previous, number)
   local event = '{' .. numbers .. ',' .. fields
