@@ -1,4 +1,5 @@
-//! The memory that a connection holds: unsent output, an unfinished message, and input that waits for the next turn.
+//! The memory that a connection holds: unsent output, an unfinished message, input that waits for the next turn, and a request whose
+//! response is deferred.
 
 use super::Connection;
 use super::deferring::is_deferring;
