@@ -39,7 +39,7 @@ struct Run {
     now: Instant,
     /// The topics with subscribers.
     open: [bool; 2],
-    /// What has arrived last, or was published last: its channel and its content.
+    /// The message that has arrived last, until it is delivered: its channel and its content.
     last: Option<(usize, Vec<u8>)>,
     /// The questions without an answer.
     asked: Vec<u64>,

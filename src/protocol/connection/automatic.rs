@@ -470,7 +470,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`ProtocolError::HandshakeTimeout`], [`ProtocolError::ResponseTimeout`], [`ProtocolError::IdleTimeout`], or
-    /// [`ProtocolError::ConnectionLost`] if the peer has not replied to our Close. The connection is closed, or closing if `out` contains a response for the peer.
+    /// [`ProtocolError::ConnectionLost`] if the peer has not replied to our Close. The connection is closed, or closing if `out`
+    /// contains a response for the peer.
     ///
     /// See the example of [`deadline`](Self::deadline).
     pub fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<(), ProtocolError> {

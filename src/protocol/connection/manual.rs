@@ -208,7 +208,8 @@ impl ManualConnection {
     /// # Errors
     ///
     /// [`ProtocolError::HandshakeTimeout`], [`ProtocolError::ResponseTimeout`], [`ProtocolError::IdleTimeout`], or
-    /// [`ProtocolError::ConnectionLost`] if the peer has not replied to our Close. The connection is closed, or closing if `out` contains a response for the peer.
+    /// [`ProtocolError::ConnectionLost`] if the peer has not replied to our Close. The connection is closed, or closing if `out`
+    /// contains a response for the peer.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<Frame>, ProtocolError> {
         self.core.next_due(now, out)
     }

@@ -153,13 +153,12 @@ mod tests {
     use super::*;
 
     fn request(resource: &str, fields: &[(&str, &[u8])]) -> Request {
-        let mut request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
-        request.headers_mut().extend(fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())));
-        let mut encoded = Vec::new();
-        request.encode(&mut encoded).unwrap();
-        let text = String::from_utf8_lossy(&encoded).replacen("GET / ", &format!("GET {resource} "), 1);
-        let is_text = fields.iter().all(|(_, value)| value.is_ascii());
-        if is_text { Request::parse(text.as_bytes()).unwrap().unwrap() } else { request }
+        let mut head = format!("GET {resource} HTTP/1.1\r\nHost: example.com\r\n").into_bytes();
+        for (name, value) in fields {
+            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        head.extend(b"\r\n");
+        Request::parse(&head).unwrap().unwrap()
     }
 
     #[test]
