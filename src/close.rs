@@ -156,6 +156,7 @@ pub struct Closed {
 impl Closed {
     /// The end of a connection that was lost or failed (§7.1.5).
     #[cfg(any(
+        feature = "reactor",
         feature = "blocking",
         feature = "futures",
         all(feature = "browser", any(target_family = "wasm", sockeye_docs))

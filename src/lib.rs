@@ -180,6 +180,11 @@ mod close;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub mod cluster;
 mod compat;
+#[cfg(all(
+    any(feature = "reactor", feature = "blocking", feature = "futures"),
+    not(all(target_family = "wasm", target_os = "unknown"))
+))]
+mod connecting;
 mod error;
 #[cfg(all(
     feature = "futures",
@@ -234,6 +239,8 @@ use std::fmt::Debug;
 use std::net::ToSocketAddrs;
 
 pub use close::{CloseCode, Closed};
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use connecting::reconnect::{Lost, Reconnect};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response, secrets_match};

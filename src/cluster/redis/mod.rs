@@ -12,7 +12,6 @@
 //! | `connection`, `connector` | sockets, TLS, and the login |
 //! | `queue`, `reports`, `worker` | the commands of the library, the reports to it, and the thread between them |
 
-mod backoff;
 mod connection;
 mod connector;
 mod expected;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use mio::Waker;
 
-use super::backoff::Backoff;
 use super::connector::{Connector, Pair, Poller, WAKER};
 use super::queue::{Backlog, CommandQueue, Limits, Request, Subscription, Work};
 use super::reports::Reports;
 use crate::cluster::Inbox;
+use crate::connecting::backoff::Backoff;
 use crate::error::{Error, Result};
 
 /// How often the inbox is asked whether it has room again.
@@ -19,6 +19,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The time for sending what is queued when the broker is stopped.
 const FINAL_FLUSH: Duration = Duration::from_secs(1);
+
+/// The longest wait before the first attempt to connect again.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The longest wait before any attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// A connection that has lived this long resets the back-off.
+const STABLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Worker {
     connector: Connector,
@@ -35,7 +44,8 @@ impl Worker {
         let poller = Poller::new()?;
         let queue = CommandQueue::new(Waker::new(poller.poll.registry(), WAKER)?, limits);
         let reports = Reports::new(inbox);
-        Ok(Self { connector, poller, queue, reports, backoff: Backoff::default(), answered: 0 })
+        let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        Ok(Self { connector, poller, queue, reports, backoff, answered: 0 })
     }
 
     pub(super) fn queue(&self) -> CommandQueue {
@@ -65,7 +75,9 @@ impl Worker {
             self.reports.on_down(&err);
             self.queue.close();
             self.answered = 0;
-            self.backoff.on_disconnected(connected_at.elapsed());
+            if connected_at.elapsed() >= STABLE {
+                self.backoff.reset();
+            }
             next = self.reconnect();
         }
     }

@@ -18,7 +18,7 @@ use source::Token;
 const LAYERS: [&[&str]; 4] = [
     &["message", "close", "error", "tcp_stream", "byte_queue"],
     &["protocol"],
-    &["cluster", "compat", "socket", "systemd", "tls"],
+    &["cluster", "compat", "connecting", "socket", "systemd", "tls"],
     FRONT_ENDS,
 ];
 
