@@ -92,12 +92,18 @@ impl Node {
 
     /// Waits until the publications are acknowledged. Returns the messages that arrive before.
     pub(crate) fn wait_acknowledged(&mut self, count: u64) -> usize {
+        self.await_acknowledged(count).unwrap_or_else(|reason| panic!("the connection is lost: {reason}"))
+    }
+
+    /// Waits until the publications are acknowledged, or the connection is lost. Returns the messages that arrive before, or the reason.
+    pub(crate) fn await_acknowledged(&mut self, count: u64) -> Result<usize, String> {
         let mut messages = 0;
         loop {
             match self.next() {
-                Report::Acknowledged(found) if found == count => return messages,
+                Report::Acknowledged(found) if found == count => return Ok(messages),
                 Report::Acknowledged(found) => assert!(found < count),
                 Report::Message(..) => messages += 1,
+                Report::Down(reason) => return Err(reason),
                 report => panic!("{report:?}"),
             }
         }
