@@ -156,13 +156,23 @@ pub struct Closed {
 impl Closed {
     /// The end of a connection that was lost or failed (§7.1.5).
     #[cfg(any(
-        feature = "reactor",
         feature = "blocking",
         feature = "futures",
         all(feature = "browser", any(target_family = "wasm", sockeye_docs))
     ))]
     pub(crate) fn abnormal() -> Self {
-        Self { code: CloseCode::Abnormal, reason: String::new(), was_clean: false }
+        Self::new(CloseCode::Abnormal, "")
+    }
+
+    /// An end with the code and the reason of the peer's Close frame, or with [`CloseCode::Abnormal`], which no frame contains.
+    #[cfg(any(
+        feature = "reactor",
+        feature = "blocking",
+        feature = "futures",
+        all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+    ))]
+    pub(crate) fn new(code: CloseCode, reason: &str) -> Self {
+        Self { code, reason: reason.to_owned(), was_clean: code != CloseCode::Abnormal }
     }
 }
 

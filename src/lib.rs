@@ -402,14 +402,55 @@ where
     F: FnMut(Sender) -> H,
     H: Handler,
 {
-    let url = url.borrow();
-    let parsed = url::Url::parse(url).map_err(|err| {
-        Error::new(ErrorKind::Internal, format!("cannot parse the URL {:?}: {err}", error::redacted(url)))
-    })?;
+    let url = parse(url.borrow())?;
     let mut socket = WebSocket::new(factory)?;
-    socket.connect(parsed)?;
-    let mut socket = socket.run()?;
-    socket.take_failure().map_or(Ok(()), Err)
+    socket.connect(url)?;
+    socket.run()?.into_outcome().map_or(Ok(()), |outcome| outcome.map(drop))
+}
+
+/// Runs a client, with the default [`Settings`], until it stops. It connects again when its connection is lost.
+///
+/// Returns how the last connection has ended. [`Reconnect`] describes when the client connects again and when it stops, and
+/// [`Handler::on_lost`] what happens in between.
+///
+/// # Errors
+///
+/// `Internal` if the URL cannot be parsed. If the last attempt to connect has failed, the error that the handler's `on_error` received as
+/// well.
+///
+/// # Examples
+///
+/// ```no_run
+/// use sockeye::Reconnect;
+///
+/// let closed = sockeye::connect_with("ws://127.0.0.1:3012", Reconnect::default(), |out| {
+///     move |msg| {
+///         println!("received {msg}");
+///         out.send("next")
+///     }
+/// })?;
+/// println!("the server does not want this client any more: {}", closed.reason);
+/// # sockeye::Result::Ok(())
+/// ```
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub fn connect_with<U, F, H>(url: U, reconnect: Reconnect, factory: F) -> Result<Closed>
+where
+    U: Borrow<str>,
+    F: FnMut(Sender) -> H,
+    H: Handler,
+{
+    let url = parse(url.borrow())?;
+    let mut socket = WebSocket::new(factory)?;
+    socket.connect_with(url, reconnect)?;
+    // Without an outcome, the handler has panicked or has shut down the loop.
+    socket.run()?.into_outcome().unwrap_or_else(|| Ok(Closed::new(CloseCode::Abnormal, "")))
+}
+
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+fn parse(url: &str) -> Result<url::Url> {
+    url::Url::parse(url).map_err(|err| {
+        Error::new(ErrorKind::Internal, format!("cannot parse the URL {:?}: {err}", error::redacted(url)))
+    })
 }
 
 /// Tests the code of the pages like that of the documentation.

@@ -12,6 +12,7 @@ use super::loop_state::LoopState;
 use super::phase::LoopPhase;
 use super::publishing::{Audience, Published, delivery};
 use super::queue::{Batch, Command, ConnectionRequest, NewConnection, SharedCommand, Target};
+use super::scheduling;
 use super::system::System;
 use super::{Reactor, RunState};
 
@@ -73,6 +74,10 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Some(id) => self.deliver(Command::Shared(command), id),
                 None => match &*command {
                     SharedCommand::Publish(publication) => self.state.publish(publication),
+                    SharedCommand::Schedule(schedule) => {
+                        let target = id.map_or(Target::All, ConnectionId::target);
+                        scheduling::schedule(schedule, target, &mut self.state);
+                    }
                     SharedCommand::Message(message) => {
                         broadcast(Published::shared(message.clone()), &self.entries, &mut self.state);
                     }
@@ -142,7 +147,7 @@ fn create<F: Factory, S: System>(
     from: Option<ConnectionId>,
 ) {
     match new {
-        NewConnection::Connect(url, stream) => reactor.connect(url, stream, place, from),
+        NewConnection::Connect(url, mode) => reactor.connect(url, mode, place, from),
         NewConnection::Accept(stream) => reactor.accept_stream(stream, place),
         NewConnection::Assigned(assigned) => accept_assigned(reactor, assigned, place),
         NewConnection::AcceptUpgraded(stream, upgrade) => reactor.accept_upgraded(stream, upgrade, place),

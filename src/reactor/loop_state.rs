@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
+use url::Url;
 
 use super::accepting::addresses::AddressCounts;
 use super::accepting::arrivals::Admitted;
 use super::api::settings::{ProxyPolicy, Settings};
 use super::buffer_pool::BufferPool;
+use super::connecting::reconnecting::Reconnecting;
 use super::draining::Draining;
 use super::entries::{ConnectionId, Entries};
 use super::fairness::Fairness;
@@ -22,10 +24,13 @@ use super::publishing::topics::{TopicLimit, Topics};
 use super::publishing::{Audience, Content, Publications, Published, SharedFrame};
 use super::queue::routing;
 use super::queue::{Batch, CommandQueue, QueuedPublication, SharedCommand};
+use super::scheduling::Scheduled;
 use super::system::System;
 use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
 use super::work_lists::WorkLists;
+use crate::close::{CloseCode, Closed};
+use crate::connecting::reconnect::Lost;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 
@@ -68,8 +73,10 @@ pub(super) struct LoopState<S: System> {
     pub(super) assigns: bool,
     /// The loops of the pool whose queues are too long. Nothing is read before they are shorter.
     blocked_by: Vec<usize>,
-    /// Why the first connection could not be established, if it is a client's.
-    pub(super) connect_failure: Option<Error>,
+    pub(super) reconnecting: Reconnecting,
+    pub(super) scheduled: Scheduled,
+    /// How the first connection has ended, or why it could not be established, if it is a client's.
+    pub(super) outcome: Option<Result<Closed>>,
 }
 
 impl<S: System> LoopState<S> {
@@ -101,7 +108,9 @@ impl<S: System> LoopState<S> {
             own_commands: Batch::new(),
             assigns: false,
             blocked_by: Vec::new(),
-            connect_failure: None,
+            reconnecting: Reconnecting::default(),
+            scheduled: Scheduled::default(),
+            outcome: None,
         }
     }
 
@@ -251,8 +260,24 @@ impl<S: System> LoopState<S> {
 
     /// Records why the first connection could not be established. [`connect`](crate::connect) returns this error.
     pub(super) fn record_connect_failure(&mut self, id: ConnectionId, err: &Error) {
-        if id.serial == 0 && self.connect_failure.is_none() {
-            self.connect_failure = Some(err.duplicate());
+        if id.serial == 0 && self.outcome.is_none() {
+            self.outcome = Some(Err(err.duplicate()));
+        }
+    }
+
+    /// Returns how long a client waits before its next attempt, and its URL, if it connects again.
+    pub(super) fn begin_attempt(&mut self, id: ConnectionId, lost: &Lost) -> Option<(Duration, Url)> {
+        let next = self.reconnecting.begin_attempt(id.slot, lost)?;
+        if id.serial == 0 {
+            self.outcome = None;
+        }
+        Some(next)
+    }
+
+    /// Records how the first connection has ended.
+    pub(super) fn record_close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if id.serial == 0 {
+            self.outcome = Some(Ok(Closed::new(code, reason)));
         }
     }
 }

@@ -24,13 +24,14 @@
 //! | phase | hooks of `Handler` and `Factory` |
 //! |---|---|
 //! | read | `on_request`, `on_response`, `on_rejected`, `on_open`, `on_frame`, `on_message`, `on_close`, `on_send_frame`, `on_new_timeout`, `on_error` |
-//! | open | `connection_made`, `on_error` |
-//! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_shutdown`, `topic_opened`, `topic_closed` |
+//! | open | `connection_made`, `on_error`, `on_lost` |
+//! | execute | `connection_made`, `build_request`, `on_open`, `on_send_frame`, `on_new_timeout`, `on_error`, `on_lost`, `on_shutdown`, `topic_opened`, `topic_closed` |
 //! | flush | `on_drain`, `on_send_frame`, `on_error` |
-//! | deadlines | `on_timeout`, `on_send_frame`, `on_error` |
-//! | reap | `on_close`, `connection_lost`, `build_request`, `on_error`, `topic_closed` |
+//! | deadlines | `on_timeout`, `build_request`, `on_send_frame`, `on_error`, `on_lost` |
+//! | reap | `on_lost`, `on_close`, `connection_lost`, `build_request`, `on_error`, `topic_closed` |
 //!
 //! `on_shutdown` of the factory is also called after the last turn. The hooks for TLS are called in `open` and `execute`.
+//! Scheduled functions are called in `deadlines`.
 //! `client_connected` and `server_connected` are called where the table lists `connection_made`, which is their default.
 
 mod accepting;
@@ -51,6 +52,7 @@ mod phase;
 pub(crate) mod pool;
 mod publishing;
 pub(crate) mod queue;
+pub(crate) mod scheduling;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod script;
 mod serve;
@@ -71,6 +73,7 @@ use mio::Token;
 use self::accepting::arrivals::Arrivals;
 use self::accepting::listener::Listeners;
 use self::api::factory::Factory;
+use self::api::handler::Handler as _;
 use self::api::health::LoopStatus;
 use self::api::settings::{ProxyPolicy, Settings};
 use self::common::Common;
@@ -84,6 +87,7 @@ use self::queue::{Batch, Command, CommandQueue, QueuedCommand, Target};
 use self::system::{Native, System};
 use self::timers::TimerKind;
 pub use self::websocket::{Builder, WebSocket};
+use crate::close::Closed;
 use crate::error::{Error, Result};
 
 /// The size of the buffer into which all connections are read, in bytes.
@@ -204,6 +208,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         if self.run_state == RunState::Running {
             self.factory.on_shutdown();
         }
+        scheduling::clear(&mut self.state);
         queue.remote.close();
         queue.clear();
         queue.monitor.end();
@@ -306,6 +311,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
             match (event.kind, self.entries.get(id)) {
                 (TimerKind::Accept, _) => self.listeners.resume(id.slot),
                 (TimerKind::Drain, _) => draining::on_timer(self),
+                (TimerKind::Scheduled, _) => scheduling::call(id, &mut self.state),
                 (TimerKind::User(token), Some(Entry::Connected(connection))) => {
                     connection.on_timeout(token, &mut self.state);
                 }
@@ -336,23 +342,30 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
     }
 
-    /// Removes the connections that have ended, unless they follow a redirect.
+    /// Removes the connections that have ended, unless they follow a redirect or their client connects again.
     fn reap(&mut self) {
         self.state.begin(LoopPhase::Reap);
         let mut to_close = self.state.work.take_to_close();
         for slot in to_close.drain(..) {
-            if self.follow_redirect(slot) {
+            if self.continue_client(slot) {
                 continue;
             }
+            let unreported = self.state.reconnecting.remove(slot);
             self.state.addresses.remove(slot);
             self.state.forget_publications(slot);
             match self.entries.remove(slot) {
-                Some(Entry::Connected(connection)) => {
+                Some(Entry::Connected(mut connection)) => {
                     self.entries.rejected -= usize::from(connection.is_rejected());
+                    if let Some(closed) = unreported {
+                        connection.report_end(&closed, &mut self.state);
+                    }
                     let handler = connection.close_and_release(&mut self.state);
                     self.on_connection_lost(handler);
                 }
                 Some(Entry::Connecting(mut attempt)) => {
+                    if let Some(Closed { code, reason, .. }) = unreported {
+                        attempt.call(&mut self.state, |handler| handler.on_close(code, &reason));
+                    }
                     self.state.deadlines.cancel_all(&mut attempt.timers);
                     self.state.queue.remove_connection(slot);
                     self.on_connection_lost(attempt.handler);

@@ -17,7 +17,7 @@ use super::api::handler::Handler;
 use super::api::sender::Sender;
 use super::api::settings::{Overflow, Settings};
 use super::api::util::{Timeout, Token};
-use super::queue::{Command, NewConnection, QueuedCommand, Target};
+use super::queue::{Command, ConnectMode, NewConnection, QueuedCommand, Target};
 use super::system::fake::{Fake, FakeListener, Wire};
 use super::{Reactor, RunState};
 use crate::error::{Error, ErrorKind, Result};
@@ -425,7 +425,7 @@ impl Run {
             self.peers.push(server);
             self.turns += MAX_IDLE_TURNS;
         }
-        let new = NewConnection::Connect(url(usize::from(how >> 2)), None);
+        let new = NewConnection::Connect(url(usize::from(how >> 2)), ConnectMode::Once);
         self.queue(Target::All, Command::NewConnection(Box::new(new.into())));
     }
 

@@ -17,9 +17,11 @@ use super::api::factory::Factory;
 use super::api::sender::Sender;
 use super::api::settings::{ProxyPolicy, Settings, origin_problem, subprotocol_problem};
 use super::pool::{Pool, Worker, Workers};
-use super::queue::{Command, NewConnection, node};
+use super::queue::{Command, ConnectMode, NewConnection, node};
 use super::system::Native;
+use crate::close::Closed;
 use crate::cluster::Cluster;
+use crate::connecting::reconnect::Reconnect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 use crate::protocol::handshake::OriginPolicy;
@@ -407,7 +409,31 @@ where
     ///
     /// See the [example](Self#examples) of this type.
     pub fn connect(&mut self, url: Url) -> Result<&mut Self> {
-        self.request(NewConnection::Connect(url, None))
+        self.request(NewConnection::Connect(url, ConnectMode::Once))
+    }
+
+    /// Requests a connection to a server that is established again when it is lost. The loop connects when it runs.
+    ///
+    /// The client keeps its handler, its timeouts and its topics. [`Reconnect`] describes when it connects again and when it stops, and
+    /// [`Handler::on_lost`](crate::Handler::on_lost) which methods of the handler are called. The loop does not end while the client waits
+    /// for its next attempt.
+    ///
+    /// # Errors
+    ///
+    /// This method always returns `Ok`. [`Handler::on_error`](crate::Handler::on_error) is called for each attempt that fails.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{Message, Reconnect, Sender, WebSocket};
+    ///
+    /// let mut socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?;
+    /// socket.connect_with("ws://127.0.0.1:3012".parse().map_err(Box::new)?, Reconnect::default())?;
+    /// socket.run()?;
+    /// # sockeye::Result::Ok(())
+    /// ```
+    pub fn connect_with(&mut self, url: Url, reconnect: Reconnect) -> Result<&mut Self> {
+        self.request(NewConnection::Connect(url, ConnectMode::Again(reconnect)))
     }
 
     /// Requests a connection over a stream that is already connected. The URL determines the `Host` header and the
@@ -437,7 +463,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connect_stream(&mut self, url: Url, stream: TcpStream) -> Result<&mut Self> {
-        self.request(NewConnection::Connect(url, Some(stream)))
+        self.request(NewConnection::Connect(url, ConnectMode::Over(stream)))
     }
 
     /// Serves a stream that was accepted elsewhere. The loop begins the opening handshake when it runs.
@@ -561,9 +587,33 @@ where
         addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the loop does not listen"))
     }
 
-    /// Why the first connection of the loop could not be established, if it is a client's.
-    pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.reactor.state.connect_failure.take()
+    /// Returns how the first connection of the loop has ended, if it is that of a client: the Close frame of its server, or why it could
+    /// not be established. `None` before that, and for the connection of a server.
+    ///
+    /// A client that connects again ([`connect_with`](Self::connect_with)) has an outcome when it has stopped: that of its last connection or
+    /// attempt.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{CloseCode, Message, Sender, WebSocket};
+    ///
+    /// let mut socket = WebSocket::new(|out: Sender| move |msg: Message| out.send(msg))?;
+    /// socket.connect("ws://127.0.0.1:3012".parse().map_err(Box::new)?)?;
+    /// match socket.run()?.outcome() {
+    ///     Some(Ok(closed)) if closed.code == CloseCode::Normal => println!("the server has finished"),
+    ///     Some(Ok(closed)) => println!("the connection has ended: {:?} {}", closed.code, closed.reason),
+    ///     Some(Err(err)) => println!("there was no connection: {err}"),
+    ///     None => {}
+    /// }
+    /// # sockeye::Result::Ok(())
+    /// ```
+    pub fn outcome(&self) -> Option<std::result::Result<&Closed, &Error>> {
+        self.reactor.state.outcome.as_ref().map(Result::as_ref)
+    }
+
+    pub(crate) fn into_outcome(mut self) -> Option<Result<Closed>> {
+        self.reactor.state.outcome.take()
     }
 
     fn config(&mut self) -> &mut Config {

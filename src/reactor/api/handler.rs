@@ -11,6 +11,7 @@ use super::util::TcpStream;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::cluster::Missed;
+use crate::connecting::reconnect::Lost;
 #[cfg(feature = "ssl")]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
@@ -38,7 +39,8 @@ use crate::protocol::{Frame, ProtocolError};
 /// | [`on_frame`](Self::on_frame) for each frame, [`on_message`](Self::on_message) for each message | the same |
 /// | [`on_close`](Self::on_close) | `on_close` |
 ///
-/// `on_close` is called exactly once for every connection whose `on_open` was called, and for no other. After `on_close`, the
+/// `on_close` is called exactly once for every connection whose `on_open` was called, and for no other. A client that connects again
+/// receives `on_lost` instead until it stops. After `on_close`, the
 /// handler receives no further calls and is returned to [`Factory::connection_lost`](crate::Factory::connection_lost).
 ///
 /// # Errors
@@ -465,6 +467,47 @@ pub trait Handler {
         Ok(())
     }
 
+    /// Called on a client that connects again ([`WebSocket::connect_with`](crate::WebSocket::connect_with)) when its connection is
+    /// lost, and when an attempt to connect has failed. `lost` contains the reason, and how long the loop will wait. The handler can change
+    /// this.
+    ///
+    /// The loop then waits, calls [`build_request`](Self::build_request) and connects. After that, [`on_open`](Self::on_open) is
+    /// called again. Timeouts continue. Subscriptions to topics continue, and what is sent or published to the connection meanwhile waits for
+    /// the next one, up to the limit of queued output ([`Settings::max_buffered`](crate::Settings::max_buffered)); beyond it,
+    /// everything that waits is discarded, and [`on_error`](Self::on_error) reports how much. It is sent behind what
+    /// `build_request` has queued and before what `on_open` sends.
+    ///
+    /// [`Sender::close`](crate::Sender::close) makes the client stop, also while it waits. When the client stops,
+    /// [`on_close`](Self::on_close) is called, once, if `on_open` was ever called; between connections it is not called.
+    ///
+    /// This default implementation does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, Handshake, Lost, Result, Sender};
+    ///
+    /// /// Subscribes again after each connection, and shows whether there is one.
+    /// struct Ticker {
+    ///     out: Sender,
+    /// }
+    ///
+    /// impl Handler for Ticker {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         println!("connected");
+    ///         self.out.send("subscribe salmon")
+    ///     }
+    ///
+    ///     fn on_lost(&mut self, lost: &mut Lost) {
+    ///         match lost.wait() {
+    ///             Some(wait) => println!("connecting again in {wait:?}"),
+    ///             None => println!("the server does not want this client: {:?}", lost.status()),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn on_lost(&mut self, _lost: &mut Lost) {}
+
     /// Called on a client before it connects. Returns the request of the opening handshake.
     ///
     /// # Errors
@@ -689,6 +732,11 @@ macro_rules! forward_handler {
             fn on_drain(&mut self) -> $crate::Result<()> {
                 let $this = self;
                 $inner.on_drain()
+            }
+
+            fn on_lost(&mut self, lost: &mut $crate::Lost) {
+                let $this = self;
+                $inner.on_lost(lost);
             }
 
             fn on_gap(&mut self, topic: &str, missed: $crate::cluster::Missed) -> $crate::Result<()> {

@@ -19,15 +19,17 @@ use super::stats::Stats;
 use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::cluster::{Order, SubscriberCount};
+use crate::connecting::reconnect::Reconnect;
 use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
-    Command, CommandQueue, Established, NewConnection, QueuedCommand, QueuedPublication, SharedCommand,
-    Target, disconnected,
+    Command, CommandQueue, ConnectMode, Established, NewConnection, QueuedCommand, QueuedPublication,
+    SharedCommand, Target, disconnected,
 };
+use crate::reactor::scheduling::Schedule;
 
 /// The token of a sender for all connections. `ws` uses the same number.
 const ALL: Token = Token(usize::MAX - 5);
@@ -66,9 +68,10 @@ const ALL: Token = Token(usize::MAX - 5);
 /// | [`is_open`] | `false` | `true` | `false` | `false` |
 ///
 /// A connection is *closing* from the moment that either side has sent a Close frame, or that the connection has failed. It
-/// is *closed* from the call of [`Handler::on_close`](crate::Handler::on_close). Closing cancels all timeouts that have not
+/// is *closed* from the call of [`Handler::on_close`](crate::Handler::on_close). A client that connects again is *connecting* from the
+/// moment that its connection has ended. Closing cancels all timeouts that have not
 /// fired. [`broadcast`], [`connect`], [`accept`], [`accept_upgraded`], [`after_handshake`],
-/// [`drain`], [`is_draining`] and [`shutdown`] do not depend on the connection.
+/// [`drain`], [`is_draining`], [`run_after`] and [`shutdown`] do not depend on the connection.
 ///
 /// When the loop has ended, or is shutting down, every method returns `QueueError::Disconnected`. Handlers are the
 /// exception while the loop shuts down: they can still send their last messages, and only `connect`, `accept`,
@@ -92,6 +95,7 @@ const ALL: Token = Token(usize::MAX - 5);
 /// [`ping`]: Self::ping
 /// [`pong`]: Self::pong
 /// [`resume`]: Self::resume
+/// [`run_after`]: Self::run_after
 /// [`send_uncompressed`]: Self::send_uncompressed
 /// [`send`]: Self::send
 /// [`shutdown`]: Self::shutdown
@@ -194,7 +198,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.queue.send(self.target(), Command::Message(msg.into()))
+        self.queue.send(target(self), Command::Message(msg.into()))
     }
 
     /// Sends a message without compression, whatever the settings.
@@ -222,7 +226,7 @@ impl Sender {
         let message = msg.into();
         let mut frame = if self.slot.is_some() { Frame::from(message) } else { Frame::shared(message) };
         frame.set_compressible(false);
-        self.queue.send(self.target(), Command::Frame(Box::new(frame)))
+        self.queue.send(target(self), Command::Frame(Box::new(frame)))
     }
 
     /// Sends a message that is shared with other connections.
@@ -233,7 +237,7 @@ impl Sender {
     ///
     /// The same as for [`send`](Self::send).
     pub fn send_shared(&self, message: &SharedMessage) -> Result<()> {
-        self.queue.send(self.target(), SharedCommand::Message(message.clone()).into())
+        self.queue.send(target(self), SharedCommand::Message(message.clone()).into())
     }
 
     /// Sends a message if the connection is open and has room for it.
@@ -262,7 +266,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.queue.try_send(self.target(), msg.into())
+        self.queue.try_send(target(self), msg.into())
     }
 
     /// Sends a message to all connections of the loop, in both roles. In a [cluster](crate::cluster), it also reaches those of other nodes.
@@ -336,7 +340,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(SharedCommand::Subscribe(check_topic(topic.as_ref())?, None).into())
+        push(self, SharedCommand::Subscribe(check_topic(topic.as_ref())?, None).into())
     }
 
     /// Ends a subscription. What was published before the call still arrives.
@@ -361,7 +365,7 @@ impl Sender {
     where
         T: AsRef<str>,
     {
-        self.push(SharedCommand::Unsubscribe(check_topic(topic.as_ref())?).into())
+        push(self, SharedCommand::Unsubscribe(check_topic(topic.as_ref())?).into())
     }
 
     /// Sends a message to all connections that subscribe to a topic, except this one.
@@ -481,7 +485,7 @@ impl Sender {
     ///
     /// See the example of [`DeferredResponse`].
     pub fn defer(&self) -> Result<DeferredResponse> {
-        deferred::defer(&self.queue, self.target())
+        deferred::defer(&self.queue, target(self))
     }
 
     /// Closes the connection with a code, after all messages that are queued for it.
@@ -510,7 +514,7 @@ impl Sender {
     {
         let reason = reason.into();
         check_close(code, &reason)?;
-        self.push(Command::Close(code, reason))
+        push(self, Command::Close(code, reason))
     }
 
     /// Sends a Ping with a payload of up to 125 bytes. The peer answers with a Pong that contains the payload (§5.5.2).
@@ -593,10 +597,29 @@ impl Sender {
     /// }
     /// ```
     pub fn connect(&self, url: Url) -> Result<()> {
-        if self.health().status == LoopStatus::Draining {
-            return Err(connect_while_draining(&url));
-        }
-        push_new_connection(self, NewConnection::Connect(url, None))
+        push_connect(self, url, ConnectMode::Once)
+    }
+
+    /// Opens a connection to a server, which is established again when it is lost. The loop's factory creates its handler.
+    ///
+    /// See [`WebSocket::connect_with`](crate::WebSocket::connect_with).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Reconnect, Result, Sender};
+    ///
+    /// fn add_source(all: &Sender, host: &str) -> Result<()> {
+    ///     let url = format!("wss://{host}/prices").parse().map_err(Box::new)?;
+    ///     all.connect_with(url, Reconnect::default())
+    /// }
+    /// ```
+    pub fn connect_with(&self, url: Url, reconnect: Reconnect) -> Result<()> {
+        push_connect(self, url, ConnectMode::Again(reconnect))
     }
 
     /// Serves a TCP stream that was accepted elsewhere, in the same way as one from a listener of the loop.
@@ -779,7 +802,7 @@ impl Sender {
     /// [`Drain::deadline`]: crate::Drain::deadline
     pub fn drain(&self, drain: Drain) -> Result<()> {
         drain.check()?;
-        self.push(Command::Drain(Box::new(drain)))
+        push(self, Command::Drain(Box::new(drain)))
     }
 
     /// Returns whether the loop accepts no new connections, because it drains, shuts down, or has ended.
@@ -814,7 +837,7 @@ impl Sender {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn shutdown(&self) -> Result<()> {
-        self.push(Command::Shutdown)
+        push(self, Command::Shutdown)
     }
 
     /// Sets a timeout: [`Handler::on_timeout`](crate::Handler::on_timeout) is called with `token` after `ms` milliseconds,
@@ -856,7 +879,7 @@ impl Sender {
         if self.slot.is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
             return Err(disconnected());
         }
-        self.push(Command::Timeout(self.queue.now().checked_add(Duration::from_millis(ms)), token))
+        push(self, Command::Timeout(self.queue.now().checked_add(Duration::from_millis(ms)), token))
     }
 
     /// Cancels a timeout. The call has no effect if the timeout has fired or was cancelled.
@@ -899,7 +922,47 @@ impl Sender {
     /// }
     /// ```
     pub fn cancel(&self, timeout: Timeout) -> Result<()> {
-        self.push(Command::Cancel(timeout))
+        push(self, Command::Cancel(timeout))
+    }
+
+    /// Calls a function on the thread of the loop after a time. It receives a clone of this sender.
+    ///
+    /// The timer belongs to the loop, and not to a connection: the function is also called after the connection of this sender has ended.
+    /// In a pool, the sender for all connections chooses the worker with the fewest connections. The loop does not wait for the
+    /// function before it ends: it drops the function then. An error that the function returns is logged. The time is at least `delay`, with a
+    /// resolution of 1 ms.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// A price for each subscriber, ten times per second:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::{Message, Result, Sender, WebSocket};
+    ///
+    /// fn tick(all: &Sender) -> Result<()> {
+    ///     all.publish("price", "23.20")?;
+    ///     all.run_after(Duration::from_millis(100), tick)
+    /// }
+    ///
+    /// # fn doc() -> Result<()> {
+    /// let socket = WebSocket::new(|out: Sender| move |topic: Message| out.subscribe(topic.as_text()?))?;
+    /// socket.broadcaster().run_after(Duration::ZERO, tick)?;
+    /// socket.listen("127.0.0.1:3012")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_after<F>(&self, delay: Duration, function: F) -> Result<()>
+    where
+        F: FnOnce(&Self) -> Result<()> + Send + 'static,
+    {
+        let at = self.queue.now().checked_add(delay);
+        push(self, SharedCommand::Schedule(Schedule::new(at, Box::new(function))).into())
     }
 
     /// Stops reading from the connection, so that TCP slows the peer down.
@@ -939,7 +1002,7 @@ impl Sender {
     /// }
     /// ```
     pub fn pause(&self) -> Result<()> {
-        self.push(Command::Pause)
+        push(self, Command::Pause)
     }
 
     /// Continues reading after [`pause`](Self::pause).
@@ -950,7 +1013,7 @@ impl Sender {
     ///
     /// See the example of [`pause`](Self::pause).
     pub fn resume(&self) -> Result<()> {
-        self.push(Command::Resume)
+        push(self, Command::Resume)
     }
 
     /// Returns the number of bytes that are queued for the connection and have not been passed to the operating system.
@@ -1076,23 +1139,23 @@ impl Sender {
     pub(super) fn id(&self) -> Option<(u32, u32)> {
         self.slot.map(|slot| (slot, self.id))
     }
+}
 
-    #[inline]
-    fn target(&self) -> Target {
-        self.slot.map_or(Target::All, |slot| Target::One { slot, id: self.id })
-    }
+#[inline]
+fn push(sender: &Sender, command: Command) -> Result<()> {
+    Ok(sender.queue.push(QueuedCommand { target: target(sender), command })?)
+}
 
-    #[inline]
-    fn push(&self, command: Command) -> Result<()> {
-        Ok(self.queue.push(QueuedCommand { target: self.target(), command })?)
-    }
+#[inline]
+fn target(sender: &Sender) -> Target {
+    sender.slot.map_or(Target::All, |slot| Target::One { slot, id: sender.id })
 }
 
 fn push_control(sender: &Sender, frame: Frame) -> Result<()> {
     if !frame.is_sendable() {
         return Err(ProtocolError::UnsendableFrame.into());
     }
-    sender.queue.send(sender.target(), Command::Frame(Box::new(frame)))
+    sender.queue.send(target(sender), Command::Frame(Box::new(frame)))
 }
 
 /// Passes a publication to the loops of this process.
@@ -1102,12 +1165,19 @@ fn publish_here(queue: &CommandQueue, publication: QueuedPublication) -> Result<
     Ok(queue.push(QueuedCommand { target: Target::All, command })?)
 }
 
+fn push_connect(sender: &Sender, url: Url, mode: ConnectMode) -> Result<()> {
+    if sender.health().status == LoopStatus::Draining {
+        return Err(connect_while_draining(&url));
+    }
+    push_new_connection(sender, NewConnection::Connect(url, mode))
+}
+
 /// Queues a command that creates a connection. A loop that is shutting down would ignore it.
 fn push_new_connection(sender: &Sender, new: NewConnection) -> Result<()> {
     if sender.queue.remote.is_closed() {
         return Err(disconnected());
     }
-    sender.push(Command::NewConnection(Box::new(new.into())))
+    push(sender, Command::NewConnection(Box::new(new.into())))
 }
 
 impl fmt::Debug for Sender {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use mio::{Interest, Token};
 use url::Url;
@@ -42,8 +43,17 @@ pub(in crate::reactor) struct ConnectAttempt<H, S: System> {
     deadline: Option<Key>,
     /// Why the last address failed.
     failure: Option<io::Error>,
+    stage: Stage,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The client has lost its connection, and waits before it connects again.
+    Waiting,
+    Connecting,
     /// The attempt has failed and waits to be removed.
-    is_over: bool,
+    Over,
 }
 
 /// What a connection attempt needs next.
@@ -72,7 +82,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             socket: None,
             deadline: None,
             failure: None,
-            is_over: false,
+            stage: Stage::Connecting,
         }
     }
 
@@ -82,7 +92,21 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         stream: Option<TcpStream>,
         state: &mut LoopState<S>,
     ) -> Next<S::Socket> {
-        self.prepare(stream, state).unwrap_or_else(Next::Failed)
+        self.prepare(stream, state).unwrap_or_else(|err| {
+            state.reconnecting.on_error_before_connecting(self.id.slot, &err);
+            Next::Failed(err)
+        })
+    }
+
+    /// Waits before it connects to a URL again.
+    pub(in crate::reactor) fn wait(&mut self, wait: Duration, url: Url, state: &mut LoopState<S>) {
+        self.cancel_deadline(state);
+        self.stage = Stage::Waiting;
+        self.redirect = Redirect { url, left: state.settings.max_redirects, is_due: false };
+        (self.request, self.socket, self.failure) = (None, None, None);
+        self.addresses.clear();
+        let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
+        self.deadline = state.schedule_in(wait, &mut self.timers, event);
     }
 
     fn prepare(&mut self, stream: Option<TcpStream>, state: &mut LoopState<S>) -> Result<Next<S::Socket>> {
@@ -135,12 +159,28 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
 
     /// Ends the attempt.
     pub(in crate::reactor) fn abandon(&mut self, state: &mut LoopState<S>) {
-        self.is_over = true;
+        self.stage = Stage::Over;
         if let Some(status) = state.queue.status(self.id.slot) {
             status.advance(Phase::Closed);
         }
         self.socket = None;
         self.cancel_deadline(state);
+    }
+
+    /// The attempt of a client that connects again has failed. Returns whether another one follows.
+    pub(in crate::reactor) fn try_again(&mut self, state: &mut LoopState<S>) -> bool {
+        let Some(mut lost) = state.reconnecting.on_lost(self.id.slot, 0, state.now, rand::random()) else {
+            return false;
+        };
+        if self.call(state, |handler| handler.on_lost(&mut lost)).is_none() {
+            return false;
+        }
+        let next = state.begin_attempt(self.id, &lost);
+        let is_next = next.is_some();
+        if let Some((wait, url)) = next {
+            self.wait(wait, url, state);
+        }
+        is_next
     }
 
     /// Executes a command, or keeps it until the connection is open.
@@ -158,6 +198,9 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
                 };
                 return self.after_callback(result, state);
             }
+            Command::Overflow if state.reconnecting.continues(self.id.slot) => {
+                return self.discard_commands(state);
+            }
             Command::Overflow => {
                 let details = "too much output is queued for this connection";
                 return Next::Failed(Error::new(ErrorKind::Capacity, details));
@@ -167,8 +210,30 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             }
             Command::Pause => self.is_paused = true,
             Command::Resume => self.is_paused = false,
+            Command::Close(..) if state.reconnecting.continues(self.id.slot) => {
+                state.reconnecting.stop(self.id.slot);
+                if self.stage == Stage::Waiting {
+                    self.abandon(state);
+                    state.work.close_attempt_later(self.id.slot);
+                } else {
+                    self.commands.push(command);
+                }
+            }
             command => self.commands.push(command),
         }
+        Next::Wait
+    }
+
+    /// Discards what waits for the next connection, because it exceeds the limit. The client still connects again.
+    fn discard_commands(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
+        let discarded = self.commands.drain(..).map(|command| command.buffered_len()).sum();
+        if let Some(status) = state.queue.status(self.id.slot) {
+            status.sub_local(discarded);
+            status.reopen(self.id.serial);
+        }
+        let details =
+            format!("too much output waits for the next connection: {discarded} bytes are discarded");
+        self.call(state, |handler| handler.on_error(Error::new(ErrorKind::Capacity, details)));
         Next::Wait
     }
 
@@ -228,7 +293,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         state: &mut LoopState<S>,
     ) -> Next<S::Socket> {
         match resolved {
-            _ if self.is_over => Next::Wait,
+            _ if self.stage == Stage::Over => Next::Wait,
             Ok(addresses) => {
                 self.addresses = addresses.into();
                 self.try_next(state)
@@ -260,10 +325,15 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
 
     /// The current address, or the name resolution, has taken too long.
     pub(in crate::reactor) fn on_deadline(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
-        if self.is_over {
-            return Next::Wait;
-        }
         self.deadline = None;
+        match self.stage {
+            Stage::Over => return Next::Wait,
+            Stage::Waiting => {
+                self.stage = Stage::Connecting;
+                return self.start(None, state);
+            }
+            Stage::Connecting => {}
+        }
         self.failure = Some(io::ErrorKind::TimedOut.into());
         self.try_next(state)
     }

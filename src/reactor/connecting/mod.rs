@@ -2,8 +2,8 @@
 
 pub(super) mod attempt;
 mod destination;
+pub(super) mod reconnecting;
 
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use log::error;
@@ -12,12 +12,13 @@ use url::Url;
 
 use self::attempt::{ConnectAttempt, Next};
 use super::api::factory::Factory;
-use super::api::handler::Handler as _;
+use super::api::handler::Handler;
 use super::api::sender::Sender;
-use super::connection::{Attempted, Connection, Redirect, Redirected};
+use super::connection::{Attempted, Connection, Continued, Redirect};
 use super::draining::connect_while_draining;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
+use super::queue::ConnectMode;
 use super::queue::peers::LoopPlace;
 use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
@@ -26,11 +27,11 @@ use crate::protocol;
 use crate::protocol::handshake::Request;
 
 impl<F: Factory, S: System> Reactor<F, S> {
-    /// Begins to connect, or uses a stream that is connected already. `from` is the connection that requested it.
+    /// Begins to connect. `from` is the connection that requested it.
     pub(super) fn connect(
         &mut self,
         url: Url,
-        stream: Option<TcpStream>,
+        mode: ConnectMode,
         place: Option<LoopPlace>,
         from: Option<ConnectionId>,
     ) {
@@ -47,6 +48,14 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let id = self.next_id(place);
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
         let handler = self.factory.client_connected(sender);
+        let stream = match mode {
+            ConnectMode::Once => None,
+            ConnectMode::Over(stream) => Some(stream),
+            ConnectMode::Again(settings) => {
+                self.state.reconnecting.insert(id.slot, url.clone(), settings);
+                None
+            }
+        };
         let redirect = Redirect { url, left: self.state.settings.max_redirects, is_due: false };
         self.entries.insert(Entry::Connecting(Box::new(ConnectAttempt::new(id, handler, redirect))));
         self.advance(id, |attempt, state| attempt.start(stream, state));
@@ -141,31 +150,74 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn fail_attempt(&mut self, id: ConnectionId, err: Error) {
         self.state.record_connect_failure(id, &err);
         assert!(!self.state.settings.panic_on_new_connection, "cannot establish a connection: {err}");
-        if let Some(attempt) = self.entries.connecting(id) {
+        let is_running = self.run_state == RunState::Running;
+        let Some(attempt) = self.entries.connecting(id) else { return };
+        if is_running && self.state.reconnecting.continues(id.slot) {
+            attempt.call(&mut self.state, |handler| handler.on_error(err));
+            if attempt.try_again(&mut self.state) {
+                return;
+            }
+            attempt.abandon(&mut self.state);
+        } else {
             attempt.abandon(&mut self.state);
             attempt.call(&mut self.state, |handler| handler.on_error(err));
-            self.state.work.close_attempt_later(id.slot);
         }
+        self.state.work.close_attempt_later(id.slot);
+    }
+
+    /// Continues a connection that has ended, if it is redirected or its client connects again. Returns whether it is.
+    pub(super) fn continue_client(&mut self, slot: u32) -> bool {
+        self.run_state == RunState::Running && (self.follow_redirect(slot) || self.connect_again(slot))
     }
 
     /// Follows a redirect with the same handler, in the same slot. Returns whether there was one.
-    pub(super) fn follow_redirect(&mut self, slot: u32) -> bool {
+    fn follow_redirect(&mut self, slot: u32) -> bool {
         let Some(entry) = self.entries.in_slot(slot) else { return false };
-        if self.run_state != RunState::Running
-            || !matches!(entry, Entry::Connected(connection) if connection.is_redirecting())
-        {
+        let Entry::Connected(connection) = entry else { return false };
+        if !connection.is_redirecting() {
             return false;
         }
-        let Entry::Connected(connection) = std::mem::replace(entry, Entry::Vacating) else { return false };
         let id = connection.id();
-        let Some(redirected) = connection.into_redirected(&mut self.state) else { return false };
-        let Redirected { handler, redirect, commands, is_paused, timers } = redirected;
-        let mut attempt = ConnectAttempt::new(id, handler, Redirect { is_due: false, ..redirect });
-        attempt.commands = commands;
-        attempt.is_paused = is_paused;
-        attempt.timers = timers;
-        *entry = Entry::Connecting(Box::new(attempt));
+        let Some(redirect) = connection.take_redirect() else { return false };
+        if !replace_by_attempt(entry, Redirect { is_due: false, ..redirect }, &mut self.state) {
+            return false;
+        }
         self.advance(id, |attempt, state| attempt.start(None, state));
         true
     }
+
+    /// Makes a client that has lost its connection wait for its next attempt, in the same slot. Returns whether there is one.
+    fn connect_again(&mut self, slot: u32) -> bool {
+        if !self.state.reconnecting.continues(slot) {
+            return false;
+        }
+        let Some(entry) = self.entries.in_slot(slot) else { return false };
+        let Entry::Connected(connection) = entry else { return false };
+        let Some(lost) = connection.on_lost(&mut self.state) else { return false };
+        let Some((wait, url)) = self.state.begin_attempt(connection.id(), &lost) else { return false };
+        let redirect = Redirect { url: url.clone(), left: 0, is_due: false };
+        let is_replaced = replace_by_attempt(entry, redirect, &mut self.state);
+        if let Entry::Connecting(attempt) = entry {
+            attempt.wait(wait, url, &mut self.state);
+        }
+        is_replaced
+    }
+}
+
+/// Replaces a connection that has ended by an attempt with the same handler. Returns whether there is a handler.
+fn replace_by_attempt<H: Handler, S: System>(
+    entry: &mut Entry<H, S>,
+    redirect: Redirect,
+    state: &mut LoopState<S>,
+) -> bool {
+    let Entry::Connected(connection) = std::mem::replace(entry, Entry::Vacating) else { return false };
+    let id = connection.id();
+    let Some(continued) = connection.into_continued(state) else { return false };
+    let Continued { handler, commands, is_paused, timers } = continued;
+    let mut attempt = ConnectAttempt::new(id, handler, redirect);
+    attempt.commands = commands;
+    attempt.is_paused = is_paused;
+    attempt.timers = timers;
+    *entry = Entry::Connecting(Box::new(attempt));
+    true
 }

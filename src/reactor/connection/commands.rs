@@ -19,6 +19,9 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(in crate::reactor) fn on_command(&mut self, command: Command, state: &mut LoopState<S>) {
         // Everything that is sent before the connection is open waits, so the order is preserved.
         if self.endpoint.is_opening() && waits_for_open(&command) {
+            if matches!(command, Command::Close(..)) {
+                state.reconnecting.stop(self.endpoint.id.slot);
+            }
             self.endpoint.opening.get_or_insert_default().commands.push(command);
         } else {
             self.execute(command, state);

@@ -29,7 +29,7 @@ pub(in crate::reactor) fn begin<H: Handler, S: System>(
     match (connection.endpoint.protocol.state(), connection.endpoint.stage) {
         (State::Open, _) => Part::Open,
         (_, Stage::Opening) => Part::Outside,
-        (_, Stage::Open | Stage::Failing | Stage::Ended) => Part::Ending,
+        (_, Stage::Open | Stage::Failing | Stage::Lost | Stage::Ended) => Part::Ending,
     }
 }
 

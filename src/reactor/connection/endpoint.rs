@@ -5,7 +5,7 @@ use super::write_side::WriteSide;
 use crate::close::CloseCode;
 use crate::error::Result;
 use crate::protocol::manual::ManualConnection;
-use crate::protocol::{Encode, State};
+use crate::protocol::{Encode, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
@@ -41,6 +41,8 @@ pub(super) enum Stage {
     Open,
     /// The same, but the handler has failed, and a Close frame is queued: the handler receives no more messages.
     Failing,
+    /// The same, but the connection has ended, and the client may connect again.
+    Lost,
     /// `on_close` has been called or will never be called.
     Ended,
 }
@@ -106,20 +108,41 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
-    /// Calls `on_close`, once, if `on_open` was called.
+    /// Calls `on_close`, once, if `on_open` was called and the client does not connect again.
     pub(super) fn end(&mut self, code: CloseCode, reason: &str, state: &mut LoopState<S>) {
-        if self.stage.is_open() {
+        if !self.stage.is_open() {
+            return;
+        }
+        state.queue.monitor.connections().close(code);
+        if self.protocol.role() == Role::Client {
+            state.record_close(self.id, code, reason);
+        }
+        if state.reconnecting.on_close(self.id.slot, code, reason) {
+            self.stage = Stage::Lost;
+            // What is sent from now on waits for the next connection.
+            self.reopen(state);
+        } else {
             self.stage = Stage::Ended;
             self.set_phase(Phase::Closed, state);
-            state.queue.monitor.connections().close(code);
             self.call(state, |handler| handler.on_close(code, reason));
         }
     }
 
-    /// Whether the connection is not open yet, here or where a redirect leads.
+    /// Publishes to senders that the client waits for its next connection.
+    fn reopen(&self, state: &LoopState<S>) {
+        if let Some(status) = self.status(state) {
+            status.reopen(self.id.serial);
+        }
+    }
+
+    /// Whether the connection is not open yet, here, where a redirect leads, or when the client connects again.
     #[inline]
     pub(super) fn is_opening(&self) -> bool {
-        self.protocol.state() == State::Connecting || self.is_redirecting()
+        match self.stage {
+            Stage::Opening => self.protocol.state() == State::Connecting || self.is_redirecting(),
+            Stage::Lost => true,
+            Stage::Open | Stage::Failing | Stage::Ended => false,
+        }
     }
 
     /// Whether this connection has ended and begins again at another URL.

@@ -27,7 +27,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     /// A message has arrived in a single frame. It becomes that frame if the handler sees frames.
     #[inline]
     fn on_whole_message(&mut self, message: Message, state: &mut LoopState<S>) {
-        if self.wants_frames() || self.stage == Stage::Failing {
+        if self.wants_frames() || matches!(self.stage, Stage::Failing | Stage::Lost) {
             self.on_frame(Frame::from(message), state);
         } else {
             self.on_message(message, state);
@@ -60,7 +60,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 
     #[inline]
     fn on_frame(&mut self, frame: Frame, state: &mut LoopState<S>) {
-        if self.stage == Stage::Failing && !frame.is_control() {
+        if matches!(self.stage, Stage::Failing | Stage::Lost) && !frame.is_control() {
             return;
         }
         let allowed = match self.shows(&frame) {
@@ -79,8 +79,11 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     /// The peer has sent a Close frame, which must be answered unless it is an answer itself (§5.5.1).
     fn on_close(&mut self, code: CloseCode, reason: &str, state: &mut LoopState<S>) {
         self.end(code, reason, state);
-        if let Some(reply) = self.protocol.close_reply(code) {
-            self.send_last(reply, state);
+        match self.protocol.close_reply(code) {
+            // What is queued waits for the next connection.
+            Some(reply) if self.stage == Stage::Lost => self.send(reply, state),
+            Some(reply) => self.send_last(reply, state),
+            None => {}
         }
     }
 }

@@ -41,11 +41,10 @@ pub(in crate::reactor) struct Redirect {
     pub(in crate::reactor) is_due: bool,
 }
 
-/// The parts of a connection that continue at another URL.
+/// The parts of a connection that has ended and continues with another connection attempt.
 #[derive(Debug)]
-pub(in crate::reactor) struct Redirected<H> {
+pub(in crate::reactor) struct Continued<H> {
     pub(in crate::reactor) handler: H,
-    pub(in crate::reactor) redirect: Redirect,
     pub(in crate::reactor) commands: Vec<Command>,
     pub(in crate::reactor) is_paused: bool,
     pub(in crate::reactor) timers: TimerList,
@@ -159,6 +158,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if redirect.is_some_and(|redirect| redirect.follow(response)) {
             return;
         }
+        state.reconnecting.on_rejected(self.id.slot, response);
         self.call(state, |handler| handler.on_rejected(response));
         self.report(ProtocolError::UnexpectedStatus(response.status()).into(), state);
     }
@@ -167,6 +167,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.stage = Stage::Open;
         self.set_phase(Phase::Open, state);
         state.queue.monitor.connections().open(self.protocol.role());
+        state.reconnecting.on_open(self.id.slot, state.now);
         let opening = self.opening.take().map(|opening| *opening).unwrap_or_default();
         let (peer_addr, local_addr) = match opening.addresses {
             Some((peer, local)) => (Some(peer), Some(local)),

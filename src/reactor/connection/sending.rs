@@ -26,7 +26,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
                     self.send_shared(message.frame(), |state| EncodedFrames::of(message, state), state);
                 }
             }
-            Command::Close(code, reason) => self.send(Frame::close(code, &reason), state),
+            Command::Close(code, reason) => {
+                state.reconnecting.stop(self.id.slot);
+                self.send(Frame::close(code, &reason), state);
+            }
             _ => trace!("a command that sends nothing was kept until the connection was open"),
         }
     }

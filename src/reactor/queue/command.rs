@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::close::CloseCode;
 use crate::cluster::Missed;
+use crate::connecting::reconnect::Reconnect;
 use crate::message::Message;
 use crate::protocol::{Frame, Role, Upgrade};
 use crate::reactor::accepting::addresses::AddressPlace;
@@ -20,6 +21,7 @@ use crate::reactor::publishing::COPY_UP_TO;
 use crate::reactor::publishing::directory::Announcement;
 use crate::reactor::publishing::topics::TopicChange;
 use crate::reactor::queue::peers::LoopPlace;
+use crate::reactor::scheduling::Schedule;
 
 /// Commands that the loop has taken out of a queue.
 pub(crate) type Batch = Vec<QueuedCommand>;
@@ -81,6 +83,8 @@ pub(crate) enum SharedCommand {
     Gap(Option<Arc<str>>, Missed),
     /// The connection has the response that its handler has deferred.
     Answer,
+    /// The loop calls a function later.
+    Schedule(Schedule),
 }
 
 impl From<SharedCommand> for Command {
@@ -112,8 +116,7 @@ pub(crate) struct ConnectionRequest {
 /// A connection that the loop creates or takes over.
 #[derive(Debug)]
 pub(crate) enum NewConnection {
-    /// Connects to a URL, over the stream if there is one.
-    Connect(Url, Option<TcpStream>),
+    Connect(Url, ConnectMode),
     Accept(TcpStream),
     /// An accepted connection that the acceptor of the pool has assigned to this loop.
     Assigned(Assigned),
@@ -121,6 +124,16 @@ pub(crate) enum NewConnection {
     AcceptUpgraded(TcpStream, Upgrade),
     /// A stream whose opening handshake was performed elsewhere, in either role.
     AfterHandshake(TcpStream, Established),
+}
+
+/// How a client connects.
+#[derive(Debug)]
+pub(crate) enum ConnectMode {
+    Once,
+    /// The stream is connected already.
+    Over(TcpStream),
+    /// The client connects again when the connection is lost.
+    Again(Reconnect),
 }
 
 impl From<NewConnection> for ConnectionRequest {
@@ -238,7 +251,7 @@ impl Command {
 impl SharedCommand {
     /// Returns whether the loop executes this command, also one of a connection's sender.
     pub(crate) fn is_for_loop(&self) -> bool {
-        matches!(self, Self::Publish(_))
+        matches!(self, Self::Publish(_) | Self::Schedule(_))
     }
 
     /// Clones the command for one more connection.
@@ -246,7 +259,11 @@ impl SharedCommand {
         match &**command {
             Self::Subscribe(topic, _) => Some(Arc::new(Self::Subscribe(Arc::clone(topic), None))),
             Self::Unsubscribe(_) | Self::Gap(..) => Some(Arc::clone(command)),
-            Self::Publish(_) | Self::Message(_) | Self::TopicChanged(_) | Self::Answer => None,
+            Self::Publish(_)
+            | Self::Message(_)
+            | Self::TopicChanged(_)
+            | Self::Answer
+            | Self::Schedule(_) => None,
         }
     }
 
@@ -297,7 +314,8 @@ impl SharedCommand {
             | Self::Unsubscribe(_)
             | Self::TopicChanged(_)
             | Self::Gap(..)
-            | Self::Answer => 0,
+            | Self::Answer
+            | Self::Schedule(_) => 0,
         }
     }
 }

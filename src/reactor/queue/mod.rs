@@ -27,8 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 pub(crate) use self::command::{
-    AcceptedStream, Assigned, Batch, Command, ConnectionRequest, Established, NewConnection, QueuedCommand,
-    QueuedPublication, SharedCommand, Target,
+    AcceptedStream, Assigned, Batch, Command, ConnectMode, ConnectionRequest, Established, NewConnection,
+    QueuedCommand, QueuedPublication, SharedCommand, Target,
 };
 use self::local::Entered;
 use self::peers::{LoopPlace, Membership};

@@ -43,6 +43,9 @@ impl Route {
             (Command::Shared(shared), _) if shared.topic().is_some() => Self::Interested,
             (_, Target::One { .. }) => Self::Own,
             (Command::NewConnection(_), Target::All) => Self::LeastLoaded,
+            (Command::Shared(shared), Target::All) if matches!(**shared, SharedCommand::Schedule(_)) => {
+                Self::LeastLoaded
+            }
             (_, Target::All) => Self::Workers,
         }
     }

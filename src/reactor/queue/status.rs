@@ -17,7 +17,8 @@ const STEPS: u32 = 2;
 /// Enough chunks for every slot that 32 bits can name.
 const CHUNKS: usize = if cfg!(all(test, loom)) { 2 } else { 100 };
 
-/// The phase of a connection, as a sender sees it. A connection only moves forward through its phases.
+/// The phase of a connection, as a sender sees it. A connection only moves forward through its phases, unless it is that
+/// of a client that connects again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The slot has no connection, or another one.
@@ -82,6 +83,11 @@ impl ConnectionStatus {
     pub(crate) fn advance(&self, phase: Phase) {
         let id = self.state.load(Relaxed) >> PHASE_BITS << PHASE_BITS;
         self.state.fetch_max(id | phase as u64, Relaxed);
+    }
+
+    /// The client has lost its connection and connects again: senders wait for the next one.
+    pub(crate) fn reopen(&self, id: u32) {
+        self.state.store(state_of(id, Phase::Connecting), Relaxed);
     }
 
     /// Returns the phase of the connection with this id, or `Free` if it has gone.

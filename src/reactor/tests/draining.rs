@@ -15,7 +15,7 @@ use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
-use crate::reactor::queue::{Command, NewConnection, QueuedCommand, Target};
+use crate::reactor::queue::{Command, ConnectMode, NewConnection, QueuedCommand, Target};
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Error, ErrorKind, Frame, Message, QueueError, Result};
 
@@ -298,7 +298,7 @@ fn l5_during_a_drain_nothing_is_connected() {
     it.clients[0].send(&text("connect"));
     run_until_idle(&mut it.reactor);
     let id = it.reactor.entries.ids().next();
-    let connect = NewConnection::Connect("ws://127.0.0.1/".parse().unwrap(), None);
+    let connect = NewConnection::Connect("ws://127.0.0.1/".parse().unwrap(), ConnectMode::Once);
     it.reactor.execute(Command::NewConnection(Box::new(connect.into())), id);
     assert!(err.to_string().starts_with("cannot connect to ws://127.0.0.1/: the loop is draining"), "{err}");
     assert_eq!(it.count(&err.to_string()), 2, "{:?}", it.events);

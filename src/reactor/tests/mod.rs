@@ -12,6 +12,8 @@ mod models;
 mod monitoring;
 mod phases;
 mod pool;
+mod reconnecting;
+mod scheduling;
 mod scripts;
 mod system;
 mod time;

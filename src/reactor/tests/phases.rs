@@ -15,9 +15,9 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::api::util::{Timeout, Token};
-use crate::reactor::queue::{Command, NewConnection, QueuedCommand, Target};
+use crate::reactor::queue::{Command, ConnectMode, NewConnection, QueuedCommand, Target};
 use crate::reactor::system::fake::{Fake, Wire};
-use crate::{CloseCode, Error, ErrorKind, Frame, Handshake, Message, Result};
+use crate::{CloseCode, Error, ErrorKind, Frame, Handshake, Lost, Message, Reconnect, Result};
 
 type Calls = BTreeSet<(String, String)>;
 
@@ -156,7 +156,11 @@ impl Handler for Recorder {
         self.journal.record("on_shutdown");
     }
 
-    /// Fails when a redirect is followed for the second time.
+    fn on_lost(&mut self, _: &mut Lost) {
+        self.journal.record("on_lost");
+    }
+
+    /// Fails when a redirect is followed for the second time, or the client connects again for the second time.
     fn build_request(&mut self, url: &url::Url) -> Result<Request> {
         self.journal.record("build_request");
         self.requests += 1;
@@ -194,6 +198,7 @@ fn play(journal: &Journal) {
         journal.has("deadlines", "on_timeout") && journal.has("deadlines", "on_send_frame")
     });
     play_client(&mut reactor, journal, &client);
+    play_reconnecting(&mut reactor, journal);
     play_upgraded(&mut reactor, system);
     // A peer that accepts nothing for a while. A Pong waits while more than 256 bytes do.
     client.set_room(0);
@@ -232,13 +237,41 @@ fn play_client(reactor: &mut Reactor<Records, Fake>, journal: &Journal, client: 
     run_until_idle(reactor);
     // A request that cannot be built fails when the command is executed.
     let url = "http://127.0.0.1/".parse().unwrap();
-    let connect = Command::NewConnection(Box::new(NewConnection::Connect(url, None).into()));
+    let connect = Command::NewConnection(Box::new(NewConnection::Connect(url, ConnectMode::Once).into()));
     reactor.requested.push(connect);
     for command in std::mem::take(&mut reactor.requested) {
         reactor.state.begin(crate::reactor::LoopPhase::Execute);
         reactor.execute(command, None);
     }
     run_until_idle(reactor);
+}
+
+/// Clients that connect again. Their third request fails, which ends them.
+fn play_reconnecting(reactor: &mut Reactor<Records, Fake>, journal: &Journal) {
+    let connect = |reactor: &Reactor<Records, Fake>| {
+        let url = "ws://127.0.0.1/".parse().unwrap();
+        let new = NewConnection::Connect(url, ConnectMode::Again(Reconnect::default()));
+        let command = Command::NewConnection(Box::new(new.into()));
+        reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
+    };
+    // There is no server, then one that refuses the connection later.
+    connect(reactor);
+    run_until_idle(reactor);
+    let late = journal.system.add_server();
+    late.hold_connecting();
+    run_until(reactor, || journal.has("deadlines", "build_request"));
+    late.finish_connecting(Err(std::io::ErrorKind::ConnectionRefused));
+    run_until(reactor, || journal.has("deadlines", "on_lost"));
+    // A server that ends.
+    let server = journal.system.add_server();
+    connect(reactor);
+    accept(reactor, &server);
+    server.end();
+    run_until_idle(reactor);
+    let connections = reactor.entries.len();
+    while reactor.entries.len() == connections {
+        reactor.turn().unwrap();
+    }
 }
 
 /// A connection whose opening handshake was performed elsewhere. The stream is a token for the fake system.

@@ -10,7 +10,7 @@ use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
-use crate::reactor::queue::{Command, NewConnection};
+use crate::reactor::queue::{Command, ConnectMode, NewConnection};
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::tls::RECORD;
 use crate::{CloseCode, Message, Result};
@@ -155,7 +155,7 @@ fn k7_connections_are_served_while_a_name_is_resolved() {
     let client = open_client(&mut reactor, &system);
     let server = system.add_server();
     system.hold_lookups();
-    let connect = NewConnection::Connect("ws://slow.example/".parse().unwrap(), None);
+    let connect = NewConnection::Connect("ws://slow.example/".parse().unwrap(), ConnectMode::Once);
     reactor.execute(Command::NewConnection(Box::new(connect.into())), None);
     for payload in ["one", "two"] {
         client.send(&text(payload));

@@ -11,7 +11,7 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
 use crate::reactor::api::util::Token;
-use crate::reactor::queue::{Command, NewConnection};
+use crate::reactor::queue::{Command, ConnectMode, NewConnection};
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{CloseCode, Handshake, Result};
 
@@ -229,7 +229,7 @@ fn l3_any_byte_delays_the_ping_and_the_idle_timeout() {
 /// Connects to a server that accepts the opening handshake.
 fn open_server<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wire {
     let server = system.add_server();
-    let connect = NewConnection::Connect("ws://localhost/".parse().unwrap(), None);
+    let connect = NewConnection::Connect("ws://localhost/".parse().unwrap(), ConnectMode::Once);
     reactor.execute(Command::NewConnection(Box::new(connect.into())), None);
     super::accept(reactor, &server);
     run_until_idle(reactor);

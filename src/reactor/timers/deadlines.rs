@@ -23,6 +23,8 @@ pub(in crate::reactor) enum TimerKind {
     Accept,
     /// The next connections of a drain must be closed, or its deadline has come. The id has no meaning.
     Drain,
+    /// A function that the program has scheduled. The slot of the id is its index.
+    Scheduled,
 }
 
 /// The timers of all connections and listeners.

@@ -130,6 +130,12 @@ impl Wire {
         wire.became_readable = true;
     }
 
+    /// Whether the peer has received something that was not taken.
+    #[cfg(test)]
+    pub(in crate::reactor) fn has_received(&self) -> bool {
+        !self.bytes.borrow().from_loop.is_empty()
+    }
+
     /// The peer has this address.
     #[cfg(test)]
     pub(in crate::reactor) fn set_peer(&self, address: SocketAddr) {
