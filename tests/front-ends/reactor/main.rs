@@ -22,6 +22,7 @@ mod pausing;
 mod proxy_protocol;
 mod queue;
 mod readiness;
+mod reconnecting;
 #[cfg(feature = "metrics")]
 mod recording;
 mod sender_states;

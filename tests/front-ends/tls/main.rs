@@ -12,6 +12,7 @@ mod hooks;
 mod keys;
 mod loops;
 mod proxy_protocol;
+mod reconnecting;
 mod s1_verification;
 mod s2_truncation;
 mod s3_readiness;

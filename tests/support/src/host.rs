@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::channel;
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
 use sockeye::protocol::Role;
 
 use crate::bytes::acceptance;
@@ -54,6 +55,37 @@ impl Host {
         peer.upgrade();
         peer
     }
+}
+
+/// An address at which hosts listen one after the other. In between, connections are refused, and nobody else receives the address.
+#[derive(Debug)]
+pub struct Reserved {
+    socket: Socket,
+}
+
+impl Reserved {
+    pub fn new() -> Self {
+        Self { socket: bound(SocketAddr::from(([127, 0, 0, 1], 0))) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    pub fn listen(&self) -> Host {
+        let socket = bound(self.address());
+        socket.listen(16).unwrap();
+        Host { listener: socket.into() }
+    }
+}
+
+/// Returns a socket that shares its address and does not listen.
+fn bound(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    crate::limit_buffers(&socket);
+    socket.bind(&address.into()).unwrap();
+    socket
 }
 
 /// Returns the response that accepts a request. Each of the additional headers ends with a line break.
