@@ -53,6 +53,8 @@ pub enum ProtocolError {
     MissingHost,
     /// The request does not ask for an upgrade to `websocket` (§4.2.1, items 3 and 4).
     NotAnUpgrade,
+    /// The pseudo-header `:protocol` of a CONNECT is missing, or is not `websocket` (RFC 8441 §4).
+    WrongConnectProtocol,
     /// The key is missing, or is not the encoding of 16 bytes (§4.2.1, item 5).
     InvalidKey,
     /// The version of the protocol is not 13 (§4.2.1, item 6; §4.2.2, item 4).
@@ -160,6 +162,7 @@ impl ProtocolError {
             | Self::MethodNotGet
             | Self::MissingHost
             | Self::NotAnUpgrade
+            | Self::WrongConnectProtocol
             | Self::InvalidKey
             | Self::UnsupportedVersion
             | Self::OriginRefused
@@ -215,6 +218,8 @@ impl ProtocolError {
             Self::TargetTooLong => 414,
             Self::NotAnUpgrade | Self::UnsupportedVersion => 426,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            // RFC 9220 §3.
+            Self::WrongConnectProtocol => 501,
             Self::ResponseTimeout => 503,
             Self::HttpVersion => 505,
             _ => 500,
@@ -236,6 +241,7 @@ impl ProtocolError {
             Self::MethodNotGet => "the method of an upgrade must be GET",
             Self::MissingHost => "the request does not have exactly one Host header",
             Self::NotAnUpgrade => "the request does not ask for an upgrade to websocket",
+            Self::WrongConnectProtocol => "the protocol of the CONNECT is not websocket",
             Self::InvalidKey => "Sec-WebSocket-Key is missing or not 16 bytes in base64",
             Self::UnsupportedVersion => "Sec-WebSocket-Version is not 13",
             Self::OriginRefused => "the Origin is not accepted",

@@ -71,6 +71,7 @@ impl Head for Request {
     fn is_same(&self, other: &Self) -> bool {
         (self.method(), self.resource()) == (other.method(), other.resource())
             && self.headers() == other.headers()
+            && self.is_extended_connect() == other.is_extended_connect()
     }
 }
 

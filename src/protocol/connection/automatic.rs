@@ -68,6 +68,16 @@ impl Connection {
         Ok(Self { core: Core::upgraded(config, request, response, now)? })
     }
 
+    /// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
+    pub(crate) fn accepted(
+        config: Arc<Config>,
+        request: &Request,
+        response: &Response,
+        now: Instant,
+    ) -> Result<Self, ProtocolError> {
+        Ok(Self { core: Core::accepted(config, request, response, now)? })
+    }
+
     /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.
     ///
     /// `extensions` are the extensions that the server accepted, which are those in the `Sec-WebSocket-Extensions` header of

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Core, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
 use crate::protocol::framing::header::Reserved;
+use crate::protocol::handshake::extended_connect::is_accepting;
 use crate::protocol::handshake::http::head_buffer::HeadBuffer;
 use crate::protocol::handshake::{Extension, Request, Response, client, server};
 use crate::protocol::{Config, ProtocolError, Role};
@@ -35,10 +36,24 @@ impl Core {
         now: Instant,
     ) -> Result<Self, ProtocolError> {
         let mut connection = Self::new(config, Role::Server, Opening::phase(None), now);
-        if response.status() != SWITCHING_PROTOCOLS {
+        if !is_accepting(request, response) {
             return Err(ProtocolError::UnexpectedStatus(response.status()));
         }
         let codec = connection.check_upgrade(request, response)?;
+        connection.open(&Extension::parse_all(response.headers())?, codec);
+        Ok(connection)
+    }
+
+    /// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
+    pub(super) fn accepted(
+        config: Arc<Config>,
+        request: &Request,
+        response: &Response,
+        now: Instant,
+    ) -> Result<Self, ProtocolError> {
+        client::check_response(request, response, &config)?;
+        let codec = deflate::agree(Role::Client, request, response, &config)?;
+        let mut connection = Self::new(config, Role::Client, Opening::phase(None), now);
         connection.open(&Extension::parse_all(response.headers())?, codec);
         Ok(connection)
     }

@@ -1,5 +1,6 @@
 //! The opening handshake of a client (§4.1): checks of the request before it is sent, and of the response.
 
+use super::extended_connect::is_accepting;
 use super::http::fields;
 use super::http::syntax::Version;
 use super::{Request, Response, accept_value, extensions, server, subprotocols};
@@ -40,9 +41,20 @@ pub(crate) fn check_response(
     config: &Config,
 ) -> Result<(), ProtocolError> {
     // Item 1: any other status is handled by HTTP rules.
-    if response.status() != 101 {
+    if !is_accepting(request, response) {
         return Err(ProtocolError::UnexpectedStatus(response.status()));
     }
+    if !request.is_extended_connect() {
+        check_switching(request, response, config)?;
+    }
+    // Item 5, and §9.1 for the grammar.
+    extensions::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedExtension)?;
+    // Item 6.
+    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedProtocol)
+}
+
+/// Items 1 to 4: what a response with status 101 must contain. RFC 8441 §5: a response to an extended CONNECT contains none of it.
+fn check_switching(request: &Request, response: &Response, config: &Config) -> Result<(), ProtocolError> {
     // HTTP/1.0 has no status 101.
     if response.http_version() != Version::Http11 {
         return Err(ProtocolError::HttpVersion);
@@ -55,11 +67,7 @@ pub(crate) fn check_response(
     if !fields::has_token(response.headers(), fields::CONNECTION, "upgrade") {
         return Err(ProtocolError::MissingConnection);
     }
-    check_accept(request, response, config)?;
-    // Item 5, and §9.1 for the grammar.
-    extensions::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedExtension)?;
-    // Item 6.
-    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedProtocol)
+    check_accept(request, response, config)
 }
 
 /// Item 4: |Sec-WebSocket-Accept| proves that the server has read our key; §11.3.3: only once.

@@ -16,6 +16,8 @@
 //! [`Connection`](super::Connection).
 
 pub(crate) mod client;
+mod client_upgrade;
+pub(crate) mod extended_connect;
 mod extensions;
 pub(crate) mod http;
 mod origin;
@@ -27,6 +29,7 @@ pub(crate) mod server;
 pub(crate) mod subprotocols;
 mod upgrade;
 
+pub use self::client_upgrade::ClientUpgrade;
 pub use self::http::body::Body;
 pub use self::http::request_target::unix_target;
 #[cfg(feature = "reactor")]

@@ -289,14 +289,15 @@ impl Request {
     }
 
     /// Returns whether the request asks for a WebSocket (§4.2.1, items 3 and 4): `Upgrade` lists `websocket` and `Connection` lists
-    /// `Upgrade`.
+    /// `Upgrade`, or it is an [extended CONNECT](Self::is_extended_connect).
     ///
     /// The core checks the remaining rules of §4.2.1 before it opens a connection.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn is_upgrade(&self) -> bool {
-        fields::has_token(&self.headers, fields::UPGRADE, "websocket")
-            && fields::has_token(&self.headers, fields::CONNECTION, "upgrade")
+        self.is_extended_connect()
+            || (fields::has_token(&self.headers, fields::UPGRADE, "websocket")
+                && fields::has_token(&self.headers, fields::CONNECTION, "upgrade"))
     }
 
     /// Returns the subprotocols that the client offers, in order of preference (§4.1, item 10).
@@ -430,6 +431,12 @@ impl Request {
         self.resource = resource;
     }
 
+    /// Replaces the method and the version.
+    pub(super) fn set_method(&mut self, method: &str, version: Version) {
+        method.clone_into(&mut self.method);
+        self.version = version;
+    }
+
     fn text(&self, name: &str) -> Result<Option<&str>> {
         Ok(self.header(name).map(|value| std::str::from_utf8(value)).transpose()?)
     }
@@ -441,7 +448,8 @@ impl Request {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} HTTP/1.1\r\n", self.method.escape_debug(), self.resource.escape_debug())?;
+        let version = if self.is_extended_connect() { "HTTP/2" } else { "HTTP/1.1" };
+        write!(f, "{} {} {version}\r\n", self.method.escape_debug(), self.resource.escape_debug())?;
         syntax::write_fields(f, &self.headers)
     }
 }

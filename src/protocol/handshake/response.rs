@@ -68,8 +68,8 @@ impl Response {
         }
     }
 
-    /// Creates the response that accepts a request: status 101 with the headers of §4.2.2, item 5. No subprotocol and no extension
-    /// is selected yet.
+    /// Creates the response that accepts a request: status 101 with the headers of §4.2.2, item 5, or status 200 without headers for
+    /// an extended CONNECT (RFC 8441 §5). No subprotocol and no extension is selected yet.
     ///
     /// # Errors
     ///
@@ -77,6 +77,9 @@ impl Response {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn from_request(req: &Request) -> Result<Self> {
+        if req.is_extended_connect() {
+            return Ok(Self { headers: Vec::new(), ..Self::new(200, "OK", Vec::new()) });
+        }
         let accept = req.hashed_key()?;
         let headers = [
             (fields::CONNECTION, "Upgrade".to_owned()),

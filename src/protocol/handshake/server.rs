@@ -1,5 +1,6 @@
 //! The opening handshake of a server (§4.2): checks of the request, and of the response of the program.
 
+use super::extended_connect::is_accepting;
 use super::http::authority;
 use super::http::fields;
 #[cfg(feature = "upgrade")]
@@ -79,7 +80,10 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
         Some(b"13") => {}
         _ => return Err(ProtocolError::UnsupportedVersion),
     }
-    check_key(request, config)?;
+    // RFC 8441 §5: an extended CONNECT has no key.
+    if !request.is_extended_connect() {
+        check_key(request, config)?;
+    }
     // Item 8 and §4.2.2, item 4: the origin, if the server restricts it.
     if !config.origins.allows(request) {
         return Err(ProtocolError::OriginRefused);
@@ -92,11 +96,13 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
 
 /// §4.2.1, items 1 and 2.
 fn check_request_line(request: &Request, config: &Config) -> Result<(), ProtocolError> {
-    // Item 1: HTTP/1.1 or higher, and GET.
-    if request.http_version() != Version::Http11 {
-        return Err(ProtocolError::HttpVersion);
-    }
-    if config.method_strict && request.method() != "GET" {
+    // Item 1: HTTP/1.1 or higher, and GET; RFC 8441 §4: CONNECT.
+    let method = match request.http_version() {
+        Version::Http10 => return Err(ProtocolError::HttpVersion),
+        Version::Http11 => "GET",
+        Version::Http2 => "CONNECT",
+    };
+    if config.method_strict && request.method() != method {
         return Err(ProtocolError::MethodNotGet);
     }
     // Item 2: |Host| with the server's authority.
@@ -129,25 +135,28 @@ fn check_key(request: &Request, config: &Config) -> Result<(), ProtocolError> {
     }
 }
 
-/// Completes the response of the program. If its status is 101 and it selects no subprotocol, the first supported one that the client
-/// offers is selected (§4.2.2, item 4).
+/// Completes the response of the program. If it opens the connection and selects no subprotocol, the first supported one that the
+/// client offers is selected (§4.2.2, item 4).
 pub(crate) fn complete(response: &mut Response, request: &Request, config: &Config) {
-    if response.status() == 101 && response.header(fields::PROTOCOL).is_none() {
+    if is_accepting(request, response) && response.header(fields::PROTOCOL).is_none() {
         let supported: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
         response.choose_protocol(request, &supported);
     }
 }
 
-/// Checks the response of the program before it is sent (H12). Only responses with status 101 are restricted.
+/// Checks the response of the program before it is sent (H12). Only responses with status 101, and those that accept an extended
+/// CONNECT, are restricted.
 pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(), ProtocolError> {
-    if response.status() != 101 {
+    if !is_accepting(request, response) {
         return Ok(());
     }
     // RFC 9110 §15.2.2: 101 is a response to `Upgrade` only.
     if !request.is_upgrade() {
         return Err(ProtocolError::NotAnUpgrade);
     }
-    check_accepting(request, response)?;
+    if !request.is_extended_connect() {
+        check_accepting(request, response)?;
+    }
     subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::ProtocolNotOffered)?;
     extensions::check_choice(request.headers(), response.headers(), ProtocolError::ExtensionNotOffered)
 }
@@ -187,6 +196,33 @@ pub(crate) fn refusal(error: ProtocolError) -> Response {
             add(fields::UPGRADE, "websocket");
             // §4.4: the response MUST list the versions that the server supports.
             add(fields::VERSION, "13");
+        }
+        _ => {}
+    }
+    response
+}
+
+/// Creates the refusal of an extended CONNECT. HTTP/2 forbids fields of the connection (RFC 9113 §8.2.2), and with them status 426,
+/// which requires `Upgrade` (RFC 9110 §15.5.22). `Sec-WebSocket-Version` stays.
+#[cfg(feature = "upgrade")]
+pub(crate) fn refusal_without_upgrade(error: ProtocolError) -> Response {
+    let mut response = refusal(error);
+    response.headers_mut().retain(|(name, _)| {
+        !fields::is_named(name, fields::CONNECTION) && !fields::is_named(name, fields::UPGRADE)
+    });
+    match response.status() {
+        405 => fields::replace(response.headers_mut(), "Allow", b"CONNECT".to_vec()),
+        426 => {
+            let bad = syntax::default_reason(400);
+            let body = format!("400 {bad}\n").into_bytes();
+            fields::replace(
+                response.headers_mut(),
+                fields::CONTENT_LENGTH,
+                body.len().to_string().into_bytes(),
+            );
+            response.set_status(400);
+            response.set_reason(bad);
+            response.set_body(body);
         }
         _ => {}
     }

@@ -6,12 +6,16 @@ use std::time::Instant;
 use super::{Request, Response, server};
 use crate::protocol::config::Overrides;
 use crate::protocol::deflate;
-use crate::protocol::{Config, Connection, ProtocolError};
+use crate::protocol::{Config, Connection, ProtocolError, Role};
 
 /// A request for an upgrade that was received by another HTTP server, and the response to it.
 ///
 /// It is created from a request. It [selects](Self::choose_protocol) a subprotocol, returns the [response](Self::response) to
 /// send, and then becomes a [`Connection`], or a connection of a front end, over the stream on which the response was sent.
+///
+/// For a client whose request another HTTP client has sent, [`ClientUpgrade::accept`] creates it from the response.
+///
+/// [`ClientUpgrade::accept`]: super::ClientUpgrade::accept
 ///
 /// # Examples
 ///
@@ -38,6 +42,7 @@ use crate::protocol::{Config, Connection, ProtocolError};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Upgrade {
+    role: Role,
     config: Arc<Config>,
     request: Request,
     response: Response,
@@ -45,7 +50,8 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Accepts a request that follows the rules of §4.2.1 and of the configuration.
+    /// Accepts a request that follows the rules of §4.2.1 and of the configuration, or those of RFC 8441 §5 if it is an
+    /// [extended CONNECT](Request::is_extended_connect).
     ///
     /// A subprotocol is selected according to [`Config::subprotocols`], and compression according to [`Config::deflate`].
     ///
@@ -61,7 +67,19 @@ impl Upgrade {
         deflate::answer(&mut response, &request, &config);
         // What was negotiated applies in every front end that continues, whatever its own configuration.
         response.set_overrides(Overrides { deflate: config.deflate, max_fragments: config.max_fragments });
-        Ok(Self { config: Arc::new(config), request, response, read_ahead: Vec::new() })
+        Ok(Self { role: Role::Server, config: Arc::new(config), request, response, read_ahead: Vec::new() })
+    }
+
+    /// Creates the upgrade of a client. The response has been checked.
+    pub(super) fn of_client(config: Arc<Config>, request: Request, response: Response) -> Self {
+        Self { role: Role::Client, config, request, response, read_ahead: Vec::new() }
+    }
+
+    /// Returns whether this is the end of a server or of a client.
+    ///
+    /// See the example of [`ClientUpgrade`](super::ClientUpgrade).
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Returns the subprotocols that the client offers, in order of preference.
@@ -75,11 +93,12 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::ProtocolNotOffered`] for one that the client does not offer (§4.2.2, item 4).
+    /// [`ProtocolError::ProtocolNotOffered`] for one that the client does not offer (§4.2.2, item 4), and for a client, whose server
+    /// has selected one.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn choose_protocol(&mut self, protocol: &str) -> Result<(), ProtocolError> {
-        if !self.protocols().contains(&protocol) {
+        if self.role == Role::Client || !self.protocols().contains(&protocol) {
             return Err(ProtocolError::ProtocolNotOffered);
         }
         self.response.set_protocol(protocol);
@@ -93,7 +112,7 @@ impl Upgrade {
         &self.request
     }
 
-    /// Returns the response that must be sent.
+    /// Returns the response that must be sent, or that a client has received.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn response(&self) -> &Response {
@@ -117,7 +136,8 @@ impl Upgrade {
         &mut self.response
     }
 
-    /// Adds bytes that the HTTP server has read after the request. They may contain the first frames.
+    /// Adds bytes that the HTTP server has read after the request, or an HTTP client after the response. They may contain the first
+    /// frames.
     ///
     /// See the example of [`response_mut`](Self::response_mut).
     #[must_use]
@@ -130,11 +150,14 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// The rule of §4.2.2 that the response breaks, if it was changed.
+    /// The rule of §4.2.2, or for a client of §4.1, that the response breaks, if it was changed.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn into_connection(mut self, now: Instant) -> Result<(Connection, Vec<u8>), ProtocolError> {
-        let connection = Connection::upgraded(self.config, &self.request, &mut self.response, now)?;
+        let connection = match self.role {
+            Role::Server => Connection::upgraded(self.config, &self.request, &mut self.response, now)?,
+            Role::Client => Connection::accepted(self.config, &self.request, &self.response, now)?,
+        };
         Ok((connection, self.read_ahead))
     }
 

@@ -20,7 +20,7 @@ use super::util::{Timeout, Token};
 use crate::close::CloseCode;
 use crate::cluster::{Order, SubscriberCount};
 use crate::connecting::reconnect::Reconnect;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::handshake::Extension;
 use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
@@ -662,7 +662,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// `Queue`, as described [above](Self#what-the-methods-return).
+    /// `Queue`, as described [above](Self#what-the-methods-return); `Protocol` if the upgrade is that of a client
+    /// ([`Upgrade::role`]).
     ///
     /// # Examples
     ///
@@ -682,6 +683,12 @@ impl Sender {
     /// }
     /// ```
     pub fn accept_upgraded(&self, stream: TcpStream, upgrade: Upgrade) -> Result<()> {
+        if upgrade.role() == Role::Client {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the upgrade is that of a client; use `after_handshake`",
+            ));
+        }
         push_new_connection(self, NewConnection::AcceptUpgraded(stream, upgrade))
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Version {
     Http10,
     /// HTTP/1.1, and later versions 1.x, which are compatible with 1.1 (RFC 9110 §2.5).
     Http11,
+    /// HTTP/2 and later versions, whose heads other crates decode and encode (RFC 8441, RFC 9220).
+    Http2,
 }
 
 /// The first line of a request (RFC 9112 §3).

@@ -1,0 +1,174 @@
+//! Conversion between the heads of `http` and those of the core.
+
+use http::header::{HOST, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+
+use crate::protocol::handshake::{Request, Response, server};
+use crate::protocol::{Config, ProtocolError};
+
+/// The fields that belong to a connection of HTTP/1.1. In a request of HTTP/2 they are malformed (RFC 9113 §8.2.2).
+const CONNECTION_SPECIFIC: [&str; 5] =
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+
+/// A request, or its head: an [`http::Request`] with any body, or [`http::request::Parts`].
+///
+/// # Examples
+///
+/// ```
+/// use sockeye::http::Request;
+/// use sockeye::upgrade::{RequestHead, is_upgrade};
+///
+/// fn kind(request: &impl RequestHead) -> &'static str {
+///     if is_upgrade(request) { "websocket" } else { "page" }
+/// }
+///
+/// assert_eq!(kind(&Request::new("body")), "page");
+/// assert_eq!(kind(&Request::new(()).into_parts().0), "page");
+/// ```
+pub trait RequestHead: sealed::Sealed {
+    /// Returns the method.
+    fn method(&self) -> &Method;
+
+    /// Returns the URI: a path, or for HTTP/2 with the scheme and the authority.
+    fn uri(&self) -> &Uri;
+
+    /// Returns the version of HTTP.
+    fn version(&self) -> Version;
+
+    /// Returns the headers.
+    fn headers(&self) -> &HeaderMap;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl<B> Sealed for http::Request<B> {}
+    impl Sealed for http::request::Parts {}
+}
+
+impl<B> RequestHead for http::Request<B> {
+    fn method(&self) -> &Method {
+        Self::method(self)
+    }
+
+    fn uri(&self) -> &Uri {
+        Self::uri(self)
+    }
+
+    fn version(&self) -> Version {
+        Self::version(self)
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        Self::headers(self)
+    }
+}
+
+impl RequestHead for Parts {
+    fn method(&self) -> &Method {
+        &self.method
+    }
+
+    fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+/// Converts a request for an upgrade of HTTP/1.1.
+pub(super) fn upgrade_request(request: &impl RequestHead, config: &Config) -> Result<Request, ProtocolError> {
+    // HTTP/2 has another form of request (RFC 8441), and HTTP/1.0 has none.
+    if request.version() != Version::HTTP_11 {
+        return Err(ProtocolError::HttpVersion);
+    }
+    parse(request, None, config)
+}
+
+/// Converts an extended CONNECT (RFC 8441 §4).
+pub(super) fn connect_request(
+    request: &impl RequestHead,
+    protocol: Option<&str>,
+    config: &Config,
+) -> Result<Request, ProtocolError> {
+    if request.version() < Version::HTTP_2 {
+        return Err(ProtocolError::HttpVersion);
+    }
+    if request.method() != Method::CONNECT {
+        return Err(ProtocolError::MethodNotGet);
+    }
+    if protocol != Some("websocket") {
+        return Err(ProtocolError::WrongConnectProtocol);
+    }
+    if CONNECTION_SPECIFIC.iter().any(|name| request.headers().contains_key(*name)) {
+        return Err(ProtocolError::MalformedHead);
+    }
+    // With `:protocol`, `:scheme` and `:path` MUST be present.
+    if request.uri().scheme().is_none() || request.uri().path_and_query().is_none() {
+        return Err(ProtocolError::MalformedHead);
+    }
+    let authority = request.uri().authority().ok_or(ProtocolError::MissingHost)?.as_str();
+    // RFC 9113 §8.3.1: a `Host` with another authority is malformed.
+    let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+    if !request.headers().get_all(HOST).iter().all(is_same) {
+        return Err(ProtocolError::MalformedHead);
+    }
+    Ok(parse(request, Some(authority), config)?.into_extended_connect())
+}
+
+/// Parses a request with the core, so that its limits and checks apply. `authority` replaces `Host`.
+fn parse(
+    request: &impl RequestHead,
+    authority: Option<&str>,
+    config: &Config,
+) -> Result<Request, ProtocolError> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let mut head = format!("{} {target} HTTP/1.1\r\n", request.method()).into_bytes();
+    let mut add = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    };
+    if let Some(authority) = authority {
+        add("host", authority.as_bytes());
+    }
+    for (name, value) in request.headers() {
+        if authority.is_none() || name != HOST {
+            add(name.as_str(), value.as_bytes());
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    server::read_request(&head, config)
+}
+
+/// Converts a response of the core.
+pub(super) fn response(response: &Response) -> http::Result<http::Response<Vec<u8>>> {
+    let mut converted = http::Response::builder().status(response.status()).body(response.body().to_vec())?;
+    copy_headers(response.headers(), converted.headers_mut())?;
+    Ok(converted)
+}
+
+/// Converts a response that a client has received. Its body stays where it is.
+pub(super) fn received_response<B>(response: &http::Response<B>) -> Response {
+    let status = response.status();
+    let mut converted =
+        Response::new(status.as_u16(), status.canonical_reason().unwrap_or_default(), Vec::new());
+    let headers = response.headers().iter();
+    *converted.headers_mut() =
+        headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+    converted
+}
+
+pub(super) fn copy_headers(from: &[(String, Vec<u8>)], to: &mut HeaderMap) -> http::Result<()> {
+    for (name, value) in from {
+        to.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value)?);
+    }
+    Ok(())
+}
