@@ -156,6 +156,11 @@ compile_error!(
      encrypts the connections of the feature `browser`"
 );
 
+#[cfg(all(
+    any(feature = "axum", feature = "h2", feature = "hyper", feature = "rouille", feature = "tiny_http"),
+    not(target_family = "wasm")
+))]
+mod adapters;
 #[cfg(all(feature = "blocking", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub mod blocking;
 #[cfg(all(
@@ -238,6 +243,16 @@ use std::fmt::Debug;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 use std::net::ToSocketAddrs;
 
+#[cfg(all(feature = "axum", not(target_family = "wasm")))]
+pub use adapters::axum;
+#[cfg(all(feature = "h2", not(target_family = "wasm")))]
+pub use adapters::h2;
+#[cfg(all(feature = "hyper", not(target_family = "wasm")))]
+pub use adapters::hyper;
+#[cfg(all(feature = "rouille", not(target_family = "wasm")))]
+pub use adapters::rouille;
+#[cfg(all(feature = "tiny_http", not(target_family = "wasm")))]
+pub use adapters::tiny_http;
 pub use close::{CloseCode, Closed};
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use connecting::reconnect::{Lost, Reconnect};

@@ -155,6 +155,12 @@ pub fn accept<B>(
     pending.accept(convert::received_response(response))
 }
 
+/// Converts the head of a response that rejects the request.
+#[cfg(any(feature = "hyper", feature = "h2"))]
+pub(crate) fn received<B>(response: &http::Response<B>) -> crate::protocol::handshake::Response {
+    convert::received_response(response)
+}
+
 fn request(method: Method, uri: Uri, version: Version, from: &Request) -> Result<http::Request<()>> {
     let mut request = http::Request::new(());
     (*request.method_mut(), *request.uri_mut(), *request.version_mut()) = (method, uri, version);

@@ -130,21 +130,26 @@ fn parse(
     config: &Config,
 ) -> Result<Request, ProtocolError> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let mut head = format!("{} {target} HTTP/1.1\r\n", request.method()).into_bytes();
-    let mut add = |name: &str, value: &[u8]| {
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+    let line = format!("{} {target} HTTP/1.1", request.method());
+    let host = authority.map(|authority| ("host", authority.as_bytes()));
+    let others = request.headers().iter().filter(|(name, _)| authority.is_none() || *name != HOST);
+    let fields = host.into_iter().chain(others.map(|(name, value)| (name.as_str(), value.as_bytes())));
+    read_fields(&line, fields, config)
+}
+
+/// Parses a head whose first line and fields another server has separated.
+pub(crate) fn read_fields<'f, V: AsRef<[u8]>>(
+    line: &str,
+    fields: impl Iterator<Item = (&'f str, V)>,
+    config: &Config,
+) -> Result<Request, ProtocolError> {
+    let mut head = line.as_bytes().to_vec();
+    for (name, value) in fields {
+        for part in [b"\r\n", name.as_bytes(), b": ", value.as_ref()] {
             head.extend_from_slice(part);
         }
-    };
-    if let Some(authority) = authority {
-        add("host", authority.as_bytes());
     }
-    for (name, value) in request.headers() {
-        if authority.is_none() || name != HOST {
-            add(name.as_str(), value.as_bytes());
-        }
-    }
-    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(b"\r\n\r\n");
     server::read_request(&head, config)
 }
 

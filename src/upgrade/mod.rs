@@ -56,8 +56,12 @@ use http::Version;
 use http::request::Parts;
 
 pub use self::convert::RequestHead;
+#[cfg(any(feature = "rouille", feature = "tiny_http"))]
+pub(crate) use self::convert::read_fields;
 pub use crate::protocol::Upgrade;
 pub use crate::protocol::handshake::ClientUpgrade;
+#[cfg(any(feature = "rouille", feature = "tiny_http"))]
+pub(crate) use crate::protocol::handshake::server::refusal as refusal_head;
 use crate::protocol::handshake::server;
 use crate::protocol::{Config, ProtocolError};
 
