@@ -181,6 +181,12 @@ impl Accepted {
         &mut self.upgrade
     }
 
+    /// Returns the upgrade, and the connection of hyper. Awaited after the response has been sent, it returns the stream, which a program
+    /// can hand over to an event loop (`Sender::accept_upgraded`) if it is that of HTTP/1.1.
+    pub fn into_parts(self) -> (Upgrade, OnUpgrade) {
+        (self.upgrade, self.connection)
+    }
+
     /// Creates the response that the service must return.
     ///
     /// # Errors

@@ -33,7 +33,10 @@ pub struct Stream(Kind);
 
 enum Kind {
     /// A second descriptor of the socket, and the object of the server, which ends the connection when it is dropped.
-    Complete { socket: TcpStream, server: Arc<Mutex<Box<dyn ReadWrite + Send>>> },
+    Complete {
+        socket: TcpStream,
+        server: Arc<Mutex<Box<dyn ReadWrite + Send>>>,
+    },
     Bare(Box<dyn ReadWrite + Send>),
 }
 
@@ -85,8 +88,8 @@ fn find_socket(client: SocketAddr) -> Option<TcpStream> {
     let mut found: Option<TcpStream> = None;
     for entry in std::fs::read_dir("/proc/self/fd").ok()?.flatten() {
         let name = entry.file_name();
-        let is_socket =
-            std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
+        let is_socket = std::fs::read_link(entry.path())
+            .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
         let Some(number) = name.to_str().and_then(|name| name.parse().ok()).filter(|_| is_socket) else {
             continue;
         };

@@ -88,7 +88,8 @@ fn read(request: &Request, config: Config) -> Result<Upgrade, ProtocolError> {
 }
 
 fn response(response: &Response) -> Result<tiny_http::Response<Cursor<Vec<u8>>>, ProtocolError> {
-    let headers = response.headers().iter().map(|(name, value)| Header::from_bytes(name.as_str(), value.as_slice()));
+    let headers =
+        response.headers().iter().map(|(name, value)| Header::from_bytes(name.as_str(), value.as_slice()));
     let headers = headers.collect::<Result<_, _>>().map_err(|()| ProtocolError::UnsendableHead)?;
     let body = response.body().to_vec();
     let length = (response.status() != 101).then_some(body.len());

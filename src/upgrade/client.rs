@@ -171,3 +171,46 @@ fn request(method: Method, uri: Uri, version: Version, from: &Request) -> Result
 fn invalid(err: impl Into<http::Error>) -> Error {
     Error::new(ErrorKind::Protocol, err.into().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8441_s5_1_the_request_of_http2_has_the_complete_url_and_no_key() {
+        for (url, expected) in [
+            ("wss://user:pass@example.com/chat?a=b#c", "https://example.com/chat?a=b"),
+            ("ws://example.com:8080", "http://example.com:8080/"),
+            ("https://[::1]:443/", "https://[::1]/"),
+        ] {
+            let (request, _) = RequestBuilder::new(url).unwrap().http2().unwrap();
+            assert_eq!(request.uri().to_string(), expected);
+            assert_eq!((request.method().as_str(), request.version()), ("CONNECT", Version::HTTP_2));
+            for name in ["host", "connection", "upgrade", "sec-websocket-key"] {
+                assert!(!request.headers().contains_key(name), "{name}");
+            }
+            assert_eq!(request.headers()["sec-websocket-version"], "13");
+        }
+    }
+
+    #[test]
+    fn s4_1_the_request_of_http1_has_a_path_a_host_and_a_key() {
+        let (request, pending) =
+            RequestBuilder::new("wss://example.com:1/chat?a=b").unwrap().http1().unwrap();
+        assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("GET", "/chat?a=b"));
+        assert_eq!(request.headers()["host"], "example.com:1");
+        let key = pending.request().key().unwrap();
+        assert_eq!(request.headers()["sec-websocket-key"], key.as_slice());
+        let response = http::Response::builder().status(101).body(()).unwrap();
+        assert_eq!(accept(pending, &response).unwrap_err(), ProtocolError::MissingUpgrade);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_sent_is_an_error() {
+        assert!(RequestBuilder::new("ftp://example.com/").is_err() && RequestBuilder::new("chat").is_err());
+        let builder = RequestBuilder::new("ws://example.com/").unwrap();
+        assert!(builder.clone().add_header("X", "a\r\nEvil: b").is_err());
+        assert!(builder.clone().add_subprotocol("a b").http2().is_err());
+        assert!(builder.add_subprotocol("a b").http1().is_err());
+    }
+}

@@ -177,3 +177,92 @@ pub(super) fn copy_headers(from: &[(String, Vec<u8>)], to: &mut HeaderMap) -> ht
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upgrade::{accept, accept_extended_connect, refusal_for};
+
+    fn connect(uri: &str, version: Version, headers: &[(&str, &str)]) -> http::Request<()> {
+        let mut request = http::Request::connect(uri).version(version).header("sec-websocket-version", "13");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn check(request: &http::Request<()>) -> Result<(), ProtocolError> {
+        accept_extended_connect(request, Some("websocket"), Config::default()).map(drop)
+    }
+
+    #[test]
+    fn rfc8441_s4_the_scheme_the_path_and_the_authority_are_required() {
+        let with = |uri| check(&connect(uri, Version::HTTP_2, &[]));
+        assert_eq!(with("https://example.com/chat"), Ok(()));
+        assert_eq!(check(&connect("https://example.com/chat", Version::HTTP_3, &[])), Ok(()));
+        for uri in ["example.com:443", "/chat"] {
+            assert_eq!(with(uri), Err(ProtocolError::MalformedHead), "{uri}");
+        }
+    }
+
+    #[test]
+    fn rfc8441_s4_the_version_the_method_and_the_protocol_are_checked() {
+        let request = connect("https://example.com/", Version::HTTP_11, &[]);
+        assert_eq!(check(&request), Err(ProtocolError::HttpVersion));
+        let mut request = connect("https://example.com/", Version::HTTP_2, &[]);
+        assert_eq!(accept(&request, Config::default()).unwrap_err(), ProtocolError::HttpVersion);
+        for protocol in [None, Some("connect-udp"), Some("")] {
+            let accepted = accept_extended_connect(&request, protocol, Config::default());
+            assert_eq!(accepted.unwrap_err(), ProtocolError::WrongConnectProtocol, "{protocol:?}");
+        }
+        *request.method_mut() = Method::GET;
+        assert_eq!(check(&request), Err(ProtocolError::MethodNotGet));
+    }
+
+    #[test]
+    fn rfc9113_s8_2_2_fields_of_a_connection_are_malformed() {
+        for name in CONNECTION_SPECIFIC {
+            let request = connect("https://example.com/", Version::HTTP_2, &[(name, "x")]);
+            assert_eq!(check(&request), Err(ProtocolError::MalformedHead), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_authority_replaces_host() {
+        let request =
+            connect("https://example.com:8443/chat?a", Version::HTTP_2, &[("host", "EXAMPLE.com:8443")]);
+        let upgrade = accept_extended_connect(&request, Some("websocket"), Config::default()).unwrap();
+        assert_eq!(upgrade.request().resource(), "/chat?a");
+        assert_eq!(upgrade.request().header_text("Host"), Some("example.com:8443"));
+        let other = connect("https://example.com/", Version::HTTP_2, &[("host", "example.org")]);
+        assert_eq!(check(&other), Err(ProtocolError::MalformedHead));
+    }
+
+    #[test]
+    fn rfc9113_s8_2_2_refusals_of_http2_contain_no_fields_of_a_connection() {
+        for (reason, status) in [
+            (ProtocolError::UnsupportedVersion, 400),
+            (ProtocolError::NotAnUpgrade, 400),
+            (ProtocolError::MethodNotGet, 405),
+            (ProtocolError::WrongConnectProtocol, 501),
+            (ProtocolError::OriginRefused, 403),
+        ] {
+            let response = refusal_for(Version::HTTP_2, reason).unwrap();
+            assert_eq!(response.status(), status, "{reason:?}");
+            assert!(CONNECTION_SPECIFIC.iter().all(|name| !response.headers().contains_key(*name)));
+            assert!(response.body().starts_with(status.to_string().as_bytes()));
+            assert_eq!(response.headers()["content-length"], response.body().len().to_string());
+        }
+        let response = refusal_for(Version::HTTP_2, ProtocolError::MethodNotGet).unwrap();
+        assert_eq!(response.headers()["allow"], "CONNECT");
+        assert_eq!(refusal_for(Version::HTTP_11, ProtocolError::NotAnUpgrade).unwrap().status(), 426);
+    }
+
+    #[test]
+    fn the_limits_of_the_core_apply() {
+        let request = connect("https://example.com/", Version::HTTP_2, &[("x", "y"), ("z", "1")]);
+        let config = Config { max_headers: 2, ..Config::default() };
+        let accepted = accept_extended_connect(&request, Some("websocket"), config);
+        assert_eq!(accepted.unwrap_err(), ProtocolError::TooManyHeaders);
+    }
+}

@@ -60,9 +60,9 @@ pub use self::convert::RequestHead;
 pub(crate) use self::convert::read_fields;
 pub use crate::protocol::Upgrade;
 pub use crate::protocol::handshake::ClientUpgrade;
+use crate::protocol::handshake::server;
 #[cfg(any(feature = "rouille", feature = "tiny_http"))]
 pub(crate) use crate::protocol::handshake::server::refusal as refusal_head;
-use crate::protocol::handshake::server;
 use crate::protocol::{Config, ProtocolError};
 
 /// Returns whether a request asks for a WebSocket: `Upgrade` contains `websocket` and `Connection` contains `Upgrade`.

@@ -1,20 +1,23 @@
 //! What the examples share: an echo on an event loop, on a thread, and in a task.
 
-use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, channel};
+use std::io;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use sockeye::blocking::{Bare, WebSocket};
-use sockeye::futures::{Builder as AsyncBuilder, Compat, Timer};
-use sockeye::upgrade::Upgrade;
+use sockeye::blocking::WebSocket;
+use sockeye::futures::{Transport, WebSocket as AsyncWebSocket};
+use sockeye::protocol::Config;
+use sockeye::tiny_http::Stream;
 use sockeye::{Builder, CloseCode, Result, Sender};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 const SHUTDOWN: &str = "the server is shutting down";
+
+/// The configuration of the examples: the limits of the default, and the subprotocol `echo`.
+pub fn config() -> Config {
+    Config { subprotocols: vec!["echo".to_owned()], ..Config::default() }
+}
 
 /// An event loop on a thread of its own. Its connections send everything back.
 pub struct EventLoop {
@@ -48,53 +51,39 @@ impl EventLoop {
 }
 
 /// The threads of a blocking server that each serve one connection.
-///
-/// The stream of another server has no second handle, and a blocked read cannot be interrupted. Therefore a connection is
-/// closed with 1001 when its next message arrives after Ctrl-C.
 #[derive(Clone, Default)]
-pub struct Threads(Arc<Mutex<Vec<mpsc::Receiver<()>>>>, Arc<AtomicBool>);
+pub struct Threads(Arc<Mutex<Vec<Served>>>);
+
+/// A connection with the thread that serves it. The second handle closes it from another thread.
+struct Served {
+    handle: Option<WebSocket<Stream>>,
+    thread: JoinHandle<()>,
+}
 
 impl Threads {
     /// Sends everything back, on a thread of its own.
-    pub fn spawn_echo(&self, stream: impl Read + Write + Send + 'static, upgrade: Upgrade) {
-        let is_stopping = Arc::clone(&self.1);
-        let (running, ended) = channel::<()>();
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|thread| thread.try_recv() == Err(mpsc::TryRecvError::Empty));
-        threads.push(ended);
-        thread::spawn(move || {
-            let _ = echo(stream, upgrade, &is_stopping);
-            drop(running);
+    pub fn spawn_echo(&self, mut socket: WebSocket<Stream>) {
+        let handle = socket.try_clone().ok();
+        let thread = thread::spawn(move || {
+            while let Ok(Some(message)) = socket.receive() {
+                let _ = socket.send(message);
+            }
         });
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|served| !served.thread.is_finished());
+        all.push(Served { handle, thread });
     }
 
-    /// Makes the threads close their connections.
-    pub fn stop(&self) {
-        self.1.store(true, Ordering::SeqCst);
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.1.load(Ordering::SeqCst)
-    }
-
-    /// Waits for the threads to end, for at most five seconds each.
-    pub fn join(self) {
-        for thread in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = thread.recv_timeout(Duration::from_secs(5));
+    /// Closes all connections with 1001 (going away), and waits for the threads to end.
+    pub fn stop(self) {
+        for served in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Without a second handle, the end of the process ends the connection.
+            if let Some(mut handle) = served.handle {
+                let _ = handle.close(CloseCode::Away, SHUTDOWN);
+                let _ = served.thread.join();
+            }
         }
     }
-}
-
-fn echo(stream: impl Read + Write, upgrade: Upgrade, is_stopping: &AtomicBool) -> Result<()> {
-    let mut socket = WebSocket::upgraded(Bare(stream), upgrade)?;
-    while let Some(message) = socket.receive()? {
-        if is_stopping.load(Ordering::SeqCst) {
-            socket.close(CloseCode::Away, SHUTDOWN)?;
-            break;
-        }
-        socket.send(message)?;
-    }
-    Ok(())
 }
 
 /// The tasks of an async server that each serve one connection.
@@ -103,22 +92,19 @@ pub struct Tasks(Arc<watch::Sender<bool>>);
 
 impl Tasks {
     /// Sends everything back, until the client closes the connection or the server stops.
-    pub async fn echo<S>(&self, stream: S, upgrade: Upgrade) -> Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub async fn echo<S: Transport>(self, mut socket: AsyncWebSocket<S>) {
         let mut stopping = self.0.subscribe();
-        let builder = AsyncBuilder::new().timer(Timer::tokio());
-        let mut socket = builder.upgraded(Compat(stream), upgrade)?;
         loop {
             tokio::select! {
-                message = socket.receive() => match message? {
-                    Some(message) => socket.send(message).await?,
-                    None => return Ok(()),
-                },
+                message = socket.receive() => {
+                    let Ok(Some(message)) = message else { break };
+                    if socket.send(message).await.is_err() {
+                        break;
+                    }
+                }
                 () = wait_for_stop(&mut stopping) => {
-                    socket.close(CloseCode::Away, SHUTDOWN).await?;
-                    return Ok(());
+                    let _ = socket.close(CloseCode::Away, SHUTDOWN).await;
+                    break;
                 }
             }
         }

@@ -55,3 +55,77 @@ pub(crate) fn is_accepting(request: &Request, response: &Response) -> bool {
         false => response.status() == 101,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::handshake::{client, server};
+    use crate::protocol::{Config, ProtocolError};
+
+    fn request() -> Request {
+        let mut request = Request::from_url(&"wss://example.com/chat".parse().unwrap()).unwrap();
+        request.add_protocol("chat");
+        request.into_extended_connect()
+    }
+
+    #[test]
+    fn s5_the_request_has_no_key_and_no_fields_of_the_connection() {
+        let request = request();
+        let names: Vec<&str> = request.headers().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Host", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol"]);
+        assert!(request.to_string().starts_with("CONNECT /chat HTTP/2\r\n"));
+        assert_eq!(server::check_upgrade(&request, &Config::default()), Ok(()));
+        assert_eq!(client::check_request(&request), Ok(()));
+    }
+
+    #[test]
+    fn s5_the_other_rules_of_an_upgrade_apply() {
+        let changed = |name: &str, value: &str| {
+            let mut request = request();
+            request.set_header(name, value).unwrap();
+            server::check_upgrade(&request, &Config::default())
+        };
+        assert_eq!(changed("Sec-WebSocket-Version", "8"), Err(ProtocolError::UnsupportedVersion));
+        assert_eq!(changed("Sec-WebSocket-Protocol", "a, a"), Err(ProtocolError::MalformedList));
+        assert_eq!(changed("Sec-WebSocket-Extensions", "a b"), Err(ProtocolError::MalformedList));
+        assert_eq!(changed("Host", ""), Err(ProtocolError::MissingHost));
+        assert_eq!(changed("Content-Length", "5"), Err(ProtocolError::MalformedHead));
+        let mut get = request();
+        get.set_method("GET", Version::Http2);
+        assert_eq!(server::check_upgrade(&get, &Config::default()), Err(ProtocolError::MethodNotGet));
+        let origins = crate::protocol::handshake::Origins::Only(&["https://example.com"]).into();
+        let strict = Config { origins, ..Config::default() };
+        let mut foreign = request();
+        foreign.set_header("Origin", "https://example.org").unwrap();
+        assert_eq!(server::check_upgrade(&foreign, &strict), Err(ProtocolError::OriginRefused));
+    }
+
+    #[test]
+    fn s5_a_successful_status_opens_the_connection() {
+        let request = request();
+        let check = |status: u16| {
+            let mut response = Response::from_request(&request).unwrap();
+            response.set_status(status);
+            client::check_response(&request, &response, &Config::default())
+        };
+        assert_eq!((check(200), check(299)), (Ok(()), Ok(())));
+        for status in [101, 199, 300, 403, 501] {
+            assert_eq!(check(status), Err(ProtocolError::UnexpectedStatus(status)));
+        }
+    }
+
+    #[test]
+    fn s5_a_server_chooses_only_what_was_offered() {
+        let request = request();
+        let mut response = Response::from_request(&request).unwrap();
+        assert_eq!((response.status(), response.headers().len()), (200, 0));
+        let config = Config { subprotocols: vec!["chat".to_owned()], ..Config::default() };
+        server::complete(&mut response, &request, &config);
+        assert_eq!(response.protocol().unwrap(), Some("chat"));
+        assert_eq!(server::check_response(&request, &response), Ok(()));
+        response.set_protocol("other");
+        assert_eq!(server::check_response(&request, &response), Err(ProtocolError::ProtocolNotOffered));
+        let checked = client::check_response(&request, &response, &config);
+        assert_eq!(checked, Err(ProtocolError::UnsolicitedProtocol));
+    }
+}

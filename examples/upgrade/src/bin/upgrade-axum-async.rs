@@ -1,4 +1,4 @@
-//! A page and an echo on one port, with `axum` 0.8. A task with an async socket serves each WebSocket.
+//! A page and an echo on one port, with `axum` 0.8, over HTTP/1.1 and HTTP/2. A task with an async socket serves each WebSocket.
 //!
 //! ```text
 //! cargo run --bin upgrade-axum-async [ADDRESS]
@@ -8,13 +8,11 @@
 mod support;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
-use hyper_util::rt::TokioIo;
-use sockeye::protocol::Config;
-use sockeye::upgrade;
+use axum::routing::{any, get};
+use sockeye::Deflate;
+use sockeye::axum::WebSocketUpgrade;
 use sockeye_upgrade_examples::Tasks;
 
 const USAGE: &str = "\
@@ -32,7 +30,7 @@ fn main() -> support::Result {
 
     let app = Router::new()
         .route("/", get(async || "This server has an echo.\n"))
-        .route("/echo", get(echo))
+        .route("/echo", any(echo))
         .with_state(tasks.clone());
     tokio::runtime::Runtime::new()?.block_on(serve(&address, app, tasks))
 }
@@ -46,23 +44,6 @@ async fn serve(address: &str, app: Router, tasks: Tasks) -> support::Result {
     Ok(())
 }
 
-async fn echo(State(tasks): State<Tasks>, mut request: Request) -> Response {
-    let mut upgrade = match upgrade::accept(&request, Config::default()) {
-        Ok(upgrade) => upgrade,
-        Err(reason) => {
-            return upgrade::refusal(reason).map(|refusal| refusal.map(Body::from)).unwrap_or_default();
-        }
-    };
-    if upgrade.protocols().contains(&"echo") {
-        let _ = upgrade.choose_protocol("echo");
-    }
-    let response = upgrade::response(&upgrade).map(|response| response.map(|()| Body::empty()));
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        // The stream is available once the response has been sent. It contains what hyper has read after the request.
-        if let Ok(upgraded) = upgraded.await {
-            let _ = tasks.echo(TokioIo::new(upgraded), upgrade).await;
-        }
-    });
-    response.unwrap_or_default()
+async fn echo(State(tasks): State<Tasks>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.protocols(["echo"]).deflate(Deflate::default()).on_upgrade(|socket| tasks.echo(socket))
 }

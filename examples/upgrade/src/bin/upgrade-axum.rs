@@ -10,17 +10,14 @@ mod support;
 use std::error::Error;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use sockeye::Sender;
-use sockeye::protocol::Config;
-use sockeye::upgrade::{self, Upgrade};
-use sockeye_upgrade_examples::{EventLoop, Tasks};
+use sockeye::hyper::{self as websocket, Accepted};
+use sockeye_upgrade_examples::{EventLoop, Tasks, config};
 use tokio::net::TcpStream;
 
 const USAGE: &str = "\
@@ -52,28 +49,21 @@ async fn serve(address: &str, app: Router, tasks: Tasks) -> support::Result {
 }
 
 async fn echo(State(out): State<Sender>, mut request: Request) -> Response {
-    let mut upgrade = match upgrade::accept(&request, Config::default()) {
-        Ok(upgrade) => upgrade,
-        Err(reason) => {
-            return upgrade::refusal(reason).map(|refusal| refusal.map(Body::from)).unwrap_or_default();
+    match websocket::accept(&mut request, config()) {
+        Ok(accepted) => {
+            let response = accepted.response().unwrap_or_default();
+            tokio::spawn(hand_over(accepted, out));
+            response
         }
-    };
-    if upgrade.protocols().contains(&"echo") {
-        let _ = upgrade.choose_protocol("echo");
+        Err(reason) => websocket::refusal(request.version(), reason),
     }
-    let response = upgrade::response(&upgrade).map(|response| response.map(|()| Body::empty()));
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        // The stream is available once the response has been sent.
-        if let Ok(upgraded) = upgraded.await {
-            let _ = hand_over(upgraded, upgrade, &out);
-        }
-    });
-    response.unwrap_or_default()
 }
 
-/// Takes the stream from hyper and tokio, and gives it to the event loop.
-fn hand_over(upgraded: Upgraded, upgrade: Upgrade, out: &Sender) -> Result<(), Box<dyn Error>> {
+/// Takes the stream from hyper and tokio, and gives it to the event loop. That of HTTP/2 is no `TcpStream`.
+async fn hand_over(accepted: Accepted, out: Sender) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (upgrade, connection) = accepted.into_parts();
+    // The stream is available once the response has been sent.
+    let upgraded = connection.await?;
     let parts = downcast::<TokioIo<TcpStream>>(upgraded).map_err(|_| "not a TcpStream")?;
     let stream = parts.io.into_inner().into_std()?;
     Ok(out.accept_upgraded(stream, upgrade.with_read_ahead(parts.read_buf))?)

@@ -1,4 +1,4 @@
-//! A page and an echo on one port, with `hyper` 1. A task with an async socket serves each WebSocket.
+//! A page and an echo on one port, with `hyper` 1, over HTTP/1.1 and HTTP/2. A task with an async socket serves each WebSocket.
 //!
 //! ```text
 //! cargo run --bin upgrade-hyper-async [ADDRESS]
@@ -12,13 +12,12 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use sockeye::protocol::Config;
-use sockeye::upgrade;
-use sockeye_upgrade_examples::Tasks;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use sockeye::{hyper as websocket, upgrade};
+use sockeye_upgrade_examples::{Tasks, config};
 use tokio::net::TcpListener;
 
 const USAGE: &str = "\
@@ -54,31 +53,18 @@ async fn serve(listener: TcpListener, tasks: &Tasks) -> support::Result {
                 let answer = answer(request, tasks.clone());
                 async { Ok::<_, Infallible>(answer) }
             });
-            let _ = http1::Builder::new().serve_connection(stream, service).with_upgrades().await;
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            // Browsers open WebSockets over HTTP/2 only if the server announces it.
+            builder.http2().enable_connect_protocol();
+            let _ = builder.serve_connection_with_upgrades(stream, service).await;
         });
     }
 }
 
 fn answer(mut request: Request<Incoming>, tasks: Tasks) -> Response<Full<Bytes>> {
-    if !upgrade::is_upgrade(&request) {
+    let is_page = request.method() == Method::GET && !upgrade::is_upgrade(&request);
+    if is_page {
         return Response::new(Full::from("This server has an echo.\n"));
     }
-    let mut upgrade = match upgrade::accept(&request, Config::default()) {
-        Ok(upgrade) => upgrade,
-        Err(reason) => {
-            return upgrade::refusal(reason).map(|refusal| refusal.map(Full::from)).unwrap_or_default();
-        }
-    };
-    if upgrade.protocols().contains(&"echo") {
-        let _ = upgrade.choose_protocol("echo");
-    }
-    let response = upgrade::response(&upgrade).map(|response| response.map(|()| Full::default()));
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        // The stream is available once the response has been sent. It contains what hyper has read after the request.
-        if let Ok(upgraded) = upgraded.await {
-            let _ = tasks.echo(TokioIo::new(upgraded), upgrade).await;
-        }
-    });
-    response.unwrap_or_default()
+    websocket::upgrade(&mut request, config(), |socket| tasks.echo(socket))
 }

@@ -15,13 +15,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use sockeye::Sender;
-use sockeye::protocol::Config;
-use sockeye::upgrade::{self, Upgrade};
-use sockeye_upgrade_examples::{EventLoop, Tasks};
+use sockeye::hyper::{self as websocket, Accepted};
+use sockeye::upgrade;
+use sockeye_upgrade_examples::{EventLoop, Tasks, config};
 use tokio::net::{TcpListener, TcpStream};
 
 const USAGE: &str = "\
@@ -67,28 +66,21 @@ fn answer(mut request: Request<Incoming>, out: &Sender) -> Response<Full<Bytes>>
     if !upgrade::is_upgrade(&request) {
         return Response::new(Full::from("This server has an echo.\n"));
     }
-    let mut upgrade = match upgrade::accept(&request, Config::default()) {
-        Ok(upgrade) => upgrade,
-        Err(reason) => {
-            return upgrade::refusal(reason).map(|refusal| refusal.map(Full::from)).unwrap_or_default();
+    match websocket::accept(&mut request, config()) {
+        Ok(accepted) => {
+            let response = accepted.response().unwrap_or_default();
+            tokio::spawn(hand_over(accepted, out.clone()));
+            response
         }
-    };
-    if upgrade.protocols().contains(&"echo") {
-        let _ = upgrade.choose_protocol("echo");
+        Err(reason) => websocket::refusal(request.version(), reason),
     }
-    let response = upgrade::response(&upgrade).map(|response| response.map(|()| Full::default()));
-    let (upgraded, out) = (hyper::upgrade::on(&mut request), out.clone());
-    tokio::spawn(async move {
-        // The stream is available once the response has been sent.
-        if let Ok(upgraded) = upgraded.await {
-            let _ = hand_over(upgraded, upgrade, &out);
-        }
-    });
-    response.unwrap_or_default()
 }
 
-/// Takes the stream from hyper and tokio, and gives it to the event loop.
-fn hand_over(upgraded: Upgraded, upgrade: Upgrade, out: &Sender) -> Result<(), Box<dyn Error>> {
+/// Takes the stream from hyper and tokio, and gives it to the event loop. That of HTTP/2 is no `TcpStream`.
+async fn hand_over(accepted: Accepted, out: Sender) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (upgrade, connection) = accepted.into_parts();
+    // The stream is available once the response has been sent.
+    let upgraded = connection.await?;
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not a TcpStream")?;
     let stream = parts.io.into_inner().into_std()?;
     Ok(out.accept_upgraded(stream, upgrade.with_read_ahead(parts.read_buf))?)
