@@ -46,7 +46,7 @@
 //! |---|---|---|
 //! | [`blocking`] | a thread for each connection, or a small client | `blocking` |
 //! | `futures` | an async program, on any runtime | `futures`, `tokio` |
-//! | [`upgrade`] | an existing HTTP server such as `axum` or `hyper` | `upgrade` |
+//! | [`upgrade`] | an existing HTTP server such as `axum` or `hyper` | `upgrade`, `axum`, `hyper` and others |
 //! | `browser` | a program in the browser | `browser` |
 //! | [`protocol`] | your own event loop or transport: RFC 6455 without I/O | none |
 //!
@@ -66,7 +66,8 @@
 //! | `blocking` | no | a blocking socket |
 //! | `futures` | no | an async socket over any stream of `futures-io` |
 //! | `tokio` | no | the async socket with `connect`, `accept` and timeouts; with TLS if `rustls` or `ssl` is enabled |
-//! | `upgrade` | no | upgrades of requests that another HTTP server has read |
+//! | `upgrade` | no | upgrades of requests that another HTTP server has read, over HTTP/1.1 and HTTP/2, and requests of other HTTP clients |
+//! | `axum`, `hyper`, `h2`, `rouille`, `tiny_http` | no | one function for each of these HTTP libraries |
 //! | `bytes` | no | messages from the type `Bytes` of the crate `bytes` |
 //! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
 //! | `signals` | no | `signals::Signals`, with which `SIGTERM` and Ctrl-C drain the event loop (Unix) |

@@ -26,11 +26,15 @@ export function assertEqual(actual, expected, what) {
   assert(a === b, `${what}: ${a} instead of ${b}`);
 }
 
-/** A chat server in a separate process. */
+/** The words of the command of the chat server. */
+function chat() {
+  const { CHAT, CHAT_CMD } = process.env;
+  return CHAT_CMD ? CHAT_CMD.split(/\s+/).filter(Boolean) : [CHAT];
+}
+
+/** A server in a separate process. By default it is the chat. */
 export class Server {
-  static async start(address = "127.0.0.1:0", flags = []) {
-    const { CHAT, CHAT_CMD } = process.env;
-    const [command, ...words] = CHAT_CMD ? CHAT_CMD.split(/\s+/).filter(Boolean) : [CHAT];
+  static async start(address = "127.0.0.1:0", flags = [], [command, ...words] = chat()) {
     const server = new Server();
     server.flags = flags;
     server.process = spawn(command, [...words, address, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
@@ -66,14 +70,14 @@ export class Server {
   }
 }
 
-export function launch() {
+export function launch(more = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM,
     headless: true,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
       "--disable-background-networking", "--disable-component-update", "--disable-sync",
       // The certificates are self-signed.
-      "--ignore-certificate-errors"],
+      "--ignore-certificate-errors", ...more],
   });
 }
 

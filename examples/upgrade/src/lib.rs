@@ -126,6 +126,11 @@ impl Tasks {
     }
 }
 
+/// Tests the code of the page like that of the documentation. It needs the servers, which are not dependencies of the library.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/other-servers.md")]
+struct OtherServers;
+
 async fn wait_for_stop(stopping: &mut watch::Receiver<bool>) {
     // An error means that the server has ended.
     let _ = stopping.wait_for(|is_stopping| *is_stopping).await;

@@ -1,6 +1,6 @@
 //! Which part of the crate may know which other one, read off the sources.
 //!
-//! `message close error` <- `protocol` <- what programs use <- front ends, and front ends never see each other. The
+//! `message close error` <- `protocol` <- what programs use <- front ends <- adapters, and front ends never see each other. The
 //! protocol core names no socket, thread, runtime or clock. A feature adds items, and never forks a function. `sizes` counts the
 //! methods of types.
 
@@ -15,14 +15,15 @@ use std::path::{Path, PathBuf};
 use source::Token;
 
 /// The modules of each layer; each may use those of its own and of the ones before. A new module must be put into one.
-const LAYERS: [&[&str]; 4] = [
+const LAYERS: [&[&str]; 5] = [
     &["message", "close", "error", "tcp_stream", "byte_queue"],
     &["protocol"],
     &["cluster", "compat", "connecting", "socket", "systemd", "tls"],
     FRONT_ENDS,
+    &["adapters"],
 ];
 
-/// The last layer, whose modules may not even use each other.
+/// The modules of this layer may not even use each other.
 const FRONT_ENDS: &[&str] = &["reactor", "blocking", "futures", "browser", "upgrade"];
 
 /// The modules that only unit tests and fuzz targets use. They are not part of the library.
