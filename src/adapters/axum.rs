@@ -86,6 +86,24 @@ pub struct WebSocketUpgrade<F = DefaultOnFailedUpgrade> {
 /// | 426 | over HTTP/1.1, the request asks for no upgrade, or for another version; the server does not support upgrades |
 /// | 501 | over HTTP/2, `:protocol` is not `websocket` |
 /// | 505 | HTTP/1.0 |
+///
+/// # Examples
+///
+/// ```
+/// use axum_core::response::{IntoResponse, Response};
+/// use sockeye::axum::{WebSocketUpgrade, WebSocketUpgradeRejection};
+///
+/// async fn chat(upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Response {
+///     match upgrade {
+///         Ok(upgrade) => upgrade.on_upgrade(|_| async {}),
+///         Err(rejection) => {
+///             eprintln!("{}: {:?}", rejection.status(), rejection.reason());
+///             rejection.into_response()
+///         }
+///     }
+/// }
+/// # drop(chat);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocketUpgradeRejection {
     version: Version,
@@ -96,7 +114,7 @@ pub struct WebSocketUpgradeRejection {
 ///
 /// See the example of [`WebSocketUpgrade`].
 pub trait OnFailedUpgrade: Send + 'static {
-    /// Receives the error.
+    /// Receives the error. See the example of [`WebSocketUpgrade`].
     fn call(self, error: Error);
 }
 
@@ -106,7 +124,7 @@ impl<F: FnOnce(Error) + Send + 'static> OnFailedUpgrade for F {
     }
 }
 
-/// The default: the error is ignored.
+/// The default: the error is ignored. See the example of [`WebSocketUpgrade`].
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct DefaultOnFailedUpgrade;
@@ -157,24 +175,32 @@ impl<F> WebSocketUpgrade<F> {
 
     /// Sets the maximum payload of a frame, in bytes. Default: no limit besides that of the message. A longer one closes the
     /// connection with 1009.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn max_frame_size(mut self, max: usize) -> Self {
         self.config.max_frame_size = max;
         self
     }
 
     /// Sets how many bytes may wait before `queue` has to write some of them. Default: 64 KiB.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn write_buffer_size(mut self, size: usize) -> Self {
         self.builder = self.builder.high_water(size);
         self
     }
 
     /// Sets how many bytes may wait to be sent. Beyond that, messages are not accepted. Default: 16 MiB.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
         self.builder = self.builder.max_buffered(max);
         self
     }
 
     /// Sets whether frames without a mask are accepted, which RFC 6455 §5.1 forbids. Default: `false`.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
         self.config.masking_strict = !accept;
         self
@@ -227,16 +253,37 @@ impl<F> WebSocketUpgrade<F> {
     }
 
     /// Returns the subprotocols that the client offers, in order of preference.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn requested_protocols(&self) -> impl Iterator<Item = &HeaderValue> {
         self.requested.iter()
     }
 
     /// Selects a subprotocol. If the client does not offer it, the request is answered with 500 (RFC 6455 §4.2.2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum_core::response::Response;
+    /// use sockeye::axum::WebSocketUpgrade;
+    ///
+    /// async fn last(mut upgrade: WebSocketUpgrade) -> Response {
+    ///     if let Some(protocol) = upgrade.requested_protocols().last().cloned() {
+    ///         upgrade.set_selected_protocol(protocol);
+    ///     }
+    ///     println!("selected: {:?}", upgrade.selected_protocol());
+    ///     let upgrade = upgrade.max_frame_size(64 * 1024).accept_unmasked_frames(true);
+    ///     upgrade.write_buffer_size(0).max_write_buffer_size(1 << 20).on_upgrade(|_| async {})
+    /// }
+    /// # drop(last);
+    /// ```
     pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {
         self.selected = Some(protocol);
     }
 
     /// Returns the subprotocol that was selected.
+    ///
+    /// See the example of [`set_selected_protocol`](Self::set_selected_protocol).
     pub fn selected_protocol(&self) -> Option<&HeaderValue> {
         self.selected.as_ref()
     }
@@ -305,11 +352,15 @@ fn accept(
 
 impl WebSocketUpgradeRejection {
     /// Returns the rule that the request breaks, or `None` if the server does not support upgrades.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn reason(&self) -> Option<ProtocolError> {
         self.reason
     }
 
     /// Returns the status of the response.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn status(&self) -> StatusCode {
         self.into_response().status()
     }

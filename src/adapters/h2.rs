@@ -45,6 +45,8 @@ use crate::upgrade::{self, ClientUpgrade};
 const MAX_WRITE: usize = 64 * 1024;
 
 /// Both directions of a stream of HTTP/2, as a stream for an async socket.
+///
+/// See the example of [`accept`].
 pub struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,

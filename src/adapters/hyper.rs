@@ -63,7 +63,7 @@ use crate::protocol::{Config, ProtocolError, Upgrade};
 use crate::upgrade::client::RequestBuilder;
 use crate::upgrade::{self, ClientUpgrade, RequestHead};
 
-/// The async socket on a connection of hyper.
+/// The async socket on a connection of hyper. See the example of the [module](self).
 pub type WebSocket = futures::WebSocket<Stream>;
 
 /// A request for a WebSocket that a server has accepted, and the connection on which it arrived.
@@ -177,12 +177,30 @@ impl Accepted {
     }
 
     /// Returns the same for changes, for example to select a subprotocol or to add a header to the response.
+    ///
+    /// See the example of [`into_parts`](Self::into_parts).
     pub fn upgrade_mut(&mut self) -> &mut Upgrade {
         &mut self.upgrade
     }
 
     /// Returns the upgrade, and the connection of hyper. Awaited after the response has been sent, it returns the stream, which a program
     /// can hand over to an event loop (`Sender::accept_upgraded`) if it is that of HTTP/1.1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hyper::upgrade::OnUpgrade;
+    /// use sockeye::http::Request;
+    /// use sockeye::protocol::{Config, ProtocolError, Upgrade};
+    ///
+    /// fn prepare<B>(request: &mut Request<B>) -> Result<(Upgrade, OnUpgrade), ProtocolError> {
+    ///     let mut accepted = sockeye::hyper::accept(request, Config::default())?;
+    ///     let response = accepted.upgrade_mut().response_mut();
+    ///     response.add_header("Set-Cookie", "session=1").map_err(|_| ProtocolError::UnsendableHead)?;
+    ///     Ok(accepted.into_parts())
+    /// }
+    /// # drop(prepare::<()>);
+    /// ```
     pub fn into_parts(self) -> (Upgrade, OnUpgrade) {
         (self.upgrade, self.connection)
     }

@@ -11,7 +11,7 @@ use hyper::upgrade::Upgraded;
 
 /// The connection of HTTP/1.1, or the stream of an HTTP/2 connection, of a WebSocket that hyper has opened.
 ///
-/// Bytes that hyper has read after the head come first.
+/// Bytes that hyper has read after the head come first. See the example of the [module](super::hyper).
 pub struct Stream(Upgraded);
 
 impl Stream {
@@ -19,7 +19,8 @@ impl Stream {
         Self(upgraded)
     }
 
-    /// Returns the stream of hyper.
+    /// Returns the stream of hyper. See the example of [`Accepted::into_parts`](super::hyper::Accepted::into_parts), which returns
+    /// it before a socket is created.
     pub fn into_inner(self) -> Upgraded {
         self.0
     }

@@ -30,7 +30,7 @@ use crate::protocol::handshake::Response;
 use crate::protocol::{Config, ProtocolError, Upgrade};
 use crate::upgrade::{read_fields, refusal_head};
 
-/// The blocking socket on a connection of `rouille`.
+/// The blocking socket on a connection of `rouille`. See the example of the [module](self).
 pub type WebSocket = blocking::WebSocket<Stream>;
 
 /// Returns whether a request asks for a WebSocket. [`upgrade`] checks everything else.

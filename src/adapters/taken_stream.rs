@@ -29,6 +29,27 @@ impl<T: Read + Write> ReadWrite for T {}
 /// a [`TcpStream`]. [`is_complete`](Self::is_complete) returns whether it does. Otherwise it is like a [`Bare`](blocking::Bare) stream:
 /// the time is checked only when a read returns, and `try_clone` fails with `Unsupported`. This is so on other systems, with TLS or a
 /// Unix domain socket, and where the system call `pidfd_getfd` is forbidden, such as by the default profile of Docker.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::thread;
+///
+/// # #[cfg(feature = "tiny_http")]
+/// use sockeye::tiny_http::Stream;
+/// # #[cfg(not(feature = "tiny_http"))]
+/// # use sockeye::rouille::Stream;
+/// use sockeye::blocking::{Result, WebSocket};
+///
+/// /// Sends news while another thread receives, if both is possible at the same time.
+/// fn serve(mut socket: WebSocket<Stream>) -> Result<()> {
+///     if socket.get_ref().is_some_and(Stream::is_complete) {
+///         let mut receiver = socket.try_clone()?;
+///         thread::spawn(move || while let Ok(Some(_)) = receiver.receive() {});
+///     }
+///     socket.send("news")
+/// }
+/// ```
 pub struct Stream(Kind);
 
 enum Kind {
@@ -56,6 +77,8 @@ impl Stream {
     }
 
     /// Returns whether the stream has timeouts, and handles for other threads.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn is_complete(&self) -> bool {
         matches!(self.0, Kind::Complete { .. })
     }

@@ -27,20 +27,21 @@ const CONNECTION_SPECIFIC: [&str; 5] =
 /// assert_eq!(kind(&Request::new(()).into_parts().0), "page");
 /// ```
 pub trait RequestHead: sealed::Sealed {
-    /// Returns the method.
+    /// Returns the method. See the example of [`RequestHead`].
     fn method(&self) -> &Method;
 
-    /// Returns the URI: a path, or for HTTP/2 with the scheme and the authority.
+    /// Returns the URI: a path, or for HTTP/2 with the scheme and the authority. See the example of [`RequestHead`].
     fn uri(&self) -> &Uri;
 
-    /// Returns the version of HTTP.
+    /// Returns the version of HTTP. See the example of [`RequestHead`].
     fn version(&self) -> Version;
 
-    /// Returns the headers.
+    /// Returns the headers. See the example of [`RequestHead`].
     fn headers(&self) -> &HeaderMap;
 }
 
 mod sealed {
+    /// Only this crate implements it. See the example of [`RequestHead`](super::RequestHead).
     pub trait Sealed {}
 
     impl<B> Sealed for http::Request<B> {}

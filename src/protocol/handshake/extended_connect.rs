@@ -35,7 +35,8 @@ impl Request {
     pub fn into_extended_connect(mut self) -> Self {
         let is_replaced = |name: &str| REPLACED.iter().any(|other| other.eq_ignore_ascii_case(name));
         self.headers_mut().retain(|(name, _)| !is_replaced(name));
-        self.set_method(CONNECT, Version::Http2);
+        CONNECT.clone_into(&mut self.method);
+        self.version = Version::Http2;
         self
     }
 
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(changed("Host", ""), Err(ProtocolError::MissingHost));
         assert_eq!(changed("Content-Length", "5"), Err(ProtocolError::MalformedHead));
         let mut get = request();
-        get.set_method("GET", Version::Http2);
+        get.method = "GET".to_owned();
         assert_eq!(server::check_upgrade(&get, &Config::default()), Err(ProtocolError::MethodNotGet));
         let origins = crate::protocol::handshake::Origins::Only(&["https://example.com"]).into();
         let strict = Config { origins, ..Config::default() };

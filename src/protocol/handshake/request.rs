@@ -34,9 +34,9 @@ use crate::protocol::{Config, Overrides, ProtocolError};
 /// ```
 #[derive(Clone)]
 pub struct Request {
-    method: String,
+    pub(super) method: String,
     resource: String,
-    version: Version,
+    pub(super) version: Version,
     headers: Headers,
     overrides: Overrides,
 }
@@ -225,7 +225,7 @@ impl Request {
     ///
     /// See the example of [`parse`](Self::parse).
     pub fn origin(&self) -> Result<Option<&str>> {
-        self.text(fields::ORIGIN)
+        text(&self.headers, fields::ORIGIN)
     }
 
     /// Returns the `Sec-WebSocket-Key` without decoding it (§4.2.1, item 5).
@@ -270,7 +270,7 @@ impl Request {
     ///
     /// See the example of [`key`](Self::key).
     pub fn version(&self) -> Result<&str> {
-        self.text(fields::VERSION)?
+        text(&self.headers, fields::VERSION)?
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Version"))
     }
 
@@ -323,7 +323,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn protocols(&self) -> Result<Vec<&str>> {
-        self.list(fields::PROTOCOL)
+        list(&self.headers, fields::PROTOCOL)
     }
 
     /// Offers another subprotocol, as the least preferred one. A subprotocol that is already offered keeps its position, because
@@ -353,7 +353,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn extensions(&self) -> Result<Vec<&str>> {
-        self.list(fields::EXTENSIONS)
+        list(&self.headers, fields::EXTENSIONS)
     }
 
     /// Offers another extension, with its parameters in the form `name; parameter=value` (§9.1).
@@ -430,20 +430,14 @@ impl Request {
     pub(super) fn set_resource(&mut self, resource: String) {
         self.resource = resource;
     }
+}
 
-    /// Replaces the method and the version.
-    pub(super) fn set_method(&mut self, method: &str, version: Version) {
-        method.clone_into(&mut self.method);
-        self.version = version;
-    }
+fn text<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h str>> {
+    Ok(fields::find(headers, name).map(|value| std::str::from_utf8(value)).transpose()?)
+}
 
-    fn text(&self, name: &str) -> Result<Option<&str>> {
-        Ok(self.header(name).map(|value| std::str::from_utf8(value)).transpose()?)
-    }
-
-    fn list(&self, name: &str) -> Result<Vec<&str>> {
-        fields::elements(&self.headers, name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
-    }
+fn list<'h>(headers: &'h Headers, name: &str) -> Result<Vec<&'h str>> {
+    fields::elements(headers, name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
 }
 
 impl fmt::Display for Request {

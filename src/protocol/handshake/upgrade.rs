@@ -162,6 +162,8 @@ impl Upgrade {
     }
 
     /// Returns the request, the response and the bytes that were read ahead.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn into_parts(self) -> (Request, Response, Vec<u8>) {
         (self.request, self.response, self.read_ahead)
     }
