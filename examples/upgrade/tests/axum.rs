@@ -9,7 +9,8 @@ use sockeye::axum::{WebSocketUpgrade, WebSocketUpgradeRejection};
 use sockeye::futures::{Builder, Error};
 use sockeye::protocol::{Config, ProtocolError};
 use sockeye::{CloseCode, Deflate, Origins};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
 
@@ -143,19 +144,23 @@ async fn s4_2_2_a_subprotocol_that_is_not_offered_is_not_selected() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_not_sent_calls_on_failed_upgrade() {
+async fn a_client_that_leaves_before_the_response_calls_on_failed_upgrade() {
     let (failed, mut failures) = unbounded_channel();
+    let (asked, mut requests) = unbounded_channel();
     let handler = async move |upgrade: WebSocketUpgrade| {
-        let upgrade = upgrade.on_failed_upgrade(move |error| {
-            let _ = failed.send(error);
-        });
-        // Another response replaces the one that opens the connection.
-        drop(upgrade.on_upgrade(|_| async { unreachable!("the connection was not opened") }));
-        StatusCode::IM_A_TEAPOT
+        let upgrade = upgrade.on_failed_upgrade(move |error| drop(failed.send(error)));
+        let response = upgrade.on_upgrade(|_| async { unreachable!("the connection was not opened") });
+        asked.send(()).unwrap();
+        // The response is never sent.
+        std::future::pending::<()>().await;
+        response
     };
-    let Err(Error::Rejected(rejected)) = Builder::new().connect(&serve(handler).await).await else {
-        panic!("accepted")
-    };
-    assert_eq!(rejected.response().status(), 418);
+    let url = serve(handler).await;
+    let address = url.trim_start_matches("ws://").trim_end_matches("/echo");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head: String = VALID.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    stream.write_all(format!("GET /echo HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
+    requests.recv().await.unwrap();
+    drop(stream);
     assert!(matches!(failures.recv().await.unwrap(), Error::ConnectionLost(_)));
 }

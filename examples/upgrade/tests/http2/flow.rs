@@ -16,7 +16,7 @@ async fn echo(client: &mut crate::support::Client, messages: &[Message]) {
 }
 
 fn messages() -> Vec<Message> {
-    let binary = (0..1_000_000_u32).map(|at| (at * at % 251) as u8).collect::<Vec<_>>();
+    let binary = (0..1_000_000_u64).map(|at| (at * at % 251) as u8).collect::<Vec<_>>();
     vec![
         Message::text("salmon"),
         Message::text(""),
@@ -64,6 +64,25 @@ async fn compression_is_negotiated() {
         client.send(Message::binary(vec![7; 1 << 20])).await.unwrap();
         let frame = within(client.receive_frame()).await.unwrap().unwrap();
         assert!(frame.payload().len() == 1 << 20 || frame.payload().len() < 65_535, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn messages_in_one_frame_of_http2_are_all_returned() {
+    for config in [Config::default(), Config { deflate: Some(Deflate::default()), ..Config::default() }] {
+        for kind in SERVERS {
+            let (stream, _server) = serve(kind, USUAL);
+            let sender = h2_client(stream, USUAL.window).await;
+            let mut client = open(&sender, request().config(config.clone())).await.unwrap();
+            let messages = [Message::text("0"), Message::binary([]), Message::text(""), Message::binary([1])];
+            for message in &messages {
+                within(client.queue(message.clone())).await.unwrap();
+            }
+            within(client.flush()).await.unwrap();
+            for message in &messages {
+                assert_eq!(within(client.receive()).await.unwrap().as_ref(), Some(message), "{kind:?}");
+            }
+        }
     }
 }
 
