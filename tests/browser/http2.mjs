@@ -2,7 +2,9 @@
 // upgrade-axum-http2. The network log of the browser proves which version of HTTP was used. tests/browser/run starts this script, and
 // lists the required tools.
 
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -60,8 +62,9 @@ function checkLog(events, count) {
   assert(answers.every(event => !headersOf(event).some(header => /^sec-websocket-accept:/i.test(header))), "the server has accepted a key");
   const data = name => named(name).filter(({ params }) => streams.includes(params.stream_id)).length;
   assert(data("HTTP2_SESSION_SEND_DATA") > 0 && data("HTTP2_SESSION_RECV_DATA") > 0, "no frames on the streams");
-  const upgrades = events.filter(event => headersOf(event).some(header => /^upgrade: *websocket/i.test(header)));
-  assertEqual(upgrades.length, 0, "upgrades of HTTP/1.1");
+  // A page of another site has connections of its own, so it has no HTTP/2 connection to this server.
+  const upgrades = named("HTTP_TRANSACTION_SEND_REQUEST_HEADERS").filter(event => has(event, "upgrade: websocket"));
+  assertEqual(upgrades.length, 1, "upgrades of HTTP/1.1");
   console.log(`      ${count} WebSockets on the streams ${streams.join(", ")} of one HTTP/2 connection; ` +
     `${data("HTTP2_SESSION_SEND_DATA")} DATA frames sent, ${data("HTTP2_SESSION_RECV_DATA")} received`);
 }
@@ -73,6 +76,8 @@ async function main() {
   const log = path.join(folder, "net-log.json");
   const server = await Server.start("127.0.0.1:0", [], [process.env.AXUM_HTTP2]);
   const browser = await launch([`--log-net-log=${log}`]);
+  const other = http.createServer((_, answer) => answer.end()).listen(0, "127.0.0.1");
+  await once(other, "listening");
   let opened = 0;
   try {
     const page = await browser.newPage();
@@ -91,14 +96,16 @@ async function main() {
       assert(extensions.startsWith("permessage-deflate"), extensions);
     });
     await check("several WebSockets at the same time", async () => {
-      const many = Array.from({ length: 10 }, (_, number) => page.evaluate(exchange, { texts: [`${number}`], protocols: [], size: number }));
+      // Not empty: the network log shows that Chromium sometimes does not send an empty binary message behind a text.
+      const many = Array.from({ length: 10 }, (_, number) =>
+        page.evaluate(exchange, { texts: [`${number}`], protocols: [], size: number + 1 }));
       const replies = await Promise.all(many);
       opened += replies.length;
-      assertEqual(replies.map(({ received }) => received), replies.map((_, number) => [`${number}`, number]), "the replies");
+      assertEqual(replies.map(({ received }) => received), replies.map((_, number) => [`${number}`, number + 1]), "the replies");
     });
     await check("a page of another origin is rejected", async () => {
       const foreign = await browser.newPage();
-      await foreign.goto("about:blank");
+      await foreign.goto(`http://127.0.0.1:${other.address().port}/`);
       const code = await foreign.evaluate(address => new Promise(resolve => {
         const socket = new WebSocket(`wss://${address}/echo`);
         socket.onclose = ({ code }) => resolve(code);
@@ -120,20 +127,12 @@ async function main() {
     });
   } finally {
     await browser.close();
+    other.close();
     if (server.isRunning) server.process.kill();
   }
-  // The rejected request is in the log as well, with another status.
-  await check("the network log shows HTTP/2", () => checkLogFile(log, opened));
+  await check("the network log shows HTTP/2", async () => checkLog(readLog(log), opened));
   rmSync(folder, { recursive: true });
   return checks.report();
-}
-
-async function checkLogFile(file, opened) {
-  const events = readLog(file);
-  const rejected = events.filter(event => event.name === "HTTP2_SESSION_RECV_HEADERS" && has(event, ":status: 403"));
-  assertEqual(rejected.length, 1, "responses with status 403");
-  const streams = rejected.map(({ params }) => params.stream_id);
-  checkLog(events.filter(({ params }) => !streams.includes(params.stream_id)), opened);
 }
 
 main().then(
