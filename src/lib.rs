@@ -187,9 +187,18 @@ mod close;
 pub mod cluster;
 mod compat;
 #[cfg(all(
-    any(feature = "reactor", feature = "blocking", feature = "futures"),
-    not(all(target_family = "wasm", target_os = "unknown"))
+    any(
+        feature = "reactor",
+        feature = "blocking",
+        feature = "futures",
+        all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+    ),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
+#[cfg_attr(
+    not(all(feature = "reactor", feature = "blocking", feature = "tokio")),
+    allow(dead_code, unreachable_pub, reason = "each front end uses a part")
+)]
 mod connecting;
 mod error;
 #[cfg(all(
@@ -257,6 +266,21 @@ pub use adapters::tiny_http;
 pub use close::{CloseCode, Closed};
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use connecting::reconnect::{Lost, Reconnect};
+#[cfg(all(
+    any(feature = "reactor", feature = "blocking", feature = "tokio"),
+    not(all(target_family = "wasm", target_os = "unknown"))
+))]
+pub use connecting::proxy::Proxy;
+#[cfg(all(
+    any(
+        feature = "reactor",
+        feature = "blocking",
+        feature = "futures",
+        all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+    ),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
+))]
+pub use connecting::proxy::{ProxyError, ProxyFailure};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response, secrets_match};

@@ -1,6 +1,12 @@
-//! How a client reaches its server, without I/O and without a clock: when it connects again.
+//! What clients of all front ends need before a connection exists, without I/O and without a clock: proxies, the order of addresses,
+//! redirects, and when to connect again.
+//!
+//! A front end owns the sockets and the clock. It passes bytes and the current time, and does what it is told.
 
+pub(crate) mod addresses;
 #[cfg(feature = "reactor")]
 pub(crate) mod backoff;
+pub(crate) mod proxy;
 #[cfg(feature = "reactor")]
 pub(crate) mod reconnect;
+pub(crate) mod redirect;

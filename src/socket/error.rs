@@ -7,6 +7,7 @@ use std::io;
 
 use url::ParseError;
 
+use crate::connecting::proxy::ProxyError;
 use crate::error::{Error as ReactorError, ErrorKind, TLS_DISABLED, redacted};
 use crate::message::Message;
 use crate::protocol::handshake::Rejected;
@@ -92,11 +93,13 @@ pub enum Error {
     Url(InvalidUrl),
     /// No address of the host accepts a connection, or the host is unknown.
     Connect {
-        /// The host and port, the path of the Unix domain socket, or the URL without its credentials.
+        /// The host and port, which can be those of a proxy, the path of the Unix domain socket, or the URL without its credentials.
         target: String,
         /// The error of the last attempt.
         source: io::Error,
     },
+    /// The proxy did not connect to the server.
+    Proxy(ProxyError),
     /// The TLS handshake failed, or a certificate or key cannot be used.
     Tls(Box<dyn StdError + Send + Sync>),
     /// A `wss://` URL needs TLS, and this build has none. It contains the host of the URL.
@@ -210,6 +213,7 @@ impl fmt::Display for Error {
             Self::Rejected(rejected) => rejected.fmt(f),
             Self::Url(err) => err.fmt(f),
             Self::Connect { target, source } => write!(f, "cannot connect to {target}: {source}"),
+            Self::Proxy(err) => err.fmt(f),
             Self::Tls(err) => write!(f, "TLS failed: {err}"),
             Self::TlsDisabled(host) => {
                 write!(f, "cannot connect to {host} with TLS: {TLS_DISABLED}")
@@ -227,6 +231,7 @@ impl StdError for Error {
             Self::ConnectionLost(err) | Self::Io(err) | Self::Connect { source: err, .. } => Some(err),
             Self::Rejected(err) => Some(err),
             Self::Url(err) => Some(err),
+            Self::Proxy(err) => Some(err),
             Self::Tls(err) => Some(err.as_ref()),
             Self::Other(err) => Some(err.as_ref()),
             Self::Closed
@@ -296,6 +301,12 @@ impl From<InvalidUrl> for Error {
     }
 }
 
+impl From<ProxyError> for Error {
+    fn from(err: ProxyError) -> Self {
+        Self::Proxy(err)
+    }
+}
+
 impl From<ReactorError> for Error {
     /// Finds the variant of the error or of its cause. Everything else becomes [`Error::Other`].
     fn from(err: ReactorError) -> Self {
@@ -320,6 +331,10 @@ type Cause = Box<dyn StdError + Send + Sync>;
 fn from_cause(cause: Cause) -> std::result::Result<Error, Cause> {
     let cause = match cause.downcast::<Error>() {
         Ok(err) => return Ok(*err),
+        Err(cause) => cause,
+    };
+    let cause = match cause.downcast::<ProxyError>() {
+        Ok(err) => return Ok(Error::Proxy(*err)),
         Err(cause) => cause,
     };
     Ok(Error::Rejected(*cause.downcast::<Rejected>()?))
@@ -357,6 +372,7 @@ impl From<Error> for ReactorError {
             },
             Error::Overflow => Self::new(ErrorKind::Capacity, err.to_string()),
             Error::Rejected(rejected) => rejected.into(),
+            Error::Proxy(err) => err.into(),
             Error::Connect { target, source } => {
                 Self::new(ErrorKind::Io(source), format!("cannot connect to {target}"))
             }

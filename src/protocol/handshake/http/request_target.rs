@@ -97,7 +97,7 @@ fn authorization_of(url: &Url) -> Result<Option<String>> {
 }
 
 /// Decodes `%41` and leaves every other byte, a broken escape included, as it is (RFC 3986 §2.1).
-fn percent_decode(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     while let Some((first, rest)) = bytes.split_first() {
