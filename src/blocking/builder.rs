@@ -10,7 +10,7 @@ use crate::protocol::handshake::Extension;
 use crate::protocol::{Connection, Role, Upgrade};
 use crate::socket::Result;
 use crate::socket::opening_heads::OpeningHeads;
-use crate::socket::options::{Options, parse_url, setters};
+use crate::socket::options::{Options, setters};
 use crate::socket::session::Session;
 use crate::tls::ServerTls;
 
@@ -61,7 +61,9 @@ impl Builder {
 
     /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL.
     ///
-    /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
+    /// The addresses of the host are tried in turn, each within [`connect_timeout`](Self::connect_timeout). The next attempt
+    /// begins when one fails, or after 250 ms while the earlier ones continue (RFC 8305); both address families alternate.
+    /// With a [`proxy`](Self::proxy), this applies to the addresses of the proxy, and the time limit includes its handshake.
     /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
     /// together. `TCP_NODELAY` is set.
     ///
@@ -69,17 +71,25 @@ impl Builder {
     ///
     /// - `Url` if a client cannot connect to a URL of this form; `TlsDisabled` for `wss://` in a build without TLS.
     /// - `Connect` if the host is unknown or refuses the connection; `Timeout` with `Connect`.
+    /// - `Proxy` if the proxy does not connect to the host.
     /// - `Tls` if TLS fails, for instance because the certificate is not valid for the host.
     /// - `Rejected` if the server answers with another status than 101.
     /// - `Protocol` if its answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
-        let url = parse_url(url)?;
-        let request = self.options.request(&url)?;
-        let stream = self.connect_stream(&url)?;
-        let start = Instant::now();
-        self.client_since(start, self.encrypt(stream, &url)?, request)?.open()
+        let mut redirect = self.options.first_url(url)?;
+        loop {
+            let request = self.options.redirected_request(&redirect)?;
+            let stream = self.connect_stream(&redirect.url)?;
+            let start = Instant::now();
+            let stream = self.encrypt(stream, &redirect.url)?;
+            let mut client = self.client_since(start, stream, request)?;
+            client.handshake()?;
+            if !self.options.follow(&mut redirect, client.response()) {
+                return client.into_socket();
+            }
+        }
     }
 
     /// Accepts a client on a TCP stream, with TLS if there is a certificate (`server_tls`), and performs the opening

@@ -53,7 +53,11 @@ impl Builder {
     ///
     /// See the example of [`Client`].
     pub fn client<S: Transport>(&self, stream: S, url: &str) -> Result<Client<S>> {
-        let request = self.options.request(&parse_url(url)?)?;
+        self.client_with(stream, self.options.request(&parse_url(url)?)?)
+    }
+
+    /// Creates a client that sends a request.
+    pub(super) fn client_with<S: Transport>(&self, stream: S, request: Request) -> Result<Client<S>> {
         let (now, mut out) = (Instant::now(), Vec::new());
         let session = self.options.client(request.clone(), now, &mut out)?;
         let handle = ConnectionHandle::new(Engine::new(stream, session, out, self.engine_options()));

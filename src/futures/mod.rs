@@ -122,6 +122,8 @@ mod tls;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_compat;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
+mod tokio_connect;
+#[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod tokio_tls;
 
 use futures_io::{AsyncRead, AsyncWrite};

@@ -2,21 +2,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use url::{Host, Url};
+use url::Url;
 
 use super::tls::Tls;
 use super::{Builder, Compat, Timer, Transport, WebSocket};
-use crate::socket::options::{authority, parse_url};
 use crate::socket::{Error, Result, TimeoutKind};
 
 /// The stream of a socket that [`Builder::connect`] or [`Builder::accept`] has opened.
@@ -55,7 +53,9 @@ impl WebSocket<Socket> {
 impl Builder {
     /// Connects to a `ws://`, `wss://` (feature `rustls` or `ssl`) or `ws+unix://` URL.
     ///
-    /// The addresses of the host are tried one after the other, each within [`connect_timeout`](Self::connect_timeout).
+    /// The addresses of the host are tried in turn, each within [`connect_timeout`](Self::connect_timeout). The next attempt
+    /// begins when one fails, or after 250 ms while the earlier ones continue (RFC 8305); both address families alternate.
+    /// With a [`proxy`](Self::proxy), this applies to the addresses of the proxy, and the time limit includes its handshake.
     /// [`Config::handshake_timeout`](crate::protocol::Config::handshake_timeout) limits TLS and the opening handshake
     /// together. `TCP_NODELAY` is set.
     ///
@@ -63,20 +63,28 @@ impl Builder {
     ///
     /// - `Url` if a client cannot connect to a URL of this form; `TlsDisabled` for `wss://` in a build without TLS.
     /// - `Connect` if the host is unknown or refuses the connection; `Timeout` with `Connect`.
+    /// - `Proxy` if the proxy does not connect to the host.
     /// - `Tls` if TLS fails, for instance because the certificate is not valid for the host.
     /// - `Rejected` if the server answers with another status than 101.
     /// - `Protocol` if its answer breaks a rule of RFC 6455 §4.1; `Timeout` with `Handshake`; `ConnectionLost`.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<Socket>> {
         let builder = self.with_tokio_timer();
-        let parsed = parse_url(url)?;
-        // A URL that cannot be requested is refused before connecting.
-        builder.options.request(&parsed)?;
-        let stream = builder.connect_stream(&parsed).await?;
-        within(builder.options.config.handshake_timeout, async {
-            let stream = builder.encrypt(stream, &parsed).await?;
-            builder.client(stream, url)?.open().await
-        })
-        .await
+        let mut redirect = builder.options.first_url(url)?;
+        loop {
+            // A URL that cannot be requested is refused before connecting.
+            let request = builder.options.redirected_request(&redirect)?;
+            let stream = builder.connect_stream(&redirect.url).await?;
+            let client = within(builder.options.config.handshake_timeout, async {
+                let stream = builder.encrypt(stream, &redirect.url).await?;
+                let mut client = builder.client_with(stream, request)?;
+                client.handshake().await?;
+                Ok(client)
+            });
+            let client = client.await?;
+            if !builder.options.follow(&mut redirect, client.response()) {
+                return client.into_socket();
+            }
+        }
     }
 
     /// Accepts a client on a TCP stream, with TLS if there is a certificate (`server_tls`), and performs the opening
@@ -113,40 +121,16 @@ impl Builder {
             let stream = connected.map_err(|source| Error::Connect { target: path, source })?;
             return Ok(Socket::Unix(Compat(stream)));
         }
-        let failed = |source| Error::Connect { target: authority(url), source };
-        let mut failure = Error::Timeout(TimeoutKind::Connect);
-        for address in resolve(url).await.map_err(failed)? {
-            match self.within_connect_timeout(TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Socket::Tcp(Compat(stream)));
-                }
-                Ok(Err(err)) => failure = failed(err),
-                Err(err) => failure = err,
-            }
-        }
-        Err(failure)
+        let stream = self.connect_tcp(url).await?;
+        stream.set_nodelay(true)?;
+        Ok(Socket::Tcp(Compat(stream)))
     }
 
+    #[cfg(unix)]
     async fn within_connect_timeout<T>(&self, connecting: impl Future<Output = T>) -> Result<T> {
         let connected = timeout(self.options.connect_timeout, connecting).await;
         connected.map_err(|_| Error::Timeout(TimeoutKind::Connect))
     }
-}
-
-/// Looks up the addresses of a host.
-async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let addresses: Vec<SocketAddr> = match url.host() {
-        Some(Host::Domain(name)) => lookup_host((name, port)).await?.collect(),
-        Some(Host::Ipv4(address)) => vec![(address, port).into()],
-        Some(Host::Ipv6(address)) => vec![(address, port).into()],
-        None => Vec::new(),
-    };
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
-    }
-    Ok(addresses)
 }
 
 /// Limits the time of a handshake.

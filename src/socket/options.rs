@@ -10,6 +10,12 @@ use url::Url;
 use super::Error;
 use super::session::Session;
 use super::{InvalidUrl, Result};
+use crate::connecting::proxy::Proxy;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+use crate::connecting::proxy::ProxyServer;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+use crate::connecting::redirect::Redirect;
+use crate::connecting::redirect::{RedirectScope, without_credentials};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Config, FrameExtension, ProtocolError};
 use crate::tls::ClientTls;
@@ -29,12 +35,28 @@ pub(crate) struct Options {
     headers: Vec<(String, Vec<u8>)>,
     subprotocols: Vec<String>,
     make_extension: Option<MakeExtension>,
+    /// Whether the user and the password of a URL are sent.
+    sends_url_credentials: bool,
+    #[cfg_attr(
+        not(any(feature = "blocking", feature = "tokio")),
+        expect(dead_code, reason = "nothing connects")
+    )]
+    connecting: ConnectOptions,
     /// How a client encrypts, if the program has configured it.
     #[cfg_attr(
         not(any(feature = "blocking", feature = "tokio")),
         expect(dead_code, reason = "nothing connects")
     )]
     client_tls: Option<ClientTls>,
+}
+
+/// Through which proxy a client connects, and which redirects it follows.
+#[derive(Clone, Default)]
+#[cfg_attr(not(any(feature = "blocking", feature = "tokio")), expect(dead_code, reason = "nothing connects"))]
+struct ConnectOptions {
+    proxy: Option<Proxy>,
+    max_redirects: u8,
+    redirect_scope: RedirectScope,
 }
 
 impl Default for Options {
@@ -46,6 +68,8 @@ impl Default for Options {
             headers: Vec::new(),
             subprotocols: Vec::new(),
             make_extension: None,
+            sends_url_credentials: true,
+            connecting: ConnectOptions::default(),
             client_tls: None,
         }
     }
@@ -72,6 +96,30 @@ impl Options {
         self.subprotocols.retain(|other| other != protocol);
     }
 
+    pub(crate) fn set_url_credentials(&mut self, are_sent: bool) {
+        self.sends_url_credentials = are_sent;
+    }
+
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn set_max_redirects(&mut self, max: u8) {
+        self.connecting.max_redirects = max;
+    }
+
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn set_cross_origin_redirects(&mut self, are_followed: bool) {
+        self.connecting.redirect_scope = RedirectScope::crossing(are_followed);
+    }
+
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn set_proxy(&mut self, proxy: Proxy) {
+        self.connecting.proxy = Some(proxy);
+    }
+
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Arc<ProxyServer>> {
+        self.connecting.proxy.as_ref()?.server_for(url)
+    }
+
     pub(crate) fn set_extension<E: FrameExtension + 'static>(
         &mut self,
         make: impl Fn() -> E + Send + Sync + 'static,
@@ -81,8 +129,11 @@ impl Options {
 
     /// Creates the request of a client.
     pub(crate) fn request(&self, url: &Url) -> Result<Request> {
-        let mut request =
-            Request::from_url(url).map_err(|err| InvalidUrl::unsuitable(url.as_str(), err.details))?;
+        let mut request = match self.sends_url_credentials {
+            true => Request::from_url(url),
+            false => Request::from_url(&anonymous(url)),
+        }
+        .map_err(|err| InvalidUrl::unsuitable(url.as_str(), err.details))?;
         for (number, (name, value)) in self.headers.iter().enumerate() {
             match self.headers.iter().take(number).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                 true => request.add_header(name, value)?,
@@ -93,6 +144,26 @@ impl Options {
             request.add_protocol(protocol);
         }
         Ok(request)
+    }
+
+    /// Begins at the first URL of a client.
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn first_url(&self, url: &str) -> Result<Redirect> {
+        Ok(Redirect::new(parse_url(url)?, self.connecting.max_redirects))
+    }
+
+    /// Creates the request for a URL that a redirect may have led to.
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn redirected_request(&self, redirect: &Redirect) -> Result<Request> {
+        let mut request = self.request(&redirect.url)?;
+        redirect.remove_secrets(&mut request);
+        Ok(request)
+    }
+
+    /// Follows a redirect if that is allowed. Returns whether it is.
+    #[cfg(any(feature = "blocking", feature = "tokio"))]
+    pub(crate) fn follow(&self, redirect: &mut Redirect, response: Option<&Response>) -> bool {
+        response.is_some_and(|response| redirect.follow(response, self.connecting.redirect_scope))
     }
 
     /// Creates the session of a client, and writes its request.
@@ -174,6 +245,13 @@ pub(crate) fn parse_url(url: &str) -> Result<Url> {
     Ok(Url::parse(url).map_err(|err| InvalidUrl::syntax(url, err))?)
 }
 
+/// Returns a URL without its user and password.
+fn anonymous(url: &Url) -> Url {
+    let mut url = url.clone();
+    without_credentials(&mut url);
+    url
+}
+
 /// Whether a URL asks for TLS.
 #[cfg(any(feature = "blocking", feature = "tokio"))]
 pub(crate) fn is_secure(url: &Url) -> bool {
@@ -209,6 +287,15 @@ macro_rules! setters {
             #[must_use]
             pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.options.connect_timeout = timeout;
+                self
+            }
+
+            /// Sets whether the user and the password of a URL are sent as `Authorization: Basic` (RFC 7617). Default: `true`.
+            ///
+            /// The header is readable on the network unless the URL is a `wss://` URL.
+            #[must_use]
+            pub fn url_credentials(mut self, are_sent: bool) -> Self {
+                self.options.set_url_credentials(are_sent);
                 self
             }
 
@@ -274,3 +361,45 @@ macro_rules! setters {
 }
 
 pub(crate) use setters;
+
+/// Adds the setters of [`Options`] that concern connecting to a builder.
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+macro_rules! connecting_setters {
+    ($builder:ident) => {
+        impl $builder {
+            /// Sets the proxy through which a client connects. Default: none; the environment is not read.
+            ///
+            /// See the example of [`Proxy`](crate::Proxy).
+            #[must_use]
+            pub fn proxy(mut self, proxy: $crate::Proxy) -> Self {
+                self.options.set_proxy(proxy);
+                self
+            }
+
+            /// Sets how many redirects `connect` follows. Default: 0; a redirect is then the error `Rejected`.
+            ///
+            /// Only redirects to the same scheme, host and port are followed, unless
+            /// [`cross_origin_redirects`](Self::cross_origin_redirects) allows others. The timeouts apply to each request.
+            #[must_use]
+            pub fn max_redirects(mut self, max: u8) -> Self {
+                self.options.set_max_redirects(max);
+                self
+            }
+
+            /// Sets whether redirects to another scheme, host or port are followed. Default: `false`.
+            ///
+            /// A redirect never leads from `wss://` to `ws://`. `https://` in a redirect means `wss://`, and `http://` means
+            /// `ws://`. From the first other origin on, the credentials of the URL and the headers `Authorization`, `Cookie` and
+            /// `Proxy-Authorization` are not sent. All other added headers are sent to the new origin, so do not add another
+            /// header with a secret. [`max_redirects`](Self::max_redirects) limits the number.
+            #[must_use]
+            pub fn cross_origin_redirects(mut self, are_followed: bool) -> Self {
+                self.options.set_cross_origin_redirects(are_followed);
+                self
+            }
+        }
+    };
+}
+
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+pub(crate) use connecting_setters;
