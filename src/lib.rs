@@ -264,8 +264,6 @@ pub use adapters::rouille;
 #[cfg(all(feature = "tiny_http", not(target_family = "wasm")))]
 pub use adapters::tiny_http;
 pub use close::{CloseCode, Closed};
-#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
-pub use connecting::reconnect::{Lost, Reconnect};
 #[cfg(all(
     any(feature = "reactor", feature = "blocking", feature = "tokio"),
     not(all(target_family = "wasm", target_os = "unknown"))
@@ -281,6 +279,8 @@ pub use connecting::proxy::Proxy;
     not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
 pub use connecting::proxy::{ProxyError, ProxyFailure};
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use connecting::reconnect::{Lost, Reconnect};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response, secrets_match};

@@ -30,7 +30,9 @@ use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
 use super::work_lists::WorkLists;
 use crate::close::{CloseCode, Closed};
+use crate::connecting::proxy::Proxy;
 use crate::connecting::reconnect::Lost;
+use crate::connecting::redirect::without_credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
 
@@ -51,6 +53,8 @@ pub(super) struct LoopState<S: System> {
     /// The certificates of the loop. Handlers can provide others.
     pub(super) keys: Keys,
     pub(super) config: Arc<Config>,
+    /// The proxy through which clients connect.
+    pub(super) proxy: Option<Proxy>,
     pub(super) trusted_proxies: ProxyPolicy,
     pub(super) queue: Arc<CommandQueue>,
     pub(super) deadlines: Deadlines,
@@ -87,6 +91,7 @@ impl<S: System> LoopState<S> {
             settings,
             keys: Keys::default(),
             config: Arc::new(settings.protocol()),
+            proxy: None,
             trusted_proxies: ProxyPolicy::Settings(settings.trusted_proxies),
             memory: queue.memory().clone(),
             addresses: AddressCounts::new(
@@ -205,6 +210,15 @@ impl<S: System> LoopState<S> {
     ) -> Option<Key> {
         let at = self.system.now().checked_add(after)?;
         self.deadlines.schedule_at(at, owner, event)
+    }
+
+    /// Returns the URL as handlers see it when they build a request: without its user and password if these are not to be sent.
+    pub(super) fn visible(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        if !self.settings.url_credentials {
+            without_credentials(&mut url);
+        }
+        url
     }
 
     /// Logs that a client was rejected. Clients can cause many rejections, so not each of them is logged.

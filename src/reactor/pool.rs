@@ -24,6 +24,7 @@ use super::system::{Native, System};
 use super::transport::Keys;
 use super::websocket::WebSocket;
 use crate::cluster::Cluster;
+use crate::connecting::proxy::Proxy;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::protocol::Config;
@@ -127,6 +128,7 @@ struct IdleWorker {
 struct Template {
     keys: Keys,
     config: Arc<Config>,
+    proxy: Option<Proxy>,
     trusted_proxies: ProxyPolicy,
     proxy_senders: ProxyPolicy,
 }
@@ -275,6 +277,12 @@ where
     #[must_use]
     pub fn with_client_tls(self, tls: impl Into<ClientTls>) -> Self {
         self.with(|acceptor| acceptor.with_client_tls(tls))
+    }
+
+    /// Connects clients through a proxy. See [`WebSocket::with_proxy`], which has an example.
+    #[must_use]
+    pub fn with_proxy(self, proxy: Proxy) -> Self {
+        self.with(|acceptor| acceptor.with_proxy(proxy))
     }
 
     /// Connects the pool to those of other processes and machines. See [`WebSocket::with_broker`], which has an example.
@@ -472,6 +480,7 @@ impl Template {
         Self {
             keys: reactor.state.keys.clone(),
             config: Arc::clone(&reactor.state.config),
+            proxy: reactor.state.proxy.clone(),
             trusted_proxies: reactor.state.trusted_proxies.clone(),
             proxy_senders: reactor.arrivals.senders.clone(),
         }
@@ -480,6 +489,7 @@ impl Template {
     fn apply<F: Factory, S: System>(self, reactor: &mut Reactor<F, S>) {
         reactor.state.keys = self.keys;
         reactor.state.config = self.config;
+        reactor.state.proxy = self.proxy;
         reactor.state.trusted_proxies = self.trusted_proxies;
         reactor.arrivals.senders = self.proxy_senders;
     }

@@ -21,6 +21,7 @@ use super::queue::{Command, ConnectMode, NewConnection, node};
 use super::system::Native;
 use crate::close::Closed;
 use crate::cluster::Cluster;
+use crate::connecting::proxy::Proxy;
 use crate::connecting::reconnect::Reconnect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Config;
@@ -218,6 +219,27 @@ where
     #[must_use]
     pub fn with_client_tls(mut self, tls: impl Into<ClientTls>) -> Self {
         self.reactor.state.keys.client = Some(tls.into());
+        self
+    }
+
+    /// Connects clients through a proxy. Default: no proxy; the environment is not read.
+    ///
+    /// A stream of the program ([`connect_stream`](Self::connect_stream)) uses no proxy. With a proxy,
+    /// [`Handshake::peer_addr`](crate::Handshake::peer_addr) is its address. If it refuses, `on_error` receives an error in which
+    /// [`ProxyError::of`](crate::ProxyError::of) finds the reason.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::{Proxy, WebSocket};
+    ///
+    /// let proxy = Proxy::new("http://user:secret@proxy.example:3128")?;
+    /// let mut socket = WebSocket::new(|_| |_| Ok(()))?.with_proxy(proxy);
+    /// # sockeye::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Proxy) -> Self {
+        self.reactor.state.proxy = Some(proxy);
         self
     }
 

@@ -233,9 +233,11 @@ settings! {
         max_turn: Duration = Duration::from_millis(10), positive_time;
         /// What happens when the output of a connection exceeds `max_buffered`. Default: [`Overflow::Fail`].
         overflow: Overflow = Overflow::Fail, any;
-        /// The time limit for a TCP connection to one address of a server. Default: 10 s.
+        /// The time limit for a TCP connection to one address of a server, or of its proxy. Default: 10 s.
         ///
-        /// A client then tries the next address, or fails with `Io` and `TimedOut`.
+        /// It also limits the name resolution, and includes the handshake with the proxy. The next address is tried when one
+        /// fails, or after 250 ms while the earlier attempts continue (RFC 8305). When all have failed, the error is that of the
+        /// last one, `Io` with `TimedOut` after this time.
         connect_timeout: Duration = Duration::from_secs(10), positive_time;
         /// The time limit for the opening handshake, including TLS and the PROXY header. Default: 10 s.
         handshake_timeout: Duration = Duration::from_secs(10), positive_time => handshake_timeout;
@@ -307,8 +309,21 @@ settings! {
         proxy_protocol: TrustedProxies = TrustedProxies::None, any;
         /// The maximum number of redirects that a client follows. Default: 0.
         ///
-        /// Only redirects to the same scheme, host and port are followed.
+        /// Only redirects to the same scheme, host and port are followed, unless `cross_origin_redirects` is set.
         max_redirects: u8 = 0, any;
+        /// Whether a client also follows redirects to another scheme, host or port. Default: `false`.
+        ///
+        /// A redirect never leads from `wss://` to `ws://`. `https://` in a redirect means `wss://`, and `http://` means `ws://`.
+        /// From the first other origin on, the credentials of the URL and the headers `Authorization`, `Cookie` and
+        /// `Proxy-Authorization` are not sent, even if [`Handler::build_request`](crate::Handler::build_request) adds them. That
+        /// method is called for each redirect, with the new URL: a handler that adds another header with a secret must check the
+        /// host. `max_redirects` limits the number.
+        cross_origin_redirects: bool = false, any;
+        /// Whether the user and the password of a URL are sent as `Authorization: Basic` (RFC 7617). Default: `true`.
+        ///
+        /// With `false`, [`Handler::build_request`](crate::Handler::build_request) receives the URL without them. The header is
+        /// readable on the network unless the URL is a `wss://` URL.
+        url_credentials: bool = true, any;
         /// Whether a panic of a handler closes only its own connection, with 1011. Default: `false`.
         ///
         /// By default, the panic propagates out of `run` and ends the loop, as in `ws`: a program whose handlers share state may

@@ -1,22 +1,24 @@
-//! One attempt of a client to connect: the name is resolved, and its addresses are tried one after the other.
+//! One attempt of a client to connect: the name is resolved, its addresses are tried, and a proxy connects to the server.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use mio::{Interest, Token};
 use url::Url;
 
 use super::destination::{Destination, destination};
+use super::sockets::{Sockets, register};
+use super::tunnel::Tunnel;
+use crate::connecting::proxy::{Handshake, ProxyServer};
+use crate::connecting::redirect::Redirect;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::protocol::Frame;
 use crate::protocol::handshake::Request;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::settings::Overflow;
 use crate::reactor::api::util::Token as UserToken;
-use crate::reactor::connection::Redirect;
-use crate::reactor::entries::{ConnectionId, index};
+use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::{Command, Phase, SharedCommand};
@@ -36,23 +38,28 @@ pub(in crate::reactor) struct ConnectAttempt<H, S: System> {
     pub(in crate::reactor) is_paused: bool,
     pub(in crate::reactor) timers: TimerList,
     request: Option<Request>,
-    addresses: VecDeque<SocketAddr>,
-    /// The socket of the current address.
-    socket: Option<S::Socket>,
-    /// The timer of the current address, or of the name resolution.
+    /// The proxy that connects to the server.
+    proxy: Option<Arc<ProxyServer>>,
+    stage: Stage<S::Socket>,
+    /// The timer of the stage.
     deadline: Option<Key>,
-    /// Why the last address failed.
-    failure: Option<io::Error>,
-    stage: Stage,
 }
 
 /// How far an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+#[derive(Debug)]
+enum Stage<T> {
     /// The client has lost its connection, and waits before it connects again.
     Waiting,
-    Connecting,
-    /// The attempt has failed and waits to be removed.
+    /// Nothing has begun, or the name is being resolved.
+    Resolving,
+    /// The addresses of the host, or of the proxy, are tried.
+    Connecting(Sockets<T>),
+    /// A Unix domain socket connects, which has only one address.
+    #[cfg(unix)]
+    ConnectingUnix(T),
+    /// The proxy connects to the server.
+    Tunneling(Box<Tunnel<T>>),
+    /// The attempt has failed, or its socket is connected.
     Over,
 }
 
@@ -78,11 +85,9 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             is_paused: false,
             timers: TimerList::default(),
             request: None,
-            addresses: VecDeque::new(),
-            socket: None,
+            proxy: None,
+            stage: Stage::Resolving,
             deadline: None,
-            failure: None,
-            stage: Stage::Connecting,
         }
     }
 
@@ -100,42 +105,43 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
 
     /// Waits before it connects to a URL again.
     pub(in crate::reactor) fn wait(&mut self, wait: Duration, url: Url, state: &mut LoopState<S>) {
-        self.cancel_deadline(state);
         self.stage = Stage::Waiting;
-        self.redirect = Redirect { url, left: state.settings.max_redirects, is_due: false };
-        (self.request, self.socket, self.failure) = (None, None, None);
-        self.addresses.clear();
-        let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
-        self.deadline = state.schedule_in(wait, &mut self.timers, event);
+        self.redirect = Redirect::new(url, state.settings.max_redirects);
+        (self.request, self.proxy) = (None, None);
+        self.rearm_deadline(state.system.now().checked_add(wait), state);
     }
 
     fn prepare(&mut self, stream: Option<TcpStream>, state: &mut LoopState<S>) -> Result<Next<S::Socket>> {
-        let url = self.redirect.url.clone();
+        let url = state.visible(&self.redirect.url);
         let Some(request) = self.call(state, |handler| handler.build_request(&url)) else {
             return Ok(Next::Wait);
         };
-        self.request = Some(request?);
+        let mut request = request?;
+        self.redirect.remove_secrets(&mut request);
+        self.request = Some(request);
         if let Some(stream) = stream {
             let socket = state.system.take_over(stream).and_then(|mut socket| {
-                self.register(&mut socket, state)?;
+                register(&mut socket, self.id, state)?;
                 Ok(socket)
             });
-            return Ok(self.connected(socket.map_err(|err| cannot_connect(&url, err))?));
+            return Ok(self.connected(socket.map_err(|err| self.cannot_connect(err))?));
         }
-        match destination(&self.redirect.url)? {
-            Destination::Address(address) => {
-                self.addresses.push_back(address);
-                Ok(self.try_next(state))
-            }
+        let destination = destination(&self.redirect.url)?;
+        self.proxy = state.proxy.as_ref().and_then(|proxy| proxy.server_for(&self.redirect.url)).cloned();
+        match self.proxy.as_ref().map_or(destination, |proxy| Destination::of_proxy(proxy)) {
+            Destination::Address(address) => Ok(self.connect(vec![address], state)),
             Destination::Host(host, port) => {
-                self.rearm_deadline(state);
+                self.begin_limit(state);
                 Ok(Next::Resolve(host, port))
             }
             #[cfg(unix)]
             Destination::Path(path) => {
-                let connecting = state.system.connect_unix(&path);
-                let watched = connecting.and_then(|socket| self.watch(socket, state));
-                watched.map_err(|err| cannot_connect(&url, err))?;
+                let connecting = state.system.connect_unix(&path).and_then(|mut socket| {
+                    register(&mut socket, self.id, state)?;
+                    Ok(socket)
+                });
+                self.stage = Stage::ConnectingUnix(connecting.map_err(|err| self.cannot_connect(err))?);
+                self.begin_limit(state);
                 Ok(Next::Wait)
             }
         }
@@ -163,7 +169,6 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         if let Some(status) = state.queue.status(self.id.slot) {
             status.advance(Phase::Closed);
         }
-        self.socket = None;
         self.cancel_deadline(state);
     }
 
@@ -212,7 +217,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             Command::Resume => self.is_paused = false,
             Command::Close(..) if state.reconnecting.continues(self.id.slot) => {
                 state.reconnecting.stop(self.id.slot);
-                if self.stage == Stage::Waiting {
+                if matches!(self.stage, Stage::Waiting) {
                     self.abandon(state);
                     state.work.close_attempt_later(self.id.slot);
                 } else {
@@ -292,81 +297,101 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         resolved: io::Result<Vec<SocketAddr>>,
         state: &mut LoopState<S>,
     ) -> Next<S::Socket> {
-        match resolved {
-            _ if self.stage == Stage::Over => Next::Wait,
-            Ok(addresses) => {
-                self.addresses = addresses.into();
-                self.try_next(state)
+        match (&self.stage, resolved) {
+            (Stage::Resolving, Ok(addresses)) => self.connect(addresses, state),
+            (Stage::Resolving, Err(err)) => {
+                let details = match &self.proxy {
+                    Some(proxy) => format!("cannot resolve the host of the proxy {}", proxy.address()),
+                    None => {
+                        let host = self.redirect.url.host_str().unwrap_or_default();
+                        format!("cannot resolve the host {host}")
+                    }
+                };
+                Next::Failed(Error::io(details, err))
             }
-            Err(err) => {
-                let host = self.redirect.url.host_str().unwrap_or_default();
-                Next::Failed(Error::io(format!("cannot resolve the host {host}"), err))
-            }
+            _ => Next::Wait,
         }
     }
 
-    /// There is an event of the socket.
+    /// There is an event of a socket.
     pub(in crate::reactor) fn on_event(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
-        match self.socket.as_ref().and_then(S::Socket::connected) {
-            None => Next::Wait,
-            Some(Ok(())) => match self.socket.take() {
-                Some(socket) => {
-                    self.cancel_deadline(state);
-                    self.connected(socket)
-                }
-                None => Next::Wait,
+        match &mut self.stage {
+            Stage::Connecting(sockets) => match sockets.take_connected() {
+                Some((socket, end)) => self.open_tunnel(socket, end, state).unwrap_or_else(Next::Failed),
+                None => self.advance_sockets(state),
             },
-            Some(Err(err)) => {
-                self.failure = Some(err);
-                self.try_next(state)
-            }
+            #[cfg(unix)]
+            Stage::ConnectingUnix(socket) => match socket.connected() {
+                None => Next::Wait,
+                Some(Err(err)) => Next::Failed(self.cannot_connect(err)),
+                Some(Ok(())) => match std::mem::replace(&mut self.stage, Stage::Over) {
+                    Stage::ConnectingUnix(socket) => self.finish(socket, state),
+                    _ => Next::Wait,
+                },
+            },
+            Stage::Tunneling(_) => self.advance_tunnel(state).unwrap_or_else(Next::Failed),
+            Stage::Waiting | Stage::Resolving | Stage::Over => Next::Wait,
         }
     }
 
-    /// The current address, or the name resolution, has taken too long.
+    /// The timer of the stage has fired.
     pub(in crate::reactor) fn on_deadline(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
         self.deadline = None;
         match self.stage {
-            Stage::Over => return Next::Wait,
+            Stage::Over => Next::Wait,
             Stage::Waiting => {
-                self.stage = Stage::Connecting;
-                return self.start(None, state);
+                self.stage = Stage::Resolving;
+                self.start(None, state)
             }
-            Stage::Connecting => {}
+            Stage::Connecting(_) => self.advance_sockets(state),
+            _ => Next::Failed(self.cannot_connect(io::ErrorKind::TimedOut.into())),
         }
-        self.failure = Some(io::ErrorKind::TimedOut.into());
-        self.try_next(state)
     }
 
-    /// Tries the next address, in the order of the resolver.
-    fn try_next(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
-        self.socket = None;
+    /// Begins to connect to the addresses of the host, or of the proxy.
+    fn connect(&mut self, addresses: Vec<SocketAddr>, state: &mut LoopState<S>) -> Next<S::Socket> {
+        self.stage = Stage::Connecting(Sockets::new(addresses, state.settings.connect_timeout));
+        self.advance_sockets(state)
+    }
+
+    fn advance_sockets(&mut self, state: &mut LoopState<S>) -> Next<S::Socket> {
+        let Stage::Connecting(sockets) = &mut self.stage else { return Next::Wait };
+        let (failure, deadline) = (sockets.advance(self.id, state), sockets.deadline());
+        self.rearm_deadline(deadline, state);
+        failure.map_or(Next::Wait, |err| Next::Failed(self.cannot_connect(err)))
+    }
+
+    /// A socket is connected. The proxy, if there is one, then connects to the server. Its handshake belongs to the time for the
+    /// address.
+    fn open_tunnel(
+        &mut self,
+        socket: S::Socket,
+        end: Option<Instant>,
+        state: &mut LoopState<S>,
+    ) -> Result<Next<S::Socket>> {
+        let Some(proxy) = &self.proxy else { return Ok(self.finish(socket, state)) };
+        let handshake = Handshake::new(proxy, &self.redirect.url, &state.config)?;
+        self.stage = Stage::Tunneling(Box::new(Tunnel::new(socket, handshake)));
+        self.rearm_deadline(end, state);
+        self.advance_tunnel(state)
+    }
+
+    fn advance_tunnel(&mut self, state: &mut LoopState<S>) -> Result<Next<S::Socket>> {
+        let Stage::Tunneling(tunnel) = &mut self.stage else { return Ok(Next::Wait) };
+        if !tunnel.advance()? {
+            return Ok(Next::Wait);
+        }
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Tunneling(tunnel) => Ok(self.finish(tunnel.into_socket(), state)),
+            _ => Ok(Next::Wait),
+        }
+    }
+
+    /// The server is connected. All other sockets are closed.
+    fn finish(&mut self, socket: S::Socket, state: &mut LoopState<S>) -> Next<S::Socket> {
+        self.stage = Stage::Over;
         self.cancel_deadline(state);
-        while let Some(address) = self.addresses.pop_front() {
-            let connecting = state.system.connect(address);
-            match connecting.and_then(|socket| self.watch(socket, state)) {
-                Ok(()) => return Next::Wait,
-                Err(err) => self.failure = Some(err),
-            }
-        }
-        let failure = self.failure.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-        Next::Failed(cannot_connect(&self.redirect.url, failure))
-    }
-
-    fn watch(&mut self, mut socket: S::Socket, state: &mut LoopState<S>) -> io::Result<()> {
-        self.register(&mut socket, state)?;
-        self.socket = Some(socket);
-        self.rearm_deadline(state);
-        Ok(())
-    }
-
-    fn register(&self, socket: &mut S::Socket, state: &LoopState<S>) -> io::Result<()> {
-        if state.settings.tcp_nodelay {
-            // Some systems refuse this before the socket is connected. It is set again afterwards.
-            let _ = socket.set_nodelay();
-        }
-        let token = Token(index(self.id.slot));
-        state.system.register(socket, token, Interest::READABLE | Interest::WRITABLE)
+        self.connected(socket)
     }
 
     fn connected(&mut self, socket: S::Socket) -> Next<S::Socket> {
@@ -376,9 +401,24 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         }
     }
 
-    fn rearm_deadline(&mut self, state: &mut LoopState<S>) {
+    fn cannot_connect(&self, err: io::Error) -> Error {
+        let details = match &self.proxy {
+            Some(proxy) => format!("cannot connect to the proxy {}", proxy.address()),
+            None => format!("cannot connect to {}", redacted(self.redirect.url.as_str())),
+        };
+        Error::io(details, err)
+    }
+
+    /// Limits the time of a stage that has no other deadline.
+    fn begin_limit(&mut self, state: &mut LoopState<S>) {
+        let end = state.system.now().checked_add(state.settings.connect_timeout);
+        self.rearm_deadline(end, state);
+    }
+
+    fn rearm_deadline(&mut self, at: Option<Instant>, state: &mut LoopState<S>) {
+        self.cancel_deadline(state);
         let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
-        self.deadline = state.schedule_in(state.settings.connect_timeout, &mut self.timers, event);
+        self.deadline = at.and_then(|at| state.deadlines.schedule_at(at, &mut self.timers, event));
     }
 
     fn cancel_deadline(&mut self, state: &mut LoopState<S>) {
@@ -386,10 +426,6 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             state.deadlines.cancel(key);
         }
     }
-}
-
-fn cannot_connect(url: &Url, err: io::Error) -> Error {
-    Error::io(format!("cannot connect to {}", redacted(url.as_str())), err)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use url::{Host, Url};
 
+use crate::connecting::proxy::ProxyServer;
 use crate::error::{Error, ErrorKind, Result, TLS_DISABLED, redacted};
 use crate::protocol::handshake::unsupported_scheme;
 use crate::tls;
@@ -15,6 +16,17 @@ pub(super) enum Destination {
     Host(String, u16),
     #[cfg(unix)]
     Path(String),
+}
+
+impl Destination {
+    /// The address or host of a proxy.
+    pub(super) fn of_proxy(proxy: &ProxyServer) -> Self {
+        match proxy.host() {
+            Host::Ipv4(address) => Self::Address((*address, proxy.port()).into()),
+            Host::Ipv6(address) => Self::Address((*address, proxy.port()).into()),
+            Host::Domain(host) => Self::Host(host.clone(), proxy.port()),
+        }
+    }
 }
 
 /// Returns the destination of a URL.

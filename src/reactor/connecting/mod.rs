@@ -3,6 +3,8 @@
 pub(super) mod attempt;
 mod destination;
 pub(super) mod reconnecting;
+mod sockets;
+mod tunnel;
 
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use self::attempt::{ConnectAttempt, Next};
 use super::api::factory::Factory;
 use super::api::handler::Handler;
 use super::api::sender::Sender;
-use super::connection::{Attempted, Connection, Continued, Redirect};
+use super::connection::{Attempted, Connection, Continued};
 use super::draining::connect_while_draining;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
@@ -22,6 +24,7 @@ use super::queue::ConnectMode;
 use super::queue::peers::LoopPlace;
 use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
+use crate::connecting::redirect::Redirect;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::protocol;
 use crate::protocol::handshake::Request;
@@ -56,7 +59,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 None
             }
         };
-        let redirect = Redirect { url, left: self.state.settings.max_redirects, is_due: false };
+        let redirect = Redirect::new(url, self.state.settings.max_redirects);
         self.entries.insert(Entry::Connecting(Box::new(ConnectAttempt::new(id, handler, redirect))));
         self.advance(id, |attempt, state| attempt.start(stream, state));
     }
@@ -195,7 +198,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let Entry::Connected(connection) = entry else { return false };
         let Some(lost) = connection.on_lost(&mut self.state) else { return false };
         let Some((wait, url)) = self.state.begin_attempt(connection.id(), &lost) else { return false };
-        let redirect = Redirect { url: url.clone(), left: 0, is_due: false };
+        let redirect = Redirect::new(url.clone(), 0);
         let is_replaced = replace_by_attempt(entry, redirect, &mut self.state);
         if let Entry::Connecting(attempt) = entry {
             attempt.wait(wait, url, &mut self.state);

@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use url::Url;
-
 use super::endpoint::{Endpoint, Stage};
+use crate::connecting::redirect::{Redirect, RedirectScope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, Role, State};
@@ -30,17 +29,6 @@ pub(super) struct Opening {
     pub(super) deferred: Option<(Request, Deferral)>,
 }
 
-/// Which redirects a client may follow.
-#[derive(Debug)]
-pub(in crate::reactor) struct Redirect {
-    /// The URL of the current or next request.
-    pub(in crate::reactor) url: Url,
-    /// How many redirects may follow.
-    pub(in crate::reactor) left: u8,
-    /// Whether the next request must be made.
-    pub(in crate::reactor) is_due: bool,
-}
-
 /// The parts of a connection that has ended and continues with another connection attempt.
 #[derive(Debug)]
 pub(in crate::reactor) struct Continued<H> {
@@ -58,27 +46,6 @@ impl Opening {
 
     pub(super) fn is_redirecting(&self) -> bool {
         self.redirect.as_ref().is_some_and(|redirect| redirect.is_due)
-    }
-}
-
-impl Redirect {
-    /// Follows a response if that is allowed: only to the same scheme, host and port, so that a server can neither
-    /// collect credentials nor disable encryption (K5).
-    fn follow(&mut self, response: &Response) -> bool {
-        if self.left == 0 || !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
-            return false;
-        }
-        let location = response.header("Location").and_then(|value| std::str::from_utf8(value).ok());
-        let Some(url) = location.and_then(|location| self.url.join(location).ok()) else { return false };
-        let is_same_origin = url.scheme() == self.url.scheme()
-            && url.host() == self.url.host()
-            && url.port_or_known_default() == self.url.port_or_known_default();
-        if is_same_origin {
-            self.url = url;
-            self.left -= 1;
-            self.is_due = true;
-        }
-        is_same_origin
     }
 }
 
@@ -154,8 +121,9 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     }
 
     pub(super) fn on_rejected(&mut self, response: &Response, state: &mut LoopState<S>) {
+        let scope = RedirectScope::crossing(state.settings.cross_origin_redirects);
         let redirect = self.opening.as_mut().and_then(|opening| opening.redirect.as_mut());
-        if redirect.is_some_and(|redirect| redirect.follow(response)) {
+        if redirect.is_some_and(|redirect| redirect.follow(response, scope)) {
             return;
         }
         state.reconnecting.on_rejected(self.id.slot, response);

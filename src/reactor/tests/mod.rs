@@ -5,6 +5,7 @@ mod bounds;
 mod broadcasts;
 #[cfg(feature = "permessage-deflate")]
 mod compression;
+mod connecting;
 mod deferred;
 mod draining;
 #[cfg(loom)]

@@ -17,7 +17,7 @@ fn connect_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next<So
     let settings = crate::Settings { connect_timeout: Duration::from_millis(200), ..Default::default() };
     let queue = CommandQueue::new(&settings, Common::new(&settings), Box::new(|| {}), Box::new(Instant::now));
     let mut state = LoopState::new(settings, Arc::new(queue), Native::new(&settings).unwrap());
-    let redirect = Redirect { url: "ws://example.com/".parse().unwrap(), left: 0, is_due: false };
+    let redirect = Redirect::new("ws://example.com/".parse().unwrap(), 0);
     let handler = |_: crate::Message| Ok(());
     let mut attempt = ConnectAttempt::new(ConnectionId { slot: 0, serial: 0 }, handler, redirect);
     assert!(matches!(attempt.start(None, &mut state), Next::Resolve(..)));

@@ -58,6 +58,10 @@ struct World {
     resolved: VecDeque<Resolved>,
     /// The names whose lookups have not finished. `None` if lookups finish at once.
     lookups: Option<VecDeque<Lookup>>,
+    /// The addresses of every name, in place of one.
+    addresses: Vec<SocketAddr>,
+    /// The addresses to which the loop has begun to connect.
+    connected: Vec<SocketAddr>,
 }
 
 /// A socket of the loop that is registered. The system forgets a socket when the loop closes it.
@@ -201,11 +205,26 @@ impl Fake {
         host
     }
 
-    /// Every name has one address, except names that end in `.invalid`.
+    /// Every name has these addresses from now on.
+    #[cfg(test)]
+    pub(in crate::reactor) fn set_addresses(&self, addresses: &[SocketAddr]) {
+        self.world.borrow_mut().addresses = addresses.to_vec();
+    }
+
+    /// The addresses to which the loop has begun to connect since the last call.
+    #[cfg(test)]
+    pub(in crate::reactor) fn take_connected(&self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.world.borrow_mut().connected)
+    }
+
+    /// Every name has one address, unless the test has set others, and except names that end in `.invalid`.
     fn finish(&self, id: ConnectionId, host: &str, port: u16) {
         let addresses = match host.ends_with(".invalid") {
             true => Err(io::Error::new(io::ErrorKind::NotFound, "the name does not exist")),
-            false => self.faults.check().map(|()| vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+            false => self.faults.check().map(|()| match &*self.world.borrow().addresses {
+                [] => vec![SocketAddr::from(([127, 0, 0, 1], port))],
+                addresses => addresses.to_vec(),
+            }),
         };
         self.world.borrow_mut().resolved.push_back((id, addresses));
         self.waker.wake();
@@ -281,7 +300,8 @@ impl System for Fake {
         self.faults.check()?;
         let mut world = self.world.borrow_mut();
         world.permit()?;
-        world.registered.retain(|other| other.token != token);
+        // An attempt to connect has several sockets with the same token.
+        world.registered.retain(|other| other.is_open() && !other.wire.is(socket));
         let (wire, descriptor) = socket.watched();
         wire.report_input();
         world.registered.push(Registered { token, wire, descriptor });
@@ -313,9 +333,11 @@ impl System for Fake {
         accepted.map(|wire| (wire.for_loop(), None)).ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
-    fn connect(&self, _: SocketAddr) -> io::Result<Wire> {
+    fn connect(&self, address: SocketAddr) -> io::Result<Wire> {
         self.faults.check()?;
-        let server = self.world.borrow_mut().servers.pop_front();
+        let mut world = self.world.borrow_mut();
+        world.connected.push(address);
+        let server = world.servers.pop_front();
         server.map(|wire| wire.for_loop()).ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
