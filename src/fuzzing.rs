@@ -8,6 +8,11 @@ pub fn run_reactor(script: &[u8]) {
     crate::reactor::script::run(script);
 }
 
+/// Performs the handshake with a proxy. Panics if the result depends on how the replies are split.
+pub fn run_proxy_handshake(script: &[u8]) {
+    crate::connecting::proxy::script::run(script);
+}
+
 /// Passes bytes of a Redis server to sessions of the broker. Panics if they depend on how the bytes are split.
 #[cfg(feature = "redis")]
 pub fn run_redis_session(script: &[u8]) {

@@ -1,7 +1,7 @@
 //! What clients of all front ends need before a connection exists, without I/O and without a clock: proxies, the order of addresses,
 //! redirects, and when to connect again.
 //!
-//! A front end owns the sockets and the clock. It passes bytes and the current time, and does what it is told.
+//! A front end owns the sockets and the clock. It passes bytes and the current time, and executes the result.
 
 pub(crate) mod addresses;
 #[cfg(feature = "reactor")]

@@ -15,6 +15,8 @@ mod bypass;
 mod environment;
 mod error;
 mod http_connect;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod script;
 mod server;
 mod socks5;
 

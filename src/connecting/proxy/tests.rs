@@ -1,44 +1,10 @@
 //! The handshakes with both kinds of proxies, in pieces of any size.
 
+use super::script::{self, Outcome, begin, compare, perform};
 use super::*;
 use crate::protocol::ProtocolError;
 use crate::random_inputs::{self, bytes, choose};
 use rand::RngExt as _;
-
-/// What a handshake has sent, and how it has ended.
-#[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    sent: Vec<u8>,
-    result: std::result::Result<Option<usize>, ProxyFailure>,
-}
-
-fn begin(proxy: &str, url: &str) -> Handshake {
-    let (proxy, url) = (Proxy::new(proxy).unwrap(), url.parse().unwrap());
-    let server = proxy.server_for(&url).unwrap();
-    Handshake::new(server, &url, &Config { max_head_size: 300, max_headers: 5, ..Config::default() }).unwrap()
-}
-
-/// Performs a handshake with the replies of a proxy in pieces of the given lengths, the rest at once. The result is the number of
-/// bytes of the handshake, or `None` if it is not complete.
-fn perform(mut handshake: Handshake, replies: &[u8], cuts: &[usize]) -> Outcome {
-    let (mut sent, mut rest, mut taken) = (Vec::new(), replies, 0);
-    for cut in cuts.iter().copied().chain([usize::MAX]) {
-        sent.extend_from_slice(handshake.output());
-        handshake.sent(handshake.output().len());
-        let (piece, others) = rest.split_at(cut.min(rest.len()));
-        match handshake.receive(piece) {
-            Ok(len) => taken += len,
-            Err(err) => return Outcome { sent, result: Err(err.failure()) },
-        }
-        if matches!(handshake.state, State::Done) {
-            sent.extend_from_slice(handshake.output());
-            return Outcome { sent, result: Ok(Some(taken)) };
-        }
-        rest = others;
-    }
-    sent.extend_from_slice(handshake.output());
-    Outcome { sent, result: Ok(None) }
-}
 
 fn http(response: &str) -> std::result::Result<Option<usize>, ProxyFailure> {
     let handshake = begin("http://proxy.example", "ws://example.com/");
@@ -228,13 +194,7 @@ fn f12_any_split_gives_the_same_result() {
             }
         }
         let cuts: Vec<usize> = (0..rng.random_range(0..32)).map(|_| rng.random_range(0..16)).collect();
-        let proxy = choose(rng, &proxies);
-        let perform = |cuts: &[usize]| perform(begin(proxy, "ws://example.com/"), &replies, cuts);
-        let whole = perform(&[]);
-        assert_eq!(whole.result, perform(&cuts).result);
-        assert_eq!(whole.result, perform(&vec![1; replies.len()]).result);
-        if let (Ok(one), Ok(other)) = (&whole.result, &perform(&cuts).result) {
-            assert_eq!((one, whole.sent), (other, perform(&cuts).sent));
-        }
+        compare(choose(rng, &proxies), &replies, &cuts);
+        script::run(&[&[rng.random(), rng.random()], &*replies].concat());
     });
 }
