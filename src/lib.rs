@@ -539,4 +539,8 @@ mod pages {
     #[cfg(any(feature = "rustls", feature = "ssl"))]
     #[doc = include_str!("../docs/tls.md")]
     struct Tls;
+
+    #[cfg(all(feature = "blocking", feature = "tokio"))]
+    #[doc = include_str!("../docs/proxies.md")]
+    struct Proxies;
 }

@@ -117,7 +117,7 @@ fn race(mut addresses: Addresses, limit: Duration) -> io::Result<Connected> {
             }
             let sender = sender.clone();
             let connect = move || {
-                // Nobody receives this after another attempt has succeeded.
+                // This fails after another attempt has succeeded.
                 let _ = sender.send((address, TcpStream::connect_timeout(&address, limit)));
             };
             if let Err(err) = thread::Builder::new().name("sockeye-connect".to_owned()).spawn(connect) {

@@ -11,8 +11,8 @@ use crate::reactor::entries::{ConnectionId, index};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::system::{System, Transport};
 
-/// The sockets that are not connected yet. The system reports all of them with the token of the connection, so that an event does
-/// not tell which of them it is for.
+/// The sockets that are not connected yet. The system reports all of them with the token of the connection, so that an event
+/// can be for any of them.
 #[derive(Debug)]
 pub(super) struct Sockets<T> {
     addresses: Addresses,
