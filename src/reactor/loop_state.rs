@@ -30,7 +30,7 @@ use super::timers::{Deadlines, Key, TimerEvent, TimerList};
 use super::transport::Keys;
 use super::work_lists::WorkLists;
 use crate::close::{CloseCode, Closed};
-use crate::connecting::proxy::Proxy;
+use crate::connecting::proxy::{Proxy, ProxyError};
 use crate::connecting::reconnect::Lost;
 use crate::connecting::redirect::without_credentials;
 use crate::error::{Error, ErrorKind, Result};
@@ -275,7 +275,9 @@ impl<S: System> LoopState<S> {
     /// Records why the first connection could not be established. [`connect`](crate::connect) returns this error.
     pub(super) fn record_connect_failure(&mut self, id: ConnectionId, err: &Error) {
         if id.serial == 0 && self.outcome.is_none() {
-            self.outcome = Some(Err(err.duplicate()));
+            // The type of other causes is lost.
+            let refusal = ProxyError::of(err).cloned().map(Error::from);
+            self.outcome = Some(Err(refusal.unwrap_or_else(|| err.duplicate())));
         }
     }
 

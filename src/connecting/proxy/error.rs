@@ -18,8 +18,12 @@ use crate::protocol::ProtocolError;
 ///
 /// /// Returns whether the user and the password for the proxy must be asked for.
 /// fn needs_credentials(error: &Error) -> bool {
-///     let failure = ProxyError::of(error).map(ProxyError::failure);
-///     matches!(failure, Some(ProxyFailure::Status(407) | ProxyFailure::Credentials | ProxyFailure::Authentication))
+///     let Some(refusal) = ProxyError::of(error) else { return false };
+///     println!("the proxy {} refuses", refusal.address());
+///     matches!(
+///         refusal.failure(),
+///         ProxyFailure::Status(407) | ProxyFailure::Credentials | ProxyFailure::Authentication
+///     )
 /// }
 /// # assert!(!needs_credentials(&Error::new(sockeye::ErrorKind::Internal, "")));
 /// ```
@@ -69,6 +73,8 @@ impl ProxyError {
     }
 
     /// Returns the host and port of the proxy.
+    ///
+    /// See the [example](Self#examples) of this type.
     pub fn address(&self) -> &str {
         &self.address
     }

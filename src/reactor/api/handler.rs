@@ -510,6 +510,10 @@ pub trait Handler {
 
     /// Called on a client before it connects. Returns the request of the opening handshake.
     ///
+    /// The method is called again for each redirect that the client follows, with the new URL. With
+    /// [`Settings::cross_origin_redirects`](crate::Settings::cross_origin_redirects) that can be any host, which must not receive
+    /// the secrets of the first one.
+    ///
     /// # Errors
     ///
     /// An error of any kind ends the attempt.
