@@ -3,6 +3,8 @@
 //! `scripted` contains proxies that do what a test demands, and `real` those that tests/proxies/run installs.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(target_os = "linux")]
+mod addresses;
 mod clients;
 mod programs;
 mod real;

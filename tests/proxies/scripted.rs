@@ -5,10 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use sockeye::ProxyFailure;
 use sockeye::protocol::ProtocolError;
-use sockeye::{Message, ProxyFailure, Sender};
 use sockeye_test_support::LIMIT;
-use sockeye_test_support::server::Server;
 
 use super::clients::{CLIENTS, Failure, Plan};
 use super::servers::{ENGINES, echo, encrypted_echo, trusting};
@@ -228,15 +227,5 @@ fn hosts_on_the_list_are_reached_directly() {
         let mut plan = Plan::new(server.url()).through("http://proxy.invalid:1");
         plan.proxy = plan.proxy.map(|proxy| proxy.bypass("127.0.0.0/8"));
         assert_eq!(client(&plan).unwrap(), "hello", "{name}");
-    }
-}
-
-#[test]
-fn a_name_with_several_addresses_is_reached_at_the_one_that_accepts() {
-    // The name has addresses of both families on most systems, and only one of them has a listener.
-    let server = Server::run(|| |out: Sender| move |message: Message| out.send(message));
-    let url = format!("ws://localhost:{}/", server.addr.port());
-    for (name, client) in CLIENTS {
-        assert_eq!(client(&Plan::new(&url)).unwrap(), "hello", "{name}");
     }
 }

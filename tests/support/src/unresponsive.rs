@@ -1,5 +1,6 @@
 //! An address that neither accepts nor refuses connections.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
@@ -14,12 +15,17 @@ pub struct Unresponsive {
 
 impl Unresponsive {
     pub fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        listener.listen(0).unwrap();
+        Self::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    }
+
+    /// Fails if the system does not have the address.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        listener.bind(&address.into())?;
+        listener.listen(0)?;
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         // Linux queues one more client than the argument of `listen`.
-        let waiting = TcpStream::connect(address).unwrap();
-        Self { address, _listener: listener, _waiting: vec![waiting] }
+        let waiting = TcpStream::connect(address)?;
+        Ok(Self { address, _listener: listener, _waiting: vec![waiting] })
     }
 }
