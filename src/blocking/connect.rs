@@ -207,3 +207,32 @@ fn connect_unix(url: &Url) -> Result<Option<Socket>> {
 fn connect_unix(_: &Url) -> Result<Option<Socket>> {
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn connect(addresses: &[SocketAddr]) -> io::Result<Option<SocketAddr>> {
+        race(Addresses::new(addresses.to_vec(), LIMIT), LIMIT).map(|(stream, _)| stream.peer_addr().ok())
+    }
+
+    #[test]
+    fn s5_addresses_that_refuse_are_passed_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        // No other socket can listen on the ports of these streams.
+        let streams = [(); 2].map(|()| TcpStream::connect(open).unwrap());
+        let [one, two] = streams.each_ref().map(|stream| stream.local_addr().unwrap());
+        for addresses in [&[open][..], &[one, open], &[one, two, open], &[open, one], &[one, open, two]] {
+            assert_eq!(connect(addresses).unwrap(), Some(open), "{addresses:?}");
+        }
+        for addresses in [&[one][..], &[one, two]] {
+            assert_eq!(connect(addresses).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        }
+        assert_eq!(connect(&[]).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
