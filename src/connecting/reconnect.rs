@@ -20,7 +20,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// | the program has closed the connection | the client stops |
 /// | the server closes with 1000 or 1008 | the client stops |
 /// | the server rejects the handshake with 4xx, except for 408, 425 and 429 | the client stops |
-/// | a URL, an option or a request that cannot be used | the client stops |
+/// | a URL, an option or a request that cannot be used; a proxy that answers with 4xx or refuses the credentials | the client stops |
 /// | the server closes with 1001 | the next attempt is soon: within `first_wait`, once until a connection is stable |
 /// | the server closes with 1012 or 1013 | the client waits for a random time between a sixth of `longest_wait` and all of it: 5 to 30 seconds, as the registry of close codes recommends |
 /// | the server rejects the handshake with `Retry-After` in seconds | the client waits for this time, at most one hour, and for a random time as above |

@@ -79,6 +79,21 @@ impl ProxyError {
         &self.address
     }
 
+    /// Whether the proxy would refuse another attempt for the same reason.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self.failure {
+            ProxyFailure::Status(status) => {
+                (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
+            }
+            ProxyFailure::Authentication | ProxyFailure::Credentials | ProxyFailure::NameTooLong => true,
+            ProxyFailure::Response(_)
+            | ProxyFailure::Reply(_)
+            | ProxyFailure::NotSocks
+            | ProxyFailure::Closed => false,
+        }
+    }
+
     /// Returns the reason.
     ///
     /// See the [example](Self#examples) of this type.

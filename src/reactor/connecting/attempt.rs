@@ -98,7 +98,10 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         state: &mut LoopState<S>,
     ) -> Next<S::Socket> {
         self.prepare(stream, state).unwrap_or_else(|err| {
-            state.reconnecting.on_error_before_connecting(self.id.slot, &err);
+            // The URL, an option or the request cannot be used, unless the system has reported the error.
+            if !matches!(err.kind, ErrorKind::Io(_)) {
+                state.reconnecting.on_permanent_failure(self.id.slot);
+            }
             Next::Failed(err)
         })
     }

@@ -24,6 +24,7 @@ use super::queue::ConnectMode;
 use super::queue::peers::LoopPlace;
 use super::system::{System, Transport as _};
 use super::{Reactor, RunState};
+use crate::connecting::proxy::ProxyError;
 use crate::connecting::redirect::Redirect;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::protocol;
@@ -153,6 +154,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn fail_attempt(&mut self, id: ConnectionId, err: Error) {
         self.state.record_connect_failure(id, &err);
         assert!(!self.state.settings.panic_on_new_connection, "cannot establish a connection: {err}");
+        if ProxyError::of(&err).is_some_and(ProxyError::is_permanent) {
+            self.state.reconnecting.on_permanent_failure(id.slot);
+        }
         let is_running = self.run_state == RunState::Running;
         let Some(attempt) = self.entries.connecting(id) else { return };
         if is_running && self.state.reconnecting.continues(id.slot) {

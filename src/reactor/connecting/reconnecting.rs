@@ -7,7 +7,6 @@ use url::Url;
 
 use crate::close::{CloseCode, Closed};
 use crate::connecting::reconnect::{End, Lost, Reconnect, Reconnector};
-use crate::error::{Error, ErrorKind};
 use crate::protocol::handshake::Response;
 
 /// The clients that connect again, by their slots. Other connections cost nothing: most loops have no entry.
@@ -77,11 +76,9 @@ impl Reconnecting {
         }
     }
 
-    /// The URL, an option or the request of the handler cannot be used, if that is what the error means.
-    pub(in crate::reactor) fn on_error_before_connecting(&mut self, slot: u32, err: &Error) {
-        if let Some(client) = self.active(slot)
-            && !matches!(err.kind, ErrorKind::Io(_))
-        {
+    /// Another attempt would fail in the same way.
+    pub(in crate::reactor) fn on_permanent_failure(&mut self, slot: u32) {
+        if let Some(client) = self.active(slot) {
             client.end = Some(End::Permanent);
         }
     }
