@@ -30,6 +30,7 @@ def values(unit, name):
 SOCKET = block("[Unit]\nDescription=Sockets")
 SERVICE = block("[Unit]\nDescription=Chat server")
 NGINX = block("# The header Connection")
+CADDY = block("{\n    servers {")
 HAPROXY = block("global\n")
 # The backend for the PROXY protocol replaces the last section of the other file.
 HAPROXY_WITH_HEADERS = HAPROXY[:HAPROXY.index("\nbackend chat\n") + 1] + block("backend chat\n")

@@ -88,7 +88,7 @@ class Site:
         async with (server(*options, **environment) as one, server(*options, **environment) as two,
                     proxy(kind, one.address, two.address) as self.proxy):
             self.servers = [one, two]
-            self.port, self.accepts_pages = self.proxy.port, not options
+            self.port, self.accepts_pages, self.kind = self.proxy.port, not options, kind
             yield self
 
     def opened(self):
@@ -169,6 +169,8 @@ async def a_drain_moves_clients_to_the_other_server(site):
         one.signal(signal.SIGTERM)
         leaving = links[one]
         await check_first_close(leaving)
+        if site.kind == "Caddy":
+            await new_clients_are_accepted(site)
         await check_new_clients(site, stack, two)
         if site.accepts_pages:
             status, body = await page_of(one.port, "/health")
@@ -209,6 +211,18 @@ async def check_new_clients(site, stack, expected):
         link, program = await site.open(stack)
         assert program is expected, "a client of a server that drains"
         await check_echo(link)
+
+
+async def new_clients_are_accepted(site):
+    """Waits until Caddy has seen that a server drains. Until then, it passes the 503 of that server on."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            try:
+                async with client(site.port):
+                    return
+            except InvalidStatus as refusal:
+                assert refusal.response.status_code == 503
+            await asyncio.sleep(0.1)
 
 
 async def check_rejected(site):

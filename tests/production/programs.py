@@ -1,4 +1,4 @@
-"""The programs that the tests start: the server, nginx, HAProxy and systemd-socket-activate."""
+"""The programs that the tests start: the server, nginx, HAProxy, Caddy and systemd-socket-activate."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ SERVER = os.environ["SERVER"]
 SCRATCH = Path(os.environ["SCRATCH"])
 # The limit for each wait in seconds. It only detects a hang.
 LIMIT = 30
-# The time after which both proxies close a silent WebSocket, in place of 75 s. On a busy host, Pings of a second may be late.
+# The time after which nginx and HAProxy close a silent WebSocket, in place of 75 s. On a busy host, Pings of a second may be late.
 SILENCE = 10
 
 
@@ -73,7 +73,7 @@ async def server(*options, **environment):
 
 @contextlib.asynccontextmanager
 async def proxy(kind, one, two):
-    """Runs nginx or HAProxy with the configuration of the page, in front of two addresses."""
+    """Runs a proxy with the configuration of the page, in front of two addresses."""
     for attempt in range(3):
         folder = Path(tempfile.mkdtemp(dir=SCRATCH))
         port = free_port()
@@ -132,8 +132,20 @@ def haproxy(text, folder, port, one, two):
     return [os.environ["HAPROXY"], "-db", "-f", folder / "haproxy.cfg"], {"LD_LIBRARY_PATH": os.environ["PROXY_LIBRARIES"]}
 
 
+def caddy(folder, port, one, two):
+    (folder / "Caddyfile").write_text(page.replaced(page.CADDY, {
+        # Without its interface for changes at run time, which has a fixed port.
+        "{\n    servers {": "{\n    admin off\n    servers {",
+        "chat.example.com {": f":{port} {{\n    bind 127.0.0.1\n    tls {SCRATCH}/certificate.pem {SCRATCH}/key.pem",
+        "127.0.0.1:3012 127.0.0.1:3013": f"{one} {two}",
+    }))
+    command = [os.environ["CADDY"], "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
+    return command, {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+
+
 PROXIES = {
     "nginx": nginx,
+    "Caddy": caddy,
     "HAProxy": lambda *arguments: haproxy(page.HAPROXY, *arguments),
     "HAProxy with PROXY headers": lambda *arguments: haproxy(page.HAPROXY_WITH_HEADERS, *arguments),
 }
