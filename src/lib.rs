@@ -509,6 +509,42 @@ mod pages {
     #[doc = include_str!("../docs/features.md")]
     struct Features;
 
+    #[doc = include_str!("../docs/README.md")]
+    struct Guide;
+
+    #[doc = include_str!("../docs/tutorial/echo.md")]
+    struct TutorialEcho;
+
+    #[doc = include_str!("../docs/tutorial/rooms.md")]
+    struct TutorialRooms;
+
+    #[cfg(all(feature = "signals", unix))]
+    #[doc = include_str!("../docs/tutorial/deployment.md")]
+    struct TutorialDeployment;
+
+    #[cfg(all(feature = "signals", unix))]
+    #[doc = include_str!("../docs/programs.md")]
+    struct Programs;
+
+    #[doc = include_str!("../docs/backpressure.md")]
+    struct Backpressure;
+
+    #[doc = include_str!("../docs/security.md")]
+    struct SecureSettings;
+
+    #[doc = include_str!("../docs/migration/ws.md")]
+    struct FromWs;
+
+    #[cfg(feature = "blocking")]
+    #[doc = include_str!("../docs/migration/tungstenite.md")]
+    struct FromTungstenite;
+
+    #[doc = include_str!("../docs/migration/socket-io.md")]
+    struct FromSocketIo;
+
+    #[doc = include_str!("../docs/migration/uwebsockets.md")]
+    struct FromUWebSockets;
+
     #[doc = include_str!("../docs/authentication.md")]
     struct Authentication;
 

@@ -1,5 +1,7 @@
 //! Pages that name tests, files and other pages name those that exist.
 
+mod book;
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,8 +59,8 @@ fn has_test(source: &str, name: &str) -> bool {
 
 /// The pages for readers: those in the root folder, in `docs`, and beside what they describe.
 fn pages() -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut pages = Vec::new();
-    for folder in ["", "docs", "tests", "autobahn", "benches", "examples", "fuzz"] {
+    let mut pages: Vec<_> = book::pages()?.into_iter().map(|page| root().join(page)).collect();
+    for folder in ["", "tests", "autobahn", "benches", "examples", "fuzz"] {
         let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
         for entry in entries {
             let path = entry?.path();
