@@ -78,7 +78,7 @@ fn source(programs: &[Program]) -> Result<String, std::fmt::Error> {
         writeln!(source, "mod {name} {{\n{code}\n")?;
         writeln!(source, "pub(super) fn run() -> crate::Outcome {{ Ok(main()?) }}\n}}\n")?;
     }
-    writeln!(source, "const PROGRAMS: &[(&str, fn() -> Outcome)] = &[")?;
+    writeln!(source, "const PROGRAMS: &[Program] = &[")?;
     for Program { name, feature, .. } in programs {
         write_condition(&mut source, feature.as_deref())?;
         writeln!(source, "({name:?}, {name}::run),")?;

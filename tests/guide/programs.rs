@@ -9,6 +9,9 @@
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
+/// The name of a program, and its `main`.
+type Program = (&'static str, fn() -> Outcome);
+
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 
 /// The address on the command line, with what is before and after it. The programs on the pages contain a fixed one.
