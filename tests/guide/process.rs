@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,16 @@ impl Program {
         started.unwrap_or_else(|| panic!("{name} ends instead of listening"))
     }
 
-    fn try_start(name: &str) -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    /// Starts a client of a server at this address.
+    pub(crate) fn start_client(name: &str, address: SocketAddr) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_guide-programs"));
         let child = command.args([name, &address.to_string()]).stdin(Stdio::null()).spawn().unwrap();
-        let mut program = Self { child, address };
+        Self { child, address }
+    }
+
+    fn try_start(name: &str) -> Option<Self> {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut program = Self::start_client(name, address);
         let start = Instant::now();
         while program.child.try_wait().unwrap().is_none() {
             match TcpStream::connect(address) {
@@ -72,8 +77,7 @@ impl Program {
     }
 
     /// Waits for the end of the program.
-    #[cfg(all(feature = "signals", unix))]
-    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }

@@ -1,12 +1,22 @@
 //! The programs on `docs/programs.md`.
 
 use std::fs;
+use std::net::TcpListener;
+
+use sockeye_test_support::bytes::CLOSE;
+use sockeye_test_support::peer::Peer;
 
 use crate::process::Program;
 
 /// The programs, and how many lines each may have. All lines of the listing count, except empty ones.
-const LINES: [(&str, usize); 5] =
-    [("echo", 3), ("rooms", 25), ("cookie_check", 20), ("ticker", 20), ("drain", 8)];
+const LINES: [(&str, usize); 6] = [
+    ("echo", 3),
+    ("rooms", 25),
+    ("reconnecting_client", 10),
+    ("cookie_check", 20),
+    ("ticker", 20),
+    ("drain", 8),
+];
 
 fn page() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/programs.md")).unwrap()
@@ -70,6 +80,24 @@ fn rooms_pass_messages_to_the_other_members() {
 }
 
 #[test]
+fn a_client_connects_again_until_the_server_has_finished() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut program = Program::start_client("reconnecting_client", listener.local_addr().unwrap());
+    let accept = || {
+        let mut server = Peer::accept(&listener);
+        server.upgrade();
+        server.send_text("news");
+        assert_eq!(server.message(), "received");
+        server
+    };
+    accept().reset();
+    // The end of TCP without a Close is a lost connection as well.
+    drop(accept());
+    accept().send_frame(CLOSE, &1000_u16.to_be_bytes());
+    assert!(program.wait().success());
+}
+
+#[test]
 fn a_cookie_decides_who_may_connect() {
     let program = Program::start("cookie_check");
     for headers in ["", "Cookie: session=forged\r\n", "Cookie: other=31d4d96e\r\n"] {
@@ -103,6 +131,6 @@ fn a_signal_drains_the_server() {
     client.echo("hello");
     program.terminate();
     assert_eq!(client.close_code(), Some(1001));
-    client.send_frame(sockeye_test_support::bytes::CLOSE, &1001_u16.to_be_bytes());
+    client.send_frame(CLOSE, &1001_u16.to_be_bytes());
     assert!(program.wait().success());
 }
