@@ -279,7 +279,10 @@ pub use connecting::proxy::Proxy;
     not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
 ))]
 pub use connecting::proxy::{ProxyError, ProxyFailure};
-#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+#[cfg(all(
+    any(feature = "reactor", feature = "blocking", feature = "futures"),
+    not(all(target_family = "wasm", target_os = "unknown", any(feature = "rustls", feature = "ssl")))
+))]
 pub use connecting::reconnect::{Lost, Reconnect};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
@@ -560,6 +563,10 @@ mod pages {
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/machines.md")]
     struct Machines;
+
+    #[cfg(all(feature = "blocking", feature = "tokio"))]
+    #[doc = include_str!("../docs/reconnecting.md")]
+    struct Reconnecting;
 
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;

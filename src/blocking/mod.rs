@@ -41,6 +41,7 @@
 //! | to | use |
 //! |---|---|
 //! | open a connection | [`WebSocket::connect`], [`WebSocket::accept`], or a [`Builder`] with options |
+//! | open one again whenever it is lost | [`Builder::connect_with`], [`Reconnecting`] |
 //! | open one on your own stream, step by step | [`Builder::client`], [`Builder::server`] |
 //! | continue after a handshake of another server | [`WebSocket::upgraded`] |
 //! | receive messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), [`messages`](WebSocket::messages) |
@@ -65,6 +66,10 @@
 //! The program accepts with its own `TcpListener`, on any number of threads. To stop, set a flag, connect once for each
 //! thread that accepts, [close](WebSocket::close) a second handle of each connection, and join the threads. The example
 //! `blocking-server` does this.
+//!
+//! # Connecting again
+//!
+//! A [`Reconnecting`] client connects again when its connection is lost. Its handles queue messages meanwhile.
 //!
 //! # Timeouts
 //!
@@ -100,6 +105,9 @@ mod client;
 mod connect;
 mod link;
 mod messages;
+mod reconnecting;
+mod reconnecting_sender;
+mod reconnecting_state;
 mod server;
 mod socket;
 mod state;
@@ -111,8 +119,10 @@ mod writer;
 pub use self::builder::Builder;
 pub use self::client::Client;
 pub use self::messages::Messages;
+pub use self::reconnecting::Reconnecting;
+pub use self::reconnecting_sender::ReconnectingSender;
 pub use self::server::Server;
 pub use self::socket::WebSocket;
 pub use self::stream::{Bare, Socket, Stream};
 pub use self::tls::Tls;
-pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};
+pub use crate::socket::{Answer, Error, InvalidUrl, ReconnectEvent, ReplyMode, Result, TimeoutKind};

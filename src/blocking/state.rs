@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Stream;
 use super::timeout::StreamTimeout;
-use crate::protocol::{ProtocolError, State};
+use crate::message::Message;
+use crate::protocol::{OpCode, ProtocolError, State};
 use crate::socket::Result;
 use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
@@ -24,6 +25,8 @@ pub(super) struct WriteState {
     pub(super) has_ended: bool,
     /// Why nothing can be sent any more.
     pub(super) failure: Option<io::ErrorKind>,
+    /// The number of bytes that were dropped because of the failure.
+    pub(super) dropped: usize,
     pub(super) write_timeout: StreamTimeout,
     /// The timeout of one call that receives.
     pub(super) read_timeout: Option<Duration>,
@@ -46,6 +49,7 @@ impl WriteState {
             is_writing: false,
             has_ended: false,
             failure: None,
+            dropped: 0,
             write_timeout: StreamTimeout::new(write_timeout),
             read_timeout: None,
         }
@@ -62,6 +66,20 @@ impl WriteState {
     ) -> Result<usize> {
         write(&mut self.session, Instant::now(), &mut self.out)?;
         Ok(self.out.len())
+    }
+
+    /// Appends a message to the output, or returns it if nothing can be sent any more.
+    pub(super) fn offer(&mut self, message: Message) -> Result<Option<Message>> {
+        if self.failure.is_some() || !self.session.connection.can_send(OpCode::Text) {
+            return Ok(Some(message));
+        }
+        self.session.send(message, Instant::now(), &mut self.out)?;
+        Ok(None)
+    }
+
+    /// The number of bytes that were accepted, and that the stream has not accepted.
+    pub(super) fn unsent(&self) -> usize {
+        self.dropped.saturating_add(self.out.len())
     }
 
     /// Processes input, and returns the next item.

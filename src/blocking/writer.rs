@@ -22,6 +22,7 @@ impl Link {
     ) -> Result<()> {
         loop {
             if let Some(failure) = state.failure {
+                state.dropped = state.unsent();
                 state.out.clear();
                 return Err(Error::ConnectionLost(failure.into()));
             }
@@ -40,20 +41,22 @@ impl Link {
             state.is_writing = true;
             let bytes = std::mem::take(&mut state.out);
             drop(state);
-            let written = self.write_all(stream, &bytes);
+            let mut left = bytes.as_slice();
+            let written = self.write_all(stream, &mut left);
             state = self.lock();
             state.is_writing = false;
             self.changed.notify_all();
             if let Err(err) = written {
                 state.failure = Some(kind_of(&err));
+                state.dropped = state.dropped.saturating_add(left.len());
                 return Err(err);
             }
             state.reuse(bytes);
         }
     }
 
-    /// Writes all bytes, until a timeout of the connection or of the stream expires.
-    fn write_all<S: Stream>(&self, stream: &mut S, mut bytes: &[u8]) -> Result<()> {
+    /// Writes all bytes, until a timeout of the connection or of the stream expires. What was not written remains in `bytes`.
+    fn write_all<S: Stream>(&self, stream: &mut S, bytes: &mut &[u8]) -> Result<()> {
         loop {
             let mut state = self.lock();
             let limit = state.session.connection.write_limit(Instant::now());
@@ -71,10 +74,10 @@ impl Link {
                 Ok(None) => return Ok(()),
                 Ok(Some(0)) => return Err(Error::ConnectionLost(io::ErrorKind::WriteZero.into())),
                 Ok(Some(len)) if len < bytes.len() => {
-                    bytes = bytes.get(len..).unwrap_or_default();
+                    *bytes = bytes.get(len..).unwrap_or_default();
                     self.lock().session.connection.unsent(len, Instant::now());
                 }
-                Ok(Some(_)) => bytes = &[],
+                Ok(Some(_)) => *bytes = &[],
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) if is_timeout(&err) && program.is_some() && timeout == program => {
                     return Err(Error::Timeout(TimeoutKind::Write));

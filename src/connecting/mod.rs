@@ -4,9 +4,7 @@
 //! A front end owns the sockets and the clock. It passes bytes and the current time, and executes the result.
 
 pub(crate) mod addresses;
-#[cfg(feature = "reactor")]
 pub(crate) mod backoff;
 pub(crate) mod proxy;
-#[cfg(feature = "reactor")]
 pub(crate) mod reconnect;
 pub(crate) mod redirect;

@@ -16,7 +16,7 @@ use super::timer::{DeadlineTimer, Timer};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Body, Request, Response};
-use crate::protocol::{Event, Frame, ProtocolError, State};
+use crate::protocol::{Event, Frame, OpCode, ProtocolError, State};
 use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
 use crate::socket::{Error, Result};
@@ -55,6 +55,8 @@ pub(super) struct Engine<S> {
     error: Option<Box<Error>>,
     /// Whether output that was accepted could not be written.
     has_lost_output: bool,
+    /// The length of this output, in bytes.
+    lost_len: usize,
     /// Whether the peer has ended its side of the stream.
     has_ended: bool,
     /// Whether reading has paused because the program does not receive. The peer cannot be blamed for that.
@@ -92,6 +94,7 @@ impl<S: Transport> Engine<S> {
             unit: Unit::Event,
             error: None,
             has_lost_output: false,
+            lost_len: 0,
             has_ended: false,
             is_paused: false,
             write_side: WriteSide::Open,
@@ -143,6 +146,21 @@ impl<S: Transport> Engine<S> {
             return Err(Error::Full(message));
         }
         Ok(self.session.send(message, Instant::now(), self.output.buffer())?)
+    }
+
+    /// Appends a message to the output, or returns it if it is not accepted now.
+    pub(super) fn offer(&mut self, message: Message) -> Result<Option<Message>> {
+        let can_send = self.session.connection.can_send(OpCode::Text);
+        if !can_send || self.check_writable().is_err() || self.is_full() {
+            return Ok(Some(message));
+        }
+        self.session.send(message, Instant::now(), self.output.buffer())?;
+        Ok(None)
+    }
+
+    /// The number of bytes that were accepted, and that the stream has not accepted.
+    pub(super) fn unsent(&self) -> usize {
+        self.lost_len.saturating_add(self.output.len())
     }
 
     /// Appends a frame to the output.
@@ -293,12 +311,12 @@ impl<S: Transport> Engine<S> {
     }
 
     fn write(&mut self, cx: &mut Context<'_>) {
-        if self.state() == State::Closed && self.output.discard() {
-            self.has_lost_output = true;
+        if self.state() == State::Closed && !self.output.is_flushed() {
+            self.lose_output();
         }
         let Some(stream) = &mut self.stream else { return };
         if self.has_lost_output {
-            self.output.discard();
+            self.lose_output();
             return self.end(cx);
         }
         let (len, written) = self.output.poll_write(stream, cx, self.budget.bytes_left());
@@ -338,10 +356,15 @@ impl<S: Transport> Engine<S> {
         }
     }
 
-    /// Writing has failed. Reading goes on, because the peer may have sent something before.
-    fn stop_writing(&mut self, err: io::Error) {
+    fn lose_output(&mut self) {
+        self.lost_len = self.unsent();
         self.output.discard();
         self.has_lost_output = true;
+    }
+
+    /// Writing has failed. Reading goes on, because the peer may have sent something before.
+    fn stop_writing(&mut self, err: io::Error) {
+        self.lose_output();
         self.progress += 1;
         // After the Close of the peer this does not matter.
         if !self.session.has_received_close() {

@@ -164,6 +164,11 @@ impl<S: Transport> Sender<S> {
         self.handle.shared().change(Some(Waiter::Sender), |engine| engine.send(message))
     }
 
+    /// Adds a message to the output, or returns it if the connection does not accept it now.
+    pub(super) fn offer(&self, message: Message) -> Result<Option<Message>> {
+        self.handle.shared().change(Some(Waiter::Sender), |engine| engine.offer(message))
+    }
+
     /// Waits until at most `high_water` bytes are waiting. If this is so already, it writes nothing.
     pub(super) fn poll_below_high_water(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let engine = self.handle.shared().lock();

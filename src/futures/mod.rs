@@ -42,6 +42,7 @@
 //! | to | use |
 //! |---|---|
 //! | open a connection with tokio | `WebSocket::connect`, `WebSocket::accept`, or a [`Builder`] with options |
+//! | open one again whenever it is lost | `Builder::connect_with`, [`Reconnecting`] |
 //! | open one on your own stream, step by step | [`Builder::client`], [`Builder::server`] |
 //! | continue after a handshake of another server | [`WebSocket::upgraded`] |
 //! | receive messages | [`receive`](WebSocket::receive), [`receive_into`](WebSocket::receive_into), or the `Stream` |
@@ -79,6 +80,10 @@
 //! then needs less than 1 KiB, a handshake with few headers included. A program that asks for the
 //! [request](WebSocket::request) or the [response](WebSocket::response) needs memory for the parsed heads from then on.
 //!
+//! # Connecting again
+//!
+//! A [`Reconnecting`] client connects again when its connection is lost. Its handles queue messages meanwhile.
+//!
 //! # Timeouts
 //!
 //! | limits | set with | default | error |
@@ -112,6 +117,9 @@ mod halves;
 mod item_queue;
 mod link;
 mod output;
+mod reconnecting;
+mod reconnecting_sender;
+mod reconnecting_state;
 mod server;
 mod socket;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
@@ -131,6 +139,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 pub use self::builder::Builder;
 pub use self::client::Client;
 pub use self::halves::{Ended, Receiver, Sender};
+pub use self::reconnecting::Reconnecting;
+pub use self::reconnecting_sender::ReconnectingSender;
 pub use self::server::Server;
 pub use self::socket::{JoinError, WebSocket};
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
@@ -139,7 +149,7 @@ pub use self::timer::{Sleep, Timer};
 pub use self::tls::Tls;
 #[cfg(all(feature = "tokio", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use self::tokio_compat::Compat;
-pub use crate::socket::{Answer, Error, InvalidUrl, ReplyMode, Result, TimeoutKind};
+pub use crate::socket::{Answer, Error, InvalidUrl, ReconnectEvent, ReplyMode, Result, TimeoutKind};
 
 /// A stream that reads and writes: the stream of a socket.
 ///

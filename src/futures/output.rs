@@ -61,11 +61,9 @@ impl OutputBuffer {
         &mut self.bytes
     }
 
-    /// Drops the waiting bytes, and returns whether there were any.
-    pub(super) fn discard(&mut self) -> bool {
-        let had_any = !self.is_flushed();
+    /// Drops the waiting bytes.
+    pub(super) fn discard(&mut self) {
         *self = Self::default();
-        had_any
     }
 
     /// Writes until nothing is left, or at least `most` bytes are written. This does not flush the stream. Returns the number

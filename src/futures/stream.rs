@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::tls::Tls;
-use super::{Builder, Compat, Timer, Transport, WebSocket};
+use super::{Builder, Compat, Reconnecting, Timer, Transport, WebSocket};
+use crate::connecting::reconnect::Reconnect;
 use crate::socket::{Error, Result, TimeoutKind};
 
 /// The stream of a socket that [`Builder::connect`] or [`Builder::accept`] has opened.
@@ -85,6 +87,27 @@ impl Builder {
                 return client.into_socket();
             }
         }
+    }
+
+    /// Creates a client that connects to a URL, and connects again when its connection is lost.
+    ///
+    /// It does not connect yet, so that it does not matter whether the server is there: [`Reconnecting::receive`] connects. The waits use
+    /// the [`timer`](Self::timer) of the builder, by default that of tokio.
+    ///
+    /// # Errors
+    ///
+    /// `Url` if a client cannot connect to a URL of this form; `Protocol` if the request cannot be sent.
+    ///
+    /// See the example of [`Reconnecting`].
+    pub fn connect_with(&self, url: &str, reconnect: Reconnect) -> Result<Reconnecting<Socket>> {
+        let redirect = self.options.first_url(url)?;
+        self.options.redirected_request(&redirect)?;
+        let (builder, url): (_, Arc<str>) = (self.clone(), url.into());
+        let timer = self.timer.clone().unwrap_or_else(Timer::tokio);
+        Ok(Reconnecting::new(reconnect, timer, move || {
+            let (builder, url) = (builder.clone(), Arc::clone(&url));
+            async move { builder.connect(&url).await }
+        }))
     }
 
     /// Accepts a client on a TCP stream, with TLS if there is a certificate (`server_tls`), and performs the opening

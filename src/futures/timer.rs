@@ -43,6 +43,10 @@ impl Timer {
     {
         Self(Arc::new(move |duration| Box::pin(sleep(duration))))
     }
+
+    pub(super) fn sleep(&self, duration: Duration) -> Sleep {
+        (self.0)(duration)
+    }
 }
 
 impl fmt::Debug for Timer {
@@ -78,7 +82,7 @@ impl DeadlineTimer {
             }
             let Some(timer) = &self.timer else { return Poll::Pending };
             if self.armed.as_ref().is_none_or(|(at, _)| *at > deadline) {
-                self.armed = Some((deadline, (timer.0)(deadline - now)));
+                self.armed = Some((deadline, timer.sleep(deadline - now)));
             }
             let Some((_, sleep)) = &mut self.armed else { return Poll::Pending };
             ready!(sleep.as_mut().poll(cx));

@@ -185,7 +185,12 @@ mod role;
 
 pub use config::Config;
 pub(crate) use config::Overrides;
-#[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
+#[cfg(any(
+    feature = "reactor",
+    feature = "blocking",
+    feature = "futures",
+    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+))]
 pub(crate) use connection::check_close;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) use connection::extension::ProgramExtension;

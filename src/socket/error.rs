@@ -74,9 +74,10 @@ pub enum Error {
     ConnectionLost(io::Error),
     /// Something took too long.
     Timeout(TimeoutKind),
-    /// The message was not accepted, because more than `max_buffered` bytes are waiting to be sent.
+    /// The message was not accepted, because more than `max_buffered` bytes are waiting to be sent, or because the queue of a client that
+    /// connects again is full.
     ///
-    /// The message can be sent again after a `flush`.
+    /// The message can be sent again after a `flush`, or when the client is connected.
     Full(Message),
     /// The frame was not accepted, because more than `max_buffered` bytes are waiting to be sent.
     FullFrame(Box<Frame>),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The files whose public items are checked.
-const FILES: [&str; 43] = [
+const FILES: [&str; 48] = [
     "src/adapters/axum.rs",
     "src/adapters/h2.rs",
     "src/adapters/hyper.rs",
@@ -13,8 +13,12 @@ const FILES: [&str; 43] = [
     "src/adapters/rouille.rs",
     "src/adapters/taken_stream.rs",
     "src/adapters/tiny_http.rs",
+    "src/blocking/reconnecting.rs",
+    "src/blocking/reconnecting_sender.rs",
     "src/close.rs",
     "src/error.rs",
+    "src/futures/reconnecting.rs",
+    "src/futures/reconnecting_sender.rs",
     "src/lib.rs",
     "src/message.rs",
     "src/protocol/config.rs",
@@ -43,6 +47,7 @@ const FILES: [&str; 43] = [
     "src/reactor/websocket.rs",
     "src/socket/answer.rs",
     "src/socket/error.rs",
+    "src/socket/reconnection.rs",
     "src/tcp_stream.rs",
     "src/tls/client.rs",
     "src/tls/server.rs",

@@ -13,8 +13,14 @@ const FRONT_ENDS: [&str; 3] = ["blocking", "futures", "browser"];
 const NATIVE: &[&str] = &["blocking", "futures"];
 
 /// The types, and the front ends that should have all methods of them.
-const KINDS: [(&str, &[&str]); 4] =
-    [("WebSocket", &FRONT_ENDS), ("Builder", &FRONT_ENDS), ("Client", NATIVE), ("Server", NATIVE)];
+const KINDS: [(&str, &[&str]); 6] = [
+    ("WebSocket", &FRONT_ENDS),
+    ("Builder", &FRONT_ENDS),
+    ("Client", NATIVE),
+    ("Server", NATIVE),
+    ("Reconnecting", NATIVE),
+    ("ReconnectingSender", NATIVE),
+];
 
 /// Methods that not all front ends have: the type, the method, the front ends that have it, and the reason.
 const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[
@@ -38,6 +44,9 @@ const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[
         &["futures"],
         "the halves share the stream, so it can only be lent to a function",
     ),
+    ("Builder", "connect_with", NATIVE, "the browser does not show why an attempt has failed"),
+    ("Reconnecting", "set_read_timeout", &["blocking"], "an async program uses the timeout of its runtime"),
+    ("ReconnectingSender", "try_send", &["futures"], "a blocking `send` does not wait for its turn"),
     ("Builder", "timer", &["futures"], "the other two have one"),
     ("Builder", "max_buffered", &["futures", "browser"], "a blocking `send` waits"),
     ("WebSocket", "accept", NATIVE, "a browser has no servers"),
@@ -74,7 +83,8 @@ const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[
 ];
 
 /// Methods whose parameters differ, and the reason.
-const SIGNATURES: &[(&str, &str, &str)] = &[];
+const SIGNATURES: &[(&str, &str, &str)] =
+    &[("Reconnecting", "new", "an async client waits with the timer of its runtime")];
 
 /// The parameters of each method, by the name of its type and its own.
 type Methods = BTreeMap<(String, String), String>;

@@ -17,7 +17,12 @@ mod sending;
 mod steps;
 mod timeouts;
 
-#[cfg(any(feature = "reactor", all(feature = "browser", any(target_family = "wasm", sockeye_docs))))]
+#[cfg(any(
+    feature = "reactor",
+    feature = "blocking",
+    feature = "futures",
+    all(feature = "browser", any(target_family = "wasm", sockeye_docs))
+))]
 pub(crate) use self::sending::check_close;
 
 use std::fmt;

@@ -9,6 +9,7 @@ mod extension;
 mod life_cycle;
 mod limits;
 mod messages;
+mod reconnecting;
 mod server;
 mod shapes;
 mod timeouts;

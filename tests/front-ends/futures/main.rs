@@ -18,6 +18,9 @@ mod messages;
 mod no_runtime;
 mod opening_client;
 mod opening_server;
+mod reconnecting;
+#[cfg(feature = "tokio")]
+mod reconnecting_with_tokio;
 mod shapes;
 mod support;
 #[cfg(feature = "tokio")]

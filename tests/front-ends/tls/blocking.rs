@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::blocking::{Builder, Error, Socket, Stream, Tls, WebSocket};
+use sockeye::blocking::{Builder, Error, ReconnectEvent, Socket, Stream, Tls, WebSocket};
 use sockeye::protocol::Config;
-use sockeye::{ClientTls, CloseCode, ServerTls};
+use sockeye::{ClientTls, CloseCode, Reconnect, ServerTls};
 
 use sockeye_test_support::authority::{Authority, Wish};
 use sockeye_test_support::tls::{client_of, server_of};
@@ -30,6 +30,36 @@ fn pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
         let server = scope.spawn(|| builder.accept(listener.accept().unwrap().0).unwrap());
         (Builder::new().client_tls(client_tls).connect(&url).unwrap(), server.join().unwrap())
     })
+}
+
+#[test]
+fn r3_a_certificate_that_is_not_valid_is_tried_again() {
+    let (trusted, other) = (Authority::root("trusted"), Authority::root("other"));
+    let listener = listener();
+    let url = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    let reconnect =
+        Reconnect { first_wait: Duration::ZERO, longest_wait: Duration::ZERO, ..Reconnect::default() };
+    let builder = Builder::new().client_tls(client_of(&trusted));
+    let mut client = builder.connect_with(&url, reconnect).unwrap();
+    let server = thread::spawn(move || {
+        for root in [&other, &other, &trusted] {
+            let builder = Builder::new().server_tls(server_of(&root.issue(&Wish::default())));
+            if let Ok(mut socket) = builder.accept(listener.accept().unwrap().0) {
+                socket.send("valid").unwrap();
+                socket.close(CloseCode::Normal, "").unwrap();
+            }
+        }
+    });
+    for number in 0..2 {
+        let Some(ReconnectEvent::Lost { lost, error: Some(Error::Tls(_)) }) = client.receive_event().unwrap()
+        else {
+            panic!("the certificate is not valid");
+        };
+        assert_eq!((lost.attempts(), lost.wait()), (number, Some(Duration::ZERO)));
+    }
+    assert_eq!(client.receive().unwrap(), Some("valid".into()));
+    assert_eq!(client.receive().unwrap(), None);
+    server.join().unwrap();
 }
 
 #[test]
