@@ -153,7 +153,8 @@ fn every_row_exists_once_and_is_complete() -> Result<(), Box<dyn Error>> {
         .filter_map(|line| line.strip_prefix("| "))
         .map(|line| line.split(" | ").map(|cell| cell.trim_end_matches('|').trim()).collect())
         .collect();
-    for (group, last) in [("C", 17), ("S", 16), ("M", 27), ("A", 15), ("L", 7), ("X", 4), ("P", 8)] {
+    for (group, last) in [("C", 17), ("S", 16), ("M", 27), ("A", 15), ("L", 7), ("R", 12), ("X", 4), ("P", 8)]
+    {
         for number in 1..=last {
             let id = format!("{group}{number}");
             let found: Vec<_> = rows.iter().filter(|row| row.first() == Some(&id.as_str())).collect();
