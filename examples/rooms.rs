@@ -46,3 +46,30 @@ fn main() -> support::Result {
     socket.run()?;
     Ok(())
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use sockeye::testing::TestLoop;
+
+    use super::*;
+
+    #[test]
+    fn a_message_reaches_the_other_members_of_its_room() {
+        let kit = TestLoop::new(|out| Member { out, room: String::new() });
+        let [cook, guest, gardener] = ["/kitchen", "/kitchen", "/garden"].map(|room| kit.connect(room));
+        cook.send("dinner is ready");
+        assert_eq!(guest.receive(), "dinner is ready".into());
+        assert_eq!((cook.try_receive(), gardener.try_receive()), (None, None));
+    }
+
+    #[test]
+    fn who_has_left_a_room_is_no_member() {
+        let kit = TestLoop::new(|out| Member { out, room: String::new() });
+        let (cook, guest) = (kit.connect("/kitchen"), kit.connect("/kitchen"));
+        guest.disconnect();
+        kit.run_until_idle();
+        assert_eq!(kit.sender().subscriber_count("/kitchen"), 1);
+        cook.send("is anyone there?");
+        assert!(cook.is_open());
+    }
+}

@@ -38,17 +38,22 @@ impl Handler for Client {
     }
 }
 
-/// Publishes the prices until the loop ends. Clients that are behind receive only later prices.
+/// Publishes a price. Clients that are behind receive only later prices.
+fn publish_price(all: &Sender, share: &str, price: u32) -> Result<()> {
+    match all.publish_with(Publication::new(share, format!("{share} {price}")).volatile()) {
+        // The loop is busy, and the next price replaces this one.
+        Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => Ok(()),
+        result => result,
+    }
+}
+
+/// Publishes the prices until the loop ends.
 fn publish_prices(all: &Sender) -> Result<()> {
     let mut prices = [("SALMON", 100_u32), ("TROUT", 80), ("HERRING", 20)];
     loop {
         for (share, price) in &mut prices {
             *price = *price % 1000 + 1;
-            match all.publish_with(Publication::new(*share, format!("{share} {price}")).volatile()) {
-                // The loop is busy, and the next price replaces this one.
-                Err(err) if matches!(err.kind, ErrorKind::Queue(QueueError::Full)) => {}
-                result => result?,
-            }
+            publish_price(all, share, *price)?;
         }
         thread::sleep(INTERVAL);
     }
@@ -67,4 +72,45 @@ fn main() -> support::Result {
     println!("prices on ws://{}", socket.local_addr()?);
     socket.run()?;
     Ok(())
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use sockeye::testing::TestLoop;
+
+    use super::*;
+
+    #[test]
+    fn a_client_receives_the_prices_that_it_asks_for() -> Result<()> {
+        let kit = TestLoop::new(|out| Client { out });
+        let client = kit.connect("/");
+        client.send("TROUT");
+        kit.run_until_idle();
+        publish_price(&kit.sender(), "TROUT", 81)?;
+        publish_price(&kit.sender(), "SALMON", 101)?;
+        assert_eq!((client.receive(), client.try_receive()), ("TROUT 81".into(), None));
+        client.send("-TROUT");
+        kit.run_until_idle();
+        publish_price(&kit.sender(), "TROUT", 82)?;
+        assert_eq!(client.try_receive(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_client_that_is_behind_receives_only_later_prices() -> Result<()> {
+        let kit = TestLoop::new(|out| Client { out });
+        let client = kit.connect("/");
+        client.send("TROUT");
+        kit.run_until_idle();
+        client.stop_reading();
+        for price in 81..90 {
+            publish_price(&kit.sender(), "TROUT", price)?;
+            kit.run_until_idle();
+        }
+        client.resume();
+        assert_eq!((client.receive(), client.try_receive()), ("TROUT 81".into(), None));
+        publish_price(&kit.sender(), "TROUT", 90)?;
+        assert_eq!(client.receive(), "TROUT 90".into());
+        Ok(())
+    }
 }

@@ -158,6 +158,7 @@ impl Closed {
     #[cfg(any(
         feature = "blocking",
         feature = "futures",
+        feature = "testing",
         all(feature = "browser", any(target_family = "wasm", sockeye_docs))
     ))]
     pub(crate) fn abnormal() -> Self {

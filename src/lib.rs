@@ -71,6 +71,7 @@
 //! | `bytes` | no | messages from the type `Bytes` of the crate `bytes` |
 //! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
 //! | `signals` | no | `signals::Signals`, with which `SIGTERM` and Ctrl-C drain the event loop (Unix) |
+//! | `testing` | no | [`testing`], an event loop in memory for the tests of handlers |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
 //! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `rustls` and
@@ -326,6 +327,8 @@ pub use reactor::api::stats::Stats;
 pub use reactor::api::util;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::pool::{Pool, Worker, Workers};
+#[cfg(all(feature = "testing", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::testing;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::{Builder, WebSocket};
 #[cfg(all(
@@ -570,6 +573,10 @@ mod pages {
 
     #[doc = include_str!("../docs/topics.md")]
     struct Topics;
+
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
 
     #[cfg(all(feature = "signals", unix))]
     #[doc = include_str!("../docs/production.md")]

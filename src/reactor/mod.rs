@@ -57,6 +57,8 @@ pub(crate) mod scheduling;
 pub(crate) mod script;
 mod serve;
 mod system;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 mod transport;
 mod websocket;
@@ -193,8 +195,18 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn run(&mut self) -> Result<()> {
         let queue = Arc::clone(&self.state.queue);
         let _entered = queue.enter();
-        queue.remote.reopen();
-        queue.monitor.set_status(LoopStatus::Running);
+        self.begin();
+        while !self.try_finish() {
+            self.turn()?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Does what precedes the first turn.
+    fn begin(&mut self) {
+        self.state.queue.remote.reopen();
+        self.state.queue.monitor.set_status(LoopStatus::Running);
         self.run_state = RunState::Running;
         self.state.draining.reset(&mut self.state.deadlines);
         self.has_lost_connection = false;
@@ -202,18 +214,19 @@ impl<F: Factory, S: System> Reactor<F, S> {
         for command in std::mem::take(&mut self.requested) {
             self.execute(command, None);
         }
-        while !self.try_finish() {
-            self.turn()?;
-        }
+    }
+
+    /// Does what follows the last turn.
+    fn end(&mut self) {
         if self.run_state == RunState::Running {
             self.factory.on_shutdown();
         }
         scheduling::clear(&mut self.state);
+        let queue = &self.state.queue;
         queue.remote.close();
         queue.clear();
         queue.monitor.end();
         assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
-        Ok(())
     }
 
     fn turn(&mut self) -> Result<()> {

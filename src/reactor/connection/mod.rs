@@ -237,6 +237,15 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
+    /// Schedules the timer again, so that it is not too early.
+    #[cfg(feature = "testing")]
+    pub(super) fn reschedule_deadline(&mut self, state: &mut LoopState<S>) {
+        if let Some(key) = self.deadline.take() {
+            state.deadlines.cancel(key);
+        }
+        self.rearm_deadline(state);
+    }
+
     /// The timer of the deadline has fired.
     pub(super) fn on_deadline(&mut self, state: &mut LoopState<S>) {
         self.deadline = None;

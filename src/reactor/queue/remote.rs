@@ -178,7 +178,7 @@ impl RemoteQueue {
         if self.is_long(&queue) { Vec::new() } else { std::mem::take(&mut queue.waiting) }
     }
 
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, feature = "testing"))]
     pub(crate) fn has_commands(&self) -> bool {
         !self.lock().commands.is_empty()
     }

@@ -4,8 +4,8 @@
 //! connecting, name resolution, and the sockets. [`Native`] is the implementation that programs use. Tests replace it, so
 //! that they decide what a socket returns and what time it is. The implementation is a type parameter, so calls are static.
 
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(not(test), allow(dead_code, reason = "fuzzing uses a part"))]
+#[cfg(any(test, fuzzing, feature = "testing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "fuzzing and the tests of programs use a part"))]
 pub(super) mod fake;
 mod native;
 mod resolver;

@@ -113,6 +113,12 @@ impl Deadlines {
         Some(if wait >= FAR { wait } else { next.saturating_duration_since(clock()) })
     }
 
+    /// The time at which the next timer fires.
+    #[cfg(feature = "testing")]
+    pub(in crate::reactor) fn next_due(&mut self) -> Option<Instant> {
+        self.wheel.earliest().and_then(|tick| self.beginning_of(tick))
+    }
+
     /// Removes and returns an event that is due. Call this method until it returns `None`.
     #[inline]
     pub(in crate::reactor) fn pop_due(&mut self, now: Instant) -> Option<TimerEvent> {

@@ -109,6 +109,19 @@ impl<T> Timers<T> {
         self.first_slot().map(|(level, slot)| self.span_start(level, slot))
     }
 
+    /// The tick of the earliest timer. This takes as long as there are timers in one slot.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn earliest(&mut self) -> Option<u64> {
+        let (level, slot) = self.first_slot()?;
+        let head = *self.heads.get(level)?.get(slot)?;
+        let (mut earliest, mut index) = (self.nodes.deadline(head)?, self.nodes.next(Chain::Slot, head)?);
+        while index != head {
+            earliest = earliest.min(self.nodes.deadline(index)?);
+            index = self.nodes.next(Chain::Slot, index)?;
+        }
+        Some(earliest)
+    }
+
     /// Removes and returns the earliest timer whose deadline is `now` or before. Timers with equal deadlines are returned in
     /// the order in which they were scheduled. Call this method until it returns `None`.
     ///

@@ -1,4 +1,4 @@
-//! A system for tests and for fuzzing: sockets are buffers in memory, and waiting moves the clock.
+//! A system for tests, for fuzzing, and for the tests of programs: sockets are buffers in memory, and waiting moves the clock.
 
 mod faults;
 #[cfg(not(all(test, loom)))]

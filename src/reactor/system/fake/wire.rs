@@ -35,6 +35,7 @@ struct Bytes {
     room: usize,
     /// The peer has ended its side.
     has_ended: bool,
+    loop_end: LoopEnd,
     /// The address of the peer.
     peer: Option<SocketAddr>,
     /// Writing fails with this error.
@@ -53,6 +54,17 @@ struct Bytes {
     became_writable: bool,
 }
 
+/// The end of the loop.
+#[derive(Debug)]
+enum LoopEnd {
+    /// The connection has not been accepted.
+    Unused,
+    /// The loop owns it as long as the descriptor exists.
+    Owned(Weak<()>),
+    /// The loop sends no more.
+    ShutDown,
+}
+
 impl Default for Bytes {
     fn default() -> Self {
         Self {
@@ -62,6 +74,7 @@ impl Default for Bytes {
             moved: 0,
             room: usize::MAX / 2,
             has_ended: false,
+            loop_end: LoopEnd::Unused,
             peer: None,
             write_error: None,
             read_error: None,
@@ -114,7 +127,9 @@ impl Wire {
 
     /// Returns the end that the loop owns.
     pub(super) fn for_loop(&self) -> Self {
-        Self { bytes: Rc::clone(&self.bytes), descriptor: Some(Rc::default()) }
+        let descriptor = Rc::default();
+        self.bytes.borrow_mut().loop_end = LoopEnd::Owned(Rc::downgrade(&descriptor));
+        Self { bytes: Rc::clone(&self.bytes), descriptor: Some(descriptor) }
     }
 
     /// Returns the same connection without the end of the loop, and whether the loop owns that.
@@ -137,7 +152,7 @@ impl Wire {
     }
 
     /// The peer has this address.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(in crate::reactor) fn set_peer(&self, address: SocketAddr) {
         self.bytes.borrow_mut().peer = Some(address);
     }
@@ -208,6 +223,15 @@ impl Wire {
     /// The socket writes records from now on.
     pub(in crate::reactor) fn use_records(&self) {
         self.bytes.borrow_mut().record = Some(RECORD);
+    }
+
+    /// Whether the loop has ended its side, or closed the connection.
+    pub(in crate::reactor) fn has_loop_ended(&self) -> bool {
+        match &self.bytes.borrow().loop_end {
+            LoopEnd::Unused => false,
+            LoopEnd::Owned(descriptor) => descriptor.strong_count() == 0,
+            LoopEnd::ShutDown => true,
+        }
     }
 
     /// Takes what the loop has sent.
@@ -283,6 +307,7 @@ impl Transport for Wire {
     }
 
     fn shut_down_writing(&mut self) -> Result<(), Stop> {
+        self.bytes.borrow_mut().loop_end = LoopEnd::ShutDown;
         Ok(())
     }
 

@@ -170,6 +170,7 @@ impl Pair {
         assert_eq!(self.timers.check(), self.model.pending.len());
         let earliest = self.model.pending.first_key_value().map(|(id, _)| id.0);
         let next = self.timers.next();
+        assert_eq!(self.timers.earliest(), earliest);
         assert_eq!(next.is_some(), earliest.is_some());
         assert!(next <= earliest, "the loop would sleep too long");
         if next < earliest {
