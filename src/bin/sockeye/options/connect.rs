@@ -1,0 +1,126 @@
+//! `sockeye connect`.
+
+use std::time::Duration;
+
+use clap::Args;
+use sockeye::url::Url;
+
+use super::messages::{Execute, History, Input, OutputOptions, interval};
+use super::request::RequestOptions;
+use super::tls::ClientTlsOptions;
+use super::values::{Compression, Size, positive_seconds, seconds, url};
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectOptions {
+    /// The server, such as wss://example.com/chat. Without a scheme: ws
+    #[arg(value_parser = url)]
+    pub(crate) url: Url,
+    #[command(flatten)]
+    pub(crate) request: RequestOptions,
+    #[command(flatten)]
+    pub(crate) tls: ClientTlsOptions,
+    #[command(flatten)]
+    pub(crate) compression: CompressionOptions,
+    #[command(flatten)]
+    pub(crate) timing: Timing,
+    /// Sends a Ping at this interval, and prints the round-trip times
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = "Limits")]
+    pub(crate) ping_interval: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) history: History,
+    #[command(flatten)]
+    pub(crate) execute: Execute,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compression")]
+pub(crate) struct CompressionOptions {
+    /// Compresses messages (permessage-deflate). PARAMETERS: level=1..9, threshold=SIZE, context_takeover,
+    /// server_max_window_bits=9..15, client_max_window_bits=9..15, separated by commas
+    #[arg(short = 'z', long, value_name = "PARAMETERS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(overrides_with = "no_compress")]
+    compress: Option<Compression>,
+    /// Does not compress messages (the default)
+    #[arg(long, overrides_with = "compress")]
+    no_compress: bool,
+}
+
+impl CompressionOptions {
+    pub(crate) fn parameters(&self) -> Option<Compression> {
+        self.compress.filter(|_| !self.no_compress)
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Timing {
+    /// Ends an attempt to connect, and an opening handshake, after this time
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, default_value = "10")]
+    pub(crate) connect_timeout: Duration,
+    /// Ends a connection on which nothing has arrived for this time, although Pings are sent. 0: never
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120")]
+    idle_timeout: Duration,
+    /// Ends a connection with a larger message. Units: K, M, G
+    #[arg(long, value_name = "SIZE", default_value = "16M")]
+    pub(crate) max_message_size: Size,
+}
+
+impl Timing {
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        Some(self.idle_timeout).filter(|time| !time.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::parse_line;
+    use super::super::{Command, Format, Records};
+    use super::*;
+
+    fn connect(line: &str) -> ConnectOptions {
+        match parse_line(line) {
+            Ok(Command::Connect(options)) => *options,
+            _ => panic!("{line}"),
+        }
+    }
+
+    #[test]
+    fn every_option_has_a_default() {
+        let options = connect("host");
+        assert_eq!(options.timing.connect_timeout, Duration::from_secs(10));
+        assert_eq!(options.timing.idle_timeout(), Some(Duration::from_secs(120)));
+        assert_eq!(options.timing.max_message_size, Size(16 << 20));
+        assert_eq!(options.execute.wait(), Some(Duration::from_secs(2)));
+        assert_eq!(options.input.records(), Records::Lines);
+        assert_eq!(options.output.format.format(), Format::Plain);
+        assert!(options.compression.parameters().is_none() && options.ping_interval.is_none());
+    }
+
+    #[test]
+    fn the_last_of_compress_and_no_compress_counts() {
+        assert!(connect("host|--compress").compression.parameters().is_some());
+        assert!(connect("host|--compress|--no-compress").compression.parameters().is_none());
+        assert!(connect("host|--no-compress|--compress=level=1").compression.parameters().is_some());
+        assert!(parse_line("host|--compress=level=10").is_err());
+    }
+
+    #[test]
+    fn waiting_can_be_unlimited() {
+        assert_eq!(connect("host|-w|-1").execute.wait(), None);
+        assert_eq!(connect("host|--no-close").execute.wait(), None);
+        assert_eq!(connect("host|--linger|0.5").execute.wait(), Some(Duration::from_millis(500)));
+        assert_eq!(connect("host|--idle-timeout|0").timing.idle_timeout(), None);
+    }
+
+    #[test]
+    fn the_input_is_divided_as_the_flags_say() {
+        assert_eq!(connect("host|-b").input.records(), Records::Chunks);
+        assert_eq!(connect("host|-b|-0").input.records(), Records::Null);
+        assert_eq!(connect("host|-1").input.records(), Records::Whole);
+        assert_eq!(connect("host|-0").input.terminator(), 0);
+    }
+}
