@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import http from "node:http";
 
-import { assert, assertEqual, Checks, launch, Server, within } from "./harness.mjs";
+import { assert, assertEqual, Checks, launch, main, Server, within } from "./harness.mjs";
 import {
   closeCodes, expectUsers, fillLogin, isHidden, isJoined, isVisible, join, messageIn, newContext, noteIn, pageErrors, roomButton, sendText,
   undelivered,
@@ -704,7 +704,7 @@ async function checkWorkers({ check }, servers, browser) {
   await context.close();
 }
 
-async function main() {
+async function runTests() {
   const checks = new Checks();
   const tools = { check: checks.check.bind(checks) };
   const servers = [await Server.start()];
@@ -732,7 +732,4 @@ async function main() {
   return checks.report();
 }
 
-main().then(
-  passed => process.exit(passed ? 0 : 1),
-  error => { console.error(error); process.exit(1); },
-);
+await main(runTests);

@@ -1,7 +1,7 @@
 // Tests the page of the example `chat` with two nodes that share their rooms through a Redis server. Nodes and the server fail.
 // tests/browser/run starts this script, and lists the required tools.
 
-import { assert, assertEqual, Checks, launch, Server } from "./harness.mjs";
+import { assert, assertEqual, Checks, launch, main, Server } from "./harness.mjs";
 import { freePort, Redis } from "./redis.mjs";
 import { expectUsers, fillLogin, isHidden, isJoined, isVisible, join, messageIn, newContext, noteIn, pageErrors, sendText } from "./user.mjs";
 
@@ -213,7 +213,7 @@ async function withCluster(isDurable, body) {
   }
 }
 
-async function main() {
+async function runTests() {
   const checks = new Checks();
   const tools = { check: (name, body) => checks.check(`cluster: ${name}`, body) };
   const browser = await launch();
@@ -243,7 +243,4 @@ async function main() {
   return checks.report();
 }
 
-main().then(
-  passed => process.exit(passed ? 0 : 1),
-  error => { console.error(error); process.exit(1); },
-);
+await main(runTests);

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import http from "node:http";
 
 import { SCHEME, Sockeye, textOf } from "../interoperability/harness.mjs";
-import { assert, assertEqual, Checks, launch } from "./harness.mjs";
+import { assert, assertEqual, Checks, launch, main } from "./harness.mjs";
 
 const SIZES = [0, 1, 125, 126, 65535, 65536, 2 ** 20, 16 * 2 ** 20];
 const CLOSES = [[1000, ""], [3000, "bye"], [4999, "🐟".repeat(30) + "end"]];
@@ -105,7 +105,7 @@ async function checkClosing(check, page, name, sockeye, url) {
 
 let number = 0;
 
-async function main() {
+async function runTests() {
   const checks = new Checks();
   // Chromium forbids connections to this machine from a page without an origin.
   const blank = http.createServer((_, answer) => answer.end()).listen(0, "127.0.0.1");
@@ -125,7 +125,4 @@ async function main() {
   return checks.report();
 }
 
-main().then(
-  passed => process.exit(passed ? 0 : 1),
-  error => { console.error(error); process.exit(1); },
-);
+await main(runTests);

@@ -1,4 +1,4 @@
-// Shared code of the browser tests: the server process, the browser, and a runner that counts the results.
+// Shared code of the browser tests: the server process, the browser, a runner that counts the results, and the end of a script.
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -100,5 +100,15 @@ export class Checks {
   report() {
     console.log(`${this.passed} passed, ${this.failed} failed`);
     return this.failed === 0;
+  }
+}
+
+/** Runs the tests of a script, and ends the process: with 0 if `run` returns true, with 1 otherwise. */
+export async function main(run) {
+  try {
+    process.exit(await run() ? 0 : 1);
+  } catch (error) {
+    console.error(error);
+    process.exit(1);
   }
 }
