@@ -32,7 +32,7 @@ use crate::socket::{Error, Result};
 pub struct Builder {
     config: Config,
     subprotocols: Vec<String>,
-    interface: Option<Interface>,
+    interface: Interface,
     connect_timeout: Duration,
     max_buffered: usize,
     high_water: usize,
@@ -52,7 +52,7 @@ impl Builder {
         Self {
             config: Config::default(),
             subprotocols: Vec::new(),
-            interface: None,
+            interface: Interface::Standard,
             connect_timeout: Duration::from_secs(10),
             max_buffered: 16 * 1024 * 1024,
             high_water: 1024 * 1024,
@@ -90,11 +90,13 @@ impl Builder {
         self
     }
 
-    /// Selects an interface of the browser. Default: [`Interface::Stream`] if the browser has it, otherwise
-    /// [`Interface::Standard`].
+    /// Selects an interface of the browser. Default: [`Interface::Standard`].
+    ///
+    /// [`Interface::Stream`] slows down a peer that sends faster than the program receives. It is not the default because the
+    /// page can crash: see [`Interface::Stream`].
     #[must_use]
     pub fn interface(mut self, interface: Interface) -> Self {
-        self.interface = Some(interface);
+        self.interface = interface;
         self
     }
 
@@ -163,7 +165,7 @@ impl Builder {
     }
 
     fn start(&self, url: &str) -> Result<LinkHandle> {
-        let interface = self.interface.unwrap_or_else(Interface::best);
+        let interface = self.interface;
         if !interface.is_supported() {
             let text = format!("this browser has no {}", interface.name());
             return Err(Error::Io(io::Error::new(io::ErrorKind::Unsupported, text)));

@@ -9,18 +9,22 @@ use super::js::global;
 /// ```no_run
 /// use sockeye::browser::{Builder, Interface};
 ///
-/// // This is also the default.
-/// let best = if Interface::Stream.is_supported() { Interface::Stream } else { Interface::Standard };
-/// let builder = Builder::new().interface(best);
+/// // A program that receives much, and sends single short messages.
+/// let mut builder = Builder::new();
+/// if Interface::Stream.is_supported() {
+///     builder = builder.interface(Interface::Stream);
+/// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interface {
     /// `WebSocketStream`, which slows down the peer while the program does not receive. Chromium has it since version 124.
     ///
-    /// In Chromium 156 the whole page crashes if the connection is lost while a message is being sent. Programs that send more
-    /// than the network can carry should use [`Standard`](Self::Standard).
+    /// **The page can crash.** In Chromium, up to version 156 at least, the process of the page ends ("Aw, Snap!") if the
+    /// connection is lost, without a Close of the peer, while a message waits to be sent. This happens in workers as well.
+    /// A message waits once the buffers of the browser and of the network are full, which a page cannot see, so no order of
+    /// calls is safe. Use this interface only if the program sends little, and must slow down the peer.
     Stream,
-    /// `WebSocket`, which every browser has. Messages that the program does not receive wait in memory, up to the limits of
+    /// `WebSocket`, which every browser has. The default. Messages that the program does not receive wait in memory, up to the limits of
     /// the [`Builder`](super::Builder).
     Standard,
 }
@@ -36,10 +40,5 @@ impl Interface {
             Self::Stream => "WebSocketStream",
             Self::Standard => "WebSocket",
         }
-    }
-
-    /// The interface that slows down the peer, if it exists.
-    pub(super) fn best() -> Self {
-        if Self::Stream.is_supported() { Self::Stream } else { Self::Standard }
     }
 }

@@ -40,15 +40,16 @@
 //!
 //! # The two interfaces of the browser
 //!
-//! | | [`Interface::Stream`] | [`Interface::Standard`] |
+//! | | [`Interface::Standard`] (default) | [`Interface::Stream`] |
 //! |---|---|---|
-//! | exists | in Chromium since version 124 | in every browser |
-//! | if the program does not receive | the peer is slowed down; one message waits | messages wait, up to [`max_received`](Builder::max_received) |
-//! | if the peer does not receive | `send` waits for a promise of the browser | `send` polls the number of unsent bytes |
-//! | the Close of the peer is visible | after all messages before it were received | immediately; messages before it can still be received |
-//! | if the connection is lost while a message is being sent | the page crashes in Chromium 156 | an error is returned |
+//! | exists | in every browser | in Chromium since version 124 |
+//! | if the connection is lost while a message waits to be sent | an error is returned | **the page crashes** in Chromium 156 |
+//! | if the program does not receive | messages wait, up to [`max_received`](Builder::max_received) | the peer is slowed down; one message waits |
+//! | if the peer does not receive | `send` polls the number of unsent bytes | `send` waits for a promise of the browser |
+//! | the Close of the peer is visible | immediately; messages before it can still be received | after all messages before it were received |
 //!
-//! Default ([`Builder::interface`]): the first one, if it exists.
+//! The page crashes whatever it does with the stream: [`Interface::Stream`] describes when. It is therefore used only if the
+//! program selects it with [`Builder::interface`].
 //!
 //! # Differences from `sockeye::futures`
 //!

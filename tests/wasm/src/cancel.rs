@@ -1,7 +1,5 @@
 //! Futures that are dropped, wherever they wait: no byte and no message is lost by that (A12).
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::AsyncReadExt;
@@ -9,15 +7,7 @@ use sockeye::{CloseCode, Message};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::peer::{Peer, TEXT, frame};
-use super::support::{bytes, for_all, for_all_echoes, in_time, sleep, within};
-
-/// Polls a future once, and drops it if it waits.
-fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
-    }
-}
+use super::support::{bytes, for_all, for_all_echoes, in_time, poll_once, sleep, within};
 
 #[wasm_bindgen_test]
 async fn a12_a_receive_can_be_dropped_at_every_await() {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::AsyncReadExt;
 use js_sys::Function;
 use sockeye::CloseCode;
-use sockeye::browser::Interface;
+use sockeye::browser::{Builder, Interface};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::peer::{CLOSE, Peer, close_payload, is_lost};
 use super::support::{
-    bytes, echo, for_all, for_all_echoes, in_time, is_browser, now, property, sleep, within,
+    bytes, echo, for_all, for_all_echoes, in_time, is_browser, now, poll_once, property, sleep, within,
 };
 
 /// Counts the failures that the browser reports as unhandled.
@@ -66,7 +66,7 @@ async fn d_failed_writes_are_reported_and_no_rejection_is_unhandled() {
         }
         assert!(is_blocked, "a peer that does not read accepts everything");
         match socket.interface() {
-            // Chromium 156 loses the whole page when TCP ends while a write waits; so that is not how it ends.
+            // If TCP ended while a write waits, Chromium 156 would end the process of the page.
             Interface::Stream => peer.send(CLOSE, b"").await,
             Interface::Standard => {
                 peer.command("reset").await;
@@ -87,6 +87,35 @@ async fn d_failed_writes_are_reported_and_no_rejection_is_unhandled() {
     .await;
     sleep(Duration::from_millis(200)).await;
     assert_eq!(unhandled.count.get(), 0);
+}
+
+/// With the interface that is not the default, Chromium 156 ends the process of the page.
+#[wasm_bindgen_test]
+async fn d_a_page_survives_a_connection_that_is_lost_while_a_message_waits() {
+    for how in ["reset", "fin", "an invalid frame"] {
+        let (mut socket, mut peer) = Peer::open(&Builder::new()).await;
+        peer.pause_reading().await;
+        // More than the buffers of the browser and of two sockets take.
+        for _ in 0..8 {
+            assert!(
+                poll_once(socket.send(bytes(2 << 20))).is_none(),
+                "the browser has sent a message at once"
+            );
+        }
+        match how {
+            "fin" => peer.command("fin").await,
+            "reset" => {
+                peer.command("reset").await;
+                // The relay drops its socket when it reads the next time.
+                peer.command("resume").await;
+            }
+            _ => peer.send(0xc1, b"x").await,
+        }
+        let err = within(socket.flush()).await.unwrap_err();
+        assert!(is_lost(&err), "{how}: {err:?}");
+        assert!(is_lost(&within(socket.receive()).await.unwrap_err()), "{how}");
+        assert!(!within(socket.closed()).await.was_clean, "{how}");
+    }
 }
 
 #[wasm_bindgen_test]

@@ -132,12 +132,11 @@ async fn c15_frames_that_arrive_with_the_response_are_received() {
 }
 
 #[wasm_bindgen_test]
-async fn c17_the_interface_is_detected_or_configured() {
+async fn c17_the_standard_interface_is_used_unless_another_is_selected() {
     assert!(Interface::Standard.is_supported());
     assert_eq!(Interface::Stream.is_supported(), is_browser());
     assert_eq!(interfaces().len(), if is_browser() { 2 } else { 1 });
-    let best = if is_browser() { Interface::Stream } else { Interface::Standard };
-    assert_eq!(within(WebSocket::connect(&echo("/"))).await.unwrap().interface(), best);
+    assert_eq!(within(WebSocket::connect(&echo("/"))).await.unwrap().interface(), Interface::Standard);
     for interface in [Interface::Stream, Interface::Standard] {
         let connected = within(Builder::new().interface(interface).connect(&echo("/"))).await;
         match connected {

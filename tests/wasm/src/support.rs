@@ -1,6 +1,8 @@
 //! What the tests share: addresses, both interfaces, and limits for waiting.
 
 use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -70,6 +72,14 @@ pub(crate) async fn in_time<T>(limit: Duration, what: impl Future<Output = T>) -
     match select(Box::pin(what), Box::pin(sleep(limit))).await {
         Either::Left((done, _)) => Some(done),
         Either::Right(_) => None,
+    }
+}
+
+/// Polls a future once, and drops it if it waits.
+pub(crate) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
     }
 }
 
