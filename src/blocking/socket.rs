@@ -12,7 +12,7 @@ use super::{Builder, Messages, Socket, Stream};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, Upgrade};
+use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, State, Upgrade};
 use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::session::{Item, ReplyMode, Session, Unit};
 use crate::socket::{Error, Result};
@@ -544,6 +544,29 @@ impl<S: Stream> WebSocket<S> {
     /// See the example of [`set_reply_mode`](Self::set_reply_mode).
     pub fn closed(&self) -> Option<Closed> {
         self.shared.link.lock().session.closed()
+    }
+
+    /// Returns the state of the connection.
+    ///
+    /// [`Closing`](State::Closing) means that no more messages can be sent: a Close was sent or received, or the connection has
+    /// failed. [`Closed`](State::Closed) means that TCP can be closed. The state changes while a method of any handle reads or
+    /// writes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::CloseCode;
+    /// use sockeye::blocking::WebSocket;
+    /// use sockeye::protocol::State;
+    ///
+    /// let mut socket = WebSocket::connect("ws://127.0.0.1:3012/")?;
+    /// assert_eq!(socket.state(), State::Open);
+    /// socket.close(CloseCode::Normal, "")?;
+    /// assert_eq!(socket.state(), State::Closed);
+    /// # sockeye::blocking::Result::Ok(())
+    /// ```
+    pub fn state(&self) -> State {
+        self.shared.link.lock().session.connection.state()
     }
 
     /// Returns whether messages can be sent.

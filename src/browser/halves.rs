@@ -11,7 +11,7 @@ use super::link::{Link, LinkHandle};
 use super::state::{Opening, WakerKey};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
-use crate::protocol::{Event, OpCode};
+use crate::protocol::{Event, OpCode, State};
 use crate::socket::Result;
 use crate::socket::byte_reader::ByteReader;
 
@@ -193,6 +193,17 @@ macro_rules! shared_methods {
             /// Returns the interface of the browser that is in use.
             pub fn interface(&self) -> Interface {
                 self.opening.interface
+            }
+
+            /// Returns the state of the connection.
+            ///
+            /// It is never [`Connecting`](State::Connecting), because a socket exists only once the connection is open.
+            /// [`Closing`](State::Closing) means that no more messages can be sent: a Close was sent or received, or the
+            /// connection was lost and its end is not reported yet. It is [`Open`](State::Open) exactly if
+            /// [`is_open`](Self::is_open) returns true, and [`Closed`](State::Closed) exactly if
+            /// [`is_closed`](Self::is_closed) does.
+            pub fn state(&self) -> State {
+                self.link().state()
             }
 
             /// Returns whether messages can be sent.

@@ -178,6 +178,19 @@ impl Link {
         can_send && self.with(|state| state.ready_state == ReadyState::Open && !state.has_lost_output)
     }
 
+    /// The state of the connection, as the program sees it.
+    pub(super) fn state(&self) -> ReadyState {
+        let (is_over, state) = self.with(|state| (state.closed().is_some(), state.ready_state));
+        match state {
+            _ if is_over => ReadyState::Closed,
+            // The browser or the network is ahead of the events.
+            ReadyState::Open if !self.is_open() => ReadyState::Closing,
+            // Messages that arrived before the end are not reported yet.
+            ReadyState::Closed => ReadyState::Closing,
+            state => state,
+        }
+    }
+
     /// Waits until at most `most` bytes are waiting to be sent.
     pub(super) fn poll_flush(&self, most: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let has_lost = self.with(|state| state.has_lost_output || state.is_abandoned());

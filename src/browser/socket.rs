@@ -10,7 +10,7 @@ use super::state::Opening;
 use super::{Builder, Interface};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
-use crate::protocol::{Event, OpCode};
+use crate::protocol::{Event, OpCode, State};
 use crate::socket::Result;
 
 /// One end of an open connection to a server.
@@ -119,6 +119,28 @@ impl WebSocket {
     /// Returns how many bytes are waiting to be sent. See [`Sender::buffered_amount`].
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
+    }
+
+    /// Returns the state of the connection: open, closing or closed. See [`Sender::state`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sockeye::browser::WebSocket;
+    /// use sockeye::protocol::State;
+    ///
+    /// /// The text that a page shows.
+    /// fn label(socket: &WebSocket) -> &'static str {
+    ///     match socket.state() {
+    ///         State::Connecting => "connecting",
+    ///         State::Open => "connected",
+    ///         State::Closing => "disconnecting",
+    ///         State::Closed => "disconnected",
+    ///     }
+    /// }
+    /// ```
+    pub fn state(&self) -> State {
+        self.sender.state()
     }
 
     /// Returns whether messages can be sent.

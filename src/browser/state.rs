@@ -12,14 +12,8 @@ use crate::message::Message;
 use crate::protocol::ProtocolError;
 use crate::socket::{Error, Result};
 
-/// The states of RFC 6455 §7 that a browser shows, with the names of its `readyState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadyState {
-    Connecting,
-    Open,
-    Closing,
-    Closed,
-}
+/// The `readyState` of the browser has the states of the protocol.
+pub(super) use crate::protocol::State as ReadyState;
 
 /// Whether messages are still accepted into the receive queue. A later variant overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -134,6 +134,15 @@ impl<S: Transport> Engine<S> {
         self.session.connection.state()
     }
 
+    /// The state of the connection, which is closed only once the stream has ended as well.
+    pub(super) fn observed_state(&self) -> State {
+        match self.state() {
+            _ if self.closed().is_some() => State::Closed,
+            State::Closed => State::Closing,
+            state => state,
+        }
+    }
+
     /// How the connection has ended, or `None` if it has not.
     pub(super) fn closed(&self) -> Option<Closed> {
         self.is_over().then(|| self.session.closed().unwrap_or_else(Closed::abnormal))

@@ -12,7 +12,7 @@ use super::link::{ConnectionHandle, Shared, Waiter};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Event, Frame, OpCode};
+use crate::protocol::{Event, Frame, OpCode, State};
 use crate::socket::Result;
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::session::{Item, ReplyMode, Unit};
@@ -324,6 +324,17 @@ macro_rules! shared_methods {
             /// Returns the response of the opening handshake, or `None` if the handshake was performed elsewhere.
             pub fn response(&self) -> Option<&Response> {
                 self.handle.opening().response()
+            }
+
+            /// Returns the state of the connection.
+            ///
+            /// [`Closing`](State::Closing) means that no more messages can be sent: a Close was sent or received, or the
+            /// connection has failed. It becomes [`Closed`](State::Closed) when the stream has ended as well, which a future
+            /// of the socket must be polled for.
+            ///
+            /// See the example of [`WebSocket::state`](super::WebSocket::state).
+            pub fn state(&self) -> State {
+                self.handle.shared().lock().observed_state()
             }
 
             /// Returns whether messages can be sent.

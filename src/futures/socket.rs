@@ -13,7 +13,7 @@ use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Extension, Request, Response};
-use crate::protocol::{Connection, Event, Frame, OpCode, Role, Upgrade};
+use crate::protocol::{Connection, Event, Frame, OpCode, Role, State, Upgrade};
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::session::{ReplyMode, Session};
@@ -304,6 +304,26 @@ impl<S: Transport> WebSocket<S> {
     /// See the example of [`queue`](Self::queue).
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
+    }
+
+    /// Returns the state of the connection: open, closing or closed. See [`Sender::state`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::CloseCode;
+    /// use sockeye::futures::WebSocket;
+    /// use sockeye::protocol::State;
+    ///
+    /// # async fn doc<S: Transport>(mut socket: WebSocket<S>) -> Result<()> {
+    /// assert_eq!(socket.state(), State::Open);
+    /// socket.close(CloseCode::Normal, "").await?;
+    /// assert_eq!(socket.state(), State::Closed);
+    /// # Ok(()) }
+    /// ```
+    pub fn state(&self) -> State {
+        self.sender.state()
     }
 
     /// Returns whether messages can be sent.

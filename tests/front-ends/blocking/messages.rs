@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use sockeye::blocking::{Error, ReplyMode};
-use sockeye::protocol::Config;
+use sockeye::protocol::{Config, State};
 use sockeye::{CloseCode, Frame, Message, OpCode};
 
 use crate::{error_text, pair, served};
@@ -138,10 +138,12 @@ fn m11_abort_ends_the_connection_without_a_close() {
 fn m13_m27_sending_on_a_closed_connection_is_an_error() {
     let (mut socket, mut peer) = served(Config::default());
     assert!(socket.is_open() && socket.closed().is_none());
+    assert_eq!(socket.state(), State::Open);
     peer.send(&masked_close(1001, "bye"));
     peer.end_writing();
     assert_eq!(socket.receive().unwrap(), None);
     assert!(!socket.is_open());
+    assert_eq!(socket.state(), State::Closed);
     assert!(matches!(socket.send("late"), Err(Error::Closed)));
     assert!(matches!(socket.queue("late"), Err(Error::Closed)));
     assert!(matches!(socket.ping("late"), Err(Error::Closed)));

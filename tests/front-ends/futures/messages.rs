@@ -1,7 +1,7 @@
 //! Sending, receiving and closing.
 
-use sockeye::futures::{Builder, Error, ReplyMode};
-use sockeye::protocol::Event;
+use sockeye::futures::{Builder, Error, ReplyMode, WebSocket};
+use sockeye::protocol::{Event, State};
 use sockeye::{CloseCode, Closed, Frame, Message, OpCode};
 
 use crate::support::{close_payload, frame, masked, now, open_client, open_server, ready};
@@ -259,6 +259,24 @@ fn m27_is_open_is_false_after_a_close() {
     raw.write(frame(0x88, b""));
     assert!(now(socket.receive()).is_none());
     assert!(!socket.is_open());
+}
+
+#[test]
+fn m27_the_state_follows_the_closing_handshake() {
+    let (mut socket, raw) = open_client(&Builder::new());
+    assert_eq!(socket.state(), State::Open);
+    // Our Close is sent, and that of the peer is missing.
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none());
+    let (sender, receiver) = socket.split();
+    assert_eq!((sender.state(), receiver.state()), (State::Closing, State::Closing));
+    let mut socket = WebSocket::join(sender, receiver).unwrap();
+    // Both have closed, and TCP has not ended: a client waits for its server (§7.1.1).
+    raw.write(frame(0x88, b"\x03\xe8"));
+    assert!(now(socket.close(CloseCode::Normal, "")).is_none());
+    assert_eq!((socket.state(), socket.is_closed()), (State::Closing, false));
+    raw.end();
+    assert!(ready(socket.close(CloseCode::Normal, "")).unwrap().was_clean);
+    assert_eq!((socket.state(), socket.is_closed()), (State::Closed, true));
 }
 
 #[test]

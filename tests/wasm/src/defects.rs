@@ -8,6 +8,7 @@ use futures_util::AsyncReadExt;
 use js_sys::Function;
 use sockeye::CloseCode;
 use sockeye::browser::{Builder, Interface};
+use sockeye::protocol::State;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -203,9 +204,23 @@ async fn d_messages_convert_from_strings_and_bytes() {
 async fn d_the_state_can_be_queried() {
     for_all_echoes(async |mut socket| {
         assert!(socket.is_open() && !socket.is_closed());
-        assert_eq!(socket.buffered_amount(), 0);
+        assert_eq!((socket.state(), socket.buffered_amount()), (State::Open, 0));
         within(socket.close(CloseCode::Normal, "")).await.unwrap();
         assert!(!socket.is_open() && socket.is_closed());
+        assert_eq!(socket.state(), State::Closed);
+    })
+    .await;
+    for_all(async |builder| {
+        let (socket, mut peer) = Peer::open(&builder).await;
+        let (mut sender, receiver) = socket.split();
+        assert_eq!((sender.state(), receiver.state()), (State::Open, State::Open));
+        assert!(poll_once(sender.close(CloseCode::Normal, "")).is_none());
+        assert_eq!((sender.state(), receiver.state()), (State::Closing, State::Closing));
+        peer.close_frame().await;
+        assert_eq!(sender.state(), State::Closing);
+        peer.finish(&close_payload(1000, "")).await;
+        within(receiver.closed()).await;
+        assert_eq!((sender.state(), receiver.state()), (State::Closed, State::Closed));
     })
     .await;
 }
