@@ -264,6 +264,8 @@ pub use adapters::hyper;
 pub use adapters::rouille;
 #[cfg(all(feature = "tiny_http", not(target_family = "wasm")))]
 pub use adapters::tiny_http;
+#[cfg(all(feature = "browser", target_family = "wasm", not(any(feature = "rustls", feature = "ssl"))))]
+pub use browser::{ClientTls, ClientTlsBuilder, TlsVersion};
 pub use close::{CloseCode, Closed};
 #[cfg(all(
     any(feature = "reactor", feature = "blocking", feature = "tokio"),
@@ -347,7 +349,7 @@ pub use url;
 
 /// The async client socket of the target: that of `futures` with tokio on native targets, that of `browser` on WebAssembly.
 ///
-/// Both have the same methods for what a browser can do, so that one program can be compiled for both.
+/// One program can be compiled for both. What a browser cannot do, such as Pings, is an error there.
 /// [`ClientBuilder`] has their options, and [`socket::Error`] is their error.
 ///
 /// # Examples
@@ -368,10 +370,16 @@ pub type ClientSocket = futures::WebSocket<futures::Socket>;
 pub type ClientSocket = browser::WebSocket;
 
 /// The options of a [`ClientSocket`]: the builder of `futures` on native targets, that of `browser` on WebAssembly.
+///
+/// Both have `add_header` and `client_tls`. A browser cannot send custom headers and has its own TLS configuration, so `connect`
+/// returns an error there instead of leaving something out. `if cfg!(target_family = "wasm")` treats the targets differently.
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 pub type ClientBuilder = futures::Builder;
 
 /// The options of a [`ClientSocket`]: the builder of `futures` on native targets, that of `browser` on WebAssembly.
+///
+/// Both have `add_header` and `client_tls`. A browser cannot send custom headers and has its own TLS configuration, so `connect`
+/// returns an error there instead of leaving something out. `if cfg!(target_family = "wasm")` treats the targets differently.
 #[cfg(all(feature = "browser", target_family = "wasm"))]
 pub type ClientBuilder = browser::Builder;
 

@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::link::LinkHandle;
 use super::standard::Standard;
 use super::streaming::Streaming;
+use super::unsupported::Unsupported;
 use super::{Interface, WebSocket};
 use crate::protocol::Config;
 use crate::socket::{Error, Result};
@@ -38,6 +39,7 @@ pub struct Builder {
     high_water: usize,
     max_received: usize,
     max_received_messages: usize,
+    pub(super) unsupported: Unsupported,
 }
 
 impl Default for Builder {
@@ -58,6 +60,7 @@ impl Builder {
             high_water: 1024 * 1024,
             max_received: 64 * 1024 * 1024,
             max_received_messages: 64 * 1024,
+            unsupported: Unsupported::default(),
         }
     }
 
@@ -156,7 +159,8 @@ impl Builder {
     /// - `Url` if the browser does not accept the URL or the subprotocols.
     /// - `Connect` if there is no connection. The browser does not show the reason, so that a page cannot explore a network.
     /// - `Timeout` with `Connect`.
-    /// - `Io` with `Unsupported` if the browser does not have the selected interface.
+    /// - `Io` with `Unsupported` if the browser does not have the selected interface, or cannot apply an option of the builder:
+    ///   see [`add_header`](Self::add_header) and [`client_tls`](Self::client_tls).
     pub async fn connect(&self, url: &str) -> Result<WebSocket> {
         let handle = self.start(url)?;
         let link = handle.link();
@@ -165,6 +169,7 @@ impl Builder {
     }
 
     fn start(&self, url: &str) -> Result<LinkHandle> {
+        self.unsupported.check(url)?;
         let interface = self.interface;
         if !interface.is_supported() {
             let text = format!("this browser has no {}", interface.name());

@@ -54,9 +54,9 @@
 //! # Differences from `sockeye::futures`
 //!
 //! - The types have no parameter for the stream, and none is `Send`: JavaScript values belong to their thread.
-//! - There are no servers, custom headers, rejected responses and redirects, because the browser does not show them.
+//! - There are no servers and single frames. The browser answers Pings, compresses, masks, and checks input.
 //!   [`url`](WebSocket::url), [`extensions`](WebSocket::extensions) and [`interface`](WebSocket::interface) exist only here.
-//! - There are no Pings, Pongs and single frames. The browser answers Pings, compresses, masks, and checks input.
+//! - Some methods exist only so that one program compiles for both targets. [Below](#what-a-browser-cannot-do) is what they do.
 //! - A program may close only with 1000, with 3000 to 4999, or without a code. Beyond a limit the peer therefore receives 4009
 //!   instead of 1009. If it was silent for too long, or the socket is dropped, it receives no code.
 //! - Only some settings of [`Config`](crate::protocol::Config) apply: see [`Builder::config`]. The idle timeout counts only
@@ -64,8 +64,25 @@
 //! - The browser keeps a connection alive even if the program polls nothing.
 //! - `queue` and the `Sink` wait beyond 1 MiB instead of 64 KiB: see [`Builder::high_water`].
 
+//!
+//! # What a browser cannot do
+//!
+//! These methods have the signatures of `sockeye::futures`. Where leaving something out could be unsafe, they are an error.
+//!
+//! | method | in a browser |
+//! |---|---|
+//! | [`Builder::add_header`] | `connect` returns an error; `Origin` and `User-Agent` are those of the browser |
+//! | [`Builder::client_tls`] with options | `connect` to an encrypted URL returns an error |
+//! | [`Builder::extension`] | no effect, as if the server had not accepted the extension |
+//! | [`ping`](WebSocket::ping), [`pong`](WebSocket::pong) | return an error; the connection stays open |
+//! | [`request`](WebSocket::request), [`response`](WebSocket::response) | return `None` |
+//!
+//! The errors are [`Error::Io`] with [`Unsupported`](std::io::ErrorKind::Unsupported). To treat the targets differently, use
+//! `if cfg!(target_family = "wasm")`: the [example](Builder::add_header) compiles for both.
+
 mod backend;
 mod builder;
+mod client_tls;
 mod halves;
 mod interface;
 mod js;
@@ -79,8 +96,10 @@ mod streaming;
 mod streams;
 mod timeouts;
 mod timer;
+mod unsupported;
 
 pub use self::builder::Builder;
+pub use self::client_tls::{ClientTls, ClientTlsBuilder, TlsVersion};
 pub use self::halves::{Ended, Receiver, Sender};
 pub use self::interface::Interface;
 pub use self::socket::{JoinError, WebSocket};

@@ -308,6 +308,9 @@ macro_rules! setters {
 
             /// Adds a header to the request of a client. It replaces a header that is always sent, such as `Host`.
             ///
+            /// Browsers cannot do this: the builder of `browser` has the method, so that programs compile for both targets, and
+            /// its `connect` returns an error.
+            ///
             /// # Errors
             ///
             /// `Protocol` with [`UnsendableHead`](crate::protocol::ProtocolError::UnsendableHead) if the name or the value

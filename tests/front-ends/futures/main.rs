@@ -18,6 +18,9 @@ mod messages;
 mod no_runtime;
 mod opening_client;
 mod opening_server;
+#[cfg(all(feature = "tokio", any(feature = "rustls", feature = "ssl")))]
+#[path = "../../wasm/src/portable.rs"]
+mod portable;
 mod reconnecting;
 #[cfg(feature = "tokio")]
 mod reconnecting_with_tokio;

@@ -228,6 +228,26 @@ async fn c1_a_client_connects_to_a_unix_domain_socket() {
     std::fs::remove_file(&path).unwrap();
 }
 
+#[cfg(any(feature = "rustls", feature = "ssl"))]
+#[tokio::test]
+async fn c4_c5_a_program_for_both_targets_runs_natively() {
+    use crate::portable;
+
+    let (address, server) = serve("127.0.0.1:0", Builder::new().add_subprotocol("two")).await;
+    let builder = portable::harmless().unwrap();
+    let has_ping = portable::converse(&builder, &format!("ws://{address}/")).await.unwrap();
+    assert!(has_ping, "a native socket sends Pings");
+    let request = server.await.unwrap().unwrap();
+    assert!(request.contains("User-Agent: portable") && request.contains("x-unknown"), "{request}");
+    assert!(!request.contains("Authorization"), "{request}");
+
+    for builder in portable::with_options_that_browsers_lack().unwrap() {
+        let (address, _server) = serve("127.0.0.1:0", Builder::new()).await;
+        let connected = builder.connect(&format!("ws://{address}/")).await;
+        assert!(!portable::is_unsupported(&connected) && connected.is_ok(), "{connected:?}");
+    }
+}
+
 #[cfg(feature = "ssl")]
 mod encrypted {
     use super::*;

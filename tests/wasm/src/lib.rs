@@ -9,5 +9,7 @@ mod limits;
 mod messages;
 mod opening;
 mod peer;
+mod portable;
 mod shapes;
 mod support;
+mod targets;
