@@ -24,7 +24,9 @@ impl DelayedCall {
     pub(super) fn schedule(after: Duration, callback: impl FnMut() + 'static) -> Self {
         let callback = Closure::<dyn FnMut()>::new(callback);
         // Rounded up, so that the call is never too early.
-        let millis = after.as_nanos().div_ceil(1_000_000).min(MAX_DELAY.into());
+        let millis = after.as_secs().saturating_mul(1000);
+        let millis =
+            millis.saturating_add(after.subsec_nanos().div_ceil(1_000_000).into()).min(MAX_DELAY.into());
         let millis = JsValue::from_f64(u32::try_from(millis).unwrap_or(MAX_DELAY).into());
         let id = call(&js_sys::global(), "setTimeout", &[callback.as_ref(), &millis]);
         Self { id, _callback: callback }
