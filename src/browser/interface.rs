@@ -19,8 +19,8 @@ use super::js::global;
 pub enum Interface {
     /// `WebSocketStream`, which slows down the peer while the program does not receive. Chromium has it since version 124.
     ///
-    /// **The page can crash.** In Chromium, up to version 156 at least, the process of the page ends ("Aw, Snap!") if the
-    /// connection is lost, without a Close of the peer, while a message waits to be sent. This happens in workers as well.
+    /// **The page can crash.** In Chromium 156, the process of the page ends ("Aw, Snap!") if the connection is lost, without a
+    /// Close of the peer, while a message waits to be sent. This happens in workers as well. Other versions were not tested.
     /// A message waits once the buffers of the browser and of the network are full, which a page cannot see, so no order of
     /// calls is safe. Use this interface only if the program sends little, and must slow down the peer.
     Stream,

@@ -107,7 +107,8 @@ pub enum Error {
     TlsDisabled(String),
     /// An operation of the system failed. The connection is still there.
     ///
-    /// A stream in nonblocking mode returns the kind [`WouldBlock`](io::ErrorKind::WouldBlock). Nothing is lost then.
+    /// A stream in nonblocking mode returns the kind [`WouldBlock`](io::ErrorKind::WouldBlock). Nothing is lost then. The socket
+    /// of `browser` returns the kind [`Unsupported`](io::ErrorKind::Unsupported) for what a browser cannot do.
     Io(io::Error),
     /// Another function of this crate failed, for instance [`Message::as_text`].
     Other(Box<ReactorError>),
