@@ -80,6 +80,8 @@ use self::api::health::LoopStatus;
 use self::api::settings::{ProxyPolicy, Settings};
 use self::common::Common;
 use self::connecting::attempt::ConnectAttempt;
+use self::connecting::continuing::continue_client;
+use self::connection::continuing::report_end;
 use self::entries::{ConnectionId, Entries, Entry};
 use self::loop_state::LoopState;
 use self::phase::LoopPhase;
@@ -360,7 +362,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.state.begin(LoopPhase::Reap);
         let mut to_close = self.state.work.take_to_close();
         for slot in to_close.drain(..) {
-            if self.continue_client(slot) {
+            if continue_client(self, slot) {
                 continue;
             }
             let unreported = self.state.reconnecting.remove(slot);
@@ -370,7 +372,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 Some(Entry::Connected(mut connection)) => {
                     self.entries.rejected -= usize::from(connection.is_rejected());
                     if let Some(closed) = unreported {
-                        connection.report_end(&closed, &mut self.state);
+                        report_end(&mut connection, &closed, &mut self.state);
                     }
                     let handler = connection.close_and_release(&mut self.state);
                     self.on_connection_lost(handler);

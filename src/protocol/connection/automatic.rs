@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::manual::Received;
-use super::{Core, Event, Phase, State};
+use super::{Core, Event, Phase, State, opening};
 use crate::close::CloseCode;
 use crate::message::Message;
 use crate::protocol::framing::encoder::Output;
@@ -75,7 +75,7 @@ impl Connection {
         response: &Response,
         now: Instant,
     ) -> Result<Self, ProtocolError> {
-        Ok(Self { core: Core::accepted(config, request, response, now)? })
+        Ok(Self { core: opening::accepted(config, request, response, now)? })
     }
 
     /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.

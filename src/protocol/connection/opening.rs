@@ -44,20 +44,6 @@ impl Core {
         Ok(connection)
     }
 
-    /// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
-    pub(super) fn accepted(
-        config: Arc<Config>,
-        request: &Request,
-        response: &Response,
-        now: Instant,
-    ) -> Result<Self, ProtocolError> {
-        client::check_response(request, response, &config)?;
-        let codec = deflate::agree(Role::Client, request, response, &config)?;
-        let mut connection = Self::new(config, Role::Client, Opening::phase(None), now);
-        connection.open(&Extension::parse_all(response.headers())?, codec);
-        Ok(connection)
-    }
-
     /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.
     pub(super) fn after_handshake(
         role: Role,
@@ -221,4 +207,18 @@ impl Opening {
         let head = if request.is_some() { HeadBuffer::response() } else { HeadBuffer::request() };
         Phase::Opening(Box::new(Self { head, request }))
     }
+}
+
+/// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
+pub(super) fn accepted(
+    config: Arc<Config>,
+    request: &Request,
+    response: &Response,
+    now: Instant,
+) -> Result<Core, ProtocolError> {
+    client::check_response(request, response, &config)?;
+    let codec = deflate::agree(Role::Client, request, response, &config)?;
+    let mut connection = Core::new(config, Role::Client, Opening::phase(None), now);
+    connection.open(&Extension::parse_all(response.headers())?, codec);
+    Ok(connection)
 }

@@ -1,6 +1,7 @@
 //! New connections in the role of a client: connecting, and following redirects.
 
 pub(super) mod attempt;
+pub(super) mod continuing;
 mod destination;
 pub(super) mod reconnecting;
 mod sockets;
@@ -14,9 +15,9 @@ use url::Url;
 
 use self::attempt::{ConnectAttempt, Next};
 use super::api::factory::Factory;
-use super::api::handler::Handler;
+use super::api::handler::Handler as _;
 use super::api::sender::Sender;
-use super::connection::{Attempted, Connection, Continued};
+use super::connection::{Attempted, Connection};
 use super::draining::connect_while_draining;
 use super::entries::{ConnectionId, Entry, index};
 use super::loop_state::LoopState;
@@ -43,11 +44,11 @@ impl<F: Factory, S: System> Reactor<F, S> {
             return;
         }
         if self.run_state == RunState::Draining {
-            return self.reject_connect(connect_while_draining(&url), from);
+            return reject_connect(self, connect_while_draining(&url), from);
         }
         if !self.state.has_room(&self.entries, place.is_some()) {
             let details = format!("cannot connect to {}: the loop has no room", redacted(url.as_str()));
-            return self.reject_connect(Error::new(ErrorKind::Capacity, details), from);
+            return reject_connect(self, Error::new(ErrorKind::Capacity, details), from);
         }
         let id = self.next_id(place);
         let sender = Sender::connection(Arc::clone(&self.state.queue), id.slot, id.serial);
@@ -63,22 +64,6 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let redirect = Redirect::new(url, self.state.settings.max_redirects);
         self.entries.insert(Entry::Connecting(Box::new(ConnectAttempt::new(id, handler, redirect))));
         self.advance(id, |attempt, state| attempt.start(stream, state));
-    }
-
-    /// Reports why the loop does not connect to the connection that requested another one. That connection stays open.
-    fn reject_connect(&mut self, err: Error, from: Option<ConnectionId>) {
-        assert!(!self.state.settings.panic_on_new_connection, "{err}");
-        match from.and_then(|id| self.entries.get(id)) {
-            Some(Entry::Connected(connection)) => connection.on_error(err, &mut self.state),
-            Some(Entry::Connecting(attempt)) => {
-                attempt.call(&mut self.state, |handler| handler.on_error(err));
-            }
-            Some(Entry::Arriving(_) | Entry::Vacating) | None => {
-                error!("{err}");
-                // A loop that has nothing else to do ends.
-                self.has_lost_connection = true;
-            }
-        }
     }
 
     /// Continues a connection attempt by one step.
@@ -171,60 +156,24 @@ impl<F: Factory, S: System> Reactor<F, S> {
         }
         self.state.work.close_attempt_later(id.slot);
     }
-
-    /// Continues a connection that has ended, if it is redirected or its client connects again. Returns whether it is.
-    pub(super) fn continue_client(&mut self, slot: u32) -> bool {
-        self.run_state == RunState::Running && (self.follow_redirect(slot) || self.connect_again(slot))
-    }
-
-    /// Follows a redirect with the same handler, in the same slot. Returns whether there was one.
-    fn follow_redirect(&mut self, slot: u32) -> bool {
-        let Some(entry) = self.entries.in_slot(slot) else { return false };
-        let Entry::Connected(connection) = entry else { return false };
-        if !connection.is_redirecting() {
-            return false;
-        }
-        let id = connection.id();
-        let Some(redirect) = connection.take_redirect() else { return false };
-        if !replace_by_attempt(entry, Redirect { is_due: false, ..redirect }, &mut self.state) {
-            return false;
-        }
-        self.advance(id, |attempt, state| attempt.start(None, state));
-        true
-    }
-
-    /// Makes a client that has lost its connection wait for its next attempt, in the same slot. Returns whether there is one.
-    fn connect_again(&mut self, slot: u32) -> bool {
-        if !self.state.reconnecting.continues(slot) {
-            return false;
-        }
-        let Some(entry) = self.entries.in_slot(slot) else { return false };
-        let Entry::Connected(connection) = entry else { return false };
-        let Some(lost) = connection.on_lost(&mut self.state) else { return false };
-        let Some((wait, url)) = self.state.begin_attempt(connection.id(), &lost) else { return false };
-        let redirect = Redirect::new(url.clone(), 0);
-        let is_replaced = replace_by_attempt(entry, redirect, &mut self.state);
-        if let Entry::Connecting(attempt) = entry {
-            attempt.wait(wait, url, &mut self.state);
-        }
-        is_replaced
-    }
 }
 
-/// Replaces a connection that has ended by an attempt with the same handler. Returns whether there is a handler.
-fn replace_by_attempt<H: Handler, S: System>(
-    entry: &mut Entry<H, S>,
-    redirect: Redirect,
-    state: &mut LoopState<S>,
-) -> bool {
-    let Entry::Connected(connection) = std::mem::replace(entry, Entry::Vacating) else { return false };
-    let id = connection.id();
-    let Some(continued) = connection.into_continued(state) else { return false };
-    let Continued { handler, commands, is_paused, timers } = continued;
-    let mut attempt = ConnectAttempt::new(id, handler, redirect);
-    attempt.commands = commands;
-    attempt.is_paused = is_paused;
-    attempt.timers = timers;
-    *entry = Entry::Connecting(Box::new(attempt));
-    true
+/// Reports why the loop does not connect to the connection that requested another one. That connection stays open.
+fn reject_connect<F: Factory, S: System>(
+    reactor: &mut Reactor<F, S>,
+    err: Error,
+    from: Option<ConnectionId>,
+) {
+    assert!(!reactor.state.settings.panic_on_new_connection, "{err}");
+    match from.and_then(|id| reactor.entries.get(id)) {
+        Some(Entry::Connected(connection)) => connection.on_error(err, &mut reactor.state),
+        Some(Entry::Connecting(attempt)) => {
+            attempt.call(&mut reactor.state, |handler| handler.on_error(err));
+        }
+        Some(Entry::Arriving(_) | Entry::Vacating) | None => {
+            error!("{err}");
+            // A loop that has nothing else to do ends.
+            reactor.has_lost_connection = true;
+        }
+    }
 }

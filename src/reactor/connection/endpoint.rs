@@ -120,18 +120,13 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if state.reconnecting.on_close(self.id.slot, code, reason) {
             self.stage = Stage::Lost;
             // What is sent from now on waits for the next connection.
-            self.reopen(state);
+            if let Some(status) = self.status(state) {
+                status.reopen(self.id.serial);
+            }
         } else {
             self.stage = Stage::Ended;
             self.set_phase(Phase::Closed, state);
             self.call(state, |handler| handler.on_close(code, reason));
-        }
-    }
-
-    /// Publishes to senders that the client waits for its next connection.
-    fn reopen(&self, state: &LoopState<S>) {
-        if let Some(status) = self.status(state) {
-            status.reopen(self.id.serial);
         }
     }
 

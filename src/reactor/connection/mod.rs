@@ -5,6 +5,7 @@
 //! writes, `commands` executes what senders ask for.
 
 mod commands;
+pub(super) mod continuing;
 mod deferring;
 pub(super) mod draining;
 mod endpoint;
@@ -22,7 +23,6 @@ mod write_side;
 use self::endpoint::{Endpoint, Stage};
 pub(super) use self::io::flush_kept;
 pub(super) use self::memory::{fail_for_memory, held};
-pub(super) use self::opening::Continued;
 use self::opening::Opening;
 pub(super) use self::publications::{finish_runs, receive_run};
 use self::read_side::ReadSide;
@@ -36,8 +36,7 @@ use super::system::{Addresses, System, Transport as _};
 use super::timers::{Key, TimerEvent, TimerKind, TimerList};
 use super::work_lists::Listed;
 use super::write_queue::WriteQueue;
-use crate::close::{CloseCode, Closed};
-use crate::connecting::reconnect::Lost;
+use crate::close::CloseCode;
 use crate::connecting::redirect::Redirect;
 use crate::protocol::State;
 use crate::protocol::handshake::{Request, Response};
@@ -283,45 +282,6 @@ impl<H: Handler, S: System> Connection<H, S> {
     /// Whether the connection has ended and begins again at another URL.
     pub(super) fn is_redirecting(&self) -> bool {
         self.endpoint.is_redirecting()
-    }
-
-    /// Returns where the connection is redirected to.
-    pub(super) fn take_redirect(&mut self) -> Option<Redirect> {
-        self.endpoint.opening.as_mut()?.redirect.take()
-    }
-
-    /// The connection of a client that connects again has ended, or its opening handshake has failed. The handler can change what
-    /// happens next. `None` if there is no such client, or the handler has panicked.
-    pub(super) fn on_lost(&mut self, state: &mut LoopState<S>) -> Option<Lost> {
-        let endpoint = &mut self.endpoint;
-        endpoint.end(CloseCode::Abnormal, "", state);
-        let is_lost = endpoint.stage == Stage::Lost;
-        let unsent = if is_lost { endpoint.write.len() + endpoint.socket.unsent() } else { 0 };
-        let mut lost = state.reconnecting.on_lost(endpoint.id.slot, unsent, state.now, rand::random())?;
-        endpoint.call(state, |handler| handler.on_lost(&mut lost))?;
-        Some(lost)
-    }
-
-    /// Calls `on_close` for a client that does not connect again, if its last connection has ended earlier.
-    pub(super) fn report_end(&mut self, closed: &Closed, state: &mut LoopState<S>) {
-        self.endpoint.stage = Stage::Ended;
-        self.endpoint.call(state, |handler| handler.on_close(closed.code, &closed.reason));
-    }
-
-    /// Ends the connection, and returns what continues with another attempt.
-    pub(super) fn into_continued(mut self, state: &mut LoopState<S>) -> Option<Continued<H>> {
-        if let Some(key) = self.deadline.take() {
-            state.deadlines.cancel(key);
-        }
-        state.memory.report(self.endpoint.reported, 0);
-        let Endpoint { handler, write, opening, id, .. } = self.endpoint;
-        write.unpublish(state.queue.status(id.slot));
-        Some(Continued {
-            handler: handler?,
-            commands: opening.map(|opening| opening.commands).unwrap_or_default(),
-            is_paused: self.read.is_paused,
-            timers: self.timers,
-        })
     }
 }
 

@@ -14,7 +14,6 @@ use crate::reactor::api::handshake::{Handshake, forwarded_addr, proxy_addr};
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::{Command, Phase};
 use crate::reactor::system::{Addresses, System, Transport as _};
-use crate::reactor::timers::TimerList;
 
 /// What a connection needs until it is open.
 #[derive(Debug, Default)]
@@ -27,15 +26,6 @@ pub(super) struct Opening {
     pub(super) addresses: Option<Addresses>,
     /// The request, while the handler has deferred its response.
     pub(super) deferred: Option<(Request, Deferral)>,
-}
-
-/// The parts of a connection that has ended and continues with another connection attempt.
-#[derive(Debug)]
-pub(in crate::reactor) struct Continued<H> {
-    pub(in crate::reactor) handler: H,
-    pub(in crate::reactor) commands: Vec<Command>,
-    pub(in crate::reactor) is_paused: bool,
-    pub(in crate::reactor) timers: TimerList,
 }
 
 impl Opening {
