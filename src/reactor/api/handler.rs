@@ -474,8 +474,7 @@ pub trait Handler {
     /// The loop then waits, calls [`build_request`](Self::build_request) and connects. After that, [`on_open`](Self::on_open) is
     /// called again. Timeouts continue. Subscriptions to topics continue, and what is sent or published to the connection meanwhile waits for
     /// the next one, up to the limit of queued output ([`Settings::max_buffered`](crate::Settings::max_buffered)); beyond it,
-    /// everything that waits is discarded, and [`on_error`](Self::on_error) reports how much. It is sent behind what
-    /// `build_request` has queued and before what `on_open` sends.
+    /// everything that waits is discarded, and [`on_error`](Self::on_error) reports how much. What `on_open` sends precedes it.
     ///
     /// [`Sender::close`](crate::Sender::close) makes the client stop, also while it waits. When the client stops,
     /// [`on_close`](Self::on_close) is called, once, if `on_open` was ever called; between connections it is not called.

@@ -12,7 +12,7 @@ use crate::reactor::api::deferred::{self, Deferral};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::handshake::{Handshake, forwarded_addr, proxy_addr};
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::{Command, Phase};
+use crate::reactor::queue::{Command, Phase, QueuedCommand};
 use crate::reactor::system::{Addresses, System, Transport as _};
 
 /// What a connection needs until it is open.
@@ -136,9 +136,15 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         let shake =
             Handshake { request, response, peer_addr, local_addr, is_unix, trusted_proxies, encryption };
         self.call_fallible(state, |handler| handler.on_open(shake));
-        // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows.
+        // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows. A client that connects
+        // again subscribes or logs in first.
+        let is_behind = state.reconnecting.continues(self.id.slot);
         for command in opening.commands {
-            self.send_command(command, state);
+            if is_behind {
+                send_behind(self, command, state);
+            } else {
+                self.send_command(command, state);
+            }
         }
     }
 }
@@ -187,4 +193,14 @@ pub(super) fn count_refusal<H: Handler, S: System>(
     if is_refused && endpoint.protocol.role() == Role::Server {
         state.queue.monitor.connections().refuse(status);
     }
+}
+
+/// Queues a command that has waited, behind what the handler has queued.
+fn send_behind<H, S: System>(endpoint: &Endpoint<H, S>, command: Command, state: &LoopState<S>) {
+    if let Some(status) = state.queue.status(endpoint.id.slot) {
+        // The queue counts it again.
+        status.sub_local(command.buffered_len());
+    }
+    // The queue of the loop's own thread has no limit.
+    let _ = state.queue.push(QueuedCommand { target: endpoint.id.target(), command });
 }

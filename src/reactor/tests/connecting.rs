@@ -15,7 +15,7 @@ use crate::reactor::api::factory::Factory;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
-use crate::reactor::queue::{Command, NewConnection};
+use crate::reactor::queue::{Command, ConnectMode, NewConnection};
 use crate::reactor::system::fake::{Fake, Wire};
 use crate::{Handshake, Message, Proxy, Result};
 
@@ -61,7 +61,7 @@ fn connecting<'f>(
     let factory = |_: Sender| Client(Rc::clone(log));
     let (mut reactor, entered) = listening(factory, settings, system);
     reactor.state.proxy = proxy.map(|proxy| Proxy::new(proxy).unwrap());
-    let connect = NewConnection::Connect(url.parse().unwrap(), None);
+    let connect = NewConnection::Connect(url.parse().unwrap(), ConnectMode::Once);
     reactor.execute(Command::NewConnection(Box::new(connect.into())), None);
     (reactor, entered)
 }

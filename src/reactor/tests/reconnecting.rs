@@ -26,6 +26,8 @@ struct Shared {
     /// Waits that the handler demands instead of those of the policy, one for each loss.
     waits: Vec<Option<Duration>>,
     handlers: usize,
+    /// What `on_open` sends.
+    greeting: Option<&'static str>,
 }
 
 type Log = Rc<RefCell<Shared>>;
@@ -52,7 +54,11 @@ impl Handler for Client {
 
     fn on_open(&mut self, _: Handshake) -> Result<()> {
         self.note("open");
-        Ok(())
+        let greeting = self.0.borrow().greeting;
+        match (greeting, self.0.borrow().out.as_ref()) {
+            (Some(greeting), Some(out)) => out.send(greeting),
+            _ => Ok(()),
+        }
     }
 
     fn on_message(&mut self, msg: Message) -> Result<()> {
@@ -158,6 +164,19 @@ fn request<F: Factory>(reactor: &Reactor<F, Fake>, url: &str, settings: Reconnec
     let connect = NewConnection::Connect(url.parse().unwrap(), ConnectMode::Again(settings));
     let command = Command::NewConnection(Box::new(connect.into()));
     reactor.state.queue.push(QueuedCommand { target: Target::All, command }).unwrap();
+}
+
+/// Returns the texts of short masked frames.
+fn texts(mut frames: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let [0x81, len, a, b, c, d, rest @ ..] = frames {
+        let (payload, rest) = rest.split_at(usize::from(len & 0x7f));
+        let mask = [a, b, c, d].into_iter().cycle();
+        texts.push(payload.iter().zip(mask).map(|(byte, mask)| char::from(byte ^ mask)).collect());
+        frames = rest;
+    }
+    assert!(frames.is_empty(), "{frames:?}");
+    texts
 }
 
 /// A Close frame of a server.
@@ -354,10 +373,10 @@ fn what_is_sent_meanwhile_arrives_on_the_next_connection() {
     assert!(test.out().try_send("not kept").is_err());
     run_until_idle(&mut test.reactor);
     assert_eq!(test.out().buffered_amount(), 23);
+    test.log.borrow_mut().greeting = Some("subscribe");
     let second = test.open();
     run_until_idle(&mut test.reactor);
-    let received = second.take_received();
-    assert_eq!(received.len(), 4 + 2 + 19 + 4 + 2 + 4, "two masked frames");
+    assert_eq!(texts(&second.take_received()), ["subscribe", "from another thread", "kept"]);
     assert_eq!(test.out().buffered_amount(), 0);
 }
 
