@@ -132,7 +132,7 @@ impl Run {
         self.now += ANSWER_TIME;
         self.node.tick(self.now);
         self.check_events();
-        assert_eq!(self.asked, []);
+        assert_eq!(self.asked, [0_u64; 0]);
     }
 }
 
