@@ -90,7 +90,8 @@
 //!
 //! # Conformance
 //!
-//! RFC 6455 and, with compression, RFC 7692 are implemented completely, in both roles. All cases of the Autobahn test suite
+//! RFC 6455 and, with compression, RFC 7692 are implemented completely, in both roles. On connections of HTTP/2 that another library
+//! has opened, RFC 8441 applies. All cases of the Autobahn test suite
 //! pass under strict evaluation. Where the code implements a MUST, it names the section.
 //!
 //! # Platforms

@@ -204,3 +204,100 @@ impl fmt::Debug for Stream {
         f.debug_struct("Stream").field("is_complete", &self.is_complete()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::blocking::Stream as _;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn without_a_socket_the_stream_is_bare() {
+        for client in [None, Some("192.0.2.1:1".parse().unwrap())] {
+            let (mut near, far) = pair();
+            let (mut stream, read_ahead) = Stream::take(Box::new(far), client).unwrap();
+            assert!(!stream.is_complete() && read_ahead.is_empty());
+            assert_eq!(stream.try_clone().unwrap_err().kind(), io::ErrorKind::Unsupported);
+            assert!(stream.shutdown(Shutdown::Both).is_err());
+            near.write_all(b"salmon").unwrap();
+            let mut read = [0; 6];
+            stream.read_exact(&mut read).unwrap();
+            assert_eq!(&read, b"salmon");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_socket_is_found_by_the_address_of_the_client() {
+        let (mut near, far) = pair();
+        near.write_all(b"read ahead").unwrap();
+        // What the server has read, and what the system has received, are one stream.
+        let mut buffered = io::BufReader::with_capacity(1024, far);
+        assert_eq!(io::BufRead::fill_buf(&mut buffered).unwrap(), b"read ahead");
+        let server = Joined(buffered);
+        let (stream, read_ahead) = Stream::take(Box::new(server), near.local_addr().ok()).unwrap();
+        assert_eq!((stream.is_complete(), read_ahead.as_slice()), (true, &b"read ahead"[..]));
+        let mut second = stream.try_clone().unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let err = second.read(&mut [0]).unwrap_err();
+        assert!(matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
+        drop(stream);
+        second.write_all(b"x").unwrap();
+        drop(second);
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"x");
+    }
+
+    /// A client may use one port for two listeners of the process.
+    #[test]
+    #[cfg(all(target_os = "linux", feature = "reactor"))]
+    fn two_sockets_with_the_same_client_are_not_confused() {
+        let listeners =
+            [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+        let mut from = "127.0.0.1:0".parse::<SocketAddr>().unwrap();
+        let mut connect = |to: &TcpListener| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&from.into()).unwrap();
+            socket.connect(&to.local_addr().unwrap().into()).unwrap();
+            let client = TcpStream::from(socket);
+            from = client.local_addr().unwrap();
+            (client, to.accept().unwrap().0)
+        };
+        let first = connect(&listeners[0]);
+        assert!(find_socket(first.0.local_addr().unwrap()).is_some());
+        let second = connect(&listeners[1]);
+        assert_eq!(first.0.local_addr().unwrap(), second.0.local_addr().unwrap());
+        assert!(find_socket(second.0.local_addr().unwrap()).is_none());
+    }
+
+    /// The halves of a server: a reader with a buffer, and the same socket for writing.
+    #[cfg(target_os = "linux")]
+    struct Joined(io::BufReader<TcpStream>);
+
+    #[cfg(target_os = "linux")]
+    impl Read for Joined {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Write for Joined {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.get_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
