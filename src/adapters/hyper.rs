@@ -133,11 +133,11 @@ where
 ///     response
 /// }
 /// # let answered = answer::<(), Vec<u8>>(Request::new(()));
-/// # assert_eq!(answered.status(), 426);
+/// # assert_eq!(answered.status(), 400);
 /// ```
 pub fn accept<B>(request: &mut Request<B>, config: Config) -> Result<Accepted, ProtocolError> {
     let upgrade = accept_head(request, request.extensions(), config)?;
-    Ok(Accepted { upgrade, connection: hyper::upgrade::on(request) })
+    Ok(Accepted::new(upgrade, hyper::upgrade::on(request)))
 }
 
 /// Accepts the head of a request with the extensions that hyper adds to it.
