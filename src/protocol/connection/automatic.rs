@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::manual::Received;
-use super::{Core, Event, Phase, State, opening};
+use super::{Core, Event, Phase, State};
 use crate::close::CloseCode;
 use crate::message::Message;
 use crate::protocol::framing::encoder::Output;
@@ -66,16 +66,6 @@ impl Connection {
         now: Instant,
     ) -> Result<Self, ProtocolError> {
         Ok(Self { core: Core::upgraded(config, request, response, now)? })
-    }
-
-    /// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
-    pub(crate) fn accepted(
-        config: Arc<Config>,
-        request: &Request,
-        response: &Response,
-        now: Instant,
-    ) -> Result<Self, ProtocolError> {
-        Ok(Self { core: opening::accepted(config, request, response, now)? })
     }
 
     /// Creates either end of a connection whose opening handshake was performed elsewhere. The connection is open.

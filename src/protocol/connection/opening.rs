@@ -208,17 +208,3 @@ impl Opening {
         Phase::Opening(Box::new(Self { head, request }))
     }
 }
-
-/// Creates the end of a client whose request and response were exchanged by an HTTP client. The connection is open.
-pub(super) fn accepted(
-    config: Arc<Config>,
-    request: &Request,
-    response: &Response,
-    now: Instant,
-) -> Result<Core, ProtocolError> {
-    client::check_response(request, response, &config)?;
-    let codec = deflate::agree(Role::Client, request, response, &config)?;
-    let mut connection = Core::new(config, Role::Client, Opening::phase(None), now);
-    connection.open(&Extension::parse_all(response.headers())?, codec);
-    Ok(connection)
-}

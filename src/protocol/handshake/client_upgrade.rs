@@ -69,8 +69,13 @@ impl ClientUpgrade {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn accept(self, response: Response) -> Result<Upgrade, ProtocolError> {
-        client::check_response(&self.request, &response, &self.config)?;
-        deflate::agree(Role::Client, &self.request, &response, &self.config)?;
+        check(&self.request, &response, &self.config)?;
         Ok(Upgrade::of_client(self.config, self.request, response))
     }
+}
+
+/// Checks a response, and the compression in it.
+pub(super) fn check(request: &Request, response: &Response, config: &Config) -> Result<(), ProtocolError> {
+    client::check_response(request, response, config)?;
+    deflate::agree(Role::Client, request, response, config).map(drop)
 }

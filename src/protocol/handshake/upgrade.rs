@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Request, Response, server};
+use super::{Extension, Request, Response, client_upgrade, server};
 use crate::protocol::config::Overrides;
 use crate::protocol::deflate;
 use crate::protocol::{Config, Connection, ProtocolError, Role};
@@ -156,7 +156,11 @@ impl Upgrade {
     pub fn into_connection(mut self, now: Instant) -> Result<(Connection, Vec<u8>), ProtocolError> {
         let connection = match self.role {
             Role::Server => Connection::upgraded(self.config, &self.request, &mut self.response, now)?,
-            Role::Client => Connection::accepted(self.config, &self.request, &self.response, now)?,
+            Role::Client => {
+                client_upgrade::check(&self.request, &self.response, &self.config)?;
+                let extensions = Extension::parse_all(self.response.headers())?;
+                Connection::after_handshake(Role::Client, self.config, &extensions, now)?
+            }
         };
         Ok((connection, self.read_ahead))
     }
