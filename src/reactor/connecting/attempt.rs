@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::destination::{Destination, destination};
-use super::sockets::{Sockets, register};
+use super::sockets::{Sockets, registered};
 use super::tunnel::Tunnel;
 use crate::connecting::proxy::{Handshake, ProxyServer};
 use crate::connecting::redirect::Redirect;
@@ -123,11 +123,9 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         self.redirect.remove_secrets(&mut request);
         self.request = Some(request);
         if let Some(stream) = stream {
-            let socket = state.system.take_over(stream).and_then(|mut socket| {
-                register(&mut socket, self.id, state)?;
-                Ok(socket)
-            });
-            return Ok(self.connected(socket.map_err(|err| self.cannot_connect(err))?));
+            let socket = registered(state.system.take_over(stream), self.id, state);
+            let socket = socket.map_err(|err| self.cannot_connect(err))?;
+            return Ok(self.finish(socket, state));
         }
         let destination = destination(&self.redirect.url)?;
         self.proxy = state.proxy.as_ref().and_then(|proxy| proxy.server_for(&self.redirect.url)).cloned();
@@ -139,11 +137,8 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             }
             #[cfg(unix)]
             Destination::Path(path) => {
-                let connecting = state.system.connect_unix(&path).and_then(|mut socket| {
-                    register(&mut socket, self.id, state)?;
-                    Ok(socket)
-                });
-                self.stage = Stage::ConnectingUnix(connecting.map_err(|err| self.cannot_connect(err))?);
+                let socket = registered(state.system.connect_unix(&path), self.id, state);
+                self.stage = Stage::ConnectingUnix(socket.map_err(|err| self.cannot_connect(err))?);
                 self.begin_limit(state);
                 Ok(Next::Wait)
             }
@@ -394,10 +389,6 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
     fn finish(&mut self, socket: S::Socket, state: &mut LoopState<S>) -> Next<S::Socket> {
         self.stage = Stage::Over;
         self.cancel_deadline(state);
-        self.connected(socket)
-    }
-
-    fn connected(&mut self, socket: S::Socket) -> Next<S::Socket> {
         match self.request.take() {
             Some(request) => Next::Connected(socket, request),
             None => Next::Wait,

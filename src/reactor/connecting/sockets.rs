@@ -59,7 +59,7 @@ impl<T: Transport> Sockets<T> {
             self.failure = Some(io::ErrorKind::TimedOut.into());
         }
         while let Some(address) = self.addresses.next(now) {
-            match connect(address, id, state) {
+            match registered(state.system.connect(address), id, state) {
                 Ok(socket) => self.connecting.push((address, socket)),
                 Err(err) => {
                     self.addresses.failed(address);
@@ -77,22 +77,18 @@ impl<T: Transport> Sockets<T> {
     }
 }
 
-fn connect<S: System>(address: SocketAddr, id: ConnectionId, state: &LoopState<S>) -> io::Result<S::Socket> {
-    let mut socket = state.system.connect(address)?;
-    register(&mut socket, id, state)?;
-    Ok(socket)
-}
-
-/// Begins to report events of a socket for a connection.
-pub(super) fn register<S: System>(
-    socket: &mut S::Socket,
+/// Begins to report the events of a new socket for a connection.
+pub(super) fn registered<S: System>(
+    created: io::Result<S::Socket>,
     id: ConnectionId,
     state: &LoopState<S>,
-) -> io::Result<()> {
+) -> io::Result<S::Socket> {
+    let mut socket = created?;
     if state.settings.tcp_nodelay {
         // Some systems refuse this before the socket is connected. It is set again afterwards.
         let _ = socket.set_nodelay();
     }
     let interest = Interest::READABLE | Interest::WRITABLE;
-    state.system.register(socket, Token(index(id.slot)), interest)
+    state.system.register(&mut socket, Token(index(id.slot)), interest)?;
+    Ok(socket)
 }
