@@ -56,8 +56,8 @@ fn in_flight() {
         accept_handshake(&mut stream);
         // A masked frame with one byte of text, twice.
         let mut frames = [0; 14];
-        stream.read_exact(&mut frames).unwrap();
-        stream.write_all(b"\x81\x01x\x81\x01x").unwrap();
+        stream.read_exact(&mut frames).expect("the tool sends two messages");
+        stream.write_all(b"\x81\x01x\x81\x01x").expect("the tool reads");
         drain(&mut stream);
     }
     let address = raw_server(serve);
@@ -171,7 +171,7 @@ fn secure(requires_certificates: bool) -> Server {
     if requires_certificates {
         tls = tls.require_certificates(ROOT);
     }
-    Setup { tls: Some(tls.build().unwrap()), ..Setup::default() }.start()
+    Setup { tls: Some(tls.build().expect("valid certificates")), ..Setup::default() }.start()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::tls::{CLIENT, CLIENT_KEY, ROOT, SERVER, SERVER_KEY};
 fn listen(options: &str) -> (Tool, String) {
     let mut tool = start(&format!("listen|0|{options}").replace("||", "|").trim_end_matches('|').to_owned());
     let line = tool.status("listening on ");
-    let url = line.rsplit(' ').next().unwrap().replace("127.0.0.1", "localhost");
+    let url = line.rsplit(' ').next().expect("a URL").replace("127.0.0.1", "localhost");
     (tool, url)
 }
 

@@ -17,7 +17,7 @@ fn builder() -> ServerTlsBuilder {
 }
 
 fn server(tls: ServerTlsBuilder) -> Server {
-    Setup { tls: Some(tls.build().unwrap()), ..Setup::default() }.start()
+    Setup { tls: Some(tls.build().expect("valid certificates")), ..Setup::default() }.start()
 }
 
 /// Sends a message and receives it again.
