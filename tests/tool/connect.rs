@@ -106,6 +106,55 @@ fn no_compress() {
     assert!(server.request().extensions().unwrap().is_empty());
 }
 
+/// Loses the first connection, and closes the second one when it has received a message.
+fn lose_one(listener: std::net::TcpListener) {
+    use std::io::{Read, Write};
+    let (mut first, _) = listener.accept().expect("the tool connects");
+    accept_handshake(&mut first);
+    drop(first);
+    let (mut second, _) = listener.accept().expect("the tool connects");
+    accept_handshake(&mut second);
+    // A masked frame with one byte of text.
+    second.read_exact(&mut [0; 7]).expect("the tool sends a message");
+    second.write_all(b"\x81\x05again\x88\x02\x03\xe8").expect("the tool reads");
+    drain(&mut second);
+}
+
+#[test]
+fn reconnect() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || lose_one(listener));
+    let mut tool = start(&format!("connect|ws://{address}/|--reconnect|--reconnect-wait|0.01|--no-close"));
+    tool.status("the connection was lost");
+    tool.status("connecting again in 0.0 s");
+    tool.status("connected");
+    tool.write("x\n");
+    let done = tool.wait();
+    assert_eq!((done.code, done.text().as_str()), (Some(0), "again\n"), "{}", done.stderr);
+    server.join().unwrap();
+}
+
+#[test]
+fn reconnect_wait() {
+    // The port was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done = run(&format!("connect|ws://{address}/|--reconnect=3|--reconnect-wait|0.01|--json"), "");
+    assert_eq!(done.code, Some(3), "{}", done.text());
+    let waits: Vec<f64> = done.json().iter().filter_map(|object| object["wait_ms"].as_f64()).collect();
+    assert!(waits.len() == 3 && waits.iter().all(|wait| *wait <= 10.0), "{waits:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_wait_for_the_next_attempt() {
+    let address = raw_server(|mut stream| accept_handshake(&mut stream));
+    let mut tool = start(&format!("connect|ws://{address}/|--reconnect|--reconnect-wait|1000"));
+    tool.status("connecting again");
+    tool.interrupt();
+    assert_eq!(tool.wait().code, Some(130));
+}
+
 #[test]
 fn connect_timeout() {
     let address = raw_server(|mut stream| drain(&mut stream));

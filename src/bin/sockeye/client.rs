@@ -57,7 +57,10 @@ fn connect(options: &ConnectOptions, conversation: &Rc<Conversation>) -> Result<
     if options.url.scheme() == "wss" {
         socket = socket.with_client_tls(tls::client(&options.tls)?);
     }
-    socket.connect(options.url.clone())?;
+    match options.reconnect.settings() {
+        Some(reconnect) => socket.connect_with(options.url.clone(), reconnect)?,
+        None => socket.connect(options.url.clone())?,
+    };
     socket.run()?;
     Ok(())
 }

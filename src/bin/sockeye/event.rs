@@ -21,6 +21,8 @@ pub(crate) enum Event<'a> {
     Close(CloseCode, &'a str),
     /// The connection has ended without a Close frame of the peer.
     Lost,
+    /// The client waits, and then connects again.
+    Retry(Duration),
     /// The server has answered the opening handshake with another status than 101.
     Rejected(&'a Response),
     Error {

@@ -86,6 +86,7 @@ impl Style {
             Event::Open(opening) => opened(opening, client, shows_headers),
             Event::Close(code, reason) => format!("closed {}", describe(*code, reason)),
             Event::Lost => "the connection was lost".to_owned(),
+            Event::Retry(wait) => format!("connecting again in {:.1} s", wait.as_secs_f64()),
             Event::Message(_) | Event::Ping(_) | Event::Pong(..) => return None,
         };
         let client = client.map(|client| format!("[{client}] ")).unwrap_or_default();
@@ -182,6 +183,7 @@ fn fields(event: &Event<'_>) -> Value {
         }),
         Event::Close(code, reason) => json!({"event": "close", "code": u16::from(*code), "reason": reason}),
         Event::Lost => json!({"event": "lost"}),
+        Event::Retry(wait) => json!({"event": "retry", "wait_ms": wait.as_secs_f64() * 1000.0}),
         Event::Rejected(response) => json!({
             "event": "rejected",
             "status": response.status(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sockeye::url::Url;
 use sockeye::util::Token;
 use sockeye::{
-    CloseCode, Error, Frame, Handler, Handshake, Message, OpCode, Request, Response, Result, Sender,
+    CloseCode, Error, Frame, Handler, Handshake, Lost, Message, OpCode, Request, Response, Result, Sender,
 };
 
 use crate::commands::Command;
@@ -49,9 +49,15 @@ impl Outcome {
             self.error.set(Some(exit));
         }
     }
+
+    /// A connection is open, so that errors of earlier attempts do not matter any more.
+    fn reset(&self) {
+        self.error.set(None);
+        self.close.set(None);
+    }
 }
 
-/// What the connections of a conversation share. There are several if the client reconnects.
+/// What the session shares with the rest of the program.
 pub(crate) struct Conversation {
     pub(crate) options: Rc<ConnectOptions>,
     pub(crate) output: Output,
@@ -90,6 +96,8 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Opening,
+    /// The server has rejected the opening handshake, which has been printed.
+    Rejected,
     Open,
     /// This side has sent a Close frame first.
     Closing,
@@ -106,7 +114,9 @@ impl Session {
 
     /// Sends the messages of `-x`, or starts the thread that reads the input.
     fn begin(&self) -> Result<()> {
+        // After the first connection, the timers and the input continue.
         let Some(start_input) = self.conversation.start_input.take() else { return Ok(()) };
+        self.start_pings()?;
         if self.options().execute.execute.is_empty() {
             start_input();
             return Ok(());
@@ -159,8 +169,11 @@ impl Session {
     }
 
     fn send_ping(&mut self, event: Token, again: Duration) -> Result<()> {
-        let payload = self.pings.next_payload(event == KEEPALIVE);
-        self.out.ping(payload)?;
+        // Between two connections, Pings would wait for the next one.
+        if self.stage == Stage::Open {
+            let payload = self.pings.next_payload(event == KEEPALIVE);
+            self.out.ping(payload)?;
+        }
         self.out.timeout(millis(again), event)
     }
 
@@ -199,6 +212,7 @@ impl Handler for Session {
     }
 
     fn on_rejected(&mut self, response: &Response) {
+        self.stage = Stage::Rejected;
         self.conversation.outcome.record_error(Exit::Rejected);
         self.conversation.print(&Event::Rejected(response));
     }
@@ -206,6 +220,7 @@ impl Handler for Session {
     fn on_open(&mut self, shake: Handshake) -> Result<()> {
         self.stage = Stage::Open;
         self.last_input = Instant::now();
+        self.conversation.outcome.reset();
         let opening = Opening {
             peer: self.options().url.as_str(),
             request: &shake.request,
@@ -214,8 +229,19 @@ impl Handler for Session {
         };
         self.conversation.print(&Event::Open(opening));
         self.conversation.link.opened(self.out.clone());
-        self.start_pings()?;
         self.begin()
+    }
+
+    fn on_lost(&mut self, lost: &mut Lost) {
+        self.stage = Stage::Opening;
+        // Otherwise the end is reported by `on_close`.
+        let Some(wait) = lost.wait() else { return };
+        match lost.closed() {
+            Some(closed) if closed.code == CloseCode::Abnormal => drop(self.conversation.print(&Event::Lost)),
+            Some(closed) => drop(self.conversation.print(&Event::Close(closed.code, &closed.reason))),
+            None => {}
+        }
+        self.conversation.print(&Event::Retry(wait));
     }
 
     fn on_message(&mut self, message: Message) -> Result<()> {
@@ -275,13 +301,11 @@ impl Handler for Session {
     }
 
     fn on_error(&mut self, err: Error) {
-        let outcome = &self.conversation.outcome;
-        if outcome.error.get() == Some(Exit::Rejected) && self.stage == Stage::Opening {
-            // The response has been printed.
+        if self.stage == Stage::Rejected {
             return;
         }
         let exit = Exit::of(&err, self.stage != Stage::Opening);
-        outcome.record_error(exit);
+        self.conversation.outcome.record_error(exit);
         self.conversation.print(&Event::Error { text: &err.to_string(), exit });
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use sockeye::Reconnect;
 use sockeye::url::Url;
 
 use super::messages::{Execute, History, Input, OutputOptions, interval};
@@ -22,6 +23,8 @@ pub(crate) struct ConnectOptions {
     #[command(flatten)]
     pub(crate) compression: CompressionOptions,
     #[command(flatten)]
+    pub(crate) reconnect: ReconnectOptions,
+    #[command(flatten)]
     pub(crate) timing: Timing,
     /// Sends a Ping at this interval, and prints the round-trip times
     #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = "Limits")]
@@ -34,6 +37,32 @@ pub(crate) struct ConnectOptions {
     pub(crate) execute: Execute,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ReconnectOptions {
+    /// Connects again when the connection is lost or cannot be established. It gives up after ATTEMPTS in a row [without a number:
+    /// never]
+    #[arg(long, value_name = "ATTEMPTS", num_args = 0..=1, require_equals = true)]
+    reconnect: Option<Option<u32>>,
+    /// The longest wait before an attempt. The waits are random, and grow up to this one
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, default_value = "30", requires = "reconnect")]
+    reconnect_wait: Duration,
+}
+
+impl ReconnectOptions {
+    /// Returns when to connect again. `None` if a lost connection is the end.
+    pub(crate) fn settings(&self) -> Option<Reconnect> {
+        let max_attempts = self.reconnect?;
+        let (defaults, longest_wait) = (Reconnect::default(), self.reconnect_wait);
+        Some(Reconnect {
+            max_attempts,
+            longest_wait,
+            first_wait: defaults.first_wait.min(longest_wait),
+            ..defaults
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +135,17 @@ mod tests {
         assert!(connect("host|--compress|--no-compress").compression.parameters().is_none());
         assert!(connect("host|--no-compress|--compress=level=1").compression.parameters().is_some());
         assert!(parse_line("host|--compress=level=10").is_err());
+    }
+
+    #[test]
+    fn reconnecting_is_optional_and_can_be_limited() {
+        let settings = |line: &str| connect(line).reconnect.settings();
+        assert_eq!(settings("host"), None);
+        assert_eq!(settings("host|--reconnect"), Some(Reconnect::default()));
+        let limited = settings("host|--reconnect=3|--reconnect-wait|0.1").unwrap();
+        let tenth = Duration::from_millis(100);
+        assert_eq!((limited.max_attempts, limited.first_wait, limited.longest_wait), (Some(3), tenth, tenth));
+        assert!(parse_line("host|--reconnect-wait|1").is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ Examples:
   sockeye bench ws://127.0.0.1:3012 --connections 100 --duration 10";
 
 #[derive(Parser)]
-#[command(name = "sockeye", version, about = ABOUT, max_term_width = 110)]
+#[command(name = "sockeye", version, about = ABOUT)]
 #[command(after_help = format!("`sockeye URL` is short for `sockeye connect URL`.\n\n{EXAMPLES}\n\n{}", exit::TABLE))]
 struct Arguments {
     #[command(subcommand)]
