@@ -126,7 +126,8 @@ impl<S: Stream> Reconnecting<S> {
 
     /// Sets how many bytes can wait in the queue while there is no connection. Default: 1 MiB.
     ///
-    /// Each message counts its length and a few bytes more. A longer message can only be sent while there is a connection.
+    /// Each message counts its length and a few bytes more. A longer message is accepted only while there is a connection and the queue
+    /// is empty.
     ///
     /// # Examples
     ///
@@ -138,7 +139,7 @@ impl<S: Stream> Reconnecting<S> {
     /// let mut socket = Builder::new().connect_with("ws://127.0.0.1:3012/", Reconnect::default())?.max_queued(100);
     /// socket.send("salmon")?;
     /// assert_eq!(socket.buffered_amount(), 6);
-    /// let Err(Error::Full(message)) = socket.send([7; 100]) else { panic!("it does not fit") };
+    /// let Err(Error::Full(message)) = socket.send(vec![7; 100]) else { panic!("it does not fit") };
     /// assert_eq!(message.len(), 100);
     /// # sockeye::blocking::Result::Ok(())
     /// ```

@@ -126,7 +126,8 @@ impl<S: Transport> Reconnecting<S> {
 
     /// Sets how many bytes can wait in the queue while there is no connection, or while it is slow. Default: 1 MiB.
     ///
-    /// Each message counts its length and a few bytes more. A longer message cannot be sent, except as the first one of a connection.
+    /// Each message counts its length and a few bytes more. A longer message is accepted only while there is a connection and the queue
+    /// is empty.
     ///
     /// # Examples
     ///
@@ -137,7 +138,7 @@ impl<S: Transport> Reconnecting<S> {
     ///     let mut socket = disconnected.max_queued(100);
     ///     socket.send("salmon").await?;
     ///     assert_eq!(socket.buffered_amount(), 6);
-    ///     let Err(Error::Full(message)) = socket.send([7; 100]).await else { panic!("it does not fit") };
+    ///     let Err(Error::Full(message)) = socket.send(vec![7; 100]).await else { panic!("it does not fit") };
     ///     assert_eq!(message.len(), 100);
     ///     Ok(())
     /// }

@@ -59,7 +59,12 @@ impl Shared {
         if matches!(state.life, Life::Closing(..) | Life::Ended) {
             return Err(Error::Closed);
         }
-        state.outbox.push(message)?;
+        if state.life == Life::Connected && state.outbox.count() == 0 {
+            // It does not wait for a connection, so that any length is accepted.
+            state.outbox.append(message);
+        } else {
+            state.outbox.push(message)?;
+        }
         let count = u64::try_from(state.outbox.count()).unwrap_or(u64::MAX);
         let ticket = Ticket(state.accepted.saturating_add(count));
         let owner = state.owner.take();

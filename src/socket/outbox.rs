@@ -31,9 +31,14 @@ impl Outbox {
         if used.saturating_add(message.len()).saturating_add(OVERHEAD) > self.max {
             return Err(Error::Full(message));
         }
+        self.append(message);
+        Ok(())
+    }
+
+    /// Appends a message, whether it fits or not.
+    pub(crate) fn append(&mut self, message: Message) {
         self.len = self.len.saturating_add(message.len());
         self.messages.push_back(message);
-        Ok(())
     }
 
     /// Puts back a message that [`pop`](Self::pop) has returned, because the connection did not accept it.

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -93,6 +93,41 @@ fn r1_subscriptions_precede_the_queue_after_each_opening() {
     assert!(matches!(sender.send("late"), Err(Error::Closed)));
     assert!(matches!(client.send("late"), Err(Error::Closed)));
     join(server).unwrap();
+}
+
+#[test]
+fn r1_messages_of_a_thread_keep_their_order_across_connections() {
+    let host = Host::new();
+    let mut client = client(&host);
+    let (sender, is_done) = (client.sender(), Arc::new(AtomicBool::new(false)));
+    let receiving = thread::spawn(move || client.receive().unwrap());
+    let done = Arc::clone(&is_done);
+    let sending = thread::spawn(move || {
+        let mut number = 0_u32;
+        while !done.load(Ordering::Relaxed) {
+            match sender.send(number.to_string()) {
+                Ok(()) => number += 1,
+                Err(Error::Full(_)) => thread::yield_now(),
+                Err(err) => panic!("{err}"),
+            }
+        }
+        sender.close(CloseCode::Normal, "").unwrap();
+    });
+    let mut received: Vec<u32> = Vec::new();
+    for connection in 0..6 {
+        let mut peer = host.open();
+        received.extend((0..50).map(|_| peer.message().parse::<u32>().unwrap()));
+        if connection < 5 {
+            peer.reset();
+        } else {
+            is_done.store(true, Ordering::Relaxed);
+            assert_eq!(peer.close_code(), Some(1000));
+        }
+    }
+    // Messages are lost with their connections. None is repeated, and none overtakes another one.
+    assert!(received.is_sorted_by(|one, next| one < next), "{received:?}");
+    join(sending).unwrap();
+    assert_eq!(join(receiving).unwrap(), None);
 }
 
 #[test]
