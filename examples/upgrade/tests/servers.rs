@@ -162,7 +162,9 @@ fn the_connection_ends_when_the_last_handle_is_dropped() {
 #[test]
 fn limits_apply() {
     for start in SERVERS {
-        let server = start(Config { max_message_size: 1_000, ..Config::default() });
+        // The server reads until the client, which waits for this thread, ends TCP, or until this time is over.
+        let close_timeout = Duration::from_millis(100);
+        let server = start(Config { max_message_size: 1_000, close_timeout, ..Config::default() });
         let (mut client, mut socket) = server.open();
         client.send(vec![7; 1_001]).unwrap();
         assert!(matches!(socket.receive(), Err(Error::Protocol(ProtocolError::MessageTooLong))));
