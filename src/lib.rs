@@ -291,7 +291,7 @@ pub use connecting::reconnect::{Lost, Reconnect};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
 pub use protocol::handshake::{Origins, Request, Response, secrets_match};
-pub use protocol::{Deflate, Frame, OpCode};
+pub use protocol::{Deflate, Frame, OpCode, SharedMessage};
 /// Another name of [`WebSocket`], the event loop. `ws` gave the loop the name of its connections.
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 #[doc(no_inline)]
@@ -320,8 +320,6 @@ pub use reactor::api::publication::Publication;
 pub use reactor::api::sender::Sender;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::settings::{Overflow, Settings, TrustedProxies};
-#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
-pub use reactor::api::shared_message::SharedMessage;
 #[cfg(all(feature = "signals", unix))]
 pub use reactor::api::signals;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]

@@ -17,7 +17,7 @@ use super::timeout::{SHORTEST_WAIT, StreamTimeout, TICK, is_timeout, time_left};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::Body;
-use crate::protocol::{Event, State};
+use crate::protocol::{Event, Output as _, State};
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
@@ -245,7 +245,7 @@ impl Link {
     /// Closes the connection, and waits for its end.
     pub(super) fn close<S: Stream>(&self, stream: &mut S, code: CloseCode, reason: &str) -> Result<Closed> {
         let mut state = self.lock();
-        state.enqueue(|session, now, out| session.close(code, reason, now, out))?;
+        state.enqueue(|session, now, out| session.close(code, reason, now, out.buffer()))?;
         // Even if this fails, the Close of the peer may have arrived.
         let _ = self.flush(state, stream, IfBusy::Wait);
         let mut state = self.lock();

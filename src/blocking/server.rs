@@ -7,7 +7,7 @@ use super::link::Link;
 use super::state::IfBusy;
 use super::{Builder, Stream, WebSocket};
 use crate::protocol::handshake::{Rejected, Request, Response};
-use crate::protocol::{Event, ProtocolError};
+use crate::protocol::{Event, Output as _, ProtocolError};
 use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::{Error, Result};
 
@@ -94,7 +94,8 @@ impl<S: Stream> Server<S> {
         }
         let (link, stream) = (&self.link, &mut self.stream);
         let mut state = link.lock();
-        let answered = state.enqueue(|session, now, out| session.respond(request, &mut response, now, out));
+        let answered =
+            state.enqueue(|session, now, out| session.respond(request, &mut response, now, out.buffer()));
         let flushed = link.flush(state, stream, IfBusy::Wait);
         if answered.is_err() || response.status() != 101 {
             link.reading(|reading| link.drain(stream, reading));

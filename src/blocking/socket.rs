@@ -12,8 +12,9 @@ use super::{Builder, Messages, Socket, Stream};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, State, Upgrade};
+use crate::protocol::{Event, Frame, OpCode, ProtocolError, Role, SharedMessage, State, Upgrade};
 use crate::socket::opening_heads::OpeningHeads;
+use crate::socket::output_queue::{OutputQueue, SharedOutput};
 use crate::socket::session::{Item, ReplyMode, Session, Unit};
 use crate::socket::{Error, Result};
 
@@ -387,11 +388,55 @@ impl<S: Stream> WebSocket<S> {
     /// }
     /// ```
     pub fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
-        let high_water = self.shared.high_water;
-        let (link, stream) = self.parts()?;
-        let mut state = link.lock();
-        let queued = state.enqueue(|session, now, out| session.send(message, now, out))?;
-        if queued > high_water { link.flush(state, stream, IfBusy::Wait) } else { Ok(()) }
+        self.enqueue(|session, now, out| session.send(message, now, out))
+    }
+
+    /// Sends a message that other connections send as well, and waits until the system has accepted it.
+    ///
+    /// On the connection of a server, its bytes are not copied. A client masks a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::SharedMessage;
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    ///
+    /// /// Sends a picture to all clients of a server.
+    /// fn show<S: Stream>(picture: Vec<u8>, clients: &mut [WebSocket<S>]) -> Result<()> {
+    ///     let picture = SharedMessage::from(picture);
+    ///     clients.iter_mut().try_for_each(|client| client.send_shared(&picture))
+    /// }
+    /// ```
+    pub fn send_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        let frame = message.frame().clone();
+        self.enqueue_and_flush(|session, now, out| session.send_frame(frame, now, &mut SharedOutput(out)))
+    }
+
+    /// Adds a message that other connections send as well to the output, as [`queue`](Self::queue) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::SharedMessage;
+    /// use sockeye::blocking::{Result, Stream, WebSocket};
+    ///
+    /// /// Sends the same messages to a client, with few calls of the system.
+    /// fn send_history<S: Stream>(client: &mut WebSocket<S>, history: &[SharedMessage]) -> Result<()> {
+    ///     history.iter().try_for_each(|message| client.queue_shared(message))?;
+    ///     client.flush()
+    /// }
+    /// ```
+    pub fn queue_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        let frame = message.frame().clone();
+        self.enqueue(|session, now, out| session.send_frame(frame, now, &mut SharedOutput(out)))
     }
 
     /// Writes the output, and waits until the system has accepted it.
@@ -636,10 +681,22 @@ impl<S: Stream> WebSocket<S> {
         Ok((self.stream.take().ok_or(Error::Closed)?, unread))
     }
 
+    /// Appends something to the output, and writes the output if it is long.
+    fn enqueue(
+        &mut self,
+        write: impl FnOnce(&mut Session, Instant, &mut OutputQueue) -> std::result::Result<(), ProtocolError>,
+    ) -> Result<()> {
+        let high_water = self.shared.high_water;
+        let (link, stream) = self.parts()?;
+        let mut state = link.lock();
+        let queued = state.enqueue(write)?;
+        if queued > high_water { link.flush(state, stream, IfBusy::Wait) } else { Ok(()) }
+    }
+
     /// Appends something to the output, and writes the output.
     fn enqueue_and_flush(
         &mut self,
-        write: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
+        write: impl FnOnce(&mut Session, Instant, &mut OutputQueue) -> std::result::Result<(), ProtocolError>,
     ) -> Result<()> {
         let (link, stream) = self.parts()?;
         let mut state = link.lock();

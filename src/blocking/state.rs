@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::Stream;
 use super::timeout::StreamTimeout;
 use crate::message::Message;
-use crate::protocol::{OpCode, ProtocolError, State};
+use crate::protocol::{OpCode, Output as _, ProtocolError, State};
 use crate::socket::Result;
+use crate::socket::output_queue::OutputQueue;
 use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
 
@@ -18,7 +19,7 @@ const KEPT: usize = 64 * 1024;
 /// The session, its output, and the progress of writing it.
 pub(super) struct WriteState {
     pub(super) session: Session,
-    pub(super) out: Vec<u8>,
+    pub(super) out: OutputQueue,
     /// Whether a thread is writing at this moment, without the lock of this state.
     pub(super) is_writing: bool,
     /// Whether the stream has been shut down.
@@ -45,7 +46,7 @@ impl WriteState {
     pub(super) fn new(session: Session, out: Vec<u8>, write_timeout: Option<Duration>) -> Self {
         Self {
             session,
-            out,
+            out: OutputQueue::new(out),
             is_writing: false,
             has_ended: false,
             failure: None,
@@ -62,7 +63,7 @@ impl WriteState {
     /// Appends something to the output, and returns the length of the output in bytes.
     pub(super) fn enqueue(
         &mut self,
-        write: impl FnOnce(&mut Session, Instant, &mut Vec<u8>) -> std::result::Result<(), ProtocolError>,
+        write: impl FnOnce(&mut Session, Instant, &mut OutputQueue) -> std::result::Result<(), ProtocolError>,
     ) -> Result<usize> {
         write(&mut self.session, Instant::now(), &mut self.out)?;
         Ok(self.out.len())
@@ -88,12 +89,12 @@ impl WriteState {
         input: &mut ReadBuffer,
         unit: Unit,
     ) -> std::result::Result<Option<Item>, ProtocolError> {
-        self.session.receive(input, unit, Instant::now(), &mut self.out)
+        self.session.receive(input, unit, Instant::now(), self.out.buffer())
     }
 
     /// Does what is due at this time.
     pub(super) fn tick(&mut self) -> std::result::Result<(), ProtocolError> {
-        self.session.tick(Instant::now(), &mut self.out)
+        self.session.tick(Instant::now(), self.out.buffer())
     }
 
     /// A write has made no progress within the limit of the connection.
@@ -106,14 +107,14 @@ impl WriteState {
     }
 
     pub(super) fn send_pending_pong(&mut self) {
-        self.session.send_pending_pong(Instant::now(), &mut self.out);
+        self.session.send_pending_pong(Instant::now(), self.out.buffer());
     }
 
     /// Reuses the memory of output that was written, unless it is large.
-    pub(super) fn reuse(&mut self, mut written: Vec<u8>) {
-        if self.out.is_empty() && written.capacity() <= KEPT {
-            written.clear();
-            self.out = written;
+    pub(super) fn reuse(&mut self, mut written: OutputQueue) {
+        let buffer = written.take_buffer();
+        if self.out.is_empty() && buffer.capacity() <= KEPT {
+            self.out.set_buffer(buffer);
         }
     }
 

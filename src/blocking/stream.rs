@@ -229,6 +229,10 @@ impl Write for Socket {
         self.as_mut().write(bytes)
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.as_mut().write_vectored(slices)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.as_mut().flush()
     }

@@ -2,7 +2,7 @@
 //!
 //! No thread holds the lock of the session while the stream blocks, so one thread can wait for the peer while another sends.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::socket::{Error, Result, TimeoutKind};
 use crate::tls::buffer;
 #[cfg(any(feature = "rustls", feature = "ssl"))]
 use crate::tls::{ClientTls, ServerTls};
-use crate::tls::{RECORD, Received, Session, WRITE, handshake_failed, into_io, server_name};
+use crate::tls::{RECORD, Received, Session, WRITE, handshake_failed, into_io, server_name, transfer};
 
 /// How many bytes of replies may be unsent before a reader waits for the writer to send them.
 const MAX_REPLIES: usize = 4 * RECORD;
@@ -214,6 +214,10 @@ impl<S: Stream> Write for Tls<S> {
             Err(err) if !is_timeout(&err) => Err(err),
             _ => Ok(plain.len()),
         }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(&transfer::join(slices))
     }
 
     fn flush(&mut self) -> io::Result<()> {

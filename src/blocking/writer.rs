@@ -9,7 +9,8 @@ use super::Stream;
 use super::link::Link;
 use super::state::{IfBusy, WriteState};
 use super::timeout::{TICK, is_timeout};
-use crate::protocol::{OpCode, State};
+use crate::protocol::{OpCode, Output as _, State};
+use crate::socket::output_queue::OutputQueue;
 use crate::socket::{Error, Result, TimeoutKind};
 
 impl Link {
@@ -23,7 +24,7 @@ impl Link {
         loop {
             if let Some(failure) = state.failure {
                 state.dropped = state.unsent();
-                state.out.clear();
+                state.out = OutputQueue::default();
                 return Err(Error::ConnectionLost(failure.into()));
             }
             if state.is_writing {
@@ -39,24 +40,23 @@ impl Link {
                 return Ok(());
             }
             state.is_writing = true;
-            let bytes = std::mem::take(&mut state.out);
+            let mut output = std::mem::take(&mut state.out);
             drop(state);
-            let mut left = bytes.as_slice();
-            let written = self.write_all(stream, &mut left);
+            let written = self.write_all(stream, &mut output);
             state = self.lock();
             state.is_writing = false;
             self.changed.notify_all();
             if let Err(err) = written {
                 state.failure = Some(kind_of(&err));
-                state.dropped = state.dropped.saturating_add(left.len());
+                state.dropped = state.dropped.saturating_add(output.len());
                 return Err(err);
             }
-            state.reuse(bytes);
+            state.reuse(output);
         }
     }
 
-    /// Writes all bytes, until a timeout of the connection or of the stream expires. What was not written remains in `bytes`.
-    fn write_all<S: Stream>(&self, stream: &mut S, bytes: &mut &[u8]) -> Result<()> {
+    /// Writes all output, until a timeout of the connection or of the stream expires. What was not written remains in `output`.
+    fn write_all<S: Stream>(&self, stream: &mut S, output: &mut OutputQueue) -> Result<()> {
         loop {
             let mut state = self.lock();
             let limit = state.session.connection.write_limit(Instant::now());
@@ -68,16 +68,20 @@ impl Link {
             }
             drop(state);
             // A TLS stream may have accepted all bytes without having written them.
-            let written =
-                if bytes.is_empty() { stream.flush().map(|()| None) } else { stream.write(bytes).map(Some) };
+            let written = match output.contiguous() {
+                Some([]) => stream.flush().map(|()| None),
+                Some(bytes) => stream.write(bytes).map(Some),
+                None => output.with_slices(|slices| stream.write_vectored(slices)).map(Some),
+            };
             match written {
                 Ok(None) => return Ok(()),
                 Ok(Some(0)) => return Err(Error::ConnectionLost(io::ErrorKind::WriteZero.into())),
-                Ok(Some(len)) if len < bytes.len() => {
-                    *bytes = bytes.get(len..).unwrap_or_default();
-                    self.lock().session.connection.unsent(len, Instant::now());
+                Ok(Some(len)) => {
+                    output.advance(len);
+                    if !output.is_empty() {
+                        self.lock().session.connection.unsent(len, Instant::now());
+                    }
                 }
-                Ok(Some(_)) => *bytes = &[],
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) if is_timeout(&err) && program.is_some() && timeout == program => {
                     return Err(Error::Timeout(TimeoutKind::Write));
@@ -110,10 +114,11 @@ impl Link {
             return;
         }
         let state = &mut *state;
-        state.session.leave(Instant::now(), &mut state.out);
+        state.session.leave(Instant::now(), state.out.buffer());
         if stream.set_write_timeout(Some(timeout)).is_ok() {
             // The socket is gone, so there is no way to report a failure.
-            let _ = stream.write_all(&state.out).and_then(|()| stream.flush());
+            let written = state.out.parts().try_for_each(|part| stream.write_all(part));
+            let _ = written.and_then(|()| stream.flush());
             let _ = stream.shutdown(Shutdown::Write);
         }
     }

@@ -16,7 +16,8 @@ use super::timer::{DeadlineTimer, Timer};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Body, Request, Response};
-use crate::protocol::{Event, Frame, OpCode, ProtocolError, State};
+use crate::protocol::{Event, Frame, OpCode, ProtocolError, SharedMessage, State};
+use crate::socket::output_queue::SharedOutput;
 use crate::socket::read_buffer::ReadBuffer;
 use crate::socket::session::{Item, Session, Unit};
 use crate::socket::{Error, Result};
@@ -154,7 +155,18 @@ impl<S: Transport> Engine<S> {
         if self.is_full() {
             return Err(Error::Full(message));
         }
-        Ok(self.session.send(message, Instant::now(), self.output.buffer())?)
+        Ok(self.session.send(message, Instant::now(), self.output.queue())?)
+    }
+
+    /// Appends a message that other connections send as well.
+    pub(super) fn send_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        self.check_writable()?;
+        let frame = message.frame().clone();
+        if self.is_full() {
+            return Err(Error::FullFrame(Box::new(frame)));
+        }
+        let mut out = SharedOutput(self.output.queue());
+        Ok(self.session.send_frame(frame, Instant::now(), &mut out)?)
     }
 
     /// Appends a message to the output, or returns it if it is not accepted now.
@@ -163,7 +175,7 @@ impl<S: Transport> Engine<S> {
         if !can_send || self.check_writable().is_err() || self.is_full() {
             return Ok(Some(message));
         }
-        self.session.send(message, Instant::now(), self.output.buffer())?;
+        self.session.send(message, Instant::now(), self.output.queue())?;
         Ok(None)
     }
 
@@ -178,7 +190,7 @@ impl<S: Transport> Engine<S> {
         if self.is_full() {
             return Err(Error::FullFrame(Box::new(frame)));
         }
-        Ok(self.session.send_frame(frame, Instant::now(), self.output.buffer())?)
+        Ok(self.session.send_frame(frame, Instant::now(), self.output.queue())?)
     }
 
     /// Appends the response of a server to the output.

@@ -12,7 +12,7 @@ use super::link::{ConnectionHandle, Shared, Waiter};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Event, Frame, OpCode, State};
+use crate::protocol::{Event, Frame, OpCode, SharedMessage, State};
 use crate::socket::Result;
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::session::{Item, ReplyMode, Unit};
@@ -81,6 +81,33 @@ impl<S: Transport> Sender<S> {
     /// See the example of [`WebSocket::queue`](super::WebSocket::queue).
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.enqueue(message.into())?;
+        poll_fn(|cx| self.poll_below_high_water(cx)).await
+    }
+
+    /// Sends a message that other connections send as well, and waits until the stream has accepted it.
+    ///
+    /// On the connection of a server, its bytes are not copied while they wait. A client masks a copy. The first poll accepts the
+    /// whole message, as in [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), with `FullFrame` in place of `Full`.
+    ///
+    /// See the example of [`WebSocket::send_shared`](super::WebSocket::send_shared).
+    pub async fn send_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        self.enqueue_shared(message)?;
+        self.flush().await
+    }
+
+    /// Adds a message that other connections send as well to the output, as [`queue`](Self::queue) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_shared`](Self::send_shared).
+    ///
+    /// See the example of [`WebSocket::queue_shared`](super::WebSocket::queue_shared).
+    pub async fn queue_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        self.enqueue_shared(message)?;
         poll_fn(|cx| self.poll_below_high_water(cx)).await
     }
 
@@ -167,6 +194,10 @@ impl<S: Transport> Sender<S> {
     /// Adds a message to the output, or returns it if the connection does not accept it now.
     pub(super) fn offer(&self, message: Message) -> Result<Option<Message>> {
         self.handle.shared().change(Some(Waiter::Sender), |engine| engine.offer(message))
+    }
+
+    fn enqueue_shared(&self, message: &SharedMessage) -> Result<()> {
+        self.handle.shared().change(Some(Waiter::Sender), |engine| engine.send_shared(message))
     }
 
     /// Waits until at most `high_water` bytes are waiting. If this is so already, it writes nothing.

@@ -10,6 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
+use crate::protocol::Output as _;
+use crate::socket::output_queue::OutputQueue;
+
 /// The longest buffer that a thread keeps, in bytes. Of a longer output, written bytes are removed before the end.
 const KEPT: usize = 64 * 1024;
 
@@ -18,11 +21,10 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The output of a connection, and how much of it is written.
+/// The output of a connection.
 #[derive(Debug, Default)]
 pub(super) struct OutputBuffer {
-    bytes: Vec<u8>,
-    written: usize,
+    queue: OutputQueue,
     /// Whether the stream must be flushed.
     needs_flush: bool,
 }
@@ -30,35 +32,39 @@ pub(super) struct OutputBuffer {
 impl OutputBuffer {
     /// Starts with bytes that are waiting already.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, ..Self::default() }
+        Self { queue: OutputQueue::new(bytes), ..Self::default() }
     }
 
     /// The number of bytes that are waiting.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.written)
+        self.queue.len()
     }
 
+    #[inline]
     pub(super) fn is_flushed(&self) -> bool {
         self.len() == 0 && !self.needs_flush
     }
 
-    /// Returns the buffer, to append a message or a frame.
+    /// Returns the buffer, to append what is not a message or a frame.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
-        if self.bytes.capacity() == 0 {
+        self.queue().buffer()
+    }
+
+    /// Returns the output, to append a message or a frame.
+    #[inline]
+    pub(super) fn queue(&mut self) -> &mut OutputQueue {
+        if self.queue.capacity() == 0 {
             // When the thread is ending, there is no spare buffer.
-            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.queue.set_buffer(SPARE.try_with(Cell::take).unwrap_or_default());
         }
-        // Written bytes are removed only when they are most of the buffer, so that each byte is moved once at most.
-        if self.written > KEPT && self.written > self.bytes.len() / 2 {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
-        &mut self.bytes
+        self.queue.forget_written(KEPT);
+        &mut self.queue
     }
 
     /// Returns the buffer, to append a reply. There rarely is one, so no memory is reserved.
     pub(super) fn buffer_for_reply(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        self.queue.buffer()
     }
 
     /// Drops the waiting bytes.
@@ -74,28 +80,34 @@ impl OutputBuffer {
         cx: &mut Context<'_>,
         most: usize,
     ) -> (usize, Poll<io::Result<()>>) {
-        let before = self.written;
-        let written = self.poll_write_up_to(stream, cx, before.saturating_add(most));
-        let len = self.written.saturating_sub(before);
-        if self.len() == 0 {
+        let before = self.len();
+        let written = self.poll_write_up_to(stream, cx, before.saturating_sub(most));
+        let left = self.len();
+        if left == 0 {
             self.release();
         }
-        (len, written)
+        (before.saturating_sub(left), written)
     }
 
+    /// Writes until at most `least` bytes are left, and then stops unless nothing is left.
     fn poll_write_up_to<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-        end: usize,
+        least: usize,
     ) -> Poll<io::Result<()>> {
-        while let Some(left) = self.bytes.get(self.written..).filter(|left| !left.is_empty()) {
-            match ready!(Pin::new(&mut *stream).poll_write(cx, left)) {
+        while !self.queue.is_empty() {
+            let stream = Pin::new(&mut *stream);
+            let written = match self.queue.contiguous() {
+                Some(bytes) => stream.poll_write(cx, bytes),
+                None => self.queue.with_slices(|slices| stream.poll_write_vectored(cx, slices)),
+            };
+            match ready!(written) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(len) => {
-                    self.written += len;
+                    self.queue.advance(len);
                     self.needs_flush = true;
-                    if self.written >= end && self.len() > 0 {
+                    if self.len() <= least && !self.queue.is_empty() {
                         return Poll::Pending;
                     }
                 }
@@ -108,10 +120,8 @@ impl OutputBuffer {
 
     /// Returns the memory to the thread.
     fn release(&mut self) {
-        self.written = 0;
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let bytes = self.queue.take_buffer();
         if (1..=KEPT).contains(&bytes.capacity()) {
-            bytes.clear();
             // The longer one is kept, so that replies do not replace it. When the thread is ending, the memory is freed.
             let _ = SPARE.try_with(|spare| {
                 let kept = spare.take();

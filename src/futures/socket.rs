@@ -13,7 +13,7 @@ use super::{Builder, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::message::Message;
 use crate::protocol::handshake::{Extension, Request, Response};
-use crate::protocol::{Connection, Event, Frame, OpCode, Role, State, Upgrade};
+use crate::protocol::{Connection, Event, Frame, OpCode, Role, SharedMessage, State, Upgrade};
 use crate::socket::byte_reader::ByteReader;
 use crate::socket::opening_heads::OpeningHeads;
 use crate::socket::session::{ReplyMode, Session};
@@ -208,6 +208,55 @@ impl<S: Transport> WebSocket<S> {
     /// ```
     pub async fn queue(&mut self, message: impl Into<Message>) -> Result<()> {
         self.sender.queue(message).await
+    }
+
+    /// Sends a message that other connections send as well. See [`Sender::send_shared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_shared`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::SharedMessage;
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(mut sockets: Vec<WebSocket<S>>) -> Result<()> {
+    /// let picture = SharedMessage::from(vec![7; 100_000]);
+    /// for socket in &mut sockets {
+    ///     socket.send_shared(&picture).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn send_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        self.sender.send_shared(message).await
+    }
+
+    /// Adds a message that other connections send as well to the output. See [`Sender::queue_shared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_shared`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sockeye::futures::{Result, Transport};
+    /// use sockeye::SharedMessage;
+    /// use sockeye::futures::WebSocket;
+    ///
+    /// # async fn doc<S: Transport>(mut sockets: Vec<WebSocket<S>>) -> Result<()> {
+    /// let picture = SharedMessage::from(vec![7; 100_000]);
+    /// // Does not wait for clients that read slowly, unless much is waiting for them.
+    /// for socket in &mut sockets {
+    ///     socket.queue_shared(&picture).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn queue_shared(&mut self, message: &SharedMessage) -> Result<()> {
+        self.sender.queue_shared(message).await
     }
 
     /// Waits until the stream has accepted the whole output. See [`Sender::flush`].

@@ -1,7 +1,7 @@
 //! A TLS stream over another stream.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -151,6 +151,14 @@ impl<S: Transport> AsyncWrite for Tls<S> {
             Poll::Ready(Err(err)) => Poll::Ready(Err(err)),
             _ => Poll::Ready(Ok(plain.len())),
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &transfer::join(slices))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -204,5 +204,6 @@ pub(crate) use framing::encoder::{Encode, write_frame};
 pub use framing::frame::Frame;
 pub use framing::header::{Header, OpCode};
 pub use framing::mask;
+pub use framing::shared_message::SharedMessage;
 pub use handshake::Upgrade;
 pub use role::Role;

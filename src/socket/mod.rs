@@ -13,6 +13,8 @@ pub(crate) mod options;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod outbox;
 #[cfg(any(feature = "blocking", feature = "futures"))]
+pub(crate) mod output_queue;
+#[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod read_buffer;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod reconnection;

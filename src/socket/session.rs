@@ -12,7 +12,7 @@ use crate::protocol::handshake::{Request, Response};
 use crate::protocol::manual::FIRST_STEP;
 use crate::protocol::manual::{ManualConnection, Received};
 use crate::protocol::{
-    Config, Connection, Event, Frame, FrameExtension, OpCode, ProgramExtension, ProtocolError, State,
+    Config, Connection, Event, Frame, FrameExtension, OpCode, Output, ProgramExtension, ProtocolError, State,
 };
 
 /// How many fragments of a message one call processes. They return nothing, so that a flood of them would otherwise keep the
@@ -186,20 +186,20 @@ impl Session {
         self.has_failed = true;
     }
 
-    pub(crate) fn send(
+    pub(crate) fn send<O: Output>(
         &mut self,
         message: impl Into<Message>,
         now: Instant,
-        out: &mut Vec<u8>,
+        out: &mut O,
     ) -> Result<(), ProtocolError> {
         self.send_frame(Frame::from(message.into()), now, out)
     }
 
-    pub(crate) fn send_frame(
+    pub(crate) fn send_frame<O: Output>(
         &mut self,
         mut frame: Frame,
         now: Instant,
-        out: &mut Vec<u8>,
+        out: &mut O,
     ) -> Result<(), ProtocolError> {
         self.extension.encode(&mut frame, &self.connection)?;
         self.connection.send_frame(frame, now, out)

@@ -55,6 +55,8 @@ const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[
     ("WebSocket", "into_inner", NATIVE, "the browser has the stream"),
     ("WebSocket", "receive_frame", NATIVE, "the browser shows no frames"),
     ("WebSocket", "send_frame", NATIVE, "the browser sends no frames"),
+    ("WebSocket", "send_shared", NATIVE, "the browser copies each message"),
+    ("WebSocket", "queue_shared", NATIVE, "the browser copies each message"),
     ("WebSocket", "set_reply_mode", NATIVE, "the browser answers Pings and the Close"),
     ("Builder", "accept", NATIVE, "a browser has no servers"),
     ("Builder", "server", NATIVE, "a browser has no servers"),

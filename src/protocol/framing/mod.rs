@@ -6,4 +6,5 @@ pub(crate) mod encoder;
 pub(crate) mod frame;
 pub(crate) mod header;
 pub mod mask;
+pub(crate) mod shared_message;
 pub(crate) mod utf8;

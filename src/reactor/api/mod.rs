@@ -15,7 +15,6 @@ pub(crate) mod publication;
 mod recording;
 pub(crate) mod sender;
 pub(crate) mod settings;
-pub(crate) mod shared_message;
 #[cfg(all(feature = "signals", unix))]
 pub mod signals;
 pub(crate) mod stats;

@@ -9,6 +9,7 @@
 
 pub(super) mod delivery;
 pub(crate) mod directory;
+mod encodings;
 mod run;
 pub(super) mod topics;
 

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::protocol::{Frame, Role, write_frame};
-use crate::reactor::api::shared_message::SharedMessage;
+use super::encodings;
+use crate::protocol::{Frame, Role, SharedMessage, write_frame};
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::memory::SharedBytes;
@@ -218,7 +218,7 @@ impl EncodedFrames {
 
     /// Returns the frames of a message. `None` if another loop has encoded it with other fragments.
     pub(in crate::reactor) fn of<S: System>(message: &SharedMessage, state: &LoopState<S>) -> Option<Self> {
-        message.encoded(state.config.fragment_size, &state.memory).map(Self)
+        encodings::encoded(message, state.config.fragment_size, &state.memory).map(Self)
     }
 
     /// Appends the frames to the output of a connection.

@@ -17,11 +17,10 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::publication::Publication;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
-use crate::reactor::api::shared_message::SharedMessage;
 use crate::reactor::common::Common;
 use crate::reactor::publishing::topics::Topics;
 use crate::reactor::system::fake::{Fake, Wire};
-use crate::{CloseCode, Error, ErrorKind, Message, QueueError, Result, random_inputs};
+use crate::{CloseCode, Error, ErrorKind, Message, QueueError, Result, SharedMessage, random_inputs};
 
 const TOPICS: [&str; 3] = ["red", "green", "blue"];
 

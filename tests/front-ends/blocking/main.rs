@@ -12,6 +12,7 @@ mod messages;
 mod reconnecting;
 mod server;
 mod shapes;
+mod shared;
 mod timeouts;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -25,6 +25,7 @@ mod reconnecting;
 #[cfg(feature = "tokio")]
 mod reconnecting_with_tokio;
 mod shapes;
+mod shared;
 mod support;
 #[cfg(feature = "tokio")]
 mod with_tokio;

@@ -252,7 +252,7 @@ async fn c4_c5_a_program_for_both_targets_runs_natively() {
 mod encrypted {
     use super::*;
     use sockeye::futures::Tls;
-    use sockeye::{ClientTls, ServerTls};
+    use sockeye::{ClientTls, ServerTls, SharedMessage};
     use sockeye_test_support::authority::{Authority, Wish};
     use sockeye_test_support::tls::{client_of, server_of};
     use std::time::Instant;
@@ -308,6 +308,30 @@ mod encrypted {
         assert_eq!(shown, Some(true));
         converse(socket).await;
         served.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn m2_shared_messages_are_sent_over_wss() {
+        let (server, client) = configurations();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+        let message = SharedMessage::from(vec![7; 200_000]);
+        let shared = message.clone();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = Builder::new().server_tls(server).accept(stream).await.unwrap();
+            socket.queue("first").await.unwrap();
+            socket.queue_shared(&shared).await.unwrap();
+            socket.send_shared(&shared).await.unwrap();
+            socket.send("last").await.unwrap();
+            socket.close(CloseCode::Normal, "").await.unwrap()
+        });
+        let mut socket = Builder::new().client_tls(client).connect(&url).await.unwrap();
+        for expected in [&b"first"[..], message.as_bytes(), message.as_bytes(), b"last"] {
+            assert!(socket.receive().await.unwrap().is_some_and(|msg| msg.as_bytes() == expected));
+        }
+        assert_eq!(socket.receive().await.unwrap(), None);
+        assert!(served.await.unwrap().was_clean);
     }
 
     #[tokio::test]

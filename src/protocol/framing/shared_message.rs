@@ -1,17 +1,21 @@
 //! `SharedMessage`: one message for many connections.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
+use super::frame::Frame;
 use crate::message::Message;
-use crate::protocol::Frame;
-use crate::reactor::memory::{MemoryBudget, SharedBytes};
-use crate::reactor::publishing::encode_for_clients;
 
-/// A message that is sent to several connections without a copy for each of them, with [`Sender::send_shared`].
+/// A message that is sent to several connections without a copy for each of them: with [`Sender::send_shared`] of the event loop, or
+/// with the methods `send_shared` and `queue_shared` of the blocking and async sockets.
 ///
-/// It is encoded when a connection sends it for the first time, and compressed once for all connections with the same
-/// parameters. The connections share the result. A clone is the same message.
+/// The payload is compressed once for all connections with the same parameters. Connections of servers share its bytes while
+/// they wait to be written. Clients cannot, because each of their frames has its own mask (RFC 6455 §5.3). A clone is the same
+/// message.
+///
+/// Short messages are copied, because that is cheaper: those of up to 256 bytes in the event loop, and those of less than 4 KiB in
+/// the other sockets.
 ///
 /// [`Sender::broadcast`] and [`Sender::publish`] share their messages by themselves. Use this type when the program decides for
 /// each connection whether it receives a message, or sends the same message again later.
@@ -22,7 +26,8 @@ use crate::reactor::publishing::encode_for_clients;
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "reactor", doc = "```")]
+#[cfg_attr(not(feature = "reactor"), doc = "```ignore (needs the event loop)")]
 /// use sockeye::{Result, Sender, SharedMessage};
 ///
 /// /// Shows a picture to the players that can see it.
@@ -36,10 +41,11 @@ pub struct SharedMessage(Arc<Content>);
 
 struct Content {
     frame: Frame,
-    /// What a server without compression sends, and the longest payload of its frames.
-    encoded: OnceLock<(usize, Arc<Vec<u8>>)>,
-    /// The same while connections have not sent it. It counts as memory of their loop.
-    in_use: Mutex<Weak<SharedBytes>>,
+    #[cfg_attr(
+        not(feature = "reactor"),
+        allow(dead_code, reason = "only the event loop attaches something")
+    )]
+    attached: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl SharedMessage {
@@ -56,30 +62,19 @@ impl SharedMessage {
 
     /// Creates a message from a frame whose payload is shared.
     pub(crate) fn from_frame(frame: Frame) -> Self {
-        Self(Arc::new(Content { frame, encoded: OnceLock::new(), in_use: Mutex::default() }))
+        Self(Arc::new(Content { frame, attached: OnceLock::new() }))
     }
 
     /// Returns the message as a frame. Its payload is shared.
+    #[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
     pub(crate) fn frame(&self) -> &Frame {
         &self.0.frame
     }
 
-    /// Returns what a server without compression sends. `None` if another loop has encoded the message with other fragments.
-    pub(crate) fn encoded(&self, fragment_size: usize, memory: &MemoryBudget) -> Option<Arc<SharedBytes>> {
-        let (used_size, encoded) = self
-            .0
-            .encoded
-            .get_or_init(|| (fragment_size, Arc::new(encode_for_clients([&self.0.frame], fragment_size))));
-        if *used_size != fragment_size {
-            return None;
-        }
-        let mut in_use = self.0.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = in_use.upgrade().filter(|bytes| bytes.counts_in(memory)) {
-            return Some(bytes);
-        }
-        let bytes = memory.share(Arc::clone(encoded));
-        *in_use = Arc::downgrade(&bytes);
-        Some(bytes)
+    /// Returns what a front end keeps with the message. All calls have the same type.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn attached<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        self.0.attached.get_or_init(|| Box::new(T::default())).downcast_ref()
     }
 }
 
