@@ -121,26 +121,30 @@ impl<S: Stream> Shared<S> {
         Ok(spawned?)
     }
 
-    /// Sends the queue until it is empty, or until the connection ends.
-    fn drain(&self, writer: &Writer<S>) {
+    /// Sends a part of the queue, and returns whether the thread goes on: not if the queue is empty or the connection ends.
+    fn drain(&self, writer: &Writer<S>) -> bool {
+        // `detach` waits for this lock. What is put back is therefore in its place before there is another connection.
+        let mut socket = lock(writer);
         let mut state = self.lock();
-        while state.is_current(writer) && state.sending == Sending::Draining {
-            let batch = state.take_batch();
-            if batch.is_empty() {
-                state.sending = Sending::Direct;
-                return;
-            }
-            drop(state);
-            let mut batch = batch.into_iter();
-            // A message that an extension of the program rejects is dropped.
-            let refused = write(&mut lock(writer), batch.by_ref()).unwrap_or_default();
-            state = self.lock();
-            let is_refused = refused.is_some();
-            batch.rev().chain(refused).for_each(|message| state.outbox.put_back(message));
-            if is_refused {
-                state.stop_sending(writer);
-            }
+        if !state.is_current(writer) || state.sending != Sending::Draining {
+            return false;
         }
+        let batch = state.take_batch();
+        if batch.is_empty() {
+            state.sending = Sending::Direct;
+            return false;
+        }
+        drop(state);
+        let mut batch = batch.into_iter();
+        // A message that an extension of the program rejects is dropped.
+        let refused = write(&mut socket, batch.by_ref()).unwrap_or_default();
+        let is_refused = refused.is_some();
+        let mut state = self.lock();
+        batch.rev().chain(refused).for_each(|message| state.outbox.put_back(message));
+        if is_refused {
+            state.stop_sending(writer);
+        }
+        !is_refused
     }
 
     /// The connection has ended, and its stream is shut down. Returns the number of bytes that were accepted and not sent.
@@ -220,7 +224,7 @@ impl<S: Stream + Send + 'static> Shared<S> {
     /// replies, both would wait for ever.
     pub(super) fn spawn(self: Arc<Self>, writer: Writer<S>) -> io::Result<()> {
         let thread = thread::Builder::new().name("sockeye-queue".to_owned());
-        thread.spawn(move || self.drain(&writer)).map(drop)
+        thread.spawn(move || while self.drain(&writer) {}).map(drop)
     }
 }
 
