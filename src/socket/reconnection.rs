@@ -175,6 +175,7 @@ fn end_of(error: Option<&Error>, closed: Option<&Closed>) -> End {
             None,
             Some(Error::Url(_) | Error::TlsDisabled(_) | Error::Protocol(ProtocolError::UnsendableHead)),
         ) => End::Permanent,
+        (None, Some(Error::Proxy(refusal))) if refusal.is_permanent() => End::Permanent,
         // The stream has no second handle.
         (None, Some(Error::Io(err))) if err.kind() == ErrorKind::Unsupported => End::Permanent,
         (None, _) => End::Failed,

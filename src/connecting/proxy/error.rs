@@ -80,7 +80,6 @@ impl ProxyError {
     }
 
     /// Whether the proxy would refuse another attempt for the same reason.
-    #[cfg(feature = "reactor")]
     pub(crate) fn is_permanent(&self) -> bool {
         match self.failure {
             ProxyFailure::Status(status) => {
