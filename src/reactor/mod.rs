@@ -197,38 +197,12 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn run(&mut self) -> Result<()> {
         let queue = Arc::clone(&self.state.queue);
         let _entered = queue.enter();
-        self.begin();
+        begin_run(self);
         while !self.try_finish() {
             self.turn()?;
         }
-        self.end();
+        end_run(self);
         Ok(())
-    }
-
-    /// Does what precedes the first turn.
-    fn begin(&mut self) {
-        self.state.queue.remote.reopen();
-        self.state.queue.monitor.set_status(LoopStatus::Running);
-        self.run_state = RunState::Running;
-        self.state.draining.reset(&mut self.state.deadlines);
-        self.has_lost_connection = false;
-        self.state.begin(LoopPhase::Execute);
-        for command in std::mem::take(&mut self.requested) {
-            self.execute(command, None);
-        }
-    }
-
-    /// Does what follows the last turn.
-    fn end(&mut self) {
-        if self.run_state == RunState::Running {
-            self.factory.on_shutdown();
-        }
-        scheduling::clear(&mut self.state);
-        let queue = &self.state.queue;
-        queue.remote.close();
-        queue.clear();
-        queue.monitor.end();
-        assert!(!self.state.settings.panic_on_shutdown, "the loop has shut down");
     }
 
     fn turn(&mut self) -> Result<()> {
@@ -461,6 +435,32 @@ impl<F: Factory, S: System> std::fmt::Debug for Reactor<F, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("connections", &self.entries.len()).finish_non_exhaustive()
     }
+}
+
+/// Does what precedes the first turn.
+fn begin_run<F: Factory, S: System>(reactor: &mut Reactor<F, S>) {
+    reactor.state.queue.remote.reopen();
+    reactor.state.queue.monitor.set_status(LoopStatus::Running);
+    reactor.run_state = RunState::Running;
+    reactor.state.draining.reset(&mut reactor.state.deadlines);
+    reactor.has_lost_connection = false;
+    reactor.state.begin(LoopPhase::Execute);
+    for command in std::mem::take(&mut reactor.requested) {
+        reactor.execute(command, None);
+    }
+}
+
+/// Does what follows the last turn.
+fn end_run<F: Factory, S: System>(reactor: &mut Reactor<F, S>) {
+    if reactor.run_state == RunState::Running {
+        reactor.factory.on_shutdown();
+    }
+    scheduling::clear(&mut reactor.state);
+    let queue = &reactor.state.queue;
+    queue.remote.close();
+    queue.clear();
+    queue.monitor.end();
+    assert!(!reactor.state.settings.panic_on_shutdown, "the loop has shut down");
 }
 
 /// Executes the commands of this thread. Returns whether all were executed.

@@ -236,15 +236,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
-    /// Schedules the timer again, so that it is not too early.
-    #[cfg(feature = "testing")]
-    pub(super) fn reschedule_deadline(&mut self, state: &mut LoopState<S>) {
-        if let Some(key) = self.deadline.take() {
-            state.deadlines.cancel(key);
-        }
-        self.rearm_deadline(state);
-    }
-
     /// The timer of the deadline has fired.
     pub(super) fn on_deadline(&mut self, state: &mut LoopState<S>) {
         self.deadline = None;
@@ -283,6 +274,18 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(super) fn is_redirecting(&self) -> bool {
         self.endpoint.is_redirecting()
     }
+}
+
+/// Schedules the timer of a connection again, so that it is not too early.
+#[cfg(feature = "testing")]
+pub(super) fn reschedule_deadline<H: Handler, S: System>(
+    connection: &mut Connection<H, S>,
+    state: &mut LoopState<S>,
+) {
+    if let Some(key) = connection.deadline.take() {
+        state.deadlines.cancel(key);
+    }
+    connection.rearm_deadline(state);
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 //! that they decide what a socket returns and what time it is. The implementation is a type parameter, so calls are static.
 
 #[cfg(any(test, fuzzing, feature = "testing"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "fuzzing and the tests of programs use a part"))]
+#[cfg_attr(
+    not(all(test, feature = "testing")),
+    allow(dead_code, reason = "fuzzing and the tests of programs use a part")
+)]
 pub(super) mod fake;
 mod native;
 mod resolver;

@@ -101,7 +101,11 @@ impl<'f> Peer<'f> {
     /// See the [example](crate::testing#examples) of the module.
     #[track_caller]
     pub fn receive(&self) -> Message {
-        self.try_receive().unwrap_or_else(|| panic!("{}", self.explain("received no message")))
+        // A panic in a closure would name this file, and not the line of the test.
+        match self.try_receive() {
+            Some(message) => message,
+            None => panic!("{}", self.explain("received no message")),
+        }
     }
 
     /// Runs the loop until it is idle, and returns the next message. `None` if there is none.
@@ -131,7 +135,10 @@ impl<'f> Peer<'f> {
     #[track_caller]
     pub fn receive_event(&self) -> Event {
         let event = self.after_run().remote(self.index).next_event();
-        event.unwrap_or_else(|| panic!("{}", self.explain("received no message, Ping or Pong")))
+        match event {
+            Some(event) => event,
+            None => panic!("{}", self.explain("received no message, Ping or Pong")),
+        }
     }
 
     /// Runs the loop until it is idle, and returns the response to the request: as a client has received it, or as a server has
@@ -145,7 +152,10 @@ impl<'f> Peer<'f> {
     #[track_caller]
     pub fn response(&self) -> Response {
         let response = self.after_run().remote(self.index).response();
-        response.unwrap_or_else(|| panic!("{}", self.explain("has no response")))
+        match response {
+            Some(response) => response,
+            None => panic!("{}", self.explain("has no response")),
+        }
     }
 
     /// Runs the loop until it is idle, and returns the request: as a client has sent it, or as a server has received it.
@@ -158,7 +168,10 @@ impl<'f> Peer<'f> {
     #[track_caller]
     pub fn request(&self) -> Request {
         let request = self.after_run().remote(self.index).request().cloned();
-        request.unwrap_or_else(|| panic!("{}", self.explain("received no request")))
+        match request {
+            Some(request) => request,
+            None => panic!("{}", self.explain("received no request")),
+        }
     }
 
     /// Sends a Close with a code and no reason. The loop replies to it, and [`closed`](Self::closed) returns the reply.
@@ -314,7 +327,10 @@ impl<'f> Peer<'f> {
     #[track_caller]
     pub fn closed(&self) -> Closed {
         let closed = self.after_run().remote(self.index).closed();
-        closed.unwrap_or_else(|| panic!("{}", self.explain("was not closed")))
+        match closed {
+            Some(closed) => closed,
+            None => panic!("{}", self.explain("was not closed")),
+        }
     }
 
     /// Runs the loop until it is idle.

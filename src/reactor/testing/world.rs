@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::remote_end::RemoteEnd;
-use crate::reactor::Reactor;
 use crate::reactor::api::factory::Factory;
 use crate::reactor::api::sender::Sender;
 use crate::reactor::api::settings::Settings;
+use crate::reactor::connection::reschedule_deadline;
 use crate::reactor::entries::Entry;
 use crate::reactor::system::System as _;
 use crate::reactor::system::fake::{Fake, FakeListener, Wire};
+use crate::reactor::{Reactor, begin_run, end_run};
 
 /// The most turns until the loop must be idle.
 const MAX_TURNS: usize = 10_000;
@@ -49,7 +50,7 @@ impl<F: Factory> Tested<F> {
         let mut reactor = Reactor::with_system(factory, settings, system.clone());
         // The listener of this system cannot fail.
         let _ = reactor.listeners.add(FakeListener, system);
-        reactor.begin();
+        begin_run(&mut reactor);
         Self { reactor, has_ended: false }
     }
 
@@ -65,7 +66,7 @@ impl<F: Factory> Tested<F> {
         let _ = self.reactor.turn();
         if self.reactor.try_finish() {
             self.has_ended = true;
-            self.reactor.end();
+            end_run(&mut self.reactor);
         }
     }
 }
@@ -92,7 +93,7 @@ impl<F: Factory> Turns for Tested<F> {
     fn reschedule(&mut self) {
         for entry in self.reactor.entries.iter_mut() {
             if let Entry::Connected(connection) = entry {
-                connection.reschedule_deadline(&mut self.reactor.state);
+                reschedule_deadline(connection, &mut self.reactor.state);
             }
         }
     }

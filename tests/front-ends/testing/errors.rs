@@ -1,9 +1,13 @@
 //! What a test that fails reports.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use sockeye::testing::TestLoop;
+use sockeye::testing::{Peer, TestLoop};
 use sockeye::{CloseCode, Handler, Message, Request, Response, Result, Sender, Settings};
 
 /// Returns the text of the panic.
@@ -119,6 +123,54 @@ fn a_loop_that_is_never_idle_is_an_error() {
     let client = kit.connect("/");
     client.send("begin");
     assert!(panic_of(|| client.try_receive()).starts_with("the loop is still busy after 10000 turns"));
+}
+
+/// The files that the panics of each thread have named.
+static FILES: Mutex<Vec<(ThreadId, String)>> = Mutex::new(Vec::new());
+
+#[test]
+fn a_panic_names_the_line_of_the_test() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let file = info.location().map_or("", Location::file).to_owned();
+        FILES.lock().unwrap_or_else(PoisonError::into_inner).push((thread::current().id(), file));
+        previous(info);
+    }));
+    let kit = TestLoop::new(|_| Bouncer);
+    let client = kit.client("/").open();
+    let calls: [&dyn Fn(); 8] = [
+        &|| drop(client.receive()),
+        &|| drop(client.receive_event()),
+        &|| drop(kit.serve().closed()),
+        &|| drop(kit.serve().request()),
+        &|| drop(kit.serve().response()),
+        &|| client.send("x"),
+        &|| client.close(CloseCode::Normal),
+        &|| drop(kit.connect("/")),
+    ];
+    calls.iter().for_each(|call| drop(panic_of(call)));
+    let files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    let own: Vec<_> = files.iter().filter(|(id, _)| *id == thread::current().id()).collect();
+    assert!(own.len() == 8 && own.iter().all(|(_, file)| file.ends_with("errors.rs")), "{own:?}");
+}
+
+#[test]
+fn a_handler_cannot_use_the_kit() {
+    let own = Rc::new(RefCell::new(None::<Peer<'static>>));
+    let used = Rc::clone(&own);
+    let kit = TestLoop::new(move |_: Sender| {
+        let used = Rc::clone(&used);
+        move |_: Message| {
+            used.borrow().iter().for_each(|peer| peer.send("from a handler"));
+            Ok(())
+        }
+    });
+    *own.borrow_mut() = Some(kit.connect("/"));
+    let client = kit.connect("/");
+    client.send("hello");
+    assert!(panic_of(|| client.receive()).starts_with("the test kit cannot be used inside of a handler"));
+    // Otherwise, the handlers own the loop that owns them.
+    own.take();
 }
 
 #[test]
