@@ -28,7 +28,7 @@ mod session;
 #[cfg(test)]
 #[cfg(all(feature = "rustls", feature = "ssl"))]
 mod session_tests;
-#[cfg(any(feature = "reactor", feature = "futures"))]
+#[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
 pub(crate) mod transfer;
 
 use std::io;
