@@ -236,7 +236,7 @@ impl<F> WebSocketUpgrade<F> {
         self
     }
 
-    /// Selects the first of these subprotocols that the client offers. If it offers none of them, none is selected.
+    /// Selects the first of these subprotocols that the client offers. Otherwise, no subprotocol is selected.
     ///
     /// See the [example](Self#examples) of this type.
     pub fn protocols<I>(mut self, protocols: I) -> Self

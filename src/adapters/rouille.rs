@@ -86,7 +86,7 @@ impl<F: FnOnce(WebSocket) + Send + 'static> rouille::Upgrade for PendingUpgrade<
 }
 
 fn read(request: &Request, config: Config) -> Result<Upgrade, ProtocolError> {
-    // rouille does not tell the version. Its responses are those of HTTP/1.1.
+    // rouille does not return the version. Its responses are those of HTTP/1.1.
     let line = format!("{} {} HTTP/1.1", request.method(), request.raw_url());
     Upgrade::new(read_fields(&line, request.headers(), &config)?, config)
 }

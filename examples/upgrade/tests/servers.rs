@@ -85,7 +85,7 @@ fn one_thread_sends_while_another_waits_in_receive() {
                 received.send(message).unwrap();
             }
         });
-        // The client says nothing before it has received this, so the other half is blocked in a read meanwhile.
+        // The client sends nothing before it has received this, so the other half is blocked in a read meanwhile.
         for number in 0..100 {
             sending.send(format!("{number}")).unwrap();
             assert_eq!(client.receive().unwrap(), Some(format!("{number}").into()));
@@ -201,7 +201,7 @@ fn connections_leave_no_descriptors_behind() {
             let port = server.url.trim_end_matches('/').rsplit(':').next().unwrap().parse::<u16>().unwrap();
             let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
             let local = format!(":{port:04X}");
-            // State 01 is ESTABLISHED, 08 is CLOSE_WAIT: a descriptor that nobody closes.
+            // State 01 is ESTABLISHED, 08 is CLOSE_WAIT: a descriptor that is not closed.
             let rows = table.lines().filter_map(|line| {
                 let mut words = line.split_whitespace().skip(1);
                 let (own, _, state) = (words.next()?, words.next()?, words.next()?);
