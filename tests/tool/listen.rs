@@ -5,7 +5,7 @@ use crate::tls::{CLIENT, CLIENT_KEY, ROOT, SERVER, SERVER_KEY};
 
 /// Starts a server on a free port. Returns its URL as well.
 fn listen(options: &str) -> (Tool, String) {
-    let mut tool = start(&format!("listen|0|{options}").replace("||", "|").trim_end_matches('|'));
+    let mut tool = start(format!("listen|0|{options}").replace("||", "|").trim_end_matches('|'));
     let line = tool.status("listening on ");
     let url = line.rsplit(' ').next().expect("a URL").replace("127.0.0.1", "localhost");
     (tool, url)
@@ -13,7 +13,7 @@ fn listen(options: &str) -> (Tool, String) {
 
 /// Connects to the server, sends a line, and disconnects.
 fn connect(url: &str, options: &str) -> Run {
-    run(&format!("connect|{url}|--wait|0|{options}").trim_end_matches('|'), "hi\n")
+    run(format!("connect|{url}|--wait|0|{options}").trim_end_matches('|'), "hi\n")
 }
 
 #[test]
