@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sockeye::{Deflate, Message, OpCode, Response, ServerTls, Settings, TlsEngine};
 
-use crate::support::{Run, Server, Setup, accept_handshake, drain, echo, raw_server, run};
+use crate::support::{Run, Server, Setup, accept_handshake, drain, echo, http_proxy, raw_server, run};
 use crate::tls::{CLIENT, CLIENT_KEY, ROOT, SERVER, SERVER_KEY};
 
 fn measured(url: &str, options: &str) -> (Run, Value) {
@@ -225,6 +225,14 @@ fn no_compress() {
     let server = echo();
     measured(&server.url(), "--count|1|--compress|--no-compress");
     assert!(server.request().extensions().unwrap().is_empty());
+}
+
+#[test]
+fn proxy() {
+    let server = echo();
+    let (address, proxy) = http_proxy("Basic YTpi");
+    measured(&server.url(), &format!("--count|3|--proxy|http://a:b@{address}"));
+    assert!(proxy.join().unwrap().starts_with("CONNECT "));
 }
 
 #[test]

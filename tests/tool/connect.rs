@@ -3,7 +3,7 @@
 use sockeye::util::Token;
 use sockeye::{CloseCode, Deflate, Message, OpCode, Response, Settings};
 
-use crate::support::{File, Setup, accept_handshake, drain, echo, raw_server, run, start};
+use crate::support::{File, Setup, accept_handshake, drain, echo, http_proxy, raw_server, run, start};
 
 #[test]
 fn lines_are_messages() {
@@ -153,6 +153,24 @@ fn an_interrupt_ends_the_wait_for_the_next_attempt() {
     tool.status("connecting again");
     tool.interrupt();
     assert_eq!(tool.wait().code, Some(130));
+}
+
+#[test]
+fn proxy() {
+    let server = echo();
+    let (address, proxy) = http_proxy("Basic dXNlcjpwYXNz");
+    let done = run(
+        &format!("connect|{}|--proxy|http://user:pass@{address}|-x|hi|--max-messages|1", server.url()),
+        "",
+    );
+    assert_eq!((done.code, done.text().as_str()), (Some(0), "hi\n"), "{}", done.stderr);
+    assert!(proxy.join().unwrap().starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.address)));
+    let (address, proxy) = http_proxy("Basic dXNlcjpwYXNz");
+    let refused = run(&format!("connect|{}|--proxy|http://{address}|-x|hi", server.url()), "");
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("407"), "{}", refused.stderr);
+    proxy.join().unwrap();
+    assert_eq!(run("connect|host|--proxy|ftp://host", "").code, Some(2));
 }
 
 #[test]

@@ -327,6 +327,40 @@ pub(crate) fn raw_server(serve: fn(TcpStream)) -> SocketAddr {
     address
 }
 
+/// A proxy that connects the first client that sends `CONNECT` with these credentials, and answers others with 407. It returns the request.
+pub(crate) fn http_proxy(credentials: &'static str) -> (SocketAddr, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let thread = thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client connects");
+        let mut head = String::new();
+        let mut reader = BufReader::new(client.try_clone().expect("a second handle"));
+        while !head.ends_with("\r\n\r\n") {
+            assert!(reader.read_line(&mut head).expect("the client sends text") > 0, "{head}");
+        }
+        if !head.contains(&format!("Proxy-Authorization: {credentials}\r\n")) {
+            let _ =
+                client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+            return head;
+        }
+        let target = head.split(' ').nth(1).expect("a target").to_owned();
+        let server = TcpStream::connect(target).expect("the server listens");
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the client reads");
+        let (mut from_server, mut to_client) =
+            (server.try_clone().expect("a second handle"), client.try_clone().expect("a second handle"));
+        let back = thread::spawn(move || {
+            std::io::copy(&mut from_server, &mut to_client)
+                .and_then(|_| to_client.shutdown(std::net::Shutdown::Write))
+        });
+        let mut to_server = server;
+        let _ = std::io::copy(&mut client, &mut to_server)
+            .and_then(|_| to_server.shutdown(std::net::Shutdown::Write));
+        let _ = back.join();
+        head
+    });
+    (address, thread)
+}
+
 /// Performs the server's part of an opening handshake.
 pub(crate) fn accept_handshake(stream: &mut TcpStream) {
     let mut head = Vec::new();

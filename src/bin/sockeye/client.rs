@@ -54,6 +54,9 @@ fn connect(options: &ConnectOptions, conversation: &Rc<Conversation>) -> Result<
     let mut builder = Builder::new();
     builder.with_settings(settings);
     let mut socket = builder.build(|out: Sender| Session::new(out, Rc::clone(conversation)))?;
+    if let Some(proxy) = &options.route.proxy {
+        socket = socket.with_proxy(proxy.clone());
+    }
     if options.url.scheme() == "wss" {
         socket = socket.with_client_tls(tls::client(&options.tls)?);
     }

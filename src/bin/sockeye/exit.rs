@@ -6,7 +6,7 @@ use std::io;
 use std::process;
 
 use sockeye::protocol::ProtocolError;
-use sockeye::{Error, ErrorKind};
+use sockeye::{Error, ErrorKind, ProxyError};
 
 use crate::console;
 
@@ -16,7 +16,7 @@ Exit codes:
   0    the connection was closed properly, or the reader of the output has ended
   1    a file, the input or the system failed
   2    the command line is wrong
-  3    the server cannot be reached
+  3    the server, or the proxy, cannot be reached
   4    TLS failed, such as an unknown certificate
   5    the server rejected the opening handshake
   6    the peer closed the connection with a code other than 1000, 1001 and none
@@ -65,6 +65,7 @@ impl Exit {
             ErrorKind::Io(cause) => Self::of_io(&err.details, cause, is_open),
             ErrorKind::Protocol => Self::of_protocol(&err.details),
             ErrorKind::Capacity | ErrorKind::Encoding(_) | ErrorKind::Http(_) => Self::Violation,
+            ErrorKind::Custom(cause) if cause.is::<ProxyError>() => Self::Unreachable,
             ErrorKind::Custom(cause) if is_tls(cause.as_ref()) => Self::Tls,
             kind if is_openssl(kind) => Self::Tls,
             _ => Self::Failed,

@@ -29,6 +29,9 @@ pub(crate) fn run(options: &BenchOptions) -> Result<Exit, Failure> {
     };
     let mut builder = Builder::new();
     let mut socket = builder.with_settings(settings).build(Connections::new(Rc::clone(&run)))?;
+    if let Some(proxy) = &options.route.proxy {
+        socket = socket.with_proxy(proxy.clone());
+    }
     if options.url.scheme() == "wss" {
         socket = socket.with_client_tls(tls::client(&options.tls)?);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use sockeye::url::Url;
 
-use super::connect::{CompressionOptions, Timing};
+use super::connect::{CompressionOptions, Route, Timing};
 use super::request::RequestOptions;
 use super::tls::ClientTlsOptions;
 use super::values::{Size, positive_seconds, url};
@@ -19,6 +19,8 @@ pub(crate) struct BenchOptions {
     pub(crate) load: Load,
     #[command(flatten)]
     pub(crate) request: RequestOptions,
+    #[command(flatten)]
+    pub(crate) route: Route,
     #[command(flatten)]
     pub(crate) tls: ClientTlsOptions,
     #[command(flatten)]

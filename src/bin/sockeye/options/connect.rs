@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use sockeye::Reconnect;
 use sockeye::url::Url;
+use sockeye::{Proxy, Reconnect};
 
 use super::messages::{Execute, History, Input, OutputOptions, interval};
 use super::request::RequestOptions;
 use super::tls::ClientTlsOptions;
-use super::values::{Compression, Size, positive_seconds, seconds, url};
+use super::values::{Compression, Size, positive_seconds, proxy, seconds, url};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConnectOptions {
@@ -18,6 +18,8 @@ pub(crate) struct ConnectOptions {
     pub(crate) url: Url,
     #[command(flatten)]
     pub(crate) request: RequestOptions,
+    #[command(flatten)]
+    pub(crate) route: Route,
     #[command(flatten)]
     pub(crate) tls: ClientTlsOptions,
     #[command(flatten)]
@@ -37,6 +39,15 @@ pub(crate) struct ConnectOptions {
     pub(crate) execute: Execute,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+/// The way to the server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Route {
+    /// Connects through this proxy: http://[USER:PASSWORD@]HOST:PORT or socks5://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = proxy)]
+    pub(crate) proxy: Option<Proxy>,
 }
 
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sockeye::Deflate;
 use sockeye::url::Url;
+use sockeye::{Deflate, Proxy};
 
 /// Parses a URL. The scheme can be left out, as in `host:port/path`.
 pub(super) fn url(given: &str) -> Result<Url, String> {
@@ -14,6 +14,10 @@ pub(super) fn url(given: &str) -> Result<Url, String> {
         "ws" | "wss" => Ok(url),
         other => Err(format!("the scheme is {other}; expected ws or wss")),
     }
+}
+
+pub(super) fn proxy(given: &str) -> Result<Proxy, String> {
+    Proxy::new(given).map_err(|err| err.to_string())
 }
 
 /// Parses a number of seconds, which can be a fraction.
