@@ -71,7 +71,7 @@
 //! | `bytes` | no | messages from the type `Bytes` of the crate `bytes` |
 //! | `systemd` | no | `WebSocket::bind_systemd` for socket activation, and the module `systemd` for notifications; on Unix |
 //! | `signals` | no | `signals::Signals`, with which `SIGTERM` and Ctrl-C drain the event loop (Unix) |
-//! | `testing` | no | [`testing`], an event loop in memory for the tests of handlers |
+//! | `testing` | no | the module `testing`, an event loop in memory for the tests of handlers |
 //! | `browser` | no | the browser's own WebSocket, on WebAssembly targets and without the default features |
 //!
 //! Without any feature only the [protocol core](protocol) is built. Only `ssl` needs a C library, and only `rustls` and
