@@ -110,10 +110,11 @@ impl WriteState {
         self.session.send_pending_pong(Instant::now(), self.out.buffer());
     }
 
-    /// Reuses the memory of output that was written, unless it is large.
-    pub(super) fn reuse(&mut self, mut written: OutputQueue) {
+    /// Reuses the memory of output of this length that was written, unless it is large. Payloads that were not copied count as well: after
+    /// a large message, a socket holds no memory.
+    pub(super) fn reuse(&mut self, mut written: OutputQueue, len: usize) {
         let buffer = written.take_buffer();
-        if self.out.is_empty() && buffer.capacity() <= KEPT {
+        if self.out.is_empty() && len <= KEPT && buffer.capacity() <= KEPT {
             self.out.set_buffer(buffer);
         }
     }

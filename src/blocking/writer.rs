@@ -41,6 +41,7 @@ impl Link {
             }
             state.is_writing = true;
             let mut output = std::mem::take(&mut state.out);
+            let len = output.len();
             drop(state);
             let written = self.write_all(stream, &mut output);
             state = self.lock();
@@ -51,7 +52,7 @@ impl Link {
                 state.dropped = state.dropped.saturating_add(output.len());
                 return Err(err);
             }
-            state.reuse(output);
+            state.reuse(output, len);
         }
     }
 
