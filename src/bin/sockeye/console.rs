@@ -4,6 +4,7 @@
 //! it accepts text from another thread. A printing thread passes everything on in order, so that neither the event loop nor the
 //! editor waits for the other.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -81,6 +82,8 @@ enum Phase {
     Editing,
     /// There is no editor any more.
     Ended,
+    /// The editor must not show the prompt again, because the program is about to end.
+    Stopping,
 }
 
 /// Opens the terminal. The history is read from the file and kept in it.
@@ -179,7 +182,9 @@ impl Screen {
 
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
-        if state.phase != phase && state.phase != Phase::Ended {
+        let is_final =
+            state.phase == Phase::Ended || state.phase == Phase::Stopping && phase == Phase::Editing;
+        if state.phase != phase && !is_final {
             state.phase = phase;
             self.changed.notify_all();
         }
@@ -196,6 +201,32 @@ impl Screen {
         state.bytes = 0;
         self.changed.notify_all();
         Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// Requests that the editor stops. Returns whether it shows the prompt.
+    fn stop_editing(&self) -> bool {
+        let mut state = self.lock();
+        let is_editing = state.phase == Phase::Editing;
+        if is_editing {
+            state.phase = Phase::Stopping;
+        }
+        is_editing
+    }
+
+    /// Waits until the editor has stopped, or has ended meanwhile.
+    fn wait_until_stopped(&self) {
+        let is_stopping = |state: &mut State| state.phase == Phase::Stopping;
+        drop(self.changed.wait_while(self.lock(), is_stopping));
+    }
+
+    /// Called by the editor before it shows the prompt. Once it must stop, this does not return, and the program ends soon.
+    fn before_prompt(&self) {
+        if self.lock().phase == Phase::Stopping {
+            self.enter(Phase::Ended);
+            loop {
+                thread::park();
+            }
+        }
     }
 
     fn is_editing(&self) -> bool {
@@ -217,11 +248,16 @@ fn print_pending(screen: &Screen, mut printer: impl ExternalPrinter) {
             let _ = printer.print(NOTHING.to_owned());
         }
     }
+    // The editor removes the prompt to print, and stops before it shows the prompt again.
+    if screen.stop_editing() {
+        let _ = printer.print(NOTHING.to_owned());
+        screen.wait_until_stopped();
+    }
     screen.lock().is_finished = true;
     screen.changed.notify_all();
 }
 
-/// Completes commands. The editor also asks for a hint when it shows the prompt: from then on it accepts text.
+/// Completes commands. The editor also asks for a hint and for colors when it shows the prompt: from then on it accepts text.
 struct Assistant {
     screen: Arc<Screen>,
 }
@@ -250,6 +286,12 @@ impl Hinter for Assistant {
     }
 }
 
-impl Highlighter for Assistant {}
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        self.screen.before_prompt();
+        Cow::Borrowed(prompt)
+    }
+}
+
 impl Validator for Assistant {}
 impl Helper for Assistant {}
