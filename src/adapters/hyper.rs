@@ -2,7 +2,7 @@
 //!
 //! # Servers
 //!
-//! [`upgrade`] is all that a service needs. [`accept`] does the same in steps, for programs that look at the request first.
+//! [`upgrade`](fn@upgrade) is all that a service needs. [`accept`] does the same in steps, for programs that look at the request first.
 //! Services of `tower` with the request of hyper use the same functions.
 //!
 //! ```

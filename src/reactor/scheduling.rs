@@ -38,10 +38,15 @@ impl fmt::Debug for Schedule {
 }
 
 /// The functions that wait for their time.
-#[derive(Default)]
 pub(super) struct Scheduled {
     actions: Slab<(Action, Target)>,
     timers: TimerList,
+}
+
+impl Default for Scheduled {
+    fn default() -> Self {
+        Self { actions: Slab::new(), timers: TimerList::default() }
+    }
 }
 
 impl fmt::Debug for Scheduled {
@@ -66,7 +71,11 @@ pub(super) fn schedule<S: System>(schedule: &Schedule, target: Target, state: &m
 
 /// Calls the function of a timer that has fired.
 pub(super) fn call<S: System>(id: ConnectionId, state: &mut LoopState<S>) {
-    let Some((action, target)) = state.scheduled.actions.try_remove(index(id.slot)) else { return };
+    let slot = index(id.slot);
+    if !state.scheduled.actions.contains(slot) {
+        return;
+    }
+    let (action, target) = state.scheduled.actions.remove(slot);
     let queue = Arc::clone(&state.queue);
     let sender = match target {
         Target::All => Sender::all(queue),

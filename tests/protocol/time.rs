@@ -360,7 +360,7 @@ fn l2_s5_5_2_an_interval_of_zero_sends_no_ping() {
     let mut server = End::open(Role::Server, config);
     assert_eq!(due(&server), None);
     assert_eq!(server.core.tick(server.now, &mut server.out), Ok(()));
-    assert_eq!(server.take_out(), []);
+    assert_eq!(server.take_out(), b"");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! Alone in its binary, so that nothing else allocates. The figures are bytes of a counting allocator.
 
 #![cfg(feature = "reactor")]
-#![expect(clippy::unwrap_used, reason = "a panic names the line of the failure")]
 
 use std::alloc::System;
 use std::io::{Read as _, Write as _};
@@ -33,7 +32,6 @@ impl Handler for Deferring {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the figure is worth reading")]
 #[test]
 fn a_thousand_deferred_responses_hold_less_than_a_kilobyte_each_and_cause_no_turns() {
     let (deferred, waiting) = mpsc::channel();
