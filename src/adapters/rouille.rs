@@ -33,7 +33,7 @@ use crate::upgrade::{read_fields, refusal_head};
 /// The blocking socket on a connection of `rouille`. See the example of the [module](self).
 pub type WebSocket = blocking::WebSocket<Stream>;
 
-/// Returns whether a request asks for a WebSocket. [`upgrade`] checks everything else.
+/// Returns whether a request asks for a WebSocket. [`upgrade`](fn@upgrade) checks everything else.
 ///
 /// See the example of the [module](self).
 pub fn is_upgrade(request: &Request) -> bool {
