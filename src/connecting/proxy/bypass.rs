@@ -67,8 +67,9 @@ impl Hosts {
         let name = name.strip_prefix('.').unwrap_or(name).trim_end_matches('.');
         // The same name as in a URL: in lower case, with punycode.
         match Host::parse(name).ok()? {
-            Host::Domain(name) => Some(Self::Name(name)),
-            Host::Ipv4(_) | Host::Ipv6(_) => None,
+            // Old versions of `url` accept an empty name.
+            Host::Domain(name) if !name.is_empty() => Some(Self::Name(name)),
+            _ => None,
         }
     }
 
