@@ -10,7 +10,7 @@ use super::queue::Target;
 use super::system::System;
 
 /// Identifies a connection: its slot, and a serial number, because slots are reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ConnectionId {
     pub(super) slot: u32,
     pub(super) serial: u32,

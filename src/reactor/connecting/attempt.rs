@@ -22,7 +22,7 @@ use crate::reactor::entries::ConnectionId;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::monitoring::Monitor;
 use crate::reactor::queue::{Command, Phase, SharedCommand};
-use crate::reactor::system::{System, Transport as _};
+use crate::reactor::system::{Name, System, Transport as _};
 use crate::reactor::timers::{Key, TimerEvent, TimerKind, TimerList};
 
 /// A client whose socket is not connected yet.
@@ -40,6 +40,8 @@ pub(in crate::reactor) struct ConnectAttempt<H, S: System> {
     request: Option<Request>,
     /// The proxy that connects to the server.
     proxy: Option<Arc<ProxyServer>>,
+    /// The name that is being resolved. The result for an earlier one can still come.
+    name: Option<Name>,
     stage: Stage<S::Socket>,
     /// The timer of the stage.
     deadline: Option<Key>,
@@ -69,7 +71,7 @@ pub(in crate::reactor) enum Next<T> {
     /// An event, a timer, or the result of the name resolution.
     Wait,
     /// The addresses of this host.
-    Resolve(String, u16),
+    Resolve(Name),
     /// The opening handshake, because the socket is connected.
     Connected(T, Request),
     Failed(Error),
@@ -86,6 +88,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             timers: TimerList::default(),
             request: None,
             proxy: None,
+            name: None,
             stage: Stage::Resolving,
             deadline: None,
         }
@@ -133,7 +136,9 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
             Destination::Address(address) => Ok(self.connect(vec![address], state)),
             Destination::Host(host, port) => {
                 self.begin_limit(state);
-                Ok(Next::Resolve(host, port))
+                let name = (host, port);
+                self.name = Some(name.clone());
+                Ok(Next::Resolve(name))
             }
             #[cfg(unix)]
             Destination::Path(path) => {
@@ -289,12 +294,16 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
         }
     }
 
-    /// The name has been resolved.
+    /// A name has been resolved.
     pub(in crate::reactor) fn on_resolved(
         &mut self,
+        name: &Name,
         resolved: io::Result<Vec<SocketAddr>>,
         state: &mut LoopState<S>,
     ) -> Next<S::Socket> {
+        if self.name.as_ref() != Some(name) {
+            return Next::Wait;
+        }
         match (&self.stage, resolved) {
             (Stage::Resolving, Ok(addresses)) => self.connect(addresses, state),
             (Stage::Resolving, Err(err)) => {

@@ -75,7 +75,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
         let Some(attempt) = self.entries.connecting(id) else { return };
         match step(attempt, &mut self.state) {
             Next::Wait => {}
-            Next::Resolve(host, port) => self.state.system.resolve(id, host, port),
+            Next::Resolve(name) => self.state.system.resolve(id, name),
             Next::Connected(socket, request) => self.connected(id, socket, request),
             Next::Failed(err) => self.fail_attempt(id, err),
         }
@@ -86,8 +86,8 @@ impl<F: Factory, S: System> Reactor<F, S> {
         for id in std::mem::take(&mut self.connecting) {
             self.advance(id, ConnectAttempt::on_event);
         }
-        while let Some((id, resolved)) = self.state.system.next_resolved() {
-            self.advance(id, |attempt, state| attempt.on_resolved(resolved, state));
+        while let Some((id, name, resolved)) = self.state.system.next_resolved() {
+            self.advance(id, |attempt, state| attempt.on_resolved(&name, resolved, state));
         }
     }
 

@@ -22,7 +22,7 @@ use mio::{Interest, Token};
 use url::Url;
 
 pub(super) use self::native::Native;
-pub(super) use self::resolver::Resolved;
+pub(super) use self::resolver::{Name, Resolved};
 use super::api::handler::Handler;
 use super::entries::ConnectionId;
 use super::phase::LoopPhase;
@@ -102,7 +102,7 @@ pub(super) trait System: fmt::Debug + Sized {
     fn take_assigned(&self, stream: AcceptedStream) -> io::Result<Self::Socket>;
 
     /// Begins to resolve a host name. [`next_resolved`](Self::next_resolved) returns the result.
-    fn resolve(&mut self, id: ConnectionId, host: String, port: u16);
+    fn resolve(&mut self, id: ConnectionId, name: Name);
 
     /// Returns a finished name resolution.
     fn next_resolved(&mut self) -> Option<Resolved>;

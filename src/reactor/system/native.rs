@@ -10,7 +10,7 @@ use log::{debug, warn};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::resolver::{Resolved, Resolver};
+use super::resolver::{Name, Resolved, Resolver};
 use super::{Addresses, Event, System};
 use crate::error::{Error, Result};
 use crate::reactor::WAKER;
@@ -155,8 +155,8 @@ impl System for Native {
         })
     }
 
-    fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {
-        self.resolver.resolve(id, host, port);
+    fn resolve(&mut self, id: ConnectionId, name: Name) {
+        self.resolver.resolve(id, name);
     }
 
     fn next_resolved(&mut self) -> Option<Resolved> {

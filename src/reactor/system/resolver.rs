@@ -1,6 +1,6 @@
 //! Resolves host names on separate threads, because the system's resolver blocks.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -14,17 +14,24 @@ use crate::reactor::entries::ConnectionId;
 /// The most names that are resolved at the same time. Further names wait.
 const MAX_RUNNING: usize = 8;
 
-/// The addresses of a host, and the connection that needs them.
-pub(in crate::reactor) type Resolved = (ConnectionId, io::Result<Vec<SocketAddr>>);
+/// A host and a port.
+pub(in crate::reactor) type Name = (String, u16);
 
-/// Resolves each name on a thread of its own.
+/// A connection, the name that it needed, and the addresses of the name. The connection may need another name by now, or none.
+pub(in crate::reactor) type Resolved = (ConnectionId, Name, io::Result<Vec<SocketAddr>>);
+
+/// Resolves each name on a thread of its own. Connections that need the same name share its lookup, so that there are never more
+/// lookups than names, however often clients try to connect.
 #[derive(Debug)]
 pub(super) struct Resolver {
     waker: Arc<Waker>,
-    results: Receiver<Resolved>,
-    sender: Sender<Resolved>,
+    results: Receiver<(Name, io::Result<Vec<SocketAddr>>)>,
+    sender: Sender<(Name, io::Result<Vec<SocketAddr>>)>,
     running: usize,
-    waiting: VecDeque<(ConnectionId, String, u16)>,
+    waiting: VecDeque<Name>,
+    /// The connections that need each name which is being resolved or waits for that.
+    needed_by: HashMap<Name, HashSet<ConnectionId>>,
+    found: VecDeque<Resolved>,
     lookup: Lookup,
 }
 
@@ -38,43 +45,62 @@ impl Resolver {
 
     fn with_lookup(waker: Arc<Waker>, lookup: Lookup) -> Self {
         let (sender, results) = channel();
-        Self { waker, results, sender, running: 0, waiting: VecDeque::new(), lookup }
+        let (waiting, found) = (VecDeque::new(), VecDeque::new());
+        Self { waker, results, sender, running: 0, waiting, needed_by: HashMap::new(), found, lookup }
     }
 
     /// Begins to resolve a name. [`next`](Self::next) returns the result, and the loop is woken when it is there.
-    pub(super) fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {
-        self.waiting.push_back((id, host, port));
+    pub(super) fn resolve(&mut self, id: ConnectionId, name: Name) {
+        if let Some(connections) = self.needed_by.get_mut(&name) {
+            connections.insert(id);
+            return;
+        }
+        self.needed_by.insert(name.clone(), HashSet::from([id]));
+        self.waiting.push_back(name);
         self.start_waiting();
     }
 
     /// Returns a finished resolution.
     pub(super) fn next(&mut self) -> Option<Resolved> {
-        let resolved = self.results.try_recv().ok()?;
-        self.running -= 1;
-        self.start_waiting();
-        Some(resolved)
+        if self.found.is_empty() {
+            let (name, addresses) = self.results.try_recv().ok()?;
+            self.running -= 1;
+            self.start_waiting();
+            let connections = self.needed_by.remove(&name).unwrap_or_default();
+            self.found.extend(connections.into_iter().map(|id| (id, name.clone(), copy_of(&addresses))));
+        }
+        self.found.pop_front()
     }
 
     fn start_waiting(&mut self) {
         while self.running < MAX_RUNNING {
-            let Some((id, host, port)) = self.waiting.pop_front() else { return };
+            let Some(name) = self.waiting.pop_front() else { return };
             self.running += 1;
-            self.start(id, host, port);
+            self.start(name);
         }
     }
 
-    fn start(&self, id: ConnectionId, host: String, port: u16) {
+    fn start(&self, name: Name) {
         let (sender, waker, lookup) = (self.sender.clone(), Arc::clone(&self.waker), self.lookup);
+        let failed = name.clone();
         let resolve = move || {
-            let addresses = lookup(&host, port);
+            let addresses = lookup(&name.0, name.1);
             // Both fail only after the loop has been dropped, and then the result is not needed.
-            let _ = sender.send((id, addresses));
+            let _ = sender.send((name, addresses));
             let _ = waker.wake();
         };
         if let Err(err) = thread::Builder::new().name("sockeye-resolver".to_owned()).spawn(resolve) {
-            let _ = self.sender.send((id, Err(err)));
+            let _ = self.sender.send((failed, Err(err)));
             let _ = self.waker.wake();
         }
+    }
+}
+
+/// Copies a result. An error keeps its kind and its text.
+fn copy_of(addresses: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
+    match addresses {
+        Ok(addresses) => Ok(addresses.clone()),
+        Err(err) => Err(io::Error::new(err.kind(), err.to_string())),
     }
 }
 
@@ -105,7 +131,7 @@ mod tests {
         let count = 3 * MAX_RUNNING;
         for number in 0..count {
             let id = ConnectionId { slot: u32::try_from(number).unwrap(), serial: 0 };
-            resolver.resolve(id, format!("name{number}.example"), 80);
+            resolver.resolve(id, (format!("name{number}.example"), 80));
         }
         assert!(resolver.next().is_none());
         assert_eq!((resolver.running, resolver.waiting.len()), (MAX_RUNNING, count - MAX_RUNNING));
@@ -115,12 +141,35 @@ mod tests {
         while finished.len() < count {
             poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
             assert!(!events.is_empty(), "a finished lookup wakes the loop");
-            finished
-                .extend(std::iter::from_fn(|| resolver.next()).map(|(id, found)| (id.slot, found.unwrap())));
+            finished.extend(
+                std::iter::from_fn(|| resolver.next()).map(|(id, _, found)| (id.slot, found.unwrap())),
+            );
         }
         finished.sort_unstable();
         let expected = (0..).map(|slot| (slot, vec![SocketAddr::from(([127, 0, 0, 1], 80))])).take(count);
         assert!(finished.into_iter().eq(expected));
         assert_eq!((resolver.running, resolver.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn connections_share_the_lookup_of_a_name() {
+        let mut poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
+        let mut resolver = Resolver::with_lookup(waker, |_, _| Err(io::ErrorKind::NotFound.into()));
+        let id = |slot| ConnectionId { slot, serial: slot };
+        // A client that tries again and again, and others.
+        for slot in [1, 1, 2, 1, 3] {
+            resolver.resolve(id(slot), ("host.example".to_owned(), 80));
+        }
+        assert_eq!((resolver.running, resolver.waiting.len()), (1, 0));
+        let mut events = mio::Events::with_capacity(1);
+        poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
+        let mut found: Vec<_> = std::iter::from_fn(|| resolver.next()).collect();
+        found.sort_unstable_by_key(|(id, ..)| id.slot);
+        assert_eq!(found.iter().map(|(id, ..)| id.slot).collect::<Vec<_>>(), [1, 2, 3]);
+        for (_, name, found) in found {
+            assert_eq!((&*name.0, found.unwrap_err().kind()), ("host.example", io::ErrorKind::NotFound));
+        }
+        assert!(resolver.needed_by.is_empty() && resolver.running == 0);
     }
 }

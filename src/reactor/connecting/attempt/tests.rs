@@ -20,9 +20,13 @@ fn connect_through_silence(addresses: Vec<SocketAddr>, silent: usize) -> Next<So
     let redirect = Redirect::new("ws://example.com/".parse().unwrap(), 0);
     let handler = |_: crate::Message| Ok(());
     let mut attempt = ConnectAttempt::new(ConnectionId { slot: 0, serial: 0 }, handler, redirect);
-    assert!(matches!(attempt.start(None, &mut state), Next::Resolve(..)));
+    let Next::Resolve(name) = attempt.start(None, &mut state) else { panic!("the URL has a name") };
+    // The result for another name, which an earlier attempt needed.
+    let other = ("other.example.com".to_owned(), 80);
+    let late = attempt.on_resolved(&other, Ok(vec![([127, 0, 0, 9], 80).into()]), &mut state);
+    assert!(matches!(late, Next::Wait));
     let mut events = Native::new_events(8);
-    let mut next = attempt.on_resolved(Ok(addresses), &mut state);
+    let mut next = attempt.on_resolved(&name, Ok(addresses), &mut state);
     let mut timeouts = 0;
     while matches!(next, Next::Wait) {
         let timeout = state.deadlines.until_next(state.now, || state.system.now());

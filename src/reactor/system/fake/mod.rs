@@ -19,7 +19,7 @@ use self::faults::Faults;
 #[cfg(not(all(test, loom)))]
 use self::waker::Waker;
 pub(in crate::reactor) use self::wire::Wire;
-use super::{Addresses, Event, Resolved, System};
+use super::{Addresses, Event, Name, Resolved, System};
 use crate::reactor::WAKER;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::phase::LoopPhase;
@@ -79,7 +79,7 @@ impl Registered {
 }
 
 /// A name, and the connection that needs its addresses.
-type Lookup = (ConnectionId, String, u16);
+type Lookup = (ConnectionId, Name);
 
 /// The listener of the test.
 #[derive(Debug)]
@@ -200,8 +200,9 @@ impl Fake {
     /// Finishes the oldest lookup, and returns the name.
     pub(in crate::reactor) fn finish_lookup(&self) -> String {
         let held = self.world.borrow_mut().lookups.as_mut().and_then(VecDeque::pop_front);
-        let (id, host, port) = held.expect("a lookup is held");
-        self.finish(id, &host, port);
+        let (id, name) = held.expect("a lookup is held");
+        let host = name.0.clone();
+        self.finish(id, name);
         host
     }
 
@@ -218,15 +219,16 @@ impl Fake {
     }
 
     /// Every name has one address, unless the test has set others, and except names that end in `.invalid`.
-    fn finish(&self, id: ConnectionId, host: &str, port: u16) {
-        let addresses = match host.ends_with(".invalid") {
+    fn finish(&self, id: ConnectionId, name: Name) {
+        let port = name.1;
+        let addresses = match name.0.ends_with(".invalid") {
             true => Err(io::Error::new(io::ErrorKind::NotFound, "the name does not exist")),
             false => self.faults.check().map(|()| match &*self.world.borrow().addresses {
                 [] => vec![SocketAddr::from(([127, 0, 0, 1], port))],
                 addresses => addresses.to_vec(),
             }),
         };
-        self.world.borrow_mut().resolved.push_back((id, addresses));
+        self.world.borrow_mut().resolved.push_back((id, name, addresses));
         self.waker.wake();
     }
 }
@@ -358,11 +360,11 @@ impl System for Fake {
         self.connect(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    fn resolve(&mut self, id: ConnectionId, host: String, port: u16) {
+    fn resolve(&mut self, id: ConnectionId, name: Name) {
         if let Some(held) = &mut self.world.borrow_mut().lookups {
-            return held.push_back((id, host, port));
+            return held.push_back((id, name));
         }
-        self.finish(id, &host, port);
+        self.finish(id, name);
     }
 
     fn next_resolved(&mut self) -> Option<Resolved> {
