@@ -23,7 +23,7 @@ use super::{Reactor, RunState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{Frame, State};
-use crate::{CloseCode, Handshake, Message, protocol};
+use crate::{CloseCode, Handshake, Lost, Message, Reconnect, protocol};
 
 /// The request of a client.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -31,6 +31,14 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
 
 /// The most turns that are needed besides those that move bytes, connections or the clock.
 const MAX_IDLE_TURNS: usize = 400;
+
+/// How a client connects again. It gives up soon, so that it ends after the script.
+const AGAIN: Reconnect = Reconnect {
+    first_wait: Duration::from_millis(20),
+    longest_wait: Duration::from_millis(50),
+    stable_after: Duration::from_secs(1),
+    max_attempts: Some(2),
+};
 
 /// The most peers of a script.
 const MAX_PEERS: usize = 8;
@@ -91,6 +99,8 @@ struct Scripted {
     program: Rc<RefCell<Program>>,
     out: Sender,
     is_open: bool,
+    /// A connection of a client that connects again has been lost.
+    was_lost: bool,
     has_closed: bool,
 }
 
@@ -102,11 +112,12 @@ impl Factory for Handlers {
         program.handlers += 1;
         program.created += 1;
         program.senders.push(out.clone());
-        Scripted { program: Rc::clone(&self.0), out, is_open: false, has_closed: false }
+        Scripted { program: Rc::clone(&self.0), out, is_open: false, was_lost: false, has_closed: false }
     }
 
     fn connection_lost(&mut self, handler: Scripted) {
-        assert!(!handler.is_open, "on_open without on_close");
+        assert!(!handler.is_open, "on_open without on_close or on_lost");
+        assert!(!handler.was_lost || handler.has_closed, "on_lost without on_close at the end");
         self.0.borrow_mut().handlers -= 1;
     }
 }
@@ -139,9 +150,20 @@ impl Handler for Scripted {
     }
 
     fn on_close(&mut self, _: CloseCode, _: &str) {
-        self.assert_open("on_close");
+        assert!(self.is_open || self.was_lost, "on_close without on_open");
+        assert!(!self.has_closed, "on_close is called twice");
         self.is_open = false;
         self.has_closed = true;
+        let _ = self.react(|_| Ok(()));
+    }
+
+    fn on_lost(&mut self, lost: &mut Lost) {
+        assert_eq!(lost.closed().is_some(), self.is_open, "the end of a connection that is not open");
+        self.was_lost |= self.is_open;
+        self.is_open = false;
+        if self.program.borrow().reactions.front() == Some(&0xfa) {
+            lost.stop();
+        }
         let _ = self.react(|_| Ok(()));
     }
 
@@ -425,7 +447,9 @@ impl Run {
             self.peers.push(server);
             self.turns += MAX_IDLE_TURNS;
         }
-        let new = NewConnection::Connect(url(usize::from(how >> 2)), ConnectMode::Once);
+        let mode = if how & 0x80 == 0 { ConnectMode::Once } else { ConnectMode::Again(AGAIN) };
+        self.turns += MAX_IDLE_TURNS;
+        let new = NewConnection::Connect(url(usize::from(how >> 2)), mode);
         self.queue(Target::All, Command::NewConnection(Box::new(new.into())));
     }
 
