@@ -14,9 +14,9 @@ use crate::handlers::AnyFactory;
 use crate::options::Options;
 use crate::report::Report;
 
-/// The default limits, divided by 30.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The default limits, divided by 12. A busy machine must open all connections before the first ones are removed.
+const PING_INTERVAL: Duration = Duration::from_millis(2500);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connections that one host may have.
 const PER_HOST: usize = 100;
