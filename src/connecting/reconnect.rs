@@ -179,14 +179,16 @@ impl End {
     fn is_temporary(&self) -> bool {
         match self {
             Self::Closed(closed) => !matches!(closed.code, CloseCode::Normal | CloseCode::Policy),
-            // Request Timeout, Too Early, and Too Many Requests.
-            Self::Rejected { status, .. } => {
-                !(400..500).contains(status) || matches!(status, 408 | 425 | 429)
-            }
+            Self::Rejected { status, .. } => !is_permanent_status(*status),
             Self::Failed => true,
             Self::Permanent => false,
         }
     }
+}
+
+/// Whether another request would receive the same status. Request Timeout, Too Early and Too Many Requests pass.
+pub(super) fn is_permanent_status(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
 }
 
 /// The state of a client that connects again. The caller provides the time and the random numbers.

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::connecting::reconnect::is_permanent_status;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ProtocolError;
 
@@ -82,9 +83,7 @@ impl ProxyError {
     /// Whether the proxy would refuse another attempt for the same reason.
     pub(crate) fn is_permanent(&self) -> bool {
         match self.failure {
-            ProxyFailure::Status(status) => {
-                (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
-            }
+            ProxyFailure::Status(status) => is_permanent_status(status),
             ProxyFailure::Authentication | ProxyFailure::Credentials | ProxyFailure::NameTooLong => true,
             ProxyFailure::Response(_)
             | ProxyFailure::Reply(_)
