@@ -290,6 +290,8 @@ pub use connecting::proxy::{ProxyError, ProxyFailure};
 pub use connecting::reconnect::{Lost, Reconnect};
 pub use error::{Error, ErrorKind, QueueError, Result};
 pub use message::Message;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use protocol::MessageRef;
 pub use protocol::handshake::{Origins, Request, Response, secrets_match};
 pub use protocol::{Deflate, Frame, OpCode, SharedMessage};
 /// Another name of [`WebSocket`], the event loop. `ws` gave the loop the name of its connections.
@@ -311,11 +313,15 @@ pub use reactor::api::factory::Factory;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handler::Handler;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::handler_fn::{HandlerFn, handler_fn};
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::handshake::Handshake;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::health::{Health, LoopStatus};
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::publication::Publication;
+#[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use reactor::api::reply::Reply;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use reactor::api::sender::Sender;
 #[cfg(all(feature = "reactor", not(all(target_family = "wasm", target_os = "unknown"))))]

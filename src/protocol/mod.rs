@@ -200,10 +200,11 @@ pub use error::ProtocolError;
 pub use extension::FrameExtension;
 pub use framing::encoder::Output;
 #[cfg(feature = "reactor")]
-pub(crate) use framing::encoder::{Encode, write_frame};
+pub(crate) use framing::encoder::{Encode, write_frame, write_message};
 pub use framing::frame::Frame;
 pub use framing::header::{Header, OpCode};
 pub use framing::mask;
+pub use framing::message_ref::MessageRef;
 pub use framing::shared_message::SharedMessage;
 pub use handshake::Upgrade;
 pub use role::Role;

@@ -16,6 +16,7 @@ use super::connecting::reconnecting::Reconnecting;
 use super::draining::Draining;
 use super::entries::{ConnectionId, Entries};
 use super::fairness::Fairness;
+use super::frame_hooks::FrameHooks;
 use super::log_limit::LogLimit;
 use super::memory::MemoryBudget;
 use super::monitoring::{Traffic, TurnMeter};
@@ -68,6 +69,7 @@ pub(super) struct LoopState<S: System> {
     pub(super) topics: Topics,
     pub(super) draining: Draining,
     pub(super) traffic: Traffic,
+    pub(super) hooks: FrameHooks,
     turns: TurnMeter,
     /// The time when this turn of the loop began to work.
     pub(super) now: Instant,
@@ -108,6 +110,7 @@ impl<S: System> LoopState<S> {
             publications: Publications::default(),
             draining: Draining::default(),
             traffic: Traffic::default(),
+            hooks: FrameHooks::default(),
             turns: TurnMeter::new(now),
             now,
             own_commands: Batch::new(),
@@ -231,7 +234,7 @@ impl<S: System> LoopState<S> {
     /// Calls a handler. With [`Settings::catch_panics`] a panic is caught, and the result is `None`.
     #[inline(always)]
     pub(super) fn guard<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
-        if self.settings.catch_panics { catch(call) } else { Some(call()) }
+        guard(self.settings.catch_panics, call)
     }
 
     /// Begins or ends the subscription of a connection to a topic. What was published before the end still arrives.
@@ -296,6 +299,12 @@ impl<S: System> LoopState<S> {
             self.outcome = Some(Ok(Closed::new(code, reason)));
         }
     }
+}
+
+/// Calls a handler. If panics are caught, the result of one is `None`.
+#[inline(always)]
+pub(super) fn guard<R>(catches: bool, call: impl FnOnce() -> R) -> Option<R> {
+    if catches { catch(call) } else { Some(call()) }
 }
 
 #[cold]

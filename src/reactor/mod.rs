@@ -44,6 +44,7 @@ mod connection;
 mod draining;
 mod entries;
 mod fairness;
+mod frame_hooks;
 mod log_limit;
 mod loop_state;
 mod memory;

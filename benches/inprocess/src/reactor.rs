@@ -1,5 +1,5 @@
 //! Echoes messages with the reactor, or sends them to many connections. Callgrind runs this program:
-//! `reactor [--workers N] closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT`. With a number of workers, a pool of this many loops
+//! `reactor [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT`. With a number of workers, a pool of this many loops
 //! serves the connections. With zero, a single loop serves them beside a thread that does nothing: calls of the C library take more
 //! instructions in a process that has several threads.
 //!
@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers};
+use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers, handler_fn};
 use sockeye_inprocess::{Kind, Result, frames};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -20,7 +20,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket
 /// How many connections receive a broadcast or a publication.
 const RECEIVERS: usize = 1000;
 
-const USAGE: &str = "usage: [--workers N] closure|struct|broadcast|publish SIZE IN_FLIGHT COUNT";
+const USAGE: &str = "usage: [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT";
 
 /// The topic of all connections.
 const TOPIC: &str = "topic";
@@ -71,6 +71,9 @@ fn main() -> Result<()> {
         ["closure", rest @ ..] => {
             serve("closure", rest, workers, |out: Sender| move |message| echo(&out, message))
         }
+        ["borrow", rest @ ..] => serve("borrow", rest, workers, |out: Sender| {
+            handler_fn(move |msg, reply| if msg.is_empty() { out.shutdown() } else { reply.send_ref(msg) })
+        }),
         ["struct", rest @ ..] => serve("struct", rest, workers, Echo),
         ["broadcast", rest @ ..] => {
             serve("broadcast", rest, workers, |out: Sender| move |message| broadcast(&out, message))

@@ -222,7 +222,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Event>, ProtocolError> {
         match self.core.whole_message(input, now) {
-            Ok(Some(message)) => Ok(Some(Event::Message(message))),
+            Ok(Some(message)) => Ok(Some(Event::Message(message.into_owned()))),
             Ok(None) => self.receive_frames(input, now, out),
             Err(err) => Err(self.fail_and_reply(err, now, out)),
         }

@@ -61,6 +61,8 @@ use crate::protocol::framing::frame::Frame;
 use crate::protocol::framing::header::OpCode;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 use crate::protocol::framing::header::Reserved;
+#[cfg(feature = "reactor")]
+use crate::protocol::framing::message_ref::MessageRef;
 use crate::protocol::handshake::{Request, Response};
 use crate::protocol::{ProtocolError, Role};
 
@@ -115,13 +117,36 @@ impl ManualConnection {
         out: &mut Vec<u8>,
     ) -> Result<Option<Received>, ProtocolError> {
         match self.core.whole_message(input, now) {
-            Ok(Some(message)) => Ok(Some(Received::Event(Event::Message(message)))),
+            Ok(Some(message)) => Ok(Some(Received::Event(Event::Message(message.into_owned())))),
             Ok(None) => self.core.receive_next(input, now, out),
             Err(err) => {
                 self.core.fail_open(now);
                 Err(err)
             }
         }
+    }
+
+    /// Takes a message off the front of `input`, without copying it, if the next frame is one by itself. This is the first step of
+    /// [`receive`](Self::receive), and [`receive_rest`](Self::receive_rest) is the other one.
+    #[cfg(feature = "reactor")]
+    #[inline(always)]
+    pub(crate) fn receive_whole<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        now: Instant,
+    ) -> Result<Option<MessageRef<'a>>, ProtocolError> {
+        self.core.whole_message(input, now).inspect_err(|_| self.core.fail_open(now))
+    }
+
+    /// Does the same as [`receive`](Self::receive) after [`receive_whole`](Self::receive_whole) has returned `None`.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn receive_rest(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Received>, ProtocolError> {
+        self.core.receive_next(input, now, out)
     }
 
     /// Takes bytes off the front of `input`, up to the next event or frame. Every message is returned as its frames.
@@ -454,6 +479,7 @@ impl ManualConnection {
     /// Whether this is the open end of a server that sends messages without masking and compression, so that their bytes are the
     /// same on every such connection.
     #[cfg(feature = "reactor")]
+    #[inline]
     pub(crate) fn is_plain_server(&self) -> bool {
         self.core.role == Role::Server && matches!(self.core.phase, Phase::Open) && self.core.codec.is_none()
     }

@@ -12,6 +12,7 @@ use crate::protocol::framing::assembler::{self, Assembler, whole_message};
 use crate::protocol::framing::decoder::{DataFrames, FrameDecoder};
 use crate::protocol::framing::frame::{Frame, len64};
 use crate::protocol::framing::header::{OpCode, Reserved, Rules};
+use crate::protocol::framing::message_ref::MessageRef;
 use crate::protocol::{Config, ProtocolError, Role};
 
 /// How much of a message is decompressed when it arrives, if the front end continues in steps, in bytes.
@@ -78,12 +79,12 @@ impl Receiver {
 
     /// Takes a message off the input, if the next frame is one by itself that no extension has changed.
     #[inline(always)]
-    fn whole_message(
+    fn whole_message<'a>(
         &self,
-        input: &mut &mut [u8],
+        input: &mut &'a mut [u8],
         role: Role,
         config: &Config,
-    ) -> Result<Option<Message>, ProtocolError> {
+    ) -> Result<Option<MessageRef<'a>>, ProtocolError> {
         if self.in_message || self.message.is_some() || self.reserved == Reserved::Any {
             return Ok(None);
         }
@@ -165,11 +166,11 @@ impl Receiver {
 impl Core {
     /// Takes a message off the input, if the next frame is one by itself. This is the first branch of receiving.
     #[inline(always)]
-    pub(super) fn whole_message(
+    pub(super) fn whole_message<'a>(
         &mut self,
-        input: &mut &mut [u8],
+        input: &mut &'a mut [u8],
         now: Instant,
-    ) -> Result<Option<Message>, ProtocolError> {
+    ) -> Result<Option<MessageRef<'a>>, ProtocolError> {
         if !matches!(self.phase, Phase::Open) {
             return Ok(None);
         }

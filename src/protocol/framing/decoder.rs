@@ -4,8 +4,8 @@ use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
 use super::mask::{self, Key};
+use super::message_ref::{Content, MessageRef};
 use super::utf8::Utf8;
-use crate::message::Message;
 use crate::protocol::{ProtocolError, Role, buffer_pool};
 
 /// Decodes frames out of bytes that arrive in pieces of any size.
@@ -64,12 +64,12 @@ impl FrameDecoder {
     /// This function and those that it calls are always inlined, because the result of each call would pass through memory.
     /// Without that, an echo of 20 bytes in the event loop takes about 60 instructions more (callgrind).
     #[inline(always)]
-    pub(crate) fn whole_message(
+    pub(crate) fn whole_message<'a>(
         &self,
-        input: &mut &mut [u8],
+        input: &mut &'a mut [u8],
         role: Role,
         most: usize,
-    ) -> Result<Option<Message>, ProtocolError> {
+    ) -> Result<Option<MessageRef<'a>>, ProtocolError> {
         if self.0.is_some() {
             return Ok(None);
         }
@@ -81,10 +81,11 @@ impl FrameDecoder {
             return Ok(None);
         }
         let bytes = take_front(input, end).get_mut(start..).unwrap_or_default();
-        Ok(Some(match header.opcode {
-            OpCode::Text => Message::Text(text(bytes, header.key)?),
-            _ => Message::Binary(unmasked_copy(bytes, header.key)),
-        }))
+        Ok(Some(MessageRef(match (header.opcode, header.key) {
+            (OpCode::Text, key) => Content::Text(text(bytes, key)?),
+            (_, Some(key)) => Content::Masked(bytes, key),
+            (_, None) => Content::Bytes(bytes),
+        })))
     }
 
     /// Returns whether a part of a frame has arrived.
@@ -204,7 +205,7 @@ impl FrameDecoder {
 fn whole_frame(header: &Header, sink: PayloadSink, input: &mut &mut [u8]) -> Result<Frame, ProtocolError> {
     let bytes = take_front(input, usize::try_from(header.len).unwrap_or(usize::MAX));
     let payload = match sink {
-        PayloadSink::Text(..) => Payload::text(text(bytes, header.key)?),
+        PayloadSink::Text(..) => Payload::text(buffer_pool::copy_text(text(bytes, header.key)?)),
         // Validated here as it would be if it arrived in pieces: a program never sees a frame with invalid text.
         PayloadSink::Fragment(_, mut utf8) => {
             let payload = unmasked_copy(bytes, header.key);
@@ -218,18 +219,17 @@ fn whole_frame(header: &Header, sink: PayloadSink, input: &mut &mut [u8]) -> Res
 
 /// Unmasks and validates the payload of a whole text message. §8.1: text that is not UTF-8 fails the connection.
 #[inline]
-fn text(bytes: &mut [u8], key: Option<Key>) -> Result<String, ProtocolError> {
+fn text(bytes: &mut [u8], key: Option<Key>) -> Result<&str, ProtocolError> {
     // Unmasked in place: only bytes that are known to be UTF-8 can be copied as text.
     if let Some(key) = key {
         mask::apply(key, 0, bytes);
     }
-    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?;
-    Ok(buffer_pool::copy_text(text))
+    simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
 /// Copies and unmasks a payload. Both happen in one pass if a pooled buffer is long enough.
 #[inline(always)]
-fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
+pub(super) fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     let Some(key) = key else { return buffer_pool::copy(bytes) };
     match buffer_pool::take_used(bytes.len()) {
         Some(mut copy) if copy.len() >= bytes.len() => {
@@ -244,15 +244,9 @@ fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
 /// Copies and unmasks a payload block by block, so that each block is still in the fastest cache when it is unmasked.
 #[inline(never)]
 fn unmasked_blocks(bytes: &[u8], key: Key, mut copy: Vec<u8>) -> Vec<u8> {
-    /// A multiple of the length of a key.
-    const BLOCK: usize = 4 * 1024;
     copy.clear();
     copy.reserve_exact(bytes.len());
-    for block in bytes.chunks(BLOCK) {
-        let start = copy.len();
-        copy.extend_from_slice(block);
-        mask::apply(key, 0, copy.get_mut(start..).unwrap_or_default());
-    }
+    mask::append(key, bytes, &mut copy);
     copy
 }
 

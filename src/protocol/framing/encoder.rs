@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::frame::{Frame, Payload, len64};
 use super::header::{Header, MAX_HEADER, OpCode};
 use super::mask::{self, Key};
+#[cfg(feature = "reactor")]
+use super::message_ref::{Content, MessageRef};
 use crate::message::Message;
 use crate::protocol::{Role, buffer_pool};
 
@@ -124,6 +126,31 @@ pub(crate) fn write_frame<O: Output, F: Encode>(frame: F, role: Role, fragment_s
         }
     } else {
         write_pieces(frame.into(), role, fragment_size, out);
+    }
+}
+
+/// Borrowed messages of at most this length are copied into the output, in bytes. Longer ones receive memory of their own, which
+/// the output can keep.
+#[cfg(feature = "reactor")]
+const MAX_COPIED: usize = 64 * 1024;
+
+/// Encodes a borrowed message as a server sends it, as [`write_frame`] does.
+#[cfg(feature = "reactor")]
+#[inline(always)]
+pub(crate) fn write_message<O: Output>(message: MessageRef<'_>, fragment_size: usize, out: &mut O) {
+    let len = message.len();
+    let is_owned = matches!(message.0, Content::Whole(_) | Content::Forwarded(_));
+    if is_owned || len > MAX_COPIED.min(fragment_size) {
+        return write_frame(message.into_owned(), Role::Server, fragment_size, out);
+    }
+    let out = out.buffer();
+    out.reserve(len.saturating_add(MAX_HEADER));
+    Header { fin: true, rsv: 0, opcode: message.opcode(), key: None, len: len64(len) }.encode(out);
+    match message.0 {
+        Content::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Content::Bytes(bytes) => out.extend_from_slice(bytes),
+        Content::Masked(bytes, key) => mask::append(key, bytes, out),
+        Content::Whole(message) | Content::Forwarded(message) => out.extend_from_slice(message.as_bytes()),
     }
 }
 

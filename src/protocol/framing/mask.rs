@@ -48,6 +48,18 @@ pub(crate) fn copy(key: Key, from: &[u8], to: &mut [u8]) {
     }
 }
 
+/// Appends the payload to a buffer, and masks or unmasks the copy, block by block: each block is then still in the fastest cache.
+#[inline(always)]
+pub(crate) fn append(key: Key, from: &[u8], to: &mut Vec<u8>) {
+    /// A multiple of the length of a key.
+    const BLOCK: usize = 4 * 1024;
+    for block in from.chunks(BLOCK) {
+        let start = to.len();
+        to.extend_from_slice(block);
+        apply(key, 0, to.get_mut(start..).unwrap_or_default());
+    }
+}
+
 /// Returns a fresh, unpredictable key. Each frame MUST have one (§5.3, §10.3).
 ///
 /// It comes from the cryptographic generator of the thread, which is seeded by the system.

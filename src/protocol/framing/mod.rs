@@ -6,5 +6,6 @@ pub(crate) mod encoder;
 pub(crate) mod frame;
 pub(crate) mod header;
 pub mod mask;
+pub(crate) mod message_ref;
 pub(crate) mod shared_message;
 pub(crate) mod utf8;

@@ -6,6 +6,7 @@ use openssl::ssl::SslStream;
 use url::Url;
 
 use super::handshake::Handshake;
+use super::reply::{self, Reply};
 #[cfg(feature = "ssl")]
 use super::util::TcpStream;
 use super::util::{Timeout, Token};
@@ -17,7 +18,8 @@ use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::protocol::handshake::{Request, Response};
-use crate::protocol::{Frame, ProtocolError};
+use crate::protocol::{Frame, MessageRef, ProtocolError};
+use crate::reactor::frame_hooks;
 
 /// Handles the events of one connection.
 ///
@@ -117,14 +119,50 @@ pub trait Handler {
 
     /// Called for every message, after its fragments have been joined and decompressed. Text is valid UTF-8.
     ///
+    /// Implement either this method or [`on_message_ref`](Self::on_message_ref). The event loop calls `on_message_ref`, whose
+    /// default calls this method. The default of this method passes a message that another handler forwards on to
+    /// `on_message_ref`. If neither is implemented, messages are ignored.
+    ///
     /// # Errors
     ///
     /// See [Errors](Self#errors).
     ///
     /// See the [example](Self#examples) of this trait.
-    fn on_message(&mut self, msg: Message) -> Result<()> {
-        debug!("received {} bytes", msg.len());
-        Ok(())
+    fn on_message(&mut self, mut msg: Message) -> Result<()> {
+        reply::with_receiver(|reply| self.on_message_ref(MessageRef::forwarded(&mut msg), reply))
+    }
+
+    /// Called for every message, as [`on_message`](Self::on_message), but with a message that is borrowed.
+    ///
+    /// A small message is then neither copied nor stored in memory of its own: an echo of 20 bytes needs about half the
+    /// instructions. [`Reply`] answers the message. Calls of a [`Sender`](crate::Sender) are executed after this method has
+    /// returned, and thus after the replies.
+    ///
+    /// The default calls `on_message`, with a copy of a message that does not have memory of its own.
+    ///
+    /// # Errors
+    ///
+    /// See [Errors](Self#errors).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::{Handler, MessageRef, Reply, Result};
+    ///
+    /// struct Echo;
+    ///
+    /// impl Handler for Echo {
+    ///     fn on_message_ref(&mut self, msg: MessageRef<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    ///         reply.send_ref(msg)
+    ///     }
+    /// }
+    /// ```
+    fn on_message_ref(&mut self, msg: MessageRef<'_>, _reply: &mut Reply<'_>) -> Result<()> {
+        if msg.is_forwarded() {
+            debug!("received {} bytes", msg.len());
+            return Ok(());
+        }
+        self.on_message(msg.into_owned())
     }
 
     /// Called once when an open connection has ended.
@@ -316,6 +354,7 @@ pub trait Handler {
     /// }
     /// ```
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        frame_hooks::is_default::<Self>();
         without_reserved_bits(frame)
     }
 
@@ -345,6 +384,7 @@ pub trait Handler {
     /// }
     /// ```
     fn on_send_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
+        frame_hooks::is_default::<Self>();
         without_reserved_bits(frame)
     }
 
@@ -678,6 +718,15 @@ macro_rules! forward_handler {
                 $inner.on_message(msg)
             }
 
+            fn on_message_ref(
+                &mut self,
+                msg: $crate::MessageRef<'_>,
+                reply: &mut $crate::Reply<'_>,
+            ) -> $crate::Result<()> {
+                let $this = self;
+                $inner.on_message_ref(msg, reply)
+            }
+
             fn on_close(&mut self, code: $crate::CloseCode, reason: &str) {
                 let $this = self;
                 $inner.on_close(code, reason);
@@ -714,12 +763,12 @@ macro_rules! forward_handler {
 
             fn on_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
                 let $this = self;
-                $inner.on_frame(frame)
+                $crate::reactor::frame_hooks::pass_on::<Self, _, _>(&mut $inner, |inner| inner.on_frame(frame))
             }
 
             fn on_send_frame(&mut self, frame: $crate::Frame) -> $crate::Result<Option<$crate::Frame>> {
                 let $this = self;
-                $inner.on_send_frame(frame)
+                $crate::reactor::frame_hooks::pass_on::<Self, _, _>(&mut $inner, |inner| inner.on_send_frame(frame))
             }
 
             fn wants_frames(&self) -> bool {

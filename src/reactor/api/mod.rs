@@ -7,12 +7,14 @@ pub(crate) mod drain;
 pub(crate) mod factory;
 mod families;
 pub(crate) mod handler;
+pub(crate) mod handler_fn;
 pub(crate) mod handshake;
 pub(crate) mod health;
 mod prometheus;
 pub(crate) mod publication;
 #[cfg(feature = "metrics")]
 mod recording;
+pub(crate) mod reply;
 pub(crate) mod sender;
 pub(crate) mod settings;
 #[cfg(all(feature = "signals", unix))]

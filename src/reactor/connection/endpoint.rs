@@ -8,9 +8,10 @@ use crate::protocol::manual::ManualConnection;
 use crate::protocol::{Encode, Role, State};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::ConnectionId;
+use crate::reactor::frame_hooks::Hook;
 use crate::reactor::loop_state::LoopState;
-use crate::reactor::queue::Phase;
 use crate::reactor::queue::status::ConnectionStatus;
+use crate::reactor::queue::{Phase, call_handler};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::work_lists::Listed;
 
@@ -56,20 +57,22 @@ impl Stage {
 }
 
 impl<H: Handler, S: System> Endpoint<H, S> {
-    /// Whether the handler sees every frame, so that messages must become frames.
+    /// Whether the handler sees every frame in a hook, so that messages must become frames.
     ///
     /// This is also the case without a handler: then only the end of the connection is left to do.
     #[inline]
-    pub(super) fn wants_frames(&self) -> bool {
-        self.handler.as_ref().is_none_or(Handler::wants_frames)
+    pub(super) fn wants_frames(&self, hook: Hook) -> bool {
+        self.handler.as_ref().is_none_or(|handler| handler.wants_frames() && hook.is_needed())
     }
 
-    /// Whether the handler sees this frame or message as a frame. It always sees control frames and frames that only an extension
-    /// understands.
+    /// Whether the handler sees this frame or message as a frame in a hook. It always sees control frames and frames that only an
+    /// extension understands.
     #[inline]
-    pub(super) fn shows(&self, frame: &impl Encode) -> bool {
+    pub(super) fn shows(&self, frame: &impl Encode, hook: Hook) -> bool {
         let is_shown = |handler: &H| {
-            handler.wants_frames() || frame.header().opcode.is_control() || frame.has_foreign_bits()
+            handler.wants_frames() && hook.is_needed()
+                || frame.header().opcode.is_control()
+                || frame.has_foreign_bits()
         };
         self.handler.as_ref().is_some_and(is_shown)
     }
@@ -85,7 +88,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         method: impl FnOnce(&mut H) -> R,
     ) -> Option<R> {
         let handler = self.handler.as_mut()?;
-        let called = state.guard(|| method(handler));
+        let called = state.guard(|| call_handler(self.id, || method(handler)));
         if called.is_none() {
             self.dismiss_handler(state);
         }

@@ -1,21 +1,44 @@
 //! What the peer sends, as the handler receives it.
 
+use std::sync::Arc;
+
 use super::endpoint::{Endpoint, Stage};
 use crate::close::CloseCode;
+use crate::error::Result;
 use crate::message::Message;
 use crate::protocol::manual::Received;
-use crate::protocol::{Event, Frame};
+use crate::protocol::{Event, Frame, MessageRef, buffer_pool};
 use crate::reactor::api::handler::Handler;
-use crate::reactor::loop_state::LoopState;
+use crate::reactor::api::reply::{Reply, ReplyOutput};
+use crate::reactor::loop_state::{LoopState, guard};
+use crate::reactor::queue::status::ConnectionStatus;
+use crate::reactor::queue::{CommandQueue, call_handler};
 use crate::reactor::system::{System, Transport as _};
+
+/// The queue of the loop, and the status of the connection, in which replies are counted.
+pub(super) type Place<'a> = (&'a CommandQueue, Option<&'a ConnectionStatus>);
 
 impl<H: Handler, S: System> Endpoint<H, S> {
     /// Receives the next message, frame or event and passes it to the handler. Returns whether there was one.
     #[inline]
-    pub(super) fn process(&mut self, input: &mut &mut [u8], state: &mut LoopState<S>) -> bool {
+    pub(super) fn process(
+        &mut self,
+        input: &mut &mut [u8],
+        place: Place<'_>,
+        state: &mut LoopState<S>,
+    ) -> bool {
+        match self.protocol.receive_whole(input, state.now) {
+            Ok(Some(message)) => self.on_whole_message(message, place, state),
+            Ok(None) => return self.process_rest(input, state),
+            Err(err) => self.handle_violation(err, state),
+        }
+        true
+    }
+
+    /// Receives what is not a message in a single frame.
+    fn process_rest(&mut self, input: &mut &mut [u8], state: &mut LoopState<S>) -> bool {
         let out = self.write.buffer(&mut state.pool);
-        match self.protocol.receive(input, state.now, out) {
-            Ok(Some(Received::Event(Event::Message(message)))) => self.on_whole_message(message, state),
+        match self.protocol.receive_rest(input, state.now, out) {
             Ok(Some(Received::Frame(frame))) => self.on_frame(frame, state),
             Ok(Some(Received::Event(event))) => self.on_event(event, state),
             Ok(None) => return false,
@@ -26,11 +49,11 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 
     /// A message has arrived in a single frame. It becomes that frame if the handler sees frames.
     #[inline]
-    fn on_whole_message(&mut self, message: Message, state: &mut LoopState<S>) {
-        if self.wants_frames() || matches!(self.stage, Stage::Failing | Stage::Lost) {
-            self.on_frame(Frame::from(message), state);
+    fn on_whole_message(&mut self, message: MessageRef<'_>, place: Place<'_>, state: &mut LoopState<S>) {
+        if self.wants_frames(state.hooks.on_frame) || matches!(self.stage, Stage::Failing | Stage::Lost) {
+            self.on_frame(Frame::from(message.into_owned()), state);
         } else {
-            self.on_message(message, state);
+            self.on_message_ref(message, place, state);
         }
     }
 
@@ -51,11 +74,63 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
-    #[inline]
-    pub(super) fn on_message(&mut self, message: Message, state: &mut LoopState<S>) {
+    /// Passes a message to the handler that has memory of its own.
+    pub(super) fn on_message(&mut self, mut message: Message, state: &mut LoopState<S>) {
+        let queue = Arc::clone(&state.queue);
+        let place = (&*queue, queue.status(self.id.slot));
+        self.on_message_ref(MessageRef::whole(&mut message), place, state);
+        buffer_pool::give(message.into_data());
+    }
+
+    #[inline(always)]
+    fn on_message_ref(&mut self, message: MessageRef<'_>, place: Place<'_>, state: &mut LoopState<S>) {
         state.fairness.add_work(message.len());
         state.traffic.messages_received += 1;
-        self.call_fallible(state, |handler| handler.on_message(message));
+        let called = if state.settings.catch_panics {
+            self.pass_on_guarded(message, place, state)
+        } else {
+            self.pass_on(message, place, state, false)
+        };
+        match called {
+            Some(Ok(())) => {}
+            Some(Err(err)) => self.handle_error(err, state),
+            None => self.dismiss_handler(state),
+        }
+    }
+
+    /// Passes a message to the handler, and catches a panic. This is a separate function because the reply must be in memory here.
+    /// Otherwise it is in registers.
+    #[cold]
+    fn pass_on_guarded(
+        &mut self,
+        message: MessageRef<'_>,
+        place: Place<'_>,
+        state: &mut LoopState<S>,
+    ) -> Option<Result<()>> {
+        self.pass_on(message, place, state, true)
+    }
+
+    #[inline(always)]
+    fn pass_on(
+        &mut self,
+        message: MessageRef<'_>,
+        (queue, status): Place<'_>,
+        state: &mut LoopState<S>,
+        catches: bool,
+    ) -> Option<Result<()>> {
+        let is_direct = self.protocol.is_plain_server() && !self.wants_frames(state.hooks.on_send_frame);
+        let Some(handler) = &mut self.handler else { return Some(Ok(())) };
+        let output = status.filter(|_| is_direct).map(|status| ReplyOutput {
+            status,
+            write: &mut self.write,
+            pool: &mut state.pool,
+            fragment_size: state.config.fragment_size,
+        });
+        let mut reply = Reply::new(queue, self.id, output);
+        let call = || call_handler(self.id, || handler.on_message_ref(message, &mut reply));
+        let called = guard(catches, call);
+        state.traffic.messages_sent += reply.sent();
+        called
     }
 
     #[inline]
@@ -63,10 +138,12 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if matches!(self.stage, Stage::Failing | Stage::Lost) && !frame.is_control() {
             return;
         }
-        let allowed = match self.shows(&frame) {
-            true => self.call_fallible(state, |handler| handler.on_frame(frame)),
+        let mut hook = state.hooks.on_frame;
+        let allowed = match self.shows(&frame, hook) {
+            true => self.call_fallible(state, |handler| hook.call::<H, _>(|| handler.on_frame(frame))),
             false => Some(Some(frame)),
         };
+        state.hooks.on_frame = hook;
         let Some(Some(frame)) = allowed else { return };
         match self.protocol.accept(frame, state.now) {
             Ok(Some(Event::Message(message))) => self.on_message(message, state),

@@ -1,5 +1,6 @@
 //! Reading and writing, within the budget of a turn.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Interest, Token};
@@ -158,11 +159,19 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Processes input. What exceeds the budget of the turn is kept for the next one.
     fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
+        let queue = Arc::clone(&state.queue);
+        let status = queue.status(self.endpoint.id.slot);
         for frames in 1..=FRAME_BUDGET {
-            if !self.endpoint.process(&mut input, state) {
+            if !self.endpoint.process(&mut input, (&queue, status), state) {
                 return deferring::process_later(self, input, state);
             }
-            self.execute_own(state);
+            if state.queue.has_local() {
+                self.execute_own(state);
+            }
+            // Without this branch, a read with one message takes about 100 instructions more (callgrind).
+            if input.is_empty() && self.endpoint.has_received_all() {
+                return;
+            }
             // A slow handler uses up the budget with fewer frames.
             if !input.is_empty() && state.exceeds_budget(frames, began) {
                 break;
@@ -315,11 +324,19 @@ fn flush_expecting<H: Handler, S: System>(
     if connection.endpoint.listed.is_to_close() || connection.endpoint.write.has_failed() {
         return;
     }
+    let was_blocked = connection.endpoint.write.is_blocked;
+    let is_written = connection.write(expects_more, state);
     // A Pong that has waited for the output before it leaves at once.
-    if connection.write(expects_more, state) && connection.endpoint.send_pending_pong(state) {
+    let sends_pong = is_written && connection.endpoint.send_pending_pong(state);
+    if sends_pong {
         connection.write(expects_more, state);
     }
-    connection.update(state);
+    if is_written && !sends_pong && !was_blocked && connection.is_calm() {
+        // The update after the read, or after the commands, has done the rest.
+        connection.endpoint.publish(state);
+    } else {
+        connection.update(state);
+    }
 }
 
 /// What the last flush has kept leaves with the next output, but not later than in this turn.
@@ -368,6 +385,12 @@ impl<H, S: System> Endpoint<H, S> {
         } else {
             READ_BUDGET
         }
+    }
+
+    /// Whether input that has been used up leaves nothing to do.
+    #[inline]
+    fn has_received_all(&self) -> bool {
+        self.protocol.state() == State::Open && !self.protocol.steps().is_decompressing()
     }
 
     /// Whether much of a payload is missing.

@@ -27,7 +27,7 @@ use self::opening::Opening;
 pub(super) use self::publications::{finish_runs, receive_run};
 use self::read_side::ReadSide;
 pub(super) use self::work::{is_compressing, work};
-use self::write_side::WriteSide;
+pub(in crate::reactor) use self::write_side::WriteSide;
 use super::api::handler::Handler;
 use super::entries::ConnectionId;
 use super::loop_state::LoopState;
@@ -192,6 +192,19 @@ impl<H: Handler, S: System> Connection<H, S> {
         if !is_calm || self.deadline.is_none() {
             self.rearm_deadline(state);
         }
+    }
+
+    /// Whether the connection only exchanges messages and has sent all of them: an [`update`](Self::update) would only publish that.
+    #[inline]
+    fn is_calm(&self) -> bool {
+        let Endpoint { protocol, stage, write, reported, .. } = &self.endpoint;
+        protocol.state() == State::Open
+            && *stage == Stage::Open
+            && *reported == 0
+            && write.is_released()
+            && !protocol.is_mid_message()
+            && !self.read.has_unread()
+            && self.deadline.is_some()
     }
 
     /// Reads from the connection in the next turn, without an event.

@@ -20,7 +20,7 @@ pub(in crate::reactor) fn receive_run<H: Handler, S: System>(
     let fits = !endpoint.is_opening() && state.queue.has_room_for_all(endpoint.id.slot, run.len());
     if fits
         && endpoint.protocol.is_plain_server()
-        && !endpoint.wants_frames()
+        && !endpoint.wants_frames(state.hooks.on_send_frame)
         && let Some(joined) = run.joined(endpoint.id, state)
     {
         joined.append_to(endpoint.write.queue(&mut state.pool));

@@ -41,7 +41,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if !self.protocol.can_send(opcode) {
             return trace!("a {opcode} frame was not sent, because the connection is closing");
         }
-        if self.shows(&outgoing) {
+        if self.shows(&outgoing, state.hooks.on_send_frame) {
             if let Some(frame) = self.allow(outgoing.into(), state) {
                 self.encode(frame, state);
             }
@@ -65,7 +65,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if frame.is_control() || !self.protocol.is_plain_server() {
             return self.send(frame.clone(), state);
         }
-        if self.shows(frame) {
+        if self.shows(frame, state.hooks.on_send_frame) {
             match self.allow(frame.clone(), state) {
                 Some(allowed) if allowed.is_same(frame) => {}
                 Some(allowed) => return self.encode(allowed, state),
@@ -116,7 +116,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         if frame.opcode() == OpCode::Close {
             return self.allow_close(frame, state);
         }
-        self.call_fallible(state, |handler| handler.on_send_frame(frame)).flatten()
+        let mut hook = state.hooks.on_send_frame;
+        let allowed = self.call_fallible(state, |handler| hook.call::<H, _>(|| handler.on_send_frame(frame)));
+        state.hooks.on_send_frame = hook;
+        allowed.flatten()
     }
 
     /// Passes a Close frame to the handler.

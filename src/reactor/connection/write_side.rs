@@ -19,7 +19,7 @@ const HOLD: Duration = Duration::from_millis(50);
 
 /// What a connection has to send.
 #[derive(Debug)]
-pub(super) struct WriteSide {
+pub(in crate::reactor) struct WriteSide {
     /// The queue, while there is output.
     queue: Option<Box<WriteQueue>>,
     /// How many bytes of the published amount are output, when it was last measured.
@@ -40,7 +40,7 @@ impl WriteSide {
 
     /// Returns the queue, which is taken from the pool if there is none.
     #[inline]
-    pub(super) fn queue(&mut self, pool: &mut BufferPool) -> &mut WriteQueue {
+    pub(in crate::reactor) fn queue(&mut self, pool: &mut BufferPool) -> &mut WriteQueue {
         self.queue.get_or_insert_with(|| pool.take())
     }
 
@@ -79,7 +79,7 @@ impl WriteSide {
 
     /// A command of this length becomes output. The next measurement subtracts it from the published amount.
     #[inline]
-    pub(super) fn add_published(&mut self, len: usize) {
+    pub(in crate::reactor) fn add_published(&mut self, len: usize) {
         self.published += len;
     }
 

@@ -4,11 +4,13 @@
 //! inner one has ended.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use super::sync::thread_local;
-use super::{Batch, Command, QueuedCommand, Target};
+use super::{Batch, Command, CommandQueue, QueuedCommand, Target};
 use crate::message::Message;
 use crate::reactor::MAX_KEPT_COMMANDS;
+use crate::reactor::entries::ConnectionId;
 
 thread_local! {
     /// The number of the innermost loop that runs on this thread, or 0.
@@ -21,6 +23,10 @@ thread_local! {
     static COMES_FIRST: Cell<bool> = const { Cell::new(false) };
     /// What handlers have sent to other loops of the pool: the number of the loop, and the commands.
     static FOR_PEERS: RefCell<Vec<(u64, Batch)>> = const { RefCell::new(Vec::new()) };
+    /// The queue of the innermost loop.
+    static QUEUE: RefCell<Option<Arc<CommandQueue>>> = const { RefCell::new(None) };
+    /// The connection whose handler is being called.
+    static RECEIVER: Cell<Option<ConnectionId>> = const { Cell::new(None) };
     /// Whether the loop fires timers.
     static FIRES_TIMERS: Cell<bool> = const { Cell::new(false) };
     /// The numbers and commands of the outer loops.
@@ -32,13 +38,19 @@ thread_local! {
 pub(crate) struct Entered {
     /// Whether the commands of the outer loop come first.
     outer_comes_first: bool,
+    outer_queue: Option<Arc<CommandQueue>>,
+    outer_receiver: Option<ConnectionId>,
 }
 
-/// Makes this the thread of the loop with this number.
-pub(crate) fn enter(number: u64) -> Entered {
-    let outer = (LOOP.replace(number), COMMANDS.take());
+/// Makes this the thread of the loop with this queue.
+pub(crate) fn enter(queue: &Arc<CommandQueue>) -> Entered {
+    let outer = (LOOP.replace(queue.number), COMMANDS.take());
     OUTER.with_borrow_mut(|all| all.push(outer));
-    Entered { outer_comes_first: COMES_FIRST.replace(false) }
+    Entered {
+        outer_comes_first: COMES_FIRST.replace(false),
+        outer_queue: QUEUE.with_borrow_mut(|current| current.replace(Arc::clone(queue))),
+        outer_receiver: RECEIVER.replace(None),
+    }
 }
 
 impl Drop for Entered {
@@ -47,7 +59,33 @@ impl Drop for Entered {
         LOOP.set(number);
         COMMANDS.set(commands);
         COMES_FIRST.set(self.outer_comes_first);
+        QUEUE.set(self.outer_queue.take());
+        RECEIVER.set(self.outer_receiver);
     }
+}
+
+/// Calls the handler of a connection. Meanwhile, [`receiver`] returns the connection.
+#[inline(always)]
+pub(in crate::reactor) fn call_handler<R>(id: ConnectionId, call: impl FnOnce() -> R) -> R {
+    /// Ends the call, also if the handler panics.
+    struct Ending;
+
+    impl Drop for Ending {
+        #[inline(always)]
+        fn drop(&mut self) {
+            RECEIVER.set(None);
+        }
+    }
+
+    RECEIVER.set(Some(id));
+    let _ending = Ending;
+    call()
+}
+
+/// Returns the connection whose handler is being called on this thread, and the queue of its loop.
+pub(in crate::reactor) fn receiver() -> Option<(Arc<CommandQueue>, ConnectionId)> {
+    let queue = QUEUE.with_borrow(Option::clone)?;
+    Some((queue, RECEIVER.get()?))
 }
 
 /// Returns whether this is the innermost loop that runs on this thread.

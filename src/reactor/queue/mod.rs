@@ -31,6 +31,7 @@ pub(crate) use self::command::{
     QueuedCommand, QueuedPublication, SharedCommand, Target,
 };
 use self::local::Entered;
+pub(in crate::reactor) use self::local::{call_handler, receiver};
 use self::peers::{LoopPlace, Membership};
 use self::remote::RemoteQueue;
 use self::status::ConnectionStatus;
@@ -96,8 +97,8 @@ impl CommandQueue {
     }
 
     /// Makes this the thread of the loop.
-    pub(crate) fn enter(&self) -> Entered {
-        local::enter(self.number)
+    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
+        local::enter(self)
     }
 
     /// Queues a command, whatever is queued for its connection already.
@@ -233,6 +234,13 @@ impl CommandQueue {
     fn fits(&self, status: Option<&ConnectionStatus>, len: usize) -> bool {
         let buffered = status.map_or(0, ConnectionStatus::buffered);
         buffered == 0 || buffered.saturating_add(len) <= self.limit
+    }
+
+    /// Whether nothing that handlers have queued comes before a message of this length, and it can be added to the output of its
+    /// connection.
+    #[inline]
+    pub(crate) fn has_room_for_reply(&self, status: &ConnectionStatus, len: usize) -> bool {
+        local::is_empty() && local::is_current(self.number) && self.fits(Some(status), len)
     }
 
     /// Returns whether a broadcast can be added to the output of one of its receivers.

@@ -1,6 +1,7 @@
 //! The loop on a system without sockets and without waiting.
 
 mod arrivals;
+mod borrowing;
 mod bounds;
 mod broadcasts;
 #[cfg(feature = "permessage-deflate")]
@@ -8,6 +9,7 @@ mod compression;
 mod connecting;
 mod deferred;
 mod draining;
+mod frame_hooks;
 #[cfg(loom)]
 mod models;
 mod monitoring;
