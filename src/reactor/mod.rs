@@ -240,6 +240,23 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Executes the queued commands: all of this thread, and a share of those of other threads.
     fn execute_queued(&mut self) {
         self.state.begin(LoopPhase::Execute);
+        if self.has_commands() {
+            self.execute_commands();
+        }
+    }
+
+    /// Whether [`execute_queued`](Self::execute_queued) has anything to do.
+    #[inline]
+    fn has_commands(&self) -> bool {
+        self.state.queue.has_local()
+            || self.state.queue.remote.len() > 0
+            || self.state.publications.is_pending()
+            || self.state.topics.has_changes()
+            || self.backlog != Backlog::None
+            || self.run_state == RunState::Stopping
+    }
+
+    fn execute_commands(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut continues = true;
         if self.backlog == Backlog::Postponed || self.state.queue.is_local_first() {
@@ -277,13 +294,15 @@ impl<F: Factory, S: System> Reactor<F, S> {
     /// Writes the output of the connections that have some.
     fn flush(&mut self) {
         self.state.begin(LoopPhase::Flush);
-        let mut to_flush = self.state.work.take_to_flush();
-        for slot in to_flush.drain(..) {
-            if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
-                connection.flush(&mut self.state);
+        if self.state.work.has_to_flush() {
+            let mut to_flush = self.state.work.take_to_flush();
+            for slot in to_flush.drain(..) {
+                if let Some(Entry::Connected(connection)) = self.entries.in_slot(slot) {
+                    connection.flush(&mut self.state);
+                }
             }
+            self.state.work.recycle_to_flush(to_flush);
         }
-        self.state.work.recycle_to_flush(to_flush);
         if self.state.memory.is_exceeded() {
             memory::relieve(&mut self.entries, &mut self.state);
         }

@@ -77,6 +77,12 @@ impl WorkLists {
         self.to_close.push(slot);
     }
 
+    /// Whether there are connections to flush.
+    #[inline]
+    pub(super) fn has_to_flush(&self) -> bool {
+        !self.to_flush.is_empty()
+    }
+
     /// Takes the list of connections to flush.
     pub(super) fn take_to_flush(&mut self) -> Vec<u32> {
         self.unflushed = 0;

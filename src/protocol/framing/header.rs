@@ -198,6 +198,15 @@ impl Header {
     /// [`parse`](Self::parse) must decide: this is another frame, more input is needed, or a rule is broken.
     #[inline(always)]
     pub(crate) fn parse_whole_message(input: &[u8], role: Role, most: u64) -> Option<(Self, usize)> {
+        // Nearly all messages of clients are short. Without this branch, an echo of 20 bytes takes about 30 instructions more.
+        if let [first @ (WHOLE_TEXT | WHOLE_BINARY), second @ 0x80..=0xfd, a, b, c, d, ..] = *input
+            && role == Role::Server
+        {
+            let opcode = if first == WHOLE_TEXT { OpCode::Text } else { OpCode::Binary };
+            let header =
+                Self { fin: true, rsv: 0, opcode, key: Some([a, b, c, d]), len: u64::from(second & LENGTH) };
+            return (header.len <= most).then_some((header, 6));
+        }
         let bits = Bits::read(input)?;
         let is_allowed = matches!(bits.first, WHOLE_TEXT | WHOLE_BINARY)
             && bits.is_masked() == (role == Role::Server)

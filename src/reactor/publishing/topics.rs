@@ -172,10 +172,16 @@ impl Topics {
         self.changes.push(change);
     }
 
+    /// Whether the factory must be informed.
+    #[inline]
+    pub(in crate::reactor) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Informs the factory which topics have received their first subscriber, and which have lost their last one.
     #[inline]
     pub(in crate::reactor) fn report(&mut self, factory: &mut impl Factory) {
-        if !self.changes.is_empty() {
+        if self.has_changes() {
             self.report_changes(factory);
         }
     }

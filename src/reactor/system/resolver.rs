@@ -63,6 +63,9 @@ impl Resolver {
     /// Returns a finished resolution.
     pub(super) fn next(&mut self) -> Option<Resolved> {
         if self.found.is_empty() {
+            if self.running == 0 {
+                return None;
+            }
             let (name, addresses) = self.results.try_recv().ok()?;
             self.running -= 1;
             self.start_waiting();
