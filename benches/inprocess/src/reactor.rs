@@ -1,10 +1,16 @@
-//! Echoes messages with the reactor, or sends them to many connections. Callgrind runs this program:
-//! `reactor [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT`. With a number of workers, a pool of this many loops
+//! Echoes messages with the reactor, sends them to many connections, or opens connections. Callgrind runs this program:
+//! `reactor [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT` or `reactor handshake short|browser kept|dropped COUNT`.
+//! With a number of workers, a pool of this many loops
 //! serves the connections. With zero, a single loop serves them beside a thread that does nothing: calls of the C library take more
 //! instructions in a process that has several threads.
 //!
 //! The client is the same program in a child process, so that callgrind only counts the server. The client sends each
 //! batch of messages with one write, and waits for all replies before it sends the next batch.
+//!
+//! `handshake` opens connections one after the other: the client sends the request after connecting, and reads the response before it
+//! connects again. With `kept`, all connections stay open, and the server exits without closing any, so that a run contains nothing
+//! but their opening: accepting, the opening handshake and `on_open`. With `dropped`, the client closes each connection before it opens
+//! the next one. The difference of both is the cost of a connection's end.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,10 +23,22 @@ use sockeye_inprocess::{Kind, Result, frames};
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// The request of a short client, and that of a browser.
+const HANDSHAKES: [(&str, &[u8]); 2] = [("short", REQUEST), ("browser", BROWSER)];
+
+/// The request of Chrome 140, without cookies.
+const BROWSER: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\nHost: localhost:3012\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
+    Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/140.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: http://localhost:3012\r\n\
+    Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
 /// How many connections receive a broadcast or a publication.
 const RECEIVERS: usize = 1000;
 
-const USAGE: &str = "usage: [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT";
+const USAGE: &str = "usage: [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT, \
+    or handshake short|browser kept|dropped COUNT";
 
 /// The topic of all connections.
 const TOPIC: &str = "topic";
@@ -56,6 +74,20 @@ impl Handler for Echo {
     }
 }
 
+/// A handler that is opened. A message ends the process, without closing any connection.
+#[derive(Debug)]
+struct Opened;
+
+impl Handler for Opened {
+    fn on_open(&mut self, _: Handshake) -> sockeye::Result<()> {
+        Ok(())
+    }
+
+    fn on_message(&mut self, _: Message) -> sockeye::Result<()> {
+        std::process::exit(0)
+    }
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -64,6 +96,9 @@ fn main() -> Result<()> {
         all => (None, all),
     };
     match arguments {
+        ["client", "handshake", address, request, end, count] => {
+            open_connections(address, request, *end == "kept", count.parse()?)
+        }
         ["client", kind, address, size, in_flight, count] => {
             let receivers = if matches!(*kind, "broadcast" | "publish") { RECEIVERS } else { 1 };
             client(receivers, address, size.parse()?, in_flight.parse()?, count.parse()?)
@@ -79,6 +114,7 @@ fn main() -> Result<()> {
             serve("broadcast", rest, workers, |out: Sender| move |message| broadcast(&out, message))
         }
         ["publish", rest @ ..] => serve("publish", rest, workers, Member),
+        ["handshake", rest @ [_, "kept" | "dropped", _]] => serve("handshake", rest, None, |_: Sender| Opened),
         _ => Err(USAGE.into()),
     }
 }
@@ -131,7 +167,7 @@ where
 fn client(receivers: usize, address: &str, size: usize, in_flight: usize, count: usize) -> Result<()> {
     let mut streams = Vec::new();
     for _ in 0..receivers {
-        streams.push(connect(address)?);
+        streams.push(connect(address, REQUEST)?);
     }
     let batch = frames(Kind::Binary, size, in_flight);
     // A reply has no masking key, which has four bytes in each frame of the batch.
@@ -147,10 +183,27 @@ fn client(receivers: usize, address: &str, size: usize, in_flight: usize, count:
     Ok(())
 }
 
-fn connect(address: &str) -> Result<TcpStream> {
+/// Opens connections, and keeps or drops them. Ends the server in any case.
+fn open_connections(address: &str, request: &str, are_kept: bool, count: usize) -> Result<()> {
+    let known = HANDSHAKES.iter().find(|(name, _)| *name == request);
+    let (_, request) = known.ok_or(USAGE)?;
+    let mut kept = Vec::new();
+    for _ in 0..count {
+        let stream = connect(address, request)?;
+        if are_kept {
+            kept.push(stream);
+        }
+    }
+    let mut last = connect(address, request)?;
+    last.write_all(&frames(Kind::Binary, 0, 1))?;
+    last.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn connect(address: &str, request: &[u8]) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.write_all(REQUEST)?;
+    stream.write_all(request)?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -28,7 +28,13 @@ const REACTOR: [(&str, &str, &str); 5] = [
     ("closure", "16384", "1"),
 ];
 
-/// Counts the instructions, and returns two tables.
+/// The numbers of connections in the short run and in the long run.
+const CONNECTIONS: [u32; 2] = [100, 900];
+
+/// For opening handshakes: the request.
+const HANDSHAKES: [&str; 2] = ["short", "browser"];
+
+/// Counts the instructions, and returns three tables.
 ///
 /// # Errors
 ///
@@ -53,6 +59,25 @@ pub fn run(programs: &mut Programs) -> Result<String> {
         let each = between(&program, &[handler, size, in_flight], MESSAGES)?;
         text += &format!("| {handler} | binary, {size} bytes | {in_flight} | {each:.0} |\n");
     }
+    text += &handshakes(&program)?;
+    Ok(text)
+}
+
+/// Counts what it costs the server to open a connection, and to notice that the client has closed it.
+fn handshakes(program: &Program) -> Result<String> {
+    let mut text = "\n## Opening handshakes\n\nInstructions and allocations of a server per connection, without those of the kernel, from \
+        accepting it to the response and `on_open`. The client opens one connection after the other. Processors with SHA instructions need \
+        fewer, because valgrind hides these. Counted by callgrind and memcheck.\n\n\
+        | request | opening: instructions | allocations | end of the connection: instructions |\n|---|--:|--:|--:|\n"
+        .to_owned();
+    for request in HANDSHAKES {
+        let kept = ["handshake", request, "kept"];
+        let opening = between(program, &kept, CONNECTIONS)?;
+        let whole = between(program, &["handshake", request, "dropped"], CONNECTIONS)?;
+        let [short, long] = CONNECTIONS.map(|count| allocated(program, &kept, count));
+        let allocations = (long? - short?) as f64 / f64::from(CONNECTIONS[1] - CONNECTIONS[0]);
+        text += &format!("| {request} | {opening:.0} | {allocations:.1} | {:.0} |\n", whole - opening);
+    }
     Ok(text)
 }
 
@@ -64,14 +89,25 @@ pub(super) fn between(program: &Program, case: &[&str], [short, long]: [u32; 2])
 }
 
 fn collected(program: &Program, case: &[&str], count: u32) -> Result<u64> {
+    let options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
+    reported(program, &options, case, count, "Collected : ")
+}
+
+/// Returns the number of allocations of a run.
+fn allocated(program: &Program, case: &[&str], count: u32) -> Result<u64> {
+    reported(program, &["--tool=memcheck", "--undef-value-errors=no"], case, count, "total heap usage: ")
+}
+
+/// Runs a program with valgrind, and returns the number that it reports after a label.
+fn reported(program: &Program, options: &[&str], case: &[&str], count: u32, label: &str) -> Result<u64> {
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(options)
         .arg(&program.path)
         .args(case)
         .arg(count.to_string())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let number = text.lines().find_map(|line| line.split_once("Collected : ")?.1.split(' ').next());
-    Ok(number.ok_or_else(|| format!("valgrind did not report a count: {text}"))?.parse()?)
+    let number = text.lines().find_map(|line| line.split_once(label)?.1.split(' ').next());
+    Ok(number.ok_or_else(|| format!("valgrind did not report a count: {text}"))?.replace(',', "").parse()?)
 }
