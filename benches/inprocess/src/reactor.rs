@@ -114,7 +114,7 @@ fn main() -> Result<()> {
             serve("broadcast", rest, workers, |out: Sender| move |message| broadcast(&out, message))
         }
         ["publish", rest @ ..] => serve("publish", rest, workers, Member),
-        ["handshake", rest @ [_, "kept" | "dropped", _]] => serve("handshake", rest, None, |_: Sender| Opened),
+        ["handshake", rest @ ..] => serve("handshake", rest, None, |_: Sender| Opened),
         _ => Err(USAGE.into()),
     }
 }
