@@ -62,10 +62,8 @@ impl Resolver {
 
     /// Returns a finished resolution.
     pub(super) fn next(&mut self) -> Option<Resolved> {
-        if self.found.is_empty() {
-            if self.running == 0 {
-                return None;
-            }
+        // The queue is not free, and the loop looks in each turn.
+        if self.found.is_empty() && self.running > 0 {
             let (name, addresses) = self.results.try_recv().ok()?;
             self.running -= 1;
             self.start_waiting();
