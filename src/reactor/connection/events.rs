@@ -67,8 +67,8 @@ impl<H: Handler, S: System> Endpoint<H, S> {
                 }
             }
             Event::Close(code, reason) => self.on_close(code, &reason, state),
-            Event::Request(request) => self.on_request(*request, state),
-            Event::Response { request, response } => self.on_response(*request, *response, state),
+            Event::Request(request) => self.on_request(request, state),
+            Event::Response { request, response } => self.on_response(request, *response, state),
             Event::Rejected(response) => self.on_rejected(&response, state),
             Event::Pong(_) => {}
         }

@@ -135,7 +135,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         read_ahead: Vec<u8>,
         state: &mut LoopState<S>,
     ) {
-        self.endpoint.on_open(request, response, state);
+        self.endpoint.on_open(Box::new(request), response, state);
         if !read_ahead.is_empty() {
             self.read.keep(read_ahead);
         }

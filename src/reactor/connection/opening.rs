@@ -25,7 +25,7 @@ pub(super) struct Opening {
     /// The addresses that were returned with an accepted connection.
     pub(super) addresses: Option<Addresses>,
     /// The request, while the handler has deferred its response.
-    pub(super) deferred: Option<(Request, Deferral)>,
+    pub(super) deferred: Option<(Box<Request>, Deferral)>,
 }
 
 impl Opening {
@@ -40,9 +40,9 @@ impl Opening {
 }
 
 impl<H: Handler, S: System> Endpoint<H, S> {
-    pub(super) fn on_request(&mut self, request: Request, state: &mut LoopState<S>) {
+    pub(super) fn on_request(&mut self, request: Box<Request>, state: &mut LoopState<S>) {
         // During a drain, the handler still answers requests for pages, such as those of a health check.
-        let is_turned_away = request.is_upgrade() && state.draining.is_active();
+        let is_turned_away = state.draining.is_active() && request.is_upgrade();
         if is_turned_away || !self.count_address(&request, state) {
             return reject_with_503(self, state);
         }
@@ -99,7 +99,12 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
-    pub(super) fn on_response(&mut self, request: Request, response: Response, state: &mut LoopState<S>) {
+    pub(super) fn on_response(
+        &mut self,
+        request: Box<Request>,
+        response: Response,
+        state: &mut LoopState<S>,
+    ) {
         match self.call(state, |handler| handler.on_response(&response)) {
             Some(Ok(())) => self.on_open(request, response, state),
             Some(Err(err)) => {
@@ -121,25 +126,32 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.report(ProtocolError::UnexpectedStatus(response.status()).into(), state);
     }
 
-    pub(super) fn on_open(&mut self, request: Request, response: Response, state: &mut LoopState<S>) {
+    pub(super) fn on_open(&mut self, request: Box<Request>, response: Response, state: &mut LoopState<S>) {
         self.stage = Stage::Open;
         self.set_phase(Phase::Open, state);
         state.queue.monitor.connections().open(self.protocol.role());
         state.reconnecting.on_open(self.id.slot, state.now);
-        let opening = self.opening.take().map(|opening| *opening).unwrap_or_default();
-        let (peer_addr, local_addr) = match opening.addresses {
+        let opening = self.opening.take();
+        let (peer_addr, local_addr) = match opening.as_ref().and_then(|opening| opening.addresses) {
             Some((peer, local)) => (Some(peer), Some(local)),
             None => self.socket.addresses(),
         };
         let trusted_proxies = state.trusted_proxies.clone();
         let (is_unix, encryption) = (self.socket.is_unix(), self.socket.encryption());
+        let request = *request;
         let shake =
             Handshake { request, response, peer_addr, local_addr, is_unix, trusted_proxies, encryption };
-        self.call_fallible(state, |handler| handler.on_open(shake));
+        // In an option, it is not moved into every function that the call passes through.
+        let mut shake = Some(shake);
+        self.call_fallible(state, |handler| shake.take().map_or(Ok(()), |shake| handler.on_open(shake)));
+        let commands = opening.map(|opening| opening.commands).unwrap_or_default();
+        if commands.is_empty() {
+            return;
+        }
         // These were queued before `on_open`. What `on_open` sends is in the queue of the loop, and follows. A client that connects
         // again subscribes or logs in first.
         let is_behind = state.reconnecting.continues(self.id.slot);
-        for command in opening.commands {
+        for command in commands {
             if is_behind {
                 send_behind(self, command, state);
             } else {
@@ -152,7 +164,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 /// Sends the response to a request.
 pub(super) fn respond<H: Handler, S: System>(
     endpoint: &mut Endpoint<H, S>,
-    request: Request,
+    request: Box<Request>,
     answer: Result<Response>,
     state: &mut LoopState<S>,
 ) {
