@@ -1,11 +1,12 @@
 //! The request and the response of the opening handshake, for programs that ask for them later.
 //!
-//! A parsed head has an allocation for each name and each value, and most programs look at the heads of a connection once or
-//! never. Thus they are stored as text, and parsed on demand.
+//! A parsed head is several times as large as its text, and most programs look at the heads of a connection once or never. Thus they
+//! are stored as text, and parsed on demand.
 
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::protocol::handshake::http::fields::Fields;
 use crate::protocol::handshake::{Request, Response};
 
 /// Both heads, unless the opening handshake was performed elsewhere.
@@ -61,7 +62,7 @@ impl<H: Head> StoredHead<H> {
 
 impl Head for Request {
     fn encode(&self) -> Vec<u8> {
-        encode(&format!("{} {} HTTP/1.1", self.method(), self.resource()), self.headers())
+        encode(&format!("{} {} HTTP/1.1", self.method(), self.resource()), self.fields())
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -70,14 +71,14 @@ impl Head for Request {
 
     fn is_same(&self, other: &Self) -> bool {
         (self.method(), self.resource()) == (other.method(), other.resource())
-            && self.headers() == other.headers()
+            && self.fields().iter().eq(other.fields().iter())
             && self.is_extended_connect() == other.is_extended_connect()
     }
 }
 
 impl Head for Response {
     fn encode(&self) -> Vec<u8> {
-        encode(&format!("HTTP/1.1 {:03} {}", self.status(), self.reason()), self.headers())
+        encode(&format!("HTTP/1.1 {:03} {}", self.status(), self.reason()), self.fields())
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -86,14 +87,14 @@ impl Head for Response {
 
     fn is_same(&self, other: &Self) -> bool {
         (self.status(), self.reason(), self.body()) == (other.status(), other.reason(), other.body())
-            && self.headers() == other.headers()
+            && self.fields().iter().eq(other.fields().iter())
     }
 }
 
-fn encode(line: &str, headers: &[(String, Vec<u8>)]) -> Vec<u8> {
+fn encode(line: &str, fields: &Fields) -> Vec<u8> {
     let mut text = line.as_bytes().to_vec();
-    for (name, value) in headers {
-        for part in [b"\r\n", name.as_bytes(), b": ", value] {
+    for (name, value) in fields.iter() {
+        for part in [b"\r\n", name, b": ", value] {
             text.extend_from_slice(part);
         }
     }

@@ -7,7 +7,7 @@ use url::Url;
 use super::Received;
 use super::error::ProxyFailure;
 use super::server::Credentials;
-use crate::protocol::handshake::client::{is_interim, parse_response};
+use crate::protocol::handshake::client::{is_interim, take_response};
 use crate::protocol::handshake::http::head_buffer::HeadBuffer;
 use crate::protocol::{Config, ProtocolError};
 
@@ -54,7 +54,7 @@ impl HttpConnect {
             received.len += len;
             if is_complete {
                 match self.status().map_err(ProxyFailure::Response)? {
-                    None => self.head.restart(),
+                    None => {}
                     Some(200..=299) => return Ok(Received { is_done: true, ..received }),
                     Some(status) => return Err(ProxyFailure::Status(status)),
                 }
@@ -64,8 +64,8 @@ impl HttpConnect {
     }
 
     /// Returns the status of a complete head. `None` means that it is interim, so another one follows.
-    fn status(&self) -> Result<Option<u16>, ProtocolError> {
-        let response = parse_response(self.head.bytes(), &self.config)?;
+    fn status(&mut self) -> Result<Option<u16>, ProtocolError> {
+        let response = take_response(&mut self.head)?;
         Ok((!is_interim(&response)).then(|| response.status()))
     }
 }

@@ -31,7 +31,7 @@ impl ProgramExtension {
         }
         let Some(mut extension) = self.0.take() else { return };
         let name = extension.offer().name;
-        let offers = Extension::parse_all(request.headers()).unwrap_or_default();
+        let offers = Extension::parse_all(request.fields()).unwrap_or_default();
         let mut offers = offers.iter().filter(|offer| offer.name == name);
         if let Some(answer) = offers.find_map(|offer| extension.answer(offer)) {
             response.add_extension(&answer.to_string());
@@ -43,7 +43,7 @@ impl ProgramExtension {
     pub(crate) fn agree(&mut self, response: &Response) -> Result<(), ProtocolError> {
         let Some(mut extension) = self.0.take() else { return Ok(()) };
         let name = extension.offer().name;
-        let answers = Extension::parse_all(response.headers())?;
+        let answers = Extension::parse_all(response.fields())?;
         if let Some(answer) = answers.iter().find(|answer| answer.name == name) {
             extension.agree(answer)?;
             self.0 = Some(extension);

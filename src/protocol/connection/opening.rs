@@ -19,7 +19,7 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 pub(super) struct Opening {
     head: HeadBuffer,
     /// The request of a client.
-    request: Option<Request>,
+    request: Option<Box<Request>>,
 }
 
 impl Core {
@@ -40,7 +40,7 @@ impl Core {
             return Err(ProtocolError::UnexpectedStatus(response.status()));
         }
         let codec = connection.check_upgrade(request, response)?;
-        connection.open(&Extension::parse_all(response.headers())?, codec);
+        connection.open(&Extension::parse_all(response.fields())?, codec);
         Ok(connection)
     }
 
@@ -87,7 +87,7 @@ impl Core {
         let written = checked.and_then(|codec| response.encode_for(head_only, out).map(|()| codec));
         let codec = written.inspect_err(|err| self.refuse(*err, now, out))?;
         if is_upgrade {
-            self.open(&Extension::parse_all(response.headers()).unwrap_or_default(), codec);
+            self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec);
         } else {
             self.drain(true, now);
         }
@@ -131,26 +131,25 @@ impl Core {
     pub(super) fn receive_head(&mut self, input: &mut &mut [u8]) -> Result<Option<Event>, ProtocolError> {
         let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
         while opening.head.push(input, &self.config)? {
-            let Some(request) = &opening.request else {
-                let request = server::parse_request(opening.head.bytes(), &self.config)?;
+            let Some(request) = opening.request.take() else {
+                let request = Box::new(server::take_request(&mut opening.head)?);
                 self.phase = Phase::Answering { head_only: request.method() == "HEAD" };
                 // An invalid upgrade is refused before the program receives it.
-                if request.is_upgrade() {
-                    server::check_upgrade(&request, &self.config)?;
+                match server::check_upgrade(&request, &self.config) {
+                    Err(err) if request.is_upgrade() => return Err(err),
+                    _ => return Ok(Some(Event::Request(request))),
                 }
-                return Ok(Some(Event::Request(Box::new(request))));
             };
-            let response = client::parse_response(opening.head.bytes(), &self.config)?;
+            let response = client::take_response(&mut opening.head)?;
             if client::is_interim(&response) {
-                opening.head.restart();
+                opening.request = Some(request);
                 continue;
             }
-            let checked = client::check_response(request, &response, &self.config)
-                .and_then(|()| deflate::agree(Role::Client, request, &response, &self.config));
+            let checked = client::check_response(&request, &response, &self.config)
+                .and_then(|()| deflate::agree(Role::Client, &request, &response, &self.config));
             return match checked {
                 Ok(codec) => {
-                    let request = Box::new(request.clone());
-                    self.open(&Extension::parse_all(response.headers()).unwrap_or_default(), codec);
+                    self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec);
                     Ok(Some(Event::Response { request, response: Box::new(response) }))
                 }
                 Err(ProtocolError::UnexpectedStatus(_)) => {
@@ -164,7 +163,7 @@ impl Core {
     }
 
     pub(super) fn fail_opening(&mut self, err: ProtocolError, now: Instant, out: &mut Vec<u8>) {
-        let is_silent = matches!(&self.phase, Phase::Opening(opening) if opening.head.bytes().is_empty());
+        let is_silent = matches!(&self.phase, Phase::Opening(opening) if opening.head.is_empty());
         // A silent client gets no response: it may be waiting for a protocol other than HTTP.
         if self.role == Role::Client || (is_silent && err == ProtocolError::HandshakeTimeout) {
             self.phase = Phase::Closed;
@@ -178,9 +177,6 @@ impl Core {
         request: &Request,
         response: &mut Response,
     ) -> Result<Option<Box<Codec>>, ProtocolError> {
-        if !request.is_upgrade() {
-            return Err(ProtocolError::NotAnUpgrade);
-        }
         self.config = Arc::clone(&self.config).with(response.overrides());
         server::complete(response, request, &self.config);
         deflate::answer(response, request, &self.config);
@@ -205,6 +201,6 @@ impl Opening {
     /// Returns the phase that waits for the response to this request, or for a request if there is none.
     fn phase(request: Option<Request>) -> Phase {
         let head = if request.is_some() { HeadBuffer::response() } else { HeadBuffer::request() };
-        Phase::Opening(Box::new(Self { head, request }))
+        Phase::Opening(Box::new(Self { head, request: request.map(Box::new) }))
     }
 }

@@ -30,6 +30,7 @@ use self::compressor::{Compressor, Key};
 use self::inflater::Inflater;
 use self::negotiation::Params;
 use super::framing::frame::{Frame, Payload};
+use super::handshake::http::fields::Fields;
 use super::handshake::{Extension, Request, Response};
 use super::{Config, ProtocolError, Role};
 
@@ -66,7 +67,7 @@ pub(crate) fn offer(request: &mut Request, config: &Config) {
 /// Adds the answer to the best offer to the response of a server, unless the program has added one.
 pub(crate) fn answer(response: &mut Response, request: &Request, config: &Config) {
     let Some(wanted) = &config.deflate else { return };
-    let (Ok(offers), Ok(given)) = (offers_of(request), named(response.headers())) else { return };
+    let (Ok(offers), Ok(given)) = (offers_of(request), named(response.fields())) else { return };
     if let ([], Some(answer)) = (given.as_slice(), negotiation::answer(wanted, &offers)) {
         response.add_extension(&answer.to_string());
     }
@@ -80,7 +81,7 @@ pub(crate) fn agree(
     config: &Config,
 ) -> Result<Option<Box<Codec>>, ProtocolError> {
     let Some(wanted) = &config.deflate else { return Ok(None) };
-    let answer = match named(response.headers())?.as_slice() {
+    let answer = match named(response.fields())?.as_slice() {
         [] => return Ok(None),
         [answer] => negotiation::check(role, wanted, &offers_of(request)?, answer)?,
         // RFC 7692 §6: two extensions that use the same bit cannot be used together.
@@ -106,11 +107,11 @@ pub(crate) fn resume(
 }
 
 fn offers_of(request: &Request) -> Result<Vec<Extension>, ProtocolError> {
-    named(request.headers())
+    named(request.fields())
 }
 
-fn named(headers: &Vec<(String, Vec<u8>)>) -> Result<Vec<Extension>, ProtocolError> {
-    let mut extensions = Extension::parse_all(headers)?;
+fn named(fields: &Fields) -> Result<Vec<Extension>, ProtocolError> {
+    let mut extensions = Extension::parse_all(fields)?;
     extensions.retain(|extension| extension.name == NAME);
     Ok(extensions)
 }

@@ -1,14 +1,15 @@
 //! The opening handshake of a client (§4.1): checks of the request before it is sent, and of the response.
 
 use super::extended_connect::is_accepting;
-use super::http::fields;
+use super::http::head_buffer::HeadBuffer;
+use super::http::names::FieldName;
 use super::http::syntax::Version;
-use super::{Request, Response, accept_value, extensions, server, subprotocols};
+use super::{Request, Response, accept_of, extensions, server, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
 /// Completes the request: if the program offers no subprotocol, it offers those of the configuration, in their order.
 pub(crate) fn complete(request: &mut Request, config: &Config) {
-    if request.header(fields::PROTOCOL).is_none() {
+    if request.fields().first(FieldName::Protocol).is_none() {
         for protocol in &config.subprotocols {
             request.add_protocol(protocol);
         }
@@ -22,14 +23,12 @@ pub(crate) fn check_request(request: &Request) -> Result<(), ProtocolError> {
     server::check_upgrade(request, &Config::default())
 }
 
-/// Parses the head of a response.
-pub(crate) fn parse_response(head: &[u8], config: &Config) -> Result<Response, ProtocolError> {
-    Response::parse_head(head, config)
+/// Takes the complete head of a response out of its buffer. If it is [interim](is_interim), the buffer expects the next one.
+pub(crate) fn take_response(head: &mut HeadBuffer) -> Result<Response, ProtocolError> {
+    Response::take(head)
 }
 
 /// Returns whether a response is interim (RFC 9110 §15.2), which is any 1xx except 101.
-///
-/// The caller continues with [`HeadBuffer::restart`](super::http::head_buffer::HeadBuffer::restart), whose limit covers all heads.
 pub(crate) fn is_interim(response: &Response) -> bool {
     response.status() < 200 && response.status() != 101
 }
@@ -48,9 +47,9 @@ pub(crate) fn check_response(
         check_switching(request, response, config)?;
     }
     // Item 5, and §9.1 for the grammar.
-    extensions::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedExtension)?;
+    extensions::check_choice(request.fields(), response.fields(), ProtocolError::UnsolicitedExtension)?;
     // Item 6.
-    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::UnsolicitedProtocol)
+    subprotocols::check_choice(request.fields(), response.fields(), ProtocolError::UnsolicitedProtocol)
 }
 
 /// Items 1 to 4: what a response with status 101 must contain. RFC 8441 §5: a response to an extended CONNECT contains none of it.
@@ -61,10 +60,10 @@ fn check_switching(request: &Request, response: &Response, config: &Config) -> R
     }
     // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", case-insensitively. Another protocol
     // in |Upgrade| would be a further layer (RFC 9110 §7.8).
-    if !fields::has_only_token(response.headers(), fields::UPGRADE, "websocket") {
+    if !response.fields().has_only_token(FieldName::Upgrade, "websocket") {
         return Err(ProtocolError::MissingUpgrade);
     }
-    if !fields::has_token(response.headers(), fields::CONNECTION, "upgrade") {
+    if !response.fields().has_token(FieldName::Connection, "Upgrade") {
         return Err(ProtocolError::MissingConnection);
     }
     check_accept(request, response, config)
@@ -75,10 +74,10 @@ fn check_accept(request: &Request, response: &Response, config: &Config) -> Resu
     if !config.key_strict {
         return Ok(());
     }
-    let expected = fields::single(request.headers(), fields::KEY)?.map(accept_value);
-    let accept = fields::single(response.headers(), fields::ACCEPT)?;
+    let expected = request.fields().single(FieldName::Key)?.map(accept_of);
+    let accept = response.fields().single(FieldName::Accept)?;
     match (expected, accept) {
-        (Some(expected), Some(accept)) if expected.as_bytes() == accept => Ok(()),
+        (Some(expected), Some(accept)) if expected == accept => Ok(()),
         _ => Err(ProtocolError::AcceptMismatch),
     }
 }
@@ -104,7 +103,9 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{ACCEPT}\r\n"
         );
         assert!(head.contains(from));
-        let response = parse_response(head.replacen(from, to, 1).as_bytes(), config)?;
+        let mut collected = HeadBuffer::response();
+        assert!(collected.feed(head.replacen(from, to, 1).as_bytes(), config)?.1);
+        let response = take_response(&mut collected)?;
         check_response(&request(), &response, config)
     }
 

@@ -4,7 +4,9 @@
 //! and origins are checked by the same functions. There is no `Upgrade`, no `Connection` and no key: the pseudo-header
 //! `:protocol` replaces them.
 
-use super::http::fields;
+use std::borrow::Cow;
+
+use super::http::names::FieldName;
 use super::http::syntax::Version;
 use super::{Request, Response};
 
@@ -12,7 +14,7 @@ use super::{Request, Response};
 const CONNECT: &str = "CONNECT";
 
 /// The fields of an upgrade that an extended CONNECT does not contain (RFC 8441 §5, RFC 9113 §8.2.2).
-const REPLACED: [&str; 3] = [fields::CONNECTION, fields::UPGRADE, fields::KEY];
+const REPLACED: [&str; 3] = [FieldName::Connection.text(), FieldName::Upgrade.text(), FieldName::Key.text()];
 
 impl Request {
     /// Converts a request for an upgrade into an extended CONNECT with the protocol `websocket`, which opens a WebSocket on a
@@ -35,7 +37,7 @@ impl Request {
     pub fn into_extended_connect(mut self) -> Self {
         let is_replaced = |name: &str| REPLACED.iter().any(|other| other.eq_ignore_ascii_case(name));
         self.headers_mut().retain(|(name, _)| !is_replaced(name));
-        CONNECT.clone_into(&mut self.method);
+        self.method = Cow::Borrowed(CONNECT);
         self.version = Version::Http2;
         self
     }
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!(changed("Host", ""), Err(ProtocolError::MissingHost));
         assert_eq!(changed("Content-Length", "5"), Err(ProtocolError::MalformedHead));
         let mut get = request();
-        get.method = "GET".to_owned();
+        get.method = Cow::Borrowed("GET");
         assert_eq!(server::check_upgrade(&get, &Config::default()), Err(ProtocolError::MethodNotGet));
         let origins = crate::protocol::handshake::Origins::Only(&["https://example.com"]).into();
         let strict = Config { origins, ..Config::default() };

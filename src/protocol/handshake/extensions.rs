@@ -1,8 +1,11 @@
 //! Lists of extensions and their parameters (§9.1).
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::http::fields::{self, Headers};
+use super::http::fields::Fields;
+use super::http::grammar;
+use super::http::names::FieldName;
 use crate::protocol::ProtocolError;
 
 /// The maximum number of extensions in a list, and of parameters of an extension. Real offers have a handful.
@@ -50,17 +53,20 @@ impl Extension {
     /// ```
     pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, ProtocolError> {
         let mut extensions = Vec::new();
-        Cursor { rest: value }.list(&mut extensions)?;
+        Cursor { rest: value }.list(0, &mut |part| part.append_to(&mut extensions))?;
         Ok(extensions)
     }
 
     /// Parses all `Sec-WebSocket-Extensions` headers as one list, which is empty if there is no such header.
-    pub(crate) fn parse_all(headers: &Headers) -> Result<Vec<Self>, ProtocolError> {
+    pub(crate) fn parse_all(fields: &Fields) -> Result<Vec<Self>, ProtocolError> {
         let mut extensions = Vec::new();
-        for value in fields::all(headers, fields::EXTENSIONS) {
-            Cursor { rest: value }.list(&mut extensions)?;
-        }
+        visit_all(fields, |part| part.append_to(&mut extensions))?;
         Ok(extensions)
+    }
+
+    /// Checks what [`parse_all`](Self::parse_all) would parse.
+    pub(crate) fn check_all(fields: &Fields) -> Result<(), ProtocolError> {
+        visit_all(fields, drop)
     }
 }
 
@@ -80,22 +86,31 @@ impl fmt::Display for Extension {
 /// Returns whether an element of the list has this name or this text.
 pub(super) fn is_named(element: &[u8], name: &str) -> bool {
     let own_name = element.split(|byte| *byte == b';').next().unwrap_or_default();
-    element == fields::trim(name.as_bytes()) || fields::trim(own_name) == fields::trim(name.as_bytes())
+    element == grammar::trim(name.as_bytes()) || grammar::trim(own_name) == grammar::trim(name.as_bytes())
 }
 
 /// Checks that every extension of a response is one that the request offers (§4.1, item 5; §9.1).
 ///
 /// Only the extension itself can check the parameters.
 pub(super) fn check_choice(
-    request: &Headers,
-    response: &Headers,
+    request: &Fields,
+    response: &Fields,
     not_offered: ProtocolError,
 ) -> Result<(), ProtocolError> {
     // §11.3.2: the header MUST NOT appear more than once in a response.
-    let Some(chosen) = fields::single(response, fields::EXTENSIONS)? else { return Ok(()) };
+    let Some(chosen) = response.single(FieldName::Extensions)? else { return Ok(()) };
     let offered = Extension::parse_all(request)?;
     let is_offered = |chosen: &Extension| offered.iter().any(|offer| offer.name == chosen.name);
     if Extension::parse_list(chosen)?.iter().all(is_offered) { Ok(()) } else { Err(not_offered) }
+}
+
+/// Parses all `Sec-WebSocket-Extensions` headers as one list.
+fn visit_all<'v>(fields: &'v Fields, mut visit: impl FnMut(Part<'v>)) -> Result<(), ProtocolError> {
+    let mut count = 0;
+    for value in fields.all(FieldName::Extensions) {
+        count = Cursor { rest: value }.list(count, &mut visit)?;
+    }
+    Ok(())
 }
 
 /// Parses a header from front to back.
@@ -103,52 +118,76 @@ struct Cursor<'v> {
     rest: &'v [u8],
 }
 
-impl Cursor<'_> {
-    /// `extension-list = 1#extension`; empty elements are skipped (RFC 9110 §5.6.1.2).
-    fn list(mut self, extensions: &mut Vec<Extension>) -> Result<(), ProtocolError> {
-        let before = extensions.len();
+/// What a list consists of. A parameter belongs to the extension before it.
+enum Part<'v> {
+    Name(&'v str),
+    Param(&'v str, Option<Cow<'v, str>>),
+}
+
+impl Part<'_> {
+    fn append_to(self, extensions: &mut Vec<Extension>) {
+        match self {
+            Self::Name(name) => extensions.push(Extension { name: name.to_owned(), params: Vec::new() }),
+            Self::Param(name, value) => {
+                let param = (name.to_owned(), value.map(Cow::into_owned));
+                if let Some(last) = extensions.last_mut() {
+                    last.params.push(param);
+                }
+            }
+        }
+    }
+}
+
+impl<'v> Cursor<'v> {
+    /// `extension-list = 1#extension`; empty elements are skipped (RFC 9110 §5.6.1.2). `before` is the number of extensions in earlier
+    /// headers. Returns it with those of this header.
+    fn list(mut self, before: usize, visit: &mut impl FnMut(Part<'v>)) -> Result<usize, ProtocolError> {
+        let mut count = before;
         loop {
             while self.eat(b',') {}
             if self.rest.is_empty() {
                 break;
             }
-            if extensions.len() >= MAX_ITEMS {
+            if count >= MAX_ITEMS {
                 return Err(ProtocolError::MalformedList);
             }
-            extensions.push(self.extension()?);
+            count = count.saturating_add(1);
+            self.extension(visit)?;
             if !self.rest.is_empty() && !self.eat(b',') {
                 return Err(ProtocolError::MalformedList);
             }
         }
-        if extensions.len() == before { Err(ProtocolError::MalformedList) } else { Ok(()) }
+        if count == before { Err(ProtocolError::MalformedList) } else { Ok(count) }
     }
 
     /// `extension = extension-token *( ";" extension-param )`.
-    fn extension(&mut self) -> Result<Extension, ProtocolError> {
-        let mut extension = Extension { name: self.token()?, params: Vec::new() };
+    fn extension(&mut self, visit: &mut impl FnMut(Part<'v>)) -> Result<(), ProtocolError> {
+        visit(Part::Name(self.token()?));
+        let mut count = 0_usize;
         while self.eat(b';') {
-            if extension.params.len() >= MAX_ITEMS {
+            if count >= MAX_ITEMS {
                 return Err(ProtocolError::MalformedList);
             }
+            count = count.saturating_add(1);
             let name = self.token()?;
             let value = if self.eat(b'=') { Some(self.value()?) } else { None };
-            extension.params.push((name, value));
+            visit(Part::Param(name, value));
         }
-        Ok(extension)
+        Ok(())
     }
 
     /// `token | quoted-string`, where the quoted text, unescaped, MUST be a token, too.
-    fn value(&mut self) -> Result<String, ProtocolError> {
-        if self.eat(b'"') { self.quoted() } else { self.token() }
+    fn value(&mut self) -> Result<Cow<'v, str>, ProtocolError> {
+        if self.eat(b'"') { self.quoted().map(Cow::Owned) } else { self.token().map(Cow::Borrowed) }
     }
 
-    fn token(&mut self) -> Result<String, ProtocolError> {
+    fn token(&mut self) -> Result<&'v str, ProtocolError> {
         self.skip_space();
-        let end = self.rest.iter().position(|byte| !fields::is_token_byte(*byte)).unwrap_or(self.rest.len());
-        let (token, rest) = self.rest.split_at_checked(end).ok_or(ProtocolError::MalformedList)?;
+        let (token, rest) = self.rest.split_at_checked(grammar::token_len(self.rest)).unwrap_or_default();
         self.rest = rest;
         self.skip_space();
-        token_text(token.to_vec())
+        let text = std::str::from_utf8(token).map_err(|_| ProtocolError::MalformedList)?;
+        if text.is_empty() { Err(ProtocolError::MalformedList) } else { Ok(text) }
     }
 
     /// The rest of a quoted string after its first quote (RFC 9110 §5.6.4).
@@ -193,7 +232,7 @@ impl Cursor<'_> {
 }
 
 fn token_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
-    if !fields::is_token(&bytes) {
+    if !grammar::is_token(&bytes) {
         return Err(ProtocolError::MalformedList);
     }
     String::from_utf8(bytes).map_err(|_| ProtocolError::MalformedList)
@@ -263,14 +302,15 @@ mod tests {
 
     #[test]
     fn s9_1_several_headers_form_one_list() {
-        let field = |value: &str| (fields::EXTENSIONS.to_owned(), value.as_bytes().to_vec());
-        let joined = Extension::parse_all(&vec![field("a, b; c"), field("d")]).unwrap();
+        let field = |value: &str| (FieldName::Extensions.text().to_owned(), value.as_bytes().to_vec());
+        let joined = Extension::parse_all(&Fields::from(vec![field("a, b; c"), field("d")])).unwrap();
         assert_eq!(
             joined.iter().map(|extension| extension.name.as_str()).collect::<Vec<_>>(),
             ["a", "b", "d"]
         );
-        assert_eq!(Extension::parse_all(&vec![]), Ok(vec![]));
-        assert_eq!(Extension::parse_all(&vec![field("a"), field("")]), Err(ProtocolError::MalformedList));
+        assert_eq!(Extension::parse_all(&Fields::default()), Ok(vec![]));
+        let with_empty = Fields::from(vec![field("a"), field("")]);
+        assert_eq!(Extension::parse_all(&with_empty), Err(ProtocolError::MalformedList));
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! client                                                    server
-//! Request::from_url -> encode    ──  request head  ──▶    HeadBuffer -> parse_request
+//! Request::from_url -> encode    ──  request head  ──▶    HeadBuffer -> take_request
 //!                                                           check_upgrade, then the program responds
-//! HeadBuffer -> parse_response   ◀── response head ──     check_response -> encode_for
+//! HeadBuffer -> take_response   ◀── response head ──     check_response -> encode_for
 //! check_response
 //! ```
 //!
@@ -46,6 +46,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use self::http::grammar::{all_in, byte_set};
+
 /// The text that a server appends to the key before hashing (§1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -76,12 +78,30 @@ pub fn generate_key() -> String {
 /// assert_eq!(accept_value("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_value<K: AsRef<[u8]>>(key: K) -> String {
-    STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+    accept_text(&accept_of(key.as_ref()))
+}
+
+/// The value of `Sec-WebSocket-Accept`: 20 bytes in base64.
+type AcceptValue = [u8; 28];
+
+fn accept_of(key: &[u8]) -> AcceptValue {
+    let mut accept = AcceptValue::default();
+    // It cannot fail: 20 bytes become 28 characters.
+    let _ = STANDARD.encode_slice(Sha1::new().chain_update(key).chain_update(GUID).finalize(), &mut accept);
+    accept
+}
+
+fn accept_text(accept: &AcceptValue) -> String {
+    // It is ASCII.
+    String::from_utf8_lossy(accept).into_owned()
 }
 
 /// Returns whether a key is the canonical base64 encoding of 16 bytes (§4.2.1, item 5).
 fn is_valid_key(key: &[u8]) -> bool {
-    STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_LENGTH)
+    const DIGITS: [bool; 256] = byte_set(b"+/0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    // 21 characters encode six bits each, and the last one encodes two: its other bits are zero.
+    let [digits @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] = key else { return false };
+    digits.len() == 21 && all_in(&DIGITS, digits)
 }
 
 #[cfg(test)]
@@ -89,7 +109,8 @@ mod tests {
     use rand::RngExt;
     use rand::rngs::StdRng;
 
-    use super::http::fields;
+    use super::http::head_buffer::HeadBuffer;
+    use super::http::{fields, grammar};
     use super::*;
     use crate::protocol::{Config, ProtocolError};
     use crate::random_inputs::{self, bytes, choose};
@@ -112,7 +133,7 @@ mod tests {
     #[test]
     fn s1_3_the_example_handshake_is_accepted() {
         let config = Config::default();
-        let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
+        let request = server::read_request(REQUEST.as_bytes(), &config).unwrap();
         assert_eq!(server::check_upgrade(&request, &config), Ok(()));
         assert_eq!(request.protocols().unwrap(), ["chat", "superchat"]);
 
@@ -121,7 +142,7 @@ mod tests {
         server::complete(&mut response, &request, &config);
         assert_eq!(server::check_response(&request, &response), Ok(()));
 
-        let printed = client::parse_response(RESPONSE.as_bytes(), &config).unwrap();
+        let printed = read_response(RESPONSE.as_bytes(), &config).unwrap();
         assert_eq!(client::check_response(&request, &printed, &config), Ok(()));
         assert_eq!(printed.key().unwrap(), response.key().unwrap());
         assert_eq!(printed.protocol().unwrap(), response.protocol().unwrap());
@@ -137,7 +158,7 @@ mod tests {
         let mut head = Vec::new();
         request.encode(&mut head).unwrap();
 
-        let asked = server::parse_request(&head, &config).unwrap();
+        let asked = server::read_request(&head, &config).unwrap();
         assert_eq!(server::check_upgrade(&asked, &config), Ok(()));
         let mut response = Response::from_request(&asked).unwrap();
         server::complete(&mut response, &asked, &config);
@@ -145,7 +166,7 @@ mod tests {
         let mut head = Vec::new();
         response.encode_for(false, &mut head).unwrap();
 
-        let answered = client::parse_response(&head, &config).unwrap();
+        let answered = read_response(&head, &config).unwrap();
         assert_eq!(client::check_response(&request, &answered, &config), Ok(()));
         assert_eq!(answered.protocol().unwrap(), Some("wamp"));
     }
@@ -174,6 +195,29 @@ mod tests {
             "\u{e9}GhlIHNhbXBsZSBub25jZQ==",
         ] {
             assert!(!is_valid_key(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn s4_2_1_a_key_is_valid_if_a_decoder_finds_16_bytes() {
+        let decodes = |key: &[u8]| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_LENGTH);
+        random_inputs::for_each(|rng| {
+            let mut key = generate_key().into_bytes();
+            let at = rng.random_range(0..key.len());
+            key[at] = rng.random();
+            assert_eq!(is_valid_key(&key), decodes(&key), "{}", key.escape_ascii());
+        });
+        for last in 0..=u8::MAX {
+            let key = [b"dGhlIHNhbXBsZSBub25jZ", &[last][..], b"=="].concat();
+            assert_eq!(is_valid_key(&key), decodes(&key), "{}", key.escape_ascii());
+        }
+    }
+
+    fn read_response(head: &[u8], config: &Config) -> Result<Response, ProtocolError> {
+        let mut collected = HeadBuffer::response();
+        match collected.feed(head, config)? {
+            (_, true) => client::take_response(&mut collected),
+            (_, false) => Err(ProtocolError::HandshakeCut),
         }
     }
 
@@ -236,7 +280,7 @@ mod tests {
         random_inputs::for_each(|rng| {
             let head = almost_a_head(rng);
             let _ = Request::parse(&head);
-            if let Ok(request) = server::parse_request(&head, &config) {
+            if let Ok(request) = server::read_request(&head, &config) {
                 read_all_of(&request, &config);
             }
         });
@@ -245,11 +289,11 @@ mod tests {
     #[test]
     fn h7_a_client_handles_nearly_valid_responses_without_a_panic() {
         let config = Config::default();
-        let request = server::parse_request(REQUEST.as_bytes(), &config).unwrap();
+        let request = server::read_request(REQUEST.as_bytes(), &config).unwrap();
         random_inputs::for_each(|rng| {
             let head = almost_a_head(rng);
             let _ = Response::parse(&head);
-            if let Ok(response) = client::parse_response(&head, &config) {
+            if let Ok(response) = read_response(&head, &config) {
                 let _ = client::check_response(&request, &response, &config);
                 let _ = (format!("{response} {response:?}"), response.extensions(), response.protocol());
                 let mut again = Vec::new();
@@ -264,8 +308,8 @@ mod tests {
         random_inputs::for_each(|rng| {
             let bytes = bytes(rng, 0..512);
             let _ = (Request::parse(&bytes), Response::parse(&bytes));
-            let _ = server::parse_request(&bytes, &Config::default());
-            let _ = client::parse_response(&bytes, &Config::default());
+            let _ = server::read_request(&bytes, &Config::default());
+            let _ = read_response(&bytes, &Config::default());
             let _ = Extension::parse_list(&bytes);
         });
     }
@@ -273,14 +317,22 @@ mod tests {
     #[test]
     fn f12_any_split_gives_the_same_head() {
         let config = Config { max_head_size: 400, max_headers: 6, max_target_size: 12, ..Config::default() };
+        let kinds: [(fn() -> HeadBuffer, Take); 2] = [
+            (HeadBuffer::request, |head| {
+                head.take_request().map(|(line, fields)| (format!("{line:?}"), fields))
+            }),
+            (HeadBuffer::response, |head| {
+                head.take_response().map(|(line, fields)| (format!("{line:?}"), fields))
+            }),
+        ];
         random_inputs::for_each(|rng| {
             let head = almost_a_head(rng);
             let cuts: Vec<usize> = (0..rng.random_range(0..64)).map(|_| rng.random_range(0..64)).collect();
             let single = vec![1; head.len()];
-            for new in [http::head_buffer::HeadBuffer::request, http::head_buffer::HeadBuffer::response] {
-                let whole = collect(new(), &head, &[], &config);
-                assert_eq!(whole, collect(new(), &head, &cuts, &config));
-                assert_eq!(whole, collect(new(), &head, &single, &config));
+            for (new, take) in kinds {
+                let whole = collect(new(), take, &head, &[], &config);
+                assert_eq!(whole, collect(new(), take, &head, &cuts, &config));
+                assert_eq!(whole, collect(new(), take, &head, &single, &config));
             }
         });
     }
@@ -298,29 +350,36 @@ mod tests {
                 response.encode(&mut out).unwrap();
                 let read = Response::parse(&out).unwrap().unwrap();
                 assert_eq!(read.headers().len(), response.headers().len());
-                assert_eq!(read.header(&name).map(|value| fields::trim(value)), Some(fields::trim(&value)));
+                assert_eq!(read.header(&name).map(|value| grammar::trim(value)), Some(grammar::trim(&value)));
             }
         });
     }
 
-    /// Pushes bytes in pieces of the given lengths, the rest at once: the head and what is left, or the error.
+    /// What is parsed of a head, and the number of bytes after it. `None` if the head is incomplete.
+    type Collected = Option<(String, fields::Headers, usize)>;
+
+    /// Takes a head out of a buffer: its first line, and its fields.
+    type Take = fn(&mut HeadBuffer) -> Result<(String, fields::Fields), ProtocolError>;
+
+    /// Pushes bytes in pieces of the given lengths, and the rest at once.
     fn collect(
-        mut head: http::head_buffer::HeadBuffer,
+        mut head: HeadBuffer,
+        take: Take,
         bytes: &[u8],
         cuts: &[usize],
         config: &Config,
-    ) -> Result<(bool, Vec<u8>, usize), ProtocolError> {
+    ) -> Result<Collected, ProtocolError> {
         let mut bytes = bytes.to_vec();
         let mut rest = bytes.as_mut_slice();
         for length in cuts.iter().copied().chain([usize::MAX]) {
             let (mut piece, others) = rest.split_at_mut(length.min(rest.len()));
-            let complete = head.push(&mut piece, config)?;
-            if complete {
-                return Ok((true, head.bytes().to_vec(), piece.len().saturating_add(others.len())));
+            if head.push(&mut piece, config)? {
+                let left = piece.len().saturating_add(others.len());
+                return take(&mut head).map(|(line, fields)| Some((line, fields.list().clone(), left)));
             }
             assert!(piece.is_empty());
             rest = others;
         }
-        Ok((false, head.bytes().to_vec(), 0))
+        Ok(None)
     }
 }

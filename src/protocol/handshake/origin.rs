@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::http::authority::{self, Authority};
-use super::http::fields;
+use super::http::names::FieldName;
 
 /// The origins from which a server accepts WebSockets.
 ///
@@ -120,7 +120,7 @@ impl From<Origins> for OriginPolicy {
 
 /// Returns whether a request has no origin, or one that is accepted.
 fn is_allowed(request: &Request, is_accepted: impl FnOnce(&[u8]) -> bool) -> bool {
-    match fields::single(request.headers(), fields::ORIGIN) {
+    match request.fields().single(FieldName::Origin) {
         Ok(Some(origin)) => is_accepted(origin),
         Ok(None) => true,
         Err(_) => false,
@@ -172,7 +172,7 @@ fn is_same(origin: &[u8], accepted: &[u8]) -> bool {
 }
 
 fn is_same_host(origin: &[u8], request: &Request) -> bool {
-    let Ok(Some(host)) = fields::single(request.headers(), fields::HOST) else { return false };
+    let Ok(Some(host)) = request.fields().single(FieldName::Host) else { return false };
     let Some((origin, host)) = Origin::parse(origin).zip(authority::parse(host)) else { return false };
     origin.authority.host.eq_ignore_ascii_case(host.host)
         && origin.port() == host.port.or_else(|| origin.default_port())

@@ -1,14 +1,16 @@
 //! The request of the opening handshake (§4.1): building, parsing and encoding.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use url::Url;
 
-use super::http::fields::{self, Headers};
+use super::http::fields::{self, Fields, Headers};
 use super::http::head_buffer::HeadBuffer;
+use super::http::names::FieldName;
 use super::http::request_target::Target;
-use super::http::syntax::{self, Version};
-use super::{accept_value, generate_key};
+use super::http::syntax::{self, RequestLine, Version};
+use super::{accept_text, generate_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, Overrides, ProtocolError};
 
@@ -34,10 +36,10 @@ use crate::protocol::{Config, Overrides, ProtocolError};
 /// ```
 #[derive(Clone)]
 pub struct Request {
-    pub(super) method: String,
+    pub(super) method: Cow<'static, str>,
     resource: String,
     pub(super) version: Version,
-    headers: Headers,
+    fields: Fields,
     overrides: Overrides,
 }
 
@@ -56,20 +58,20 @@ impl Request {
     pub fn from_url(url: &Url) -> Result<Self> {
         let target = Target::of(url)?;
         let mut headers: Headers = [
-            (fields::CONNECTION, "Upgrade".to_owned()),
-            (fields::HOST, target.host),
-            (fields::VERSION, "13".to_owned()),
-            (fields::KEY, generate_key()),
-            (fields::UPGRADE, "websocket".to_owned()),
+            (FieldName::Connection, "Upgrade".to_owned()),
+            (FieldName::Host, target.host),
+            (FieldName::Version, "13".to_owned()),
+            (FieldName::Key, generate_key()),
+            (FieldName::Upgrade, "websocket".to_owned()),
         ]
-        .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+        .map(|(name, value)| (name.text().to_owned(), value.into_bytes()))
         .to_vec();
         headers.extend(target.authorization.map(|value| ("Authorization".to_owned(), value.into_bytes())));
         Ok(Self {
-            method: "GET".to_owned(),
+            method: Cow::Borrowed("GET"),
             resource: target.resource,
             version: Version::Http11,
-            headers,
+            fields: Fields::from(headers),
             overrides: Overrides::default(),
         })
     }
@@ -100,25 +102,15 @@ impl Request {
         let config = Config::default();
         let mut head = HeadBuffer::request();
         match head.feed(buf, &config).map_err(syntax::parse_error)? {
-            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(syntax::parse_error),
+            (_, true) => Self::take(&mut head).map(Some).map_err(syntax::parse_error),
             (_, false) => Ok(None),
         }
     }
 
-    /// Parses a complete head. Only its syntax is checked.
-    pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
-        let (line, headers) = syntax::parse_head(syntax::skip_empty_lines(head), config.max_headers)?;
-        let line = syntax::parse_request_line(line)?;
-        if line.target.len() > config.max_target_size {
-            return Err(ProtocolError::TargetTooLong);
-        }
-        Ok(Self {
-            method: line.method.to_owned(),
-            resource: line.target.to_owned(),
-            version: line.version,
-            headers,
-            overrides: Overrides::default(),
-        })
+    /// Takes a complete head out of its buffer. Only its syntax has been checked.
+    pub(super) fn take(head: &mut HeadBuffer) -> std::result::Result<Self, ProtocolError> {
+        let (RequestLine { method, target, version }, fields) = head.take_request()?;
+        Ok(Self { method, resource: target, version, fields, overrides: Overrides::default() })
     }
 
     /// Appends the encoded head to `out`, as HTTP/1.1.
@@ -142,7 +134,7 @@ impl Request {
     pub fn encode(&self, out: &mut Vec<u8>) -> std::result::Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_request_line(&self.method, &self.resource, out)?;
-            syntax::encode_fields(syntax::borrowed(&self.headers), out)
+            syntax::encode_fields(self.fields.iter(), out)
         })
     }
 
@@ -150,7 +142,7 @@ impl Request {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
-        fields::find(&self.headers, header)
+        self.fields.listed(header)
     }
 
     /// Returns the value of the first header with a name, for changes.
@@ -159,7 +151,7 @@ impl Request {
     ///
     /// See the example of [`headers`](Self::headers).
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
-        fields::find_mut(&mut self.headers, header)
+        fields::find_mut(self.headers_mut(), header)
     }
 
     /// Returns all headers, in their order.
@@ -181,14 +173,19 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn headers(&self) -> &Vec<(String, Vec<u8>)> {
-        &self.headers
+        self.fields.list()
     }
 
     /// Returns all headers for changes. They are checked when the request is sent.
     ///
     /// See the example of [`headers`](Self::headers).
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
-        &mut self.headers
+        self.fields.list_mut()
+    }
+
+    /// The headers, without a list of them.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// Sets the value of a header, and removes all other headers with this name.
@@ -199,8 +196,8 @@ impl Request {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name, value.as_ref())?;
-        fields::replace(&mut self.headers, name, value.as_ref().to_vec());
+        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        fields::replace(self.headers_mut(), name, value.as_ref().to_vec());
         Ok(())
     }
 
@@ -212,8 +209,8 @@ impl Request {
     ///
     /// See the example of [`headers`](Self::headers).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name, value.as_ref())?;
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        self.headers_mut().push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
 
@@ -225,7 +222,7 @@ impl Request {
     ///
     /// See the example of [`parse`](Self::parse).
     pub fn origin(&self) -> Result<Option<&str>> {
-        text(&self.headers, fields::ORIGIN)
+        self.text(FieldName::Origin)
     }
 
     /// Returns the `Sec-WebSocket-Key` without decoding it (§4.2.1, item 5).
@@ -247,8 +244,7 @@ impl Request {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn key(&self) -> Result<&Vec<u8>> {
-        self.header(fields::KEY)
-            .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Key"))
+        self.header(FieldName::Key.text()).ok_or_else(no_key)
     }
 
     /// Computes the `Sec-WebSocket-Accept` that belongs to the key (§4.2.2, item 5.4).
@@ -259,7 +255,7 @@ impl Request {
     ///
     /// See the example of [`key`](Self::key).
     pub fn hashed_key(&self) -> Result<String> {
-        self.key().map(accept_value)
+        self.fields.accept_for_key().map(|accept| accept_text(&accept)).ok_or_else(no_key)
     }
 
     /// Returns the `Sec-WebSocket-Version`, which is `13` for the protocol of RFC 6455 (§4.2.1, item 6).
@@ -270,7 +266,7 @@ impl Request {
     ///
     /// See the example of [`key`](Self::key).
     pub fn version(&self) -> Result<&str> {
-        text(&self.headers, fields::VERSION)?
+        self.text(FieldName::Version)?
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Version"))
     }
 
@@ -296,8 +292,8 @@ impl Request {
     /// See the [example](Self#examples) of this type.
     pub fn is_upgrade(&self) -> bool {
         self.is_extended_connect()
-            || (fields::has_token(&self.headers, fields::UPGRADE, "websocket")
-                && fields::has_token(&self.headers, fields::CONNECTION, "upgrade"))
+            || (self.fields.has_token(FieldName::Upgrade, "websocket")
+                && self.fields.has_token(FieldName::Connection, "Upgrade"))
     }
 
     /// Returns the subprotocols that the client offers, in order of preference (§4.1, item 10).
@@ -323,7 +319,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn protocols(&self) -> Result<Vec<&str>> {
-        list(&self.headers, fields::PROTOCOL)
+        self.elements(FieldName::Protocol)
     }
 
     /// Offers another subprotocol, as the least preferred one. A subprotocol that is already offered keeps its position, because
@@ -333,8 +329,8 @@ impl Request {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn add_protocol(&mut self, protocol: &str) {
-        if !fields::elements(&self.headers, fields::PROTOCOL).any(|other| other == protocol.as_bytes()) {
-            fields::append_element(&mut self.headers, fields::PROTOCOL, protocol);
+        if !self.fields.elements(FieldName::Protocol).any(|other| other == protocol.as_bytes()) {
+            fields::append_element(self.headers_mut(), FieldName::Protocol, protocol);
         }
     }
 
@@ -342,7 +338,9 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn remove_protocol(&mut self, protocol: &str) {
-        fields::remove_elements(&mut self.headers, fields::PROTOCOL, |other| other == protocol.as_bytes());
+        fields::remove_elements(self.headers_mut(), FieldName::Protocol, |other| {
+            other == protocol.as_bytes()
+        });
     }
 
     /// Returns the extensions that the client offers, each with its parameters (§9.1).
@@ -353,14 +351,14 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn extensions(&self) -> Result<Vec<&str>> {
-        list(&self.headers, fields::EXTENSIONS)
+        self.elements(FieldName::Extensions)
     }
 
     /// Offers another extension, with its parameters in the form `name; parameter=value` (§9.1).
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn add_extension(&mut self, extension: &str) {
-        fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
+        fields::append_element(self.headers_mut(), FieldName::Extensions, extension);
     }
 
     pub(crate) fn overrides(&self) -> &Overrides {
@@ -370,10 +368,11 @@ impl Request {
     /// How much memory the head occupies, in bytes.
     #[cfg(feature = "reactor")]
     pub(crate) fn held(&self) -> usize {
-        let table = self.headers.capacity().saturating_mul(size_of::<(String, Vec<u8>)>());
-        let fields = self.headers.iter().flat_map(|(name, value)| [name.capacity(), value.capacity()]);
-        let parts = fields.chain([table, self.method.capacity(), self.resource.capacity()]);
-        parts.fold(0, usize::saturating_add)
+        let method = match &self.method {
+            Cow::Owned(method) => method.capacity(),
+            Cow::Borrowed(_) => 0,
+        };
+        [method, self.resource.capacity()].into_iter().fold(self.fields.held(), usize::saturating_add)
     }
 
     #[cfg(all(feature = "reactor", feature = "permessage-deflate"))]
@@ -385,7 +384,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn remove_extension(&mut self, extension: &str) {
-        fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
+        fields::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
             super::extensions::is_named(other, extension)
         });
     }
@@ -411,10 +410,10 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn client_addr(&self) -> Result<Option<&str>> {
-        if let Some(address) = fields::elements(&self.headers, "X-Forwarded-For").next() {
+        if let Some(address) = self.fields.elements_named("X-Forwarded-For").next() {
             return Ok(Some(std::str::from_utf8(address)?));
         }
-        let Some(nearest) = fields::elements(&self.headers, "Forwarded").next() else { return Ok(None) };
+        let Some(nearest) = self.fields.elements_named("Forwarded").next() else { return Ok(None) };
         let pairs = std::str::from_utf8(nearest)?.split(';').filter_map(|pair| pair.split_once('='));
         Ok(pairs
             .into_iter()
@@ -430,21 +429,25 @@ impl Request {
     pub(super) fn set_resource(&mut self, resource: String) {
         self.resource = resource;
     }
+
+    fn text(&self, name: FieldName) -> Result<Option<&str>> {
+        Ok(self.fields.first(name).map(std::str::from_utf8).transpose()?)
+    }
+
+    fn elements(&self, name: FieldName) -> Result<Vec<&str>> {
+        self.fields.elements(name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
+    }
 }
 
-fn text<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h str>> {
-    Ok(fields::find(headers, name).map(|value| std::str::from_utf8(value)).transpose()?)
-}
-
-fn list<'h>(headers: &'h Headers, name: &str) -> Result<Vec<&'h str>> {
-    fields::elements(headers, name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
+pub(super) fn no_key() -> Error {
+    Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Key")
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = if self.is_extended_connect() { "HTTP/2" } else { "HTTP/1.1" };
         write!(f, "{} {} {version}\r\n", self.method.escape_debug(), self.resource.escape_debug())?;
-        syntax::write_fields(f, &self.headers)
+        syntax::write_fields(f, &self.fields)
     }
 }
 
@@ -453,7 +456,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("resource", &self.resource)
-            .field("headers", &syntax::Shown(&self.headers))
+            .field("headers", &syntax::Shown(&self.fields))
             .finish()
     }
 }

@@ -8,7 +8,6 @@ use sha1::{Digest as _, Sha1};
 use url::form_urlencoded;
 
 use super::Request;
-use super::http::fields;
 
 impl Request {
     /// Returns the path of the resource: what comes before the query. It is not decoded.
@@ -56,7 +55,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn header_text(&self, header: &str) -> Option<&str> {
-        std::str::from_utf8(self.header(header)?).ok()
+        std::str::from_utf8(self.fields().find(header)?).ok()
     }
 
     /// Returns the value of the first cookie with this name (RFC 6265 §5.4). See [`cookies`](Self::cookies).
@@ -81,7 +80,8 @@ impl Request {
     ///
     /// See the example of [`cookie`](Self::cookie).
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        fields::all(self.headers(), "Cookie")
+        self.fields()
+            .all_named("Cookie")
             .flat_map(|value| value.split(|byte| *byte == b';'))
             .filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
             .map(|(name, value)| (name.trim(), unquoted(value.trim())))
@@ -124,7 +124,7 @@ impl Request {
 
     /// Returns what follows the scheme of the only `Authorization` (RFC 9110 §11.6.2).
     fn credentials(&self, scheme: &str) -> Option<&str> {
-        let mut all = fields::all(self.headers(), "Authorization");
+        let mut all = self.fields().all_named("Authorization");
         let (Some(value), None) = (all.next(), all.next()) else { return None };
         let (found, credentials) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
         found.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start())

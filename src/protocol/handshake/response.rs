@@ -1,13 +1,16 @@
 //! The response to a request, in particular to an opening handshake (§4.2.2): building, parsing and encoding.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use super::http::fields::{self, Headers};
+use super::http::fields::{self, Fields};
 use super::http::head_buffer::HeadBuffer;
-use super::http::syntax::{self, Version};
+use super::http::names::FieldName;
+use super::http::syntax::{self, StatusLine, Version};
+use super::request::no_key;
 use super::{Request, extensions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Config, Overrides, ProtocolError};
@@ -39,8 +42,8 @@ use crate::protocol::{Config, Overrides, ProtocolError};
 pub struct Response {
     version: Version,
     status: u16,
-    reason: String,
-    headers: Headers,
+    reason: Cow<'static, str>,
+    fields: Fields,
     body: Vec<u8>,
     overrides: Overrides,
     /// The traits keep `Response` unwind-safe, as in `ws`.
@@ -56,12 +59,12 @@ impl Response {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn new<R: Into<String>>(status: u16, reason: R, body: Vec<u8>) -> Self {
-        let length = (fields::CONTENT_LENGTH.to_owned(), body.len().to_string().into_bytes());
+        let length = (FieldName::ContentLength.text().to_owned(), body.len().to_string().into_bytes());
         Self {
             version: Version::Http11,
             status,
-            reason: reason.into(),
-            headers: vec![length],
+            reason: Cow::Owned(reason.into()),
+            fields: Fields::from(vec![length]),
             body,
             overrides: Overrides::default(),
             data: None,
@@ -78,19 +81,14 @@ impl Response {
     /// See the [example](Self#examples) of this type.
     pub fn from_request(req: &Request) -> Result<Self> {
         if req.is_extended_connect() {
-            return Ok(Self { headers: Vec::new(), ..Self::new(200, "OK", Vec::new()) });
+            return Ok(Self { fields: Fields::default(), ..Self::new(200, "OK", Vec::new()) });
         }
-        let accept = req.hashed_key()?;
-        let headers = [
-            (fields::CONNECTION, "Upgrade".to_owned()),
-            (fields::ACCEPT, accept),
-            (fields::UPGRADE, "websocket".to_owned()),
-        ];
+        let accept = req.fields().accept_for_key().ok_or_else(no_key)?;
         Ok(Self {
             version: Version::Http11,
             status: 101,
-            reason: syntax::default_reason(101).to_owned(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec(),
+            reason: Cow::Borrowed(syntax::default_reason(101)),
+            fields: Fields::accepting(accept),
             body: Vec::new(),
             overrides: Overrides::default(),
             data: None,
@@ -172,25 +170,16 @@ impl Response {
         let config = Config::default();
         let mut head = HeadBuffer::response();
         match head.feed(buf, &config).map_err(syntax::parse_error)? {
-            (_, true) => Self::parse_head(head.bytes(), &config).map(Some).map_err(syntax::parse_error),
+            (_, true) => Self::take(&mut head).map(Some).map_err(syntax::parse_error),
             (_, false) => Ok(None),
         }
     }
 
-    /// Parses a complete head.
-    pub(super) fn parse_head(head: &[u8], config: &Config) -> std::result::Result<Self, ProtocolError> {
-        let (line, headers) = syntax::parse_head(head, config.max_headers)?;
-        let line = syntax::parse_status_line(line)?;
-        let reason = String::from_utf8_lossy(line.reason).into_owned();
-        Ok(Self {
-            version: line.version,
-            status: line.status,
-            reason,
-            headers,
-            body: Vec::new(),
-            overrides: Overrides::default(),
-            data: None,
-        })
+    /// Takes a complete head out of its buffer, which then expects the next one.
+    pub(super) fn take(head: &mut HeadBuffer) -> std::result::Result<Self, ProtocolError> {
+        let (StatusLine { version, status, reason }, fields) = head.take_response()?;
+        let (body, overrides) = (Vec::new(), Overrides::default());
+        Ok(Self { version, status, reason, fields, body, overrides, data: None })
     }
 
     /// Returns the body. The core receives only the head of a response, so that the body is empty unless a front end has received
@@ -230,7 +219,7 @@ impl Response {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn header(&self, header: &str) -> Option<&Vec<u8>> {
-        fields::find(&self.headers, header)
+        self.fields.listed(header)
     }
 
     /// Returns the value of the first header with a name, for changes.
@@ -251,21 +240,26 @@ impl Response {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
-        fields::find_mut(&mut self.headers, header)
+        fields::find_mut(self.headers_mut(), header)
     }
 
     /// Returns all headers, in their order.
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn headers(&self) -> &Vec<(String, Vec<u8>)> {
-        &self.headers
+        self.fields.list()
     }
 
     /// Returns all headers for changes. They are checked when the response is sent.
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn headers_mut(&mut self) -> &mut Vec<(String, Vec<u8>)> {
-        &mut self.headers
+        self.fields.list_mut()
+    }
+
+    /// The headers, without a list of them.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// Sets the value of a header, and removes all other headers with this name.
@@ -276,8 +270,8 @@ impl Response {
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name, value.as_ref())?;
-        fields::replace(&mut self.headers, name, value.as_ref().to_vec());
+        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        fields::replace(self.headers_mut(), name, value.as_ref().to_vec());
         Ok(())
     }
 
@@ -289,8 +283,8 @@ impl Response {
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name, value.as_ref())?;
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        self.headers_mut().push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
 
@@ -319,7 +313,7 @@ impl Response {
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn set_reason<R: Into<String>>(&mut self, reason: R) {
-        self.reason = reason.into();
+        self.reason = Cow::Owned(reason.into());
     }
 
     /// Returns the `Sec-WebSocket-Accept` (§4.1, item 4).
@@ -330,7 +324,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn key(&self) -> Result<&Vec<u8>> {
-        self.header(fields::ACCEPT)
+        self.header(FieldName::Accept.text())
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the response has no Sec-WebSocket-Accept"))
     }
 
@@ -359,7 +353,7 @@ impl Response {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn protocol(&self) -> Result<Option<&str>> {
-        Ok(self.header(fields::PROTOCOL).map(|value| std::str::from_utf8(value)).transpose()?)
+        Ok(self.fields.first(FieldName::Protocol).map(std::str::from_utf8).transpose()?)
     }
 
     /// Selects a subprotocol, in place of one that was selected before.
@@ -368,7 +362,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn set_protocol(&mut self, protocol: &str) {
-        fields::replace(&mut self.headers, fields::PROTOCOL, protocol.as_bytes().to_vec());
+        fields::replace(self.headers_mut(), FieldName::Protocol.text(), protocol.as_bytes().to_vec());
     }
 
     /// Selects the first of the supported subprotocols that the client offers, and returns it. If there is none, the response is
@@ -390,16 +384,14 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn extensions(&self) -> Result<Vec<&str>> {
-        fields::elements(&self.headers, fields::EXTENSIONS)
-            .map(|element| Ok(std::str::from_utf8(element)?))
-            .collect()
+        self.fields.elements(FieldName::Extensions).map(|element| Ok(std::str::from_utf8(element)?)).collect()
     }
 
     /// Accepts another extension, with its parameters in the form `name; parameter=value` (§9.1).
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn add_extension(&mut self, extension: &str) {
-        fields::append_element(&mut self.headers, fields::EXTENSIONS, extension);
+        fields::append_element(self.headers_mut(), FieldName::Extensions, extension);
     }
 
     pub(crate) fn overrides(&self) -> &Overrides {
@@ -414,7 +406,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn remove_extension(&mut self, extension: &str) {
-        fields::remove_elements(&mut self.headers, fields::EXTENSIONS, |other| {
+        fields::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
             extensions::is_named(other, extension)
         });
     }
@@ -428,7 +420,7 @@ impl Response {
 impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HTTP/1.1 {} {}\r\n", self.status, self.reason.escape_debug())?;
-        syntax::write_fields(f, &self.headers)
+        syntax::write_fields(f, &self.fields)
     }
 }
 
@@ -437,7 +429,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("status", &self.status)
             .field("reason", &self.reason)
-            .field("headers", &syntax::Shown(&self.headers))
+            .field("headers", &syntax::Shown(&self.fields))
             .field("body", &format_args!("{} bytes", self.body.len()))
             .finish()
     }
@@ -449,7 +441,7 @@ mod tests {
 
     fn offering(protocols: &str) -> Request {
         let mut request = Request::from_url(&"ws://example.com/".parse().unwrap()).unwrap();
-        request.set_header(fields::PROTOCOL, protocols).unwrap();
+        request.set_header(FieldName::Protocol.text(), protocols).unwrap();
         request
     }
 
@@ -461,7 +453,10 @@ mod tests {
         assert_eq!(response.protocol().unwrap(), None);
         assert_eq!(response.choose_protocol(&request, &["c", "b", "a"]).unwrap(), "b");
         assert_eq!(response.choose_protocol(&request, &["a"]).unwrap(), "a");
-        assert_eq!(response.headers().iter().filter(|(name, _)| name == fields::PROTOCOL).count(), 1);
+        assert_eq!(
+            response.headers().iter().filter(|(name, _)| name == FieldName::Protocol.text()).count(),
+            1
+        );
     }
 
     #[test]

@@ -3,36 +3,36 @@
 use super::extended_connect::is_accepting;
 use super::http::authority;
 use super::http::fields;
-#[cfg(feature = "upgrade")]
 use super::http::head_buffer::HeadBuffer;
+use super::http::names::FieldName;
 use super::http::syntax::{self, Version};
-use super::{Extension, Request, Response, accept_value, extensions, is_valid_key, subprotocols};
+use super::{Extension, Request, Response, extensions, is_valid_key, subprotocols};
 use crate::protocol::{Config, ProtocolError};
 
-/// Parses the head of a request, and rejects requests that a server must answer with an error, whether they ask for a page or
+/// Takes the complete head of a request out of its buffer, and rejects requests that a server must answer with an error, whether they ask for a page or
 /// for a WebSocket.
 ///
 /// Requests of HTTP/1.0 are accepted: they may ask for a page, but not for an upgrade.
-pub(crate) fn parse_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
-    let mut request = Request::parse_head(head, config)?;
+pub(crate) fn take_request(head: &mut HeadBuffer) -> Result<Request, ProtocolError> {
+    let mut request = Request::take(head)?;
     check_host(&request)?;
     normalize_target(&mut request)?;
     Ok(request)
 }
 
 /// Parses a head that was received by another HTTP server. The same limits apply as to a head that arrives here.
-#[cfg(feature = "upgrade")]
+#[cfg(any(test, feature = "upgrade"))]
 pub(crate) fn read_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
     let mut collected = HeadBuffer::request();
     match collected.feed(head, config)? {
-        (len, true) if len == head.len() => parse_request(collected.bytes(), config),
+        (len, true) if len == head.len() => take_request(&mut collected),
         _ => Err(ProtocolError::MalformedHead),
     }
 }
 
 /// RFC 9112 §3.2: a server MUST refuse a request of HTTP/1.1 without `Host`, and any with two or an invalid one.
 fn check_host(request: &Request) -> Result<(), ProtocolError> {
-    match fields::single(request.headers(), fields::HOST) {
+    match request.fields().single(FieldName::Host) {
         Err(_) => Err(ProtocolError::MissingHost),
         Ok(None) if request.http_version() == Version::Http11 => Err(ProtocolError::MissingHost),
         Ok(Some(host)) if authority::parse(host).is_none() => Err(ProtocolError::MalformedHead),
@@ -61,7 +61,7 @@ fn normalize_target(request: &mut Request) -> Result<(), ProtocolError> {
     }
     let host = host.as_bytes().to_vec();
     let resource = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    fields::replace(request.headers_mut(), fields::HOST, host);
+    fields::replace(request.headers_mut(), FieldName::Host.text(), host);
     request.set_resource(resource);
     Ok(())
 }
@@ -76,7 +76,7 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
     check_no_body(request)?;
     // Item 6: |Sec-WebSocket-Version| with a value of 13; §11.3.5: only once. It is checked before the key, because older
     // versions have no key.
-    match fields::single(request.headers(), fields::VERSION)? {
+    match request.fields().single(FieldName::Version)? {
         Some(b"13") => {}
         _ => return Err(ProtocolError::UnsupportedVersion),
     }
@@ -89,8 +89,8 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
         return Err(ProtocolError::OriginRefused);
     }
     // Items 9 and 10: the offers must be well-formed; §9.1: a malformed list of extensions MUST fail the connection.
-    subprotocols::offered(request.headers())?;
-    Extension::parse_all(request.headers())?;
+    subprotocols::offered(request.fields())?;
+    Extension::check_all(request.fields())?;
     Ok(())
 }
 
@@ -106,7 +106,7 @@ fn check_request_line(request: &Request, config: &Config) -> Result<(), Protocol
         return Err(ProtocolError::MethodNotGet);
     }
     // Item 2: |Host| with the server's authority.
-    match fields::single(request.headers(), fields::HOST) {
+    match request.fields().single(FieldName::Host) {
         Ok(Some(host)) if authority::parse(host).is_some_and(|authority| !authority.host.is_empty()) => {
             Ok(())
         }
@@ -116,20 +116,20 @@ fn check_request_line(request: &Request, config: &Config) -> Result<(), Protocol
 
 /// An upgrade must not have a body, which could not be distinguished from the first frames (H9).
 fn check_no_body(request: &Request) -> Result<(), ProtocolError> {
-    let is_empty = match fields::single(request.headers(), fields::CONTENT_LENGTH)? {
+    let is_empty = match request.fields().single(FieldName::ContentLength)? {
         Some(length) => length == b"0",
         None => true,
     };
-    let is_encoded = fields::find(request.headers(), fields::TRANSFER_ENCODING).is_some();
+    let is_encoded = request.fields().first(FieldName::TransferEncoding).is_some();
     if is_empty && !is_encoded { Ok(()) } else { Err(ProtocolError::MalformedHead) }
 }
 
 /// §4.2.1, item 5: a key that, decoded, is 16 bytes in length; §11.3.1: only once.
 fn check_key(request: &Request, config: &Config) -> Result<(), ProtocolError> {
     if !config.key_strict {
-        return fields::find(request.headers(), fields::KEY).map(drop).ok_or(ProtocolError::InvalidKey);
+        return request.fields().first(FieldName::Key).map(drop).ok_or(ProtocolError::InvalidKey);
     }
-    match fields::single(request.headers(), fields::KEY)? {
+    match request.fields().single(FieldName::Key)? {
         Some(key) if is_valid_key(key) => Ok(()),
         _ => Err(ProtocolError::InvalidKey),
     }
@@ -138,7 +138,9 @@ fn check_key(request: &Request, config: &Config) -> Result<(), ProtocolError> {
 /// Completes the response of the program. If it opens the connection and selects no subprotocol, the first supported one that the
 /// client offers is selected (§4.2.2, item 4).
 pub(crate) fn complete(response: &mut Response, request: &Request, config: &Config) {
-    if is_accepting(request, response) && response.header(fields::PROTOCOL).is_none() {
+    let is_undecided =
+        !config.subprotocols.is_empty() && response.fields().first(FieldName::Protocol).is_none();
+    if is_undecided && is_accepting(request, response) {
         let supported: Vec<&str> = config.subprotocols.iter().map(String::as_str).collect();
         response.choose_protocol(request, &supported);
     }
@@ -157,21 +159,22 @@ pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(
     if !request.is_extended_connect() {
         check_accepting(request, response)?;
     }
-    subprotocols::check_choice(request.headers(), response.headers(), ProtocolError::ProtocolNotOffered)?;
-    extensions::check_choice(request.headers(), response.headers(), ProtocolError::ExtensionNotOffered)
+    subprotocols::check_choice(request.fields(), response.fields(), ProtocolError::ProtocolNotOffered)?;
+    extensions::check_choice(request.fields(), response.fields(), ProtocolError::ExtensionNotOffered)
 }
 
 /// §4.2.2, items 5.2 to 5.4: what the client requires.
 fn check_accepting(request: &Request, response: &Response) -> Result<(), ProtocolError> {
-    let headers = response.headers();
-    let upgrades = fields::has_only_token(headers, fields::UPGRADE, "websocket")
-        && fields::has_token(headers, fields::CONNECTION, "upgrade");
+    let fields = response.fields();
+    let upgrades = fields.as_accepting().is_some()
+        || (fields.has_only_token(FieldName::Upgrade, "websocket")
+            && fields.has_token(FieldName::Connection, "Upgrade"));
     if !upgrades {
         return Err(ProtocolError::UnsendableHead);
     }
-    let key = fields::find(request.headers(), fields::KEY).ok_or(ProtocolError::InvalidKey)?;
-    match fields::single(headers, fields::ACCEPT)? {
-        Some(accept) if accept == accept_value(key).as_bytes() => Ok(()),
+    let expected = request.fields().accept_for_key().ok_or(ProtocolError::InvalidKey)?;
+    match fields.single(FieldName::Accept)? {
+        Some(accept) if accept == expected => Ok(()),
         _ => Err(ProtocolError::AcceptMismatch),
     }
 }
@@ -192,10 +195,10 @@ pub(crate) fn refusal(error: ProtocolError) -> Response {
         405 => add("Allow", "GET"),
         426 => {
             // RFC 9110 §15.5.22: the response MUST name the protocol in Upgrade, and §7.8: list Upgrade in Connection.
-            add(fields::CONNECTION, "close, Upgrade");
-            add(fields::UPGRADE, "websocket");
+            add(FieldName::Connection.text(), "close, Upgrade");
+            add(FieldName::Upgrade.text(), "websocket");
             // §4.4: the response MUST list the versions that the server supports.
-            add(fields::VERSION, "13");
+            add(FieldName::Version.text(), "13");
         }
         _ => {}
     }
@@ -208,7 +211,8 @@ pub(crate) fn refusal(error: ProtocolError) -> Response {
 pub(crate) fn refusal_without_upgrade(error: ProtocolError) -> Response {
     let mut response = refusal(error);
     response.headers_mut().retain(|(name, _)| {
-        !fields::is_named(name, fields::CONNECTION) && !fields::is_named(name, fields::UPGRADE)
+        !fields::is_named(name, FieldName::Connection.text())
+            && !fields::is_named(name, FieldName::Upgrade.text())
     });
     match response.status() {
         405 => fields::replace(response.headers_mut(), "Allow", b"CONNECT".to_vec()),
@@ -217,7 +221,7 @@ pub(crate) fn refusal_without_upgrade(error: ProtocolError) -> Response {
             let body = format!("400 {bad}\n").into_bytes();
             fields::replace(
                 response.headers_mut(),
-                fields::CONTENT_LENGTH,
+                FieldName::ContentLength.text(),
                 body.len().to_string().into_bytes(),
             );
             response.set_status(400);

@@ -21,7 +21,7 @@ fn with_headers(headers: &str) -> String {
 }
 
 fn check_with(head: &str, config: &Config) -> Result<(), ProtocolError> {
-    check_upgrade(&parse_request(head.as_bytes(), config)?, config)
+    check_upgrade(&read_request(head.as_bytes(), config)?, config)
 }
 
 fn check(head: &str) -> Result<(), ProtocolError> {
@@ -59,7 +59,7 @@ fn s4_2_1_items_3_and_4_upgrade_tokens_are_required() {
         ("Connection: Upgrade", "Connection: notupgrade"),
         ("Connection: Upgrade", "Connection: keep-alive"),
     ] {
-        let request = parse_request(with(from, to).as_bytes(), &Config::default()).unwrap();
+        let request = read_request(with(from, to).as_bytes(), &Config::default()).unwrap();
         assert!(!request.is_upgrade());
         assert_eq!(check_upgrade(&request, &Config::default()), Err(ProtocolError::NotAnUpgrade));
     }
@@ -125,10 +125,10 @@ fn h9_an_upgrade_request_with_a_body_is_rejected() {
 
 #[test]
 fn an_http_1_0_request_needs_no_host() {
-    let request = parse_request(b"GET /page HTTP/1.0\r\n\r\n", &Config::default()).unwrap();
+    let request = read_request(b"GET /page HTTP/1.0\r\n\r\n", &Config::default()).unwrap();
     assert!(!request.is_upgrade());
     let head = b"GET /page HTTP/1.1\r\n\r\n";
-    assert_eq!(parse_request(head, &Config::default()).map(drop), Err(ProtocolError::MissingHost));
+    assert_eq!(read_request(head, &Config::default()).map(drop), Err(ProtocolError::MissingHost));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn rfc9112_s3_2_forms_of_the_target_are_parsed_or_rejected() {
     let config = Config { origins: Origins::SameHost.into(), ..Config::default() };
     let of = |method: &str, target: &str| {
         let head = format!("{method} {target} HTTP/1.1\r\nHost: other.example\r\n\r\n");
-        parse_request(head.as_bytes(), &config)
+        read_request(head.as_bytes(), &config)
     };
     for (target, resource) in
         [("http://a:80/b?c", "/b?c"), ("WS://a:80", "/"), ("https://a:80?q", "/?q"), ("wss://a:80/", "/")]
@@ -165,7 +165,7 @@ fn h2_the_target_size_limit_is_inclusive() {
 }
 
 fn answered(headers: &str, change: impl FnOnce(&mut Response)) -> Result<(), ProtocolError> {
-    let request = parse_request(with_headers(headers).as_bytes(), &Config::default()).unwrap();
+    let request = read_request(with_headers(headers).as_bytes(), &Config::default()).unwrap();
     let mut response = Response::from_request(&request).unwrap();
     change(&mut response);
     check_response(&request, &response)
@@ -208,7 +208,7 @@ fn h12_an_invalid_101_response_is_not_sent() {
     assert_eq!(result, Err(ProtocolError::AcceptMismatch));
     let result = answered("", |response| response.headers_mut().clear());
     assert_eq!(result, Err(ProtocolError::UnsendableHead));
-    let request = parse_request(with("Upgrade: websocket\r\n", "").as_bytes(), &Config::default()).unwrap();
+    let request = read_request(with("Upgrade: websocket\r\n", "").as_bytes(), &Config::default()).unwrap();
     let response = Response::from_request(&request).unwrap();
     assert_eq!(check_response(&request, &response), Err(ProtocolError::NotAnUpgrade));
     assert_eq!(check_response(&request, &Response::new(200, "", Vec::new())), Ok(()));
@@ -218,7 +218,7 @@ fn h12_an_invalid_101_response_is_not_sent() {
 fn s4_2_2_the_protocol_the_server_prefers_is_chosen() {
     let config = Config { subprotocols: ["x", "b", "a"].map(String::from).to_vec(), ..Config::default() };
     let head = with_headers("Sec-WebSocket-Protocol: a, b\r\n");
-    let request = parse_request(head.as_bytes(), &config).unwrap();
+    let request = read_request(head.as_bytes(), &config).unwrap();
     let mut response = Response::from_request(&request).unwrap();
     complete(&mut response, &request, &config);
     assert_eq!(response.protocol().unwrap(), Some("b"));

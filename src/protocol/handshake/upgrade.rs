@@ -158,7 +158,7 @@ impl Upgrade {
             Role::Server => Connection::upgraded(self.config, &self.request, &mut self.response, now)?,
             Role::Client => {
                 client_upgrade::check(&self.request, &self.response, &self.config)?;
-                let extensions = Extension::parse_all(self.response.headers())?;
+                let extensions = Extension::parse_all(self.response.fields())?;
                 Connection::after_handshake(Role::Client, self.config, &extensions, now)?
             }
         };

@@ -90,7 +90,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     ) {
         let Established { role, shake: Handshake { request, response, .. }, read_ahead } = established;
         let config = Arc::clone(&self.state.config);
-        let protocol = Extension::parse_all(response.headers()).and_then(|extensions| {
+        let protocol = Extension::parse_all(response.fields()).and_then(|extensions| {
             protocol::Connection::after_handshake(role, config, &extensions, self.state.now)
         });
         match protocol {

@@ -232,7 +232,7 @@ fn hops(request: &Request) -> Result<Vec<&str>> {
 /// The elements of a comma-separated header, from all fields of that name.
 fn values<'r>(request: &'r Request, name: &str) -> Result<Vec<&'r str>> {
     let mut values = Vec::new();
-    for (_, value) in request.headers().iter().filter(|(header, _)| header.eq_ignore_ascii_case(name)) {
+    for value in request.fields().all_named(name) {
         values
             .extend(std::str::from_utf8(value)?.split(',').map(str::trim).filter(|value| !value.is_empty()));
     }

@@ -746,7 +746,7 @@ impl Sender {
         shake: Handshake,
         read_ahead: impl Into<Vec<u8>>,
     ) -> Result<()> {
-        Extension::parse_all(shake.response.headers())?;
+        Extension::parse_all(shake.response.fields())?;
         let established = Established { role, shake, read_ahead: read_ahead.into() };
         push_new_connection(self, NewConnection::AfterHandshake(stream, established))
     }

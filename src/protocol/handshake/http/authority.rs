@@ -1,9 +1,11 @@
 //! `host[:port]`, as in `Host` and in an origin (RFC 3986 §3.2, RFC 9110 §7.2).
 
+use super::grammar::{byte_set, contains};
+
 /// A host and an optional port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Authority<'h> {
-    pub(crate) host: &'h str,
+    pub(crate) host: &'h [u8],
     pub(crate) port: Option<u16>,
 }
 
@@ -11,44 +13,45 @@ pub(crate) struct Authority<'h> {
 ///
 /// Text with a user, a path, a space or another character that is invalid in a host is rejected as a whole.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (host, port) = match text.strip_prefix('[') {
-        Some(literal) => {
-            let (address, after) = literal.split_once(']')?;
-            if address.is_empty() || !address.bytes().all(is_literal_byte) {
+    let len = match bytes {
+        [b'[', literal @ ..] => {
+            let len = len_of(literal, &LITERAL);
+            if len == 0 || literal.get(len) != Some(&b']') {
                 return None;
             }
             // The brackets belong to the host.
-            (text.get(..address.len().saturating_add(2))?, after)
+            len.saturating_add(2)
         }
-        None => text.split_at_checked(text.find(':').unwrap_or(text.len()))?,
+        _ => len_of(bytes, &NAME),
     };
-    if !host.starts_with('[') && !host.bytes().all(is_name_byte) {
-        return None;
-    }
+    let (host, port) = bytes.split_at_checked(len)?;
     Some(Authority { host, port: parse_port(port)? })
 }
 
 /// Parses `[:port]`: `None` if it is invalid, `Some(None)` if there is no number (RFC 3986 allows a lone colon).
-fn parse_port(text: &str) -> Option<Option<u16>> {
-    match text.strip_prefix(':') {
-        None => text.is_empty().then_some(None),
-        Some("") => Some(None),
+fn parse_port(text: &[u8]) -> Option<Option<u16>> {
+    match text {
+        [] | [b':'] => Some(None),
         // `parse` alone would accept a sign.
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
-        Some(_) => None,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+        }
+        _ => None,
     }
 }
 
-/// `unreserved / pct-encoded / sub-delims` (RFC 3986 §3.2.2).
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+/// Returns how many bytes at the front are in a set.
+fn len_of(bytes: &[u8], set: &[bool; 256]) -> usize {
+    bytes.iter().position(|byte| !contains(set, *byte)).unwrap_or(bytes.len())
 }
 
+/// The characters of a name: `unreserved / pct-encoded / sub-delims` (RFC 3986 §3.2.2).
+const NAME: [bool; 256] =
+    byte_set(b"-._~%!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
 /// The characters of an IP literal: IPv6, IPv4 within it, a zone, a future version (RFC 3986 §3.2.2, RFC 6874).
-fn is_literal_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b":.%-_~".contains(&byte)
-}
+const LITERAL: [bool; 256] =
+    byte_set(b":.%-_~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 #[cfg(test)]
 mod tests {
@@ -66,7 +69,7 @@ mod tests {
             ("", "", None),
         ] {
             let authority = parse(text.as_bytes()).unwrap();
-            assert_eq!((authority.host, authority.port), (host, port));
+            assert_eq!((authority.host, authority.port), (host.as_bytes(), port));
         }
     }
 

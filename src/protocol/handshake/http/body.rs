@@ -1,6 +1,6 @@
 //! The body of a response that rejects an upgrade (RFC 9112 §6, §7.1).
 
-use super::fields;
+use super::names::FieldName;
 use crate::protocol::handshake::Response;
 
 /// Collects the body of a response, up to a limit.
@@ -57,14 +57,14 @@ impl Body {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn of(response: &Response, limit: usize) -> Self {
-        let headers = response.headers();
-        let length = fields::single(headers, fields::CONTENT_LENGTH).ok().flatten();
+        let fields = response.fields();
+        let length = fields.single(FieldName::ContentLength).ok().flatten();
         let length = length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         let framing = match length {
             // §6.3, item 1: these have no body, regardless of their headers.
             _ if response.status() == 204 || response.status() == 304 => Framing::Length(0),
             // §6.3, item 3: the encoding overrides the length.
-            _ if fields::has_token(headers, fields::TRANSFER_ENCODING, "chunked") => Framing::Chunked,
+            _ if fields.has_token(FieldName::TransferEncoding, "chunked") => Framing::Chunked,
             Some(length) => Framing::Length(length),
             None => Framing::End,
         };

@@ -1,29 +1,38 @@
-//! Heads that arrive in pieces of any size. Each byte is examined once (H1).
+//! Heads that arrive in pieces of any size (H1).
 //!
-//! Invalid input is rejected at the first byte that cannot be part of a head, before the head is complete: port scanners, TLS
+//! Each byte is examined when it arrives. Each line is parsed when it is complete, so that a complete head is a parsed head.
+//!
+//! Invalid input is rejected at the first byte that cannot be part of a head, or with the line that is invalid: port scanners, TLS
 //! handshakes and endless lines cost neither memory nor a wait for the timeout (H2, H18).
 
-use super::{fields, syntax};
+use super::fields::Fields;
+use super::grammar;
+use super::received::ReceivedFields;
+use super::syntax::{self, RequestLine, StatusLine};
 use crate::protocol::{Config, ProtocolError};
 
-/// Collects the bytes of a head.
+/// Collects and parses a head.
 ///
 /// The result does not depend on how the bytes are split.
 #[derive(Debug)]
 pub(crate) struct HeadBuffer {
     kind: Kind,
-    bytes: Vec<u8>,
-    /// Bytes so far, including those of earlier heads: interim responses share one limit (K2).
-    seen: usize,
-    /// Complete lines so far, without the empty ones.
-    lines: usize,
-    /// Bytes of the current line, without its CR.
+    first_line: Option<FirstLine>,
+    /// The bytes so far, and the fields in its complete lines.
+    fields: ReceivedFields,
+    /// Where the current line begins, and up to where its bytes have been examined.
     line: usize,
-    /// Whether the last byte was a CR, so that an LF must follow.
-    after_cr: bool,
-    /// Spaces in the first line, and the number of bytes between the first two of them: the request target.
+    at: usize,
+    /// The number of bytes of earlier heads: interim responses share one limit (K2).
+    earlier: usize,
+    target: TargetLength,
+}
+
+/// How long the request target is, as far as it has arrived: what is between the first two spaces of the first line.
+#[derive(Debug, Default)]
+struct TargetLength {
     spaces: usize,
-    target: usize,
+    len: usize,
 }
 
 /// The kind of head that is expected.
@@ -33,11 +42,10 @@ enum Kind {
     Response,
 }
 
-/// What ends with a line break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    Line,
-    Head,
+#[derive(Debug)]
+enum FirstLine {
+    Request(RequestLine),
+    Response(StatusLine),
 }
 
 impl HeadBuffer {
@@ -52,7 +60,8 @@ impl HeadBuffer {
     }
 
     fn new(kind: Kind) -> Self {
-        Self { kind, bytes: Vec::new(), seen: 0, lines: 0, line: 0, after_cr: false, spaces: 0, target: 0 }
+        let fields = ReceivedFields::default();
+        Self { kind, first_line: None, fields, line: 0, at: 0, earlier: 0, target: TargetLength::default() }
     }
 
     /// Takes the bytes of the head off the front of the input, and returns whether the head is complete.
@@ -66,113 +75,154 @@ impl HeadBuffer {
 
     /// Processes bytes; returns how many of them belong to the head, and whether it is complete.
     pub(crate) fn feed(&mut self, input: &[u8], config: &Config) -> Result<(usize, bool), ProtocolError> {
-        let room = config.max_head_size.saturating_sub(self.seen);
-        let (mut rest, beyond) = input.split_at(room.min(input.len()));
-        self.bytes.reserve(rest.len());
-        loop {
-            let (length, ended) = self.scan_line(rest, config)?;
-            self.seen = self.seen.saturating_add(length);
-            let Some((line, others)) = rest.split_at_checked(length) else { break };
-            self.bytes.extend_from_slice(line);
-            rest = others;
-            match ended {
-                None => break,
-                Some(Ended::Head) => {
-                    let left = rest.len().saturating_add(beyond.len());
-                    return Ok((input.len().saturating_sub(left), true));
-                }
-                Some(Ended::Line) => self.end_line(config)?,
-            }
+        let mut head = std::mem::take(&mut self.fields.head);
+        let before = head.len();
+        let room = config.max_head_size.saturating_sub(self.earlier.saturating_add(before));
+        let (within, beyond) = input.split_at(room.min(input.len()));
+        if head.is_empty() {
+            head = within.to_vec();
+        } else {
+            head.extend_from_slice(within);
+        }
+        let scanned = self.scan(&head, config);
+        if scanned == Ok(true) {
+            head.truncate(self.at);
+            // A program can keep the head.
+            head.shrink_to_fit();
+        }
+        self.fields.head = head;
+        if scanned? {
+            return Ok((self.at.saturating_sub(before), true));
         }
         if beyond.is_empty() { Ok((input.len(), false)) } else { Err(ProtocolError::HeadTooLarge) }
     }
 
-    /// Returns the bytes so far: once the head is complete, the head with its empty line.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Returns whether nothing has arrived.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.head.is_empty()
     }
 
-    /// Begins the head that follows an interim response. The limit applies to both of them together (K2).
-    pub(crate) fn restart(&mut self) {
-        let seen = self.seen;
-        *self = Self { seen, ..Self::new(self.kind) };
+    /// Takes out the complete head of a request. Only its syntax has been checked.
+    pub(crate) fn take_request(&mut self) -> Result<(RequestLine, Fields), ProtocolError> {
+        match self.first_line.take() {
+            Some(FirstLine::Request(line)) => Ok((line, Fields::received(std::mem::take(&mut self.fields)))),
+            _ => Err(ProtocolError::MalformedHead),
+        }
     }
 
-    /// Examines bytes up to the end of the line; returns their number and what ended there.
-    fn scan_line(&mut self, bytes: &[u8], config: &Config) -> Result<(usize, Option<Ended>), ProtocolError> {
-        let mut rest = bytes;
+    /// Takes out the complete head of a response, and begins the head that follows if it is interim. The limit applies to all of them
+    /// together (K2).
+    pub(crate) fn take_response(&mut self) -> Result<(StatusLine, Fields), ProtocolError> {
+        let earlier = self.earlier.saturating_add(self.at);
+        match std::mem::replace(self, Self { earlier, ..Self::new(self.kind) }) {
+            Self { first_line: Some(FirstLine::Response(line)), fields, .. } => {
+                Ok((line, Fields::received(fields)))
+            }
+            _ => Err(ProtocolError::MalformedHead),
+        }
+    }
+
+    /// Examines what has arrived, and returns whether the head is complete.
+    fn scan(&mut self, head: &[u8], config: &Config) -> Result<bool, ProtocolError> {
         loop {
-            if !self.after_cr {
-                let (text, others) = rest.split_at(fields::text_len(rest));
-                self.text(text, config)?;
-                rest = others;
-            }
-            rest = match (self.after_cr, rest) {
-                (_, []) => return Ok((bytes.len(), None)),
-                (false, [b'\r', others @ ..]) => {
-                    self.after_cr = true;
-                    others
-                }
-                (true, [b'\n', others @ ..]) => {
-                    if let Some(ended) = self.line_break()? {
-                        return Ok((bytes.len().saturating_sub(others.len()), Some(ended)));
-                    }
-                    others
-                }
-                _ => return Err(ProtocolError::MalformedHead),
-            };
-        }
-    }
-
-    fn line_break(&mut self) -> Result<Option<Ended>, ProtocolError> {
-        self.after_cr = false;
-        match (self.line, self.lines, self.kind) {
-            // RFC 9112 §2.2: a server ignores empty lines before the request line.
-            (0, 0, Kind::Request) => Ok(None),
-            (0, 0, Kind::Response) => Err(ProtocolError::MalformedHead),
-            (0, ..) => Ok(Some(Ended::Head)),
-            _ => Ok(Some(Ended::Line)),
-        }
-    }
-
-    /// Processes bytes of a line.
-    fn text(&mut self, text: &[u8], config: &Config) -> Result<(), ProtocolError> {
-        let Some(first) = text.first() else { return Ok(()) };
-        // No name, method or version begins with another byte. This rejects folded lines and TLS handshakes.
-        if self.line == 0 && !fields::is_token_byte(*first) {
-            return Err(ProtocolError::MalformedHead);
-        }
-        self.line = self.line.saturating_add(text.len());
-        if self.lines == 0 && self.kind == Kind::Request {
-            for byte in text {
-                if *byte == b' ' {
-                    self.spaces = self.spaces.saturating_add(1);
-                } else if self.spaces == 1 {
-                    self.target = self.target.saturating_add(1);
+            let rest = head.get(self.at..).unwrap_or_default();
+            let (text, after) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
+            self.at = self.at.wrapping_add(text.len());
+            match after {
+                [b'\r', b'\n', ..] => {}
+                [] | [b'\r'] => return self.check_incomplete(text, config).map(|()| false),
+                _ => {
+                    self.check_incomplete(text, config)?;
+                    return Err(ProtocolError::MalformedHead);
                 }
             }
+            let (start, end) = (self.line, self.at);
+            self.at = end.wrapping_add(2);
+            self.line = self.at;
+            if start == end && self.first_line.is_some() {
+                return Ok(true);
+            }
+            self.end_line(head, start, end, config)?;
         }
-        if self.target > config.max_target_size { Err(ProtocolError::TargetTooLong) } else { Ok(()) }
     }
 
-    fn end_line(&mut self, config: &Config) -> Result<(), ProtocolError> {
-        if self.lines == 0 {
-            self.check_first_line()?;
-        } else if self.lines > config.max_headers {
-            return Err(ProtocolError::TooManyHeaders);
+    /// Parses the line from `start` to `end`, which is complete, and not the one that ends the head.
+    fn end_line(
+        &mut self,
+        head: &[u8],
+        start: usize,
+        end: usize,
+        config: &Config,
+    ) -> Result<(), ProtocolError> {
+        if self.first_line.is_some() {
+            if self.fields.len() >= config.max_headers {
+                check_first_byte(head.get(start..end).unwrap_or_default())?;
+                return Err(ProtocolError::TooManyHeaders);
+            }
+            return self.fields.push(head, start, end);
         }
-        self.lines = self.lines.saturating_add(1);
-        self.line = 0;
+        // RFC 9112 §2.2: a server ignores empty lines before the request line.
+        if start < end || self.kind == Kind::Response {
+            let line = head.get(start..end).unwrap_or_default();
+            self.first_line = Some(FirstLine::parse(self.kind, line, config)?);
+        }
         Ok(())
     }
 
-    /// Rejects another protocol as soon as its first line has arrived: its client may be waiting for a response.
-    fn check_first_line(&self) -> Result<(), ProtocolError> {
-        let head = syntax::skip_empty_lines(&self.bytes);
-        let (line, _) = syntax::split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
-        match self.kind {
-            Kind::Request => syntax::parse_request_line(line).map(drop),
-            Kind::Response => syntax::parse_status_line(line).map(drop),
+    /// Rejects a line before it is complete, if what has arrived last of it cannot be part of a line, or makes it too long.
+    fn check_incomplete(&mut self, text: &[u8], config: &Config) -> Result<(), ProtocolError> {
+        if self.at.checked_sub(text.len()) == Some(self.line) {
+            check_first_byte(text)?;
+        }
+        if self.first_line.is_none() && self.kind == Kind::Request {
+            self.target.add(text);
+            self.target.check(config)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rejects a line that begins with a byte with which no name, method or version begins. This rejects folded lines and TLS handshakes.
+fn check_first_byte(text: &[u8]) -> Result<(), ProtocolError> {
+    match text.first() {
+        Some(first) if !grammar::is_token_byte(*first) => Err(ProtocolError::MalformedHead),
+        _ => Ok(()),
+    }
+}
+
+impl FirstLine {
+    /// Parses a complete line. Another protocol is rejected at once: its client may be waiting for a response.
+    fn parse(kind: Kind, line: &[u8], config: &Config) -> Result<Self, ProtocolError> {
+        if kind == Kind::Response {
+            return syntax::parse_status_line(line).map(Self::Response);
+        }
+        match syntax::parse_request_line(line) {
+            Ok(line) if line.target.len() > config.max_target_size => Err(ProtocolError::TargetTooLong),
+            Ok(line) => Ok(Self::Request(line)),
+            Err(err) => Err(TargetLength::reject(line, config).err().unwrap_or(err)),
+        }
+    }
+}
+
+impl TargetLength {
+    /// Rejects an invalid line as if it had not been complete: the result must not depend on how the head is split.
+    fn reject(line: &[u8], config: &Config) -> Result<(), ProtocolError> {
+        let mut target = Self::default();
+        target.add(line);
+        check_first_byte(line).and_then(|()| target.check(config))
+    }
+
+    fn check(&self, config: &Config) -> Result<(), ProtocolError> {
+        if self.len > config.max_target_size { Err(ProtocolError::TargetTooLong) } else { Ok(()) }
+    }
+
+    /// Counts the bytes of a part of the first line.
+    fn add(&mut self, text: &[u8]) {
+        for (at, word) in text.split(|byte| *byte == b' ').enumerate() {
+            self.spaces = self.spaces.saturating_add(usize::from(at > 0));
+            if self.spaces == 1 {
+                self.len = self.len.saturating_add(word.len());
+            }
         }
     }
 }
@@ -204,10 +254,11 @@ mod tests {
         for (at, byte) in bytes.iter().enumerate() {
             let (complete, _) = push(&mut head, &[*byte], &Config::default()).unwrap();
             assert_eq!(complete, at + 1 == bytes.len());
-            // `seen` counts the bytes that the scanner has looked at.
-            assert_eq!(head.seen, at + 1);
+            // Only a CR is examined again, with the LF after it.
+            let is_cr = *byte == b'\r';
+            assert_eq!(head.at, if is_cr { at } else { at + 1 });
         }
-        assert_eq!(head.bytes(), bytes);
+        assert_eq!(head.fields.head, bytes);
     }
 
     #[test]
@@ -217,7 +268,7 @@ mod tests {
         let config = Config { max_head_size: HEAD.len() - 1, ..config };
         let mut head = HeadBuffer::request();
         assert_eq!(push(&mut head, HEAD, &config), Err(ProtocolError::HeadTooLarge));
-        assert!(head.bytes().len() < HEAD.len());
+        assert!(head.fields.head.len() < HEAD.len());
     }
 
     #[test]
@@ -225,7 +276,7 @@ mod tests {
         let endless = [&b"GET / HTTP/1.1\r\nX: "[..], &vec![b'x'; 1 << 20]].concat();
         let mut head = HeadBuffer::request();
         assert_eq!(push(&mut head, &endless, &Config::default()), Err(ProtocolError::HeadTooLarge));
-        assert!(head.bytes().len() <= 16 * 1024);
+        assert!(head.fields.head.len() <= 16 * 1024);
         let empty_lines = b"\r\n".repeat(1 << 19);
         assert_eq!(request(&empty_lines), Err(ProtocolError::HeadTooLarge));
     }
@@ -280,7 +331,31 @@ mod tests {
                     Ok((true, b"\x81\x80\r\n\r\n".to_vec()))
                 );
             }
-            assert_eq!(head.bytes(), HEAD);
+            assert_eq!(head.fields.head, HEAD);
+        }
+    }
+
+    #[test]
+    fn h8_malformed_fields_are_rejected_before_the_head_is_complete() {
+        for line in ["A : b", "A", "A b: c", "A/b: c", "A\t: b"] {
+            let bytes = format!("GET / HTTP/1.1\r\n{line}\r\n");
+            assert_eq!(request(bytes.as_bytes()), Err(ProtocolError::MalformedHead), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_complete_head_occupies_no_more_memory_than_its_bytes() {
+        let frames = [0; 4096];
+        for cut in [HEAD.len(), 7] {
+            let mut head = HeadBuffer::request();
+            let (first, second) = HEAD.split_at(cut);
+            assert_eq!(head.feed(first, &Config::default()), Ok((cut, cut == HEAD.len())));
+            if cut < HEAD.len() {
+                let rest = [second, &frames].concat();
+                assert_eq!(head.feed(&rest, &Config::default()), Ok((second.len(), true)));
+            }
+            assert_eq!(head.fields.head, HEAD);
+            assert!(head.fields.head.capacity() < 2 * HEAD.len());
         }
     }
 
@@ -310,7 +385,7 @@ mod tests {
         let mut count = 0;
         let error = loop {
             match push(&mut head, interim, &Config::default()) {
-                Ok((true, _)) => head.restart(),
+                Ok((true, _)) => assert_eq!(head.take_response().unwrap().0.status, 100),
                 Ok(_) => unreachable!("the head is complete"),
                 Err(error) => break error,
             }

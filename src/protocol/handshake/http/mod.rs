@@ -3,7 +3,10 @@
 pub(crate) mod authority;
 pub(crate) mod body;
 pub(crate) mod fields;
+pub(crate) mod grammar;
 pub(crate) mod head_buffer;
+pub(crate) mod names;
+mod received;
 pub(crate) mod request_target;
 pub(crate) mod response_encoder;
 pub(crate) mod syntax;

@@ -1,12 +1,18 @@
 //! Encoding of responses, as complete and correct HTTP/1.1 for any input of the program (RFC 9110, RFC 9112).
 
-use super::fields;
+use super::names::{self, FieldName};
 use super::syntax;
 use crate::protocol::ProtocolError;
 use crate::protocol::handshake::Response;
 
 /// Headers for persistent connections. Ours is closed after every status except 101.
-const HOP_BY_HOP: [&str; 3] = [fields::CONNECTION, fields::ACCEPT, "Keep-Alive"];
+const HOP_BY_HOP: [&str; 3] = [FieldName::Connection.text(), FieldName::Accept.text(), "Keep-Alive"];
+
+/// The response that accepts a request (§4.2.2, item 5), before and after the value of `Sec-WebSocket-Accept`.
+const ACCEPTING: [&[u8]; 2] = [
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+    b"\r\nUpgrade: websocket\r\n\r\n",
+];
 
 /// What follows the head of a response (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +47,7 @@ impl Response {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
         syntax::all_or_nothing(out, |out| {
             syntax::encode_status_line(self.status(), self.reason(), out)?;
-            syntax::encode_fields(syntax::borrowed(self.headers()), out)?;
+            syntax::encode_fields(self.fields().iter(), out)?;
             out.extend_from_slice(self.body());
             Ok(())
         })
@@ -71,21 +77,25 @@ impl Response {
     }
 
     fn encode_answer(&self, head_request: bool, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        if self.append_unchanged(out) {
+            return Ok(());
+        }
         if self.status() < 200 && self.status() != 101 {
             return Err(ProtocolError::UnsendableHead);
         }
         syntax::encode_status_line(self.status(), self.reason(), out)?;
         let content = Content::of(self.status());
         let length = self.content_length(content, head_request);
-        let kept = syntax::borrowed(self.headers()).filter(|(name, _)| !self.is_ours(name));
+        let kept = self.fields().iter().filter(|(name, _)| !self.is_ours(name));
         let connection = match self.status() {
             101 => None,
             // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
             426 => Some("close, Upgrade"),
             _ => Some("close"),
         };
-        let ours = [(fields::CONNECTION, connection), (fields::CONTENT_LENGTH, length.as_deref())];
-        let ours = ours.into_iter().filter_map(|(name, value)| Some((name, value?.as_bytes())));
+        let ours = [(FieldName::Connection, connection), (FieldName::ContentLength, length.as_deref())];
+        let ours =
+            ours.into_iter().filter_map(|(name, value)| Some((name.text().as_bytes(), value?.as_bytes())));
         syntax::encode_fields(kept.chain(ours), out)?;
         if content == Content::Body && !head_request {
             out.extend_from_slice(self.body());
@@ -93,14 +103,25 @@ impl Response {
         Ok(())
     }
 
+    /// Appends the response that accepts a request, if this is that response without changes. Returns whether it is.
+    fn append_unchanged(&self, out: &mut Vec<u8>) -> bool {
+        let accept = self.fields().as_accepting().filter(|_| {
+            self.status() == 101 && (self.reason().is_empty() || self.reason() == syntax::default_reason(101))
+        });
+        let ([before, after], Some(accept)) = (ACCEPTING, accept) else { return false };
+        out.reserve(before.len().saturating_add(accept.len()).saturating_add(after.len()));
+        [before, accept, after].into_iter().for_each(|part| out.extend_from_slice(part));
+        true
+    }
+
     /// Returns whether a field is omitted, because it is replaced or would be wrong.
-    fn is_ours(&self, name: &str) -> bool {
-        let is_any_of = |names: &[&str]| names.iter().any(|ours| ours.eq_ignore_ascii_case(name));
-        let is_length = is_any_of(&[fields::CONTENT_LENGTH, fields::TRANSFER_ENCODING]);
+    fn is_ours(&self, name: &[u8]) -> bool {
+        let is_any_of = |names: &[&str]| names.iter().any(|ours| names::is_same(ours.as_bytes(), name));
+        let is_length = is_any_of(&[FieldName::ContentLength.text(), FieldName::TransferEncoding.text()]);
         match self.status() {
             101 => is_length,
             426 => is_length || is_any_of(&HOP_BY_HOP),
-            _ => is_length || is_any_of(&HOP_BY_HOP) || is_any_of(&[fields::UPGRADE]),
+            _ => is_length || is_any_of(&HOP_BY_HOP) || is_any_of(&[FieldName::Upgrade.text()]),
         }
     }
 
@@ -115,7 +136,7 @@ impl Response {
     }
 
     fn own_content_length(&self) -> Option<String> {
-        let digits = fields::single(self.headers(), fields::CONTENT_LENGTH).ok().flatten()?;
+        let digits = self.fields().single(FieldName::ContentLength).ok().flatten()?;
         let length: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
         Some(length.to_string())
     }
@@ -206,6 +227,31 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: websocket\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn s4_2_2_the_unchanged_response_is_encoded_like_its_fields() {
+        let unchanged = Response::from_request(&request()).unwrap();
+        let mut listed = unchanged.clone();
+        // From now on, the fields are a list.
+        assert_eq!(listed.headers_mut().len(), 3);
+        assert_eq!(sent(&unchanged, false), sent(&listed, false));
+        let mut encoded = [Vec::new(), Vec::new()];
+        unchanged.encode(&mut encoded[0]).unwrap();
+        listed.encode(&mut encoded[1]).unwrap();
+        assert_eq!(encoded[0], encoded[1]);
+        for reason in ["", "Welcome"] {
+            let (mut unchanged, mut listed) = (unchanged.clone(), listed.clone());
+            unchanged.set_reason(reason);
+            listed.set_reason(reason);
+            assert_eq!(sent(&unchanged, false), sent(&listed, false));
+        }
+        for status in [200, 426] {
+            let (mut unchanged, mut listed) = (unchanged.clone(), listed.clone());
+            unchanged.set_status(status);
+            listed.set_status(status);
+            assert_eq!(sent(&unchanged, false), sent(&listed, false));
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! Decoding is strict: if two recipients disagree on line breaks, requests can be smuggled (H8).
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::fields::{self, Headers};
+use super::fields::{self, Fields};
+use super::grammar;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ProtocolError;
 
@@ -20,104 +22,67 @@ pub(crate) enum Version {
 }
 
 /// The first line of a request (RFC 9112 §3).
-pub(crate) struct RequestLine<'h> {
-    pub(crate) method: &'h str,
-    pub(crate) target: &'h str,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RequestLine {
+    pub(crate) method: Cow<'static, str>,
+    pub(crate) target: String,
     pub(crate) version: Version,
 }
 
 /// The first line of a response (RFC 9112 §4).
-pub(crate) struct StatusLine<'h> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatusLine {
     pub(crate) version: Version,
     pub(crate) status: u16,
-    pub(crate) reason: &'h [u8],
-}
-
-/// Splits a complete head, its empty line included, into the first line and the fields.
-pub(crate) fn parse_head(head: &[u8], max_headers: usize) -> Result<(&[u8], Headers), ProtocolError> {
-    let (line_feeds, line_breaks) = count_line_ends(head);
-    // httparse accepts a lone LF as a line break, as RFC 9112 §2.2 allows. H8 forbids it.
-    if line_feeds != line_breaks {
-        return Err(ProtocolError::MalformedHead);
-    }
-    let (line, fields) = split_first_line(head).ok_or(ProtocolError::MalformedHead)?;
-    // One line break for the first line, one for each field, and one for the empty line.
-    let count = line_breaks.saturating_sub(2);
-    if count > max_headers {
-        return Err(ProtocolError::TooManyHeaders);
-    }
-    Ok((line, parse_fields(fields, count)?))
-}
-
-/// Counts the LFs, and those that follow a CR.
-fn count_line_ends(head: &[u8]) -> (usize, usize) {
-    // Compilers use vector instructions for counters that fit into a byte.
-    const CHUNK: usize = 255;
-    let feeds = head
-        .chunks(CHUNK)
-        .map(|chunk| chunk.iter().fold(0u8, |count, byte| count.wrapping_add(u8::from(*byte == b'\n'))));
-    let seconds = head.get(1..).unwrap_or_default().chunks(CHUNK);
-    let breaks = head.chunks(CHUNK).zip(seconds).map(|(firsts, seconds)| {
-        let pairs = firsts.iter().zip(seconds);
-        pairs.fold(0u8, |count, (first, second)| {
-            count.wrapping_add(u8::from(*first == b'\r') & u8::from(*second == b'\n'))
-        })
-    });
-    (feeds.map(usize::from).sum(), breaks.map(usize::from).sum())
-}
-
-fn parse_fields(fields: &[u8], count: usize) -> Result<Headers, ProtocolError> {
-    let mut headers = vec![httparse::EMPTY_HEADER; count];
-    match httparse::parse_headers(fields, &mut headers) {
-        Ok(httparse::Status::Complete((length, headers))) if length == fields.len() => {
-            Ok(headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect())
-        }
-        _ => Err(ProtocolError::MalformedHead),
-    }
-}
-
-/// Splits at the first line break, which is not part of the result.
-pub(crate) fn split_first_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = head.windows(2).position(|pair| pair == b"\r\n")?;
-    let (line, rest) = head.split_at_checked(end)?;
-    Some((line, rest.strip_prefix(b"\r\n")?))
-}
-
-/// Skips empty lines before a request, as RFC 9112 §2.2 requires of a server.
-pub(crate) fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
-    while let Some(rest) = head.strip_prefix(b"\r\n") {
-        head = rest;
-    }
-    head
+    pub(crate) reason: Cow<'static, str>,
 }
 
 /// Parses the first line of a request: three words, separated by one space.
-pub(crate) fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, ProtocolError> {
-    let line = std::str::from_utf8(line).map_err(|_| ProtocolError::MalformedHead)?;
-    let mut words = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
+pub(crate) fn parse_request_line(line: &[u8]) -> Result<RequestLine, ProtocolError> {
+    // All valid versions have the same length.
+    let Some((words, version)) = line.split_last_chunk::<8>() else {
         return Err(ProtocolError::MalformedHead);
     };
-    if !fields::is_token(method.as_bytes()) || !is_target(target) {
+    let Some((method, target)) = words.strip_suffix(b" ").and_then(|words| split_once(words, b' ')) else {
+        return Err(ProtocolError::MalformedHead);
+    };
+    if !grammar::is_token(method) || !is_target(target) {
         return Err(ProtocolError::MalformedHead);
     }
-    Ok(RequestLine { method, target, version: parse_version(version.as_bytes())? })
+    let version = parse_version(version)?;
+    let method = match method {
+        b"GET" => Cow::Borrowed("GET"),
+        // A token, and so ASCII.
+        other => Cow::Owned(String::from_utf8_lossy(other).into_owned()),
+    };
+    let target = String::from_utf8(target.to_vec()).map_err(|_| ProtocolError::MalformedHead)?;
+    Ok(RequestLine { method, target, version })
+}
+
+fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == separator)?)?;
+    rest.split_first().map(|(_, rest)| (first, rest))
 }
 
 /// Parses the first line of a response. Some servers omit the space before an empty reason.
-pub(crate) fn parse_status_line(line: &[u8]) -> Result<StatusLine<'_>, ProtocolError> {
+pub(crate) fn parse_status_line(line: &[u8]) -> Result<StatusLine, ProtocolError> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let (version, status) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let reason = words.next().unwrap_or_default();
     let version = parse_version(version)?;
     let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = status else { return Err(ProtocolError::MalformedHead) };
-    if !fields::is_text(reason) {
+    if !grammar::is_text(reason) {
         return Err(ProtocolError::MalformedHead);
     }
     let number = std::str::from_utf8(status).ok().and_then(|digits| digits.parse().ok());
-    Ok(StatusLine { version, status: number.ok_or(ProtocolError::MalformedHead)?, reason })
+    let status = number.ok_or(ProtocolError::MalformedHead)?;
+    let usual = default_reason(status);
+    let reason = if reason == usual.as_bytes() {
+        Cow::Borrowed(usual)
+    } else {
+        Cow::Owned(String::from_utf8_lossy(reason).into_owned())
+    };
+    Ok(StatusLine { version, status, reason })
 }
 
 fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
@@ -132,8 +97,8 @@ fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
 /// Returns whether the text can be a request target, which is visible ASCII. Other characters must be percent-encoded.
 ///
 /// A target has no fragment (RFC 9112 §3.2, RFC 6455 §3).
-pub(crate) fn is_target(target: &str) -> bool {
-    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+pub(crate) fn is_target(target: &[u8]) -> bool {
+    !target.is_empty() && target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
 }
 
 /// Appends the first line of a request.
@@ -142,7 +107,7 @@ pub(crate) fn encode_request_line(
     target: &str,
     out: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
-    if !fields::is_token(method.as_bytes()) || !is_target(target) {
+    if !grammar::is_token(method.as_bytes()) || !is_target(target.as_bytes()) {
         return Err(ProtocolError::UnsendableHead);
     }
     append(out, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
@@ -151,7 +116,7 @@ pub(crate) fn encode_request_line(
 
 /// Appends the first line of a response. An empty reason becomes the usual one of the status.
 pub(crate) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-    if !(100..=999).contains(&status) || !fields::is_text(reason.as_bytes()) {
+    if !(100..=999).contains(&status) || !grammar::is_text(reason.as_bytes()) {
         return Err(ProtocolError::UnsendableHead);
     }
     let reason = if reason.is_empty() { default_reason(status) } else { reason };
@@ -161,12 +126,12 @@ pub(crate) fn encode_status_line(status: u16, reason: &str, out: &mut Vec<u8>) -
 
 /// Appends the fields and the empty line after them.
 pub(crate) fn encode_fields<'h>(
-    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    fields: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
     out: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
-    for (name, value) in headers {
+    for (name, value) in fields {
         fields::check_sendable(name, value)?;
-        append(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
+        append(out, &[name, b": ", value, b"\r\n"]);
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
@@ -187,11 +152,6 @@ fn append(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// Borrows the fields in the form that [`encode_fields`] needs.
-pub(crate) fn borrowed(headers: &Headers) -> impl Iterator<Item = (&str, &[u8])> {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
-}
-
 /// Formats bytes of a peer as text that is safe in a terminal and in a log: control characters and bytes that are not text are
 /// escaped (H17).
 pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
@@ -210,9 +170,9 @@ pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Re
 }
 
 /// Formats fields and the empty line for people.
-pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt::Result {
-    for (name, value) in headers {
-        write_escaped(f, name.as_bytes())?;
+pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, fields: &Fields) -> fmt::Result {
+    for (name, value) in fields.iter() {
+        write_escaped(f, name)?;
         f.write_str(": ")?;
         write_escaped(f, value)?;
         f.write_str("\r\n")?;
@@ -221,12 +181,16 @@ pub(crate) fn write_fields(f: &mut fmt::Formatter<'_>, headers: &Headers) -> fmt
 }
 
 /// Formats fields for `Debug`, with values as text instead of lists of numbers.
-pub(crate) struct Shown<'h>(pub(crate) &'h Headers);
+pub(crate) struct Shown<'h>(pub(crate) &'h Fields);
 
 impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.0.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .entries(
+                self.0
+                    .iter()
+                    .map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value))),
+            )
             .finish()
     }
 }

@@ -1,14 +1,22 @@
 //! Heads against the grammar of RFC 9112.
 
+use super::super::fields::Headers;
+use super::super::head_buffer::HeadBuffer;
 use super::*;
+use crate::protocol::Config;
 
-fn head(text: &str) -> Result<Headers, ProtocolError> {
-    parse_head(text.as_bytes(), 100).map(|(_, headers)| headers)
+/// The fields of a head that is complete.
+fn head(bytes: &[u8]) -> Result<Headers, ProtocolError> {
+    let mut head = HeadBuffer::request();
+    match head.feed(bytes, &Config::default())? {
+        (len, true) if len == bytes.len() => head.take_request().map(|(_, fields)| fields.list().clone()),
+        _ => Err(ProtocolError::MalformedHead),
+    }
 }
 
 #[test]
 fn header_values_are_trimmed_bytes() {
-    let (_, headers) = parse_head(b"x\r\nA: \t b c \t\r\nB:\r\nC: \r\nD:\xff\xfe\r\n\r\n", 100).unwrap();
+    let headers = head(b"GET / HTTP/1.1\r\nA: \t b c \t\r\nB:\r\nC: \r\nD:\xff\xfe\r\n\r\n").unwrap();
     let values: Vec<&[u8]> = headers.iter().map(|(_, value)| value.as_slice()).collect();
     assert_eq!(values, [&b"b c"[..], b"", b"", b"\xff\xfe"]);
 }
@@ -16,29 +24,36 @@ fn header_values_are_trimmed_bytes() {
 #[test]
 fn h8_malformed_headers_are_rejected() {
     for text in [
-        "x\r\nA : b\r\n\r\n",
-        "x\r\nA: b\r\n c\r\n\r\n",
-        "x\r\n A: b\r\n\r\n",
-        "x\r\nA: b\n\r\n",
-        "x\r\nA: b\r\n\n",
-        "x\r\nA: b\rc\r\n\r\n",
-        "x\r\nA: \0\r\n\r\n",
-        "x\r\nA: \u{8}\r\n\r\n",
-        "x\r\nA\r\n\r\n",
-        "x\r\n: b\r\n\r\n",
-        "x\r\nA b: c\r\n\r\n",
-        "x\r\nA: b\r\n",
-        "x\r\n\r\nmore",
-        "x",
+        "A : b\r\n\r\n",
+        "A: b\r\n c\r\n\r\n",
+        " A: b\r\n\r\n",
+        "A: b\n\r\n",
+        "A: b\r\n\n",
+        "A: b\rc\r\n\r\n",
+        "A: \0\r\n\r\n",
+        "A: \u{8}\r\n\r\n",
+        "A\r\n\r\n",
+        ": b\r\n\r\n",
+        "A b: c\r\n\r\n",
+        "A: b\r\n",
+        "\r\nmore",
         "",
     ] {
-        assert_eq!(head(text), Err(ProtocolError::MalformedHead), "{text:?}");
+        let bytes = format!("GET / HTTP/1.1\r\n{text}");
+        assert_eq!(head(bytes.as_bytes()), Err(ProtocolError::MalformedHead), "{text:?}");
+    }
+}
+
+#[test]
+fn h8_heads_without_a_valid_first_line_are_rejected() {
+    for text in ["x\r\nA: b\r\n\r\n", "x", ""] {
+        assert_eq!(head(text.as_bytes()), Err(ProtocolError::MalformedHead), "{text:?}");
     }
 }
 
 #[test]
 fn h3_101_headers_are_rejected() {
-    let text = |count| format!("x\r\n{}\r\n", "A: b\r\n".repeat(count));
+    let text = |count| [b"GET / HTTP/1.1\r\n", &b"A: b\r\n".repeat(count)[..], b"\r\n"].concat();
     assert_eq!(head(&text(100)).map(|headers| headers.len()), Ok(100));
     assert_eq!(head(&text(101)), Err(ProtocolError::TooManyHeaders));
     assert_eq!(head(&text(0)), Ok(Vec::new()));
@@ -47,7 +62,8 @@ fn h3_101_headers_are_rejected() {
 #[test]
 fn request_lines_are_parsed_or_rejected() {
     let line = parse_request_line(b"GET /a?b HTTP/1.1").unwrap();
-    assert_eq!((line.method, line.target, line.version), ("GET", "/a?b", Version::Http11));
+    assert_eq!((&*line.method, &*line.target, line.version), ("GET", "/a?b", Version::Http11));
+    assert_eq!(parse_request_line(b"POST / HTTP/1.1").unwrap().method, "POST");
     assert_eq!(parse_request_line(b"GET / HTTP/1.0").unwrap().version, Version::Http10);
     assert_eq!(parse_request_line(b"GET / HTTP/1.2").unwrap().version, Version::Http11);
     for (line, error) in [
@@ -80,7 +96,7 @@ fn status_lines_are_parsed_or_rejected() {
         ("HTTP/1.1 999 \u{fc}", 999, "\u{fc}"),
     ] {
         let line = parse_status_line(text.as_bytes()).unwrap();
-        assert_eq!((line.status, line.reason), (status, reason.as_bytes()));
+        assert_eq!((line.status, &*line.reason), (status, reason));
     }
     for text in [
         "HTTP/1.1",

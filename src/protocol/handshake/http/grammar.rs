@@ -1,0 +1,211 @@
+//! The parts of header fields: tokens, text, and lists (RFC 9110 §5.5, §5.6).
+//!
+//! Every function examines each byte a bounded number of times, for any input.
+
+/// Splits one field into the elements of its list.
+pub(super) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let list = rest?;
+        let (element, others) = cut_at_comma(list);
+        rest = others;
+        Some(trim(element))
+    })
+    .filter(|element| !element.is_empty())
+}
+
+/// Splits before the first comma that is not within a quoted string (RFC 9110 §5.6.4).
+fn cut_at_comma(list: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (mut quoted, mut escaped) = (false, false);
+    let comma = list.iter().position(|byte| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match byte {
+            b'\\' if quoted && !was_escaped => escaped = true,
+            b'"' if !was_escaped => quoted = !quoted,
+            _ => {}
+        }
+        *byte == b',' && !quoted
+    });
+    match comma.and_then(|at| list.split_at_checked(at)) {
+        Some((element, others)) => (element, others.split_first().map(|(_, others)| others)),
+        None => (list, None),
+    }
+}
+
+/// Removes optional white space at both ends (RFC 9110 §5.6.3).
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    trim_end(trim_start(value))
+}
+
+/// Removes optional white space at the front.
+pub(super) fn trim_start(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Removes optional white space at the end.
+pub(super) fn trim_end(mut value: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Returns whether the bytes are a token (RFC 9110 §5.6.2): not empty, and without separators, spaces and controls.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && all_in(&TOKEN, bytes)
+}
+
+/// The bytes of a token.
+const TOKEN: [bool; 256] =
+    byte_set(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+/// Returns how many bytes at the front may be part of a token.
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(bytes.len())
+}
+
+/// Returns whether a byte may be part of a token (RFC 9110 §5.6.2).
+#[inline]
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    contains(&TOKEN, byte)
+}
+
+/// Creates a set of bytes. Looking a byte up takes half of the instructions of comparisons with ranges.
+pub(crate) const fn byte_set(mut bytes: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index of a byte is in bounds, and constants cannot call `get_mut`"
+    )]
+    while let [first, rest @ ..] = bytes {
+        set[*first as usize] = true;
+        bytes = rest;
+    }
+    set
+}
+
+/// Returns whether a set contains a byte.
+#[inline]
+pub(crate) fn contains(set: &[bool; 256], byte: u8) -> bool {
+    set.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Returns whether the bytes may be part of a field value or a reason phrase. The tab is the only control byte that may (RFC 9110
+/// §5.5).
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    text_len(bytes) == bytes.len()
+}
+
+/// Returns how many bytes at the front may be part of a field value (RFC 9110 §5.5).
+pub(crate) fn text_len(bytes: &[u8]) -> usize {
+    let mut len = 0_usize;
+    while let Some(rest) = bytes.get(len..) {
+        len = len.wrapping_add(visible_len(rest));
+        match bytes.get(len) {
+            Some(b'\t') => len = len.wrapping_add(1),
+            _ => break,
+        }
+    }
+    len
+}
+
+/// Returns how many bytes at the front are no control bytes.
+fn visible_len(bytes: &[u8]) -> usize {
+    find(bytes, |word| {
+        // The high bit of a byte below 0x20 is set, and that of 0x7f.
+        let below = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
+        below | zeros(word ^ 0x7f7f_7f7f_7f7f_7f7f)
+    })
+}
+
+/// Returns whether a set contains all of the bytes.
+pub(crate) fn all_in(set: &[bool; 256], bytes: &[u8]) -> bool {
+    let (quads, rest) = bytes.as_chunks::<4>();
+    // One branch for four bytes.
+    let has_quad = |quad: &[u8; 4]| quad.iter().fold(true, |all, byte| all & contains(set, *byte));
+    quads.iter().all(has_quad) && rest.iter().all(|byte| contains(set, *byte))
+}
+
+/// Returns how many bytes come before the first one with a value.
+pub(super) fn len_before(bytes: &[u8], value: u8) -> usize {
+    let pattern = u64::from_le_bytes([value; 8]);
+    find(bytes, |word| zeros(word ^ pattern))
+}
+
+/// Sets the high bit of the first zero byte. High bits of bytes after it may be set as well, and bits that are not high.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word
+}
+
+/// Returns how many bytes come before the first one whose high bit `mark` sets in a word of eight bytes.
+#[inline]
+fn find(bytes: &[u8], mark: impl Fn(u64) -> u64) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let marks = mark(u64::from_le_bytes(*word)) & HIGH;
+        if marks != 0 {
+            return position(index, marks);
+        }
+    }
+    // No mark is set for the visible bytes that fill the last word.
+    let mut last = [b'.'; 8];
+    last.iter_mut().zip(rest).for_each(|(byte, value)| *byte = *value);
+    let marks = mark(u64::from_le_bytes(last)) & HIGH;
+    if marks == 0 { bytes.len() } else { position(words.len(), marks) }
+}
+
+/// Returns the position of the first mark in a word.
+#[inline]
+fn position(word: usize, marks: u64) -> usize {
+    let byte = usize::try_from(marks.trailing_zeros()).unwrap_or_default() / 8;
+    word.wrapping_mul(8).wrapping_add(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9110_s5_6_2_tokens_consist_of_visible_characters_without_delimiters() {
+        for byte in 0..=u8::MAX {
+            let is_delimiter = b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+            assert_eq!(is_token_byte(byte), byte.is_ascii_graphic() && !is_delimiter, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn text_ends_before_the_first_byte_that_is_not_text() {
+        for byte in 0..=255 {
+            for at in 0..20 {
+                let mut bytes = [b'x'; 20];
+                bytes[at] = byte;
+                let is_text = matches!(byte, b' '..=b'~' | 0x80.. | b'\t');
+                assert_eq!(text_len(&bytes), if is_text { 20 } else { at }, "{byte:#x} at {at}");
+                bytes[..at].fill(b'\t');
+                assert_eq!(text_len(&bytes), if is_text { 20 } else { at }, "{byte:#x} after {at} tabs");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_with_a_value_is_found() {
+        for (len, at) in (0..20).flat_map(|len| (0..=len).map(move |at| (len, at))) {
+            let mut bytes = vec![b';'; len];
+            bytes[at..].fill(b':');
+            assert_eq!(len_before(&bytes, b':'), at, "{len} bytes");
+        }
+        assert_eq!(len_before(b"\0\xba\x3a", b':'), 2);
+    }
+
+    #[test]
+    fn h6_quoted_commas_do_not_split_elements() {
+        let list = b" a ,\"b , \\\" c\" ,, d;e=\"f,g\" ,\"h";
+        let parts: Vec<&[u8]> = split(list).collect();
+        assert_eq!(parts, [&b"a"[..], b"\"b , \\\" c\"", b"d;e=\"f,g\"", b"\"h"]);
+    }
+}
