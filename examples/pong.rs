@@ -37,7 +37,7 @@ const EXPIRE_MILLIS: u64 = 30_000;
 struct Server {
     out: Sender,
     started: Instant,
-    /// The running `EXPIRE` timer. Every frame that arrives restarts it.
+    /// The running `EXPIRE` timer. Every frame that arrives postpones it.
     expire: Option<Timeout>,
 }
 
@@ -68,10 +68,8 @@ impl Handler for Server {
     }
 
     fn on_new_timeout(&mut self, event: Token, timeout: Timeout) -> Result<()> {
-        if event == EXPIRE
-            && let Some(earlier) = self.expire.replace(timeout)
-        {
-            self.out.cancel(earlier)?;
+        if event == EXPIRE {
+            self.expire = Some(timeout);
         }
         Ok(())
     }
@@ -84,7 +82,9 @@ impl Handler for Server {
             let round_trip = self.started.elapsed().saturating_sub(sent);
             println!("{:?}: round trip {round_trip:?}", self.out.token());
         }
-        self.out.timeout(EXPIRE_MILLIS, EXPIRE)?;
+        if let Some(expire) = &self.expire {
+            self.out.postpone(expire, EXPIRE_MILLIS)?;
+        }
         Ok(Some(frame))
     }
 }

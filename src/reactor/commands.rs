@@ -69,7 +69,6 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Command::NewConnection(request) => create(self, *request, id),
             Command::Shutdown => self.stop(),
             Command::Drain(drain) => draining::begin(self, *drain),
-            Command::Cancel(timeout) => self.state.deadlines.cancel_timeout(&timeout),
             Command::Shared(command) => match id.filter(|_| !command.is_for_loop()) {
                 Some(id) => self.deliver(Command::Shared(command), id),
                 None => match &*command {
@@ -77,6 +76,9 @@ impl<F: Factory, S: System> Reactor<F, S> {
                     SharedCommand::Schedule(schedule) => {
                         let target = id.map_or(Target::All, ConnectionId::target);
                         scheduling::schedule(schedule, target, &mut self.state);
+                    }
+                    SharedCommand::ChangeTimeout(timeout, change) => {
+                        self.state.deadlines.change_timeout(timeout, *change);
                     }
                     SharedCommand::Message(message) => {
                         broadcast(Published::shared(message.clone()), &self.entries, &mut self.state);

@@ -173,6 +173,8 @@ impl<S: System> LoopState<S> {
 
     /// Publishes what has been counted in this turn, and how long it has lasted.
     pub(super) fn end_turn(&mut self) {
+        // The loop waits until the next timer.
+        self.change_timeouts();
         for peer in routing::flush(&self.queue) {
             if !self.blocked_by.contains(&peer) {
                 self.blocked_by.push(peer);
@@ -180,6 +182,20 @@ impl<S: System> LoopState<S> {
         }
         self.traffic.publish(&self.queue.monitor.traffic);
         self.turns.end(self.system.now(), &self.queue.monitor.turns);
+    }
+
+    /// Cancels and postpones timeouts as handlers have asked.
+    #[inline]
+    pub(super) fn change_timeouts(&mut self) {
+        let deadlines = &mut self.deadlines;
+        self.queue.take_timeout_changes(|timeout, change| deadlines.change_timeout(&timeout, change));
+    }
+
+    /// Returns the next timer that is due.
+    #[inline]
+    pub(super) fn pop_due(&mut self) -> Option<TimerEvent> {
+        self.change_timeouts();
+        self.deadlines.pop_due(self.now)
     }
 
     /// Begins the time budget of one connection.

@@ -312,7 +312,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     fn deadlines(&mut self) {
         self.state.begin(LoopPhase::Deadlines);
         let mut fired = 0;
-        while let Some(event) = self.state.deadlines.pop_due(self.state.now) {
+        while let Some(event) = self.state.pop_due() {
             if fired == 0 {
                 self.state.queue.set_fires_timers(true);
             }

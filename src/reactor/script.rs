@@ -240,6 +240,10 @@ fn act(out: &Sender, what: u8, program: &RefCell<Program>) -> Result<()> {
         18 => Err(Error::from(io::Error::from(io::ErrorKind::Other))),
         19 => out.send("one").and_then(|()| out.send("two")).and_then(|()| out.close(CloseCode::Away)),
         20 => out.pause().and_then(|()| out.send("paused")),
+        21 if argument < 6 => {
+            let timeout = program.borrow().timeouts.last().cloned();
+            timeout.map_or(Ok(()), |timeout| out.postpone(&timeout, 1 << (3 * argument)))
+        }
         21 if argument == 6 => out.drain(Drain::new().over(Duration::from_millis(20))),
         21 if argument == 7 => out.shutdown(),
         22 => Err(Error::new(ErrorKind::Protocol, "scripted")),

@@ -1,5 +1,5 @@
 //! Echoes messages with the reactor, sends them to many connections, or opens connections. Callgrind runs this program:
-//! `reactor [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT` or `reactor handshake short|browser kept|dropped COUNT`.
+//! `reactor [--workers N] closure|struct|borrow|broadcast|publish|timeout-cancel|timeout-postpone SIZE IN_FLIGHT COUNT` or `reactor handshake short|browser kept|dropped COUNT`.
 //! With a number of workers, a pool of this many loops
 //! serves the connections. With zero, a single loop serves them beside a thread that does nothing: calls of the C library take more
 //! instructions in a process that has several threads.
@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 
+use sockeye::util::{Timeout, Token};
 use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers, handler_fn};
 use sockeye_inprocess::{Kind, Result, frames};
 
@@ -37,8 +38,12 @@ const BROWSER: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\nHost: localhost:3012\r\nCo
 /// How many connections receive a broadcast or a publication.
 const RECEIVERS: usize = 1000;
 
-const USAGE: &str = "usage: [--workers N] closure|struct|borrow|broadcast|publish SIZE IN_FLIGHT COUNT, \
-    or handshake short|browser kept|dropped COUNT";
+const USAGE: &str = "usage: [--workers N] closure|struct|borrow|broadcast|publish|timeout-cancel|timeout-postpone \
+    SIZE IN_FLIGHT COUNT, or handshake short|browser kept|dropped COUNT";
+
+/// The time after which a connection without messages would be closed, in milliseconds.
+const EXPIRY: u64 = 30_000;
+const EXPIRE: Token = Token(1);
 
 /// The topic of all connections.
 const TOPIC: &str = "topic";
@@ -88,6 +93,37 @@ impl Handler for Opened {
     }
 }
 
+/// A handler that echoes messages, and moves a timeout with each of them.
+#[derive(Debug)]
+struct Expiring {
+    out: Sender,
+    expire: Option<Timeout>,
+    /// Whether it postpones the timeout, or sets another one and cancels this one.
+    postpones: bool,
+}
+
+impl Handler for Expiring {
+    fn on_open(&mut self, _: Handshake) -> sockeye::Result<()> {
+        self.out.timeout(EXPIRY, EXPIRE)
+    }
+
+    fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> sockeye::Result<()> {
+        self.expire.replace(timeout).map_or(Ok(()), |earlier| self.out.cancel(earlier))
+    }
+
+    fn on_message(&mut self, message: Message) -> sockeye::Result<()> {
+        match &self.expire {
+            Some(expire) if self.postpones => self.out.postpone(expire, EXPIRY)?,
+            _ => self.out.timeout(EXPIRY, EXPIRE)?,
+        }
+        echo(&self.out, message)
+    }
+
+    fn wants_frames(&self) -> bool {
+        false
+    }
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -115,6 +151,10 @@ fn main() -> Result<()> {
         }
         ["publish", rest @ ..] => serve("publish", rest, workers, Member),
         ["handshake", rest @ ..] => serve("handshake", rest, None, |_: Sender| Opened),
+        [kind @ ("timeout-cancel" | "timeout-postpone"), rest @ ..] => {
+            let postpones = *kind == "timeout-postpone";
+            serve(kind, rest, workers, |out: Sender| Expiring { out, expire: None, postpones })
+        }
         _ => Err(USAGE.into()),
     }
 }

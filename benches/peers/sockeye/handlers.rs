@@ -24,15 +24,28 @@ impl Handler for Echo {
 const EXPIRY: u64 = 30_000;
 const EXPIRE: Token = Token(1);
 
-/// A handler that echoes messages, and sets its timeout again for every frame, as the example `pong` does.
+/// A handler that echoes messages, and moves its timeout with every frame.
 pub(crate) struct Expiring {
     out: Sender,
     expiry: Option<Timeout>,
+    rearm: Rearm,
+}
+
+/// How a timeout moves.
+enum Rearm {
+    /// It is set again, and the earlier one is cancelled, as programs for ws do.
+    Set,
+    /// As in the example `pong`.
+    Postpone,
 }
 
 impl Expiring {
     pub(crate) fn new(out: Sender) -> Self {
-        Self { out, expiry: None }
+        Self { out, expiry: None, rearm: Rearm::Set }
+    }
+
+    pub(crate) fn postponing(out: Sender) -> Self {
+        Self { rearm: Rearm::Postpone, ..Self::new(out) }
     }
 }
 
@@ -53,7 +66,10 @@ impl Handler for Expiring {
     }
 
     fn on_frame(&mut self, frame: Frame) -> Result<Option<Frame>> {
-        self.out.timeout(EXPIRY, EXPIRE)?;
+        match (&self.rearm, &self.expiry) {
+            (Rearm::Postpone, Some(expiry)) => self.out.postpone(expiry, EXPIRY)?,
+            _ => self.out.timeout(EXPIRY, EXPIRE)?,
+        }
         Ok(Some(frame))
     }
 

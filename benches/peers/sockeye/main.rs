@@ -28,6 +28,7 @@ fn main() -> Result<()> {
         "handler" => listen(&address, settings(), Echo::new),
         "neighbors" => listen(&address, settings(), neighbor),
         "expiry" => listen(&address, settings(), Expiring::new),
+        "postpone" => listen(&address, settings(), Expiring::postponing),
         "idle-timeout" => {
             let settings = Settings { idle_timeout: Some(Duration::from_secs(30)), ..settings() };
             listen(&address, settings, Echo::new)

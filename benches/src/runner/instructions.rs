@@ -20,12 +20,14 @@ const CORE: [(&str, &str); 6] = [
 ];
 
 /// For the reactor: the handler, the size of the messages, and the number of messages in flight.
-const REACTOR: [(&str, &str, &str); 5] = [
+const REACTOR: [(&str, &str, &str); 7] = [
     ("closure", "20", "16"),
     ("struct", "20", "16"),
     ("closure", "20", "1"),
     ("closure", "1024", "16"),
     ("closure", "16384", "1"),
+    ("timeout-cancel", "20", "16"),
+    ("timeout-postpone", "20", "16"),
 ];
 
 /// The numbers of connections in the short run and in the long run.

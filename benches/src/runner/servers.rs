@@ -112,6 +112,7 @@ pub const SERVERS: &[Server] = &[
     server("Sockeye, broadcast", "sockeye", Kind::Ours, "sockeye", &[(Task::Publish, "broadcast")], &[]),
     server("Sockeye, rustls", "sockeye", Kind::Ours, "sockeye", &[(Task::Tls, "tls-rustls")], &["tls"]),
     server("Sockeye, expiry", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "expiry")], &[]),
+    server("Sockeye, postpone", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "postpone")], &[]),
     server("Sockeye, idle_timeout", "sockeye", Kind::Ours, "sockeye", &[(Task::Expiry, "idle-timeout")], &[]),
     server(
         "uWebSockets",

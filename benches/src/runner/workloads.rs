@@ -342,8 +342,8 @@ fn expiry() -> Workload {
     Workload {
         name: "expiry",
         title: "A timeout that is set again for every frame",
-        explanation: "Sockeye's echo with a timeout that is cancelled and set again for every frame, with \
-            `Settings::idle_timeout`, and without either. Microseconds of the server's processor time per message.",
+        explanation: "Sockeye's echo with a timeout that is cancelled and set again for every frame, with one that is \
+            postponed, with `Settings::idle_timeout`, and without any of them. Microseconds of the server's processor time per message.",
         task: Task::Expiry,
         measure: Measure::Processor,
         cells: cells.into(),

@@ -305,7 +305,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called when a timeout has been set. The [`Timeout`] is the argument of [`Sender::cancel`](crate::Sender::cancel).
+    /// Called when a timeout has been set. The [`Timeout`] is the argument of [`Sender::cancel`](crate::Sender::cancel) and
+    /// [`Sender::postpone`](crate::Sender::postpone).
     ///
     /// # Errors
     ///

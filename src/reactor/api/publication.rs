@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sender::Sender;
+use super::sender::{Sender, connection_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::protocol::Frame;
@@ -142,9 +142,9 @@ impl Publication {
         let mut frame = Frame::shared(message);
         frame.set_compressible(is_compressible);
         let except = match &except {
-            Except::Publisher => sender.id(),
+            Except::Publisher => connection_of(sender),
             Except::Nobody => None,
-            Except::Connection(except) => except.id(),
+            Except::Connection(except) => connection_of(except),
         };
         Ok(QueuedPublication { topic, frame, message: None, except, is_volatile })
     }

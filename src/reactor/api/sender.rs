@@ -27,7 +27,7 @@ use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
     Command, CommandQueue, ConnectMode, Established, NewConnection, QueuedCommand, QueuedPublication,
-    SharedCommand, Target, disconnected,
+    SharedCommand, Target, TimeoutChange, disconnected,
 };
 use crate::reactor::scheduling::Schedule;
 
@@ -64,7 +64,7 @@ const ALL: Token = Token(usize::MAX - 5);
 /// | [`try_send`] | `Protocol` | sent, or `Capacity` | `Protocol` | `Protocol` |
 /// | [`close`], [`close_with_reason`] | closes once open | closes | ignored | ignored |
 /// | [`timeout`] | fires | fires | fires | `Disconnected` |
-/// | [`cancel`], [`pause`], [`resume`] | `Ok` | `Ok` | `Ok` | ignored |
+/// | [`cancel`], [`postpone`], [`pause`], [`resume`] | `Ok` | `Ok` | `Ok` | ignored |
 /// | [`is_open`] | `false` | `true` | `false` | `false` |
 ///
 /// A connection is *closing* from the moment that either side has sent a Close frame, or that the connection has failed. It
@@ -94,6 +94,7 @@ const ALL: Token = Token(usize::MAX - 5);
 /// [`pause`]: Self::pause
 /// [`ping`]: Self::ping
 /// [`pong`]: Self::pong
+/// [`postpone`]: Self::postpone
 /// [`resume`]: Self::resume
 /// [`run_after`]: Self::run_after
 /// [`send_uncompressed`]: Self::send_uncompressed
@@ -854,7 +855,7 @@ impl Sender {
     /// range of the system's clock never fires.
     ///
     /// Before the timeout fires, [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives the [`Timeout`] that
-    /// [`cancel`](Self::cancel) needs. A timeout fires once. It is cancelled when the connection closes.
+    /// [`cancel`](Self::cancel) and [`postpone`](Self::postpone) need. A timeout fires once. It is cancelled when the connection closes.
     ///
     /// # Errors
     ///
@@ -890,6 +891,8 @@ impl Sender {
     }
 
     /// Cancels a timeout. The call has no effect if the timeout has fired or was cancelled.
+    ///
+    /// To set it again later, [`postpone`](Self::postpone) costs less.
     ///
     /// # Errors
     ///
@@ -929,7 +932,62 @@ impl Sender {
     /// }
     /// ```
     pub fn cancel(&self, timeout: Timeout) -> Result<()> {
-        push(self, Command::Cancel(timeout))
+        Ok(self.queue.change_timeout(target(self), &timeout, TimeoutChange::Cancel)?)
+    }
+
+    /// Postpones a timeout: it fires after `ms` milliseconds instead, and never earlier.
+    ///
+    /// This replaces [`cancel`](Self::cancel) and [`timeout`](Self::timeout) for a timeout that moves with each message, such as one
+    /// that limits the silence of the peer. It keeps its token and its [`Timeout`], so
+    /// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) is not called again, and it costs a fraction of the two.
+    ///
+    /// The time begins with this call, on any thread, and is rounded up to the next millisecond. It can also be shorter than what is
+    /// left. Beyond the range of the system's clock, the timeout does not fire any more. The call has no effect if the timeout has fired
+    /// or was cancelled: in its own `on_timeout`, use [`timeout`](Self::timeout). Of timeouts that are due in the same millisecond, one
+    /// that was postponed has no particular order.
+    ///
+    /// The sender must be one of the loop that has set the timeout, and in a [pool](crate::Pool) that of a connection.
+    ///
+    /// # Errors
+    ///
+    /// `Queue`, as described [above](Self#what-the-methods-return).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockeye::util::{Timeout, Token};
+    /// use sockeye::{CloseCode, Handler, Handshake, Message, Result, Sender};
+    ///
+    /// const EXPIRE: Token = Token(1);
+    ///
+    /// /// Disconnects clients that send no message for a minute, whatever else they send.
+    /// struct Player {
+    ///     out: Sender,
+    ///     expire: Option<Timeout>,
+    /// }
+    ///
+    /// impl Handler for Player {
+    ///     fn on_open(&mut self, _: Handshake) -> Result<()> {
+    ///         self.out.timeout(60_000, EXPIRE)
+    ///     }
+    ///
+    ///     fn on_new_timeout(&mut self, _: Token, timeout: Timeout) -> Result<()> {
+    ///         self.expire = Some(timeout);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn on_message(&mut self, _: Message) -> Result<()> {
+    ///         self.expire.as_ref().map_or(Ok(()), |expire| self.out.postpone(expire, 60_000))
+    ///     }
+    ///
+    ///     fn on_timeout(&mut self, _: Token) -> Result<()> {
+    ///         self.out.close_with_reason(CloseCode::Policy, "you have left the game")
+    ///     }
+    /// }
+    /// ```
+    pub fn postpone(&self, timeout: &Timeout, ms: u64) -> Result<()> {
+        let at = self.queue.now().checked_add(Duration::from_millis(ms));
+        Ok(self.queue.change_timeout(target(self), timeout, TimeoutChange::Postpone(at))?)
     }
 
     /// Calls a function on the thread of the loop after a time. It receives a clone of this sender.
@@ -1141,11 +1199,11 @@ impl Sender {
     pub fn worker_health(&self) -> Vec<Health> {
         Health::of_workers(&self.queue)
     }
+}
 
-    /// The slot and the id of the connection. `None` for all connections.
-    pub(super) fn id(&self) -> Option<(u32, u32)> {
-        self.slot.map(|slot| (slot, self.id))
-    }
+/// The slot and the id of the connection. `None` for all connections.
+pub(super) fn connection_of(sender: &Sender) -> Option<(u32, u32)> {
+    sender.slot.map(|slot| (slot, sender.id))
 }
 
 #[inline]

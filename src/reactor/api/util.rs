@@ -38,12 +38,13 @@ impl From<Token> for usize {
     }
 }
 
-/// A timeout that has been set, as the argument of [`Sender::cancel`](crate::Sender::cancel).
+/// A timeout that has been set, as the argument of [`Sender::cancel`](crate::Sender::cancel) and
+/// [`Sender::postpone`](crate::Sender::postpone).
 ///
-/// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives it. It belongs to one event loop. Cancelling a timeout
+/// [`Handler::on_new_timeout`](crate::Handler::on_new_timeout) receives it. It belongs to one event loop. Cancelling or postponing a timeout
 /// that has fired or was cancelled has no effect, and never affects a later timeout.
 ///
-/// See the example of [`Sender::cancel`](crate::Sender::cancel).
+/// See the examples of these methods.
 #[derive(Clone, Debug)]
 pub struct Timeout {
     pub(crate) place: u32,

@@ -12,6 +12,9 @@ use crate::reactor::queue::{Command, SharedCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{TimerEvent, TimerKind};
 
+/// How many timeouts are set one by one. `on_new_timeout` can set more.
+const MAX_TIMEOUTS: usize = 4;
+
 impl<H: Handler, S: System> Connection<H, S> {
     /// Executes a command, or keeps it until the connection is open. The caller calls [`update`](Self::update) after the
     /// last of several commands.
@@ -42,7 +45,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         match command {
             Command::Overflow => self.overflow(state),
             Command::Timeout(at, token) => self.set_timeout(at, token, state),
-            Command::Cancel(timeout) => state.deadlines.cancel_timeout(&timeout),
             Command::Shared(command) if command.shared().is_none() => match &*command {
                 SharedCommand::Gap(topic, missed) => {
                     let topic = topic.as_deref().unwrap_or_default();
@@ -62,6 +64,20 @@ impl<H: Handler, S: System> Connection<H, S> {
             }
             sent => self.endpoint.send_command(sent, state),
         }
+    }
+
+    /// Executes commands that the handler has queued for its own connection, if the first ones set timeouts. Returns whether others
+    /// are left that only concern this connection.
+    pub(super) fn execute_timeouts(&mut self, state: &mut LoopState<S>) -> bool {
+        let target = self.endpoint.id.target();
+        for _ in 0..MAX_TIMEOUTS {
+            let Some((at, token)) = state.queue.pop_first_timeout(target) else { break };
+            self.set_timeout(at, token, state);
+        }
+        if let Some(message) = state.queue.pop_only_message(target) {
+            self.endpoint.send_command(Command::Message(message), state);
+        }
+        state.queue.has_only(target)
     }
 
     /// Subscribes to a topic, or ends the subscription.
@@ -120,6 +136,8 @@ impl<H: Handler, S: System> Connection<H, S> {
         match timeout {
             Some(timeout) => {
                 self.endpoint.call_fallible(state, |handler| handler.on_new_timeout(token, timeout));
+                // A handler that cancels the timeout before this one frees its memory for the next.
+                state.change_timeouts();
             }
             None => {
                 let err = Error::new(ErrorKind::Capacity, "too many timeouts are pending");

@@ -201,6 +201,9 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     fn execute_all_own(&mut self, state: &mut LoopState<S>) {
+        if !self.execute_timeouts(state) {
+            return;
+        }
         let target = self.endpoint.id.target();
         let mut batch = std::mem::take(&mut state.own_commands);
         // Executing a command can call the handler, which can queue more.

@@ -245,7 +245,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         if let Some(deadline) = deadline {
             let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::Connection };
-            self.deadline = state.deadlines.schedule_at(deadline, &mut self.timers, event);
+            self.deadline = state.deadlines.schedule_alone(deadline, event);
         }
     }
 
@@ -278,6 +278,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             endpoint.socket.send_close_notify();
         }
         state.deadlines.cancel_all(&mut self.timers);
+        self.deadline.into_iter().for_each(|key| state.deadlines.cancel(key));
         state.queue.remove_connection(endpoint.id.slot);
         state.memory.report(endpoint.reported, 0);
         self.endpoint.handler

@@ -61,7 +61,6 @@ pub(crate) enum Command {
     EndConnection,
     /// A timeout that fires at this time. `None` means that the time cannot be represented.
     Timeout(Option<Instant>, Token),
-    Cancel(Timeout),
     Pause,
     Resume,
     Shared(Arc<SharedCommand>),
@@ -84,6 +83,16 @@ pub(crate) enum SharedCommand {
     Answer,
     /// The loop calls a function later.
     Schedule(Schedule),
+    /// The loop cancels or postpones a timeout.
+    ChangeTimeout(Timeout, TimeoutChange),
+}
+
+/// What a sender asks for a timeout that is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TimeoutChange {
+    Cancel,
+    /// It fires at this time. `None` means that the time cannot be represented.
+    Postpone(Option<Instant>),
 }
 
 impl From<SharedCommand> for Command {
@@ -185,8 +194,7 @@ impl Command {
             | Self::NewConnection(_)
             | Self::Shutdown
             | Self::Drain(_)
-            | Self::EndConnection
-            | Self::Cancel(_) => None,
+            | Self::EndConnection => None,
         }
     }
 
@@ -250,7 +258,7 @@ impl Command {
 impl SharedCommand {
     /// Returns whether the loop executes this command, also one of a connection's sender.
     pub(crate) fn is_for_loop(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::Schedule(_))
+        matches!(self, Self::Publish(_) | Self::Schedule(_) | Self::ChangeTimeout(..))
     }
 
     /// Clones the command for one more connection.
@@ -262,7 +270,8 @@ impl SharedCommand {
             | Self::Message(_)
             | Self::TopicChanged(_)
             | Self::Answer
-            | Self::Schedule(_) => None,
+            | Self::Schedule(_)
+            | Self::ChangeTimeout(..) => None,
         }
     }
 
@@ -314,7 +323,8 @@ impl SharedCommand {
             | Self::TopicChanged(_)
             | Self::Gap(..)
             | Self::Answer
-            | Self::Schedule(_) => 0,
+            | Self::Schedule(_)
+            | Self::ChangeTimeout(..) => 0,
         }
     }
 }

@@ -5,18 +5,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::sync::thread_local;
-use super::{Batch, Command, CommandQueue, QueuedCommand, Target};
+use super::{Batch, Command, CommandQueue, QueuedCommand, SharedCommand, Target, TimeoutChange};
 use crate::message::Message;
 use crate::reactor::MAX_KEPT_COMMANDS;
+use crate::reactor::api::util::{Timeout, Token};
 use crate::reactor::entries::ConnectionId;
+
+/// The most commands among which timeouts are executed one by one.
+const FEW: usize = 4;
 
 thread_local! {
     /// The number of the innermost loop that runs on this thread, or 0.
     static LOOP: Cell<u64> = const { Cell::new(0) };
     /// The commands of its handlers.
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
+    /// What its handlers have asked for timeouts that are set. This has no order with the commands, because it only decides whether and
+    /// when timers fire, which is a phase of its own.
+    static TIMEOUTS: RefCell<Vec<(Timeout, TimeoutChange)>> = const { RefCell::new(Vec::new()) };
+    /// Whether there is any of it.
+    static CHANGES_TIMEOUTS: Cell<bool> = const { Cell::new(false) };
     /// The approximate number of bytes that the commands send.
     static WEIGHT: Cell<usize> = const { Cell::new(0) };
     /// Whether the commands contain a change of a subscription, and what other threads had queued before it.
@@ -44,7 +54,11 @@ pub(crate) struct Entered {
 
 /// Makes this the thread of the loop with this queue.
 pub(crate) fn enter(queue: &Arc<CommandQueue>) -> Entered {
-    let outer = (LOOP.replace(queue.number), COMMANDS.take());
+    let mut outer = (LOOP.replace(queue.number), COMMANDS.take());
+    take_timeout_changes(|timeout, change| {
+        let command = SharedCommand::ChangeTimeout(timeout, change).into();
+        outer.1.push(QueuedCommand { target: Target::All, command });
+    });
     OUTER.with_borrow_mut(|all| all.push(outer));
     Entered {
         outer_comes_first: COMES_FIRST.replace(false),
@@ -58,6 +72,7 @@ impl Drop for Entered {
         let (number, commands) = OUTER.with_borrow_mut(Vec::pop).unwrap_or_default();
         LOOP.set(number);
         COMMANDS.set(commands);
+        take_timeout_changes(|_, _| {});
         COMES_FIRST.set(self.outer_comes_first);
         QUEUE.set(self.outer_queue.take());
         RECEIVER.set(self.outer_receiver);
@@ -109,6 +124,37 @@ pub(crate) fn is_here(number: u64) -> bool {
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
+}
+
+/// Records what a handler of the [innermost](is_current) loop asks for a timeout.
+#[inline]
+pub(crate) fn change_timeout(timeout: &Timeout, change: TimeoutChange) {
+    CHANGES_TIMEOUTS.set(true);
+    TIMEOUTS.with_borrow_mut(|changes| match changes.last_mut() {
+        // A timeout that moves with every message is moved once for all messages of a read.
+        Some((last, before)) if last.place == timeout.place && last.serial == timeout.serial => {
+            if matches!(before, TimeoutChange::Postpone(_)) {
+                *before = change;
+            }
+        }
+        _ => changes.push((timeout.clone(), change)),
+    });
+}
+
+/// Takes what handlers have asked for timeouts.
+#[inline]
+pub(crate) fn take_timeout_changes(take: impl FnMut(Timeout, TimeoutChange)) {
+    if CHANGES_TIMEOUTS.get() {
+        take_changes(take);
+    }
+}
+
+fn take_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
+    CHANGES_TIMEOUTS.set(false);
+    TIMEOUTS.with_borrow_mut(|changes| {
+        changes.drain(..).for_each(|(timeout, change)| take(timeout, change));
+        changes.shrink_to(MAX_KEPT_COMMANDS);
+    });
 }
 
 /// Queues commands of other threads. They are executed before what other threads queue later.
@@ -218,6 +264,20 @@ pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
             Command::Message(message) => Some(message),
             _ => None,
         }
+    })
+}
+
+/// Removes the first of few commands, if it sets a timeout of this target. Of many, removing the first one would move all others.
+#[inline]
+pub(crate) fn pop_first_timeout(target: Target) -> Option<(Option<Instant>, Token)> {
+    COMMANDS.with_borrow_mut(|commands| match commands.first() {
+        Some(&QueuedCommand { target: only, command: Command::Timeout(at, token) })
+            if only == target && commands.len() <= FEW =>
+        {
+            drop(commands.remove(0));
+            Some((at, token))
+        }
+        _ => None,
     })
 }
 

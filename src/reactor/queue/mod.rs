@@ -28,7 +28,7 @@ use std::time::Instant;
 
 pub(crate) use self::command::{
     AcceptedStream, Assigned, Batch, Command, ConnectMode, ConnectionRequest, Established, NewConnection,
-    QueuedCommand, QueuedPublication, SharedCommand, Target,
+    QueuedCommand, QueuedPublication, SharedCommand, Target, TimeoutChange,
 };
 use self::local::Entered;
 pub(in crate::reactor) use self::local::{call_handler, receiver};
@@ -37,6 +37,7 @@ use self::remote::RemoteQueue;
 use self::status::ConnectionStatus;
 pub(crate) use self::status::Phase;
 use super::api::settings::{Overflow, Settings};
+use super::api::util::{Timeout, Token};
 use super::common::Common;
 use super::memory::MemoryBudget;
 use super::monitoring::Monitor;
@@ -116,6 +117,32 @@ impl CommandQueue {
         let len = command.buffered_len();
         let counted = self.remote.counted_status(target, len).map(|status| (status, len));
         self.enqueue(target, command, counted)
+    }
+
+    /// Cancels a timeout, or changes when it fires.
+    ///
+    /// What a handler of the loop asks for waits apart from the commands, which then cost less. It takes effect before the next timer fires.
+    #[inline]
+    pub(crate) fn change_timeout(
+        &self,
+        target: Target,
+        timeout: &Timeout,
+        change: TimeoutChange,
+    ) -> std::result::Result<(), QueueError> {
+        // In a pool, a sender for all connections is that of all loops.
+        let is_own = matches!(target, Target::One { .. }) || self.membership().is_none();
+        if is_own && local::is_current(self.number) {
+            local::change_timeout(timeout, change);
+            return Ok(());
+        }
+        let command = SharedCommand::ChangeTimeout(timeout.clone(), change).into();
+        self.push(QueuedCommand { target, command })
+    }
+
+    /// Takes what handlers have asked for timeouts.
+    #[inline]
+    pub(crate) fn take_timeout_changes(&self, take: impl FnMut(Timeout, TimeoutChange)) {
+        local::take_timeout_changes(take);
     }
 
     /// Prepares for a command of a handler that changes a subscription: what other threads have queued is executed before it, and what they
@@ -355,6 +382,12 @@ impl CommandQueue {
     #[inline]
     pub(crate) fn pop_only_message(&self, target: Target) -> Option<Message> {
         local::pop_only_message(target)
+    }
+
+    /// Removes the first of few commands of handlers, if it sets a timeout of this target.
+    #[inline]
+    pub(crate) fn pop_first_timeout(&self, target: Target) -> Option<(Option<Instant>, Token)> {
+        local::pop_first_timeout(target)
     }
 
     /// Returns whether handlers have queued commands, and this connection executes all of them.

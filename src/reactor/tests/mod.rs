@@ -20,6 +20,7 @@ mod scheduling;
 mod scripts;
 mod system;
 mod time;
+mod timeouts;
 mod topics;
 mod turns;
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Key, TimerList, Timers};
+use super::{Key, Moved, TimerList, Timers};
 use crate::reactor::api::util::{Timeout, Token};
 use crate::reactor::entries::ConnectionId;
+use crate::reactor::queue::TimeoutChange;
 
 /// What happens when a timer fires.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub(in crate::reactor) struct Deadlines {
     epoch: Instant,
     /// No timer is due before this time. `None` if there is none. A turn without a timer only compares it with the present.
     next: Option<Instant>,
+    /// The same as a tick, or the last tick if there is none.
+    next_tick: u64,
 }
 
 /// A timer that is at least this far away can fire late by the length of a turn.
@@ -43,7 +46,7 @@ const FAR: Duration = Duration::from_secs(1);
 
 impl Deadlines {
     pub(in crate::reactor) fn new(epoch: Instant) -> Self {
-        Self { wheel: Timers::new(), epoch, next: None }
+        Self { wheel: Timers::new(), epoch, next: None, next_tick: u64::MAX }
     }
 
     /// Schedules an event. `None` if the wheel is full.
@@ -56,6 +59,14 @@ impl Deadlines {
         self.schedule(self.tick_after(at), owner, event)
     }
 
+    /// Schedules an event that is only cancelled with its key. `None` if the wheel is full.
+    pub(in crate::reactor) fn schedule_alone(&mut self, at: Instant, event: TimerEvent) -> Option<Key> {
+        let tick = self.tick_after(at);
+        let key = self.wheel.schedule_alone(tick, event)?;
+        self.expect_by(tick);
+        Some(key)
+    }
+
     /// Schedules a timeout of a handler. A time of `None` is beyond the range of the clock, and the timeout never fires.
     pub(in crate::reactor) fn schedule_timeout(
         &mut self,
@@ -63,14 +74,26 @@ impl Deadlines {
         owner: &mut TimerList,
         event: TimerEvent,
     ) -> Option<Timeout> {
-        let tick = at.map_or(u64::MAX, |at| self.tick_after(at));
+        let tick = self.tick_of(at);
         self.schedule(tick, owner, event).map(Key::into_timeout)
     }
 
     fn schedule(&mut self, tick: u64, owner: &mut TimerList, event: TimerEvent) -> Option<Key> {
         let key = self.wheel.schedule(tick, owner, event)?;
-        self.next = self.next.into_iter().chain(self.beginning_of(tick)).min();
+        self.expect_by(tick);
         Some(key)
+    }
+
+    /// A timer is due at this tick.
+    fn expect_by(&mut self, tick: u64) {
+        if tick < self.next_tick {
+            self.set_next(Some(tick));
+        }
+    }
+
+    fn set_next(&mut self, tick: Option<u64>) {
+        self.next = tick.and_then(|tick| self.beginning_of(tick));
+        self.next_tick = tick.unwrap_or(u64::MAX);
     }
 
     pub(in crate::reactor) fn cancel(&mut self, key: Key) {
@@ -78,11 +101,23 @@ impl Deadlines {
         self.forget_next();
     }
 
-    /// Cancels a timeout of a handler.
-    pub(in crate::reactor) fn cancel_timeout(&mut self, timeout: &Timeout) {
-        if let Some(key) = Key::from_timeout(timeout) {
-            self.cancel(key);
+    /// Cancels or postpones a timeout of a handler, unless it has fired or was cancelled.
+    pub(in crate::reactor) fn change_timeout(&mut self, timeout: &Timeout, change: TimeoutChange) {
+        let Some(key) = Key::from_timeout(timeout) else { return };
+        match change {
+            TimeoutChange::Cancel => self.cancel(key),
+            TimeoutChange::Postpone(at) => {
+                let tick = self.tick_of(at);
+                if self.wheel.postpone(key, tick) == Some(Moved::Earlier) {
+                    self.expect_by(tick);
+                }
+            }
         }
+    }
+
+    /// The tick of a time. `None` is beyond the range of the clock.
+    fn tick_of(&self, at: Option<Instant>) -> u64 {
+        at.map_or(u64::MAX, |at| self.tick_after(at))
     }
 
     pub(in crate::reactor) fn cancel_all(&mut self, owner: &mut TimerList) {
@@ -92,8 +127,8 @@ impl Deadlines {
 
     /// A timer was cancelled. The time of the next one is only recomputed when it has come, unless there is none.
     fn forget_next(&mut self) {
-        if self.wheel.next().is_none() {
-            self.next = None;
+        if self.wheel.is_empty() {
+            self.set_next(None);
         }
     }
 
@@ -128,7 +163,7 @@ impl Deadlines {
     fn pop(&mut self, now: Instant) -> Option<TimerEvent> {
         let event = self.wheel.pop_due(self.tick(now));
         if event.is_none() {
-            self.next = self.wheel.next().and_then(|tick| self.beginning_of(tick));
+            self.set_next(self.wheel.next());
         }
         event
     }

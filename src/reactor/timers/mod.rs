@@ -24,14 +24,18 @@ const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS);
 /// `position` enters the span of a slot of a higher level, that slot's timers move to lower levels: each timer at
 /// most once a level, which makes expiry O(1) amortised.
 ///
+/// A timer whose deadline moves later stays in its slot, which is then too early, and moves when `position` reaches the slot.
+/// Deadlines that move with every message thus cost no more than storing them.
+///
 /// Invariants:
-/// - Every timer hangs in the slot just described, so its slot can be computed and is not stored. All timers of one
-///   deadline share one chain, in the order in which they were scheduled.
+/// - Every timer hangs in the slot just described, or in an earlier one if it was [postponed](Timers::postpone). All timers of
+///   one deadline that were not postponed share one chain, in the order in which they were scheduled.
 /// - `position` never goes back, and no pending deadline lies before it: occupied slots lie ahead of `position`'s
 ///   own digit (in level 0, at it or ahead), and every timer of a level is due before all those of the levels above.
 /// - `heads[level][slot]` means something only while that bit of `occupied[level]` is set.
 /// - An owner with pending timers has exactly one anchor, a node in no slot; anchor and timers form a ring. The
-///   anchor is freed with the owner's last timer, so an [`TimerList`] that is merely dropped leaks nothing.
+///   anchor is freed with the owner's last timer, so an [`TimerList`] that is merely dropped leaks nothing. A timer without
+///   an owner is in no ring.
 /// - Every node is free, an anchor, or a timer.
 pub(crate) struct Timers<T> {
     nodes: Nodes<T>,
@@ -43,6 +47,14 @@ pub(crate) struct Timers<T> {
 /// The timers of one owner, which can be cancelled together. A list belongs to the wheel it was first used with.
 #[derive(Debug, Default)]
 pub(crate) struct TimerList(Option<Key>);
+
+/// How a deadline has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    Earlier,
+    /// It can also be the same.
+    Later,
+}
 
 impl<T> std::fmt::Debug for Timers<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,6 +87,29 @@ impl<T> Timers<T> {
         Some(key)
     }
 
+    /// Schedules a timer that belongs to no owner, and needs one node instead of two.
+    pub(crate) fn schedule_alone(&mut self, at: u64, value: T) -> Option<Key> {
+        let deadline = at.max(self.position);
+        let key = self.nodes.insert(deadline, Some(value))?;
+        self.hang(key.index, deadline);
+        Some(key)
+    }
+
+    /// Changes the tick at which a timer is due. Returns the change, or `None` if it has fired or was cancelled. O(1).
+    ///
+    /// A later tick is only stored: the timer moves when the wheel turns to its slot. Of timers with equal deadlines, one that was
+    /// postponed can fire before or after others.
+    pub(crate) fn postpone(&mut self, key: Key, at: u64) -> Option<Moved> {
+        let index = self.nodes.find(key)?;
+        let deadline = at.max(self.position);
+        if deadline >= self.nodes.set_deadline(index, deadline)? {
+            return Some(Moved::Later);
+        }
+        self.unhang(index);
+        self.hang(index, deadline);
+        Some(Moved::Earlier)
+    }
+
     /// Cancels a timer and returns its value, or `None` if it has fired or was cancelled. O(1).
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
         let index = self.nodes.find(key)?;
@@ -98,12 +133,20 @@ impl<T> Timers<T> {
         }
     }
 
+    /// Whether no timer is pending.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // The last node of an owner is its anchor, which goes with its last timer.
+        self.nodes.is_empty()
+    }
+
     /// The tick at which [`pop_due`](Self::pop_due) is worth the next call; `None` when nothing is pending.
     ///
     /// The tick is never later than the earliest deadline, and it is exact if that deadline is in the same 64 ms as the last
     /// turn. Otherwise it is the start of the span that contains the deadline, a multiple of 64: a turn then finds nothing
     /// due, but moves the timers of the span down by at least one level. One timer causes at most one idle turn per level
-    /// (two or three for a minute, never more than ten), and all timers together at most one per 64 ms. After
+    /// (two or three for a minute, never more than ten), and all timers together at most one per 64 ms. A timer that was postponed
+    /// since the last turn that it has caused can cause one more, at its deadline before that. After
     /// `pop_due(now)` has returned `None`, the tick is later than `now` until something is scheduled for `now` or before.
     pub(crate) fn next(&self) -> Option<u64> {
         self.first_slot().map(|(level, slot)| self.span_start(level, slot))
@@ -112,14 +155,25 @@ impl<T> Timers<T> {
     /// The tick of the earliest timer. This takes as long as there are timers in one slot.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn earliest(&mut self) -> Option<u64> {
-        let (level, slot) = self.first_slot()?;
-        let head = *self.heads.get(level)?.get(slot)?;
-        let (mut earliest, mut index) = (self.nodes.deadline(head)?, self.nodes.next(Chain::Slot, head)?);
-        while index != head {
-            earliest = earliest.min(self.nodes.deadline(index)?);
-            index = self.nodes.next(Chain::Slot, index)?;
+        loop {
+            let (level, slot) = self.first_slot()?;
+            let head = *self.heads.get(level)?.get(slot)?;
+            let (mut earliest, mut index) = (u64::MAX, head);
+            loop {
+                let deadline = self.nodes.deadline(index)?;
+                if self.place(deadline) != (level, slot) {
+                    // It was postponed. Others may be due before.
+                    self.unhang(index);
+                    self.hang(index, deadline);
+                    break;
+                }
+                earliest = earliest.min(deadline);
+                index = self.nodes.next(Chain::Slot, index)?;
+                if index == head {
+                    return Some(earliest);
+                }
+            }
         }
-        Some(earliest)
     }
 
     /// Removes and returns the earliest timer whose deadline is `now` or before. Timers with equal deadlines are returned in
@@ -134,10 +188,17 @@ impl<T> Timers<T> {
             }
             self.position = start;
             let head = *self.heads.get(level)?.get(slot)?;
-            if level == 0 {
+            if level > 0 {
+                self.cascade(level, slot, head);
+                continue;
+            }
+            let deadline = self.nodes.deadline(head)?;
+            if deadline <= start {
                 return self.take(head);
             }
-            self.cascade(level, slot, head);
+            // It was postponed.
+            self.unhang(head);
+            self.hang(head, deadline);
         }
         // This is before the first occupied slot, so the level of no timer changes.
         self.position = self.position.max(now);
@@ -161,8 +222,7 @@ impl<T> Timers<T> {
 
     /// Removes a timer from its slot and from the ring of its owner, and frees it.
     fn take(&mut self, index: u32) -> Option<T> {
-        let deadline = self.nodes.deadline(index)?;
-        self.unhang(index, deadline);
+        self.unhang(index);
         if let Some(anchor) = self.nodes.leave(Chain::Owner, index)
             && self.nodes.next(Chain::Owner, anchor) == Some(anchor)
         {
@@ -183,6 +243,7 @@ impl<T> Timers<T> {
     /// Adds a node at the end of the slot of its deadline.
     fn hang(&mut self, index: u32, deadline: u64) {
         let (level, slot) = self.place(deadline);
+        self.nodes.set_place(index, level * SLOTS + slot);
         let Some(head) = self.heads.get_mut(level).and_then(|slots| slots.get_mut(slot)) else { return };
         let Some(occupied) = self.occupied.get_mut(level) else { return };
         if *occupied & 1 << slot == 0 {
@@ -194,8 +255,10 @@ impl<T> Timers<T> {
         }
     }
 
-    fn unhang(&mut self, index: u32, deadline: u64) {
-        let (level, slot) = self.place(deadline);
+    /// Removes a node from its slot.
+    fn unhang(&mut self, index: u32) {
+        let Some(place) = self.nodes.place(index) else { return };
+        let (level, slot) = (place / SLOTS, place % SLOTS);
         let Some(next) = self.nodes.leave(Chain::Slot, index) else { return self.vacate(level, slot) };
         if let Some(head) = self.heads.get_mut(level).and_then(|slots| slots.get_mut(slot))
             && *head == index
@@ -210,7 +273,7 @@ impl<T> Timers<T> {
         }
     }
 
-    /// The level and the slot of a timer with this deadline.
+    /// The level and the slot of a timer with this deadline, unless it was postponed.
     fn place(&self, deadline: u64) -> (usize, usize) {
         let level = ((deadline ^ self.position) | 1).ilog2() as usize / BITS;
         let [low, ..] = (deadline >> (level * BITS)).to_le_bytes();

@@ -8,7 +8,7 @@ use crate::reactor::api::util::Timeout;
 
 /// Identifies one node: its index in the vector, and its serial number.
 ///
-/// Serial numbers have 64 bits and are never reused, so a key never matches a later node with the same index.
+/// Serial numbers have 54 bits and are never reused, so a key never matches a later node with the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(super) index: u32,
@@ -48,10 +48,13 @@ impl Links {
     }
 }
 
+/// The bits of a tag that contain the place of the node in the wheel.
+const PLACE_BITS: u32 = 10;
+
 struct Node<T> {
     deadline: u64,
-    /// `None` while the node is free.
-    serial: Option<NonZeroU64>,
+    /// The serial number above the place in the wheel, so that both take eight bytes. Zero while the node is free.
+    tag: u64,
     slot: Links,
     owner: Links,
     /// `None` in an anchor and in a free node.
@@ -69,7 +72,7 @@ impl<T> Node<T> {
 
 /// The storage.
 ///
-/// Invariants: a node is free exactly when its serial is `None`; the free nodes, and only they, form the chain
+/// Invariants: a node is free exactly when its tag is zero; the free nodes, and only they, form the chain
 /// that `free` points into; the last node of the vector is never free.
 pub(super) struct Nodes<T> {
     nodes: Vec<Node<T>>,
@@ -85,12 +88,19 @@ impl<T> Nodes<T> {
         Self { nodes: Vec::new(), free: None, last_serial: 0 }
     }
 
+    /// Whether there is no node.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// Creates a node, alone in both of its chains. Returns `None` if 2^32 nodes exist already.
     pub(super) fn insert(&mut self, deadline: u64, value: Option<T>) -> Option<Key> {
         let index = self.free.map_or_else(|| u32::try_from(self.nodes.len()).ok(), Some)?;
         let serial = NonZeroU64::MIN.checked_add(self.last_serial)?;
+        let tag = serial.get().checked_mul(1 << PLACE_BITS)?;
         let links = Links::alone(index);
-        let node = Node { deadline, serial: Some(serial), slot: links, owner: links, value };
+        let node = Node { deadline, tag, slot: links, owner: links, value };
         if self.free.is_some() {
             self.free = self.leave(Chain::Slot, index);
             *self.nodes.get_mut(index as usize)? = node;
@@ -104,7 +114,9 @@ impl<T> Nodes<T> {
     /// Frees a node that has left its chains, and returns its value.
     pub(super) fn remove(&mut self, index: u32) -> Option<T> {
         let node = self.nodes.get_mut(index as usize)?;
-        node.serial.take()?;
+        if std::mem::take(&mut node.tag) == 0 {
+            return None;
+        }
         let value = node.value.take();
         node.slot = Links::alone(index);
         if let Some(head) = self.free {
@@ -117,7 +129,7 @@ impl<T> Nodes<T> {
 
     /// Removes the free nodes at the end of the vector, and frees memory when three quarters of it are unused.
     fn trim(&mut self) {
-        while self.nodes.last().is_some_and(|node| node.serial.is_none()) {
+        while self.nodes.last().is_some_and(|node| node.tag == 0) {
             // `insert` has returned this index, so it fits.
             let Ok(last) = u32::try_from(self.nodes.len() - 1) else { return };
             let next = self.leave(Chain::Slot, last);
@@ -135,7 +147,7 @@ impl<T> Nodes<T> {
     /// The index of a node, if it still exists.
     pub(super) fn find(&self, key: Key) -> Option<u32> {
         let node = self.nodes.get(key.index as usize)?;
-        (node.serial == Some(key.serial)).then_some(key.index)
+        (node.tag >> PLACE_BITS == key.serial.get()).then_some(key.index)
     }
 
     /// The index of a node, if it is an anchor, which has no value.
@@ -146,6 +158,24 @@ impl<T> Nodes<T> {
 
     pub(super) fn deadline(&self, index: u32) -> Option<u64> {
         self.nodes.get(index as usize).map(|node| node.deadline)
+    }
+
+    /// Replaces the deadline of a node, and returns the one before.
+    pub(super) fn set_deadline(&mut self, index: u32, deadline: u64) -> Option<u64> {
+        self.nodes.get_mut(index as usize).map(|node| std::mem::replace(&mut node.deadline, deadline))
+    }
+
+    /// The place of a node in the wheel, as [`set_place`](Self::set_place) has stored it.
+    pub(super) fn place(&self, index: u32) -> Option<usize> {
+        let [low, high, ..] = self.nodes.get(index as usize)?.tag.to_le_bytes();
+        Some(usize::from(u16::from_le_bytes([low, high])) % (1 << PLACE_BITS))
+    }
+
+    /// Stores the place of a node that is in use, a number of ten bits.
+    pub(super) fn set_place(&mut self, index: u32, place: usize) {
+        if let Some(node) = self.nodes.get_mut(index as usize) {
+            node.tag = node.tag >> PLACE_BITS << PLACE_BITS | place as u64;
+        }
     }
 
     /// The next node in a chain, which is `index` itself if it is alone.
@@ -200,7 +230,7 @@ impl<T> Nodes<T> {
 
     pub(super) fn is_anchor(&self, index: u32) -> bool {
         let node = self.nodes.get(index as usize);
-        node.is_some_and(|node| node.serial.is_some() && node.value.is_none())
+        node.is_some_and(|node| node.tag != 0 && node.value.is_none())
     }
 
     /// The length of the free list. Also checks its invariants.
@@ -209,15 +239,15 @@ impl<T> Nodes<T> {
         let mut count = 0;
         let mut at = first;
         while let Some(index) = at {
-            assert!(self.nodes[index as usize].serial.is_none());
+            assert_eq!(self.nodes[index as usize].tag, 0);
             count += 1;
             at = self.next(Chain::Slot, index).filter(|_| count <= self.nodes.len());
             if at == first {
                 break;
             }
         }
-        assert_eq!(count, self.nodes.iter().filter(|node| node.serial.is_none()).count());
-        assert!(self.nodes.last().is_none_or(|node| node.serial.is_some()));
+        assert_eq!(count, self.nodes.iter().filter(|node| node.tag == 0).count());
+        assert!(self.nodes.last().is_none_or(|node| node.tag != 0));
         count
     }
 

@@ -2,7 +2,7 @@
 
 mod model;
 
-use super::{Chain, Key, LEVELS, Nodes, SLOTS, TimerList, Timers};
+use super::{Chain, Key, LEVELS, Moved, Nodes, SLOTS, TimerList, Timers};
 
 impl<T> Timers<T> {
     /// Checks every invariant of the type that can be seen from inside; gives the number of pending timers.
@@ -18,7 +18,8 @@ impl<T> Timers<T> {
             loop {
                 let deadline = self.nodes.deadline(index).expect("a node");
                 assert!(deadline >= self.position, "a deadline was passed over");
-                assert_eq!(self.place(deadline), (level, slot));
+                assert_eq!(self.nodes.place(index), Some(level * SLOTS + slot));
+                assert!(deadline >= self.span_start(level, slot), "a timer hangs in a slot that is too late");
                 pending += 1;
                 assert!(pending <= self.nodes.places(), "a chain does not close");
                 rings += usize::from(self.follows_anchor(index));
@@ -32,10 +33,9 @@ impl<T> Timers<T> {
         pending
     }
 
-    /// One timer of each ring follows the anchor, so these count the anchors.
+    /// One timer of each ring follows the anchor, so these count the anchors. A timer without an owner has none.
     fn follows_anchor(&mut self, index: u32) -> bool {
         let before = self.nodes.prev(Chain::Owner, index).expect("a node");
-        assert_ne!(before, index, "a timer without an anchor");
         self.nodes.is_anchor(before)
     }
 }
@@ -119,6 +119,50 @@ fn a_timer_can_be_canceled_only_once_and_only_before_it_fires() {
     assert_eq!(drain(&mut timers, 10), ["fired"]);
     assert_eq!(timers.cancel(fired), None);
     assert_eq!(timers.next(), None);
+}
+
+#[test]
+fn a_postponed_timer_keeps_its_key_and_fires_at_the_last_deadline() {
+    let mut timers = Timers::new();
+    let mut owner = TimerList::default();
+    let key = timers.schedule(10, &mut owner, "moved").expect("room");
+    timers.schedule(15, &mut owner, "fixed").expect("room");
+    for at in [11, 20, 5_000, 30] {
+        timers.postpone(key, at).expect("it is pending");
+    }
+    assert_eq!(timers.deadline(key), Some(30));
+    assert_eq!(drain(&mut timers, 29), ["fixed"]);
+    assert_eq!(drain(&mut timers, 30), ["moved"]);
+    assert_eq!(timers.postpone(key, 40), None);
+    assert_eq!(timers.next(), None);
+}
+
+#[test]
+fn a_later_deadline_is_only_stored() {
+    let mut timers = Timers::new();
+    let key = timers.schedule_alone(100, ()).expect("room");
+    let next = timers.next();
+    for at in 101..10_000 {
+        assert_eq!(timers.postpone(key, at), Some(Moved::Later));
+    }
+    assert_eq!(timers.next(), next, "the timer has not moved");
+    assert_eq!(timers.postpone(key, 50), Some(Moved::Earlier));
+    assert_eq!(timers.next(), Some(50));
+    assert_eq!(timers.pop_due(49), None);
+    assert_eq!(timers.pop_due(50), Some(()));
+}
+
+#[test]
+fn a_timer_without_an_owner_needs_one_node() {
+    let mut timers = Timers::new();
+    let mut owner = TimerList::default();
+    let key = timers.schedule_alone(10, "alone").expect("room");
+    assert_eq!(timers.nodes.places(), 1);
+    timers.schedule(10, &mut owner, "owned").expect("room");
+    timers.cancel_all(&mut owner);
+    assert_eq!(timers.check(), 1);
+    assert_eq!(timers.cancel(key), Some("alone"));
+    assert!(timers.is_empty());
 }
 
 #[test]

@@ -5,32 +5,58 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Key, LEVELS, TimerList, Timers, drain};
+use super::{Key, LEVELS, Moved, TimerList, Timers, drain};
 use crate::random_inputs;
 
-/// What the wheel must do, written with a sorted map.
+/// What the wheel must do, written with a sorted map: of the timers that are pending, the deadline and the number. The value is the owner,
+/// and whether the timer was postponed.
 #[derive(Default)]
 struct Model {
-    pending: BTreeMap<(u64, u64), usize>,
+    pending: BTreeMap<(u64, u64), (usize, bool)>,
     position: u64,
     scheduled: u64,
 }
 
 impl Model {
-    fn schedule(&mut self, at: u64, owner: usize) -> (u64, u64) {
-        let id = (at.max(self.position), self.scheduled);
+    /// Returns the number of the timer.
+    fn schedule(&mut self, at: u64, owner: usize) -> u64 {
+        let number = self.scheduled;
         self.scheduled += 1;
-        self.pending.insert(id, owner);
-        id
+        self.pending.insert((at.max(self.position), number), (owner, false));
+        number
     }
 
-    fn pop_due(&mut self, now: u64) -> Option<(u64, u64)> {
-        let due = self.pending.first_key_value().map(|(id, _)| *id).filter(|id| id.0 <= now);
-        if let Some(id) = due {
-            self.pending.remove(&id);
-        }
-        self.position = self.position.max(due.map_or(now, |id| id.0));
-        due
+    fn find(&self, number: u64) -> Option<(u64, u64)> {
+        self.pending.keys().copied().find(|id| id.1 == number)
+    }
+
+    fn cancel(&mut self, number: u64) -> Option<u64> {
+        let id = self.find(number)?;
+        self.pending.remove(&id).map(|_| number)
+    }
+
+    fn postpone(&mut self, number: u64, at: u64) -> Option<Moved> {
+        let id = self.find(number)?;
+        let (owner, _) = self.pending.remove(&id)?;
+        let at = at.max(self.position);
+        self.pending.insert((at, number), (owner, true));
+        Some(if at < id.0 { Moved::Earlier } else { Moved::Later })
+    }
+
+    /// Whether a timer may be the next one that fires. Those that were postponed have no order with others of the same deadline.
+    fn may_be_next(&self, number: u64) -> bool {
+        let Some(deadline) = self.earliest() else { return false };
+        let mut due = self.pending.range((deadline, 0)..=(deadline, u64::MAX));
+        let first = due.clone().find(|(_, (_, is_postponed))| !is_postponed).map(|(id, _)| id.1);
+        due.any(|(id, (_, is_postponed))| id.1 == number && (*is_postponed || first == Some(number)))
+    }
+
+    fn earliest(&self) -> Option<u64> {
+        self.pending.first_key_value().map(|(id, _)| id.0)
+    }
+
+    fn turn(&mut self, to: u64) {
+        self.position = self.position.max(to);
     }
 }
 
@@ -44,8 +70,16 @@ enum Op {
         at: u64,
         owner: usize,
     },
+    ScheduleAlone {
+        after: u64,
+    },
     /// The n-th key ever given out, whether its timer is pending or not.
     Cancel(usize),
+    /// Also the n-th key.
+    Postpone {
+        which: usize,
+        after: u64,
+    },
     CancelAll(usize),
     /// The owner forgets its timers; they stay.
     Forget(usize),
@@ -71,7 +105,7 @@ fn span(rng: &mut StdRng) -> u64 {
 }
 
 fn random_op(rng: &mut StdRng) -> Op {
-    match rng.random_range(0..23) {
+    match rng.random_range(0..30) {
         0..8 => Op::Schedule { after: span(rng), owner: rng.random_range(0..OWNERS) },
         8 => Op::ScheduleAt { at: span(rng), owner: rng.random_range(0..OWNERS) },
         9..13 => Op::Cancel(rng.random_range(0..usize::MAX)),
@@ -79,6 +113,8 @@ fn random_op(rng: &mut StdRng) -> Op {
         14 => Op::Forget(rng.random_range(0..OWNERS)),
         15..18 => Op::Advance(advance(rng)),
         18..20 => Op::PopOne(rng.random_range(0..100)),
+        20..26 => Op::Postpone { which: rng.random_range(0..usize::MAX), after: span(rng) },
+        26 => Op::ScheduleAlone { after: span(rng) },
         _ => Op::Sleep,
     }
 }
@@ -94,11 +130,11 @@ fn advance(rng: &mut StdRng) -> u64 {
 
 /// The wheel and the model side by side.
 struct Pair {
-    timers: Timers<(u64, u64)>,
+    timers: Timers<u64>,
     model: Model,
     owners: [TimerList; OWNERS],
-    /// Every key ever given out, with the model's name for its timer.
-    keys: Vec<(Key, (u64, u64))>,
+    /// Every key ever given out, with the model's number of its timer.
+    keys: Vec<(Key, u64)>,
     now: u64,
 }
 
@@ -114,16 +150,21 @@ impl Pair {
     }
 
     fn schedule(&mut self, at: u64, owner: usize) {
-        let id = self.model.schedule(at, owner);
-        let key = self.timers.schedule(at, &mut self.owners[owner], id).expect("room");
-        self.keys.push((key, id));
+        let number = self.model.schedule(at, owner);
+        let key = match self.owners.get_mut(owner) {
+            Some(owner) => self.timers.schedule(at, owner, number),
+            None => self.timers.schedule_alone(at, number),
+        };
+        self.keys.push((key.expect("room"), number));
     }
 
-    fn pop(&mut self) -> Option<(u64, u64)> {
+    fn pop(&mut self) -> Option<u64> {
         let due = self.timers.pop_due(self.now);
-        assert_eq!(due, self.model.pop_due(self.now));
-        assert!(due.is_none_or(|id| id.0 <= self.now), "early");
-        due
+        let earliest = self.model.earliest().filter(|at| *at <= self.now);
+        assert_eq!(due.is_some(), earliest.is_some(), "early or late");
+        assert!(due.is_none_or(|number| self.model.may_be_next(number)), "in the wrong order");
+        self.model.turn(earliest.unwrap_or(self.now));
+        due.and_then(|number| self.model.cancel(number))
     }
 
     fn advance(&mut self, to: u64) {
@@ -136,20 +177,25 @@ impl Pair {
         match *op {
             Op::Schedule { after, owner } => self.schedule(self.now.saturating_add(after), owner),
             Op::ScheduleAt { at, owner } => self.schedule(at, owner),
-            Op::Cancel(_) if self.keys.is_empty() => {}
+            Op::ScheduleAlone { after } => self.schedule(self.now.saturating_add(after), OWNERS),
+            Op::Cancel(_) | Op::Postpone { .. } if self.keys.is_empty() => {}
             Op::Cancel(which) => {
-                let (key, id) = self.keys[which % self.keys.len()];
-                let pending = self.model.pending.remove(&id).map(|_| id);
-                assert_eq!(self.timers.cancel(key), pending);
+                let (key, number) = self.keys[which % self.keys.len()];
+                assert_eq!(self.timers.cancel(key), self.model.cancel(number));
+            }
+            Op::Postpone { which, after } => {
+                let (key, number) = self.keys[which % self.keys.len()];
+                let at = self.now.saturating_add(after);
+                assert_eq!(self.timers.postpone(key, at), self.model.postpone(number, at));
             }
             Op::CancelAll(owner) => {
                 self.timers.cancel_all(&mut self.owners[owner]);
-                self.model.pending.retain(|_, theirs| *theirs != owner);
+                self.model.pending.retain(|_, (theirs, _)| *theirs != owner);
             }
             Op::Forget(owner) => {
                 self.owners[owner] = TimerList::default();
                 // No `CancelAll` names this owner.
-                for theirs in self.model.pending.values_mut().filter(|theirs| **theirs == owner) {
+                for (theirs, _) in self.model.pending.values_mut().filter(|(theirs, _)| *theirs == owner) {
                     *theirs = OWNERS;
                 }
             }
@@ -168,13 +214,17 @@ impl Pair {
 
     fn check(&mut self) {
         assert_eq!(self.timers.check(), self.model.pending.len());
-        let earliest = self.model.pending.first_key_value().map(|(id, _)| id.0);
+        let earliest = self.model.earliest();
         let next = self.timers.next();
-        assert_eq!(self.timers.earliest(), earliest);
         assert_eq!(next.is_some(), earliest.is_some());
         assert!(next <= earliest, "the loop would sleep too long");
-        if next < earliest {
+        let was_postponed = self.model.pending.values().any(|(_, is_postponed)| *is_postponed);
+        if next < earliest && !was_postponed {
             assert!(next.is_some_and(|at| at % 64 == 0), "an idle turn off the grid");
+        }
+        // This moves timers that were postponed, so it would hide what a turn does without it.
+        if self.model.scheduled.is_multiple_of(4) {
+            assert_eq!(self.timers.earliest(), earliest);
         }
     }
 }
