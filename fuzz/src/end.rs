@@ -117,7 +117,7 @@ impl End {
         let (now, out) = (self.now, &mut self.out);
         let event = match &mut self.core {
             Core::Automatic(connection) => connection.receive(input, now, out).transpose(),
-            Core::Manual(connection) => match connection.receive_frame(input, now, out).transpose() {
+            Core::Manual(connection) => match receive(connection, input, now, out).transpose() {
                 None => None,
                 Some(received) => {
                     let event = received.and_then(|received| match received {
@@ -229,6 +229,25 @@ impl End {
         // With Pings and without a timeout, it stays open.
         assert!(self.state() == State::Open && !has_timeout, "the connection stays in {:?}", self.state());
     }
+}
+
+/// Receives a frame or an event. A payload is written into its own memory where the connection lends it.
+fn receive(
+    connection: &mut ManualConnection,
+    input: &mut &mut [u8],
+    now: Instant,
+    out: &mut Vec<u8>,
+) -> Result<Option<Received>, ProtocolError> {
+    while let Some(memory) = connection.lend().filter(|_| !input.is_empty()) {
+        let len = memory.len().min(input.len());
+        let (taken, rest) = std::mem::take(input).split_at_mut(len);
+        memory[..len].copy_from_slice(taken);
+        *input = rest;
+        if let Some(received) = connection.receive_lent(len, now)? {
+            return Ok(Some(received));
+        }
+    }
+    connection.receive_frame(input, now, out)
 }
 
 /// Returns the response of a server that accepts every upgrade.

@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use super::framing::header::MAX_HEADER;
+
 /// The shortest buffer that is kept with others, in bytes. Of shorter ones, a single one is kept: allocators are fast with them,
 /// and one is all that an echo needs.
 const MIN: usize = 4096;
@@ -31,6 +33,34 @@ struct Pool {
     buffers: VecDeque<Vec<u8>>,
     /// The capacity of all of them.
     bytes: usize,
+}
+
+/// Returns the capacity of a new buffer for a payload of `len` bytes. A long one has room for the header as well, so that later
+/// the whole frame of a message of the same length can be received into it.
+#[inline]
+pub(crate) fn capacity_for(len: usize) -> usize {
+    if len < MIN { len } else { len.saturating_add(MAX_HEADER) }
+}
+
+/// Returns a buffer for the whole frame of a message of `len` bytes, with a header of any length, if there is one that
+/// [is suitable](is_suitable). Its memory is initialized for so many bytes.
+#[cfg(feature = "reactor")]
+pub(crate) fn take_for_frame(len: usize) -> Option<Vec<u8>> {
+    let len = len.saturating_add(MAX_HEADER);
+    let mut buffer = if len < MIN { None } else { take_used(len) }?;
+    buffer.resize(len, 0);
+    Some(buffer)
+}
+
+/// Whether a buffer of this capacity may become the memory of a message of `len` bytes that was received into it.
+#[cfg(feature = "reactor")]
+pub(crate) fn is_suitable(len: u64, capacity: usize) -> bool {
+    usize::try_from(len).is_ok_and(|len| len >= MIN && fits(len.saturating_add(MAX_HEADER), capacity))
+}
+
+/// Whether a buffer has room for `len` bytes and is at most a quarter too large.
+fn fits(len: usize, capacity: usize) -> bool {
+    (len..=len.saturating_add(len / 4)).contains(&capacity)
 }
 
 /// Returns a copy of `bytes`, in a buffer that is at most a quarter too large.
@@ -85,9 +115,8 @@ fn take_short(len: usize) -> Option<Vec<u8>> {
 
 fn take_kept(len: usize) -> Option<Vec<u8>> {
     with(|pool| {
-        let most = len.saturating_add(len / 4);
         let mut newest = pool.buffers.iter().enumerate().rev().take(MAX_LOOKS);
-        let (at, _) = newest.find(|(_, buffer)| (len..=most).contains(&buffer.capacity()))?;
+        let (at, _) = newest.find(|(_, buffer)| fits(len, buffer.capacity()))?;
         let buffer = pool.buffers.swap_remove_back(at)?;
         pool.bytes = pool.bytes.saturating_sub(buffer.capacity());
         Some(buffer)

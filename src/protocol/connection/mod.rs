@@ -3,12 +3,13 @@
 //! `automatic` and [`manual`] contain the two types of connections: those that reply by themselves, and those whose front end
 //! sends the replies. Both own a [`Core`]: `opening` contains its opening handshake, `receiving` the receiving side, `sending` the
 //! sending side, `closing` the end of a connection, and `timeouts` everything that depends on time. `steps` compresses and
-//! decompresses long messages in steps. `extension` runs an extension of the program.
+//! decompresses long messages in steps. `lending` lends the memory of payloads to front ends. `extension` runs an extension of the program.
 
 mod automatic;
 mod closing;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 pub(crate) mod extension;
+mod lending;
 pub mod manual;
 mod opening;
 mod receiving;

@@ -9,6 +9,8 @@ use crate::close;
 use crate::message::Message;
 use crate::protocol::deflate::Codec;
 use crate::protocol::framing::assembler::{self, Assembler, whole_message};
+#[cfg(feature = "reactor")]
+use crate::protocol::framing::decoder::ReceivedBuffer;
 use crate::protocol::framing::decoder::{DataFrames, FrameDecoder};
 use crate::protocol::framing::frame::{Frame, len64};
 use crate::protocol::framing::header::{OpCode, Reserved, Rules};
@@ -91,6 +93,53 @@ impl Receiver {
         self.decoder.whole_message(input, role, config.max_frame_size.min(config.max_message_size))
     }
 
+    /// Lends the memory in which the payload in progress continues.
+    pub(super) fn lend(&mut self) -> Option<&mut [u8]> {
+        self.decoder.lend()
+    }
+
+    /// Adds what was written to the memory that was lent. Returns the frame if it is complete.
+    pub(super) fn receive_lent(
+        &mut self,
+        len: usize,
+        has_codec: bool,
+    ) -> Result<Option<Frame>, ProtocolError> {
+        let mut frame = self.decoder.add_lent(len)?;
+        if let Some(frame) = &mut frame {
+            self.note_data(frame, has_codec);
+        }
+        Ok(frame)
+    }
+
+    /// Whether a whole message can follow that no extension has changed.
+    #[cfg(feature = "reactor")]
+    fn is_between_messages(&self) -> bool {
+        !self.is_mid_message() && self.reserved != Reserved::Any
+    }
+
+    /// Returns the length of the payload if the input is a binary message in a single frame, or its beginning.
+    #[cfg(feature = "reactor")]
+    pub(super) fn only_message(&self, input: &[u8], role: Role, config: &Config) -> Option<usize> {
+        let most = config.max_frame_size.min(config.max_message_size);
+        let (header, _) = FrameDecoder::only_message(input, role, most)?;
+        if self.is_between_messages() { usize::try_from(header.len).ok() } else { None }
+    }
+
+    /// Receives input in a buffer that may become the memory of a message.
+    #[cfg(feature = "reactor")]
+    pub(super) fn receive_buffer(
+        &mut self,
+        buffer: Vec<u8>,
+        len: usize,
+        role: Role,
+        config: &Config,
+    ) -> ReceivedBuffer {
+        if !self.is_between_messages() {
+            return ReceivedBuffer::Input(buffer);
+        }
+        self.decoder.receive_buffer(buffer, len, role, config.max_frame_size.min(config.max_message_size))
+    }
+
     /// Decodes the next frame.
     fn next_frame(
         &mut self,
@@ -101,12 +150,17 @@ impl Receiver {
         let rules = self.rules(terms);
         let mut frame = self.decoder.next_frame(input, &rules, self.message.as_deref(), data)?;
         if let Some(frame) = frame.as_mut().filter(|frame| !frame.is_control()) {
-            self.in_message = !frame.is_final();
-            if terms.codec.is_some() {
-                frame.understand_compression();
-            }
+            self.note_data(frame, terms.codec.is_some());
         }
         Ok(frame)
+    }
+
+    /// A data frame is complete.
+    fn note_data(&mut self, frame: &mut Frame, has_codec: bool) {
+        self.in_message = !frame.is_final();
+        if has_codec {
+            frame.understand_compression();
+        }
     }
 
     fn rules(&self, Terms { role, config, codec }: Terms<'_>) -> Rules {

@@ -2,10 +2,10 @@
 
 use super::assembler::Assembler;
 use super::frame::{Frame, Payload, len64};
-use super::header::{Header, MAX_HEADER, OpCode, Reserved, Rules};
+use super::header::{Header, MAX_HEADER, OpCode, Rules};
 use super::mask::{self, Key};
 use super::message_ref::{Content, MessageRef};
-use super::utf8::Utf8;
+use super::partial_frame::{PartialFrame, PayloadSink};
 use crate::protocol::{ProtocolError, Role, buffer_pool};
 
 /// Decodes frames out of bytes that arrive in pieces of any size.
@@ -28,31 +28,23 @@ struct PartialHeader {
     len: u8,
 }
 
-/// A frame whose header is complete and whose payload is not.
-#[derive(Debug)]
-struct PartialFrame {
-    header: Header,
-    received: u64,
-    sink: PayloadSink,
-}
-
-/// Where a payload goes as it arrives, unmasked.
-#[derive(Debug)]
-enum PayloadSink {
-    /// The whole text of a message: validated and stored as text.
-    Text(String, Utf8),
-    /// A fragment of a text: validated as it arrives and stored as bytes, since it may begin or end within a character.
-    Fragment(Vec<u8>, Utf8),
-    Bytes(Vec<u8>),
-    Discarded,
-}
-
 /// What the decoder does with data frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DataFrames {
     Keep,
     /// Discard their payloads: our Close was sent, and only control frames matter until the peer's arrives (§5.5.1).
     Discard,
+}
+
+/// What a buffer has become in which input was received.
+#[cfg(feature = "reactor")]
+#[derive(Debug)]
+pub(crate) enum ReceivedBuffer {
+    Message(Message),
+    /// The memory of the payload in progress.
+    Payload,
+    /// Nothing: it contains other input, which must be decoded.
+    Input(Vec<u8>),
 }
 
 impl FrameDecoder {
@@ -98,17 +90,15 @@ impl FrameDecoder {
     #[cfg(feature = "reactor")]
     pub(crate) fn held(&self) -> usize {
         match self.0.as_deref() {
-            Some(State::Payload(partial)) => partial.sink.capacity(),
+            Some(State::Payload(partial)) => partial.held(),
             Some(State::Header(_)) | None => 0,
         }
     }
 
     /// Drops what has arrived of a data frame, because no more messages are received. The rest of the frame is skipped.
     pub(crate) fn discard(&mut self) {
-        if let Some(State::Payload(partial)) = self.0.as_deref_mut()
-            && !partial.header.opcode.is_control()
-        {
-            partial.sink = PayloadSink::Discarded;
+        if let Some(State::Payload(partial)) = self.0.as_deref_mut() {
+            partial.discard();
         }
     }
 
@@ -135,9 +125,13 @@ impl FrameDecoder {
         if input.is_empty() {
             return Ok(None);
         }
-        let header = match self.0.take().map(|state| *state) {
-            Some(State::Payload(partial)) => return self.fill(partial, input),
-            Some(State::Header(partial)) => self.complete_header(partial, input, rules)?,
+        let header = match self.0.as_deref_mut() {
+            Some(State::Payload(_)) => return self.continue_payload(|partial| push_front(partial, input)),
+            Some(State::Header(partial)) => {
+                let partial = std::mem::take(partial);
+                self.0 = None;
+                self.complete_header(partial, input, rules)?
+            }
             None => match Header::parse(input, rules)? {
                 Some((header, len)) => {
                     take_front(input, len);
@@ -184,21 +178,87 @@ impl FrameDecoder {
         if is_kept && len64(input.len()) >= header.len {
             return whole_frame(&header, sink, input).map(Some);
         }
-        self.fill(PartialFrame { header, received: 0, sink }, input)
+        let mut partial = PartialFrame::new(header, sink);
+        push_front(&mut partial, input)?;
+        if partial.missing() == 0 {
+            return partial.finish().map(Some);
+        }
+        self.0 = Some(Box::new(State::Payload(partial)));
+        Ok(None)
     }
 
-    fn fill(
+    /// Adds to the payload in progress. Returns the frame if it is complete.
+    fn continue_payload(
         &mut self,
-        mut partial: PartialFrame,
-        input: &mut &mut [u8],
+        add: impl FnOnce(&mut PartialFrame) -> Result<(), ProtocolError>,
     ) -> Result<Option<Frame>, ProtocolError> {
-        partial.push(take_front(input, usize::try_from(partial.missing()).unwrap_or(usize::MAX)))?;
-        if partial.missing() > 0 {
-            self.0 = Some(Box::new(State::Payload(partial)));
+        let Some(State::Payload(partial)) = self.0.as_deref_mut() else { return Ok(None) };
+        let added = add(partial);
+        if added.is_ok() && partial.missing() > 0 {
             return Ok(None);
         }
-        partial.finish().map(Some)
+        match self.0.take().map(|state| *state) {
+            Some(State::Payload(partial)) => added.and_then(|()| partial.finish().map(Some)),
+            _ => Ok(None),
+        }
     }
+
+    /// Lends the memory in which the payload in progress continues, if that is at least a few kilobytes. A front end can read into it.
+    pub(crate) fn lend(&mut self) -> Option<&mut [u8]> {
+        match self.0.as_deref_mut() {
+            Some(State::Payload(partial)) => partial.lend(),
+            Some(State::Header(_)) | None => None,
+        }
+    }
+
+    /// Adds what was written to the memory that was lent. Returns the frame if it is complete.
+    pub(crate) fn add_lent(&mut self, len: usize) -> Result<Option<Frame>, ProtocolError> {
+        self.continue_payload(|partial| partial.add_lent(len))
+    }
+}
+
+#[cfg(feature = "reactor")]
+impl FrameDecoder {
+    /// Returns the header of the first frame and its own length, if `input` is a binary message in a single frame of at most `most`
+    /// bytes, or its beginning.
+    pub(crate) fn only_message(input: &[u8], role: Role, most: usize) -> Option<(Header, usize)> {
+        let is_alone = |(header, start): &(Header, usize)| {
+            header.opcode == OpCode::Binary && len64(input.len().saturating_sub(*start)) <= header.len
+        };
+        Header::parse_whole_message(input, role, len64(most)).filter(is_alone)
+    }
+
+    /// Receives the first `len` bytes of a buffer, between messages. If these are a binary message in a single frame, or its
+    /// beginning, and the buffer is not much longer than the message, it becomes the memory of the message.
+    pub(crate) fn receive_buffer(
+        &mut self,
+        mut buffer: Vec<u8>,
+        len: usize,
+        role: Role,
+        most: usize,
+    ) -> ReceivedBuffer {
+        let capacity = buffer.capacity();
+        let input = buffer.get_mut(..len).unwrap_or_default();
+        let Some((header, start)) = Self::only_message(input, role, most)
+            .filter(|(header, _)| buffer_pool::is_suitable(header.len, capacity))
+        else {
+            return ReceivedBuffer::Input(buffer);
+        };
+        mask::move_to_front(header.key, start, input);
+        let arrived = len.saturating_sub(start);
+        if len64(arrived) < header.len {
+            self.0 = Some(Box::new(State::Payload(PartialFrame::begun(header, buffer, arrived))));
+            return ReceivedBuffer::Payload;
+        }
+        buffer.truncate(arrived);
+        ReceivedBuffer::Message(Message::Binary(buffer))
+    }
+}
+
+/// Adds the front of the input to a payload, as much as is missing.
+fn push_front(partial: &mut PartialFrame, input: &mut &mut [u8]) -> Result<(), ProtocolError> {
+    let missing = usize::try_from(partial.missing()).unwrap_or(usize::MAX);
+    partial.push(take_front(input, missing))
 }
 
 /// Takes a frame off the input that has arrived completely.
@@ -245,108 +305,11 @@ pub(super) fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
 #[inline(never)]
 fn unmasked_blocks(bytes: &[u8], key: Key, mut copy: Vec<u8>) -> Vec<u8> {
     copy.clear();
-    copy.reserve_exact(bytes.len());
+    if copy.capacity() < bytes.len() {
+        copy.reserve_exact(buffer_pool::capacity_for(bytes.len()));
+    }
     mask::append(key, bytes, &mut copy);
     copy
-}
-
-/// Whether no extension has changed the payload (§5.8). An extension of the program does not have to mark the frames that it
-/// changes, so that any frame may be changed if there is one.
-#[inline]
-fn is_unchanged(header: &Header, rules: &Rules) -> bool {
-    header.rsv == 0 && rules.reserved != Reserved::Any
-}
-
-impl PayloadSink {
-    #[cfg(feature = "reactor")]
-    fn capacity(&self) -> usize {
-        match self {
-            Self::Text(text, _) => text.capacity(),
-            Self::Fragment(bytes, _) | Self::Bytes(bytes) => bytes.capacity(),
-            Self::Discarded => 0,
-        }
-    }
-
-    #[inline]
-    fn new(header: &Header, rules: &Rules, message: Option<&Assembler>) -> Self {
-        match header.opcode {
-            _ if !is_unchanged(header, rules) => Self::Bytes(Vec::new()),
-            OpCode::Text if header.fin => Self::Text(String::new(), Utf8::default()),
-            OpCode::Text => Self::Fragment(Vec::new(), Utf8::default()),
-            OpCode::Continue => match message.and_then(Assembler::utf8) {
-                Some(utf8) => Self::Fragment(Vec::new(), utf8),
-                None => Self::Bytes(Vec::new()),
-            },
-            _ => Self::Bytes(Vec::new()),
-        }
-    }
-}
-
-impl PartialFrame {
-    #[inline]
-    fn missing(&self) -> u64 {
-        self.header.len.saturating_sub(self.received)
-    }
-
-    fn push(&mut self, piece: &mut [u8]) -> Result<(), ProtocolError> {
-        if let Some(key) = self.header.key {
-            mask::apply(key, self.received, piece);
-        }
-        self.received = self.received.saturating_add(len64(piece.len()));
-        self.make_room(piece.len());
-        match &mut self.sink {
-            PayloadSink::Text(text, utf8) => utf8.feed(piece, |part| text.push_str(part)),
-            PayloadSink::Fragment(bytes, utf8) => {
-                bytes.extend_from_slice(piece);
-                utf8.feed(piece, |_| {})
-            }
-            PayloadSink::Bytes(bytes) => {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            }
-            PayloadSink::Discarded => Ok(()),
-        }
-    }
-
-    /// Makes room for the next piece. Room grows to four times what has arrived, and never beyond the announced length: a
-    /// peer cannot make us allocate by announcing. A pooled buffer may hold all of it, since it is allocated already.
-    fn make_room(&mut self, piece: usize) {
-        let total = usize::try_from(self.header.len).unwrap_or(usize::MAX);
-        if let PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) = &mut self.sink
-            && bytes.capacity() == 0
-        {
-            *bytes = buffer_pool::take(total).unwrap_or_default();
-        }
-        if let PayloadSink::Text(text, _) = &mut self.sink
-            && text.capacity() == 0
-        {
-            *text = buffer_pool::take_text(total).unwrap_or_default();
-        }
-        let more = |len: usize, capacity: usize| {
-            let needed = len.saturating_add(piece);
-            let wanted = needed.saturating_mul(4).min(total);
-            if capacity < needed { wanted.saturating_sub(len) } else { 0 }
-        };
-        match &mut self.sink {
-            PayloadSink::Text(text, _) => text.reserve_exact(more(text.len(), text.capacity())),
-            PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) => {
-                bytes.reserve_exact(more(bytes.len(), bytes.capacity()));
-            }
-            PayloadSink::Discarded => {}
-        }
-    }
-
-    fn finish(self) -> Result<Frame, ProtocolError> {
-        let payload = match self.sink {
-            PayloadSink::Text(text, utf8) => {
-                utf8.finish()?;
-                Payload::text(text)
-            }
-            PayloadSink::Fragment(bytes, _) | PayloadSink::Bytes(bytes) => Payload::Bytes(bytes),
-            PayloadSink::Discarded => Payload::Bytes(Vec::new()),
-        };
-        Ok(Frame::with_header(&self.header, payload))
-    }
 }
 
 impl PartialHeader {
@@ -373,23 +336,5 @@ fn take_front<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s5_3_an_unmasked_copy_does_not_depend_on_its_reused_buffer() {
-        let key = [1, 2, 3, 4];
-        for len in [20, 1000, 10_000] {
-            let mut masked = vec![7; len];
-            mask::apply(key, 0, &mut masked);
-            for used in [0, len - 1, len, len + 3] {
-                let mut buffer = Vec::with_capacity(len + 4);
-                buffer.resize(used, 9);
-                buffer_pool::give(buffer);
-                let copy = unmasked_copy(&masked, Some(key));
-                assert_eq!(copy.capacity(), len + 4, "the buffer is used again");
-                assert_eq!(copy, vec![7; len], "{len} bytes, of which {used} were there");
-            }
-        }
-    }
-}
+#[path = "decoder_tests.rs"]
+mod tests;

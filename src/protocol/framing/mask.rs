@@ -7,6 +7,9 @@ use rand::Rng;
 /// See the example of [`apply`].
 pub type Key = [u8; 4];
 
+/// The length of the blocks in which a payload is copied and unmasked, in bytes: a multiple of the length of a key.
+const BLOCK: usize = 4 * 1024;
+
 /// Masks or unmasks a piece of a payload, which is the same operation. `offset` is the position of the piece in the payload.
 ///
 /// # Examples
@@ -51,12 +54,25 @@ pub(crate) fn copy(key: Key, from: &[u8], to: &mut [u8]) {
 /// Appends the payload to a buffer, and masks or unmasks the copy, block by block: each block is then still in the fastest cache.
 #[inline(always)]
 pub(crate) fn append(key: Key, from: &[u8], to: &mut Vec<u8>) {
-    /// A multiple of the length of a key.
-    const BLOCK: usize = 4 * 1024;
     for block in from.chunks(BLOCK) {
         let start = to.len();
         to.extend_from_slice(block);
         apply(key, 0, to.get_mut(start..).unwrap_or_default());
+    }
+}
+
+/// Moves a payload to the front of its memory, where it follows `start` other bytes, and unmasks it.
+///
+/// This happens block by block, so that each block is still in the fastest cache when it is unmasked.
+#[cfg(feature = "reactor")]
+pub(crate) fn move_to_front(key: Option<Key>, start: usize, bytes: &mut [u8]) {
+    let len = bytes.len().saturating_sub(start);
+    for at in (0..len).step_by(BLOCK) {
+        let end = at.saturating_add(BLOCK).min(len);
+        bytes.copy_within(at.saturating_add(start)..end.saturating_add(start), at);
+        if let (Some(key), Some(block)) = (key, bytes.get_mut(at..end)) {
+            apply(key, 0, block);
+        }
     }
 }
 
@@ -107,6 +123,19 @@ mod tests {
             let mut expected = original;
             by_the_book(key, 0, &mut expected);
             assert_eq!(copied, expected);
+        });
+    }
+
+    #[test]
+    #[cfg(feature = "reactor")]
+    fn s5_3_a_payload_is_unmasked_while_it_is_moved() {
+        random_inputs::for_each(|rng| {
+            let (key, start, payload) = (rng.random(), rng.random_range(0..15), bytes(rng, 0..9000));
+            let mut memory = [vec![7; start], payload.clone()].concat();
+            move_to_front(Some(key), start, &mut memory);
+            let mut expected = payload;
+            by_the_book(key, 0, &mut expected);
+            assert_eq!(&memory[..expected.len()], expected);
         });
     }
 

@@ -7,5 +7,6 @@ pub(crate) mod frame;
 pub(crate) mod header;
 pub mod mask;
 pub(crate) mod message_ref;
+mod partial_frame;
 pub(crate) mod shared_message;
 pub(crate) mod utf8;

@@ -140,7 +140,20 @@ impl Core for ManualConnection {
 
     fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>> {
         let mut reports = Vec::new();
-        let event = match self.receive_frame(input, now, out).transpose()? {
+        let received = match self.lend().filter(|_| !input.is_empty()) {
+            // The input is read into the memory of the payload.
+            Some(memory) => {
+                let (taken, rest) = std::mem::take(input).split_at_mut(memory.len().min(input.len()));
+                memory[..taken.len()].copy_from_slice(taken);
+                *input = rest;
+                match self.receive_lent(taken.len(), now).transpose() {
+                    Some(received) => Some(received),
+                    None => return Some(reports),
+                }
+            }
+            None => self.receive_frame(input, now, out).transpose(),
+        };
+        let event = match received? {
             Ok(Received::Event(event)) => Ok(Some(event)),
             Ok(Received::Frame(frame)) => {
                 reports.push(Report::Frame(frame.clone()));
