@@ -9,15 +9,27 @@ use std::time::Instant;
 use super::memory::SharedBytes;
 use crate::error::Error;
 use crate::protocol::{self, buffer_pool};
+use crate::tls::WRITE;
 
 /// Payloads of at least this length are sent without being copied, in bytes. Shorter ones are cheaper to copy.
 const KEEP_FROM: usize = 16 * 1024;
+
+/// The same for encrypted sockets. What is encrypted together must be in one place, in full records.
+const KEEP_ENCRYPTED_FROM: usize = WRITE;
 
 /// The most slices that are passed to one write.
 const MAX_PIECES: usize = 64;
 
 /// A larger buffer is shrunk when it is empty, in bytes. The replies to one read fit into a buffer of this size.
 const MAX_KEPT_CAPACITY: usize = 128 * 1024;
+
+/// What kind of socket a queue is written to, which decides which payloads are kept where they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum SocketKind {
+    #[default]
+    Plain,
+    Encrypted,
+}
 
 /// Bytes that the system has not accepted yet, in order.
 ///
@@ -39,6 +51,7 @@ pub(super) struct WriteQueue {
     owned: usize,
     /// The length of the bytes in `pieces` that other connections hold as well.
     shared: usize,
+    socket: SocketKind,
     /// Reading pauses until this time because so much is queued. It may be in the past.
     pub(super) held_until: Option<Instant>,
     /// Why a write has failed, until the input that was received before is processed.
@@ -50,6 +63,8 @@ enum Piece {
     /// This number of bytes of `joined`.
     Joined(usize),
     Payload(Arc<Vec<u8>>, Range<usize>),
+    /// A payload that is not split.
+    Owned(Vec<u8>),
     /// Frames that other connections hold as well.
     Shared(Arc<SharedBytes>),
 }
@@ -59,6 +74,7 @@ impl Piece {
         match self {
             Self::Joined(len) => *len,
             Self::Payload(_, range) => range.len(),
+            Self::Owned(payload) => payload.len(),
             Self::Shared(frames) => frames.len(),
         }
     }
@@ -67,6 +83,7 @@ impl Piece {
     fn owned(&self) -> usize {
         match self {
             Self::Payload(payload, range) if range.end == payload.len() => payload.capacity(),
+            Self::Owned(payload) => payload.capacity(),
             _ => 0,
         }
     }
@@ -81,9 +98,12 @@ impl Piece {
     /// The piece has been sent. The memory of a payload that nothing else holds is reused.
     #[inline]
     fn release(self) {
-        if let Self::Payload(payload, _) = self
-            && let Some(buffer) = Arc::into_inner(payload)
-        {
+        let buffer = match self {
+            Self::Owned(payload) => Some(payload),
+            Self::Payload(payload, _) => Arc::into_inner(payload),
+            Self::Joined(_) | Self::Shared(_) => None,
+        };
+        if let Some(buffer) = buffer {
             buffer_pool::give(buffer);
         }
     }
@@ -91,6 +111,13 @@ impl Piece {
 
 impl protocol::Output for WriteQueue {
     const KEEPS_FROM: usize = KEEP_FROM;
+
+    fn keeps_from(&self) -> usize {
+        match self.socket {
+            SocketKind::Plain => KEEP_FROM,
+            SocketKind::Encrypted => KEEP_ENCRYPTED_FROM,
+        }
+    }
 
     #[inline]
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -100,12 +127,22 @@ impl protocol::Output for WriteQueue {
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
         self.keep(Piece::Payload(Arc::clone(payload), piece));
     }
+
+    fn append_owned(&mut self, payload: Vec<u8>) {
+        self.keep(Piece::Owned(payload));
+    }
 }
 
 impl WriteQueue {
     /// Creates a queue whose buffer has this capacity, in bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { joined: Vec::with_capacity(capacity), ..Self::default() }
+    }
+
+    /// The queue is used for a socket of this kind.
+    #[inline]
+    pub(super) fn set_socket(&mut self, socket: SocketKind) {
+        self.socket = socket;
     }
 
     /// Appends a copy of encoded frames.
@@ -174,6 +211,7 @@ impl WriteQueue {
             Some(Piece::Payload(bytes, range)) => {
                 bytes.get(range.start + self.sent..range.end).unwrap_or_default()
             }
+            Some(Piece::Owned(payload)) => payload.get(self.sent..).unwrap_or_default(),
             Some(Piece::Joined(len)) => self.unsent_joined().get(..*len).unwrap_or_default(),
             None => self.unsent_joined(),
         }
@@ -197,6 +235,7 @@ impl WriteQueue {
                     let from = range.start + std::mem::take(&mut sent);
                     bytes.get(from..range.end).unwrap_or_default()
                 }
+                Piece::Owned(payload) => payload.get(std::mem::take(&mut sent)..).unwrap_or_default(),
                 Piece::Shared(frames) => frames.get(std::mem::take(&mut sent)..).unwrap_or_default(),
             });
             count += 1;
@@ -235,13 +274,13 @@ impl WriteQueue {
                     *len -= part;
                     self.taken += part;
                 }
-                Piece::Payload(..) | Piece::Shared(_) if is_all => {
+                Piece::Payload(..) | Piece::Owned(_) | Piece::Shared(_) if is_all => {
                     self.kept -= first.len();
                     self.owned -= first.owned();
                     self.shared -= first.shared();
                     self.sent = 0;
                 }
-                Piece::Payload(..) | Piece::Shared(_) => self.sent += part,
+                Piece::Payload(..) | Piece::Owned(_) | Piece::Shared(_) => self.sent += part,
             }
             written -= part;
             if !is_all {

@@ -20,6 +20,12 @@ pub trait Output {
     /// [`buffer`](Self::buffer).
     const KEEPS_FROM: usize = usize::MAX;
 
+    /// Returns from which length on payloads are kept, in bytes, if that depends on the output. It is at least
+    /// [`KEEPS_FROM`](Self::KEEPS_FROM), which is the default.
+    fn keeps_from(&self) -> usize {
+        Self::KEEPS_FROM
+    }
+
     /// Returns the buffer to which the next bytes must be appended.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
@@ -27,6 +33,13 @@ pub trait Output {
     fn append(&mut self, payload: &Arc<Vec<u8>>, piece: Range<usize>) {
         let piece = payload.get(piece).unwrap_or_default();
         self.buffer().extend_from_slice(piece);
+    }
+
+    /// Appends a payload that is ready to send, is not split and belongs to nothing else. By default it is passed to
+    /// [`append`](Self::append).
+    fn append_owned(&mut self, payload: Vec<u8>) {
+        let len = payload.len();
+        self.append(&Arc::new(payload), 0..len);
     }
 }
 
@@ -160,7 +173,7 @@ fn write_pieces<O: Output>(frame: Frame, role: Role, fragment_size: usize, out: 
     let len = frame.as_slice().len();
     let pieces = Pieces { len, size: if frame.is_control() { usize::MAX } else { fragment_size.max(1) } };
     let first = Header { key: None, ..frame.header() };
-    if len >= O::KEEPS_FROM {
+    if len >= out.keeps_from() {
         write_kept(&first, frame.into_payload(), role, pieces, out);
     } else {
         write_copied(&first, frame.as_slice(), role, pieces, out);
@@ -192,6 +205,11 @@ struct Pieces {
 }
 
 impl Pieces {
+    /// Whether the payload is not split.
+    fn is_one(self) -> bool {
+        self.len <= self.size
+    }
+
     #[inline]
     fn iter(self) -> impl Iterator<Item = Range<usize>> {
         let mut next = Some(0usize);
@@ -236,24 +254,43 @@ fn write_copied<O: Output>(whole: &Header, payload: &[u8], role: Role, pieces: P
 fn write_kept<O: Output>(whole: &Header, payload: Payload, role: Role, pieces: Pieces, out: &mut O) {
     // The payload of a server is sent as it is, shared or not. That of a client is masked in place, after it has been copied
     // if it is shared, so that other owners never see it masked.
-    let mut keys = Vec::new();
-    let payload = match (role, payload) {
-        (Role::Server, Payload::Shared(shared, _)) => shared,
-        (Role::Server, payload) => Arc::new(payload.into_vec()),
+    match (role, payload) {
+        (Role::Server, Payload::Shared(shared, _)) => append_pieces(whole, &shared, &[], pieces, out),
+        (_, payload) if pieces.is_one() => {
+            let mut bytes = payload.into_vec();
+            let key = (role == Role::Client).then(mask::fresh_key);
+            if let Some(key) = key {
+                mask::apply(key, 0, &mut bytes);
+            }
+            Header { key, ..*whole }.encode(out.buffer());
+            out.append_owned(bytes);
+        }
+        (Role::Server, payload) => append_pieces(whole, &Arc::new(payload.into_vec()), &[], pieces, out),
         (Role::Client, payload) => {
             let mut bytes = payload.into_vec();
+            let mut keys = Vec::new();
             for piece in pieces.iter() {
                 let key = mask::fresh_key();
                 mask::apply(key, 0, bytes.get_mut(piece).unwrap_or_default());
                 keys.push(key);
             }
-            Arc::new(bytes)
+            append_pieces(whole, &Arc::new(bytes), &keys, pieces, out);
         }
-    };
-    let mut keys = keys.into_iter();
+    }
+}
+
+/// Appends a payload in pieces, each of which has its own header. A client has a key for each piece.
+fn append_pieces<O: Output>(
+    whole: &Header,
+    payload: &Arc<Vec<u8>>,
+    keys: &[Key],
+    pieces: Pieces,
+    out: &mut O,
+) {
+    let mut keys = keys.iter().copied();
     for piece in pieces.iter() {
         pieces.header(whole, &piece, keys.next()).encode(out.buffer());
-        out.append(&payload, piece);
+        out.append(payload, piece);
     }
 }
 

@@ -60,7 +60,7 @@ impl<H, S: System> Connection<H, S> {
         protocol: impl Into<ManualConnection>,
         handler: Option<H>,
     ) -> Self {
-        let (write, stage) = (WriteSide::new(None, false), Stage::Opening);
+        let (write, stage) = (WriteSide::new(None, false, &socket), Stage::Opening);
         let mut protocol = protocol.into();
         protocol.work_in_steps();
         Self {
@@ -117,7 +117,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         let Attempted { commands, is_paused, redirect, timers, queue } = attempted;
         self.endpoint.opening =
             Some(Box::new(Opening { commands, redirect: Some(redirect), ..Opening::default() }));
-        self.endpoint.write = WriteSide::new(Some(queue), true);
+        self.endpoint.write = WriteSide::new(Some(queue), true, &self.endpoint.socket);
         if is_paused {
             self.read.pause(&mut self.endpoint.protocol, state.now);
         }

@@ -8,7 +8,7 @@ use crate::protocol::Output as _;
 use crate::reactor::buffer_pool::BufferPool;
 use crate::reactor::queue::status::ConnectionStatus;
 use crate::reactor::system::{Stop, Transport};
-use crate::reactor::write_queue::WriteQueue;
+use crate::reactor::write_queue::{SocketKind, WriteQueue};
 use crate::tls::RECORD;
 
 /// Reading pauses while at least this much output is blocked, in bytes.
@@ -22,6 +22,7 @@ const HOLD: Duration = Duration::from_millis(50);
 pub(in crate::reactor) struct WriteSide {
     /// The queue, while there is output.
     queue: Option<Box<WriteQueue>>,
+    socket: SocketKind,
     /// How many bytes of the published amount are output, when it was last measured.
     published: usize,
     /// The socket did not accept all output. An event follows when it accepts more.
@@ -34,14 +35,22 @@ pub(in crate::reactor) struct WriteSide {
 
 impl WriteSide {
     /// Creates the write side. The protocol may have written to the queue already.
-    pub(super) fn new(queue: Option<Box<WriteQueue>>, is_watched: bool) -> Self {
-        Self { queue, published: 0, is_blocked: false, is_watched, is_ending: false }
+    pub(super) fn new(mut queue: Option<Box<WriteQueue>>, is_watched: bool, socket: &impl Transport) -> Self {
+        let socket = if socket.is_encrypted() { SocketKind::Encrypted } else { SocketKind::Plain };
+        if let Some(queue) = &mut queue {
+            queue.set_socket(socket);
+        }
+        Self { queue, socket, published: 0, is_blocked: false, is_watched, is_ending: false }
     }
 
     /// Returns the queue, which is taken from the pool if there is none.
     #[inline]
     pub(in crate::reactor) fn queue(&mut self, pool: &mut BufferPool) -> &mut WriteQueue {
-        self.queue.get_or_insert_with(|| pool.take())
+        self.queue.get_or_insert_with(|| {
+            let mut queue = pool.take();
+            queue.set_socket(self.socket);
+            queue
+        })
     }
 
     /// Returns the buffer of the queue, for output that is copied.
