@@ -8,6 +8,10 @@ const MAX_BATCH: usize = 64;
 /// A batch of connections ends at this much output, in bytes.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
 
+/// A batch of connections ends at a connection that has this much output and no more input, in bytes. To write more at once would not
+/// save a system call, and the memory of its messages would be out of the processor's cache before it is used again.
+const FLUSH_FROM: usize = 16 * 1024;
+
 /// The connections that wait to be flushed, read from, or removed, by slot.
 ///
 /// A slot can remain in a list after its connection has ended, so every phase checks what the slot contains.
@@ -20,7 +24,7 @@ pub(super) struct WorkLists {
     to_close: Vec<u32>,
     /// Connections that compress or decompress long messages, in the order in which they continue.
     to_work: VecDeque<u32>,
-    /// The approximate output of the connections in `to_flush`, in bytes.
+    /// The approximate output of the connections in `to_flush`, in bytes, or more if it should be written now.
     unflushed: usize,
     /// A connection that waits to be read from has output that [`keep_output`](Self::keep_output) has kept.
     keeps_output: bool,
@@ -42,7 +46,8 @@ impl WorkLists {
     pub(super) fn flush_later(&mut self, slot: u32, listed: &mut Listed, bytes: usize) {
         if listed.add(TO_FLUSH) {
             self.to_flush.push(slot);
-            self.unflushed += bytes;
+            let is_large = bytes >= FLUSH_FROM && !listed.is_to_read();
+            self.unflushed += if is_large { bytes.max(MAX_BATCH_BYTES) } else { bytes };
         }
     }
 
