@@ -57,6 +57,15 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
+    /// The same for a message that was received into memory of its own.
+    pub(super) fn on_large_message(&mut self, message: Message, state: &mut LoopState<S>) {
+        if self.wants_frames(state.hooks.on_frame) || matches!(self.stage, Stage::Failing | Stage::Lost) {
+            self.on_frame(Frame::from(message), state);
+        } else {
+            self.on_message(message, state);
+        }
+    }
+
     fn on_event(&mut self, event: Event, state: &mut LoopState<S>) {
         match event {
             Event::Message(message) => self.on_message(message, state),
@@ -134,7 +143,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
     }
 
     #[inline]
-    fn on_frame(&mut self, frame: Frame, state: &mut LoopState<S>) {
+    pub(super) fn on_frame(&mut self, frame: Frame, state: &mut LoopState<S>) {
         if matches!(self.stage, Stage::Failing | Stage::Lost) && !frame.is_control() {
             return;
         }

@@ -119,19 +119,11 @@ impl<H: Handler, S: System> Connection<H, S> {
                 FIRST_READ.max(spent).min(buffer.len())
             };
             let Some(room) = buffer.get_mut(..most) else { return };
-            let input = match self.endpoint.socket.read(room) {
+            let input = match self.read_once(room, began, state) {
                 Ok(input) => input,
                 Err(err) => return self.endpoint.handle_socket_error(err, state),
             };
-            if input.has_output {
-                let endpoint = &mut self.endpoint;
-                state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, 0);
-            }
-            if input.len > 0 {
-                state.traffic.bytes_received += input.len as u64;
-                spent += input.len;
-                self.process(room.get_mut(..input.len).unwrap_or_default(), began, state);
-            }
+            spent += input.len;
             let has_more = match input.next {
                 Next::End if self.read.has_rest(&self.endpoint.protocol) => {
                     self.read.note_end(true);
@@ -158,7 +150,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// Processes input. What exceeds the budget of the turn is kept for the next one.
-    fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
+    pub(super) fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
         let queue = Arc::clone(&state.queue);
         let status = queue.status(self.endpoint.id.slot);
         for frames in 1..=FRAME_BUDGET {

@@ -2,7 +2,7 @@
 //!
 //! An [`Endpoint`] connects the socket, the protocol and the handler: `opening`, `events`, `sending` and `failing` contain
 //! its parts. A [`Connection`] adds what the loop needs: the [`ReadSide`], the work lists, and the timers. `io` reads and
-//! writes, `commands` executes what senders ask for.
+//! writes, `reading` performs one read, `commands` executes what senders ask for.
 
 mod commands;
 pub(super) mod continuing;
@@ -16,6 +16,7 @@ mod memory;
 mod opening;
 mod publications;
 mod read_side;
+mod reading;
 mod sending;
 mod work;
 mod write_side;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::protocol::manual::ManualConnection;
+use crate::reactor::entries::index;
 
 /// What a connection has to read.
 #[derive(Debug, Default)]
@@ -10,6 +11,8 @@ pub(super) struct ReadSide {
     /// Input that exceeded the budget of a turn. It can be empty while a message is decompressed. Few connections have any, so it
     /// takes one pointer.
     unread: Option<Box<Box<[u8]>>>,
+    /// The length of the message that is expected next, if it is long: that of the last one, which arrived alone.
+    expected: u32,
     /// The handler has paused reading.
     pub(super) is_paused: bool,
     /// The socket may have more input, which was not read because of a pause or because much output is blocked.
@@ -48,6 +51,18 @@ impl ReadSide {
     /// Takes the input that was kept.
     pub(super) fn take_unread(&mut self) -> Box<[u8]> {
         self.unread.take().map(|unread| *unread).unwrap_or_default()
+    }
+
+    /// Remembers the length of a message that has arrived without another one, if there was such a message.
+    #[inline]
+    pub(super) fn expect(&mut self, len: Option<usize>) {
+        self.expected = len.and_then(|len| u32::try_from(len).ok()).unwrap_or(0);
+    }
+
+    /// Returns the length of the next message if it is expected to be long, or zero.
+    #[inline]
+    pub(super) fn expected(&self) -> usize {
+        index(self.expected)
     }
 
     /// Postpones reading until the reason to wait is gone.

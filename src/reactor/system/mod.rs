@@ -123,6 +123,9 @@ pub(super) trait Transport: fmt::Debug + Sized {
     /// Reads into a buffer.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Input>;
 
+    /// Reads once into two buffers, of which the first one is filled first.
+    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input>;
+
     /// Writes once, and returns how many bytes were accepted. If more output is expected soon, an encrypted socket does not
     /// accept what would begin a record without filling it, unless there is nothing else.
     fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> std::result::Result<usize, Stop>;

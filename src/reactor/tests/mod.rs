@@ -10,6 +10,7 @@ mod connecting;
 mod deferred;
 mod draining;
 mod frame_hooks;
+mod large;
 #[cfg(loom)]
 mod models;
 mod monitoring;

@@ -11,7 +11,7 @@ mod tls;
 #[cfg(any(feature = "rustls", feature = "ssl"))]
 mod tls_tests;
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
@@ -65,11 +65,31 @@ impl Transport for Socket {
                 Self::Tcp(stream) => stream.read(buffer),
                 #[cfg(unix)]
                 Self::Unix(stream) => stream.read(buffer),
-                Self::Tls(tls) => return tls.read(buffer),
+                Self::Tls(tls) => return tls.read(buffer, &mut []),
             };
             match read {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 read => return Input::new(read, buffer.len()),
+            }
+        }
+    }
+
+    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input> {
+        let room = first.len() + second.len();
+        let mut slices = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        loop {
+            let read = match self {
+                Self::Tcp(stream) => stream.read_vectored(&mut slices),
+                #[cfg(unix)]
+                Self::Unix(stream) => stream.read_vectored(&mut slices),
+                Self::Tls(tls) => {
+                    let [first, second] = &mut slices;
+                    return tls.read(first, second);
+                }
+            };
+            match read {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                read => return Input::new(read, room),
             }
         }
     }

@@ -30,49 +30,107 @@ pub(in crate::reactor) struct Tls {
     failure: Option<Error>,
 }
 
+/// The memory for one read.
+struct Room<'a> {
+    first: &'a mut [u8],
+    /// What does not fit into `first`.
+    second: &'a mut [u8],
+    /// The number of bytes that were received.
+    filled: usize,
+}
+
+impl Room<'_> {
+    fn left(&self) -> usize {
+        self.first.len() + self.second.len() - self.filled
+    }
+
+    /// Decrypts until the memory is full or more input is needed.
+    fn receive(&mut self, session: &mut Session) -> Result<Received> {
+        if let Some(room) = self.first.get_mut(self.filled..).filter(|room| !room.is_empty()) {
+            let received = session.receive(room)?;
+            let Received::Data(len) = received else { return Ok(received) };
+            self.filled += len;
+            if self.filled < self.first.len() || self.second.is_empty() {
+                return Ok(received);
+            }
+        }
+        let room = self.second.get_mut(self.filled - self.first.len()..).unwrap_or_default();
+        let received = session.receive(room)?;
+        if let Received::Data(len) = received {
+            self.filled += len;
+        }
+        Ok(received)
+    }
+}
+
+/// What is left of the pieces of one write.
+struct Pieces<'a> {
+    slices: std::slice::Iter<'a, IoSlice<'a>>,
+    rest: &'a [u8],
+}
+
+impl<'a> Pieces<'a> {
+    /// Returns the beginning of the next piece, at most `most` bytes.
+    fn first(&mut self, most: usize) -> &'a [u8] {
+        while self.rest.is_empty()
+            && let Some(next) = self.slices.next()
+        {
+            self.rest = next;
+        }
+        self.rest.get(..most).unwrap_or(self.rest)
+    }
+
+    /// Takes the beginning of the next piece.
+    fn take(&mut self, most: usize) -> &'a [u8] {
+        let first = self.first(most);
+        self.rest = self.rest.get(first.len()..).unwrap_or_default();
+        first
+    }
+}
+
 impl Tls {
     pub(in crate::reactor) fn new(socket: TcpStream, session: Session) -> Self {
         Self { socket: Some(socket), session, failure: None }
     }
 
-    /// Reads from the socket and decrypts, until the buffer has no room for another record or the socket is empty.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Input> {
+    /// Reads from the socket and decrypts into two buffers, one after the other, until these have no room for another record or the
+    /// socket is empty.
+    pub(super) fn read(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input> {
         if let Some(err) = self.failure.take() {
             return Err(err);
         }
         let unsent = self.session.output().len();
         let was_handshaking = self.session.is_handshaking();
-        let mut len = 0;
-        let next = match self.fill(buffer, &mut len) {
+        let mut room = Room { first, second, filled: 0 };
+        let next = match self.fill(&mut room) {
             Ok(next) => next,
             Err(err) => {
                 let err = self.fail(err, was_handshaking);
-                if len == 0 {
+                if room.filled == 0 {
                     return Err(err);
                 }
                 self.failure = Some(err);
                 Next::More
             }
         };
-        Ok(Input { len, next, has_output: self.session.output().len() > unsent })
+        Ok(Input { len: room.filled, next, has_output: self.session.output().len() > unsent })
     }
 
-    fn fill(&mut self, buffer: &mut [u8], filled: &mut usize) -> Result<Next> {
+    fn fill(&mut self, room: &mut Room<'_>) -> Result<Next> {
         let mut is_drained = false;
         for _ in 0..MAX_READS {
-            match self.session.receive(buffer.get_mut(*filled..).unwrap_or_default())? {
-                Received::Data(len) => *filled += len,
-                Received::NeedsInput => {}
+            match room.receive(&mut self.session)? {
+                Received::Data(_) | Received::NeedsInput => {}
                 // The session returns its end again.
-                Received::Closed | Received::Truncated if *filled > 0 => return Ok(Next::More),
+                Received::Closed | Received::Truncated if room.filled > 0 => return Ok(Next::More),
                 Received::Closed => return Ok(Next::End),
                 Received::Truncated => {
                     debug!("the peer has closed TCP without close_notify, so its data may be incomplete");
                     return Ok(Next::End);
                 }
             }
-            // The session may hold more than fits into the buffer.
-            if *filled > 0 && buffer.len() - *filled < RECORD {
+            // The session may hold more than there is room for.
+            if room.filled > 0 && room.left() < RECORD {
                 return Ok(Next::More);
             }
             if is_drained {
@@ -93,8 +151,8 @@ impl Tls {
         }
     }
 
-    /// Encrypts as many pieces as fit into a few records. What the socket does not accept is sent before the next piece. If
-    /// more output is expected, the last record is a full one, if there is one.
+    /// Encrypts as much as fits into a few records. What the socket does not accept is sent before the next piece. If more output is
+    /// expected, the last record is a full one, if there is one.
     pub(super) fn write(
         &mut self,
         slices: &[IoSlice<'_>],
@@ -105,9 +163,10 @@ impl Tls {
         if expects_more && len > RECORD {
             len -= len % RECORD;
         }
-        match slices {
-            [one] => self.session.send(one.get(..len).unwrap_or(one))?,
-            many => self.send_joined(many, len)?,
+        let mut pieces = Pieces { slices: slices.iter(), rest: &[] };
+        let mut left = len;
+        while left > 0 {
+            left -= self.send_piece(&mut pieces, left)?;
         }
         match self.flush() {
             Err(Stop::Failed(err)) => Err(Stop::Failed(err)),
@@ -115,18 +174,25 @@ impl Tls {
         }
     }
 
-    /// Encrypts the first `len` bytes of some pieces as if they were one, so that the peer receives few and full records.
-    fn send_joined(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<()> {
+    /// Encrypts some of the next `most` bytes, so that the peer receives few and full records: full records of one piece, or one record
+    /// that is joined from several pieces. Returns the number of bytes.
+    fn send_piece(&mut self, pieces: &mut Pieces<'_>, most: usize) -> Result<usize> {
+        let first = pieces.first(most);
+        if first.len() == most || first.len() >= RECORD {
+            let len = if first.len() == most { most } else { first.len() - first.len() % RECORD };
+            self.session.send(pieces.take(len))?;
+            return Ok(len);
+        }
         let mut joined = ByteQueue::default();
+        let len = most.min(RECORD);
         buffer::room(&mut joined, len);
-        for slice in slices {
-            let room = len - joined.len();
-            joined.append(slice.get(..room).unwrap_or(slice));
+        while joined.len() < len {
+            joined.append(pieces.take(len - joined.len()));
         }
         let sent = self.session.send(joined.bytes());
         joined.consume(len);
         buffer::release(&mut joined);
-        sent
+        sent.map(|()| len)
     }
 
     /// Sends the output of the session. It is blocked also while plaintext waits for the handshake.

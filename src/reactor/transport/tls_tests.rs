@@ -42,7 +42,7 @@ impl Connection {
         while connection.session.is_handshaking() || connection.server.is_handshaking() {
             connection.session.handshake().unwrap();
             connection.send();
-            connection.server.read(&mut [0; RECORD]).unwrap();
+            connection.server.read(&mut [0; RECORD], &mut []).unwrap();
             connection.receive();
             connection.session.append_input(&std::mem::take(&mut connection.received));
         }
@@ -103,13 +103,13 @@ fn an_end_that_arrives_with_data_is_read_without_another_event() {
     connection.send();
     let mut buffer = [0; 2 * RECORD];
     let input = loop {
-        let input = connection.server.read(&mut buffer).unwrap();
+        let input = connection.server.read(&mut buffer, &mut []).unwrap();
         if input.len > 0 {
             break input;
         }
     };
     assert_eq!((&buffer[..input.len], input.next), (&b"last"[..], Next::More));
-    assert_eq!(connection.server.read(&mut buffer).unwrap().next, Next::End);
+    assert_eq!(connection.server.read(&mut buffer, &mut []).unwrap().next, Next::End);
 }
 
 #[test]

@@ -18,6 +18,8 @@ use mio::{Interest, Token};
 use self::faults::Faults;
 #[cfg(not(all(test, loom)))]
 use self::waker::Waker;
+#[cfg(test)]
+pub(in crate::reactor) use self::wire::Calls;
 pub(in crate::reactor) use self::wire::Wire;
 use super::{Addresses, Event, Name, Resolved, System};
 use crate::reactor::WAKER;

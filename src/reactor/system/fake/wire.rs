@@ -31,6 +31,7 @@ struct Bytes {
     from_loop: Vec<u8>,
     /// How many bytes the loop has read and written.
     moved: usize,
+    calls: Calls,
     /// How many more bytes the socket accepts from the loop.
     room: usize,
     /// The peer has ended its side.
@@ -54,6 +55,15 @@ struct Bytes {
     became_writable: bool,
 }
 
+/// How often the loop has called the socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::reactor) struct Calls {
+    pub(in crate::reactor) reads: usize,
+    pub(in crate::reactor) writes: usize,
+    /// The number of slices of all writes.
+    pub(in crate::reactor) slices: usize,
+}
+
 /// The end of the loop.
 #[derive(Debug)]
 enum LoopEnd {
@@ -72,6 +82,7 @@ impl Default for Bytes {
             to_loop: VecDeque::new(),
             from_loop: Vec::new(),
             moved: 0,
+            calls: Calls::default(),
             room: usize::MAX / 2,
             has_ended: false,
             loop_end: LoopEnd::Unused,
@@ -113,6 +124,12 @@ impl Wire {
     /// How many bytes the loop has read and written.
     pub(super) fn moved(&self) -> usize {
         self.bytes.borrow().moved
+    }
+
+    /// How often the loop has called the socket since this was last asked.
+    #[cfg(test)]
+    pub(in crate::reactor) fn take_calls(&self) -> Calls {
+        std::mem::take(&mut self.bytes.borrow_mut().calls)
     }
 
     /// How many bytes the loop has not read.
@@ -258,20 +275,28 @@ impl Transport for Wire {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> error::Result<Input> {
+        self.read_vectored(buffer, &mut [])
+    }
+
+    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> error::Result<Input> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.faults.check()?;
         if let Some(kind) = bytes.read_error.take() {
             return Err(io::Error::from(kind).into());
         }
-        let len = bytes.to_loop.len().min(buffer.len()).min(bytes.most_read);
+        bytes.calls.reads += 1;
+        let room = first.len() + second.len();
+        let len = bytes.to_loop.len().min(room).min(bytes.most_read);
         if len == 0 && !bytes.has_ended {
-            return Input::new(Err(io::ErrorKind::WouldBlock.into()), buffer.len());
+            return Input::new(Err(io::ErrorKind::WouldBlock.into()), room);
         }
-        bytes.to_loop.read_exact(&mut buffer[..len])?;
+        let (in_first, in_second) = (len.min(first.len()), len.saturating_sub(first.len()));
+        bytes.to_loop.read_exact(&mut first[..in_first])?;
+        bytes.to_loop.read_exact(&mut second[..in_second])?;
         bytes.moved += len;
         // The rest arrives after the read.
-        bytes.became_readable |= !bytes.to_loop.is_empty() && len < buffer.len();
-        Input::new(Ok(len), buffer.len())
+        bytes.became_readable |= !bytes.to_loop.is_empty() && len < room;
+        Input::new(Ok(len), room)
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>], expects_more: bool) -> Result<usize, Stop> {
@@ -280,6 +305,8 @@ impl Transport for Wire {
         if let Some(kind) = bytes.write_error {
             return Err(io::Error::from(kind).into());
         }
+        bytes.calls.writes += 1;
+        bytes.calls.slices += slices.len();
         if bytes.room == 0 {
             return Err(Stop::Blocked);
         }
