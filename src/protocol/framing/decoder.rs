@@ -6,6 +6,8 @@ use super::header::{Header, MAX_HEADER, OpCode, Rules};
 use super::mask::{self, Key};
 use super::message_ref::{Content, MessageRef};
 use super::partial_frame::{PartialFrame, PayloadSink};
+#[cfg(feature = "reactor")]
+use crate::message::Message;
 use crate::protocol::{ProtocolError, Role, buffer_pool};
 
 /// Decodes frames out of bytes that arrive in pieces of any size.

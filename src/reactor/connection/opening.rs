@@ -126,6 +126,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.report(ProtocolError::UnexpectedStatus(response.status()).into(), state);
     }
 
+    #[expect(clippy::boxed_local, reason = "a request is large, and is moved only once")]
     pub(super) fn on_open(&mut self, request: Box<Request>, response: Response, state: &mut LoopState<S>) {
         self.stage = Stage::Open;
         self.set_phase(Phase::Open, state);
