@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// The task of the load generator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Every connection keeps a number of messages in flight, and receives the echo of each message.
     Echo,
+    /// Messages are sent at a fixed rate, whatever the server does, and their echoes are received.
+    Paced,
     /// The first connection sends. Every connection receives each message.
     Broadcast,
     /// One broadcast to connections that do not read until the server's memory has been measured.
@@ -101,6 +103,13 @@ pub struct Spec {
     pub warm_up: f64,
     /// The length of the measurement, in seconds.
     pub seconds: f64,
+    /// The number of messages per second on all connections together, for `Paced`.
+    #[serde(default)]
+    pub rate: f64,
+    /// If this is not zero, the run does not end after a time, but after this many rounds. In a round, each connection sends its
+    /// messages, or is opened, and all replies are received. The number of operations is then the same in every run.
+    #[serde(default)]
+    pub rounds: usize,
 }
 
 /// The resources that two processes used between two moments, as the system reports them.
@@ -131,7 +140,7 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// The times between sending a message and receiving its reply, in microseconds.
+/// The times between sending a message and receiving its reply, in microseconds. For `Paced`, they begin when the message was due.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Latency {
     /// The median.
@@ -166,4 +175,11 @@ pub struct Outcome {
     pub ratio: f64,
     /// The extensions in the server's response.
     pub extensions: String,
+    /// The number of frames in each reply, or 0 if they were not counted.
+    #[serde(default)]
+    pub frames: f64,
+    /// For `Paced`: the 99.9th percentile of the time by which the load generator sent a message late, in microseconds. This time is
+    /// part of the latency.
+    #[serde(default)]
+    pub sent_late: f64,
 }

@@ -20,6 +20,23 @@ impl Handler for Echo {
     }
 }
 
+/// A handler that sends each message to all connections.
+pub(crate) struct Broadcaster {
+    out: Sender,
+}
+
+impl Broadcaster {
+    pub(crate) fn new(out: Sender) -> Self {
+        Self { out }
+    }
+}
+
+impl Handler for Broadcaster {
+    fn on_message(&mut self, message: Message) -> Result<()> {
+        self.out.broadcast(message)
+    }
+}
+
 /// The time without a frame after which a connection would be closed.
 const EXPIRY: u64 = 30_000;
 const EXPIRE: Token = Token(1);

@@ -10,34 +10,85 @@ use std::process::Command;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The crate that contains the source, and a target for which it is a dependency.
-const CRATE: &str = "libuwebsockets-sys";
+/// The crates that contain the sources, with their versions, and a target for which they are dependencies.
+const LIBRARY: &str = "libuwebsockets-sys-0.0.10";
+const SIMDUTF: &str = "simdutf-0.7.0";
+const LIBDEFLATE: &str = "libdeflate-sys-1.26.1";
 const NOWHERE: &str = "x86_64-unknown-none";
+
+/// The sources of libdeflate, without those for formats other than plain deflate.
+const DEFLATE: [&str; 5] =
+    ["arm/cpu_features.c", "x86/cpu_features.c", "deflate_compress.c", "deflate_decompress.c", "utils.c"];
 
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=server.cpp");
     let (out, here) = (PathBuf::from(env::var("OUT_DIR")?), PathBuf::from(env::var("CARGO_MANIFEST_DIR")?));
-    let source = source()?;
+    let source = folder(LIBRARY)?.join("uWebSockets");
     let tls = env::var_os("CARGO_FEATURE_TLS").is_some();
-    let objects = sockets(&source.join("uSockets/src"), &out, tls)?;
+    let options = env::var_os("CARGO_FEATURE_OPTIONS").is_some();
+    let mut objects = sockets(&source.join("uSockets/src"), &out, tls)?;
+    let mut includes = vec![source.join("src"), source.join("uSockets/src")];
+    if options {
+        let (simdutf, libdeflate) = (folder(SIMDUTF)?.join("cpp"), folder(LIBDEFLATE)?.join("libdeflate"));
+        objects.extend(compile_options(&simdutf, &libdeflate, &out)?);
+        // The changed copy comes first.
+        includes.insert(0, with_simdutf(&source.join("src"), &out)?);
+        includes.extend([simdutf, libdeflate]);
+    }
     let server = out.join("server");
-    link(&here.join("server.cpp"), &source, &objects, &server, tls)?;
+    link(&here.join("server.cpp"), &includes, &objects, &server, [tls, options])?;
     println!("cargo::rustc-env=SERVER={}", server.display());
     Ok(())
 }
 
-/// Asks Cargo for the folder of the source. Cargo downloads the source if necessary.
-fn source() -> Result<PathBuf> {
+/// Asks Cargo for the folder of a package. Cargo downloads the package if necessary.
+fn folder(package: &str) -> Result<PathBuf> {
     let output = Command::new(env::var("CARGO")?)
         .args(["metadata", "--locked", "--format-version", "1", "--filter-platform", NOWHERE])
         .output()?;
     let text = String::from_utf8(output.stdout)?;
-    let end = format!("/{CRATE}-0.0.10/Cargo.toml");
+    let end = format!("/{package}/Cargo.toml");
     let path = text.split('"').find(|part| part.ends_with(&end));
     let path =
-        path.ok_or_else(|| format!("source not found: {}", String::from_utf8_lossy(&output.stderr)))?;
-    Ok(Path::new(path).with_file_name("uWebSockets"))
+        path.ok_or_else(|| format!("{package} not found: {}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok(Path::new(path).with_file_name(""))
+}
+
+/// Compiles simdutf and libdeflate, and returns their object files.
+fn compile_options(simdutf: &Path, libdeflate: &Path, out: &Path) -> Result<Vec<PathBuf>> {
+    let object = out.join("simdutf.o");
+    let mut compiler = command("CXX", "c++", "-std=c++17");
+    run(compiler.arg("-c").arg(simdutf.join("simdutf.cpp")).arg("-o").arg(&object))?;
+    let mut objects = vec![object];
+    for file in DEFLATE {
+        let object = out.join(file.replace('/', "-")).with_extension("o");
+        let mut compiler = command("CC", "cc", "-std=c11");
+        compiler.arg("-I").arg(libdeflate).arg("-c").arg(libdeflate.join("lib").join(file));
+        run(compiler.arg("-o").arg(&object))?;
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+/// Copies the headers, and replaces the check of UTF-8 by a call of simdutf. Newer versions of uWebSockets contain the same call, if
+/// `UWS_USE_SIMDUTF` is defined. The version of February 2024 has no such option.
+fn with_simdutf(source: &Path, out: &Path) -> Result<PathBuf> {
+    const CHECK: &str = "static bool isValidUtf8(unsigned char *s, size_t length)\n{\n";
+    let folder = out.join("src");
+    fs::create_dir_all(&folder)?;
+    for entry in fs::read_dir(source)? {
+        let file = entry?.path();
+        fs::copy(&file, folder.join(file.file_name().ok_or("a file without a name")?))?;
+    }
+    let file = folder.join("WebSocketProtocol.h");
+    let text = fs::read_to_string(&file)?;
+    if text.matches(CHECK).count() != 1 {
+        return Err("the check of UTF-8 was not found".into());
+    }
+    let call = format!("{CHECK}    return simdutf::validate_utf8((const char *) s, length);\n");
+    fs::write(&file, format!("#include <simdutf.h>\n{}", text.replace(CHECK, &call)))?;
+    Ok(folder)
 }
 
 /// Compiles uSockets, and returns its object files.
@@ -61,12 +112,23 @@ fn sockets(source: &Path, out: &Path, tls: bool) -> Result<Vec<PathBuf>> {
 }
 
 /// Compiles and links the server. It includes uWebSockets, which consists of headers only.
-fn link(file: &Path, source: &Path, objects: &[PathBuf], server: &Path, tls: bool) -> Result<()> {
+fn link(
+    file: &Path,
+    includes: &[PathBuf],
+    objects: &[PathBuf],
+    server: &Path,
+    [tls, options]: [bool; 2],
+) -> Result<()> {
     let mut compiler = command("CXX", "c++", "-std=c++20");
     compiler.args(["-march=native", security(tls)]);
     // Without this flag, a dedicated compressor keeps its context even if the client has forbidden this.
     compiler.arg("-DUWS_ALLOW_SHARED_AND_DEDICATED_COMPRESSOR_MIX");
-    compiler.arg("-I").arg(source.join("src")).arg("-I").arg(source.join("uSockets/src"));
+    if options {
+        compiler.arg("-DUWS_USE_LIBDEFLATE");
+    }
+    for folder in includes {
+        compiler.arg("-I").arg(folder);
+    }
     compiler.arg(file).args(objects).arg("-lz").args(if tls { &["-lssl", "-lcrypto"][..] } else { &[] });
     run(compiler.arg("-o").arg(server))
 }

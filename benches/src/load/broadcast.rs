@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let mut hall = Hall::<S>::new(spec)?;
+    if spec.rounds > 0 {
+        (0..spec.rounds).try_for_each(|_| hall.tick(spec))?;
+        return Ok(Outcome { operations: hall.delivered, ..Outcome::default() });
+    }
     let end = Instant::now() + Duration::from_secs_f64(spec.warm_up);
     while Instant::now() < end {
         hall.tick(spec)?;

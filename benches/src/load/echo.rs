@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll};
 
 use super::latency::Times;
-use super::link::{BUFFER, Link, wait};
+use super::link::{BUFFER, Link, frames_each, wait};
 use super::nuisance::Disturber;
 use super::ring::Ring;
 use super::{connect, stream::Stream};
@@ -44,7 +44,9 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let ratio = if spec.compression == Compression::Off { 0.0 } else { plain / packed };
     let (operations, latency) = (echo.operations, echo.times.summary());
     let memory_after = memory(spec.pid, "VmRSS")?;
-    Ok(Outcome { operations, usage, latency, memory_before, memory_after, ratio, extensions })
+    let frames = frames_each(&echo.links);
+    let rest = Outcome::default();
+    Ok(Outcome { operations, usage, latency, memory_before, memory_after, ratio, extensions, frames, ..rest })
 }
 
 struct Echo<S> {

@@ -79,15 +79,33 @@ impl<S: Stream> Link<S> {
     /// Records the latency of the oldest messages in flight.
     pub(super) fn arrived(&mut self, count: usize, now: Instant, times: &mut Times) -> Result<()> {
         for _ in 0..count {
-            times.note(self.under_way.pop_front().ok_or("a reply without a message was received")?, now);
+            times.note(self.answered()?, now);
         }
         Ok(())
+    }
+
+    /// Removes the oldest message in flight, and returns the time at which it was added to the output.
+    pub(super) fn answered(&mut self) -> Result<Instant> {
+        Ok(self.under_way.pop_front().ok_or("a reply without a message was received")?)
+    }
+
+    /// Returns the number of messages whose replies have not been received.
+    pub(super) fn in_flight(&self) -> usize {
+        self.under_way.len()
     }
 
     /// Returns the number of received payload bytes, before decompression.
     pub(super) fn payload(&self) -> u64 {
         self.replies.payload
     }
+}
+
+/// Returns the number of frames in each reply, or 0 if they were not counted.
+pub(super) fn frames_each<S>(links: &[Link<S>]) -> f64 {
+    let (frames, messages) = links.iter().fold((0, 0), |(frames, messages), link| {
+        (frames + link.replies.frames, messages + link.replies.messages)
+    });
+    if messages == 0 { 0.0 } else { frames as f64 / messages as f64 }
 }
 
 /// Waits for events. Returns an error after ten seconds without any event.

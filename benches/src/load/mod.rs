@@ -12,9 +12,12 @@ mod idle;
 mod latency;
 mod link;
 mod nuisance;
+mod paced;
 mod replies;
 mod requests;
 mod ring;
+mod rounds;
+mod schedule;
 mod stream;
 
 pub use stream::{Plain, Stream};
@@ -29,7 +32,9 @@ use crate::spec::{Mode, Outcome, Spec};
 /// Returns an error if the server cannot be reached, violates the protocol, or sends an unexpected reply.
 pub fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     match spec.mode {
+        Mode::Echo if spec.rounds > 0 => rounds::run::<S>(spec),
         Mode::Echo => echo::run::<S>(spec),
+        Mode::Paced => paced::run::<S>(spec),
         Mode::Broadcast => broadcast::run::<S>(spec),
         Mode::SlowReaders => broadcast::run_slow::<S>(spec),
         Mode::Handshakes => handshakes::run(spec),

@@ -18,6 +18,9 @@ pub(super) struct Replies {
     next: usize,
     /// The number of payload bytes before decompression.
     pub(super) payload: u64,
+    /// The number of complete messages, and of their frames.
+    pub(super) messages: u64,
+    pub(super) frames: u64,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,8 @@ struct Frames {
     first: u8,
     length: u64,
     content: Vec<u8>,
+    /// The number of frames of the current message so far.
+    count: u64,
     inflate: Option<Decompress>,
 }
 
@@ -58,7 +63,7 @@ impl Replies {
             Kind::Frames(Box::new(Frames { inflate, ..Frames::default() }))
         };
         let verify = spec.verify || spec.compression != Compression::Off;
-        Self { kind, size, opcode: opcode(spec.content), verify, next: 0, payload: 0 }
+        Self { kind, size, opcode: opcode(spec.content), verify, next: 0, payload: 0, messages: 0, frames: 0 }
     }
 
     /// Processes received bytes, and returns the number of messages that they complete.
@@ -90,6 +95,8 @@ impl Replies {
     fn check(&mut self, ring: &Ring) -> Result<()> {
         let Kind::Frames(frames) = &mut self.kind else { return Ok(()) };
         self.payload += frames.length;
+        self.messages += 1;
+        self.frames += std::mem::take(&mut frames.count);
         if frames.first & 0x0f != self.opcode {
             return Err(format!("a frame with the opcode {} was received", frames.first & 0x0f).into());
         }
@@ -141,6 +148,7 @@ impl Frames {
             self.first = first;
         }
         self.last = first & 0x80 != 0;
+        self.count += 1;
         self.header.clear();
         self.missing = Some(length);
         Ok((used - before, length == 0 && self.advance(0)))

@@ -5,7 +5,7 @@ use crate::spec::{Compression, Head, Spec};
 
 /// The key of the example in RFC 6455 §1.3, and the accept value that a server must return.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(super) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The headers that browsers add, in their usual form and length.
 const BROWSER: &str = "\

@@ -1,203 +1,213 @@
 //! The goals, with the measured figure of each goal and whether it is reached.
 
-use super::pages::Pages;
-use super::ratios::{self, Found, OURS, Ratio, judge};
-use super::results::{Results, Row};
-use super::syscalls::{self, Counts};
-use super::tables::number;
+use super::archive::Archive;
+use super::comparison::Verdict;
+use super::ratios::{self, Found, Ratio, join, judge};
+use super::results::{Figure, Row};
+use super::servers::{FLOOR, Server, handlers};
+use super::syscalls::Calls;
+use super::tables::{marked, number};
 use super::workloads::ALONE;
-use super::workloads::Measure::{self, Late, MemoryAdded, MemoryEach, Processor};
-use crate::Result;
+use super::workloads::Measure::{Late, MemoryAdded, MemoryEach, Processor};
 
-/// The size of the handler in our server, in bytes. The handler is a closure that contains a `Sender`.
+/// The size of the handler in our server, in bytes. The handler is a closure that contains a `Sender`, or a struct with the same content.
 const HANDLER: f64 = 24.0;
-
-/// The factor allowed for differences between runs.
-const NOISE: f64 = 1.03;
 
 const HEAD: &str = "
 ## Goals
 
 The goals were set before measuring. *Peer* is the best other server in the same cell, including uWebSockets. A ratio is
-Sockeye's figure (the closure) divided by the other's. If several cells count, the worst one is shown. A deviation of 3 %
-is allowed for noise.
+Sockeye's figure divided by the other's, for each kind of handler. If several cells count, the worst one is shown, and how many
+are within the limit, beyond it, or so close to it that the ranges of the runs overlap (ties). A goal is reached if all cells are within, and not reached if
+one is beyond. Otherwise it is a tie.
 
 | goal | measured | reached |
 |---|---|---|
 ";
 
-/// Returns one line for each goal.
-///
-/// # Errors
-///
-/// Returns an error if the stored results cannot be read.
-pub fn section(pages: &Pages) -> Result<String> {
+/// Returns one line for each goal. `in_process` contains the output of the in-process benchmarks.
+#[must_use]
+pub fn section(archive: &Archive, in_process: &str) -> String {
     let mut text = HEAD.to_owned();
-    for (goal, found) in [echo(pages)?, calls(pages)?, loads(pages)?, rest(pages)?].concat() {
-        let (figure, holds) = match &found {
-            Some(found) => (found.figure.as_str(), if found.holds { "yes" } else { "**no**" }),
+    for (goal, found) in [echo(archive), calls(archive), loads(archive), rest(archive, in_process)].concat() {
+        let (figure, reached) = match &found {
             None => ("not measured", "–"),
+            Some(found) => (found.figure.as_str(), reached(found.verdict)),
         };
-        text += &format!("| {goal} | {figure} | {holds} |\n");
+        text += &format!("| {goal} | {figure} | {reached} |\n");
     }
-    Ok(text)
+    text
+}
+
+fn reached(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ahead => "yes",
+        Verdict::Tie => "tie",
+        Verdict::Behind => "**no**",
+    }
 }
 
 type Bars = Vec<(&'static str, Option<Found>)>;
 
-fn rows(pages: &Pages, workload: &str) -> Result<Vec<Row>> {
-    Ok(pages.find::<Results>(workload)?.map(|results| results.rows).unwrap_or_default())
+/// Evaluates a goal for each kind of handler.
+fn each(judge: impl Fn(&'static Server) -> Option<Found>) -> Option<Found> {
+    join(handlers().map(|server| (server, judge(server))).collect())
 }
 
-fn echo(pages: &Pages) -> Result<Bars> {
-    let (echo, text) = (rows(pages, "echo")?, rows(pages, "text")?);
+fn echo(archive: &Archive) -> Bars {
+    let echo = archive.rows("echo");
     let floor = |end, limit| {
-        let rows = echo.iter().filter(|row| row.name.ends_with(end));
-        judge(rows.filter_map(|row| ratios::to_server(row, "floor", limit)).collect())
+        each(|ours| {
+            let rows = echo.iter().filter(|row| row.name.ends_with(end));
+            judge(rows.filter_map(|row| ratios::to_server(ours, row, FLOOR, limit)).collect())
+        })
     };
-    Ok(vec![
-        ("echo: at most the peer's time, in every cell", judge(ratios::to_peers(&echo, Processor, NOISE))),
+    vec![
+        (
+            "echo: at most the peer's time, in every cell",
+            each(|ours| judge(ratios::to_peers(ours, echo, Processor))),
+        ),
         ("echo, 1 in flight: at most 1.10 × the floor", floor("× 1", 1.1)),
         ("echo, 16 in flight: at most 1.20 × the floor", floor("× 16", 1.2)),
-        ("text: at most 1.15 × the time for binary", judge(text_to_binary(&text))),
-    ])
+        (
+            "text: at most 1.15 × the time for binary",
+            each(|ours| judge(text_to_binary(ours, archive.rows("text")))),
+        ),
+    ]
 }
 
-fn text_to_binary(rows: &[Row]) -> Vec<Ratio> {
+fn text_to_binary(ours: &Server, rows: &[Row]) -> Vec<Ratio> {
     let ratio = |row: &Row| {
         let (kind, size) = row.name.split_once(", ").filter(|(kind, _)| *kind != "binary")?;
         let binary = rows.iter().find(|row| row.name == format!("binary, {size}"))?;
-        ratios::between(&format!("{kind}, {size}"), row, binary, Processor, 1.15)
+        ratios::between(ours, &format!("{kind}, {size}"), [row, binary], Processor, 1.15)
     };
     rows.iter().filter_map(ratio).collect()
 }
 
-fn calls(pages: &Pages) -> Result<Bars> {
-    let counts = pages.find::<Vec<Counts>>(syscalls::NAME)?.unwrap_or_default();
-    let ours = |end: &str| {
-        // Messages over TLS have other goals.
-        let is_meant = |one: &&Counts| one.cell.ends_with(end) && !one.cell.starts_with("TLS");
-        let mine = counts.iter().filter(|one| one.server == OURS).filter(is_meant);
-        mine.filter_map(|one| one.calls).collect::<Vec<_>>()
+fn calls(archive: &Archive) -> Bars {
+    let of = |ours: &Server, end: &str| {
+        // Large messages, and messages over TLS, have other goals.
+        let is_small = |cell: &str| cell.starts_with("20 B ×") || cell.starts_with("1 KiB ×");
+        let counts = archive.all_calls().iter().filter(|one| one.server == ours.name);
+        let meant = counts.filter(|one| one.cell.ends_with(end) && is_small(&one.cell));
+        meant.filter_map(|one| one.calls).collect::<Vec<_>>()
     };
-    let most = |calls: &[[f64; 6]], group: usize| calls.iter().map(|each| each[group]).fold(0.0, f64::max);
-    let (single, many) = (ours("× 1"), ours("× 16"));
-    let [read, write, wait, control] = [0, 1, 2, 3].map(|group| most(&single, group));
-    let one = Found {
-        figure: format!(
-            "{read:.2} `recv`, {write:.2} `send`, {wait:.2} `epoll_wait`, {control:.3} `epoll_ctl`"
-        ),
-        holds: read.max(write) <= 1.01 && wait <= 0.4 && control <= 0.001,
+    let most = |calls: &[Calls], group: usize| calls.iter().map(|each| each[group]).fold(0.0, f64::max);
+    let single = |ours: &Server| {
+        let calls = of(ours, "× 1");
+        let [read, write, wait, control] = [0, 1, 2, 3].map(|group| most(&calls, group));
+        let figure =
+            format!("{read:.2} `recv`, {write:.2} `send`, {wait:.2} `epoll_wait`, {control:.3} `epoll_ctl`");
+        let holds = read.max(write) <= 1.01 && wait <= 0.4 && control <= 0.001;
+        (!calls.is_empty()).then(|| Found::exact(figure, holds))
     };
-    let all = most(&many, 5);
-    let sixteen = Found { figure: format!("{all:.2}"), holds: all <= 0.2 };
-    Ok(vec![
+    let many = |ours: &Server| {
+        let calls = of(ours, "× 16");
+        let all = most(&calls, 5);
+        (!calls.is_empty()).then(|| Found::exact(format!("{all:.2}"), all <= 0.2))
+    };
+    vec![
         (
             "system calls per message, 1 in flight: 1 `recv`, 1 `send`, 0.4 `epoll_wait`, `epoll_ctl` only at the \
              opening",
-            Some(one).filter(|_| !single.is_empty()),
+            each(single),
         ),
-        (
-            "system calls per message, 16 in flight: at most 0.2 in total",
-            Some(sixteen).filter(|_| !many.is_empty()),
-        ),
-    ])
+        ("system calls per message, 16 in flight: at most 0.2 in total", each(many)),
+    ]
 }
 
-fn loads(pages: &Pages) -> Result<Bars> {
-    let [broadcast, publish, slow, handshakes, idle, compressed, tls] =
-        ["broadcast", "publish", "slow", "handshakes", "idle", "compressed", "tls"]
-            .map(|name| rows(pages, name));
-    let idle = idle?.into_iter().filter(|row| row.name.starts_with("10000")).collect::<Vec<_>>();
-    Ok(vec![
+fn loads(archive: &Archive) -> Bars {
+    let peers = |workload| each(|ours| judge(ratios::to_peers(ours, archive.rows(workload), Processor)));
+    let idle: Vec<_> = archive.row("idle", "10000 idle connections").into_iter().collect();
+    vec![
+        ("broadcast to 1000: at most the peer's time per delivery", peers("broadcast")),
+        ("publications to 1000: at most the peer's time per delivery", peers("publish")),
         (
-            "broadcast to 1000: at most the peer's time per delivery",
-            judge(ratios::to_peers(&broadcast?, Processor, NOISE)),
+            "1 MiB to 1000 slow readers: less than 8 MiB more",
+            each(|ours| ratios::to_limit(ours, archive.rows("slow").first()?, MemoryAdded, 8.0, "MiB")),
         ),
-        (
-            "publications to 1000: at most the peer's time per delivery",
-            judge(ratios::to_peers(&publish?, Processor, NOISE)),
-        ),
-        ("1 MiB to 1000 slow readers: less than 8 MiB more", memory(&slow?, MemoryAdded, 8.0, "MiB")),
-        (
-            "opening handshakes: at most the peer's time",
-            judge(ratios::to_peers(&handshakes?, Processor, NOISE)),
-        ),
+        ("opening handshakes: at most the peer's time", peers("handshakes")),
         (
             "idle connections, 10,000: at most 256 bytes each, plus the 24 of the handler",
-            memory(&idle, MemoryEach, 256.0 + HANDLER, "bytes, handler included"),
+            each(|ours| {
+                ratios::to_limit(ours, idle.first()?, MemoryEach, 256.0 + HANDLER, "bytes, handler included")
+            }),
         ),
         (
             "compressed echo: at most 0.8 × the time of the best peer with the same ratio (within 5 %)",
-            judge(compressed?.iter().filter_map(ratios::to_packing_peer).collect()),
+            each(|ours| {
+                let rows = archive.rows("compressed").iter();
+                judge(rows.filter_map(|row| ratios::to_packing_peer(ours, row)).collect())
+            }),
         ),
         (
             "TLS: at most 1.1 × a bare OpenSSL echo",
-            judge(tls?.iter().filter_map(|row| ratios::to_server(row, "floor", 1.1)).collect()),
+            each(|ours| {
+                let rows = archive.rows("tls").iter();
+                judge(rows.filter_map(|row| ratios::to_server(ours, row, FLOOR, 1.1)).collect())
+            }),
         ),
-    ])
+    ]
 }
 
-fn memory(rows: &[Row], measure: Measure, limit: f64, unit: &str) -> Option<Found> {
-    let value = rows.first()?.figure(OURS, measure)?.value;
-    Some(Found { figure: format!("{} {unit}", number(value)), holds: value <= limit })
-}
-
-fn rest(pages: &Pages) -> Result<Bars> {
-    let expiry = rows(pages, "expiry")?;
-    let expiry = expiry.iter().filter_map(|row| {
+fn rest(archive: &Archive, in_process: &str) -> Bars {
+    let expiry = archive.rows("expiry").iter().filter_map(|row| {
         let (with, without) =
             (row.figure("Sockeye, expiry", Processor)?, row.figure("Sockeye, struct", Processor)?);
         Some(Ratio::new(&row.name, with, without, 1.05))
     });
-    let text = pages.text("in-process");
-    Ok(vec![
+    vec![
         (
             "timeouts: 5 million scheduled and cancelled per second, with 100,000 pending",
-            rate(&text, "schedule_and_cancel", 5e6),
+            rate(in_process, "schedule_and_cancel", 5e6),
         ),
         ("a timeout set again for every frame: at most 5 % of an echo", judge(expiry.collect())),
         (
             "`Sender::send` from another thread: 3 million per second",
-            rate(&text, "send_from_another_thread", 3e6),
+            rate(in_process, "send_from_another_thread", 3e6),
         ),
         (
             "neighbors of a flood and of a slow handler: 99 of 100 echoes within 20 ms, or twice the time alone",
-            neighbors(pages)?,
+            neighbors(archive),
         ),
         (
             "10,000 connections: at most 1.15 × the time with 1000; idle connections cost no time, and no more memory each",
-            judge(growth(pages)?),
+            each(|ours| judge(growth(ours, archive))),
         ),
-    ])
+    ]
 }
 
 /// The latency of a neighbor that is always allowed, in microseconds.
 const MAX_DELAY: f64 = 20_000.0;
 
-fn neighbors(pages: &Pages) -> Result<Option<Found>> {
-    let rows = rows(pages, "neighbors")?;
-    let late = |row: &Row| Some((row.name.clone(), row.figure(OURS, Late)?.value));
-    let (alone, beside): (Vec<_>, Vec<_>) = rows.iter().filter_map(late).partition(|(name, _)| name == ALONE);
-    let worst = beside.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));
-    Ok(alone.first().zip(worst).map(|((_, alone), (name, worst))| Found {
-        figure: format!("{} ms ({name}), {} alone", number(worst / 1e3), number(alone / 1e3)),
-        holds: worst <= MAX_DELAY.max(2.0 * alone),
-    }))
+fn neighbors(archive: &Archive) -> Option<Found> {
+    let ours = handlers().next()?;
+    let late = |row: &Row| Some((row.name.clone(), row.figure(ours.name, Late)?));
+    let all = archive.rows("neighbors").iter().filter_map(late);
+    let (alone, beside): (Vec<_>, Vec<_>) = all.partition(|(name, _)| name == ALONE);
+    let worst = beside.into_iter().max_by(|one, other| one.1.value.total_cmp(&other.1.value));
+    let milliseconds = |figure: Figure| {
+        let range = figure.range.map(|end| end / 1e3);
+        marked(Figure { value: figure.value / 1e3, range, ..figure })
+    };
+    alone.first().zip(worst).map(|((_, alone), (name, worst))| {
+        let figure = format!("{} ms ({name}), {} alone", milliseconds(worst), milliseconds(*alone));
+        Found::exact(figure, worst.value <= MAX_DELAY.max(2.0 * alone.value))
+    })
 }
 
-fn growth(pages: &Pages) -> Result<Vec<Ratio>> {
-    let (scale, idle) = (rows(pages, "scale")?, rows(pages, "idle")?);
-    let pair = |rows: &[Row], name: &str, more: &str, less: &str, measure| {
-        let find = |name: &str| rows.iter().find(|row| row.name == name);
-        ratios::between(name, find(more)?, find(less)?, measure, 1.15)
+fn growth(ours: &Server, archive: &Archive) -> Vec<Ratio> {
+    let pair = |workload, name: &str, more: &str, less: &str, measure| {
+        let rows = [archive.row(workload, more)?, archive.row(workload, less)?];
+        ratios::between(ours, name, rows, measure, 1.15)
     };
     let pairs = [
-        pair(&scale, "10,000 active", "20 B × 10000 × 1", "20 B × 1000 × 1", Processor),
-        pair(&scale, "10,000 idle beside", "20 B × 100 × 1, 10,000 idle", "20 B × 100 × 1", Processor),
-        pair(&idle, "memory of 10,000", "10000 idle connections", "1000 idle connections", MemoryEach),
+        pair("scale", "10,000 active", "20 B × 10000 × 1", "20 B × 1000 × 1", Processor),
+        pair("scale", "10,000 idle beside", "20 B × 100 × 1, 10,000 idle", "20 B × 100 × 1", Processor),
+        pair("idle", "memory of 10,000", "10000 idle connections", "1000 idle connections", MemoryEach),
     ];
-    Ok(pairs.into_iter().flatten().collect())
+    pairs.into_iter().flatten().collect()
 }
 
 /// Finds the median rate of an in-process benchmark. Below the name, divan prints a rate for each of its columns. The
@@ -215,5 +225,21 @@ fn rate(text: &str, name: &str, least: f64) -> Option<Found> {
         _ => return None,
     };
     let rate = value.parse::<f64>().ok()? * factor;
-    Some(Found { figure: format!("{} million per second", number(rate / 1e6)), holds: rate >= least })
+    Some(Found::exact(format!("{} million per second", number(rate / 1e6)), rate >= least))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn the_median_rate_of_a_benchmark_is_found() {
+        let text = "├─ schedule       105.7 ms │ 140.4 ms │ 112 ms │ 118.7 ms │ 5 │ 5\n\
+            │               9.452 Mitem/s │ 7.121 Mitem/s │ 8.925 Mitem/s │ 8.417 Mitem/s │   │\n";
+        assert_eq!(
+            rate(text, "schedule", 5e6).map(|found| found.figure).as_deref(),
+            Some("8.93 million per second")
+        );
+        assert!(rate(text, "other", 5e6).is_none());
+    }
 }

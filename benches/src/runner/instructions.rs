@@ -1,8 +1,7 @@
 //! Counts the instructions of the protocol core and of the reactor per message, with `valgrind --tool=callgrind`. The
 //! counts do not depend on the load of the machine.
 
-use std::process::Command;
-
+use super::callgrind::{self, Profile, Totals};
 use super::programs::{Program, Programs};
 use crate::Result;
 
@@ -10,7 +9,7 @@ use crate::Result;
 const MESSAGES: [u32; 2] = [1_000, 11_000];
 
 /// The content and size of the messages that the core echoes.
-const CORE: [(&str, &str); 6] = [
+pub(super) const CORE: [(&str, &str); 6] = [
     ("binary", "20"),
     ("binary", "1024"),
     ("binary", "16384"),
@@ -20,21 +19,23 @@ const CORE: [(&str, &str); 6] = [
 ];
 
 /// For the reactor: the handler, the size of the messages, and the number of messages in flight.
-const REACTOR: [(&str, &str, &str); 7] = [
+pub(super) const REACTOR: [(&str, &str, &str); 9] = [
     ("closure", "20", "16"),
     ("struct", "20", "16"),
+    ("borrow", "20", "16"),
     ("closure", "20", "1"),
     ("closure", "1024", "16"),
+    ("borrow", "1024", "16"),
     ("closure", "16384", "1"),
     ("timeout-cancel", "20", "16"),
     ("timeout-postpone", "20", "16"),
 ];
 
 /// The numbers of connections in the short run and in the long run.
-const CONNECTIONS: [u32; 2] = [100, 900];
+pub(super) const CONNECTIONS: [u32; 2] = [100, 900];
 
 /// For opening handshakes: the request.
-const HANDSHAKES: [&str; 2] = ["short", "browser"];
+pub(super) const HANDSHAKES: [&str; 2] = ["short", "browser"];
 
 /// Counts the instructions, and returns three tables.
 ///
@@ -42,7 +43,7 @@ const HANDSHAKES: [&str; 2] = ["short", "browser"];
 ///
 /// Returns an error if `valgrind` cannot be started, or if a program cannot be built.
 pub fn run(programs: &mut Programs) -> Result<String> {
-    let program = programs.cargo("sockeye-inprocess", "instructions", None)?;
+    let program = programs.counted("instructions")?;
     let mut text =
         "\n## Instructions of the core\n\nInstructions per echoed message in the protocol core alone: \
         `receive` until the input is consumed, and `send` of each message, with 16 messages per read. Counted by \
@@ -53,7 +54,7 @@ pub fn run(programs: &mut Programs) -> Result<String> {
         let each = between(&program, &[content, size], MESSAGES)?;
         text += &format!("| {content}, {size} bytes | {each:.0} | {:.2} |\n", each / size.parse::<f64>()?);
     }
-    let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
+    let program = programs.counted("reactor")?;
     text += "\n## Instructions of the reactor\n\nInstructions of a server per echoed message, without those of the \
         kernel. The client sends a batch with one write and waits for all replies. Counted by callgrind.\n\n\
         | handler | message | in flight | instructions |\n|---|---|--:|--:|\n";
@@ -69,7 +70,7 @@ pub fn run(programs: &mut Programs) -> Result<String> {
 fn handshakes(program: &Program) -> Result<String> {
     let mut text = "\n## Opening handshakes\n\nInstructions and allocations of a server per connection, without those of the kernel, from \
         accepting it to the response and `on_open`. The client opens one connection after the other. Processors with SHA instructions need \
-        fewer, because valgrind hides these. Counted by callgrind and memcheck.\n\n\
+        fewer, because valgrind hides these. Counted by callgrind.\n\n\
         | request | opening: instructions | allocations | end of the connection: instructions |\n|---|--:|--:|--:|\n"
         .to_owned();
     for request in HANDSHAKES {
@@ -91,25 +92,15 @@ pub(super) fn between(program: &Program, case: &[&str], [short, long]: [u32; 2])
 }
 
 fn collected(program: &Program, case: &[&str], count: u32) -> Result<u64> {
-    let options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
-    reported(program, &options, case, count, "Collected : ")
+    Ok(counted(program, case, count)?.instructions)
 }
 
 /// Returns the number of allocations of a run.
 fn allocated(program: &Program, case: &[&str], count: u32) -> Result<u64> {
-    reported(program, &["--tool=memcheck", "--undef-value-errors=no"], case, count, "total heap usage: ")
+    Ok(counted(program, case, count)?.allocations)
 }
 
-/// Runs a program with valgrind, and returns the number that it reports after a label.
-fn reported(program: &Program, options: &[&str], case: &[&str], count: u32, label: &str) -> Result<u64> {
-    let output = Command::new("valgrind")
-        .args(options)
-        .arg(&program.path)
-        .args(case)
-        .arg(count.to_string())
-        .output()
-        .map_err(|error| format!("valgrind: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let number = text.lines().find_map(|line| line.split_once(label)?.1.split(' ').next());
-    Ok(number.ok_or_else(|| format!("valgrind did not report a count: {text}"))?.replace(',', "").parse()?)
+fn counted(program: &Program, case: &[&str], count: u32) -> Result<Totals> {
+    let profile = Profile(program.path.with_file_name("instructions.callgrind"));
+    callgrind::run(program, &[case, &[&count.to_string()]].concat(), &profile.0)
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::servers::SERVERS;
 
 /// Returns the output of a command, or a question mark if it fails.
-fn output_of(command: &str, arguments: &[&str], folder: &Path) -> String {
+pub(super) fn output_of(command: &str, arguments: &[&str], folder: &Path) -> String {
     let output = Command::new(command).args(arguments).current_dir(folder).output();
     let text = output.ok().filter(|output| output.status.success());
     text.map_or("?".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -46,6 +46,9 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
     let mut versions: BTreeMap<_, _> =
         SERVERS.iter().map(|one| (one.library.to_owned(), locked(&lock, one.library))).collect();
     versions.insert("tokio".into(), locked(&lock, "tokio"));
+    let crates = ["libuwebsockets-sys", "simdutf", "libdeflate-sys"].map(|name| locked(&lock, name));
+    versions.remove("libuwebsockets-sys");
+    versions.insert("uWebSockets".into(), uwebsockets(&crates));
     let node = fs::read_to_string(root.join("node/package.json")).unwrap_or_default();
     let ws = node.split_once("\"ws\": \"").and_then(|(_, rest)| rest.split('"').next());
     versions.insert("Node ws".into(), ws.unwrap_or("?").to_owned());
@@ -55,6 +58,14 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
     versions.insert("C++ compiler".into(), output_of("c++", &["-dumpfullversion"], root));
     versions.insert("rustc".into(), word(&output_of("rustc", &["--version"], root), 1));
     versions
+}
+
+/// Identifies the builds of uWebSockets by the date of the source, the flags, and the options.
+fn uwebsockets([source, simdutf, libdeflate]: &[String; 3]) -> String {
+    format!(
+        "20 of February 2024 (crate libuwebsockets-sys {source}; -O3 -flto -march=native; with options: simdutf of crate simdutf {simdutf}, \
+         libdeflate of crate libdeflate-sys {libdeflate})"
+    )
 }
 
 fn word(text: &str, number: usize) -> String {

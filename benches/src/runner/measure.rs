@@ -5,11 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::awake::Awake;
 use super::certificate::{CERTIFICATE, KEY};
 use super::options::{Options, Pace};
 use super::programs::{Program, Programs};
-use super::results::{Entry, Row};
+use super::results::{self, Entry, Row};
 use super::servers::{Kind, SERVERS, Server, Task};
 use super::workloads::{Cell, Workload};
 use crate::spec::{Mode, Outcome, Spec};
@@ -17,6 +20,9 @@ use crate::{Result, process};
 
 /// The time limit for a server to start listening.
 const START: Duration = Duration::from_secs(10);
+
+/// The fixed rate, as a part of what the slowest server reaches.
+const PART: f64 = 0.5;
 
 /// The core of the server, and that of the load generator.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +96,17 @@ impl Running {
     /// Returns an error if the ID does not fit into an `i32`.
     pub fn pid(&self) -> Result<i32> {
         Ok(i32::try_from(self.child.id())?)
+    }
+
+    /// Ends the server with a signal that it can react to, and waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the server has already been waited for.
+    pub fn end(&mut self) -> Result<()> {
+        kill(Pid::from_raw(self.pid()?), Signal::SIGTERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 }
 
@@ -180,13 +197,14 @@ impl Session<'_> {
         let _awake = (cell.spec.connections == 1).then(|| Awake::start(self.cores)).transpose()?;
         let all = &self.participants;
         let servers = all.iter().map(|one| (one.server.name.into(), Entry::default())).collect();
-        let mut row = Row { name: cell.name.clone(), servers };
+        let rate = if cell.spec.mode == Mode::Paced { Some(self.rate(cell)?) } else { None };
+        let mut row = Row { name: cell.name.clone(), servers, rate };
         for turn in 0..self.options.repetitions {
             for place in 0..all.len() {
                 // The order rotates.
                 let one = &all[(place + turn) % all.len()];
                 if self.options.pace != Pace::Fast || !row.leaves_out(one.server, workload.measure) {
-                    row.note(one.server, self.once(one, cell));
+                    row.note(one.server, self.once(one, cell, rate));
                 }
             }
         }
@@ -194,7 +212,24 @@ impl Session<'_> {
         Ok(row)
     }
 
-    fn once(&self, one: &Participant, cell: &Cell) -> Result<Outcome> {
+    /// Returns the rate for a cell with a fixed rate: half of what the slowest server reaches if each message waits for the
+    /// reply to the previous one on its connection. It has two significant digits.
+    fn rate(&self, cell: &Cell) -> Result<f64> {
+        let closed = Cell { spec: Spec { mode: Mode::Echo, ..cell.spec.clone() }, ..cell.clone() };
+        let mut slowest = f64::INFINITY;
+        for one in &self.participants {
+            match self.once(one, &closed, None) {
+                Ok(outcome) => slowest = slowest.min(results::rate(&outcome)),
+                Err(error) => eprintln!("{}: {error}", one.server.name),
+            }
+        }
+        if slowest.is_infinite() {
+            return Err("no server can be run".into());
+        }
+        Ok(two_digits(slowest * PART))
+    }
+
+    fn once(&self, one: &Participant, cell: &Cell, rate: Option<f64>) -> Result<Outcome> {
         let program = one.program.as_ref().map_err(|reason| format!("not built: {reason}"))?;
         let running = Running::start(program, one.argument, cell.spec.size, self.cores)?;
         let raw = one.server.kind == Kind::Floor && !matches!(cell.spec.mode, Mode::Handshakes | Mode::Idle);
@@ -203,9 +238,26 @@ impl Session<'_> {
             verify: self.options.verify,
             address: running.address.clone(),
             pid: running.pid()?,
+            rate: rate.unwrap_or(0.0),
             ..cell.spec.clone()
         };
         self.options.pace.shorten(&mut spec);
         load(&self.generator, &spec, self.cores)
+    }
+}
+
+/// Rounds a number down to two significant digits.
+fn two_digits(value: f64) -> f64 {
+    let unit = 10f64.powf(value.log10().floor() - 1.0);
+    (value / unit).floor() * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::two_digits;
+
+    #[test]
+    fn rates_have_two_digits() {
+        assert_eq!([36_172.0, 9_999.0, 100.0].map(two_digits), [36_000.0, 9_900.0, 100.0]);
     }
 }

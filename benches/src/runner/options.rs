@@ -32,7 +32,8 @@ impl Pace {
 /// The options on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Names of workloads, or `cluster`, `topics`, `syscalls`, `instructions`, `in-process`, `pages`.
+    /// Names of workloads, or `cluster`, `topics`, `syscalls`, `counts`, `instructions`, `in-process`, `budget`,
+    /// `pages`.
     pub parts: Vec<String>,
     /// The thoroughness. A quick run does not change the pages in this folder.
     pub pace: Pace,
@@ -42,6 +43,8 @@ pub struct Options {
     pub verify: bool,
     /// If not empty, only peers whose names contain one of these texts are run, in addition to the floor and Sockeye.
     pub servers: Vec<String>,
+    /// Whether the budget is written, and not compared.
+    pub update: bool,
     /// If set, only cells whose names contain this text are run.
     pub cell: Option<String>,
 }
@@ -49,19 +52,22 @@ pub struct Options {
 /// The help text.
 pub const USAGE: &str = "\
 usage: benches/run [OPTION]... PART...
-  parts: all, or any of echo scale text broadcast publish subscriptions slow handshakes idle idle-tls
+  parts: all, or any of echo scale text latency broadcast publish subscriptions slow handshakes idle idle-tls
          compressed tls expiry neighbors
          cluster        latency, processor time and memory of nodes that are connected by Redis
          topics         instructions per delivery and subscription, with valgrind
          syscalls       system calls per message, with strace
          instructions   instructions per message of the protocol core and the reactor, with valgrind
          in-process     the divan benchmarks
-         pages          write RESULTS.md and the picture again, from the stored results
+         counts         instructions of the servers per message, delivery and handshake, with valgrind
+         budget         instructions and allocations, compared with budget.md; alone, and not part of `all`
+         pages          write RESULTS.md, the picture, and the tables of README.md again, from the stored results
   --fast                nearly all cells, with shorter runs; a peer that is far behind is not run again
   --quick               fewer cells, with three shorter runs; the results are written to the target folder
   --repetitions N       the number of runs of each server in each cell (5)
   --servers A,B         only these peers (any part of the name), in addition to the floor and Sockeye
   --cell TEXT           only cells with this text in their names
+  --update              write budget.md instead of comparing with it
   --verify              compare the content of replies, and not only their lengths";
 
 impl Options {
@@ -80,6 +86,7 @@ impl Options {
                 "--fast" => options.pace = Pace::Fast,
                 "--quick" => options.pace = Pace::Quick,
                 "--verify" => options.verify = true,
+                "--update" => options.update = true,
                 "--repetitions" => repetitions = Some(value()?.parse()?),
                 "--servers" => options.servers = value()?.split(',').map(str::to_lowercase).collect(),
                 "--cell" => options.cell = Some(value()?),
@@ -88,6 +95,9 @@ impl Options {
                 }
                 part => options.parts.push(part.to_owned()),
             }
+        }
+        if options.parts.iter().any(|part| part == "budget") && options.parts.len() > 1 {
+            return Err("`budget` cannot be combined with other parts".into());
         }
         if options.parts.is_empty() {
             if options.pace == Pace::Full {

@@ -6,29 +6,38 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::archive::{Archive, measured_elsewhere};
 use super::results::Results;
-use super::workloads::{self, Measure, Workload};
-use super::{bars, picture, tables};
+use super::servers::Task;
+use super::workloads::{Measure, Workload};
+use super::{bars, beside, picture, readme, sockets, tables};
 use crate::Result;
 
 const HEAD: &str = "\
 # Results
 
 Written by `benches/run`. `benches/README.md` describes what each figure means, and what the figures cannot show. Lower is
-better in every table. *÷ floor* and *÷ best peer* are Sockeye's figure (the closure) divided by the other figure of the same
-run. **Ratios between 0.83 and 1.20 are ties**: the same cell, measured again, can differ by 20 %.
+better in every table. *÷ floor* and *÷ best peer* are Sockeye's figure divided by the other figure of the same cell, for each kind of
+handler: a closure, and a struct that implements `Handler` and keeps its default methods.
 
-An asterisk marks figures of disturbed runs: in more than half of them the server or the load generator was ready and had no
-core, or the host took one away, for more than 2 % of the time. A circle (°) marks peers that were behind after one to three
-runs and were not run again (`--fast`, which also leaves out the cell with 4 GiB in flight). Other figures are medians of
-five runs, or of three if the command below the table contains `--quick`. A dash means that the library does not offer this,
-or failed; failures are listed below the table.
+**Ties.** A ratio is a *tie* if the ranges of the counted runs of its two figures overlap, so that the difference is not larger than the spread of
+the runs. A single run has no range, and is given that of the other figure; if both figures are of single runs, the ratio is a tie. Other
+ratios are differences that the runs of this measurement show. They can be smaller than the difference between two sessions on a shared machine.
+
+**Marks.** An asterisk marks figures of disturbed runs: in more than half of them the server or the load generator was ready and had no
+core, or the host took one away, for more than 2 % of the time. A circle (°) marks figures of servers that were behind after one to three
+runs and were not run again (`--fast`, which also leaves out the cell with 4 GiB in flight). Ratios have the marks of both of their figures. Other
+figures are medians of five runs, or of three if the command below the table contains `--quick`. A cell that several tables contain has one figure, from the
+runs of all of them, if they were measured with the same commit; otherwise the other figures are listed below the table. A dash means that the
+library does not offer this, or failed; failures are listed below the table.
 ";
 
 /// The folder that contains the results.
 #[derive(Debug)]
 pub struct Pages {
     folder: PathBuf,
+    /// The repository, if the pages in it are written as well.
+    repository: Option<PathBuf>,
 }
 
 impl Pages {
@@ -37,9 +46,9 @@ impl Pages {
     /// # Errors
     ///
     /// Returns an error if the folder cannot be created.
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub fn new(folder: &Path, repository: Option<PathBuf>) -> Result<Self> {
         fs::create_dir_all(folder.join("results"))?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), repository })
     }
 
     fn file(&self, name: &str, extension: &str) -> PathBuf {
@@ -83,52 +92,69 @@ impl Pages {
         fs::read_to_string(self.file(name, "md")).unwrap_or_default()
     }
 
-    /// Writes the page and the picture.
+    /// Writes the page, the picture, and the tables of other pages.
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be read or written.
+    /// Returns an error if a file cannot be read or written, or if a page has no place for its table.
     pub fn write(&self) -> Result<()> {
-        let mut page = HEAD.to_owned() + &bars::section(self)?;
-        for workload in workloads::all() {
-            if let Some(results) = self.find::<Results>(workload.name)? {
-                page += &section(&workload, &results);
-            }
+        let archive = Archive::load(self)?;
+        let mut page = HEAD.to_owned() + &bars::section(&archive, &self.text("in-process"));
+        for (workload, results) in archive.workloads() {
+            page += &section(&archive, workload, results);
         }
-        for name in ["cluster", "syscalls", "topics", "instructions", "in-process"] {
+        page += &sockets::section(&archive);
+        page += &self.text("cluster");
+        page += &beside::table_of_counts(&archive);
+        for name in ["syscalls", "topics", "instructions", "in-process"] {
             page += &self.text(name);
         }
         fs::write(self.folder.join("RESULTS.md"), page)?;
-        picture::write(self)?;
+        let picture = picture::draw(&archive)?;
+        fs::write(self.folder.join("results/summary.svg"), &picture)?;
+        if let Some(repository) = &self.repository {
+            fs::write(repository.join("docs/performance.svg"), &picture)?;
+            readme::write(repository, &archive)?;
+        }
         eprintln!("written: {}", self.folder.join("RESULTS.md").display());
         Ok(())
-    }
-
-    /// Returns the path of the picture.
-    #[must_use]
-    pub fn picture(&self) -> PathBuf {
-        self.folder.join("results").join("summary.svg")
     }
 }
 
 /// Returns the section of one workload.
 #[must_use]
-pub fn section(workload: &Workload, results: &Results) -> String {
-    let mut text = format!(
-        "\n## {}\n\n{}\n\n{}",
-        workload.title,
-        workload.explanation,
-        tables::figures(workload, results)
-    );
-    let failures = tables::failures(results);
-    if !failures.is_empty() {
-        text += &format!("\n{failures}");
+pub fn section(archive: &Archive, workload: &Workload, results: &Results) -> String {
+    let mut text = format!("\n## {}\n\n{}\n", workload.title, workload.explanation);
+    if workload.task == Task::Latency {
+        for (title, measure) in [
+            ("The median, in microseconds", Measure::Middle),
+            ("The 99th percentile", Measure::Late),
+            ("The 99.9th percentile", Measure::Latest),
+            ("Processor time of the server per message", Measure::Processor),
+        ] {
+            text += &format!("\n{title}:\n\n{}", tables::figures(workload, results, measure));
+        }
+    } else {
+        text += &format!("\n{}", tables::figures(workload, results, workload.measure));
+    }
+    text += &beside::of_workload(archive, workload);
+    let lists = [tables::failures(results), measured_elsewhere(archive, workload, results)];
+    for (list, title) in lists.iter().zip(["", "The same cells, measured with another commit:\n\n"]) {
+        if !list.is_empty() {
+            text += &format!("\n{title}{list}");
+        }
+    }
+    let frames = tables::frames(results, workload.task);
+    if !frames.is_empty() {
+        text += &format!(
+            "\nFrames in each reply, in cells in which not every server sends a reply as one frame:\n\n{frames}"
+        );
     }
     if workload.measure == Measure::Processor {
         text += &format!(
             "\n<details><summary>Throughput and latency</summary>\n\nThousands per second, and median / 99th \
              percentile of the time in microseconds.\n\n{}\n</details>\n",
-            tables::speeds(results)
+            tables::speeds(results, workload.task)
         );
     }
     text + &origin(results)

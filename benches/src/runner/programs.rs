@@ -56,8 +56,8 @@ impl Programs {
         if server.package == "node" {
             return self.once("node", Self::install_node);
         }
-        let feature = task.feature().filter(|feature| server.features.contains(feature));
-        self.cargo(&format!("peer-{}", server.package), &format!("peer-{}", server.package), feature)
+        let name = format!("peer-{}", server.package);
+        self.cargo(&name, &name, server.feature(task))
     }
 
     /// Returns a program of a package of this workspace. Builds it if necessary.

@@ -43,6 +43,9 @@ pub struct Row {
     pub name: String,
     /// The runs of each server, by the name of the server.
     pub servers: BTreeMap<String, Entry>,
+    /// The number of messages per second, if it was fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
 }
 
 /// All runs of one server in one cell.
@@ -58,13 +61,39 @@ pub struct Entry {
     pub left_out: bool,
 }
 
-/// A median, and whether it includes disturbed runs.
+/// A median, with the spread of its runs, and the marks that every page shows with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
     /// The median.
     pub value: f64,
-    /// Whether fewer than half of the runs were undisturbed.
+    /// The lowest and the highest value of the counted runs.
+    pub range: [f64; 2],
+    /// The number of counted runs.
+    pub runs: usize,
+    /// Whether fewer than half of the runs were undisturbed, so that disturbed runs are counted.
     pub marked: bool,
+    /// Whether the server was run less often than others.
+    pub few: bool,
+}
+
+impl Figure {
+    /// Returns the highest value of the counted runs, divided by the lowest one. A single run has no spread.
+    #[must_use]
+    pub fn spread(&self) -> Option<f64> {
+        let [low, high] = self.range;
+        (self.runs > 1 && low > 0.0).then(|| high / low)
+    }
+
+    /// Returns the marks of this figure: a circle for few runs, and an asterisk for disturbed runs.
+    #[must_use]
+    pub fn marks(&self) -> &'static str {
+        match (self.few, self.marked) {
+            (false, false) => "",
+            (true, false) => "°",
+            (false, true) => "*",
+            (true, true) => "°*",
+        }
+    }
 }
 
 impl Entry {
@@ -75,8 +104,17 @@ impl Entry {
         let clean: Vec<_> = self.runs.iter().filter(|run| !disturbed(run)).collect();
         let marked = clean.len() * 2 < self.runs.len();
         let runs = if marked { self.runs.iter().collect() } else { clean };
-        let value = median(runs.iter().map(|run| value(run, measure)).collect())?;
-        Some(Figure { value, marked })
+        let mut values: Vec<f64> = runs.iter().map(|run| value(run, measure)).collect();
+        values.sort_by(f64::total_cmp);
+        let range = [*values.first()?, *values.last()?];
+        Some(Figure { runs: values.len(), value: median(values)?, range, marked, few: self.left_out })
+    }
+
+    /// Adds the runs of the same server in the same cell.
+    pub fn join(&mut self, other: &Self) {
+        self.runs.extend(other.runs.iter().cloned());
+        self.failure = self.failure.take().or_else(|| other.failure.clone());
+        self.left_out |= other.left_out;
     }
 
     /// Returns the median of another value of all runs.
@@ -110,7 +148,9 @@ fn value(run: &Outcome, measure: Measure) -> f64 {
         Measure::MemoryEach => added / run.operations as f64,
         Measure::MemorySubscription => added / run.operations as f64 / f64::from(TOPICS_EACH),
         Measure::MemoryAdded => added / f64::from(1 << 20),
+        Measure::Middle => run.latency.p50,
         Measure::Late => run.latency.p99,
+        Measure::Latest => run.latency.p999,
     }
 }
 
@@ -139,9 +179,20 @@ impl Row {
 
     /// Returns the peer with the lowest figure.
     #[must_use]
-    pub fn best_peer(&self, measure: Measure) -> Option<(&'static str, f64)> {
-        let figures = peers().filter_map(|peer| Some((peer.name, self.figure(peer.name, measure)?.value)));
-        figures.min_by(|one, other| one.1.total_cmp(&other.1))
+    pub fn best_peer(&self, measure: Measure) -> Option<(&'static Server, Figure)> {
+        self.best(measure, |_| true)
+    }
+
+    /// Returns the peer with the lowest figure among some of them.
+    #[must_use]
+    pub fn best(
+        &self,
+        measure: Measure,
+        is_meant: impl Fn(&Server) -> bool,
+    ) -> Option<(&'static Server, Figure)> {
+        let meant = peers().filter(|peer| is_meant(peer));
+        let figures = meant.filter_map(|peer| Some((peer, self.figure(peer.name, measure)?)));
+        figures.min_by(|one, other| one.1.value.total_cmp(&other.1.value))
     }
 
     /// Stores the result of a run.
@@ -175,4 +226,64 @@ impl Row {
 
 fn peers() -> impl Iterator<Item = &'static Server> {
     SERVERS.iter().filter(|server| server.kind == Kind::Peer)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::workloads::Measure::{Late, Processor};
+    use super::{Entry, median};
+    use crate::spec::{Latency, Outcome, Usage};
+
+    /// Returns runs with these processor times in microseconds per message.
+    pub(crate) fn entry(times: &[f64]) -> Entry {
+        let run = |time: &f64| Outcome {
+            operations: 1000,
+            usage: Usage {
+                elapsed_ns: 1_000_000_000,
+                server_ns: std::time::Duration::from_secs_f64(time / 1e3).as_nanos().try_into().unwrap_or(0),
+                ..Usage::default()
+            },
+            latency: Latency { p99: time * 10.0, ..Latency::default() },
+            ..Outcome::default()
+        };
+        Entry { runs: times.iter().map(run).collect(), ..Entry::default() }
+    }
+
+    /// Disturbs all runs: the host took processor time away.
+    pub(crate) fn disturbed_runs(mut entry: Entry) -> Entry {
+        entry.runs.iter_mut().for_each(|run| run.usage.stolen_ns = 30_000_000);
+        entry
+    }
+
+    #[test]
+    fn disturbed_runs_are_excluded_if_they_are_few() {
+        let mut all = entry(&[1.0, 2.0, 3.0]);
+        all.runs.extend(disturbed_runs(entry(&[9.0, 9.5])).runs);
+        let figure =
+            all.figure(Processor).map(|figure| (figure.value, figure.range, figure.runs, figure.marks()));
+        assert_eq!(figure, Some((2.0, [1.0, 3.0], 3, "")));
+    }
+
+    #[test]
+    fn figures_of_disturbed_runs_are_marked() {
+        let mut all = disturbed_runs(entry(&[1.0, 2.0, 4.0]));
+        all.runs.extend(entry(&[3.0]).runs);
+        all.left_out = true;
+        let figure =
+            all.figure(Processor).map(|figure| (figure.value, figure.range, figure.spread(), figure.marks()));
+        assert_eq!(figure, Some((2.5, [1.0, 4.0], Some(4.0), "°*")));
+    }
+
+    #[test]
+    fn latencies_have_a_spread_too() {
+        let figure = entry(&[1.0, 2.0, 3.0]).figure(Late);
+        assert_eq!(figure.and_then(|figure| figure.spread()), Some(3.0));
+        assert!(Entry::default().figure(Late).is_none());
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_of_values_is_between_them() {
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(vec![]), None);
+    }
 }

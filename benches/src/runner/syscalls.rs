@@ -14,13 +14,14 @@ use nix::unistd::Pid;
 
 use serde::{Deserialize, Serialize};
 
+use super::counts::is_counted;
 use super::measure::{Cores, Running, generator, load};
 use super::options::Options;
 use super::programs::{Program, Programs};
-use super::servers::{Kind, SERVERS, Task};
+use super::servers::{self, Kind, SERVERS, Server, Task};
 use super::workloads::{self, Cell};
 use crate::Result;
-use crate::spec::Spec;
+use crate::spec::{Mode, Spec};
 
 /// The name under which the counts are stored.
 pub const NAME: &str = "syscalls";
@@ -38,7 +39,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 ];
 
 /// The number of calls in each group, of all other calls, and of all calls.
-type Calls = [f64; GROUPS.len() + 2];
+pub(super) type Calls = [f64; GROUPS.len() + 2];
 
 /// The calls of one server per message in one cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,34 +61,56 @@ pub struct Counts {
 /// Returns an error if the load generator cannot be built.
 pub fn run(programs: &mut Programs, options: &Options, cores: Cores) -> Result<Vec<Counts>> {
     let mut all = Vec::new();
-    for (task, cell) in cells() {
+    for (workload, task, cell) in cells() {
+        if options.cell.as_ref().is_some_and(|part| !cell.name.contains(part)) {
+            continue;
+        }
+        let name = cell_name(workload, &cell.name);
         let generator = generator(programs, task)?;
-        eprintln!("{NAME}: {}", cell.name);
-        for server in SERVERS.iter().filter(|server| options.wants(server)) {
+        eprintln!("{NAME}: {name}");
+        let is_meant = |server: &&Server| {
+            options.wants(server)
+                && (is_for_all(workload, &cell) || server.kind == Kind::Floor || is_counted(server))
+        };
+        for server in SERVERS.iter().filter(is_meant) {
             let Some(argument) = server.argument(task) else { continue };
             let counted = programs.server(server, task).map_err(Into::into).and_then(|program| {
-                count(&program, argument, &cell, server.kind == Kind::Floor, &generator, cores)
+                count(&program, argument, &cell, is_raw(server, &cell), &generator, cores)
             });
             let failure = counted.as_ref().err().map(ToString::to_string);
-            let (cell, server) = (cell.name.clone(), server.name.into());
+            let (cell, server) = (name.clone(), server.name.into());
             all.push(Counts { cell, server, calls: counted.ok(), failure });
         }
     }
     Ok(all)
 }
 
-/// Returns the cells with 100 connections: small messages, and messages over TLS.
-fn cells() -> impl Iterator<Item = (Task, Cell)> {
-    let workloads = workloads::all().into_iter().filter(|one| matches!(one.name, "echo" | "tls"));
-    let cells = workloads.flat_map(|one| one.cells.into_iter().map(move |cell| (one.task, cell)));
-    let small = |cell: &Cell| cell.spec.connections == 100 && cell.spec.size <= 1024;
-    cells.filter_map(move |(task, mut cell)| match task {
-        Task::Tls => {
-            cell.name = format!("TLS, {}", cell.name);
-            Some((task, cell))
-        }
-        _ => small(&cell).then_some((task, cell)),
+/// Returns the name of a cell in the table, which contains cells of several workloads.
+#[must_use]
+pub fn cell_name(workload: &str, cell: &str) -> String {
+    match workload {
+        "echo" => cell.to_owned(),
+        "tls" => format!("TLS, {cell}"),
+        other => format!("{other}, {cell}"),
+    }
+}
+
+/// Returns the cells, with the names of their workloads: echoes with 100 connections, messages over TLS, broadcasts, and handshakes.
+fn cells() -> impl Iterator<Item = (&'static str, Task, Cell)> {
+    let is_meant = |name: &str, cell: &Cell| match name {
+        "echo" => cell.spec.connections == 100 && (cell.spec.size < 1 << 18 || cell.spec.in_flight == 1),
+        "tls" | "broadcast" | "handshakes" => true,
+        _ => false,
+    };
+    workloads::all().into_iter().flat_map(move |one| {
+        let cells = one.cells.into_iter().filter(move |cell| is_meant(one.name, cell));
+        cells.map(move |cell| (one.name, one.task, cell))
     })
+}
+
+/// Whether the calls of all servers are counted. In the other cells, these are only the floor, Sockeye and uWebSockets.
+fn is_for_all(workload: &str, cell: &Cell) -> bool {
+    workload == "tls" || workload == "echo" && cell.spec.size <= 1024
 }
 
 /// Returns the table, followed by the reasons for missing figures.
@@ -95,7 +118,7 @@ fn cells() -> impl Iterator<Item = (Task, Cell)> {
 pub fn table(counts: &[Counts]) -> String {
     let heads = GROUPS.map(|(name, _)| name).join(" | ");
     let mut text = format!(
-        "\n## System calls\n\nCalls of the server per message with 100 connections, counted by `strace -c -f`. The \
+        "\n## System calls\n\nCalls of the server per message, delivery or handshake, counted by `strace -c -f`. The \
          figures are the difference between a long and a short run, so opening and closing the connections is \
          excluded.\n\n\
          | cell | server | {heads} | others | all |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
@@ -103,11 +126,17 @@ pub fn table(counts: &[Counts]) -> String {
     let mut failures = String::new();
     for Counts { cell, server, calls, failure } in counts {
         let fields = calls.map(|calls| calls.map(|each| format!("{each:.3}")).join(" | "));
+        let server = servers::find(server).map_or(server.as_str(), |known| known.label(Task::Echo));
         text +=
             &format!("| {cell} | {server} | {} |\n", fields.as_deref().unwrap_or("– | – | – | – | – | –"));
         failures.extend(failure.as_ref().map(|reason| format!("- {server}, {cell}: {reason}\n")));
     }
     if failures.is_empty() { text } else { text + "\n" + &failures }
+}
+
+/// Whether the server is the floor, and sends something to which frames would correspond.
+fn is_raw(server: &Server, cell: &Cell) -> bool {
+    server.kind == Kind::Floor && !matches!(cell.spec.mode, Mode::Handshakes)
 }
 
 /// Returns the calls per message, without opening and closing the connections.

@@ -15,8 +15,12 @@ pub enum Measure {
     MemorySubscription,
     /// Increase of the server's resident memory, in MiB.
     MemoryAdded,
+    /// The median of the round-trip time, in microseconds.
+    Middle,
     /// The 99th percentile of the round-trip time, in microseconds.
     Late,
+    /// The 99.9th percentile of the round-trip time, in microseconds.
+    Latest,
 }
 
 /// A set of cells that form a table.
@@ -57,6 +61,7 @@ pub fn all() -> Vec<Workload> {
         echo(),
         scale(),
         text(),
+        latency(),
         broadcast(),
         publish(),
         subscriptions(),
@@ -71,7 +76,7 @@ pub fn all() -> Vec<Workload> {
     ]
 }
 
-fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
+pub(crate) fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
     Spec {
         mode,
         address: String::new(),
@@ -88,6 +93,8 @@ fn spec(mode: Mode, connections: usize, size: usize, in_flight: usize) -> Spec {
         raw: false,
         warm_up: 0.3,
         seconds: 1.0,
+        rate: 0.0,
+        rounds: 0,
     }
 }
 
@@ -172,9 +179,27 @@ fn text() -> Workload {
         title: "Text",
         explanation: "The same echo with text, whose UTF-8 must be validated, and with binary messages. Mixed scripts \
             have characters of one to four bytes. Microseconds of the server's processor time per message.",
-        task: Task::Echo,
+        task: Task::Text,
         measure: Measure::Processor,
         cells,
+    }
+}
+
+fn latency() -> Workload {
+    let cells = [20, 1 << 10, 16 << 10].map(|size| Cell {
+        name: format!("{} × 100", bytes(size)),
+        spec: spec(Mode::Paced, 100, size, 1),
+        pace: Pace::Quick,
+    });
+    Workload {
+        name: "latency",
+        title: "Latency at a fixed rate",
+        explanation: "Binary messages on 100 connections in turn, at the same rate for all servers, whatever they do (an open loop). The \
+            rate is half of what the slowest of them reaches with one message in flight on each connection. The time of a message \
+            begins when it is due, also if it cannot be sent then.",
+        task: Task::Latency,
+        measure: Measure::Late,
+        cells: cells.into(),
     }
 }
 
@@ -289,10 +314,10 @@ fn idle() -> Workload {
 }
 
 fn idle_tls() -> Workload {
-    let cell = Cell {
-        name: "1000 idle connections over TLS".into(),
-        spec: spec(Mode::Idle, 1000, 0, 0),
-        pace: Pace::Quick,
+    let cell = |connections: usize, pace| Cell {
+        name: format!("{connections} idle connections over TLS"),
+        spec: spec(Mode::Idle, connections, 0, 0),
+        pace,
     };
     Workload {
         name: "idle-tls",
@@ -301,7 +326,7 @@ fn idle_tls() -> Workload {
             without the memory of the kernel.",
         task: Task::Tls,
         measure: Measure::MemoryEach,
-        cells: vec![cell],
+        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
     }
 }
 
