@@ -203,7 +203,11 @@ impl Session<'_> {
             for place in 0..all.len() {
                 // The order rotates.
                 let one = &all[(place + turn) % all.len()];
-                if self.options.pace != Pace::Fast || !row.leaves_out(one.server, workload.measure) {
+                // A late percentile varies too much to leave out a server because of one run.
+                if self.options.pace != Pace::Fast
+                    || rate.is_some()
+                    || !row.leaves_out(one.server, workload.measure)
+                {
                     row.note(one.server, self.once(one, cell, rate));
                 }
             }

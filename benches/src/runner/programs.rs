@@ -22,6 +22,8 @@ pub struct Program {
 pub struct Programs {
     /// The folder of this package.
     root: PathBuf,
+    /// The target folder of Cargo.
+    target: PathBuf,
     /// The folder of the finished programs. Each set of features has a separate name.
     folder: PathBuf,
     built: HashMap<String, std::result::Result<Program, String>>,
@@ -34,11 +36,12 @@ impl Programs {
     ///
     /// Returns an error if the folder for programs cannot be created.
     pub fn new(root: &Path) -> Result<Self> {
-        // The runner is in `TARGET/release`.
-        let release = std::env::current_exe()?.parent().ok_or("the runner has no parent folder")?.to_owned();
-        let folder = release.join("programs");
+        // The runner is in `TARGET/release`, or in the folder of another profile.
+        let runner = std::env::current_exe()?;
+        let target = runner.ancestors().nth(2).ok_or("the runner is not in a target folder")?.to_owned();
+        let folder = target.join("release/programs");
         fs::create_dir_all(&folder)?;
-        Ok(Self { root: root.to_owned(), folder, built: HashMap::new() })
+        Ok(Self { root: root.to_owned(), target, folder, built: HashMap::new() })
     }
 
     /// Returns the folder of the programs, and of other files of a run.
@@ -72,7 +75,17 @@ impl Programs {
         feature: Option<&str>,
     ) -> std::result::Result<Program, String> {
         let key = feature.map_or_else(|| binary.to_owned(), |feature| format!("{binary}-{feature}"));
-        self.once(&key, |programs| programs.build(package, binary, feature, &key))
+        self.once(&key, |programs| programs.build(package, binary, feature, "release", &key))
+    }
+
+    /// Returns a program whose instructions are counted, without another server to compare it with. Builds it if necessary.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error of the compiler if the program cannot be built.
+    pub fn counted(&mut self, binary: &str) -> std::result::Result<Program, String> {
+        let key = format!("counted-{binary}");
+        self.once(&key, |programs| programs.build("sockeye-inprocess", binary, None, "counts", &key))
     }
 
     fn once(
@@ -89,18 +102,25 @@ impl Programs {
         made
     }
 
-    fn build(&self, package: &str, binary: &str, feature: Option<&str>, key: &str) -> Result<Program> {
+    fn build(
+        &self,
+        package: &str,
+        binary: &str,
+        feature: Option<&str>,
+        profile: &str,
+        key: &str,
+    ) -> Result<Program> {
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--locked", "--quiet", "--package", package, "--bin", binary]);
+        cargo.args(["build", "--locked", "--quiet", "--profile", profile]);
+        cargo.args(["--package", package, "--bin", binary]);
         if let Some(feature) = feature {
             cargo.args(["--features", feature]);
         }
         finish(cargo.current_dir(&self.root))?;
-        let release = self.folder.parent().ok_or("the folder of the programs has no parent folder")?;
         let path = self.folder.join(key);
         // An existing file is replaced and not overwritten, because another run may be measuring it.
         let fresh = path.with_extension("new");
-        fs::copy(release.join(binary), &fresh)?;
+        fs::copy(self.target.join(profile).join(binary), &fresh)?;
         fs::rename(&fresh, &path)?;
         Ok(Program { path, first: Vec::new() })
     }

@@ -21,7 +21,7 @@ const BEGIN: &str = "<!-- Written by `benches/run pages`. -->\n";
 const END: &str = "<!-- The end of what `benches/run pages` writes. -->\n";
 
 /// The main cells: the workload, the name of the cell, and how the tables name it.
-const CELLS: [(&str, &str, &str); 18] = [
+const CELLS: [(&str, &str, &str); 20] = [
     ("echo", "20 B × 100 × 1", "echo, 100 connections: 20 bytes, 1 in flight"),
     ("echo", "20 B × 100 × 16", "20 bytes, 16 in flight"),
     ("echo", "1 KiB × 100 × 16", "1 KiB, 16 in flight"),
@@ -37,9 +37,11 @@ const CELLS: [(&str, &str, &str); 18] = [
     ("compressed", "2 KiB of JSON, context not kept", "compressed, 2 KiB of JSON, context not kept"),
     ("tls", "1 KiB × 100 × 16", "TLS, 1 KiB, 16 in flight"),
     ("tls", "16 KiB × 100 × 16", "TLS, 16 KiB, 16 in flight"),
+    ("latency", "20 B × 100", "99th percentile of the latency at a fixed rate, 20 bytes"),
     ("idle", "1000 idle connections", "bytes for each of 1,000 idle connections"),
     ("idle", "10000 idle connections", "bytes for each of 10,000 idle connections"),
     ("idle-tls", "1000 idle connections over TLS", "bytes for each of 1,000 idle connections over TLS"),
+    ("idle-tls", "10000 idle connections over TLS", "bytes for each of 10,000 idle connections over TLS"),
 ];
 
 /// Writes the tables into all pages.

@@ -34,7 +34,7 @@ const RUNS: usize = 5;
 ///
 /// Returns an error if `valgrind` cannot be started, or if a program cannot be built.
 pub fn run(programs: &mut Programs, command: &str, origin: &str) -> Result<String> {
-    let program = programs.cargo("sockeye-inprocess", "reactor", None)?;
+    let program = programs.counted("reactor")?;
     let mut text = "\n## Instructions of topics\n\nInstructions of the server per delivery of a message to 1,000 connections, \
         without those of the kernel. The client sends one or 16 messages with one write, and waits until all connections have \
         received them. Two workers are both loops of a pool together. They are compared with one loop beside a thread that \
@@ -56,7 +56,7 @@ pub fn run(programs: &mut Programs, command: &str, origin: &str) -> Result<Strin
             two / beside_thread,
         );
     }
-    let program = programs.cargo("sockeye-inprocess", "subscribe", None)?;
+    let program = programs.counted("subscribe")?;
     text += "\nA pair of `Sender::subscribe` and `Sender::unsubscribe` in a handler, for one of 100 topics in turn, with its \
         execution by the loop. The time depends on the load of the machine, and is the median of five runs.\n\n\
         | topic | instructions | nanoseconds | million pairs per second |\n|---|--:|--:|--:|\n";

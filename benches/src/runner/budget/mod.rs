@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::callgrind::{self, Profile, Totals};
-use super::instructions::{CORE, REACTOR};
+use super::instructions::{CONNECTIONS, CORE, HANDSHAKES, REACTOR};
 use super::machine::output_of;
 use super::programs::{Program, Programs};
 use crate::Result;
@@ -106,8 +106,8 @@ fn tools() -> BTreeMap<String, String> {
 }
 
 fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
-    let core = programs.cargo("sockeye-inprocess", "instructions", None)?;
-    let reactor = programs.cargo("sockeye-inprocess", "reactor", None)?;
+    let core = programs.counted("instructions")?;
+    let reactor = programs.counted("reactor")?;
     let mut cases = Vec::new();
     for (content, size) in CORE {
         cases.push(Case {
@@ -127,6 +127,15 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
             each: 1.0,
         });
     }
+    for request in HANDSHAKES {
+        cases.push(Case {
+            name: format!("opening handshake, {request} request"),
+            program: reactor.clone(),
+            arguments: vec!["handshake", request, "kept"],
+            messages: CONNECTIONS,
+            each: 1.0,
+        });
+    }
     for (kind, size, in_flight) in DELIVERIES {
         cases.push(Case {
             name: format!("{kind}: a delivery of {size} bytes, {in_flight} in flight"),
@@ -139,8 +148,7 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Returns the numbers of messages, which are multiples of 16. Fewer large messages are enough. What has no size is no message, such as an
-/// opening handshake.
+/// Returns the numbers of messages, which are multiples of 16. Fewer large messages are enough.
 fn messages(size: &str) -> [u32; 2] {
     match size.parse::<usize>() {
         Ok(0..=256) => [1_600, 9_600],
