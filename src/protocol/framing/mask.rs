@@ -54,6 +54,12 @@ pub(crate) fn copy(key: Key, from: &[u8], to: &mut [u8]) {
 /// Appends the payload to a buffer, and masks or unmasks the copy, block by block: each block is then still in the fastest cache.
 #[inline(always)]
 pub(crate) fn append(key: Key, from: &[u8], to: &mut Vec<u8>) {
+    // Without this branch, an echo of 20 bytes takes about 30 instructions more (callgrind).
+    if from.len() <= BLOCK {
+        let start = to.len();
+        to.extend_from_slice(from);
+        return apply(key, 0, to.get_mut(start..).unwrap_or_default());
+    }
     for block in from.chunks(BLOCK) {
         let start = to.len();
         to.extend_from_slice(block);

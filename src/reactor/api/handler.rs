@@ -157,6 +157,7 @@ pub trait Handler {
     ///     }
     /// }
     /// ```
+    #[inline]
     fn on_message_ref(&mut self, msg: MessageRef<'_>, _reply: &mut Reply<'_>) -> Result<()> {
         if msg.is_forwarded() {
             debug!("received {} bytes", msg.len());

@@ -11,7 +11,7 @@ use crate::reactor::entries::ConnectionId;
 use crate::reactor::frame_hooks::Hook;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::queue::status::ConnectionStatus;
-use crate::reactor::queue::{Phase, call_handler};
+use crate::reactor::queue::{Phase, Receiving};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::work_lists::Listed;
 
@@ -88,7 +88,8 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         method: impl FnOnce(&mut H) -> R,
     ) -> Option<R> {
         let handler = self.handler.as_mut()?;
-        let called = state.guard(|| call_handler(self.id, || method(handler)));
+        let _receiving = Receiving::begin(self.id);
+        let called = state.guard(|| method(handler));
         if called.is_none() {
             self.dismiss_handler(state);
         }

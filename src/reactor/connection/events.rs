@@ -12,14 +12,15 @@ use crate::reactor::api::handler::Handler;
 use crate::reactor::api::reply::{Reply, ReplyOutput};
 use crate::reactor::loop_state::{LoopState, guard};
 use crate::reactor::queue::status::ConnectionStatus;
-use crate::reactor::queue::{CommandQueue, call_handler};
+use crate::reactor::queue::{CommandQueue, Receiving};
 use crate::reactor::system::{System, Transport as _};
 
 /// The queue of the loop, and the status of the connection, in which replies are counted.
 pub(super) type Place<'a> = (&'a CommandQueue, Option<&'a ConnectionStatus>);
 
 impl<H: Handler, S: System> Endpoint<H, S> {
-    /// Receives the next message, frame or event and passes it to the handler. Returns whether there was one.
+    /// Receives the next message, frame or event and passes it to the handler. Returns whether there was one. The caller has to create
+    /// a [`Receiving`].
     #[inline]
     pub(super) fn process(
         &mut self,
@@ -85,6 +86,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
 
     /// Passes a message to the handler that has memory of its own.
     pub(super) fn on_message(&mut self, mut message: Message, state: &mut LoopState<S>) {
+        let _receiving = Receiving::begin(self.id);
         let queue = Arc::clone(&state.queue);
         let place = (&*queue, queue.status(self.id.slot));
         self.on_message_ref(MessageRef::whole(&mut message), place, state);
@@ -136,8 +138,12 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             fragment_size: state.config.fragment_size,
         });
         let mut reply = Reply::new(queue, self.id, output);
-        let call = || call_handler(self.id, || handler.on_message_ref(message, &mut reply));
-        let called = guard(catches, call);
+        // The call of a handler that may panic is a function of its own, and the other one is inlined.
+        let called = if catches {
+            guard(true, || handler.on_message_ref(message, &mut reply))
+        } else {
+            Some(handler.on_message_ref(message, &mut reply))
+        };
         state.traffic.messages_sent += reply.sent();
         called
     }

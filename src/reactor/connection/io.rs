@@ -13,6 +13,7 @@ use crate::reactor::MAX_KEPT_COMMANDS;
 use crate::reactor::api::handler::Handler;
 use crate::reactor::entries::index;
 use crate::reactor::loop_state::LoopState;
+use crate::reactor::queue::Receiving;
 use crate::reactor::system::{Input, Next, Stop, System, Transport as _};
 
 /// The most bytes that are read from one connection in one turn.
@@ -153,6 +154,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(super) fn process(&mut self, mut input: &mut [u8], began: Option<Instant>, state: &mut LoopState<S>) {
         let queue = Arc::clone(&state.queue);
         let status = queue.status(self.endpoint.id.slot);
+        let _receiving = Receiving::begin(self.endpoint.id);
         for frames in 1..=FRAME_BUDGET {
             if !self.endpoint.process(&mut input, (&queue, status), state) {
                 return deferring::process_later(self, input, state);

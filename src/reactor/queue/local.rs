@@ -79,22 +79,24 @@ impl Drop for Entered {
     }
 }
 
-/// Calls the handler of a connection. Meanwhile, [`receiver`] returns the connection.
-#[inline(always)]
-pub(in crate::reactor) fn call_handler<R>(id: ConnectionId, call: impl FnOnce() -> R) -> R {
-    /// Ends the call, also if the handler panics.
-    struct Ending;
+/// The handler of a connection is called until this value is dropped. Meanwhile, [`receiver`] returns the connection.
+#[derive(Debug)]
+pub(in crate::reactor) struct Receiving {
+    outer: Option<ConnectionId>,
+}
 
-    impl Drop for Ending {
-        #[inline(always)]
-        fn drop(&mut self) {
-            RECEIVER.set(None);
-        }
+impl Receiving {
+    #[inline]
+    pub(in crate::reactor) fn begin(id: ConnectionId) -> Self {
+        Self { outer: RECEIVER.replace(Some(id)) }
     }
+}
 
-    RECEIVER.set(Some(id));
-    let _ending = Ending;
-    call()
+impl Drop for Receiving {
+    #[inline]
+    fn drop(&mut self) {
+        RECEIVER.set(self.outer);
+    }
 }
 
 /// Returns the connection whose handler is being called on this thread, and the queue of its loop.

@@ -31,7 +31,7 @@ pub(crate) use self::command::{
     QueuedCommand, QueuedPublication, SharedCommand, Target, TimeoutChange,
 };
 use self::local::Entered;
-pub(in crate::reactor) use self::local::{call_handler, receiver};
+pub(in crate::reactor) use self::local::{Receiving, receiver};
 use self::peers::{LoopPlace, Membership};
 use self::remote::RemoteQueue;
 use self::status::ConnectionStatus;
