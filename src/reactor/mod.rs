@@ -327,16 +327,20 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 (TimerKind::User(token), Some(Entry::Connecting(_))) => {
                     self.advance(id, |attempt, state| attempt.on_timeout(token, state));
                 }
-                (TimerKind::Connection, Some(Entry::Connected(connection))) => {
-                    connection.on_deadline(&mut self.state);
+                (TimerKind::Deadline, _) => {
+                    if let Some(Entry::Connected(connection)) = self.entries.in_slot(id.slot) {
+                        connection.on_deadline(&mut self.state);
+                    }
                 }
-                (TimerKind::Connection, Some(Entry::Connecting(_))) => {
+                (TimerKind::Attempt, Some(Entry::Connecting(_))) => {
                     self.advance(id, ConnectAttempt::on_deadline);
                 }
-                (TimerKind::Connection, Some(Entry::Arriving(arrival))) => {
+                (TimerKind::Attempt, Some(Entry::Arriving(arrival))) => {
                     arrival.on_deadline(&mut self.state);
                 }
-                (TimerKind::User(_), Some(Entry::Arriving(_))) | (_, Some(Entry::Vacating) | None) => {
+                (TimerKind::Attempt, Some(Entry::Connected(_)))
+                | (TimerKind::User(_), Some(Entry::Arriving(_)))
+                | (_, Some(Entry::Vacating) | None) => {
                     debug!("a timer fired after its connection was removed");
                 }
             }

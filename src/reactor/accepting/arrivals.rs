@@ -177,7 +177,7 @@ impl<T: Transport> Arrival<T> {
         let registered = state.system.register(socket, token, Interest::READABLE);
         registered.inspect_err(|err| report_accept_failure(&state.settings, err))?;
         if let Some(end) = self.accepted.since.checked_add(state.settings.handshake_timeout) {
-            let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
+            let event = TimerEvent { id: self.id, kind: TimerKind::Attempt };
             let _ = state.deadlines.schedule_at(end, &mut self.timers, event);
         }
         Ok(())

@@ -315,7 +315,7 @@ impl<H: Handler, S: System> ConnectAttempt<H, S> {
 
     fn rearm_deadline(&mut self, at: Option<Instant>, state: &mut LoopState<S>) {
         self.cancel_deadline(state);
-        let event = TimerEvent { id: self.id, kind: TimerKind::Connection };
+        let event = TimerEvent { id: self.id, kind: TimerKind::Attempt };
         self.deadline = at.and_then(|at| state.deadlines.schedule_at(at, &mut self.timers, event));
     }
 

@@ -52,12 +52,10 @@ pub(in crate::reactor) fn report_end<H: Handler, S: System>(
 
 /// Ends a connection, and returns what continues with another attempt.
 pub(in crate::reactor) fn into_continued<H: Handler, S: System>(
-    mut connection: Connection<H, S>,
+    connection: Connection<H, S>,
     state: &mut LoopState<S>,
 ) -> Option<Continued<H>> {
-    if let Some(key) = connection.deadline.take() {
-        state.deadlines.cancel(key);
-    }
+    state.deadlines.cancel_deadline(connection.endpoint.id.slot);
     state.memory.report(connection.endpoint.reported, 0);
     let Endpoint { handler, write, opening, id, .. } = connection.endpoint;
     write.unpublish(state.queue.status(id.slot));

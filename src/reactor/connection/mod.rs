@@ -34,7 +34,7 @@ use super::entries::ConnectionId;
 use super::loop_state::LoopState;
 use super::queue::{Command, Phase};
 use super::system::{Addresses, System, Transport as _};
-use super::timers::{Key, TimerEvent, TimerKind, TimerList};
+use super::timers::TimerList;
 use super::work_lists::Listed;
 use super::write_queue::WriteQueue;
 use crate::close::CloseCode;
@@ -48,9 +48,8 @@ use crate::protocol::manual::ManualConnection;
 pub(super) struct Connection<H, S: System> {
     endpoint: Endpoint<H, S>,
     read: ReadSide,
+    /// The timeouts of the handler.
     timers: TimerList,
-    /// The timer of the connection's own deadline.
-    deadline: Option<Key>,
 }
 
 impl<H, S: System> Connection<H, S> {
@@ -78,7 +77,6 @@ impl<H, S: System> Connection<H, S> {
             },
             read: ReadSide::default(),
             timers: TimerList::default(),
-            deadline: None,
         }
     }
 
@@ -190,7 +188,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         // makes it earlier rearms it: the end of the opening handshake, and the end of a pause.
         let is_calm =
             phase == State::Open && !endpoint.write.is_blocked && !endpoint.protocol.is_mid_message();
-        if !is_calm || self.deadline.is_none() {
+        if !is_calm || !state.deadlines.has_deadline(slot) {
             self.rearm_deadline(state);
         }
     }
@@ -228,31 +226,16 @@ impl<H: Handler, S: System> Connection<H, S> {
         self.read_deferred(state);
     }
 
-    /// Schedules the timer for the deadline of the protocol, or for the end of a reading pause.
-    ///
-    /// A timer that is too early stays: it would cost more to move it for every received frame than to check the deadline
-    /// again when it fires.
+    /// Schedules the timer for the deadline of the protocol, or for the end of a reading pause, unless it is early enough.
     fn rearm_deadline(&mut self, state: &mut LoopState<S>) {
         let held_until = self.endpoint.write.held_until();
         let held_until = held_until.filter(|until| self.read.is_deferred() && *until > state.now);
         let deadline = self.endpoint.protocol.deadline().into_iter().chain(held_until).min();
-        match (deadline, self.deadline) {
-            (Some(deadline), Some(key)) if state.deadlines.fires_by(key, deadline) => return,
-            (None, None) => return,
-            _ => {}
-        }
-        if let Some(key) = self.deadline.take() {
-            state.deadlines.cancel(key);
-        }
-        if let Some(deadline) = deadline {
-            let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::Connection };
-            self.deadline = state.deadlines.schedule_alone(deadline, event);
-        }
+        state.deadlines.rearm(self.endpoint.id.slot, deadline);
     }
 
     /// The timer of the deadline has fired.
     pub(super) fn on_deadline(&mut self, state: &mut LoopState<S>) {
-        self.deadline = None;
         let endpoint = &mut self.endpoint;
         let out = endpoint.write.buffer(&mut state.pool);
         match endpoint.protocol.tick(state.now, out) {
@@ -279,7 +262,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             endpoint.socket.send_close_notify();
         }
         state.deadlines.cancel_all(&mut self.timers);
-        self.deadline.into_iter().for_each(|key| state.deadlines.cancel(key));
+        state.deadlines.cancel_deadline(endpoint.id.slot);
         state.queue.remove_connection(endpoint.id.slot);
         state.memory.report(endpoint.reported, 0);
         self.endpoint.handler
@@ -297,9 +280,7 @@ pub(super) fn reschedule_deadline<H: Handler, S: System>(
     connection: &mut Connection<H, S>,
     state: &mut LoopState<S>,
 ) {
-    if let Some(key) = connection.deadline.take() {
-        state.deadlines.cancel(key);
-    }
+    state.deadlines.cancel_deadline(connection.endpoint.id.slot);
     connection.rearm_deadline(state);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Key, Moved, TimerList, Timers};
+use super::{Key, Moved, SlotTimers, TimerList, Timers};
 use crate::reactor::api::util::{Timeout, Token};
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::queue::TimeoutChange;
@@ -18,8 +18,10 @@ pub(in crate::reactor) struct TimerEvent {
 pub(in crate::reactor) enum TimerKind {
     /// A timeout that the handler requested.
     User(Token),
-    /// The deadline of the connection or of the connection attempt.
-    Connection,
+    /// The deadline of a connection. The id only contains the slot.
+    Deadline,
+    /// The deadline of a connection attempt, or of a socket that becomes a connection.
+    Attempt,
     /// A listener that ran out of file descriptors accepts again. The slot of the id is the index of the listener.
     Accept,
     /// The next connections of a drain must be closed, or its deadline has come. The id has no meaning.
@@ -33,7 +35,9 @@ pub(in crate::reactor) enum TimerKind {
 /// Times are rounded up to the next tick of the wheel, so no timer fires early.
 #[derive(Debug)]
 pub(in crate::reactor) struct Deadlines {
-    wheel: Timers<TimerEvent>,
+    timers: Timers<TimerEvent>,
+    /// The deadlines of connections.
+    connections: SlotTimers,
     epoch: Instant,
     /// No timer is due before this time. `None` if there is none. A turn without a timer only compares it with the present.
     next: Option<Instant>,
@@ -46,7 +50,7 @@ const FAR: Duration = Duration::from_secs(1);
 
 impl Deadlines {
     pub(in crate::reactor) fn new(epoch: Instant) -> Self {
-        Self { wheel: Timers::new(), epoch, next: None, next_tick: u64::MAX }
+        Self { timers: Timers::new(), connections: SlotTimers::new(), epoch, next: None, next_tick: u64::MAX }
     }
 
     /// Schedules an event. `None` if the wheel is full.
@@ -59,12 +63,29 @@ impl Deadlines {
         self.schedule(self.tick_after(at), owner, event)
     }
 
-    /// Schedules an event that is only cancelled with its key. `None` if the wheel is full.
-    pub(in crate::reactor) fn schedule_alone(&mut self, at: Instant, event: TimerEvent) -> Option<Key> {
-        let tick = self.tick_after(at);
-        let key = self.wheel.schedule_alone(tick, event)?;
-        self.expect_by(tick);
-        Some(key)
+    /// Schedules the deadline of the connection in a slot. `None` cancels it.
+    ///
+    /// A timer that is too early stays: it would cost more to move it for every received frame than to check the deadline
+    /// again when it fires.
+    pub(in crate::reactor) fn rearm(&mut self, slot: u32, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return self.cancel_deadline(slot) };
+        let tick = self.tick_after(deadline);
+        if self.connections.deadline(slot).is_none_or(|before| before > tick) {
+            self.connections.schedule(slot, tick);
+            self.expect_by(tick);
+        }
+    }
+
+    /// Whether the connection in a slot has a timer for its deadline.
+    #[inline]
+    pub(in crate::reactor) fn has_deadline(&self, slot: u32) -> bool {
+        self.connections.deadline(slot).is_some()
+    }
+
+    /// Cancels the deadline of the connection in a slot.
+    pub(in crate::reactor) fn cancel_deadline(&mut self, slot: u32) {
+        self.connections.cancel(slot);
+        self.forget_next();
     }
 
     /// Schedules a timeout of a handler. A time of `None` is beyond the range of the clock, and the timeout never fires.
@@ -79,7 +100,7 @@ impl Deadlines {
     }
 
     fn schedule(&mut self, tick: u64, owner: &mut TimerList, event: TimerEvent) -> Option<Key> {
-        let key = self.wheel.schedule(tick, owner, event)?;
+        let key = self.timers.schedule(tick, owner, event)?;
         self.expect_by(tick);
         Some(key)
     }
@@ -97,7 +118,7 @@ impl Deadlines {
     }
 
     pub(in crate::reactor) fn cancel(&mut self, key: Key) {
-        self.wheel.cancel(key);
+        self.timers.cancel(key);
         self.forget_next();
     }
 
@@ -108,7 +129,7 @@ impl Deadlines {
             TimeoutChange::Cancel => self.cancel(key),
             TimeoutChange::Postpone(at) => {
                 let tick = self.tick_of(at);
-                if self.wheel.postpone(key, tick) == Some(Moved::Earlier) {
+                if self.timers.postpone(key, tick) == Some(Moved::Earlier) {
                     self.expect_by(tick);
                 }
             }
@@ -121,20 +142,15 @@ impl Deadlines {
     }
 
     pub(in crate::reactor) fn cancel_all(&mut self, owner: &mut TimerList) {
-        self.wheel.cancel_all(owner);
+        self.timers.cancel_all(owner);
         self.forget_next();
     }
 
     /// A timer was cancelled. The time of the next one is only recomputed when it has come, unless there is none.
     fn forget_next(&mut self) {
-        if self.wheel.is_empty() {
+        if self.timers.is_empty() && self.connections.is_empty() {
             self.set_next(None);
         }
-    }
-
-    /// Whether a timer fires no later than one that is scheduled for this time.
-    pub(in crate::reactor) fn fires_by(&self, key: Key, at: Instant) -> bool {
-        self.wheel.deadline(key).is_some_and(|tick| tick <= self.tick_after(at))
     }
 
     /// How long the loop may wait before a timer is due. The turn began at `turn_began`; the clock is read only if a timer is near.
@@ -151,7 +167,8 @@ impl Deadlines {
     /// The time at which the next timer fires.
     #[cfg(feature = "testing")]
     pub(in crate::reactor) fn next_due(&mut self) -> Option<Instant> {
-        self.wheel.earliest().and_then(|tick| self.beginning_of(tick))
+        let earliest = self.timers.earliest().into_iter().chain(self.connections.earliest()).min();
+        earliest.and_then(|tick| self.beginning_of(tick))
     }
 
     /// Removes and returns an event that is due. Call this method until it returns `None`.
@@ -161,11 +178,23 @@ impl Deadlines {
     }
 
     fn pop(&mut self, now: Instant) -> Option<TimerEvent> {
-        let event = self.wheel.pop_due(self.tick(now));
+        let now = self.tick(now);
+        let (timer, connection) = (self.timers.next(), self.connections.next());
+        // Neither must wait for all of the other.
+        let event = if connection.is_some_and(|tick| timer.is_none_or(|timer| tick <= timer)) {
+            self.pop_connection(now).or_else(|| self.timers.pop_due(now))
+        } else {
+            self.timers.pop_due(now).or_else(|| self.pop_connection(now))
+        };
         if event.is_none() {
-            self.set_next(self.wheel.next());
+            self.set_next(self.timers.next().into_iter().chain(self.connections.next()).min());
         }
         event
+    }
+
+    fn pop_connection(&mut self, now: u64) -> Option<TimerEvent> {
+        let slot = self.connections.pop_due(now)?;
+        Some(TimerEvent { id: ConnectionId { slot, serial: 0 }, kind: TimerKind::Deadline })
     }
 
     /// The time at which a tick begins. `None` if it is beyond the range of the clock.

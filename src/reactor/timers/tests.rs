@@ -2,13 +2,13 @@
 
 mod model;
 
-use super::{Chain, Key, LEVELS, Moved, Nodes, SLOTS, TimerList, Timers};
+use super::wheel::{LEVELS, Nodes, SLOTS, Wheel};
+use super::{Key, Moved, SlotTimers, TimerList, TimerNodes, Timers};
 
-impl<T> Timers<T> {
-    /// Checks every invariant of the type that can be seen from inside; gives the number of pending timers.
-    fn check(&mut self) -> usize {
-        let mut pending = 0;
-        let mut rings = 0;
+impl Wheel {
+    /// Checks every invariant of the type. Returns the pending nodes.
+    fn check(&self, nodes: &mut impl Nodes) -> Vec<u32> {
+        let mut pending = Vec::new();
         for (level, slot) in (0..LEVELS).flat_map(|level| (0..SLOTS).map(move |slot| (level, slot))) {
             if self.occupied[level] & 1 << slot == 0 {
                 continue;
@@ -16,26 +16,35 @@ impl<T> Timers<T> {
             let head = self.heads[level][slot];
             let mut index = head;
             loop {
-                let deadline = self.nodes.deadline(index).expect("a node");
+                let deadline = nodes.deadline(index).expect("a node");
                 assert!(deadline >= self.position, "a deadline was passed over");
-                assert_eq!(self.nodes.place(index), Some(level * SLOTS + slot));
+                assert_eq!(nodes.place(index), Some(level * SLOTS + slot));
                 assert!(deadline >= self.span_start(level, slot), "a timer hangs in a slot that is too late");
-                pending += 1;
-                assert!(pending <= self.nodes.places(), "a chain does not close");
-                rings += usize::from(self.follows_anchor(index));
-                index = self.nodes.next(Chain::Slot, index).expect("a node");
+                assert!(!pending.contains(&head) || index != head, "a node hangs in two slots");
+                pending.push(index);
+                index = nodes.next(index).expect("a node");
                 if index == head {
                     break;
                 }
             }
         }
-        assert_eq!(self.nodes.places(), pending + rings + self.nodes.free_places());
         pending
     }
+}
 
-    /// One timer of each ring follows the anchor, so these count the anchors. A timer without an owner has none.
-    fn follows_anchor(&mut self, index: u32) -> bool {
-        let before = self.nodes.prev(Chain::Owner, index).expect("a node");
+impl<T> Timers<T> {
+    /// Checks every invariant that can be seen from inside; gives the number of pending timers.
+    fn check(&mut self) -> usize {
+        let pending = self.wheel.check(&mut self.nodes);
+        // One timer of each ring follows the anchor, so these count the anchors.
+        let rings = pending.iter().filter(|index| self.follows_anchor(**index)).count();
+        assert_eq!(self.nodes.places(), pending.len() + rings + self.nodes.free_places());
+        pending.len()
+    }
+
+    fn follows_anchor(&self, index: u32) -> bool {
+        let before = self.nodes.prev(index).expect("a node");
+        assert_ne!(before, index, "a timer without an anchor");
         self.nodes.is_anchor(before)
     }
 }
@@ -140,7 +149,7 @@ fn a_postponed_timer_keeps_its_key_and_fires_at_the_last_deadline() {
 #[test]
 fn a_later_deadline_is_only_stored() {
     let mut timers = Timers::new();
-    let key = timers.schedule_alone(100, ()).expect("room");
+    let key = timers.schedule(100, &mut TimerList::default(), ()).expect("room");
     let next = timers.next();
     for at in 101..10_000 {
         assert_eq!(timers.postpone(key, at), Some(Moved::Later));
@@ -153,16 +162,21 @@ fn a_later_deadline_is_only_stored() {
 }
 
 #[test]
-fn a_timer_without_an_owner_needs_one_node() {
-    let mut timers = Timers::new();
-    let mut owner = TimerList::default();
-    let key = timers.schedule_alone(10, "alone").expect("room");
-    assert_eq!(timers.nodes.places(), 1);
-    timers.schedule(10, &mut owner, "owned").expect("room");
-    timers.cancel_all(&mut owner);
-    assert_eq!(timers.check(), 1);
-    assert_eq!(timers.cancel(key), Some("alone"));
+fn each_slot_has_one_timer_which_can_be_replaced() {
+    let mut timers = SlotTimers::new();
+    for (slot, at) in [(3, 20), (0, 10), (3, 5_000), (7, 10), (3, 10)] {
+        timers.schedule(slot, at);
+    }
+    assert_eq!((timers.deadline(3), timers.deadline(4)), (Some(10), None));
+    assert_eq!(timers.wheel.check(&mut timers.slots).len(), 3);
+    timers.cancel(7);
+    timers.cancel(7);
+    assert_eq!((timers.next(), timers.pop_due(9)), (Some(10), None));
+    assert_eq!([0; 3].map(|_| timers.pop_due(10)), [Some(0), Some(3), None]);
     assert!(timers.is_empty());
+    timers.schedule(3, u64::MAX);
+    assert_eq!(timers.pop_due(1 << 53), None);
+    assert!(!timers.is_empty(), "it is due in half a million years");
 }
 
 #[test]
@@ -242,8 +256,8 @@ fn a_million_pending_timers_fire_in_order() {
 #[test]
 fn timer_entries_are_small() {
     // A value with a niche costs nothing on top of 32 bytes for itself.
-    assert_eq!(Nodes::<Box<u8>>::NODE, 40);
-    assert_eq!(Nodes::<(u32, u32)>::NODE, 32 + 16);
+    assert_eq!(TimerNodes::<Box<u8>>::NODE, 40);
+    assert_eq!(TimerNodes::<(u32, u32)>::NODE, 32 + 16);
     assert_eq!(size_of::<Option<Key>>(), 16);
     assert_eq!(size_of::<TimerList>(), 16);
 }

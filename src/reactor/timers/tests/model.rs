@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Key, LEVELS, Moved, TimerList, Timers, drain};
+use super::{Key, LEVELS, Moved, SlotTimers, TimerList, Timers, drain};
 use crate::random_inputs;
 
 /// What the wheel must do, written with a sorted map: of the timers that are pending, the deadline and the number. The value is the owner,
@@ -70,9 +70,6 @@ enum Op {
         at: u64,
         owner: usize,
     },
-    ScheduleAlone {
-        after: u64,
-    },
     /// The n-th key ever given out, whether its timer is pending or not.
     Cancel(usize),
     /// Also the n-th key.
@@ -113,8 +110,7 @@ fn random_op(rng: &mut StdRng) -> Op {
         14 => Op::Forget(rng.random_range(0..OWNERS)),
         15..18 => Op::Advance(advance(rng)),
         18..20 => Op::PopOne(rng.random_range(0..100)),
-        20..26 => Op::Postpone { which: rng.random_range(0..usize::MAX), after: span(rng) },
-        26 => Op::ScheduleAlone { after: span(rng) },
+        20..27 => Op::Postpone { which: rng.random_range(0..usize::MAX), after: span(rng) },
         _ => Op::Sleep,
     }
 }
@@ -151,11 +147,8 @@ impl Pair {
 
     fn schedule(&mut self, at: u64, owner: usize) {
         let number = self.model.schedule(at, owner);
-        let key = match self.owners.get_mut(owner) {
-            Some(owner) => self.timers.schedule(at, owner, number),
-            None => self.timers.schedule_alone(at, number),
-        };
-        self.keys.push((key.expect("room"), number));
+        let key = self.timers.schedule(at, &mut self.owners[owner], number).expect("room");
+        self.keys.push((key, number));
     }
 
     fn pop(&mut self) -> Option<u64> {
@@ -177,7 +170,6 @@ impl Pair {
         match *op {
             Op::Schedule { after, owner } => self.schedule(self.now.saturating_add(after), owner),
             Op::ScheduleAt { at, owner } => self.schedule(at, owner),
-            Op::ScheduleAlone { after } => self.schedule(self.now.saturating_add(after), OWNERS),
             Op::Cancel(_) | Op::Postpone { .. } if self.keys.is_empty() => {}
             Op::Cancel(which) => {
                 let (key, number) = self.keys[which % self.keys.len()];
@@ -240,6 +232,42 @@ fn timers_behave_like_a_sorted_map() {
         pair.advance(u64::MAX);
         assert!(pair.model.pending.is_empty());
         assert_eq!(pair.timers.nodes.places(), 0, "nodes leaked");
+    });
+}
+
+/// The timers of slots are the same wheel, so a short walk is enough.
+#[test]
+fn the_timers_of_slots_behave_like_a_map() {
+    const SLOTS: u32 = 20;
+    random_inputs::for_each(|rng| {
+        let (mut timers, mut model, mut now) = (SlotTimers::new(), BTreeMap::new(), 0_u64);
+        for _ in 0..rng.random_range(1..200) {
+            let slot = rng.random_range(0..SLOTS);
+            match rng.random_range(0..4) {
+                0 | 1 => {
+                    let at = now.saturating_add(span(rng) >> 12);
+                    timers.schedule(slot, at);
+                    model.insert(slot, at);
+                }
+                2 => {
+                    timers.cancel(slot);
+                    model.remove(&slot);
+                }
+                _ => {
+                    now += rng.random_range(0..300);
+                    while let Some(slot) = timers.pop_due(now) {
+                        let at = model.remove(&slot).expect("it is pending");
+                        assert!(at <= now && model.values().all(|other| *other >= at), "in the wrong order");
+                    }
+                    assert!(model.values().all(|at| *at > now), "a timer is late");
+                }
+            }
+            assert_eq!(timers.wheel.check(&mut timers.slots).len(), model.len());
+            assert_eq!(timers.deadline(slot), model.get(&slot).copied());
+            assert_eq!(timers.is_empty(), model.is_empty());
+            assert!(timers.next() <= timers.earliest());
+            assert_eq!(timers.earliest(), model.values().min().copied());
+        }
     });
 }
 
