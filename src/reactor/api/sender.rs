@@ -887,7 +887,8 @@ impl Sender {
         if self.slot.is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
             return Err(disconnected());
         }
-        push(self, Command::Timeout(self.queue.now().checked_add(Duration::from_millis(ms)), token))
+        let at = self.queue.now().checked_add(Duration::from_millis(ms));
+        Ok(self.queue.set_timeout(target(self), at, token)?)
     }
 
     /// Cancels a timeout. The call has no effect if the timeout has fired or was cancelled.

@@ -12,9 +12,6 @@ use crate::reactor::queue::{Command, SharedCommand};
 use crate::reactor::system::{System, Transport as _};
 use crate::reactor::timers::{TimerEvent, TimerKind};
 
-/// How many timeouts are set one by one. `on_new_timeout` can set more.
-const MAX_TIMEOUTS: usize = 4;
-
 impl<H: Handler, S: System> Connection<H, S> {
     /// Executes a command, or keeps it until the connection is open. The caller calls [`update`](Self::update) after the
     /// last of several commands.
@@ -66,20 +63,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
-    /// Executes commands that the handler has queued for its own connection, if the first ones set timeouts. Returns whether others
-    /// are left that only concern this connection.
-    pub(super) fn execute_timeouts(&mut self, state: &mut LoopState<S>) -> bool {
-        let target = self.endpoint.id.target();
-        for _ in 0..MAX_TIMEOUTS {
-            let Some((at, token)) = state.queue.pop_first_timeout(target) else { break };
-            self.set_timeout(at, token, state);
-        }
-        if let Some(message) = state.queue.pop_only_message(target) {
-            self.endpoint.send_command(Command::Message(message), state);
-        }
-        state.queue.has_only(target)
-    }
-
     /// Subscribes to a topic, or ends the subscription.
     pub(in crate::reactor) fn change_subscription(
         &mut self,
@@ -129,7 +112,12 @@ impl<H: Handler, S: System> Connection<H, S> {
         self.update(state);
     }
 
-    fn set_timeout(&mut self, at: Option<std::time::Instant>, token: Token, state: &mut LoopState<S>) {
+    pub(super) fn set_timeout(
+        &mut self,
+        at: Option<std::time::Instant>,
+        token: Token,
+        state: &mut LoopState<S>,
+    ) {
         let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::User(token) };
         let timeout = state.deadlines.schedule_timeout(at, &mut self.timers, event);
         assert!(timeout.is_some() || !state.settings.panic_on_timeout, "too many timeouts are pending");

@@ -14,19 +14,34 @@ use crate::reactor::MAX_KEPT_COMMANDS;
 use crate::reactor::api::util::{Timeout, Token};
 use crate::reactor::entries::ConnectionId;
 
-/// The most commands among which timeouts are executed one by one.
-const FEW: usize = 4;
+/// A timeout that a handler sets.
+#[derive(Debug, Clone, Copy)]
+struct NewTimeout {
+    target: Target,
+    at: Option<Instant>,
+    token: Token,
+}
+
+/// What a handler asks for a timeout that is set.
+#[derive(Debug, Clone, Copy)]
+struct ChangedTimeout {
+    place: u32,
+    serial: u64,
+    change: TimeoutChange,
+}
 
 thread_local! {
     /// The number of the innermost loop that runs on this thread, or 0.
     static LOOP: Cell<u64> = const { Cell::new(0) };
     /// The commands of its handlers.
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
-    /// What its handlers have asked for timeouts that are set. This has no order with the commands, because it only decides whether and
-    /// when timers fire, which is a phase of its own.
-    static TIMEOUTS: RefCell<Vec<(Timeout, TimeoutChange)>> = const { RefCell::new(Vec::new()) };
-    /// Whether there is any of it.
-    static CHANGES_TIMEOUTS: Cell<bool> = const { Cell::new(false) };
+    /// A timeout that precedes the commands. A handler that sets one with each message thus queues only the message in the vector.
+    static FIRST: Cell<Option<NewTimeout>> = const { Cell::new(None) };
+    /// What its handlers have asked last for a timeout that is set. This has no order with the commands, because it only decides
+    /// whether and when timers fire, which is a phase of its own.
+    static LAST_CHANGE: Cell<Option<ChangedTimeout>> = const { Cell::new(None) };
+    /// What they have asked for other timeouts before.
+    static CHANGES: RefCell<Vec<ChangedTimeout>> = const { RefCell::new(Vec::new()) };
     /// The approximate number of bytes that the commands send.
     static WEIGHT: Cell<usize> = const { Cell::new(0) };
     /// Whether the commands contain a change of a subscription, and what other threads had queued before it.
@@ -54,6 +69,7 @@ pub(crate) struct Entered {
 
 /// Makes this the thread of the loop with this queue.
 pub(crate) fn enter(queue: &Arc<CommandQueue>) -> Entered {
+    spill_first();
     let mut outer = (LOOP.replace(queue.number), COMMANDS.take());
     take_timeout_changes(|timeout, change| {
         let command = SharedCommand::ChangeTimeout(timeout, change).into();
@@ -72,6 +88,7 @@ impl Drop for Entered {
         let (number, commands) = OUTER.with_borrow_mut(Vec::pop).unwrap_or_default();
         LOOP.set(number);
         COMMANDS.set(commands);
+        FIRST.set(None);
         take_timeout_changes(|_, _| {});
         COMES_FIRST.set(self.outer_comes_first);
         QUEUE.set(self.outer_queue.take());
@@ -128,35 +145,58 @@ pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
 }
 
+/// Queues a timeout for the [innermost](is_current) loop.
+#[inline]
+pub(crate) fn push_timeout(target: Target, at: Option<Instant>, token: Token) {
+    if is_empty() {
+        FIRST.set(Some(NewTimeout { target, at, token }));
+    } else {
+        push(QueuedCommand { target, command: Command::Timeout(at, token) }, 0);
+    }
+}
+
+#[inline]
+fn has_first() -> bool {
+    FIRST.get().is_some()
+}
+
+/// Adds the timeout that precedes the commands to them.
+#[inline]
+fn spill_first() {
+    if let Some(NewTimeout { target, at, token }) = FIRST.replace(None) {
+        let first = QueuedCommand { target, command: Command::Timeout(at, token) };
+        COMMANDS.with_borrow_mut(|commands| commands.insert(0, first));
+    }
+}
+
 /// Records what a handler of the [innermost](is_current) loop asks for a timeout.
 #[inline]
 pub(crate) fn change_timeout(timeout: &Timeout, change: TimeoutChange) {
-    CHANGES_TIMEOUTS.set(true);
-    TIMEOUTS.with_borrow_mut(|changes| match changes.last_mut() {
-        // A timeout that moves with every message is moved once for all messages of a read.
-        Some((last, before)) if last.place == timeout.place && last.serial == timeout.serial => {
-            if matches!(before, TimeoutChange::Postpone(_)) {
-                *before = change;
-            }
+    let Timeout { place, serial } = *timeout;
+    if let Some(last) = LAST_CHANGE.get() {
+        if (last.place, last.serial) != (place, serial) {
+            CHANGES.with_borrow_mut(|changes| changes.push(last));
+        } else if matches!(last.change, TimeoutChange::Cancel) {
+            return;
         }
-        _ => changes.push((timeout.clone(), change)),
-    });
+        // A timeout that moves with every message is moved once for all messages of a read.
+    }
+    LAST_CHANGE.set(Some(ChangedTimeout { place, serial, change }));
 }
 
 /// Takes what handlers have asked for timeouts.
 #[inline]
-pub(crate) fn take_timeout_changes(take: impl FnMut(Timeout, TimeoutChange)) {
-    if CHANGES_TIMEOUTS.get() {
-        take_changes(take);
-    }
-}
-
-fn take_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
-    CHANGES_TIMEOUTS.set(false);
-    TIMEOUTS.with_borrow_mut(|changes| {
-        changes.drain(..).for_each(|(timeout, change)| take(timeout, change));
-        changes.shrink_to(MAX_KEPT_COMMANDS);
+pub(crate) fn take_timeout_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
+    let Some(last) = LAST_CHANGE.get() else { return };
+    LAST_CHANGE.set(None);
+    let mut take = |ChangedTimeout { place, serial, change }| take(Timeout { place, serial }, change);
+    CHANGES.with_borrow_mut(|changes| {
+        if !changes.is_empty() {
+            changes.drain(..).for_each(&mut take);
+            changes.shrink_to(MAX_KEPT_COMMANDS);
+        }
     });
+    take(last);
 }
 
 /// Queues commands of other threads. They are executed before what other threads queue later.
@@ -233,29 +273,34 @@ pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
 /// Swaps the commands with an empty batch. Returns whether they had to [come first](comes_first).
 pub(crate) fn swap(batch: &mut Batch) -> bool {
     WEIGHT.with(|sum| sum.set(0));
+    spill_first();
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
     COMES_FIRST.replace(false)
 }
 
 /// Puts commands back to the front that were taken and not executed.
 pub(crate) fn put_back(rest: impl Iterator<Item = QueuedCommand>) {
+    spill_first();
     COMMANDS.with_borrow_mut(|commands| drop(commands.splice(0..0, rest)));
 }
 
 #[inline]
 pub(crate) fn is_empty() -> bool {
-    COMMANDS.with_borrow(Vec::is_empty)
+    !has_first() && COMMANDS.with_borrow(Vec::is_empty)
 }
 
 /// Returns the number of commands, and the approximate number of bytes that they send.
 #[inline]
 pub(crate) fn load() -> (usize, usize) {
-    (COMMANDS.with_borrow(Vec::len), WEIGHT.get())
+    (COMMANDS.with_borrow(Vec::len) + usize::from(has_first()), WEIGHT.get())
 }
 
 /// Removes the only command, if it is a message for this target.
 #[inline]
 pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
+    if has_first() {
+        return None;
+    }
     COMMANDS.with_borrow_mut(|commands| {
         match commands.as_slice() {
             [QueuedCommand { target: only, command: Command::Message(_) }] if *only == target => {}
@@ -269,23 +314,18 @@ pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
     })
 }
 
-/// Removes the first of few commands, if it sets a timeout of this target. Of many, removing the first one would move all others.
+/// Removes a timeout that precedes the commands, if it is one of this target.
 #[inline]
 pub(crate) fn pop_first_timeout(target: Target) -> Option<(Option<Instant>, Token)> {
-    COMMANDS.with_borrow_mut(|commands| match commands.first() {
-        Some(&QueuedCommand { target: only, command: Command::Timeout(at, token) })
-            if only == target && commands.len() <= FEW =>
-        {
-            drop(commands.remove(0));
-            Some((at, token))
-        }
-        _ => None,
-    })
+    let first = FIRST.get().filter(|first| first.target == target)?;
+    FIRST.set(None);
+    Some((first.at, first.token))
 }
 
 /// Returns whether there are commands, and this target executes all of them.
 #[inline]
 pub(crate) fn has_only(target: Target) -> bool {
+    spill_first();
     COMMANDS.with_borrow(|commands| {
         !commands.is_empty()
             && commands.iter().all(|queued| queued.target == target && queued.command.is_for_connection())

@@ -119,6 +119,21 @@ impl CommandQueue {
         self.enqueue(target, command, counted)
     }
 
+    /// Queues a timeout.
+    #[inline]
+    pub(crate) fn set_timeout(
+        &self,
+        target: Target,
+        at: Option<Instant>,
+        token: Token,
+    ) -> std::result::Result<(), QueueError> {
+        if matches!(target, Target::One { .. }) && local::is_current(self.number) {
+            local::push_timeout(target, at, token);
+            return Ok(());
+        }
+        self.push(QueuedCommand { target, command: Command::Timeout(at, token) })
+    }
+
     /// Cancels a timeout, or changes when it fires.
     ///
     /// What a handler of the loop asks for waits apart from the commands, which then cost less. It takes effect before the next timer fires.
@@ -384,7 +399,7 @@ impl CommandQueue {
         local::pop_only_message(target)
     }
 
-    /// Removes the first of few commands of handlers, if it sets a timeout of this target.
+    /// Removes a timeout that precedes all commands of handlers, if it is one of this target.
     #[inline]
     pub(crate) fn pop_first_timeout(&self, target: Target) -> Option<(Option<Instant>, Token)> {
         local::pop_first_timeout(target)
