@@ -328,7 +328,7 @@ fn flush_expecting<H: Handler, S: System>(
     if sends_pong {
         connection.write(expects_more, state);
     }
-    if is_written && !sends_pong && !was_blocked && connection.is_calm() {
+    if is_written && !sends_pong && !was_blocked && connection.is_calm(state) {
         // The update after the read, or after the commands, has done the rest.
         connection.endpoint.publish(state);
     } else {

@@ -195,7 +195,7 @@ impl<H: Handler, S: System> Connection<H, S> {
 
     /// Whether the connection only exchanges messages and has sent all of them: an [`update`](Self::update) would only publish that.
     #[inline]
-    fn is_calm(&self) -> bool {
+    fn is_calm(&self, state: &LoopState<S>) -> bool {
         let Endpoint { protocol, stage, write, reported, .. } = &self.endpoint;
         protocol.state() == State::Open
             && *stage == Stage::Open
@@ -203,7 +203,7 @@ impl<H: Handler, S: System> Connection<H, S> {
             && write.is_released()
             && !protocol.is_mid_message()
             && !self.read.has_unread()
-            && self.deadline.is_some()
+            && state.deadlines.has_deadline(self.endpoint.id.slot)
     }
 
     /// Reads from the connection in the next turn, without an event.
