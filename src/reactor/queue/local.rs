@@ -37,9 +37,13 @@ thread_local! {
     static COMMANDS: RefCell<Batch> = const { RefCell::new(Vec::new()) };
     /// A timeout that precedes the commands. A handler that sets one with each message thus queues only the message in the vector.
     static FIRST: Cell<Option<NewTimeout>> = const { Cell::new(None) };
+    /// Whether there is one. This is read often, and is shorter.
+    static HAS_FIRST: Cell<bool> = const { Cell::new(false) };
     /// What its handlers have asked last for a timeout that is set. This has no order with the commands, because it only decides
     /// whether and when timers fire, which is a phase of its own.
     static LAST_CHANGE: Cell<Option<ChangedTimeout>> = const { Cell::new(None) };
+    /// Whether there is any of it.
+    static HAS_CHANGE: Cell<bool> = const { Cell::new(false) };
     /// What they have asked for other timeouts before.
     static CHANGES: RefCell<Vec<ChangedTimeout>> = const { RefCell::new(Vec::new()) };
     /// The approximate number of bytes that the commands send.
@@ -88,7 +92,7 @@ impl Drop for Entered {
         let (number, commands) = OUTER.with_borrow_mut(Vec::pop).unwrap_or_default();
         LOOP.set(number);
         COMMANDS.set(commands);
-        FIRST.set(None);
+        HAS_FIRST.set(false);
         take_timeout_changes(|_, _| {});
         COMES_FIRST.set(self.outer_comes_first);
         QUEUE.set(self.outer_queue.take());
@@ -150,6 +154,7 @@ pub(crate) fn push(queued: QueuedCommand, weight: usize) {
 pub(crate) fn push_timeout(target: Target, at: Option<Instant>, token: Token) {
     if is_empty() {
         FIRST.set(Some(NewTimeout { target, at, token }));
+        HAS_FIRST.set(true);
     } else {
         push(QueuedCommand { target, command: Command::Timeout(at, token) }, 0);
     }
@@ -157,13 +162,15 @@ pub(crate) fn push_timeout(target: Target, at: Option<Instant>, token: Token) {
 
 #[inline]
 fn has_first() -> bool {
-    FIRST.get().is_some()
+    HAS_FIRST.get()
 }
 
 /// Adds the timeout that precedes the commands to them.
 #[inline]
 fn spill_first() {
-    if let Some(NewTimeout { target, at, token }) = FIRST.replace(None) {
+    if HAS_FIRST.replace(false)
+        && let Some(NewTimeout { target, at, token }) = FIRST.get()
+    {
         let first = QueuedCommand { target, command: Command::Timeout(at, token) };
         COMMANDS.with_borrow_mut(|commands| commands.insert(0, first));
     }
@@ -182,13 +189,21 @@ pub(crate) fn change_timeout(timeout: &Timeout, change: TimeoutChange) {
         // A timeout that moves with every message is moved once for all messages of a read.
     }
     LAST_CHANGE.set(Some(ChangedTimeout { place, serial, change }));
+    HAS_CHANGE.set(true);
 }
 
 /// Takes what handlers have asked for timeouts.
-#[inline]
-pub(crate) fn take_timeout_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
-    let Some(last) = LAST_CHANGE.get() else { return };
-    LAST_CHANGE.set(None);
+#[inline(always)]
+pub(crate) fn take_timeout_changes(take: impl FnMut(Timeout, TimeoutChange)) {
+    if HAS_CHANGE.get() {
+        take_changes(take);
+    }
+}
+
+#[inline(never)]
+fn take_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
+    HAS_CHANGE.set(false);
+    let Some(last) = LAST_CHANGE.replace(None) else { return };
     let mut take = |ChangedTimeout { place, serial, change }| take(Timeout { place, serial }, change);
     CHANGES.with_borrow_mut(|changes| {
         if !changes.is_empty() {
@@ -292,7 +307,7 @@ pub(crate) fn is_empty() -> bool {
 /// Returns the number of commands, and the approximate number of bytes that they send.
 #[inline]
 pub(crate) fn load() -> (usize, usize) {
-    (COMMANDS.with_borrow(Vec::len) + usize::from(has_first()), WEIGHT.get())
+    (COMMANDS.with_borrow(Vec::len), WEIGHT.get())
 }
 
 /// Removes the only command, if it is a message for this target.
@@ -317,8 +332,11 @@ pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
 /// Removes a timeout that precedes the commands, if it is one of this target.
 #[inline]
 pub(crate) fn pop_first_timeout(target: Target) -> Option<(Option<Instant>, Token)> {
+    if !has_first() {
+        return None;
+    }
     let first = FIRST.get().filter(|first| first.target == target)?;
-    FIRST.set(None);
+    HAS_FIRST.set(false);
     Some((first.at, first.token))
 }
 
