@@ -34,7 +34,6 @@ pub use self::automatic::Connection;
 use self::closing::Drain;
 use self::opening::Opening;
 use self::receiving::Receiver;
-use self::sending::PendingPong;
 use self::timeouts::Deadlines;
 use super::deflate::Codec;
 use super::framing::frame::Frame;
@@ -52,7 +51,6 @@ struct Core {
     /// Compression, if both ends agreed on it. Both directions use it.
     codec: Option<Box<Codec>>,
     receiver: Receiver,
-    pong: PendingPong,
     deadlines: Deadlines,
     /// Whether long messages are compressed and decompressed in steps, which the front end continues.
     has_steps: bool,
@@ -135,7 +133,6 @@ impl Core {
             phase,
             codec: None,
             receiver: Receiver::default(),
-            pong: PendingPong::default(),
             has_steps: false,
         }
     }

@@ -13,30 +13,6 @@ use crate::protocol::framing::header::OpCode;
 /// than 1 KiB, and more than all that a few Pings with short payloads need.
 const PONG_ROOM: usize = 256;
 
-/// The Pong that waits until output has been written.
-///
-/// There is at most one. §5.5.3: an endpoint that has not yet replied to earlier Pings "MAY elect to send a Pong frame for only
-/// the most recently processed Ping frame".
-#[derive(Debug, Default)]
-#[expect(clippy::box_collection, reason = "few connections have one at a time, and all have room for it")]
-pub(super) struct PendingPong(Option<Box<Vec<u8>>>);
-
-impl PendingPong {
-    /// Stores the payload of a Ping, in place of an earlier one.
-    pub(super) fn set(&mut self, payload: Vec<u8>) {
-        match &mut self.0 {
-            Some(pending) => **pending = payload,
-            None => self.0 = Some(Box::new(payload)),
-        }
-    }
-
-    /// Takes the Pong out if so little output is unsent that it need not wait.
-    #[inline]
-    pub(super) fn take(&mut self, unsent: usize) -> Option<Frame> {
-        self.0.take_if(|_| unsent <= PONG_ROOM).map(|payload| Frame::pong(*payload))
-    }
-}
-
 impl Core {
     /// Starts the closing handshake (§7.1.2). From then on nothing can be sent, and no message is received.
     pub(super) fn close(
@@ -83,12 +59,16 @@ impl Core {
     /// Takes out the Pong that waits, if there is one and it can be sent.
     #[inline]
     pub(super) fn pending_pong(&mut self, unsent: usize) -> Option<Frame> {
-        self.pong.take(unsent).filter(|_| self.phase.can_send(OpCode::Pong))
+        if unsent > PONG_ROOM {
+            return None;
+        }
+        let payload = self.deadlines.take_pong()?;
+        self.phase.can_send(OpCode::Pong).then(|| Frame::pong(payload))
     }
 
     /// Returns the Pong that replies to a Ping (§5.5.2), unless it must wait.
     pub(super) fn pong_for(&mut self, payload: Vec<u8>, unsent: usize) -> Option<Frame> {
-        self.pong.set(payload);
+        self.deadlines.set_pong(payload);
         self.pending_pong(unsent)
     }
 }

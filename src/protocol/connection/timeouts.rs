@@ -27,9 +27,11 @@ pub(super) struct Deadlines {
     measured: Option<Box<Measured>>,
 }
 
-/// What is measured while output is unsent or a message is unfinished.
+/// What is measured while output is unsent or a message is unfinished, and the Pong that waits for the output.
 #[derive(Debug, Default)]
 struct Measured {
+    /// The payload of the Pong that waits until output has been written.
+    pong: Option<Vec<u8>>,
     /// When the socket last accepted a part of the output. `None` if all output has been sent.
     unsent_since: Option<Instant>,
     message: Option<Progress>,
@@ -87,7 +89,25 @@ impl Deadlines {
     }
 
     fn release(&mut self) {
-        self.measured.take_if(|measured| measured.unsent_since.is_none() && measured.message.is_none());
+        self.measured.take_if(|it| it.unsent_since.is_none() && it.message.is_none() && it.pong.is_none());
+    }
+
+    /// Stores the payload of a Ping, in place of an earlier one, until output has been written.
+    ///
+    /// There is at most one. §5.5.3: an endpoint that has not yet replied to earlier Pings "MAY elect to send a Pong frame for only
+    /// the most recently processed Ping frame".
+    pub(super) fn set_pong(&mut self, payload: Vec<u8>) {
+        self.measured.get_or_insert_default().pong = Some(payload);
+    }
+
+    /// Takes out the payload of the Pong that waits.
+    #[inline]
+    pub(super) fn take_pong(&mut self) -> Option<Vec<u8>> {
+        let payload = self.measured.as_mut()?.pong.take();
+        if payload.is_some() {
+            self.release();
+        }
+        payload
     }
 
     fn idle(&self, config: &Config) -> Option<Instant> {

@@ -121,18 +121,21 @@ const ALL: Token = Token(usize::MAX - 5);
 #[derive(Clone)]
 pub struct Sender {
     queue: Arc<CommandQueue>,
-    /// The slot of the connection. `None` means all connections.
-    slot: Option<u32>,
+    /// The slot of the connection, or [`ALL_SLOTS`]. Every handler has a sender, so its size matters.
+    slot: u32,
     id: u32,
 }
 
+/// In place of a slot, all connections. No loop has as many.
+const ALL_SLOTS: u32 = u32::MAX;
+
 impl Sender {
     pub(crate) fn connection(queue: Arc<CommandQueue>, slot: u32, id: u32) -> Self {
-        Self { queue, slot: Some(slot), id }
+        Self { queue, slot, id }
     }
 
     pub(crate) fn all(queue: Arc<CommandQueue>) -> Self {
-        Self { queue, slot: None, id: 0 }
+        Self { queue, slot: ALL_SLOTS, id: 0 }
     }
 
     /// Returns the number of the connection's slot in the loop.
@@ -142,7 +145,7 @@ impl Sender {
     ///
     /// See the example of [`connection_id`](Self::connection_id).
     pub fn token(&self) -> Token {
-        self.slot.map_or(ALL, |slot| Token(usize::try_from(slot).unwrap_or(usize::MAX)))
+        slot_of(self).map_or(ALL, |slot| Token(usize::try_from(slot).unwrap_or(usize::MAX)))
     }
 
     /// Returns the serial number of the connection within its loop, or 0 for a sender for all connections.
@@ -225,7 +228,7 @@ impl Sender {
         M: Into<Message>,
     {
         let message = msg.into();
-        let mut frame = if self.slot.is_some() { Frame::from(message) } else { Frame::shared(message) };
+        let mut frame = if slot_of(self).is_some() { Frame::from(message) } else { Frame::shared(message) };
         frame.set_compressible(false);
         self.queue.send(target(self), Command::Frame(Box::new(frame)))
     }
@@ -884,7 +887,7 @@ impl Sender {
     /// }
     /// ```
     pub fn timeout(&self, ms: u64, token: Token) -> Result<()> {
-        if self.slot.is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
+        if slot_of(self).is_some_and(|slot| self.queue.has_ended(slot, self.id)) {
             return Err(disconnected());
         }
         let at = self.queue.now().checked_add(Duration::from_millis(ms));
@@ -1101,7 +1104,7 @@ impl Sender {
     /// }
     /// ```
     pub fn buffered_amount(&self) -> usize {
-        self.slot.map_or(0, |slot| self.queue.buffered_amount(slot, self.id))
+        slot_of(self).map_or(0, |slot| self.queue.buffered_amount(slot, self.id))
     }
 
     /// Returns whether the connection is open: the opening handshake is complete, and no closing has begun.
@@ -1119,7 +1122,7 @@ impl Sender {
     /// }
     /// ```
     pub fn is_open(&self) -> bool {
-        match self.slot {
+        match slot_of(self) {
             Some(slot) => self.queue.is_open(slot, self.id),
             None => !self.queue.remote.is_closed(),
         }
@@ -1202,9 +1205,15 @@ impl Sender {
     }
 }
 
+/// The slot of the connection. `None` for all connections.
+#[inline]
+fn slot_of(sender: &Sender) -> Option<u32> {
+    (sender.slot != ALL_SLOTS).then_some(sender.slot)
+}
+
 /// The slot and the id of the connection. `None` for all connections.
 pub(super) fn connection_of(sender: &Sender) -> Option<(u32, u32)> {
-    sender.slot.map(|slot| (slot, sender.id))
+    slot_of(sender).map(|slot| (slot, sender.id))
 }
 
 #[inline]
@@ -1214,7 +1223,7 @@ fn push(sender: &Sender, command: Command) -> Result<()> {
 
 #[inline]
 fn target(sender: &Sender) -> Target {
-    sender.slot.map_or(Target::All, |slot| Target::One { slot, id: sender.id })
+    slot_of(sender).map_or(Target::All, |slot| Target::One { slot, id: sender.id })
 }
 
 fn push_control(sender: &Sender, frame: Frame) -> Result<()> {

@@ -119,7 +119,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         state: &mut LoopState<S>,
     ) {
         let event = TimerEvent { id: self.endpoint.id, kind: TimerKind::User(token) };
-        let timeout = state.deadlines.schedule_timeout(at, &mut self.timers, event);
+        let timeout = state.deadlines.schedule_timeout(at, self.timers.get_or_insert_default(), event);
         assert!(timeout.is_some() || !state.settings.panic_on_timeout, "too many timeouts are pending");
         match timeout {
             Some(timeout) => {

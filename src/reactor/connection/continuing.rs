@@ -63,6 +63,6 @@ pub(in crate::reactor) fn into_continued<H: Handler, S: System>(
         handler: handler?,
         commands: opening.map(|opening| opening.commands).unwrap_or_default(),
         is_paused: connection.read.is_paused,
-        timers: connection.timers,
+        timers: connection.timers.map(|timers| *timers).unwrap_or_default(),
     })
 }

@@ -48,8 +48,8 @@ use crate::protocol::manual::ManualConnection;
 pub(super) struct Connection<H, S: System> {
     endpoint: Endpoint<H, S>,
     read: ReadSide,
-    /// The timeouts of the handler.
-    timers: TimerList,
+    /// The timeouts of the handler, if it has set one.
+    timers: Option<Box<TimerList>>,
 }
 
 impl<H, S: System> Connection<H, S> {
@@ -76,7 +76,7 @@ impl<H, S: System> Connection<H, S> {
                 reported: 0,
             },
             read: ReadSide::default(),
-            timers: TimerList::default(),
+            timers: None,
         }
     }
 
@@ -120,7 +120,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         if is_paused {
             self.read.pause(&mut self.endpoint.protocol, state.now);
         }
-        self.timers = timers;
+        self.timers = timers.into_box();
         // A server may have sent something first, such as a rejection. The attempt received the event for that.
         self.read_later(state);
         self.update(state);
@@ -261,7 +261,7 @@ impl<H: Handler, S: System> Connection<H, S> {
         if endpoint.write.is_released() {
             endpoint.socket.send_close_notify();
         }
-        state.deadlines.cancel_all(&mut self.timers);
+        self.timers.iter_mut().for_each(|timers| state.deadlines.cancel_all(timers));
         state.deadlines.cancel_deadline(endpoint.id.slot);
         state.queue.remove_connection(endpoint.id.slot);
         state.memory.report(endpoint.reported, 0);
@@ -294,6 +294,6 @@ mod tests {
     fn an_idle_connection_is_small() {
         let parts = size_of::<ManualConnection>() + size_of::<Socket>();
         let own = size_of::<Connection<(), Native>>() - parts;
-        assert!(own <= 104, "{own} bytes in addition to the protocol core and the socket");
+        assert!(own <= 80, "{own} bytes in addition to the protocol core and the socket");
     }
 }

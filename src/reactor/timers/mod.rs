@@ -36,6 +36,13 @@ pub(crate) struct Timers<T> {
 #[derive(Debug, Default)]
 pub(crate) struct TimerList(Option<Key>);
 
+impl TimerList {
+    /// Moves the list to memory of its own, unless it was never used.
+    pub(crate) fn into_box(self) -> Option<Box<Self>> {
+        self.0.is_some().then(|| Box::new(self))
+    }
+}
+
 /// How a deadline has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {

@@ -25,6 +25,9 @@ struct Slot {
     links: Links,
 }
 
+/// The number of slots whose addresses are reserved, as those of the connections.
+const RESERVED: usize = 1024;
+
 /// A slot without a timer. No wheel has this place.
 const UNUSED: u64 = u64::MAX;
 
@@ -39,7 +42,7 @@ impl fmt::Debug for SlotTimers {
 
 impl SlotTimers {
     pub(super) fn new() -> Self {
-        Self { wheel: Wheel::new(), slots: Slots(Vec::new()), pending: 0 }
+        Self { wheel: Wheel::new(), slots: Slots(Vec::with_capacity(RESERVED)), pending: 0 }
     }
 
     /// Schedules the timer of a slot for the tick `at`, or for the present if that tick has passed. It replaces an earlier one. O(1).
