@@ -131,6 +131,10 @@ pub fn section(archive: &Archive, workload: &Workload, results: &Results) -> Str
             ("The 99th percentile", Measure::Late),
             ("The 99.9th percentile", Measure::Latest),
             ("Processor time of the server per message", Measure::Processor),
+            (
+                "The 99.9th percentile of the time by which the load generator sent late, which is part of the latencies",
+                Measure::SentLate,
+            ),
         ] {
             text += &format!("\n{title}:\n\n{}", tables::figures(workload, results, measure));
         }

@@ -151,6 +151,7 @@ fn value(run: &Outcome, measure: Measure) -> f64 {
         Measure::Middle => run.latency.p50,
         Measure::Late => run.latency.p99,
         Measure::Latest => run.latency.p999,
+        Measure::SentLate => run.sent_late,
     }
 }
 

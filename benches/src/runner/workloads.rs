@@ -21,6 +21,8 @@ pub enum Measure {
     Late,
     /// The 99.9th percentile of the round-trip time, in microseconds.
     Latest,
+    /// The 99.9th percentile of the time by which the load generator sent a message late, in microseconds.
+    SentLate,
 }
 
 /// A set of cells that form a table.

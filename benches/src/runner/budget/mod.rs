@@ -19,7 +19,7 @@ use super::instructions::{CONNECTIONS, CORE, HANDSHAKES, REACTOR};
 use super::machine::output_of;
 use super::programs::{Program, Programs};
 use crate::Result;
-use table::{Cost, Table};
+use table::{ALLOWED, Cost, Table};
 
 /// The name of this part.
 pub const NAME: &str = "budget";
@@ -30,6 +30,10 @@ const SKIPPED: u8 = 77;
 /// The broadcasts and publications: the kind, the size, and the number of messages in one write.
 const DELIVERIES: [(&str, &str, &str); 4] =
     [("broadcast", "64", "1"), ("broadcast", "64", "16"), ("publish", "64", "1"), ("publish", "64", "16")];
+
+/// The largest difference of these cases, in percent. When a receiver has read, the system reports that its socket is writable. How many of these
+/// reports arrive together depends on the load of the machine.
+const ALLOWED_DELIVERIES: f64 = 15.0;
 
 /// The number of connections that receive each of these messages.
 const RECEIVERS: f64 = 1000.0;
@@ -43,6 +47,8 @@ struct Case {
     messages: [u32; 2],
     /// The number of operations for each message.
     each: f64,
+    /// The largest difference that is allowed, in percent.
+    allowed: f64,
 }
 
 /// Counts all cases. With `update`, the table is written. Otherwise the counts are compared with it.
@@ -77,7 +83,7 @@ fn report(old: &Table, new: &Table) -> ExitCode {
         );
         ExitCode::from(SKIPPED)
     } else if problems.is_empty() {
-        println!("{} cases are within 3 % of the budget", new.costs.len());
+        println!("{} cases are within the budget", new.costs.len());
         ExitCode::SUCCESS
     } else {
         println!(
@@ -116,6 +122,7 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
             arguments: vec![content, size],
             messages: messages(size),
             each: 1.0,
+            allowed: ALLOWED,
         });
     }
     for (handler, size, in_flight) in REACTOR {
@@ -125,6 +132,7 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
             arguments: vec![handler, size, in_flight],
             messages: messages(size),
             each: 1.0,
+            allowed: ALLOWED,
         });
     }
     for request in HANDSHAKES {
@@ -134,6 +142,7 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
             arguments: vec!["handshake", request, "kept"],
             messages: CONNECTIONS,
             each: 1.0,
+            allowed: ALLOWED,
         });
     }
     for (kind, size, in_flight) in DELIVERIES {
@@ -141,8 +150,9 @@ fn cases(programs: &mut Programs) -> Result<Vec<Case>> {
             name: format!("{kind}: a delivery of {size} bytes, {in_flight} in flight"),
             program: reactor.clone(),
             arguments: vec![kind, size, in_flight],
-            messages: [16, 48],
+            messages: if in_flight == "1" { [16, 112] } else { [160, 1760] },
             each: RECEIVERS,
+            allowed: ALLOWED_DELIVERIES,
         });
     }
     Ok(cases)
@@ -191,5 +201,6 @@ fn cost(case: &Case, out: PathBuf) -> Result<Cost> {
     Ok(Cost {
         instructions: each(last.instructions, first.instructions),
         allocations: each(last.allocations, first.allocations).max(0.0),
+        allowed: case.allowed,
     })
 }
