@@ -20,7 +20,7 @@ impl Wheel {
                 assert!(deadline >= self.position, "a deadline was passed over");
                 assert_eq!(nodes.place(index), Some(level * SLOTS + slot));
                 assert!(deadline >= self.span_start(level, slot), "a timer hangs in a slot that is too late");
-                assert!(!pending.contains(&head) || index != head, "a node hangs in two slots");
+                assert!(index != head || !pending.contains(&head), "a node hangs in two slots");
                 pending.push(index);
                 index = nodes.next(index).expect("a node");
                 if index == head {
