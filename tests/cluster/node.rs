@@ -109,6 +109,14 @@ impl Node {
         }
     }
 
+    /// Returns the reason if the broker has reported that it has lost the connection. Skips other reports.
+    pub(crate) fn reported_down(&mut self) -> Option<String> {
+        self.reports.try_iter().find_map(|report| match report {
+            Report::Down(reason) => Some(reason),
+            _ => None,
+        })
+    }
+
     /// Waits until the broker reports that it has lost the connection. Returns the reason.
     pub(crate) fn wait_down(&mut self) -> String {
         loop {
