@@ -120,16 +120,16 @@ struct Cursor<'v> {
 
 /// What a list consists of. A parameter belongs to the extension before it.
 enum Part<'v> {
-    Name(&'v str),
-    Param(&'v str, Option<Cow<'v, str>>),
+    Name(&'v [u8]),
+    Param(&'v [u8], Option<Cow<'v, [u8]>>),
 }
 
 impl Part<'_> {
     fn append_to(self, extensions: &mut Vec<Extension>) {
         match self {
-            Self::Name(name) => extensions.push(Extension { name: name.to_owned(), params: Vec::new() }),
+            Self::Name(name) => extensions.push(Extension { name: text(name), params: Vec::new() }),
             Self::Param(name, value) => {
-                let param = (name.to_owned(), value.map(Cow::into_owned));
+                let param = (text(name), value.as_deref().map(text));
                 if let Some(last) = extensions.last_mut() {
                     last.params.push(param);
                 }
@@ -177,28 +177,31 @@ impl<'v> Cursor<'v> {
     }
 
     /// `token | quoted-string`, where the quoted text, unescaped, MUST be a token, too.
-    fn value(&mut self) -> Result<Cow<'v, str>, ProtocolError> {
+    fn value(&mut self) -> Result<Cow<'v, [u8]>, ProtocolError> {
         if self.eat(b'"') { self.quoted().map(Cow::Owned) } else { self.token().map(Cow::Borrowed) }
     }
 
-    fn token(&mut self) -> Result<&'v str, ProtocolError> {
+    fn token(&mut self) -> Result<&'v [u8], ProtocolError> {
         self.skip_space();
         let (token, rest) = self.rest.split_at_checked(grammar::token_len(self.rest)).unwrap_or_default();
         self.rest = rest;
         self.skip_space();
-        let text = std::str::from_utf8(token).map_err(|_| ProtocolError::MalformedList)?;
-        if text.is_empty() { Err(ProtocolError::MalformedList) } else { Ok(text) }
+        if token.is_empty() { Err(ProtocolError::MalformedList) } else { Ok(token) }
     }
 
     /// The rest of a quoted string after its first quote (RFC 9110 §5.6.4).
-    fn quoted(&mut self) -> Result<String, ProtocolError> {
+    fn quoted(&mut self) -> Result<Vec<u8>, ProtocolError> {
         let mut text = Vec::new();
         loop {
             let (byte, rest) = match self.rest {
                 [b'"', rest @ ..] => {
                     self.rest = rest;
                     self.skip_space();
-                    return token_text(text);
+                    return if grammar::is_token(&text) {
+                        Ok(text)
+                    } else {
+                        Err(ProtocolError::MalformedList)
+                    };
                 }
                 [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
                 [] => return Err(ProtocolError::MalformedList),
@@ -231,11 +234,9 @@ impl<'v> Cursor<'v> {
     }
 }
 
-fn token_text(bytes: Vec<u8>) -> Result<String, ProtocolError> {
-    if !grammar::is_token(&bytes) {
-        return Err(ProtocolError::MalformedList);
-    }
-    String::from_utf8(bytes).map_err(|_| ProtocolError::MalformedList)
+/// Returns the text of a token, which is ASCII.
+fn text(token: &[u8]) -> String {
+    String::from_utf8_lossy(token).into_owned()
 }
 
 #[cfg(test)]

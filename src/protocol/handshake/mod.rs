@@ -110,7 +110,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::http::head_buffer::HeadBuffer;
-    use super::http::{fields, grammar};
+    use super::http::{fields, grammar, headers};
     use super::*;
     use crate::protocol::{Config, ProtocolError};
     use crate::random_inputs::{self, bytes, choose};
@@ -356,7 +356,7 @@ mod tests {
     }
 
     /// What is parsed of a head, and the number of bytes after it. `None` if the head is incomplete.
-    type Collected = Option<(String, fields::Headers, usize)>;
+    type Collected = Option<(String, headers::Headers, usize)>;
 
     /// Takes a head out of a buffer: its first line, and its fields.
     type Take = fn(&mut HeadBuffer) -> Result<(String, fields::Fields), ProtocolError>;

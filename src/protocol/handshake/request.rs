@@ -5,8 +5,9 @@ use std::fmt;
 
 use url::Url;
 
-use super::http::fields::{self, Fields, Headers};
+use super::http::fields::Fields;
 use super::http::head_buffer::HeadBuffer;
+use super::http::headers::{self, Headers};
 use super::http::names::FieldName;
 use super::http::request_target::Target;
 use super::http::syntax::{self, RequestLine, Version};
@@ -151,10 +152,13 @@ impl Request {
     ///
     /// See the example of [`headers`](Self::headers).
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
-        fields::find_mut(self.headers_mut(), header)
+        headers::find_mut(self.headers_mut(), header)
     }
 
     /// Returns all headers, in their order.
+    ///
+    /// The first call of this method or of [`header`](Self::header) copies the headers of a request that was received into a list.
+    /// [`header_text`](Self::header_text) and the methods for single headers do not need the list.
     ///
     /// # Examples
     ///
@@ -196,8 +200,8 @@ impl Request {
     ///
     /// See the [example](Self#examples) of this type.
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name.as_bytes(), value.as_ref())?;
-        fields::replace(self.headers_mut(), name, value.as_ref().to_vec());
+        headers::check_sendable(name.as_bytes(), value.as_ref())?;
+        headers::replace(self.headers_mut(), name, value.as_ref().to_vec());
         Ok(())
     }
 
@@ -209,7 +213,7 @@ impl Request {
     ///
     /// See the example of [`headers`](Self::headers).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        headers::check_sendable(name.as_bytes(), value.as_ref())?;
         self.headers_mut().push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
@@ -330,7 +334,7 @@ impl Request {
     /// See the [example](Self#examples) of this type.
     pub fn add_protocol(&mut self, protocol: &str) {
         if !self.fields.elements(FieldName::Protocol).any(|other| other == protocol.as_bytes()) {
-            fields::append_element(self.headers_mut(), FieldName::Protocol, protocol);
+            headers::append_element(self.headers_mut(), FieldName::Protocol, protocol);
         }
     }
 
@@ -338,7 +342,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn remove_protocol(&mut self, protocol: &str) {
-        fields::remove_elements(self.headers_mut(), FieldName::Protocol, |other| {
+        headers::remove_elements(self.headers_mut(), FieldName::Protocol, |other| {
             other == protocol.as_bytes()
         });
     }
@@ -358,7 +362,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn add_extension(&mut self, extension: &str) {
-        fields::append_element(self.headers_mut(), FieldName::Extensions, extension);
+        headers::append_element(self.headers_mut(), FieldName::Extensions, extension);
     }
 
     pub(crate) fn overrides(&self) -> &Overrides {
@@ -384,7 +388,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn remove_extension(&mut self, extension: &str) {
-        fields::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
+        headers::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
             super::extensions::is_named(other, extension)
         });
     }

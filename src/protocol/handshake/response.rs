@@ -6,8 +6,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use super::http::fields::{self, Fields};
+use super::http::fields::Fields;
 use super::http::head_buffer::HeadBuffer;
+use super::http::headers;
 use super::http::names::FieldName;
 use super::http::syntax::{self, StatusLine, Version};
 use super::request::no_key;
@@ -240,7 +241,7 @@ impl Response {
     /// # sockeye::Result::Ok(())
     /// ```
     pub fn header_mut(&mut self, header: &str) -> Option<&mut Vec<u8>> {
-        fields::find_mut(self.headers_mut(), header)
+        headers::find_mut(self.headers_mut(), header)
     }
 
     /// Returns all headers, in their order.
@@ -270,8 +271,8 @@ impl Response {
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn set_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name.as_bytes(), value.as_ref())?;
-        fields::replace(self.headers_mut(), name, value.as_ref().to_vec());
+        headers::check_sendable(name.as_bytes(), value.as_ref())?;
+        headers::replace(self.headers_mut(), name, value.as_ref().to_vec());
         Ok(())
     }
 
@@ -283,7 +284,7 @@ impl Response {
     ///
     /// See the example of [`set_body`](Self::set_body).
     pub fn add_header<V: AsRef<[u8]>>(&mut self, name: &str, value: V) -> Result<()> {
-        fields::check_sendable(name.as_bytes(), value.as_ref())?;
+        headers::check_sendable(name.as_bytes(), value.as_ref())?;
         self.headers_mut().push((name.to_owned(), value.as_ref().to_vec()));
         Ok(())
     }
@@ -362,7 +363,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn set_protocol(&mut self, protocol: &str) {
-        fields::replace(self.headers_mut(), FieldName::Protocol.text(), protocol.as_bytes().to_vec());
+        headers::replace(self.headers_mut(), FieldName::Protocol.text(), protocol.as_bytes().to_vec());
     }
 
     /// Selects the first of the supported subprotocols that the client offers, and returns it. If there is none, the response is
@@ -391,7 +392,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn add_extension(&mut self, extension: &str) {
-        fields::append_element(self.headers_mut(), FieldName::Extensions, extension);
+        headers::append_element(self.headers_mut(), FieldName::Extensions, extension);
     }
 
     pub(crate) fn overrides(&self) -> &Overrides {
@@ -406,7 +407,7 @@ impl Response {
     ///
     /// See the example of [`protocol`](Self::protocol).
     pub fn remove_extension(&mut self, extension: &str) {
-        fields::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
+        headers::remove_elements(self.headers_mut(), FieldName::Extensions, |other| {
             extensions::is_named(other, extension)
         });
     }

@@ -2,8 +2,8 @@
 
 use super::extended_connect::is_accepting;
 use super::http::authority;
-use super::http::fields;
 use super::http::head_buffer::HeadBuffer;
+use super::http::headers;
 use super::http::names::FieldName;
 use super::http::syntax::{self, Version};
 use super::{Extension, Request, Response, extensions, is_valid_key, subprotocols};
@@ -61,7 +61,7 @@ fn normalize_target(request: &mut Request) -> Result<(), ProtocolError> {
     }
     let host = host.as_bytes().to_vec();
     let resource = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    fields::replace(request.headers_mut(), FieldName::Host.text(), host);
+    headers::replace(request.headers_mut(), FieldName::Host.text(), host);
     request.set_resource(resource);
     Ok(())
 }
@@ -211,15 +211,15 @@ pub(crate) fn refusal(error: ProtocolError) -> Response {
 pub(crate) fn refusal_without_upgrade(error: ProtocolError) -> Response {
     let mut response = refusal(error);
     response.headers_mut().retain(|(name, _)| {
-        !fields::is_named(name, FieldName::Connection.text())
-            && !fields::is_named(name, FieldName::Upgrade.text())
+        !headers::is_named(name, FieldName::Connection.text())
+            && !headers::is_named(name, FieldName::Upgrade.text())
     });
     match response.status() {
-        405 => fields::replace(response.headers_mut(), "Allow", b"CONNECT".to_vec()),
+        405 => headers::replace(response.headers_mut(), "Allow", b"CONNECT".to_vec()),
         426 => {
             let bad = syntax::default_reason(400);
             let body = format!("400 {bad}\n").into_bytes();
-            fields::replace(
+            headers::replace(
                 response.headers_mut(),
                 FieldName::ContentLength.text(),
                 body.len().to_string().into_bytes(),

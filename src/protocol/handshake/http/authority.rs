@@ -32,9 +32,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Authority<'_>> {
 fn parse_port(text: &[u8]) -> Option<Option<u16>> {
     match text {
         [] | [b':'] => Some(None),
-        // `parse` alone would accept a sign.
-        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+        [b':', digits @ ..] => {
+            let digits = digits.iter().map(|digit| digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0')));
+            let add = |port: u16, digit: Option<u8>| port.checked_mul(10)?.checked_add(u16::from(digit?));
+            digits.into_iter().try_fold(0, add).map(Some)
         }
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! Fields as a list, and as they were received.
 
 use super::super::head_buffer::HeadBuffer;
+use super::super::headers::{append_element, check_sendable, find, find_mut, remove_elements, replace};
 use super::*;
 use crate::protocol::Config;
 

@@ -114,11 +114,27 @@ pub(crate) fn text_len(bytes: &[u8]) -> usize {
 
 /// Returns how many bytes at the front are no control bytes.
 fn visible_len(bytes: &[u8]) -> usize {
-    find(bytes, |word| {
-        // The high bit of a byte below 0x20 is set, and that of 0x7f.
-        let below = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
-        below | zeros(word ^ 0x7f7f_7f7f_7f7f_7f7f)
-    })
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let controls = controls(*word);
+        if controls != 0 {
+            let byte = usize::try_from(controls.trailing_zeros()).unwrap_or_default() / 8;
+            return index.wrapping_mul(8).wrapping_add(byte);
+        }
+    }
+    let more = rest.iter().position(|byte| matches!(byte, 0..b' ' | 0x7f)).unwrap_or(rest.len());
+    words.len().wrapping_mul(8).wrapping_add(more)
+}
+
+/// Sets the high bit of the first control byte of eight. Those of bytes after it may be set as well.
+#[inline]
+fn controls(bytes: [u8; 8]) -> u64 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(bytes);
+    // The high bit of a byte below 0x20 is set, and that of 0x7f.
+    let below = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
+    let delete = word ^ 0x7f7f_7f7f_7f7f_7f7f;
+    (below | delete.wrapping_sub(0x0101_0101_0101_0101) & !delete) & HIGH
 }
 
 /// Returns whether a set contains all of the bytes.
@@ -127,43 +143,6 @@ pub(crate) fn all_in(set: &[bool; 256], bytes: &[u8]) -> bool {
     // One branch for four bytes.
     let has_quad = |quad: &[u8; 4]| quad.iter().fold(true, |all, byte| all & contains(set, *byte));
     quads.iter().all(has_quad) && rest.iter().all(|byte| contains(set, *byte))
-}
-
-/// Returns how many bytes come before the first one with a value.
-pub(super) fn len_before(bytes: &[u8], value: u8) -> usize {
-    let pattern = u64::from_le_bytes([value; 8]);
-    find(bytes, |word| zeros(word ^ pattern))
-}
-
-/// Sets the high bit of the first zero byte. High bits of bytes after it may be set as well, and bits that are not high.
-#[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word
-}
-
-/// Returns how many bytes come before the first one whose high bit `mark` sets in a word of eight bytes.
-#[inline]
-fn find(bytes: &[u8], mark: impl Fn(u64) -> u64) -> usize {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let marks = mark(u64::from_le_bytes(*word)) & HIGH;
-        if marks != 0 {
-            return position(index, marks);
-        }
-    }
-    // No mark is set for the visible bytes that fill the last word.
-    let mut last = [b'.'; 8];
-    last.iter_mut().zip(rest).for_each(|(byte, value)| *byte = *value);
-    let marks = mark(u64::from_le_bytes(last)) & HIGH;
-    if marks == 0 { bytes.len() } else { position(words.len(), marks) }
-}
-
-/// Returns the position of the first mark in a word.
-#[inline]
-fn position(word: usize, marks: u64) -> usize {
-    let byte = usize::try_from(marks.trailing_zeros()).unwrap_or_default() / 8;
-    word.wrapping_mul(8).wrapping_add(byte)
 }
 
 #[cfg(test)]
@@ -190,16 +169,6 @@ mod tests {
                 assert_eq!(text_len(&bytes), if is_text { 20 } else { at }, "{byte:#x} after {at} tabs");
             }
         }
-    }
-
-    #[test]
-    fn the_first_byte_with_a_value_is_found() {
-        for (len, at) in (0..20).flat_map(|len| (0..=len).map(move |at| (len, at))) {
-            let mut bytes = vec![b';'; len];
-            bytes[at..].fill(b':');
-            assert_eq!(len_before(&bytes, b':'), at, "{len} bytes");
-        }
-        assert_eq!(len_before(b"\0\xba\x3a", b':'), 2);
     }
 
     #[test]

@@ -125,45 +125,51 @@ impl HeadBuffer {
     /// Examines what has arrived, and returns whether the head is complete.
     fn scan(&mut self, head: &[u8], config: &Config) -> Result<bool, ProtocolError> {
         loop {
+            self.take_fields(head, config)?;
             let rest = head.get(self.at..).unwrap_or_default();
-            let (text, after) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
+            let (text, rest) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
             self.at = self.at.wrapping_add(text.len());
-            match after {
-                [b'\r', b'\n', ..] => {}
-                [] | [b'\r'] => return self.check_incomplete(text, config).map(|()| false),
-                _ => {
-                    self.check_incomplete(text, config)?;
-                    return Err(ProtocolError::MalformedHead);
-                }
+            if !rest.starts_with(b"\r\n") {
+                self.check_incomplete(text, config)?;
+                return if matches!(rest, [] | b"\r") {
+                    Ok(false)
+                } else {
+                    Err(ProtocolError::MalformedHead)
+                };
             }
-            let (start, end) = (self.line, self.at);
-            self.at = end.wrapping_add(2);
-            self.line = self.at;
-            if start == end && self.first_line.is_some() {
+            if self.at == self.line && self.first_line.is_some() {
+                self.at = self.at.wrapping_add(2);
                 return Ok(true);
             }
-            self.end_line(head, start, end, config)?;
+            self.end_line(head, config)?;
+            self.at = self.at.wrapping_add(2);
+            self.line = self.at;
         }
     }
 
-    /// Parses the line from `start` to `end`, which is complete, and not the one that ends the head.
-    fn end_line(
-        &mut self,
-        head: &[u8],
-        start: usize,
-        end: usize,
-        config: &Config,
-    ) -> Result<(), ProtocolError> {
+    /// Parses lines with fields that have arrived whole, up to one of which nothing or only a part has arrived, or that is invalid.
+    fn take_fields(&mut self, head: &[u8], config: &Config) -> Result<(), ProtocolError> {
+        // Bytes of a line that has arrived in pieces are not examined again with each piece.
+        while self.at == self.line && self.first_line.is_some() && self.fields.len() < config.max_headers {
+            let Some(next) = self.fields.push(head, self.line)? else { break };
+            self.at = next;
+            self.line = next;
+        }
+        Ok(())
+    }
+
+    /// Parses a line that is complete, and not the one that ends the head.
+    fn end_line(&mut self, head: &[u8], config: &Config) -> Result<(), ProtocolError> {
+        let line = head.get(self.line..self.at).unwrap_or_default();
         if self.first_line.is_some() {
+            check_first_byte(line)?;
             if self.fields.len() >= config.max_headers {
-                check_first_byte(head.get(start..end).unwrap_or_default())?;
                 return Err(ProtocolError::TooManyHeaders);
             }
-            return self.fields.push(head, start, end);
+            return self.fields.push(head, self.line)?.map(drop).ok_or(ProtocolError::MalformedHead);
         }
         // RFC 9112 §2.2: a server ignores empty lines before the request line.
-        if start < end || self.kind == Kind::Response {
-            let line = head.get(start..end).unwrap_or_default();
+        if !line.is_empty() || self.kind == Kind::Response {
             self.first_line = Some(FirstLine::parse(self.kind, line, config)?);
         }
         Ok(())

@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod fields;
 pub(crate) mod grammar;
 pub(crate) mod head_buffer;
+pub(crate) mod headers;
 pub(crate) mod names;
 mod received;
 pub(crate) mod request_target;

@@ -36,28 +36,33 @@ struct Place {
 }
 
 impl ReceivedFields {
-    /// Adds the field in a line of the head, which begins at `start` and whose line break is at `end`.
-    pub(super) fn push(&mut self, head: &[u8], start: usize, end: usize) -> Result<(), ProtocolError> {
-        let line = head.get(start..end).unwrap_or_default();
-        let name_len = grammar::len_before(line, b':');
-        let (name, rest) = line.split_at_checked(name_len).unwrap_or_default();
-        let known = FieldName::of(name);
-        let value = match rest {
-            [_colon, value @ ..] if known.is_some() || grammar::is_token(name) => grammar::trim_start(value),
-            _ => return Err(ProtocolError::MalformedHead),
-        };
-        let value_start = end.wrapping_sub(value.len());
-        let value_len = grammar::trim_end(value).len();
+    /// Adds the field in the line of the head that begins at `start`, and returns where the next line begins. `None` means that the line is
+    /// malformed or incomplete.
+    pub(super) fn push(&mut self, head: &[u8], start: usize) -> Result<Option<usize>, ProtocolError> {
+        let line = head.get(start..).unwrap_or_default();
+        let (name, rest) = line.split_at_checked(grammar::token_len(line)).unwrap_or_default();
+        let [b':', rest @ ..] = rest else { return Ok(None) };
+        let rest = grammar::trim_start(rest);
+        let (value, end) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
+        let [b'\r', b'\n', next @ ..] = end else { return Ok(None) };
+        if name.is_empty() {
+            return Ok(None);
+        }
         if self.places.capacity() == 0 {
             self.places = Vec::with_capacity(USUAL_FIELDS);
         }
+        let value_start = head.len().wrapping_sub(rest.len());
+        let value_len = grammar::trim_end(value).len();
         self.places.push(Place {
             name: position(start)?,
-            name_end: position(start.wrapping_add(name_len))?,
+            name_end: position(start.wrapping_add(name.len()))?,
             value: position(value_start)?,
             value_end: position(value_start.wrapping_add(value_len))?,
         });
-        known.map_or(Ok(()), |name| self.record(name))
+        if let Some(name) = FieldName::of(name) {
+            self.record(name)?;
+        }
+        Ok(Some(head.len().wrapping_sub(next.len())))
     }
 
     /// Records that the last field has this name.
@@ -103,7 +108,7 @@ impl ReceivedFields {
     #[cfg(feature = "reactor")]
     pub(super) fn held(&self) -> usize {
         let places = self.places.capacity().saturating_mul(size_of::<Place>());
-        self.head.capacity().saturating_add(places)
+        size_of::<Self>().saturating_add(self.head.capacity()).saturating_add(places)
     }
 
     fn index_of(&self, name: FieldName) -> Option<usize> {

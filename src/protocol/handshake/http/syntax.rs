@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::fields::{self, Fields};
-use super::grammar;
+use super::fields::Fields;
+use super::grammar::{self, all_in, byte_set};
+use super::headers;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::ProtocolError;
 
@@ -98,7 +99,10 @@ fn parse_version(word: &[u8]) -> Result<Version, ProtocolError> {
 ///
 /// A target has no fragment (RFC 9112 §3.2, RFC 6455 §3).
 pub(crate) fn is_target(target: &[u8]) -> bool {
-    !target.is_empty() && target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
+    const TARGET: [bool; 256] = byte_set(
+        b"!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+    );
+    !target.is_empty() && all_in(&TARGET, target)
 }
 
 /// Appends the first line of a request.
@@ -130,7 +134,7 @@ pub(crate) fn encode_fields<'h>(
     out: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
     for (name, value) in fields {
-        fields::check_sendable(name, value)?;
+        headers::check_sendable(name, value)?;
         append(out, &[name, b": ", value, b"\r\n"]);
     }
     out.extend_from_slice(b"\r\n");

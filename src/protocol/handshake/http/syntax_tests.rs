@@ -1,7 +1,7 @@
 //! Heads against the grammar of RFC 9112.
 
-use super::super::fields::Headers;
 use super::super::head_buffer::HeadBuffer;
+use super::super::headers::Headers;
 use super::*;
 use crate::protocol::Config;
 
@@ -85,6 +85,14 @@ fn request_lines_are_parsed_or_rejected() {
     ] {
         assert_eq!(parse_request_line(line.as_bytes()).map(|_| ()), Err(error), "{line:?}");
     }
+}
+
+#[test]
+fn targets_are_visible_ascii_without_a_fragment() {
+    for byte in 0..=u8::MAX {
+        assert_eq!(is_target(&[b'/', byte]), byte.is_ascii_graphic() && byte != b'#', "{byte:#x}");
+    }
+    assert!(!is_target(b""));
 }
 
 #[test]
