@@ -126,7 +126,10 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         self.report(ProtocolError::UnexpectedStatus(response.status()).into(), state);
     }
 
-    #[expect(clippy::boxed_local, reason = "a request is large, and is moved only once")]
+    #[expect(
+        clippy::boxed_local,
+        reason = "a request that is not in its box would be moved once more for each function"
+    )]
     pub(super) fn on_open(&mut self, request: Box<Request>, response: Response, state: &mut LoopState<S>) {
         self.stage = Stage::Open;
         self.set_phase(Phase::Open, state);
