@@ -5,8 +5,14 @@ use std::time::Instant;
 use super::{Core, Phase};
 use crate::protocol::ProtocolError;
 #[cfg(feature = "reactor")]
+use crate::protocol::Role;
+#[cfg(feature = "reactor")]
 use crate::protocol::framing::decoder::ReceivedBuffer;
 use crate::protocol::framing::frame::Frame;
+#[cfg(feature = "reactor")]
+use crate::protocol::framing::frame::len64;
+#[cfg(feature = "reactor")]
+use crate::protocol::framing::header::{Header, OpCode};
 
 impl Core {
     /// Lends the memory of the payload in progress.
@@ -35,18 +41,31 @@ impl Core {
             .flatten()
     }
 
-    /// Receives input in a buffer that may become the memory of a message.
+    /// Returns the length of the header of a message with a payload of this length, as the peer sends it.
     #[cfg(feature = "reactor")]
-    pub(super) fn receive_buffer(&mut self, buffer: Vec<u8>, len: usize, now: Instant) -> ReceivedBuffer {
+    pub(super) fn header_len(&self, len: usize) -> usize {
+        let key = (self.role == Role::Server).then_some([0; 4]);
+        Header { fin: true, rsv: 0, opcode: OpCode::Binary, key, len: len64(len) }.encoded_len()
+    }
+
+    /// Receives `head` and the beginning of a buffer that may become the memory of a message.
+    #[cfg(feature = "reactor")]
+    pub(super) fn receive_buffer(
+        &mut self,
+        head: &[u8],
+        buffer: Vec<u8>,
+        len: usize,
+        now: Instant,
+    ) -> ReceivedBuffer {
         if !matches!(self.phase, Phase::Open) {
             return ReceivedBuffer::Input(buffer);
         }
-        let received = self.receiver.receive_buffer(buffer, len, self.role, &self.config);
+        let received = self.receiver.receive_buffer(head, buffer, len, self.role, &self.config);
         if !matches!(received, ReceivedBuffer::Input(_)) {
             self.deadlines.heard = now;
         }
         if matches!(received, ReceivedBuffer::Payload) {
-            self.measure_message(len, false, now);
+            self.measure_message(head.len().saturating_add(len), false, now);
         }
         received
     }

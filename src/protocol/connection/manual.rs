@@ -60,6 +60,8 @@ pub(crate) use crate::protocol::framing::decoder::ReceivedBuffer;
 use crate::protocol::framing::encoder::Encode;
 use crate::protocol::framing::encoder::Output;
 use crate::protocol::framing::frame::Frame;
+#[cfg(feature = "reactor")]
+pub(crate) use crate::protocol::framing::header::MAX_HEADER;
 use crate::protocol::framing::header::OpCode;
 #[cfg(any(feature = "blocking", feature = "futures"))]
 use crate::protocol::framing::header::Reserved;
@@ -232,10 +234,22 @@ impl ManualConnection {
         self.core.only_message(input)
     }
 
-    /// Receives the first `len` bytes of a buffer, which may become the memory of the message that they begin.
+    /// Returns the length of the header of a message with a payload of this length, as the peer sends it.
     #[cfg(feature = "reactor")]
-    pub(crate) fn receive_buffer(&mut self, buffer: Vec<u8>, len: usize, now: Instant) -> ReceivedBuffer {
-        self.core.receive_buffer(buffer, len, now)
+    pub(crate) fn header_len(&self, len: usize) -> usize {
+        self.core.header_len(len)
+    }
+
+    /// Receives `head` and then the first `len` bytes of a buffer, which may become the memory of the message that they are.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn receive_buffer(
+        &mut self,
+        head: &[u8],
+        buffer: Vec<u8>,
+        len: usize,
+        now: Instant,
+    ) -> ReceivedBuffer {
+        self.core.receive_buffer(head, buffer, len, now)
     }
 
     /// Acts on a frame that was received. Returns the event that it completes, if any.

@@ -125,10 +125,11 @@ impl Receiver {
         if self.is_between_messages() { usize::try_from(header.len).ok() } else { None }
     }
 
-    /// Receives input in a buffer that may become the memory of a message.
+    /// Receives `head` and the beginning of a buffer that may become the memory of a message.
     #[cfg(feature = "reactor")]
     pub(super) fn receive_buffer(
         &mut self,
+        head: &[u8],
         buffer: Vec<u8>,
         len: usize,
         role: Role,
@@ -137,7 +138,8 @@ impl Receiver {
         if !self.is_between_messages() {
             return ReceivedBuffer::Input(buffer);
         }
-        self.decoder.receive_buffer(buffer, len, role, config.max_frame_size.min(config.max_message_size))
+        let most = config.max_frame_size.min(config.max_message_size);
+        self.decoder.receive_buffer(head, buffer, len, role, most)
     }
 
     /// Decodes the next frame.

@@ -230,10 +230,12 @@ impl FrameDecoder {
         Header::parse_whole_message(input, role, len64(most)).filter(is_alone)
     }
 
-    /// Receives the first `len` bytes of a buffer, between messages. If these are a binary message in a single frame, or its
-    /// beginning, and the buffer is not much longer than the message, it becomes the memory of the message.
+    /// Receives `head` and the first `len` bytes of a buffer, between messages. If these are a binary message in a single frame, or its
+    /// beginning, and the buffer is not much longer than the message, it becomes the memory of the message. This is cheapest if the
+    /// header of the frame is in `head` and nothing else.
     pub(crate) fn receive_buffer(
         &mut self,
+        head: &[u8],
         mut buffer: Vec<u8>,
         len: usize,
         role: Role,
@@ -241,8 +243,14 @@ impl FrameDecoder {
     ) -> ReceivedBuffer {
         let capacity = buffer.capacity();
         let input = buffer.get_mut(..len).unwrap_or_default();
-        let Some((header, start)) = Self::only_message(input, role, most)
-            .filter(|(header, _)| buffer_pool::is_suitable(header.len, capacity))
+        let mut first = PartialHeader::default();
+        head.iter().chain(&*input).take(MAX_HEADER).for_each(|byte| first.push(*byte));
+        let Some((header, start)) = Header::parse_whole_message(first.as_slice(), role, len64(most))
+            .filter(|(header, _)| {
+                header.opcode == OpCode::Binary && buffer_pool::is_suitable(header.len, capacity)
+            })
+            .and_then(|(header, start)| Some((header, start.checked_sub(head.len())?)))
+            .filter(|(header, start)| len64(len.saturating_sub(*start)) <= header.len)
         else {
             return ReceivedBuffer::Input(buffer);
         };

@@ -179,10 +179,25 @@ mod buffers {
         let bytes = frame(true, OpCode::Binary, &PAYLOAD);
         let (mut decoder, buffer) = (FrameDecoder::default(), buffer(&bytes));
         let place = buffer.as_ptr();
-        let received = decoder.receive_buffer(buffer, bytes.len(), Role::Server, 10_000);
+        let received = decoder.receive_buffer(&[], buffer, bytes.len(), Role::Server, 10_000);
         let ReceivedBuffer::Message(Message::Binary(message)) = received else { panic!("{received:?}") };
         assert!(message == PAYLOAD && message.as_ptr() == place, "nothing is copied");
         assert!(!decoder.is_mid_frame());
+    }
+
+    #[test]
+    fn the_header_of_a_message_may_be_elsewhere() {
+        let bytes = frame(true, OpCode::Binary, &PAYLOAD);
+        for at in 0..=10 {
+            let (head, rest) = bytes.split_at(at);
+            let received =
+                FrameDecoder::default().receive_buffer(head, buffer(rest), rest.len(), Role::Server, 10_000);
+            match received {
+                ReceivedBuffer::Message(message) => assert!(at <= 8 && message.as_bytes() == PAYLOAD),
+                ReceivedBuffer::Input(returned) => assert!(at > 8 && returned.starts_with(rest)),
+                ReceivedBuffer::Payload => panic!("the message is complete"),
+            }
+        }
     }
 
     #[test]
@@ -190,7 +205,7 @@ mod buffers {
         let bytes = frame(true, OpCode::Binary, &PAYLOAD);
         for at in (8..bytes.len()).step_by(STEP) {
             let (mut decoder, (first, second)) = (FrameDecoder::default(), bytes.split_at(at));
-            let received = decoder.receive_buffer(buffer(first), at, Role::Server, 10_000);
+            let received = decoder.receive_buffer(&[], buffer(first), at, Role::Server, 10_000);
             assert!(matches!(received, ReceivedBuffer::Payload), "{received:?}");
             let mut second = second.to_vec();
             let mut input = second.as_mut_slice();
@@ -218,7 +233,7 @@ mod buffers {
         ];
         for (bytes, most, what) in inputs {
             let (mut decoder, buffer) = (FrameDecoder::default(), buffer(&bytes));
-            let received = decoder.receive_buffer(buffer.clone(), bytes.len(), Role::Server, most);
+            let received = decoder.receive_buffer(&[], buffer.clone(), bytes.len(), Role::Server, most);
             let ReceivedBuffer::Input(returned) = received else { panic!("{what}: {received:?}") };
             assert!(returned == buffer && !decoder.is_mid_frame(), "{what}: it is unchanged");
         }

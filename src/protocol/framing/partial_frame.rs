@@ -82,7 +82,7 @@ impl PartialFrame {
         Self { header, received: 0, sink }
     }
 
-    /// Continues a binary frame whose payload, as far as it has arrived, is the first `len` bytes of its memory, unmasked.
+    /// Continues a binary frame. What has arrived of its payload is the first `len` bytes of its memory, unmasked.
     #[cfg(feature = "reactor")]
     pub(super) fn begun(header: Header, memory: Vec<u8>, len: usize) -> Self {
         Self { header, received: len64(len), sink: PayloadSink::Bytes(PayloadMemory { memory, len }) }

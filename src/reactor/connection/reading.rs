@@ -3,12 +3,13 @@
 //! All connections are read into one buffer, from which messages are copied. Long messages are read into their own memory: the rest
 //! of a payload whose beginning has arrived, and a message of a connection that sends long ones, one at a time.
 
+use std::io::IoSliceMut;
 use std::time::Instant;
 
 use super::Connection;
 use crate::error::Result;
 use crate::protocol::buffer_pool;
-use crate::protocol::manual::{Received, ReceivedBuffer};
+use crate::protocol::manual::{MAX_HEADER, Received, ReceivedBuffer};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::system::{Input, System, Transport as _};
@@ -39,6 +40,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// Reads into memory that all connections share.
+    #[inline]
     fn read_shared(
         &mut self,
         shared: &mut [u8],
@@ -67,7 +69,8 @@ impl<H: Handler, S: System> Connection<H, S> {
         let most = own.len().min(shared.len());
         let own = own.get_mut(..most).unwrap_or_default();
         let behind = shared.get_mut(most..).unwrap_or_default();
-        let input = endpoint.socket.read_vectored(own, behind)?;
+        let mut buffers = [&mut *own, &mut *behind].map(IoSliceMut::new);
+        let input = endpoint.socket.read_vectored(&mut buffers)?;
         self.note_input(input, state);
         if input.len > 0 {
             self.endpoint.receive_lent(input.len.min(most), state);
@@ -85,20 +88,29 @@ impl<H: Handler, S: System> Connection<H, S> {
         began: Option<Instant>,
         state: &mut LoopState<S>,
     ) -> Result<Input> {
+        let mut head = [0; MAX_HEADER];
+        let head = head.get_mut(..self.expected_header()).unwrap_or_default();
         let most = shared.len().saturating_sub(memory.len());
         let behind = shared.get_mut(..most).unwrap_or_default();
-        let read = self.endpoint.socket.read_vectored(&mut memory, behind);
-        let Ok(input) = read else {
+        let input = {
+            let mut buffers = [&mut *head, &mut memory, &mut *behind].map(IoSliceMut::new);
+            self.endpoint.socket.read_vectored(&mut buffers)
+        };
+        let Ok(input) = input else {
             buffer_pool::give(memory);
-            return read;
+            return input;
         };
         self.note_input(input, state);
-        let received = match input.len.checked_sub(memory.len()) {
-            Some(len @ 1..) => {
-                memory.extend_from_slice(behind.get(..len).unwrap_or_default());
-                ReceivedBuffer::Input(memory)
-            }
-            _ => self.endpoint.protocol.receive_buffer(memory, input.len, state.now),
+        if input.len == 0 {
+            buffer_pool::give(memory);
+            return Ok(input);
+        }
+        let head = head.get(..input.len).unwrap_or(head);
+        let in_memory = input.len - head.len();
+        let beyond = in_memory.saturating_sub(memory.len());
+        let received = match beyond {
+            0 => self.endpoint.protocol.receive_buffer(head, memory, in_memory, state.now),
+            _ => ReceivedBuffer::Input(memory),
         };
         match received {
             ReceivedBuffer::Message(message) => {
@@ -107,15 +119,27 @@ impl<H: Handler, S: System> Connection<H, S> {
             }
             ReceivedBuffer::Payload => {}
             ReceivedBuffer::Input(mut memory) => {
-                let bytes = memory.get_mut(..input.len).unwrap_or_default();
-                if !bytes.is_empty() {
-                    self.expect_more(bytes);
-                    self.process(bytes, began, state);
-                }
-                buffer_pool::give(memory);
+                memory.truncate(in_memory);
+                memory.splice(0..0, head.iter().copied());
+                memory.extend_from_slice(behind.get(..beyond).unwrap_or_default());
+                self.process_unexpected(memory, began, state);
             }
         }
         Ok(input)
+    }
+
+    /// Returns how much of the next message is read into memory of its own before the payload, so that the payload need not be moved. A
+    /// record of TLS is not decrypted into several places.
+    fn expected_header(&self) -> usize {
+        let endpoint = &self.endpoint;
+        if endpoint.socket.is_encrypted() { 0 } else { endpoint.protocol.header_len(self.read.expected()) }
+    }
+
+    /// Processes input that is not the message that was expected.
+    fn process_unexpected(&mut self, mut input: Vec<u8>, began: Option<Instant>, state: &mut LoopState<S>) {
+        self.expect_more(&input);
+        self.process(&mut input, began, state);
+        buffer_pool::give(input);
     }
 
     /// The socket has returned input.

@@ -14,7 +14,7 @@ mod native;
 mod resolver;
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -123,8 +123,8 @@ pub(super) trait Transport: fmt::Debug + Sized {
     /// Reads into a buffer.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Input>;
 
-    /// Reads once into two buffers, of which the first one is filled first.
-    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input>;
+    /// Reads once into several buffers, which are filled one after the other.
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> Result<Input>;
 
     /// Writes once, and returns how many bytes were accepted. If more output is expected soon, an encrypted socket does not
     /// accept what would begin a record without filling it, unless there is nothing else.

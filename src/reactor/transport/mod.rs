@@ -65,7 +65,7 @@ impl Transport for Socket {
                 Self::Tcp(stream) => stream.read(buffer),
                 #[cfg(unix)]
                 Self::Unix(stream) => stream.read(buffer),
-                Self::Tls(tls) => return tls.read(buffer, &mut []),
+                Self::Tls(tls) => return tls.read(&mut [IoSliceMut::new(buffer)]),
             };
             match read {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -74,22 +74,17 @@ impl Transport for Socket {
         }
     }
 
-    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input> {
-        let room = first.len() + second.len();
-        let mut slices = [IoSliceMut::new(first), IoSliceMut::new(second)];
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> Result<Input> {
         loop {
             let read = match self {
-                Self::Tcp(stream) => stream.read_vectored(&mut slices),
+                Self::Tcp(stream) => stream.read_vectored(buffers),
                 #[cfg(unix)]
-                Self::Unix(stream) => stream.read_vectored(&mut slices),
-                Self::Tls(tls) => {
-                    let [first, second] = &mut slices;
-                    return tls.read(first, second);
-                }
+                Self::Unix(stream) => stream.read_vectored(buffers),
+                Self::Tls(tls) => return tls.read(buffers),
             };
             match read {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                read => return Input::new(read, room),
+                read => return Input::new(read, buffers.iter().map(|buffer| buffer.len()).sum()),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Encrypted sockets: a TCP socket and a TLS session.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 
 use log::debug;
@@ -31,35 +31,35 @@ pub(in crate::reactor) struct Tls {
 }
 
 /// The memory for one read.
-struct Room<'a> {
-    first: &'a mut [u8],
-    /// What does not fit into `first`.
-    second: &'a mut [u8],
+struct Room<'a, 'b> {
+    buffers: &'a mut [IoSliceMut<'b>],
     /// The number of bytes that were received.
     filled: usize,
 }
 
-impl Room<'_> {
+impl Room<'_, '_> {
     fn left(&self) -> usize {
-        self.first.len() + self.second.len() - self.filled
+        self.buffers.iter().map(|buffer| buffer.len()).sum::<usize>() - self.filled
     }
 
     /// Decrypts until the memory is full or more input is needed.
     fn receive(&mut self, session: &mut Session) -> Result<Received> {
-        if let Some(room) = self.first.get_mut(self.filled..).filter(|room| !room.is_empty()) {
-            let received = session.receive(room)?;
-            let Received::Data(len) = received else { return Ok(received) };
-            self.filled += len;
-            if self.filled < self.first.len() || self.second.is_empty() {
-                return Ok(received);
+        let mut begin = 0;
+        for buffer in &mut *self.buffers {
+            let end = begin + buffer.len();
+            if let Some(room) = buffer.get_mut(self.filled.saturating_sub(begin)..)
+                && !room.is_empty()
+            {
+                let received = session.receive(room)?;
+                let Received::Data(len) = received else { return Ok(received) };
+                self.filled += len;
+                if self.filled < end {
+                    return Ok(received);
+                }
             }
+            begin = end;
         }
-        let room = self.second.get_mut(self.filled - self.first.len()..).unwrap_or_default();
-        let received = session.receive(room)?;
-        if let Received::Data(len) = received {
-            self.filled += len;
-        }
-        Ok(received)
+        Ok(Received::Data(self.filled))
     }
 }
 
@@ -93,15 +93,15 @@ impl Tls {
         Self { socket: Some(socket), session, failure: None }
     }
 
-    /// Reads from the socket and decrypts into two buffers, one after the other, until these have no room for another record or the
-    /// socket is empty.
-    pub(super) fn read(&mut self, first: &mut [u8], second: &mut [u8]) -> Result<Input> {
+    /// Reads from the socket and decrypts into buffers, one after the other, until these have no room for another record or the socket
+    /// is empty.
+    pub(super) fn read(&mut self, buffers: &mut [IoSliceMut<'_>]) -> Result<Input> {
         if let Some(err) = self.failure.take() {
             return Err(err);
         }
         let unsent = self.session.output().len();
         let was_handshaking = self.session.is_handshaking();
-        let mut room = Room { first, second, filled: 0 };
+        let mut room = Room { buffers, filled: 0 };
         let next = match self.fill(&mut room) {
             Ok(next) => next,
             Err(err) => {
@@ -116,7 +116,7 @@ impl Tls {
         Ok(Input { len: room.filled, next, has_output: self.session.output().len() > unsent })
     }
 
-    fn fill(&mut self, room: &mut Room<'_>) -> Result<Next> {
+    fn fill(&mut self, room: &mut Room<'_, '_>) -> Result<Next> {
         let mut is_drained = false;
         for _ in 0..MAX_READS {
             match room.receive(&mut self.session)? {

@@ -1,6 +1,6 @@
 //! The encrypted socket of a server, and a client that sees its records.
 
-use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{self, TcpListener};
 
 use mio::net::TcpStream;
@@ -42,7 +42,7 @@ impl Connection {
         while connection.session.is_handshaking() || connection.server.is_handshaking() {
             connection.session.handshake().unwrap();
             connection.send();
-            connection.server.read(&mut [0; RECORD], &mut []).unwrap();
+            connection.server.read(&mut [IoSliceMut::new(&mut [0; RECORD])]).unwrap();
             connection.receive();
             connection.session.append_input(&std::mem::take(&mut connection.received));
         }
@@ -103,13 +103,13 @@ fn an_end_that_arrives_with_data_is_read_without_another_event() {
     connection.send();
     let mut buffer = [0; 2 * RECORD];
     let input = loop {
-        let input = connection.server.read(&mut buffer, &mut []).unwrap();
+        let input = connection.server.read(&mut [IoSliceMut::new(&mut buffer)]).unwrap();
         if input.len > 0 {
             break input;
         }
     };
     assert_eq!((&buffer[..input.len], input.next), (&b"last"[..], Next::More));
-    assert_eq!(connection.server.read(&mut buffer, &mut []).unwrap().next, Next::End);
+    assert_eq!(connection.server.read(&mut [IoSliceMut::new(&mut buffer)]).unwrap().next, Next::End);
 }
 
 #[test]
@@ -132,4 +132,31 @@ fn pieces_are_joined_into_full_records() {
     assert_eq!(connection.write(&pieces, false), (2 * RECORD + 8, vec![RECORD, RECORD, 8]));
     // One write encrypts a limited amount.
     assert_eq!(connection.write(&[&vec![5; 10 * RECORD]], false), (4 * RECORD, vec![RECORD; 4]));
+}
+
+#[test]
+fn long_pieces_and_short_ones_become_full_records_in_one_write() {
+    let mut connection = Connection::open();
+    let pieces = [&[1; 4][..], &[2; 2 * RECORD + 100], &[3; 4], &[4; 100]];
+    assert_eq!(connection.write(&pieces, false), (2 * RECORD + 208, vec![RECORD, RECORD, 208]));
+    let pieces = [&[1; 2 * RECORD + 3][..], &[2; 4], &[3; RECORD]];
+    assert_eq!(connection.write(&pieces, false), (3 * RECORD + 7, vec![RECORD, RECORD, RECORD, 7]));
+}
+
+#[test]
+fn plaintext_is_distributed_over_several_buffers() {
+    let mut connection = Connection::open();
+    let bytes: Vec<u8> = (0..=255).cycle().take(2 * RECORD).collect();
+    for first in [0, 1, 8, 100, RECORD - 1, RECORD, RECORD + 1, 2 * RECORD] {
+        connection.session.send(&bytes).unwrap();
+        connection.send();
+        let (mut first, mut second) = (vec![0; first], vec![0; 4 * RECORD]);
+        let mut received = Vec::new();
+        while received.len() < bytes.len() {
+            let mut buffers = [&mut *first, &mut *second].map(IoSliceMut::new);
+            let len = connection.server.read(&mut buffers).unwrap().len;
+            received.extend_from_slice(&[&*first, &*second].concat()[..len]);
+        }
+        assert!(received == bytes, "{} bytes first", first.len());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read as _};
+use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 
@@ -275,24 +275,27 @@ impl Transport for Wire {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> error::Result<Input> {
-        self.read_vectored(buffer, &mut [])
+        self.read_vectored(&mut [IoSliceMut::new(buffer)])
     }
 
-    fn read_vectored(&mut self, first: &mut [u8], second: &mut [u8]) -> error::Result<Input> {
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> error::Result<Input> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.faults.check()?;
         if let Some(kind) = bytes.read_error.take() {
             return Err(io::Error::from(kind).into());
         }
         bytes.calls.reads += 1;
-        let room = first.len() + second.len();
+        let room = buffers.iter().map(|buffer| buffer.len()).sum();
         let len = bytes.to_loop.len().min(room).min(bytes.most_read);
         if len == 0 && !bytes.has_ended {
             return Input::new(Err(io::ErrorKind::WouldBlock.into()), room);
         }
-        let (in_first, in_second) = (len.min(first.len()), len.saturating_sub(first.len()));
-        bytes.to_loop.read_exact(&mut first[..in_first])?;
-        bytes.to_loop.read_exact(&mut second[..in_second])?;
+        let mut left = len;
+        for buffer in buffers {
+            let part = left.min(buffer.len());
+            bytes.to_loop.read_exact(&mut buffer[..part])?;
+            left -= part;
+        }
         bytes.moved += len;
         // The rest arrives after the read.
         bytes.became_readable |= !bytes.to_loop.is_empty() && len < room;
