@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sockeye::protocol::handshake::Extension;
-use sockeye::protocol::manual::{ManualConnection, Received};
+use sockeye::protocol::manual::{self, ManualConnection, Received};
 use sockeye::protocol::{Config, Connection, Event, Header, ProtocolError, Role, State, mask};
 use sockeye::{OpCode, Request, Response};
 
@@ -238,12 +238,12 @@ fn receive(
     now: Instant,
     out: &mut Vec<u8>,
 ) -> Result<Option<Received>, ProtocolError> {
-    while let Some(memory) = connection.lend().filter(|_| !input.is_empty()) {
+    while let Some(memory) = manual::lend(connection).filter(|_| !input.is_empty()) {
         let len = memory.len().min(input.len());
         let (taken, rest) = std::mem::take(input).split_at_mut(len);
         memory[..len].copy_from_slice(taken);
         *input = rest;
-        if let Some(received) = connection.receive_lent(len, now)? {
+        if let Some(received) = manual::receive_lent(connection, len, now)? {
             return Ok(Some(received));
         }
     }

@@ -85,7 +85,34 @@ fn messages(seen: &[Seen]) -> Vec<Message> {
     seen.iter().filter_map(message).collect()
 }
 
+/// Long messages, whose payloads are read into their own memory.
+fn long() -> impl Strategy<Value = Vec<Piece>> {
+    let message = (any::<bool>(), 3000..40_000usize).prop_map(|(is_text, len)| match is_text {
+        true => Message::text("sälmon ".repeat(len / 8)),
+        false => Message::binary((0..=250).cycle().take(len).collect::<Vec<u8>>()),
+    });
+    let ends = prop::collection::vec(any::<Index>(), 0..3);
+    let piece = (message, ends).prop_map(|(message, ends)| {
+        Piece::Message(message, ends.into_iter().map(|end| (end, None)).collect())
+    });
+    prop::collection::vec(piece, 1..4)
+}
+
 proptest! {
+    #[test]
+    fn f12_long_messages_are_the_same_in_memory_that_the_core_lends(
+        role in role(),
+        pieces in long(),
+        cuts in cuts(),
+    ) {
+        let bytes = stream(!role, &pieces);
+        let automatic = observed(role, &Setup::default(), [bytes.as_slice()]);
+        let manual = Setup { is_manual: true, ..Setup::default() };
+        let (mut seen, out, state) = observed(role, &manual, split(&bytes, &cuts));
+        seen.retain(|seen| !matches!(seen, Seen::Frame(..)));
+        prop_assert!((seen, out, state) == automatic);
+    }
+
     #[test]
     fn f12_any_split_gives_the_same_events_and_the_same_output(
         (role, bytes) in role_and_stream(),

@@ -51,7 +51,7 @@ pub(crate) use super::receiving::FIRST_STEP;
 use super::steps::Steps;
 #[cfg(any(feature = "reactor", feature = "blocking", feature = "futures"))]
 use super::steps::StepsMut;
-use super::{Connection, Core, Event, Phase, State};
+use super::{Connection, Core, Event, Phase, State, lending};
 use crate::close::CloseCode;
 use crate::message::Message;
 #[cfg(feature = "reactor")]
@@ -169,87 +169,6 @@ impl ManualConnection {
             Received::Event(Event::Message(message)) => Received::Frame(Frame::from(message)),
             received => received,
         }))
-    }
-
-    /// Lends the memory in which the payload in progress continues, so that a front end can read into it and the payload is not
-    /// copied. Its bytes have no meaning.
-    ///
-    /// `None` means that [`receive`](Self::receive) must be used: no payload is in progress, less than 4 KiB of it are missing, it is a
-    /// text that is not split, or too little has arrived. The memory is at most three times as long as what has arrived of the payload,
-    /// so that a peer cannot make us allocate by announcing, except that memory of an earlier message may be used again.
-    ///
-    /// After a part of it was written, [`receive_lent`](Self::receive_lent) must be called. If nothing was written, nothing has to be
-    /// called.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::io::Read as _;
-    /// use std::sync::Arc;
-    /// use std::time::Instant;
-    ///
-    /// use sockeye::protocol::manual::{ManualConnection, Received};
-    /// use sockeye::protocol::{Config, Connection, Header, Role};
-    /// use sockeye::OpCode;
-    ///
-    /// let now = Instant::now();
-    /// let server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
-    /// let (mut server, mut out) = (ManualConnection::from(server), Vec::new());
-    ///
-    /// // A message of 100 KiB. The first 30 KiB arrive with the header.
-    /// let mut bytes = Vec::new();
-    /// Header { fin: true, rsv: 0, opcode: OpCode::Binary, key: Some([0; 4]), len: 100 * 1024 }.encode(&mut bytes);
-    /// bytes.resize(bytes.len() + 100 * 1024, 7);
-    /// let (first, rest) = bytes.split_at_mut(30 * 1024);
-    /// assert!(server.receive(&mut &mut *first, now, &mut out)?.is_none());
-    ///
-    /// let (mut socket, mut frame) = (&*rest, None);
-    /// while let Some(memory) = server.lend() {
-    ///     let len = socket.read(memory)?;
-    ///     frame = server.receive_lent(len, now)?;
-    /// }
-    /// let Some(Received::Frame(frame)) = frame else { panic!("the frame is complete") };
-    /// assert!(frame.payload().iter().all(|byte| *byte == 7));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn lend(&mut self) -> Option<&mut [u8]> {
-        self.core.lend()
-    }
-
-    /// Receives the first `len` bytes of the memory that was [lent](Self::lend), as [`receive`](Self::receive) does with other input.
-    /// Returns the frame if it is complete.
-    ///
-    /// # Errors
-    ///
-    /// As for [`receive`](Self::receive).
-    ///
-    /// See the example of [`lend`](Self::lend).
-    pub fn receive_lent(&mut self, len: usize, now: Instant) -> Result<Option<Received>, ProtocolError> {
-        Ok(self.core.receive_lent(len, now)?.map(Received::Frame))
-    }
-
-    /// Returns the length of the payload if the next input is a binary message in a single frame, or its beginning.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn only_message(&self, input: &[u8]) -> Option<usize> {
-        self.core.only_message(input)
-    }
-
-    /// Returns the length of the header of a message with a payload of this length, as the peer sends it.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn header_len(&self, len: usize) -> usize {
-        self.core.header_len(len)
-    }
-
-    /// Receives `head` and then the first `len` bytes of a buffer, which may become the memory of the message that they are.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn receive_buffer(
-        &mut self,
-        head: &[u8],
-        buffer: Vec<u8>,
-        len: usize,
-        now: Instant,
-    ) -> ReceivedBuffer {
-        self.core.receive_buffer(head, buffer, len, now)
     }
 
     /// Acts on a frame that was received. Returns the event that it completes, if any.
@@ -568,4 +487,89 @@ impl ManualConnection {
     pub(crate) fn is_plain_server(&self) -> bool {
         self.core.role == Role::Server && matches!(self.core.phase, Phase::Open) && self.core.codec.is_none()
     }
+}
+
+/// Lends the memory in which the payload in progress continues, so that a front end can read into it and the payload is not
+/// copied. Its bytes have no meaning.
+///
+/// `None` means that [`receive`](ManualConnection::receive) must be used: no payload is in progress, less than 4 KiB of it are missing, it is a
+/// text that is not split, or too little has arrived. The memory is at most three times as long as what has arrived of the payload,
+/// so that a peer cannot make us allocate by announcing, except that memory of an earlier message may be used again.
+///
+/// After a part of it was written, [`receive_lent`] must be called. If nothing was written, nothing has to be
+/// called.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Read as _;
+/// use std::sync::Arc;
+/// use std::time::Instant;
+///
+/// use sockeye::protocol::manual::{self, ManualConnection, Received};
+/// use sockeye::protocol::{Config, Connection, Header, Role};
+/// use sockeye::OpCode;
+///
+/// let now = Instant::now();
+/// let server = Connection::after_handshake(Role::Server, Arc::new(Config::default()), &[], now)?;
+/// let (mut server, mut out) = (ManualConnection::from(server), Vec::new());
+///
+/// // A message of 100 KiB. The first 30 KiB arrive with the header.
+/// let mut bytes = Vec::new();
+/// Header { fin: true, rsv: 0, opcode: OpCode::Binary, key: Some([0; 4]), len: 100 * 1024 }.encode(&mut bytes);
+/// bytes.resize(bytes.len() + 100 * 1024, 7);
+/// let (first, rest) = bytes.split_at_mut(30 * 1024);
+/// assert!(server.receive(&mut &mut *first, now, &mut out)?.is_none());
+///
+/// let (mut socket, mut frame) = (&*rest, None);
+/// while let Some(memory) = manual::lend(&mut server) {
+///     let len = socket.read(memory)?;
+///     frame = manual::receive_lent(&mut server, len, now)?;
+/// }
+/// let Some(Received::Frame(frame)) = frame else { panic!("the frame is complete") };
+/// assert!(frame.payload().iter().all(|byte| *byte == 7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn lend(connection: &mut ManualConnection) -> Option<&mut [u8]> {
+    lending::lend(&mut connection.core)
+}
+
+/// Receives the first `len` bytes of the memory that was [lent](lend), as [`receive`](ManualConnection::receive) does with other input.
+/// Returns the frame if it is complete.
+///
+/// # Errors
+///
+/// As for [`receive`](ManualConnection::receive).
+///
+/// See the example of [`lend`].
+pub fn receive_lent(
+    connection: &mut ManualConnection,
+    len: usize,
+    now: Instant,
+) -> Result<Option<Received>, ProtocolError> {
+    Ok(lending::receive_lent(&mut connection.core, len, now)?.map(Received::Frame))
+}
+
+/// Returns the length of the payload if the next input is a binary message in a single frame, or its beginning.
+#[cfg(feature = "reactor")]
+pub(crate) fn only_message(connection: &ManualConnection, input: &[u8]) -> Option<usize> {
+    lending::only_message(&connection.core, input)
+}
+
+/// Returns the length of the header of a message with a payload of this length, as the peer sends it.
+#[cfg(feature = "reactor")]
+pub(crate) fn header_len(connection: &ManualConnection, len: usize) -> usize {
+    lending::header_len(&connection.core, len)
+}
+
+/// Receives `head` and then the first `len` bytes of a buffer, which may become the memory of the message that they are.
+#[cfg(feature = "reactor")]
+pub(crate) fn receive_buffer(
+    connection: &mut ManualConnection,
+    head: &[u8],
+    buffer: Vec<u8>,
+    len: usize,
+    now: Instant,
+) -> ReceivedBuffer {
+    lending::receive_buffer(&mut connection.core, head, buffer, len, now)
 }

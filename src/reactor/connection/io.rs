@@ -6,6 +6,7 @@ use std::time::Instant;
 use mio::{Interest, Token};
 
 use super::endpoint::Endpoint;
+use super::reading::read_once;
 use super::{Connection, deferring, work};
 use crate::error::Error;
 use crate::protocol::State;
@@ -120,7 +121,7 @@ impl<H: Handler, S: System> Connection<H, S> {
                 FIRST_READ.max(spent).min(buffer.len())
             };
             let Some(room) = buffer.get_mut(..most) else { return };
-            let input = match self.read_once(room, began, state) {
+            let input = match read_once(self, room, began, state) {
                 Ok(input) => input,
                 Err(err) => return self.endpoint.handle_socket_error(err, state),
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sockeye::protocol::manual::{ManualConnection, Received};
+use sockeye::protocol::manual::{self, ManualConnection, Received};
 use sockeye::protocol::{Config, Connection, Event, ProtocolError, Role, State};
 use sockeye::{CloseCode, Frame, Message, OpCode, Request, Response};
 
@@ -140,13 +140,13 @@ impl Core for ManualConnection {
 
     fn step(&mut self, input: &mut &mut [u8], now: Instant, out: &mut Vec<u8>) -> Option<Vec<Report>> {
         let mut reports = Vec::new();
-        let received = match self.lend().filter(|_| !input.is_empty()) {
+        let received = match manual::lend(self).filter(|_| !input.is_empty()) {
             // The input is read into the memory of the payload.
             Some(memory) => {
                 let (taken, rest) = std::mem::take(input).split_at_mut(memory.len().min(input.len()));
                 memory[..taken.len()].copy_from_slice(taken);
                 *input = rest;
-                match self.receive_lent(taken.len(), now).transpose() {
+                match manual::receive_lent(self, taken.len(), now).transpose() {
                     Some(received) => Some(received),
                     None => return Some(reports),
                 }
