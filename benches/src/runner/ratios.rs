@@ -41,7 +41,7 @@ impl Ratio {
     }
 }
 
-/// Returns the worst of several ratios, and how many are within their limits, beyond them, or too close to tell.
+/// Returns the worst of several ratios, and how many are within their limits, beyond them, or ties.
 pub(super) fn judge(ratios: Vec<Ratio>) -> Option<Found> {
     let factor = |one: &Ratio| one.comparison.ratio / one.limit;
     let worst = ratios.iter().max_by(|one, other| {
@@ -107,10 +107,10 @@ pub(super) fn to_packing_peer(ours: &Server, row: &Row) -> Option<Ratio> {
     let (peer, figure) = figures.min_by(|one, other| one.1.value.total_cmp(&other.1.value))?;
     let theirs = packing(peer.name)?;
     let label = peer.label(Task::Deflate);
-    let told = format!("{}, {own:.1}:1 against {theirs:.1}:1 of {label}", row.name);
+    let name = format!("{}, {own:.1}:1 against {theirs:.1}:1 of {label}", row.name);
     // A peer that compresses much better needs more time for it. Being faster than that peer does not reach the goal.
     let limit = if own >= theirs * AS_WELL { 0.8 } else { 0.0 };
-    Some(Ratio::new(&told, row.figure(ours.name, Processor)?, figure, limit))
+    Some(Ratio::new(&name, row.figure(ours.name, Processor)?, figure, limit))
 }
 
 /// Compares a server's figure with an absolute limit.

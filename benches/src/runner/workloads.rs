@@ -1,5 +1,10 @@
 //! The workloads, with their sizes and explanations.
 
+mod many;
+mod opening;
+
+pub use many::TOPICS_EACH;
+
 use super::options::Pace;
 use super::servers::Task;
 use crate::spec::{Compression, Content, Head, Mode, Nuisance, Spec};
@@ -64,13 +69,13 @@ pub fn all() -> Vec<Workload> {
         scale(),
         text(),
         latency(),
-        broadcast(),
-        publish(),
-        subscriptions(),
-        slow(),
-        handshakes(),
-        idle(),
-        idle_tls(),
+        many::broadcast(),
+        many::publish(),
+        many::subscriptions(),
+        many::slow(),
+        opening::handshakes(),
+        opening::idle(),
+        opening::idle_tls(),
         compressed(),
         tls(),
         expiry(),
@@ -202,133 +207,6 @@ fn latency() -> Workload {
         task: Task::Latency,
         measure: Measure::Late,
         cells: cells.into(),
-    }
-}
-
-/// The cells of messages to 1000 connections.
-fn to_many() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for size in [64, 1 << 10] {
-        for in_flight in [1, 16] {
-            let name = format!("{} to 1000, {in_flight} a tick", bytes(size));
-            cells.push(Cell { name, spec: spec(Mode::Broadcast, 1000, size, in_flight), pace: Pace::Quick });
-        }
-    }
-    cells
-}
-
-fn broadcast() -> Workload {
-    Workload {
-        name: "broadcast",
-        title: "Broadcast",
-        explanation: "One connection sends messages in one write, and the server sends each of them to all 1000. When all \
-            have arrived, the next ones follow. Microseconds of the server's processor time per delivery.",
-        task: Task::Broadcast,
-        measure: Measure::Processor,
-        cells: to_many(),
-    }
-}
-
-fn publish() -> Workload {
-    Workload {
-        name: "publish",
-        title: "Publications to a topic",
-        explanation: "The same with a topic: all 1000 connections subscribe to it, and the server publishes each message \
-            to it, with its sender among the receivers. Beside it, Sockeye's broadcast without a topic. Microseconds of \
-            the server's processor time per delivery.",
-        task: Task::Publish,
-        measure: Measure::Processor,
-        cells: to_many(),
-    }
-}
-
-/// The number of topics to which each connection subscribes.
-pub const TOPICS_EACH: u32 = 1000;
-
-fn subscriptions() -> Workload {
-    // The servers receive the number of topics as the size.
-    let cells = [1000, 100_000, 1_000_000].map(|topics| Cell {
-        name: format!("{topics} topics × {}", 1_000_000 / topics),
-        spec: spec(Mode::Idle, 1000, topics, 0),
-        pace: Pace::Quick,
-    });
-    Workload {
-        name: "subscriptions",
-        title: "Subscriptions",
-        explanation: "A million subscriptions of 1000 idle connections, each to 1000 topics: topics × subscribers of each. \
-            A name has 16 bytes. Bytes of the server's resident memory per subscription, with everything included: the \
-            topic, its name, and the connection.",
-        task: Task::Subscriptions,
-        measure: Measure::MemorySubscription,
-        cells: cells.into(),
-    }
-}
-
-fn slow() -> Workload {
-    let cell = Cell {
-        name: "1 MiB to 1000 slow readers".into(),
-        spec: spec(Mode::SlowReaders, 1000, 1 << 20, 1),
-        pace: Pace::Quick,
-    };
-    Workload {
-        name: "slow",
-        title: "Broadcast to slow readers",
-        explanation: "1 MiB is sent to 1000 connections that do not read for two seconds and then receive it. The largest \
-            increase of the server's resident memory, in MiB.",
-        task: Task::Broadcast,
-        measure: Measure::MemoryAdded,
-        cells: vec![cell],
-    }
-}
-
-fn handshakes() -> Workload {
-    let cells = [("small head", Head::Small), ("a browser's head", Head::Browser)].map(|(name, head)| Cell {
-        name: name.into(),
-        spec: Spec { head, ..spec(Mode::Handshakes, 1000, 0, 50) },
-        pace: Pace::Quick,
-    });
-    Workload {
-        name: "handshakes",
-        title: "Opening handshakes",
-        explanation: "Batches of 1000 connections, 50 at a time, from TCP to the response 101. Closing them is not \
-            measured. Microseconds of the server's processor time per connection.",
-        task: Task::Echo,
-        measure: Measure::Processor,
-        cells: cells.into(),
-    }
-}
-
-fn idle() -> Workload {
-    let cell = |connections: usize, pace| Cell {
-        name: format!("{connections} idle connections"),
-        spec: spec(Mode::Idle, connections, 0, 0),
-        pace,
-    };
-    Workload {
-        name: "idle",
-        title: "Idle connections",
-        explanation: "Open connections that send nothing. Bytes of the server's resident memory per connection, without \
-            the memory of the kernel.",
-        task: Task::Echo,
-        measure: Measure::MemoryEach,
-        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
-    }
-}
-
-fn idle_tls() -> Workload {
-    let cell = |connections: usize, pace| Cell {
-        name: format!("{connections} idle connections over TLS"),
-        spec: spec(Mode::Idle, connections, 0, 0),
-        pace,
-    };
-    Workload {
-        name: "idle-tls",
-        title: "Idle connections over TLS",
-        explanation: "Open connections that send nothing, over TLS 1.3. Bytes of the server's resident memory per connection, \
-            without the memory of the kernel.",
-        task: Task::Tls,
-        measure: Measure::MemoryEach,
-        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
     }
 }
 
