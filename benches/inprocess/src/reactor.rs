@@ -16,9 +16,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use sockeye::util::{Timeout, Token};
-use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, WebSocket, Workers, handler_fn};
+use sockeye::{Builder, Handler, Handshake, Message, Publication, Sender, Settings, Workers, handler_fn};
 use sockeye_inprocess::{Kind, Result, frames};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -169,6 +170,11 @@ fn broadcast(out: &Sender, message: Message) -> sockeye::Result<()> {
     if message.is_empty() { out.shutdown() } else { out.broadcast(message) }
 }
 
+/// The default settings. The receivers of a broadcast do not answer Pings, and on a busy machine callgrind takes minutes.
+fn settings() -> Settings {
+    Settings { ping_interval: Some(Duration::from_secs(24 * 3600)), ..Settings::default() }
+}
+
 fn serve<F, H>(kind: &str, arguments: &[&str], workers: Option<usize>, factory: F) -> Result<()>
 where
     F: Fn(Sender) -> H + Copy + Send + Sync,
@@ -188,13 +194,14 @@ where
             if workers.is_some() {
                 thread::spawn(thread::park);
             }
-            let socket = WebSocket::new(factory)?.bind("127.0.0.1:0")?;
+            let socket = Builder::new().with_settings(settings()).build(factory)?.bind("127.0.0.1:0")?;
             let client = client(socket.local_addr()?)?;
             socket.run()?;
             client
         }
         Some(count) => {
-            let pool = Builder::new().workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
+            let builder = Builder::new().with_settings(settings());
+            let pool = builder.workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
             let client = client(pool.local_addr()?)?;
             pool.run()?;
             client

@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::programs::Program;
 use crate::Result;
+
+/// The time limit of a run. On an idle machine, the longest one takes a few seconds.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The functions of the C library that allocate memory.
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
@@ -31,21 +37,47 @@ pub fn arguments(out: &Path) -> Vec<String> {
 ///
 /// Returns an error if `valgrind` cannot be started, or does not report a count.
 pub fn run(program: &Program, arguments: &[&str], out: &Path) -> Result<Totals> {
-    let output = Command::new("valgrind")
+    // The log is a file, because nothing reads a pipe while the program runs.
+    let log = Profile(program.path.with_file_name(format!("{}.log", unique())));
+    let mut valgrind = Command::new("valgrind")
         .args(self::arguments(out))
+        .arg(format!("--log-file={}", log.0.display()))
         .arg(&program.path)
         .args(arguments)
-        .output()
+        .spawn()
         .map_err(|error| format!("valgrind: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(text.lines().last().unwrap_or("the program failed").to_owned().into());
+    if !await_end(&mut valgrind, TIMEOUT)?.success() {
+        return Err(
+            format!("{} {}: it failed under valgrind", program.path.display(), arguments.join(" ")).into()
+        );
     }
     let profile = if out == Path::new("/dev/null") { String::new() } else { fs::read_to_string(out)? };
-    Ok(Totals { instructions: collected(&text)?, allocations: allocations(&profile) })
+    Ok(Totals { instructions: collected(&fs::read_to_string(&log.0)?)?, allocations: allocations(&profile) })
 }
 
-/// A file for the profile, which is removed when this value is dropped.
+/// Returns a name that no other log of this process has.
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("callgrind-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits until a process has ended, and kills it after a time: a server whose client has failed would run forever.
+fn await_end(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if started.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Err(format!("the program did not end within {} seconds", limit.as_secs_f64()).into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A file for the profile or the log, which is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Profile(pub PathBuf);
 
@@ -91,7 +123,22 @@ pub fn allocations(profile: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{allocations, collected};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::{allocations, await_end, collected};
+    use crate::Result;
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed() -> Result<()> {
+        let mut program = Command::new("sleep").arg("3600").spawn()?;
+        assert!(await_end(&mut program, Duration::from_millis(1)).is_err());
+        // It has been waited for.
+        assert!(program.try_wait()?.is_some_and(|status| !status.success()));
+        let mut program = Command::new("true").spawn()?;
+        assert!(await_end(&mut program, Duration::from_secs(60))?.success());
+        Ok(())
+    }
 
     #[test]
     fn the_count_is_found() {

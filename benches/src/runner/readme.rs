@@ -118,11 +118,13 @@ fn times(cells: &[Measured<'_>]) -> String {
     let label = |server: &Server| server.label(Task::Echo).to_owned();
     let others = [FLOOR, UWEBSOCKETS, WS].map(|name| find(name).map_or(name.to_owned(), label));
     let [floor, uwebsockets, ws] = others;
+    let kinds: Vec<_> = ours.iter().map(|server| label(server).replace("Sockeye, ", "")).collect();
+    let kinds = kinds.join(", ");
     let heads: Vec<_> = ["".to_owned(), floor]
         .into_iter()
         .chain(ours.iter().map(|server| label(server)))
         .chain([uwebsockets, ws, "best other Rust library".into()])
-        .chain(["against uWebSockets".into(), "against that library".into()])
+        .chain(["uWebSockets", "that library"].map(|other| format!("against {other}: {kinds}")))
         .collect();
     let figure =
         |cell: &Measured<'_>, name: &str| cell.row.figure(name, cell.measure).map_or("–".into(), marked);

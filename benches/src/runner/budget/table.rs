@@ -224,6 +224,14 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_page_can_be_read() -> Result<()> {
+        let table = Table::parse(include_str!("../../../budget.md"))?;
+        assert!(table.tools.contains_key("rustc"));
+        assert!(table.costs.len() > 10 && table.costs.iter().all(|(_, cost)| cost.instructions > 0.0));
+        Ok(())
+    }
+
+    #[test]
     fn a_page_without_rows_or_with_a_malformed_row_is_an_error() {
         assert!(Table::parse("# Instruction budget\n").is_err());
         assert!(
