@@ -200,7 +200,8 @@ where
             client
         }
         Some(count) => {
-            let builder = Builder::new().with_settings(settings());
+            let mut builder = Builder::new();
+            builder.with_settings(settings());
             let pool = builder.workers(Workers::Exactly(count), |_| factory)?.bind("127.0.0.1:0")?;
             let client = client(pool.local_addr()?)?;
             pool.run()?;
