@@ -46,7 +46,7 @@ impl Request {
     ///
     /// See the example of [`into_extended_connect`](Self::into_extended_connect).
     pub fn is_extended_connect(&self) -> bool {
-        self.http_version() == Version::Http2
+        self.version == Version::Http2
     }
 }
 

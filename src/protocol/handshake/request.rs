@@ -226,7 +226,7 @@ impl Request {
     ///
     /// See the example of [`parse`](Self::parse).
     pub fn origin(&self) -> Result<Option<&str>> {
-        self.text(FieldName::Origin)
+        text(&self.fields, FieldName::Origin)
     }
 
     /// Returns the `Sec-WebSocket-Key` without decoding it (§4.2.1, item 5).
@@ -270,7 +270,7 @@ impl Request {
     ///
     /// See the example of [`key`](Self::key).
     pub fn version(&self) -> Result<&str> {
-        self.text(FieldName::Version)?
+        text(&self.fields, FieldName::Version)?
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the request has no Sec-WebSocket-Version"))
     }
 
@@ -323,7 +323,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn protocols(&self) -> Result<Vec<&str>> {
-        self.elements(FieldName::Protocol)
+        elements(&self.fields, FieldName::Protocol)
     }
 
     /// Offers another subprotocol, as the least preferred one. A subprotocol that is already offered keeps its position, because
@@ -355,7 +355,7 @@ impl Request {
     ///
     /// See the example of [`protocols`](Self::protocols).
     pub fn extensions(&self) -> Result<Vec<&str>> {
-        self.elements(FieldName::Extensions)
+        elements(&self.fields, FieldName::Extensions)
     }
 
     /// Offers another extension, with its parameters in the form `name; parameter=value` (§9.1).
@@ -425,22 +425,17 @@ impl Request {
             .map(|(_, address)| address.trim().trim_matches('"')))
     }
 
-    /// The HTTP version of the head.
-    pub(super) fn http_version(&self) -> Version {
-        self.version
-    }
-
     pub(super) fn set_resource(&mut self, resource: String) {
         self.resource = resource;
     }
+}
 
-    fn text(&self, name: FieldName) -> Result<Option<&str>> {
-        Ok(self.fields.first(name).map(std::str::from_utf8).transpose()?)
-    }
+fn text(fields: &Fields, name: FieldName) -> Result<Option<&str>> {
+    Ok(fields.first(name).map(std::str::from_utf8).transpose()?)
+}
 
-    fn elements(&self, name: FieldName) -> Result<Vec<&str>> {
-        self.fields.elements(name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
-    }
+fn elements(fields: &Fields, name: FieldName) -> Result<Vec<&str>> {
+    fields.elements(name).map(|element| Ok(std::str::from_utf8(element)?)).collect()
 }
 
 pub(super) fn no_key() -> Error {

@@ -34,7 +34,7 @@ pub(crate) fn read_request(head: &[u8], config: &Config) -> Result<Request, Prot
 fn check_host(request: &Request) -> Result<(), ProtocolError> {
     match request.fields().single(FieldName::Host) {
         Err(_) => Err(ProtocolError::MissingHost),
-        Ok(None) if request.http_version() == Version::Http11 => Err(ProtocolError::MissingHost),
+        Ok(None) if request.version == Version::Http11 => Err(ProtocolError::MissingHost),
         Ok(Some(host)) if authority::parse(host).is_none() => Err(ProtocolError::MalformedHead),
         Ok(_) => Ok(()),
     }
@@ -97,7 +97,7 @@ pub(crate) fn check_upgrade(request: &Request, config: &Config) -> Result<(), Pr
 /// §4.2.1, items 1 and 2.
 fn check_request_line(request: &Request, config: &Config) -> Result<(), ProtocolError> {
     // Item 1: HTTP/1.1 or higher, and GET; RFC 8441 §4: CONNECT.
-    let method = match request.http_version() {
+    let method = match request.version {
         Version::Http10 => return Err(ProtocolError::HttpVersion),
         Version::Http11 => "GET",
         Version::Http2 => "CONNECT",
