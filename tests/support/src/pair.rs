@@ -143,7 +143,8 @@ impl Core for ManualConnection {
         let received = match manual::lend(self).filter(|_| !input.is_empty()) {
             // The input is read into the memory of the payload.
             Some(memory) => {
-                let (taken, rest) = std::mem::take(input).split_at_mut(memory.len().min(input.len()));
+                let len = memory.len().min(input.len());
+                let (taken, rest) = std::mem::take(input).split_at_mut(len);
                 memory[..taken.len()].copy_from_slice(taken);
                 *input = rest;
                 match manual::receive_lent(self, taken.len(), now).transpose() {
