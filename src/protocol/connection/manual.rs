@@ -130,29 +130,6 @@ impl ManualConnection {
         }
     }
 
-    /// Takes a message off the front of `input`, without copying it, if the next frame is one by itself. This is the first step of
-    /// [`receive`](Self::receive), and [`receive_rest`](Self::receive_rest) is the other one.
-    #[cfg(feature = "reactor")]
-    #[inline(always)]
-    pub(crate) fn receive_whole<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        now: Instant,
-    ) -> Result<Option<MessageRef<'a>>, ProtocolError> {
-        self.core.whole_message(input, now).inspect_err(|_| self.core.fail_open(now))
-    }
-
-    /// Does the same as [`receive`](Self::receive) after [`receive_whole`](Self::receive_whole) has returned `None`.
-    #[cfg(feature = "reactor")]
-    pub(crate) fn receive_rest(
-        &mut self,
-        input: &mut &mut [u8],
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Received>, ProtocolError> {
-        self.core.receive_next(input, now, out)
-    }
-
     /// Takes bytes off the front of `input`, up to the next event or frame. Every message is returned as its frames.
     ///
     /// # Errors
@@ -572,4 +549,27 @@ pub(crate) fn receive_buffer(
     now: Instant,
 ) -> ReceivedBuffer {
     lending::receive_buffer(&mut connection.core, head, buffer, len, now)
+}
+
+/// Takes a message off the front of `input`, without copying it, if the next frame is one by itself. This is the first step of
+/// [`ManualConnection::receive`], and [`receive_rest`] is the other one.
+#[cfg(feature = "reactor")]
+#[inline(always)]
+pub(crate) fn receive_whole<'a>(
+    connection: &mut ManualConnection,
+    input: &mut &'a mut [u8],
+    now: Instant,
+) -> Result<Option<MessageRef<'a>>, ProtocolError> {
+    connection.core.whole_message(input, now).inspect_err(|_| connection.core.fail_open(now))
+}
+
+/// Does the same as [`ManualConnection::receive`] after [`receive_whole`] has returned `None`.
+#[cfg(feature = "reactor")]
+pub(crate) fn receive_rest(
+    connection: &mut ManualConnection,
+    input: &mut &mut [u8],
+    now: Instant,
+    out: &mut Vec<u8>,
+) -> Result<Option<Received>, ProtocolError> {
+    connection.core.receive_next(input, now, out)
 }

@@ -1,5 +1,7 @@
 //! Frames that arrive in pieces, some of which are written into memory that the decoder lends.
 
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 

@@ -6,7 +6,7 @@ use super::endpoint::{Endpoint, Stage};
 use crate::close::CloseCode;
 use crate::error::Result;
 use crate::message::Message;
-use crate::protocol::manual::Received;
+use crate::protocol::manual::{Received, receive_rest, receive_whole};
 use crate::protocol::{Event, Frame, MessageRef, buffer_pool};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::api::reply::{Reply, ReplyOutput};
@@ -28,39 +28,20 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         place: Place<'_>,
         state: &mut LoopState<S>,
     ) -> bool {
-        match self.protocol.receive_whole(input, state.now) {
-            Ok(Some(message)) => self.on_whole_message(message, place, state),
-            Ok(None) => return self.process_rest(input, state),
+        match receive_whole(&mut self.protocol, input, state.now) {
+            Ok(Some(message)) if is_frame(self, state) => {
+                self.on_frame(Frame::from(message.into_owned()), state);
+            }
+            Ok(Some(message)) => lend(self, message, place, state),
+            Ok(None) => return process_rest(self, input, state),
             Err(err) => self.handle_violation(err, state),
         }
         true
     }
 
-    /// Receives what is not a message in a single frame.
-    fn process_rest(&mut self, input: &mut &mut [u8], state: &mut LoopState<S>) -> bool {
-        let out = self.write.buffer(&mut state.pool);
-        match self.protocol.receive_rest(input, state.now, out) {
-            Ok(Some(Received::Frame(frame))) => self.on_frame(frame, state),
-            Ok(Some(Received::Event(event))) => self.on_event(event, state),
-            Ok(None) => return false,
-            Err(err) => self.handle_violation(err, state),
-        }
-        true
-    }
-
-    /// A message has arrived in a single frame. It becomes that frame if the handler sees frames.
-    #[inline]
-    fn on_whole_message(&mut self, message: MessageRef<'_>, place: Place<'_>, state: &mut LoopState<S>) {
-        if self.wants_frames(state.hooks.on_frame) || matches!(self.stage, Stage::Failing | Stage::Lost) {
-            self.on_frame(Frame::from(message.into_owned()), state);
-        } else {
-            self.on_message_ref(message, place, state);
-        }
-    }
-
-    /// The same for a message that was received into memory of its own.
+    /// A message was received into memory of its own.
     pub(super) fn on_large_message(&mut self, message: Message, state: &mut LoopState<S>) {
-        if self.wants_frames(state.hooks.on_frame) || matches!(self.stage, Stage::Failing | Stage::Lost) {
+        if is_frame(self, state) {
             self.on_frame(Frame::from(message), state);
         } else {
             self.on_message(message, state);
@@ -76,7 +57,7 @@ impl<H: Handler, S: System> Endpoint<H, S> {
                     self.send(pong, state);
                 }
             }
-            Event::Close(code, reason) => self.on_close(code, &reason, state),
+            Event::Close(code, reason) => on_close(self, code, &reason, state),
             Event::Request(request) => self.on_request(request, state),
             Event::Response { request, response } => self.on_response(request, *response, state),
             Event::Rejected(response) => self.on_rejected(&response, state),
@@ -89,63 +70,8 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         let _receiving = Receiving::begin(self.id);
         let queue = Arc::clone(&state.queue);
         let place = (&*queue, queue.status(self.id.slot));
-        self.on_message_ref(MessageRef::whole(&mut message), place, state);
+        lend(self, MessageRef::whole(&mut message), place, state);
         buffer_pool::give(message.into_data());
-    }
-
-    #[inline(always)]
-    fn on_message_ref(&mut self, message: MessageRef<'_>, place: Place<'_>, state: &mut LoopState<S>) {
-        state.fairness.add_work(message.len());
-        state.traffic.messages_received += 1;
-        let called = if state.settings.catch_panics {
-            self.pass_on_guarded(message, place, state)
-        } else {
-            self.pass_on(message, place, state, false)
-        };
-        match called {
-            Some(Ok(())) => {}
-            Some(Err(err)) => self.handle_error(err, state),
-            None => self.dismiss_handler(state),
-        }
-    }
-
-    /// Passes a message to the handler, and catches a panic. This is a separate function because the reply must be in memory here.
-    /// Otherwise it is in registers.
-    #[cold]
-    fn pass_on_guarded(
-        &mut self,
-        message: MessageRef<'_>,
-        place: Place<'_>,
-        state: &mut LoopState<S>,
-    ) -> Option<Result<()>> {
-        self.pass_on(message, place, state, true)
-    }
-
-    #[inline(always)]
-    fn pass_on(
-        &mut self,
-        message: MessageRef<'_>,
-        (queue, status): Place<'_>,
-        state: &mut LoopState<S>,
-        catches: bool,
-    ) -> Option<Result<()>> {
-        let is_direct = self.protocol.is_plain_server() && !self.wants_frames(state.hooks.on_send_frame);
-        let Some(handler) = &mut self.handler else { return Some(Ok(())) };
-        let output = status.filter(|_| is_direct).map(|status| ReplyOutput {
-            status,
-            write: &mut self.write,
-            pool: &mut state.pool,
-            fragment_size: state.config.fragment_size,
-        });
-        let mut reply = Reply::new(queue, self.id, output);
-        // The call of a handler that may panic is a function of its own, and the other one is inlined.
-        let called = if catches {
-            guard(true, || handler.on_message_ref(message, &mut reply))
-        } else {
-            Some(handler.on_message_ref(message, &mut reply))
-        };
-        state.traffic.messages_sent += reply.sent();
-        called
     }
 
     #[inline]
@@ -167,15 +93,103 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             Err(err) => self.handle_violation(err, state),
         }
     }
+}
 
-    /// The peer has sent a Close frame, which must be answered unless it is an answer itself (§5.5.1).
-    fn on_close(&mut self, code: CloseCode, reason: &str, state: &mut LoopState<S>) {
-        self.end(code, reason, state);
-        match self.protocol.close_reply(code) {
-            // What is queued waits for the next connection.
-            Some(reply) if self.stage == Stage::Lost => self.send(reply, state),
-            Some(reply) => self.send_last(reply, state),
-            None => {}
-        }
+/// Receives what is not a message in a single frame.
+fn process_rest<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    input: &mut &mut [u8],
+    state: &mut LoopState<S>,
+) -> bool {
+    let out = endpoint.write.buffer(&mut state.pool);
+    match receive_rest(&mut endpoint.protocol, input, state.now, out) {
+        Ok(Some(Received::Frame(frame))) => endpoint.on_frame(frame, state),
+        Ok(Some(Received::Event(event))) => endpoint.on_event(event, state),
+        Ok(None) => return false,
+        Err(err) => endpoint.handle_violation(err, state),
+    }
+    true
+}
+
+/// Whether a message that has arrived in a single frame becomes that frame: because the handler sees frames, or receives no more messages.
+#[inline]
+fn is_frame<H: Handler, S: System>(endpoint: &Endpoint<H, S>, state: &LoopState<S>) -> bool {
+    endpoint.wants_frames(state.hooks.on_frame) || matches!(endpoint.stage, Stage::Failing | Stage::Lost)
+}
+
+/// Lends a message to the handler.
+#[inline(always)]
+fn lend<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    message: MessageRef<'_>,
+    place: Place<'_>,
+    state: &mut LoopState<S>,
+) {
+    state.fairness.add_work(message.len());
+    state.traffic.messages_received += 1;
+    let called = if state.settings.catch_panics {
+        call_guarded(endpoint, message, place, state)
+    } else {
+        call(endpoint, message, place, state, false)
+    };
+    match called {
+        Some(Ok(())) => {}
+        Some(Err(err)) => endpoint.handle_error(err, state),
+        None => endpoint.dismiss_handler(state),
+    }
+}
+
+/// Calls the handler, and catches a panic. This is a separate function because the reply must be in memory here. Otherwise it is in
+/// registers.
+#[cold]
+fn call_guarded<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    message: MessageRef<'_>,
+    place: Place<'_>,
+    state: &mut LoopState<S>,
+) -> Option<Result<()>> {
+    call(endpoint, message, place, state, true)
+}
+
+#[inline(always)]
+fn call<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    message: MessageRef<'_>,
+    (queue, status): Place<'_>,
+    state: &mut LoopState<S>,
+    catches: bool,
+) -> Option<Result<()>> {
+    let is_direct = endpoint.protocol.is_plain_server() && !endpoint.wants_frames(state.hooks.on_send_frame);
+    let Some(handler) = &mut endpoint.handler else { return Some(Ok(())) };
+    let output = status.filter(|_| is_direct).map(|status| ReplyOutput {
+        status,
+        write: &mut endpoint.write,
+        pool: &mut state.pool,
+        fragment_size: state.config.fragment_size,
+    });
+    let mut reply = Reply::new(queue, endpoint.id, output);
+    // The call of a handler that may panic is a function of its own, and the other one is inlined.
+    let called = if catches {
+        guard(true, || handler.on_message_ref(message, &mut reply))
+    } else {
+        Some(handler.on_message_ref(message, &mut reply))
+    };
+    state.traffic.messages_sent += reply.sent();
+    called
+}
+
+/// The peer has sent a Close frame, which must be answered unless it is an answer itself (§5.5.1).
+fn on_close<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    code: CloseCode,
+    reason: &str,
+    state: &mut LoopState<S>,
+) {
+    endpoint.end(code, reason, state);
+    match endpoint.protocol.close_reply(code) {
+        // What is queued waits for the next connection.
+        Some(reply) if endpoint.stage == Stage::Lost => endpoint.send(reply, state),
+        Some(reply) => endpoint.send_last(reply, state),
+        None => {}
     }
 }

@@ -35,7 +35,7 @@ fn header(first: u8, masked: u8, len: usize, out: &mut Vec<u8>) {
         Ok(len @ 0..126) => out.extend([first, masked | u8::try_from(len).unwrap()]),
         Ok(len) => out.extend([&[first, masked | 126], &len.to_be_bytes()[..]].concat()),
         Err(_) => {
-            out.extend([&[first, masked | 127], &u64::try_from(len).unwrap().to_be_bytes()[..]].concat())
+            out.extend([&[first, masked | 127], &u64::try_from(len).unwrap().to_be_bytes()[..]].concat());
         }
     }
 }
