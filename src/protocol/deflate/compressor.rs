@@ -44,7 +44,8 @@ impl Compressor {
     fn new(key: Key, mem_level: i32) -> Self {
         // A negative number means that there is no zlib header.
         let window_bits = i32::from(key.window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS)).wrapping_neg();
-        let level = i32::from(key.level.clamp(1, 9));
+        // Level 1 of zlib-rs 0.6.8 panics if the end of a block does not fit into its buffer, which a message can cause.
+        let level = i32::from(key.level.clamp(2, 9));
         let config = DeflateConfig { window_bits, mem_level, level, ..DeflateConfig::default() };
         Self { key, stream: zlib_rs::Deflate::new_with_config(config) }
     }
