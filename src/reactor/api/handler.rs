@@ -393,9 +393,10 @@ pub trait Handler {
     /// Returns whether [`on_frame`](Self::on_frame) and [`on_send_frame`](Self::on_send_frame) are called for the frames of
     /// messages. Default: `true`.
     ///
-    /// A handler that implements neither method can return `false`. Small messages then need about a third fewer
-    /// instructions. The two methods are still called for control frames and for frames with reserved bits. The method must
-    /// always return the same value.
+    /// If this is `true`, the event loop finds out by itself whether the type implements the two methods, and does not call their
+    /// defaults for the frames of messages. A handler whose type is hidden, such as a `Box<dyn Handler>`, is always called, unless this
+    /// method returns `false`; small messages then need about a third fewer instructions. The two methods are still called for
+    /// control frames and for frames with reserved bits. The method must always return the same value.
     ///
     /// The default implementation calls [`sees_frames`](Self::sees_frames). Implement only one of the two methods.
     ///
