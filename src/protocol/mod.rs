@@ -204,6 +204,7 @@ pub(crate) use framing::encoder::{Encode, write_frame, write_message};
 pub use framing::frame::Frame;
 pub use framing::header::{Header, OpCode};
 pub use framing::mask;
+#[cfg(feature = "reactor")]
 pub use framing::message_ref::MessageRef;
 pub use framing::shared_message::SharedMessage;
 pub use handshake::Upgrade;

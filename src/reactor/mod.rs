@@ -249,7 +249,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
     #[inline]
     fn has_commands(&self) -> bool {
         self.state.queue.has_local()
-            || self.state.queue.remote.len() > 0
+            || self.state.queue.remote.has_some()
             || self.state.publications.is_pending()
             || self.state.topics.has_changes()
             || self.backlog != Backlog::None

@@ -64,6 +64,12 @@ impl RemoteQueue {
         self.len.load(Ordering::Relaxed)
     }
 
+    /// Whether there are commands to take.
+    #[inline]
+    pub(crate) fn has_some(&self) -> bool {
+        self.len.load(Ordering::Acquire) > 0
+    }
+
     /// The most commands that other threads can queue.
     #[cfg(test)]
     pub(crate) fn len_limit(&self) -> usize {
@@ -127,7 +133,7 @@ impl RemoteQueue {
     /// The lock is not taken while there are none: a turn of an echo would take about 100 instructions more (callgrind). A thread
     /// that queues a command at the same time wakes the loop, so that the next turn takes it.
     pub(super) fn take(&self, most: usize, batch: &mut Batch) -> (bool, Vec<usize>) {
-        if self.len.load(Ordering::Acquire) == 0 {
+        if !self.has_some() {
             return (false, Vec::new());
         }
         let mut queue = self.lock();
@@ -154,7 +160,7 @@ impl RemoteQueue {
     /// Moves all commands to a batch. They count until [`release_moved`](Self::release_moved), so that other threads cannot queue more
     /// than the limits.
     pub(super) fn move_all(&self, batch: &mut Batch) {
-        if self.len.load(Ordering::Acquire) == 0 {
+        if !self.has_some() {
             return;
         }
         let mut queue = self.lock();
