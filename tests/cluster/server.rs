@@ -58,9 +58,18 @@ impl Server {
         let mut has_ended = false;
         wait_until("the start of redis-server", || {
             has_ended = self.process.try_wait().unwrap().is_some();
-            has_ended || TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+            has_ended || self.listens()
         });
         !has_ended
+    }
+
+    /// Whether both sockets accept connections. The server opens one after the other.
+    fn listens(&self) -> bool {
+        #[cfg(unix)]
+        if std::os::unix::net::UnixStream::connect(self.unix_path()).is_err() {
+            return false;
+        }
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
     pub(crate) fn url(&self) -> String {
