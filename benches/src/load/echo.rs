@@ -64,11 +64,8 @@ struct Echo<S> {
 impl<S: Stream> Echo<S> {
     fn new(spec: &Spec, opened: Vec<connect::Opened<S>>, extensions: &str) -> Result<Self> {
         let poll = Poll::new()?;
-        let mut links: Vec<_> = opened.into_iter().map(|one| Link::new(one.stream, spec)).collect();
-        for (token, link) in links.iter_mut().enumerate() {
-            link.register(&poll, token)?;
-            link.owe(spec.in_flight, Instant::now());
-        }
+        let mut links = Link::all(opened, spec, &poll)?;
+        links.iter_mut().for_each(|link| link.owe(spec.in_flight, Instant::now()));
         Ok(Self {
             links,
             disturber: None,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::time::Instant;
 
+use super::connect::Opened;
 use super::latency::Times;
 use super::replies::Replies;
 use super::ring::Ring;
@@ -29,6 +30,15 @@ pub(super) struct Link<S> {
 impl<S: Stream> Link<S> {
     pub(super) fn new(stream: S, spec: &Spec) -> Self {
         Self { stream, replies: Replies::new(spec), next: 0, sent: 0, owed: 0, under_way: VecDeque::new() }
+    }
+
+    /// Turns all connections into links, and registers each with its index as the token.
+    pub(super) fn all(opened: Vec<Opened<S>>, spec: &Spec, poll: &mio::Poll) -> Result<Vec<Self>> {
+        let mut links: Vec<_> = opened.into_iter().map(|one| Self::new(one.stream, spec)).collect();
+        for (token, link) in links.iter_mut().enumerate() {
+            link.register(poll, token)?;
+        }
+        Ok(links)
     }
 
     pub(super) fn register(&mut self, poll: &mio::Poll, token: usize) -> Result<()> {

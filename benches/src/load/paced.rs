@@ -73,11 +73,7 @@ struct Paced<S> {
 impl<S: Stream> Paced<S> {
     fn new(spec: &Spec) -> Result<Self> {
         let poll = Poll::new()?;
-        let opened = connect::open::<S>(spec, spec.connections)?;
-        let mut links: Vec<_> = opened.into_iter().map(|one| Link::new(one.stream, spec)).collect();
-        for (token, link) in links.iter_mut().enumerate() {
-            link.register(&poll, token)?;
-        }
+        let links = Link::all(connect::open::<S>(spec, spec.connections)?, spec, &poll)?;
         Ok(Self {
             links,
             turn: 0,

@@ -15,10 +15,7 @@ pub(super) fn run<S: Stream>(spec: &Spec) -> Result<Outcome> {
     let mut poll = Poll::new()?;
     let opened = connect::open::<S>(spec, spec.connections)?;
     let extensions = opened.first().map(|one| one.extensions.clone()).unwrap_or_default();
-    let mut links: Vec<_> = opened.into_iter().map(|one| Link::new(one.stream, spec)).collect();
-    for (token, link) in links.iter_mut().enumerate() {
-        link.register(&poll, token)?;
-    }
+    let mut links = Link::all(opened, spec, &poll)?;
     let ring = Ring::new(spec, &extensions)?;
     for _ in 0..spec.rounds {
         round(spec, &mut links, &ring, &mut poll)?;

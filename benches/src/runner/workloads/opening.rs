@@ -22,12 +22,16 @@ pub(super) fn handshakes() -> Workload {
     }
 }
 
-pub(super) fn idle() -> Workload {
-    let cell = |connections: usize, pace| Cell {
-        name: format!("{connections} idle connections"),
+fn idle_cells(what: &str) -> Vec<Cell> {
+    let cell = |(connections, pace)| Cell {
+        name: format!("{connections} {what}"),
         spec: spec(Mode::Idle, connections, 0, 0),
         pace,
     };
+    [(1000, Pace::Quick), (10_000, Pace::Fast)].map(cell).into()
+}
+
+pub(super) fn idle() -> Workload {
     Workload {
         name: "idle",
         title: "Idle connections",
@@ -35,16 +39,11 @@ pub(super) fn idle() -> Workload {
             the memory of the kernel.",
         task: Task::Echo,
         measure: Measure::MemoryEach,
-        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
+        cells: idle_cells("idle connections"),
     }
 }
 
 pub(super) fn idle_tls() -> Workload {
-    let cell = |connections: usize, pace| Cell {
-        name: format!("{connections} idle connections over TLS"),
-        spec: spec(Mode::Idle, connections, 0, 0),
-        pace,
-    };
     Workload {
         name: "idle-tls",
         title: "Idle connections over TLS",
@@ -52,6 +51,6 @@ pub(super) fn idle_tls() -> Workload {
             without the memory of the kernel.",
         task: Task::Tls,
         measure: Measure::MemoryEach,
-        cells: vec![cell(1000, Pace::Quick), cell(10_000, Pace::Fast)],
+        cells: idle_cells("idle connections over TLS"),
     }
 }
