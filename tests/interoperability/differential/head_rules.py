@@ -227,9 +227,8 @@ RESPONSE = "response-to-malformed-head"
 STATUS = "several-errors"
 BODY = "body-of-response"
 AT_ONCE = "head-rejected-at-once"
-AT_END = "head-rejected-at-end"
 
-HEAD_RULES = [*ACCEPTS_MORE, *ACCEPTS_LESS, INTERIM, RESPONSE, STATUS, BODY, AT_ONCE, AT_END]
+HEAD_RULES = [*ACCEPTS_MORE, *ACCEPTS_LESS, INTERIM, RESPONSE, STATUS, BODY, AT_ONCE]
 
 
 def acceptable(stream):
@@ -258,8 +257,6 @@ def judged(stream, length, theirs, ours):
         return theirs, set()
     if theirs.head[0] == "incomplete":
         return Outcome(head=ours.head), {AT_ONCE}
-    if ours.head[0] == "incomplete":
-        return Outcome(head=ours.head), {AT_END}
     if stream.role == CLIENT:
         is_status = head.status is not None and ours.head[1] in (None, head.status // 100)
         return (Outcome(head=ours.head), {BODY}) if is_status else (theirs, set())
