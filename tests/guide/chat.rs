@@ -87,7 +87,8 @@ fn part_3_limits_reports_and_drains() {
     assert_eq!(ann.close_code(), Some(1009));
     let mut bob = enter(&program, "kitchen", "Bob");
     program.terminate();
-    assert!(bob.message().starts_with("The server restarts."));
+    let message = bob.message();
+    assert!(message.starts_with("The server restarts."), "{message}");
     assert_eq!(bob.close_code(), Some(1012));
     drop(bob);
     assert!(program.wait().success());

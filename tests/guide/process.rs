@@ -1,13 +1,27 @@
 //! Runs a program of the guide, and ends it.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_test_support::LIMIT;
 use sockeye_test_support::peer::{Head, Peer};
+
+/// Returns an address for one program.
+///
+/// A port that is free now can be taken before the program listens: by the program of another test, to which this test would
+/// then connect. On Linux, each process of the tests therefore has an IP address of its own, and counts its ports.
+fn free_address() -> SocketAddr {
+    static PORT: AtomicU16 = AtomicU16::new(10_000);
+    if !cfg!(target_os = "linux") {
+        return TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    }
+    let [_, high, middle, low] = process::id().to_be_bytes();
+    (Ipv4Addr::new(127, 64 | high, middle, low), PORT.fetch_add(1, Ordering::Relaxed)).into()
+}
 
 /// A running program. It is killed when the value is dropped.
 pub(crate) struct Program {
@@ -31,7 +45,7 @@ impl Program {
     }
 
     fn try_start(name: &str) -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let mut program = Self::start_client(name, address);
         let start = Instant::now();
         while program.child.try_wait().unwrap().is_none() {
