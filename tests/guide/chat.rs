@@ -82,7 +82,8 @@ fn part_3_limits_reports_and_drains() {
     assert!(program.page("/metrics").1.contains("\nsockeye_connections_open "));
     let (_, head) = program.request("/room/kitchen", "Origin: https://other.example\r\n");
     assert_eq!(head.status(), 403);
-    let mut ann = enter(&program, "kitchen", "Ann");
+    // In another room, because Bob must not see whether Ann has left when the server ends.
+    let mut ann = enter(&program, "cellar", "Ann");
     ann.send_text(&"a".repeat(4097));
     assert_eq!(ann.close_code(), Some(1009));
     let mut bob = enter(&program, "kitchen", "Bob");
