@@ -53,14 +53,26 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 self.defer(&mut unserved);
             }
         }
-        self.state.begin(LoopPhase::Open);
-        self.continue_connecting();
-        self.accept_all();
-        work(&mut self.entries, &mut self.state);
+        if self.has_to_open() {
+            self.state.begin(LoopPhase::Open);
+            self.continue_connecting();
+            self.accept_all();
+        }
+        if self.state.work.has_to_work() {
+            work(&mut self.entries, &mut self.state);
+        }
         self.execute_queued();
         self.flush();
         drop(unserved);
         self.events = events;
+    }
+
+    /// Whether connection attempts may continue, or connections may wait to be accepted.
+    fn has_to_open(&self) -> bool {
+        !self.connecting.is_empty()
+            || self.state.system.is_resolving()
+            || self.arrivals.has_ready()
+            || self.listeners.is_any_ready()
     }
 
     /// Reads from a batch of connections. Returns whether the batch is full.

@@ -124,6 +124,12 @@ impl WorkLists {
         }
     }
 
+    /// Whether a connection compresses or decompresses a long message.
+    #[inline]
+    pub(super) fn has_to_work(&self) -> bool {
+        !self.to_work.is_empty()
+    }
+
     /// Takes the next connection that compresses or decompresses a long message.
     pub(super) fn next_to_work(&mut self) -> Option<u32> {
         self.to_work.pop_front()

@@ -114,6 +114,11 @@ impl Arrivals {
         !self.senders.is_empty() && accepted.peer().is_some_and(|peer| self.senders.trusts(peer.ip()))
     }
 
+    /// Whether the header of a socket may be complete.
+    pub(in crate::reactor) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Returns the next socket whose header is complete. It is registered anew, like any other socket.
     pub(super) fn next_complete<H, S: System>(
         &mut self,

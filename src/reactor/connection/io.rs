@@ -100,10 +100,12 @@ impl<H: Handler, S: System> Connection<H, S> {
         } else {
             self.read(has_ended, buffer, state);
         }
-        if !is_open {
+        if is_open {
+            self.update_after_read(state);
+        } else {
             self.rearm_deadline(state);
+            self.update(state);
         }
-        self.update(state);
     }
 
     /// Reads as much as the budget of a turn allows.
@@ -246,6 +248,7 @@ impl<H: Handler, S: System> Connection<H, S> {
     }
 
     /// Writes until there is no output or the socket accepts no more. Returns whether all output is written.
+    #[inline]
     fn write(&mut self, expects_more: bool, state: &mut LoopState<S>) -> bool {
         let endpoint = &mut self.endpoint;
         let was_blocked = endpoint.write.is_blocked;
@@ -329,7 +332,12 @@ fn flush_expecting<H: Handler, S: System>(
     if sends_pong {
         connection.write(expects_more, state);
     }
-    if is_written && !sends_pong && !was_blocked && connection.is_calm(state) {
+    if is_written
+        && !sends_pong
+        && !was_blocked
+        && connection.endpoint.write.is_released()
+        && connection.is_calm(state)
+    {
         // The update after the read, or after the commands, has done the rest.
         connection.endpoint.publish(state);
     } else {

@@ -14,7 +14,7 @@ use crate::reactor::loop_state::LoopState;
 use crate::reactor::system::{System, Transport as _};
 
 /// Output of at least this length is reported even if the socket may accept it at once, in bytes.
-const REPORT_FROM: usize = 32 * 1024;
+pub(super) const REPORT_FROM: usize = 32 * 1024;
 
 /// Reports how much memory the connection holds alone, if that may be more than an idle one does.
 ///

@@ -186,23 +186,36 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
         // The deadline of an open connection that only exchanges messages moves later, and a timer that is too early stays. What
         // makes it earlier rearms it: the end of the opening handshake, and the end of a pause.
-        let is_calm =
+        let keeps_deadline =
             phase == State::Open && !endpoint.write.is_blocked && !endpoint.protocol.is_mid_message();
-        if !is_calm || !state.deadlines.has_deadline(slot) {
+        if !keeps_deadline || !state.deadlines.has_deadline(slot) {
             self.rearm_deadline(state);
         }
     }
 
-    /// Whether the connection only exchanges messages and has sent all of them: an [`update`](Self::update) would only publish that.
+    /// The [`update`](Self::update) after a read. If the connection has only received messages and queued short answers, the flush that
+    /// follows publishes that, and nothing else has changed.
+    #[inline]
+    fn update_after_read(&mut self, state: &mut LoopState<S>) {
+        let len = self.endpoint.write.len();
+        let is_short = (1..memory::REPORT_FROM).contains(&len);
+        if !is_short || self.endpoint.listed.keeps_output() || !self.is_calm(state) {
+            return self.update(state);
+        }
+        state.work.flush_later(self.endpoint.id.slot, &mut self.endpoint.listed, len);
+    }
+
+    /// Whether the connection only exchanges messages: an [`update`](Self::update) would only publish and flush its output.
     #[inline]
     fn is_calm(&self, state: &LoopState<S>) -> bool {
         let Endpoint { protocol, stage, write, reported, .. } = &self.endpoint;
         protocol.state() == State::Open
             && *stage == Stage::Open
             && *reported == 0
-            && write.is_released()
+            && !write.is_blocked
             && !protocol.is_mid_message()
             && !self.read.has_unread()
+            && !protocol.steps().is_compressing()
             && state.deadlines.has_deadline(self.endpoint.id.slot)
     }
 

@@ -130,6 +130,7 @@ impl WriteSide {
     ///
     /// If more output is expected soon, an encrypted socket keeps the end of the output, which does not fill a record. Each flush
     /// sends something, so nothing is kept twice.
+    #[inline]
     pub(super) fn write(
         &mut self,
         socket: &mut impl Transport,

@@ -104,6 +104,9 @@ pub(super) trait System: fmt::Debug + Sized {
     /// Begins to resolve a host name. [`next_resolved`](Self::next_resolved) returns the result.
     fn resolve(&mut self, id: ConnectionId, name: Name);
 
+    /// Whether [`next_resolved`](Self::next_resolved) may return something.
+    fn is_resolving(&self) -> bool;
+
     /// Returns a finished name resolution.
     fn next_resolved(&mut self) -> Option<Resolved>;
 

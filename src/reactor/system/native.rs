@@ -159,6 +159,10 @@ impl System for Native {
         self.resolver.resolve(id, name);
     }
 
+    fn is_resolving(&self) -> bool {
+        self.resolver.is_active()
+    }
+
     fn next_resolved(&mut self) -> Option<Resolved> {
         self.resolver.next()
     }

@@ -60,9 +60,13 @@ impl Resolver {
         self.start_waiting();
     }
 
+    /// Whether a name is being resolved, or a result has not been returned.
+    pub(super) fn is_active(&self) -> bool {
+        self.running > 0 || !self.found.is_empty()
+    }
+
     /// Returns a finished resolution.
     pub(super) fn next(&mut self) -> Option<Resolved> {
-        // The queue is not free, and the loop looks in each turn.
         if self.found.is_empty() && self.running > 0 {
             let (name, addresses) = self.results.try_recv().ok()?;
             self.running -= 1;

@@ -369,6 +369,10 @@ impl System for Fake {
         self.finish(id, name);
     }
 
+    fn is_resolving(&self) -> bool {
+        !self.world.borrow().resolved.is_empty()
+    }
+
     fn next_resolved(&mut self) -> Option<Resolved> {
         self.world.borrow_mut().resolved.pop_front()
     }
