@@ -202,7 +202,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.queue.send(target(self), Command::Message(msg.into()))
+        self.queue.send_message(target(self), msg.into())
     }
 
     /// Sends a message without compression, whatever the settings.

@@ -5,7 +5,8 @@ use log::trace;
 use super::endpoint::Endpoint;
 use super::failing::Consequence;
 use super::work::work_later;
-use crate::protocol::{Encode, Frame, OpCode, ProtocolError};
+use crate::message::Message;
+use crate::protocol::{Encode, Frame, OpCode, ProtocolError, Role, write_frame};
 use crate::reactor::api::handler::Handler;
 use crate::reactor::loop_state::LoopState;
 use crate::reactor::monitoring::is_message;
@@ -31,6 +32,19 @@ impl<H: Handler, S: System> Endpoint<H, S> {
                 self.send(Frame::close(code, &reason), state);
             }
             _ => trace!("a command that sends nothing was kept until the connection was open"),
+        }
+    }
+
+    /// Sends a message that the handler has queued.
+    #[inline(never)]
+    pub(super) fn send_answer(&mut self, message: Message, state: &mut LoopState<S>) {
+        self.write.add_published(message.len());
+        if self.protocol.is_plain_server() && !self.wants_frames(state.hooks.on_send_frame) {
+            state.traffic.messages_sent += 1;
+            let fragment_size = state.config.fragment_size;
+            write_frame(message, Role::Server, fragment_size, self.write.queue(&mut state.pool));
+        } else {
+            self.send(message, state);
         }
     }
 

@@ -39,6 +39,11 @@ thread_local! {
     static FIRST: Cell<Option<NewTimeout>> = const { Cell::new(None) };
     /// Whether there is one. This is read often, and is shorter.
     static HAS_FIRST: Cell<bool> = const { Cell::new(false) };
+    /// A message that precedes the commands, and follows that timeout. Usually it is the answer of a handler, and the only command. It
+    /// costs less to take it from here than from the vector.
+    static ANSWER: Cell<Option<Message>> = const { Cell::new(None) };
+    /// The connection that sends the message, if there is one.
+    static ANSWER_TARGET: Cell<Option<Target>> = const { Cell::new(None) };
     /// What its handlers have asked last for a timeout that is set. This has no order with the commands, because it only decides
     /// whether and when timers fire, which is a phase of its own.
     static LAST_CHANGE: Cell<Option<ChangedTimeout>> = const { Cell::new(None) };
@@ -73,7 +78,7 @@ pub(crate) struct Entered {
 
 /// Makes this the thread of the loop with this queue.
 pub(crate) fn enter(queue: &Arc<CommandQueue>) -> Entered {
-    spill_first();
+    spill();
     let mut outer = (LOOP.replace(queue.number), COMMANDS.take());
     take_timeout_changes(|timeout, change| {
         let command = SharedCommand::ChangeTimeout(timeout, change).into();
@@ -93,6 +98,7 @@ impl Drop for Entered {
         LOOP.set(number);
         COMMANDS.set(commands);
         HAS_FIRST.set(false);
+        drop(take_answer());
         take_timeout_changes(|_, _| {});
         COMES_FIRST.set(self.outer_comes_first);
         QUEUE.set(self.outer_queue.take());
@@ -146,7 +152,21 @@ pub(crate) fn is_here(number: u64) -> bool {
 #[inline(always)]
 pub(crate) fn push(queued: QueuedCommand, weight: usize) {
     WEIGHT.with(|sum| sum.set(sum.get() + weight));
+    if has_answer() {
+        spill();
+    }
     COMMANDS.with_borrow_mut(|commands| commands.push(queued));
+}
+
+/// Queues a message for the [innermost](is_current) loop.
+#[inline(always)]
+pub(crate) fn push_message(target: Target, message: Message) {
+    if has_answer() || COMMANDS.with_borrow(|commands| !commands.is_empty()) {
+        let weight = message.len();
+        return push(QueuedCommand { target, command: Command::Message(message) }, weight);
+    }
+    ANSWER.with(|answer| answer.set(Some(message)));
+    ANSWER_TARGET.set(Some(target));
 }
 
 /// Queues a timeout for the [innermost](is_current) loop.
@@ -165,15 +185,38 @@ fn has_first() -> bool {
     HAS_FIRST.get()
 }
 
-/// Adds the timeout that precedes the commands to them.
 #[inline]
-fn spill_first() {
-    if HAS_FIRST.replace(false)
-        && let Some(NewTimeout { target, at, token }) = FIRST.get()
-    {
-        let first = QueuedCommand { target, command: Command::Timeout(at, token) };
-        COMMANDS.with_borrow_mut(|commands| commands.insert(0, first));
+fn has_answer() -> bool {
+    ANSWER_TARGET.get().is_some()
+}
+
+/// Takes the message that precedes the commands, and its connection.
+#[inline]
+fn take_answer() -> Option<(Target, Message)> {
+    let target = ANSWER_TARGET.take()?;
+    Some((target, ANSWER.take()?))
+}
+
+/// Adds to the commands what precedes them.
+#[inline]
+fn spill() {
+    if has_first() || has_answer() {
+        spill_some();
     }
+}
+
+#[inline(never)]
+fn spill_some() {
+    let first = if HAS_FIRST.replace(false) { FIRST.get() } else { None };
+    let first = first.map(|NewTimeout { target, at, token }| QueuedCommand {
+        target,
+        command: Command::Timeout(at, token),
+    });
+    let answer = take_answer().map(|(target, message)| {
+        WEIGHT.with(|sum| sum.set(sum.get() + message.len()));
+        QueuedCommand { target, command: Command::Message(message) }
+    });
+    COMMANDS.with_borrow_mut(|commands| drop(commands.splice(0..0, first.into_iter().chain(answer))));
 }
 
 /// Records what a handler of the [innermost](is_current) loop asks for a timeout.
@@ -217,6 +260,7 @@ fn take_changes(mut take: impl FnMut(Timeout, TimeoutChange)) {
 /// Queues commands of other threads. They are executed before what other threads queue later.
 pub(crate) fn push_in_order(mut commands: Batch) {
     COMES_FIRST.set(true);
+    spill();
     COMMANDS.with_borrow_mut(|own| own.append(&mut commands));
 }
 
@@ -287,46 +331,39 @@ pub(crate) fn push_outer(number: u64, queued: QueuedCommand) {
 
 /// Swaps the commands with an empty batch. Returns whether they had to [come first](comes_first).
 pub(crate) fn swap(batch: &mut Batch) -> bool {
+    spill();
     WEIGHT.with(|sum| sum.set(0));
-    spill_first();
     COMMANDS.with_borrow_mut(|commands| std::mem::swap(commands, batch));
     COMES_FIRST.replace(false)
 }
 
 /// Puts commands back to the front that were taken and not executed.
 pub(crate) fn put_back(rest: impl Iterator<Item = QueuedCommand>) {
-    spill_first();
+    spill();
     COMMANDS.with_borrow_mut(|commands| drop(commands.splice(0..0, rest)));
 }
 
 #[inline]
 pub(crate) fn is_empty() -> bool {
-    !has_first() && COMMANDS.with_borrow(Vec::is_empty)
+    !has_first() && !has_answer() && COMMANDS.with_borrow(Vec::is_empty)
 }
 
 /// Returns the number of commands, and the approximate number of bytes that they send.
 #[inline]
 pub(crate) fn load() -> (usize, usize) {
+    spill();
     (COMMANDS.with_borrow(Vec::len), WEIGHT.get())
 }
 
 /// Removes the only command, if it is a message for this target.
 #[inline]
 pub(crate) fn pop_only_message(target: Target) -> Option<Message> {
-    if has_first() {
+    // While there is such a message, the vector is empty.
+    if has_first() || ANSWER_TARGET.get() != Some(target) {
         return None;
     }
-    COMMANDS.with_borrow_mut(|commands| {
-        match commands.as_slice() {
-            [QueuedCommand { target: only, command: Command::Message(_) }] if *only == target => {}
-            _ => return None,
-        }
-        WEIGHT.with(|sum| sum.set(0));
-        match commands.pop()?.command {
-            Command::Message(message) => Some(message),
-            _ => None,
-        }
-    })
+    ANSWER_TARGET.set(None);
+    ANSWER.take()
 }
 
 /// Removes a timeout that precedes the commands, if it is one of this target.
@@ -343,7 +380,7 @@ pub(crate) fn pop_first_timeout(target: Target) -> Option<(Option<Instant>, Toke
 /// Returns whether there are commands, and this target executes all of them.
 #[inline]
 pub(crate) fn has_only(target: Target) -> bool {
-    spill_first();
+    spill();
     COMMANDS.with_borrow(|commands| {
         !commands.is_empty()
             && commands.iter().all(|queued| queued.target == target && queued.command.is_for_connection())

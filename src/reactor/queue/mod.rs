@@ -197,7 +197,12 @@ impl CommandQueue {
             status.add_local(added);
             len = added;
         }
-        local::push(QueuedCommand { target, command }, len);
+        match command {
+            Command::Message(message) if matches!(target, Target::One { .. }) => {
+                local::push_message(target, message)
+            }
+            command => local::push(QueuedCommand { target, command }, len),
+        }
         Ok(())
     }
 
@@ -221,9 +226,19 @@ impl CommandQueue {
         Ok(())
     }
 
+    /// Queues a message, as [`send`](Self::send) does. This is a function of its own, because most commands are messages.
+    #[inline(never)]
+    pub(crate) fn send_message(&self, target: Target, message: Message) -> Result<()> {
+        self.send_any(target, Command::Message(message))
+    }
+
     /// Queues a message or a control frame, if the output of its connection stays within the limit.
-    #[inline]
     pub(crate) fn send(&self, target: Target, command: Command) -> Result<()> {
+        self.send_any(target, command)
+    }
+
+    #[inline(always)]
+    fn send_any(&self, target: Target, command: Command) -> Result<()> {
         let Target::One { slot, id } = target else {
             return Ok(self.push(QueuedCommand { target, command })?);
         };
