@@ -197,11 +197,9 @@ impl CommandQueue {
             status.add_local(added);
             len = added;
         }
-        match command {
-            Command::Message(message) if matches!(target, Target::One { .. }) => {
-                local::push_message(target, message)
-            }
-            command => local::push(QueuedCommand { target, command }, len),
+        match (target, command) {
+            (Target::One { .. }, Command::Message(message)) => local::push_message(target, message),
+            (_, command) => local::push(QueuedCommand { target, command }, len),
         }
         Ok(())
     }
