@@ -386,3 +386,71 @@ pub(crate) fn has_only(target: Target) -> bool {
             && commands.iter().all(|queued| queued.target == target && queued.command.is_for_connection())
     })
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const TARGETS: [Target; 2] = [Target::One { slot: 0, id: 1 }, Target::One { slot: 1, id: 2 }];
+
+    /// Queues a command of one of the kinds that are kept in different places. The number identifies it.
+    fn push_kind(kind: usize, number: usize) {
+        let Some(target) = TARGETS.get(kind % 2).copied() else { unreachable!("there are two") };
+        match kind {
+            0 | 1 => push_message(target, Message::text(number.to_string())),
+            2 | 3 => push_timeout(target, None, Token(number)),
+            _ => push(
+                QueuedCommand { target, command: Command::Message(Message::text(number.to_string())) },
+                1,
+            ),
+        }
+    }
+
+    fn number_of(queued: &QueuedCommand) -> usize {
+        match &queued.command {
+            Command::Message(message) => message.as_text().unwrap().parse().unwrap(),
+            Command::Timeout(_, token) => token.0,
+            command => unreachable!("{command:?} was not queued"),
+        }
+    }
+
+    #[test]
+    fn commands_leave_in_the_order_in_which_they_were_queued() {
+        const KINDS: usize = 5;
+        for sequence in 0..KINDS.pow(5) {
+            for len in 0..=5 {
+                assert!(is_empty());
+                for number in 0..len {
+                    push_kind(sequence / KINDS.pow(u32::try_from(number).unwrap()) % KINDS, number);
+                }
+                assert_eq!(is_empty(), len == 0);
+                if sequence % 2 == 0 {
+                    assert_eq!(load().0, len);
+                }
+                let mut batch = Batch::new();
+                swap(&mut batch);
+                let numbers: Vec<usize> = batch.iter().map(number_of).collect();
+                assert_eq!(numbers, (0..len).collect::<Vec<_>>(), "sequence {sequence}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_message_that_nothing_precedes_is_taken_alone() {
+        let [own, other] = TARGETS;
+        push_kind(0, 7);
+        assert!(pop_only_message(other).is_none(), "it is for another connection");
+        assert_eq!(pop_only_message(own).unwrap().as_text().unwrap(), "7");
+        assert!(is_empty() && pop_only_message(own).is_none());
+        push_kind(2, 0);
+        push_kind(0, 1);
+        assert!(pop_only_message(own).is_none(), "a timeout precedes it");
+        assert!(pop_first_timeout(own).is_some() && pop_only_message(own).is_some() && is_empty());
+        push_kind(0, 0);
+        push_kind(0, 1);
+        assert!(pop_only_message(own).is_none() && has_only(own), "there are two");
+        let mut batch = Batch::new();
+        swap(&mut batch);
+        assert_eq!((batch.len(), is_empty()), (2, true));
+    }
+}
