@@ -53,7 +53,7 @@ impl<F: Factory, S: System> Reactor<F, S> {
                 self.defer(&mut unserved);
             }
         }
-        if self.has_to_open() {
+        if has_to_open(self) {
             self.state.begin(LoopPhase::Open);
             self.continue_connecting();
             self.accept_all();
@@ -65,14 +65,6 @@ impl<F: Factory, S: System> Reactor<F, S> {
         self.flush();
         drop(unserved);
         self.events = events;
-    }
-
-    /// Whether connection attempts may continue, or connections may wait to be accepted.
-    fn has_to_open(&self) -> bool {
-        !self.connecting.is_empty()
-            || self.state.system.is_resolving()
-            || self.arrivals.has_ready()
-            || self.listeners.is_any_ready()
     }
 
     /// Reads from a batch of connections. Returns whether the batch is full.
@@ -154,6 +146,14 @@ impl<F: Factory, S: System> Reactor<F, S> {
             Some(Entry::Vacating) | None => self.listeners.on_event(event.token),
         }
     }
+}
+
+/// Whether connection attempts may continue, or connections may wait to be accepted.
+fn has_to_open<F: Factory, S: System>(reactor: &Reactor<F, S>) -> bool {
+    !reactor.connecting.is_empty()
+        || reactor.state.system.is_resolving()
+        || reactor.arrivals.has_ready()
+        || reactor.listeners.is_any_ready()
 }
 
 /// Compresses and decompresses parts of long messages, one connection after the other, until the turn is over. One connection

@@ -9,7 +9,7 @@ use crate::reactor::buffer_pool::BufferPool;
 use crate::reactor::connection::WriteSide;
 use crate::reactor::entries::ConnectionId;
 use crate::reactor::queue::status::ConnectionStatus;
-use crate::reactor::queue::{self, CommandQueue, disconnected};
+use crate::reactor::queue::{self, CommandQueue, disconnected, send_message};
 
 /// Sends answers to the connection whose message a handler is receiving.
 ///
@@ -137,7 +137,7 @@ impl<'a> Reply<'a> {
     #[cold]
     fn queue(&self, message: Message) -> Result<()> {
         let (queue, id) = self.connection.ok_or_else(disconnected)?;
-        queue.send_message(id.target(), message)
+        send_message(queue, id.target(), message)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::protocol::{Frame, ProtocolError, Role, Upgrade, check_close};
 use crate::reactor::draining::connect_while_draining;
 use crate::reactor::queue::{
     Command, CommandQueue, ConnectMode, Established, NewConnection, QueuedCommand, QueuedPublication,
-    SharedCommand, Target, TimeoutChange, disconnected,
+    SharedCommand, Target, TimeoutChange, disconnected, send_message,
 };
 use crate::reactor::scheduling::Schedule;
 
@@ -202,7 +202,7 @@ impl Sender {
     where
         M: Into<Message>,
     {
-        self.queue.send_message(target(self), msg.into())
+        send_message(&self.queue, target(self), msg.into())
     }
 
     /// Sends a message without compression, whatever the settings.

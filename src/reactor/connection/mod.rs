@@ -193,18 +193,6 @@ impl<H: Handler, S: System> Connection<H, S> {
         }
     }
 
-    /// The [`update`](Self::update) after a read. If the connection has only received messages and queued short answers, the flush that
-    /// follows publishes that, and nothing else has changed.
-    #[inline]
-    fn update_after_read(&mut self, state: &mut LoopState<S>) {
-        let len = self.endpoint.write.len();
-        let is_short = (1..memory::REPORT_FROM).contains(&len);
-        if !is_short || self.endpoint.listed.keeps_output() || !self.is_calm(state) {
-            return self.update(state);
-        }
-        state.work.flush_later(self.endpoint.id.slot, &mut self.endpoint.listed, len);
-    }
-
     /// Whether the connection only exchanges messages: an [`update`](Self::update) would only publish and flush its output.
     #[inline]
     fn is_calm(&self, state: &LoopState<S>) -> bool {
@@ -285,6 +273,19 @@ impl<H: Handler, S: System> Connection<H, S> {
     pub(super) fn is_redirecting(&self) -> bool {
         self.endpoint.is_redirecting()
     }
+}
+
+/// The [`update`](Connection::update) after a read. If the connection has only received messages and queued short answers, the flush that
+/// follows publishes that, and nothing else has changed.
+#[inline]
+fn update_after_read<H: Handler, S: System>(connection: &mut Connection<H, S>, state: &mut LoopState<S>) {
+    let len = connection.endpoint.write.len();
+    let is_short = (1..memory::REPORT_FROM).contains(&len);
+    if !is_short || connection.endpoint.listed.keeps_output() || !connection.is_calm(state) {
+        return connection.update(state);
+    }
+    let endpoint = &mut connection.endpoint;
+    state.work.flush_later(endpoint.id.slot, &mut endpoint.listed, len);
 }
 
 /// Schedules the timer of a connection again, so that it is not too early.

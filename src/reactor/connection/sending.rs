@@ -35,19 +35,6 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         }
     }
 
-    /// Sends a message that the handler has queued.
-    #[inline(never)]
-    pub(super) fn send_answer(&mut self, message: Message, state: &mut LoopState<S>) {
-        self.write.add_published(message.len());
-        if self.protocol.is_plain_server() && !self.wants_frames(state.hooks.on_send_frame) {
-            state.traffic.messages_sent += 1;
-            let fragment_size = state.config.fragment_size;
-            write_frame(message, Role::Server, fragment_size, self.write.queue(&mut state.pool));
-        } else {
-            self.send(message, state);
-        }
-    }
-
     /// Sends a message, or a frame that the handler can replace or drop. A handler that wants frames receives a message as a frame.
     #[inline]
     pub(super) fn send(&mut self, outgoing: impl Encode, state: &mut LoopState<S>) {
@@ -155,5 +142,22 @@ impl<H: Handler, S: System> Endpoint<H, S> {
                 None
             }
         }
+    }
+}
+
+/// Sends a message that the handler has queued.
+#[inline(never)]
+pub(super) fn send_answer<H: Handler, S: System>(
+    endpoint: &mut Endpoint<H, S>,
+    message: Message,
+    state: &mut LoopState<S>,
+) {
+    endpoint.write.add_published(message.len());
+    if endpoint.protocol.is_plain_server() && !endpoint.wants_frames(state.hooks.on_send_frame) {
+        state.traffic.messages_sent += 1;
+        let fragment_size = state.config.fragment_size;
+        write_frame(message, Role::Server, fragment_size, endpoint.write.queue(&mut state.pool));
+    } else {
+        endpoint.send(message, state);
     }
 }

@@ -224,42 +224,9 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// Queues a message, as [`send`](Self::send) does. This is a function of its own, because most commands are messages.
-    #[inline(never)]
-    pub(crate) fn send_message(&self, target: Target, message: Message) -> Result<()> {
-        self.send_any(target, Command::Message(message))
-    }
-
     /// Queues a message or a control frame, if the output of its connection stays within the limit.
     pub(crate) fn send(&self, target: Target, command: Command) -> Result<()> {
-        self.send_any(target, command)
-    }
-
-    #[inline(always)]
-    fn send_any(&self, target: Target, command: Command) -> Result<()> {
-        let Target::One { slot, id } = target else {
-            return Ok(self.push(QueuedCommand { target, command })?);
-        };
-        let status = self.remote.statuses.find(slot);
-        let Some(status) =
-            status.filter(|status| matches!(status.phase(id), Phase::Connecting | Phase::Open))
-        else {
-            // The message is dropped, unless the loop itself has ended.
-            return if local::is_here(self.number) || !self.remote.is_closed() {
-                Ok(())
-            } else {
-                Err(disconnected())
-            };
-        };
-        let len = command.buffered_len();
-        if self.fits(Some(status), len) {
-            return Ok(self.enqueue(target, command, Some((status, len)))?);
-        }
-        if self.overflow == Overflow::Drop {
-            Monitor::add(&self.monitor.dropped, 1);
-            return Ok(());
-        }
-        Ok(self.push_overflow(target)?)
+        send_any(self, target, command)
     }
 
     /// Whether the loop has ended. On its own thread, it has not.
@@ -434,6 +401,38 @@ impl CommandQueue {
     pub(crate) fn local_load(&self) -> (usize, usize) {
         local::load()
     }
+}
+
+/// Queues a message, as [`CommandQueue::send`] does. This is a function of its own, because most commands are messages.
+#[inline(never)]
+pub(crate) fn send_message(queue: &CommandQueue, target: Target, message: Message) -> Result<()> {
+    send_any(queue, target, Command::Message(message))
+}
+
+#[inline(always)]
+fn send_any(queue: &CommandQueue, target: Target, command: Command) -> Result<()> {
+    let Target::One { slot, id } = target else {
+        return Ok(queue.push(QueuedCommand { target, command })?);
+    };
+    let status = queue.remote.statuses.find(slot);
+    let Some(status) = status.filter(|status| matches!(status.phase(id), Phase::Connecting | Phase::Open))
+    else {
+        // The message is dropped, unless the loop itself has ended.
+        return if local::is_here(queue.number) || !queue.remote.is_closed() {
+            Ok(())
+        } else {
+            Err(disconnected())
+        };
+    };
+    let len = command.buffered_len();
+    if queue.fits(Some(status), len) {
+        return Ok(queue.enqueue(target, command, Some((status, len)))?);
+    }
+    if queue.overflow == Overflow::Drop {
+        Monitor::add(&queue.monitor.dropped, 1);
+        return Ok(());
+    }
+    Ok(queue.push_overflow(target)?)
 }
 
 /// Returns the error for a message that exceeds the limit.

@@ -55,6 +55,13 @@ impl<T> LocalKey<Cell<T>> {
     pub(in crate::reactor::queue) fn replace(&'static self, value: T) -> T {
         self.0.with(|cell| cell.replace(value))
     }
+
+    pub(in crate::reactor::queue) fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.0.with(Cell::take)
+    }
 }
 
 impl<T> LocalKey<RefCell<T>> {
