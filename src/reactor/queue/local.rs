@@ -387,7 +387,8 @@ pub(crate) fn has_only(target: Target) -> bool {
     })
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 
