@@ -293,9 +293,9 @@ fn receive_changed(
                 Err(_) => return (plain, None),
             }
         }
-        transfer(&mut pair.server, &mut pair.client, usize::MAX);
-        if receive_any(&mut pair.client).is_err() {
-            // The client has rejected a reply, and its alert follows.
+        let replied = transfer(&mut pair.server, &mut pair.client, usize::MAX);
+        if receive_any(&mut pair.client).is_err() || len + replied == 0 {
+            // The client has rejected a reply, and its alert follows. Or both wait, because a length is damaged, and the client gives up.
             is_closed = true;
         } else if !pair.client.is_handshaking() && !is_closed {
             pair.client.close_notify();
