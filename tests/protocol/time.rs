@@ -378,6 +378,26 @@ fn l2_s5_5_2_a_pong_keeps_both_ends_alive() {
 }
 
 #[test]
+fn l2_s5_5_2_a_silence_of_months_is_answered_with_one_ping_per_interval() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut server = watchful(Role::Server, 0, 40 * DAY);
+    for _ in 0..5 {
+        assert_eq!(due(&server), Some(Duration::from_secs(40 * DAY)));
+        server.tick().unwrap();
+        assert_eq!(server.take_out().first(), Some(&PING));
+    }
+}
+
+#[test]
+fn l2_s5_5_2_a_ping_between_two_milliseconds_is_not_followed_by_an_earlier_one() {
+    let mut server = watchful(Role::Server, 0, 2);
+    server.advance(2 * SECOND + Duration::from_micros(1));
+    server.core.tick(server.now, &mut server.out).unwrap();
+    assert_eq!(server.take_out().first(), Some(&PING));
+    assert_eq!(due(&server), Some(2 * SECOND + Duration::from_micros(999)));
+}
+
+#[test]
 fn l2_s5_5_2_a_ping_without_a_pong_leads_to_the_idle_timeout() {
     let mut server = watchful(Role::Server, 50, 20);
     assert_eq!([server.tick(), server.tick()], [Ok(()), Ok(())]);

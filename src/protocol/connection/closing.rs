@@ -69,7 +69,7 @@ impl Core {
                 let half_close = *half_close;
                 let limit = self.config.close_timeout;
                 let limit = if half_close { limit.min(DRAIN_TIMEOUT) } else { limit };
-                self.deadlines.mark = now.checked_add(limit);
+                self.deadlines.begin_phase(limit, now);
                 self.close_if_done();
                 half_close
             }

@@ -34,7 +34,7 @@ pub use self::automatic::Connection;
 use self::closing::Drain;
 use self::opening::Opening;
 use self::receiving::Receiver;
-use self::timeouts::Deadlines;
+use self::timeouts::{Deadlines, Pinged};
 use super::deflate::Codec;
 use super::framing::frame::Frame;
 use super::framing::header::OpCode;
@@ -52,6 +52,7 @@ struct Core {
     codec: Option<Box<Codec>>,
     receiver: Receiver,
     deadlines: Deadlines,
+    pinged: Pinged,
     /// Whether long messages are compressed and decompressed in steps, which the front end continues.
     has_steps: bool,
 }
@@ -133,6 +134,7 @@ impl Core {
             phase,
             codec: None,
             receiver: Receiver::default(),
+            pinged: Pinged::default(),
             has_steps: false,
         }
     }

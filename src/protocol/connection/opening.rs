@@ -40,7 +40,7 @@ impl Core {
             return Err(ProtocolError::UnexpectedStatus(response.status()));
         }
         let codec = connection.check_upgrade(request, response)?;
-        connection.open(&Extension::parse_all(response.fields())?, codec);
+        connection.open(&Extension::parse_all(response.fields())?, codec, now);
         Ok(connection)
     }
 
@@ -53,7 +53,7 @@ impl Core {
     ) -> Result<Self, ProtocolError> {
         let codec = deflate::resume(role, extensions, &config)?;
         let mut connection = Self::new(config, role, Opening::phase(None), now);
-        connection.open(extensions, codec);
+        connection.open(extensions, codec, now);
         Ok(connection)
     }
 
@@ -87,7 +87,7 @@ impl Core {
         let written = checked.and_then(|codec| response.encode_for(head_only, out).map(|()| codec));
         let codec = written.inspect_err(|err| self.refuse(*err, now, out))?;
         if is_upgrade {
-            self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec);
+            self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec, now);
         } else {
             self.drain(true, now);
         }
@@ -128,7 +128,11 @@ impl Core {
         self.drain(true, now);
     }
 
-    pub(super) fn receive_head(&mut self, input: &mut &mut [u8]) -> Result<Option<Event>, ProtocolError> {
+    pub(super) fn receive_head(
+        &mut self,
+        input: &mut &mut [u8],
+        now: Instant,
+    ) -> Result<Option<Event>, ProtocolError> {
         let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
         while opening.head.push(input, &self.config)? {
             let Some(request) = opening.request.take() else {
@@ -149,7 +153,7 @@ impl Core {
                 .and_then(|()| deflate::agree(Role::Client, &request, &response, &self.config));
             return match checked {
                 Ok(codec) => {
-                    self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec);
+                    self.open(&Extension::parse_all(response.fields()).unwrap_or_default(), codec, now);
                     Ok(Some(Event::Response { request, response: Box::new(response) }))
                 }
                 Err(ProtocolError::UnexpectedStatus(_)) => {
@@ -184,7 +188,7 @@ impl Core {
         deflate::agree(Role::Server, request, response, &self.config)
     }
 
-    fn open(&mut self, extensions: &[Extension], codec: Option<Box<Codec>>) {
+    fn open(&mut self, extensions: &[Extension], codec: Option<Box<Codec>>, now: Instant) {
         // The core implements compression. Any other extension belongs to the program, which sees every frame.
         self.receiver.reserved = match (extensions.len(), &codec) {
             (0, _) => Reserved::None,
@@ -193,7 +197,7 @@ impl Core {
         };
         self.codec = codec;
         self.phase = Phase::Open;
-        self.deadlines.mark = None;
+        self.note_input(now);
     }
 }
 

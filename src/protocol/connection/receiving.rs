@@ -233,7 +233,7 @@ impl Core {
         }
         let message = self.receiver.whole_message(input, self.role, &self.config)?;
         if message.is_some() {
-            self.deadlines.heard = now;
+            self.note_input(now);
         }
         Ok(message)
     }
@@ -249,9 +249,8 @@ impl Core {
         if input.is_empty() || self.receiver.is_decompressing() {
             return Ok(None);
         }
-        self.deadlines.heard = now;
         let received = match self.phase {
-            Phase::Opening(_) => self.receive_head(input).map(|event| event.map(Received::Event)),
+            Phase::Opening(_) => self.receive_head(input, now).map(|event| event.map(Received::Event)),
             Phase::Answering { .. } => Ok(None),
             Phase::Open => self.measured_frame(input, now).map(|frame| frame.map(Received::Frame)),
             Phase::CloseSent { .. } => self.next_frame(input).map(|frame| frame.map(Received::Frame)),
@@ -269,6 +268,7 @@ impl Core {
         input: &mut &mut [u8],
         now: Instant,
     ) -> Result<Option<Frame>, ProtocolError> {
+        self.note_input(now);
         let before = input.len();
         let frame = self.next_frame(input)?;
         let is_control = frame.as_ref().is_some_and(Frame::is_control);

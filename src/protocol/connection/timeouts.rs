@@ -16,13 +16,13 @@ pub(super) const AUTOMATIC_PING: [u8; 4] = [0x9c, 0x17, 0xe3, 0x5a];
 /// A Ping that is later than this shows that the front end was not called in time.
 const LATE_PING: Duration = Duration::from_secs(1);
 
-/// The points in time from which deadlines are computed.
+/// The points in time from which deadlines are computed. A connection is
+/// smaller because the time of the last Ping is not one of them: see [`Pinged`].
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// When input was last received, or when the front end continued to read.
-    pub(super) heard: Instant,
-    /// While the connection is open, when the last Ping was sent. In every other phase, when that phase must end.
-    pub(super) mark: Option<Instant>,
+    /// While the connection is open, when input was last received, or when the front end continued to read. In every other phase, when
+    /// that phase must end, or `None` if its limit is beyond the range of the clock.
+    mark: Option<Instant>,
     /// What few connections measure at the same time.
     measured: Option<Box<Measured>>,
 }
@@ -44,16 +44,41 @@ struct Progress {
     received: usize,
 }
 
+/// How long after the last input the last Ping was sent, in milliseconds. Zero if none was sent since.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pinged(u32);
+
+impl Pinged {
+    /// A Ping is sent after this much silence, which is rounded up. `None` if it exceeds the range of 49 days.
+    fn after(silence: Duration) -> Option<Self> {
+        let millis = silence.as_micros().div_ceil(1000).max(1);
+        u32::try_from(millis).ok().map(Self)
+    }
+
+    /// Whether a Ping was sent since the last input.
+    fn is_sent(self) -> bool {
+        self.0 > 0
+    }
+
+    fn silence(self) -> Duration {
+        Duration::from_millis(self.0.into())
+    }
+}
+
 impl Deadlines {
     /// The deadlines of a connection that begins with the opening handshake.
     pub(super) fn new(config: &Config, now: Instant) -> Self {
-        let mark = now.checked_add(config.handshake_timeout);
-        Self { heard: now, mark, measured: None }
+        Self { mark: now.checked_add(config.handshake_timeout), measured: None }
+    }
+
+    /// A phase begins that must end within a time limit.
+    pub(super) fn begin_phase(&mut self, limit: Duration, now: Instant) {
+        self.mark = now.checked_add(limit);
     }
 
     /// A phase begins that must end within the close timeout.
     pub(super) fn begin_closing(&mut self, config: &Config, now: Instant) {
-        self.mark = now.checked_add(config.close_timeout);
+        self.begin_phase(config.close_timeout, now);
     }
 
     /// Records a write that left output unsent, after the socket has accepted a number of bytes.
@@ -111,37 +136,34 @@ impl Deadlines {
     }
 
     fn idle(&self, config: &Config) -> Option<Instant> {
-        self.heard.checked_add(config.idle_timeout?)
+        self.mark?.checked_add(config.idle_timeout?)
     }
 
     /// A Ping is due once both the last sign of the peer and our last Ping are `ping_interval` ago.
-    fn ping(&self, config: &Config) -> Option<Instant> {
-        let last = self.mark.map_or(self.heard, |pinged| pinged.max(self.heard));
-        last.checked_add(ping_interval(config)?)
+    fn ping(&self, pinged: Pinged, config: &Config) -> Option<Instant> {
+        self.mark?.checked_add(pinged.silence())?.checked_add(ping_interval(config)?)
     }
 
     /// Begins the silence anew if the first Ping should have been sent long ago.
     ///
     /// A program can leave its socket alone for longer than the idle timeout. The peer must then have the time to answer.
-    fn forgive_late_ping(&mut self, config: &Config, now: Instant) {
-        let has_pinged = self.mark.is_some_and(|pinged| pinged > self.heard);
+    fn forgive_late_ping(&mut self, pinged: Pinged, config: &Config, now: Instant) {
         let interval = ping_interval(config).filter(|interval| Some(*interval) < config.idle_timeout);
-        let silence = now.saturating_duration_since(self.heard);
-        let late_by = interval.filter(|_| !has_pinged).and_then(|interval| silence.checked_sub(interval));
-        let heard =
-            late_by.filter(|late_by| *late_by > LATE_PING).and_then(|late| self.heard.checked_add(late));
-        self.heard = heard.unwrap_or(self.heard);
+        let interval = interval.filter(|_| !pinged.is_sent());
+        let late_by = interval.and_then(|interval| self.silence(now).checked_sub(interval));
+        if let Some(late_by) = late_by.filter(|late_by| *late_by > LATE_PING) {
+            self.skip(late_by);
+        }
     }
 
-    /// How long the peer has been silent.
+    /// How long the peer of an open connection has been silent.
     pub(super) fn silence(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.heard)
+        self.mark.map_or(Duration::ZERO, |input| now.saturating_duration_since(input))
     }
 
-    /// Time has passed that does not count: the last sign of the peer and our last Ping are later by as much.
-    fn skip(&mut self, pause: Duration) {
-        self.heard = self.heard.checked_add(pause).unwrap_or(self.heard);
-        self.mark = self.mark.and_then(|pinged| pinged.checked_add(pause));
+    /// Time has passed that does not count: the last sign of the peer, and a Ping after it, are later by as much.
+    fn skip(&mut self, time: Duration) {
+        self.mark = self.mark.and_then(|input| input.checked_add(time)).or(self.mark);
     }
 
     /// When the rate of an unfinished message is checked.
@@ -155,12 +177,12 @@ impl Deadlines {
     }
 
     /// What ends an open connection, or makes it send a Ping.
-    fn while_open(&self, config: &Config, is_reading: bool) -> Option<Instant> {
+    fn while_open(&self, pinged: Pinged, config: &Config, is_reading: bool) -> Option<Instant> {
         let stalled = self.stalled(config.write_timeout);
         if !is_reading {
             return stalled;
         }
-        let silence = earliest(self.idle(config), self.ping(config));
+        let silence = earliest(self.idle(config), self.ping(pinged, config));
         earliest(silence, earliest(self.rate_check(), stalled))
     }
 }
@@ -175,7 +197,7 @@ impl Core {
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Open => self.deadlines.while_open(&self.config, !self.receiver.is_paused),
+            Phase::Open => self.deadlines.while_open(self.pinged, &self.config, !self.receiver.is_paused),
             Phase::Closed => None,
             // There is always a limit, so that a connection ends.
             phase if phase.awaits_flush() => {
@@ -216,7 +238,7 @@ impl Core {
 
     fn next_due_while_open(&mut self, now: Instant) -> Result<Option<Frame>, ProtocolError> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.deadlines.forgive_late_ping(&self.config, now);
+        self.deadlines.forgive_late_ping(self.pinged, &self.config, now);
         let (deadlines, config) = (&self.deadlines, &self.config);
         if is_due(deadlines.stalled(config.write_timeout)) {
             return self.end_with(ProtocolError::WriteTimeout);
@@ -230,12 +252,28 @@ impl Core {
         if is_due(deadlines.rate_check()) {
             self.check_rate(now)?;
         }
-        if !is_due(self.deadlines.ping(&self.config)) {
+        if !is_due(self.deadlines.ping(self.pinged, &self.config)) {
             return Ok(None);
         }
-        self.deadlines.mark = Some(now);
+        self.note_ping(now);
         self.receiver.has_automatic_pings = true;
         Ok(Some(Frame::ping(AUTOMATIC_PING.to_vec())))
+    }
+
+    /// Records that a Ping is sent.
+    fn note_ping(&mut self, now: Instant) {
+        match Pinged::after(self.deadlines.silence(now)) {
+            Some(pinged) => self.pinged = pinged,
+            // A silence of more than 49 days begins anew.
+            None => self.note_input(now),
+        }
+    }
+
+    /// Records input of an open connection.
+    #[inline(always)]
+    pub(super) fn note_input(&mut self, now: Instant) {
+        self.deadlines.mark = Some(now);
+        self.pinged = Pinged::default();
     }
 
     fn end_with<T>(&mut self, err: ProtocolError) -> Result<T, ProtocolError> {
@@ -276,8 +314,7 @@ impl Core {
         }
         if matches!(self.phase, Phase::Open) {
             let silence = Duration::from_millis(self.receiver.silence.into());
-            let heard = now.checked_sub(silence).unwrap_or(now);
-            self.deadlines.skip(heard.saturating_duration_since(self.deadlines.heard));
+            self.deadlines.skip(self.deadlines.silence(now).saturating_sub(silence));
         }
         if let Some(progress) =
             self.deadlines.measured.as_mut().and_then(|measured| measured.message.as_mut())

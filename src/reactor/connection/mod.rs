@@ -306,6 +306,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
+        assert!(size_of::<ManualConnection>() <= 88);
         let parts = size_of::<ManualConnection>() + size_of::<Socket>();
         let own = size_of::<Connection<(), Native>>() - parts;
         assert!(own <= 80, "{own} bytes in addition to the protocol core and the socket");
