@@ -3,7 +3,6 @@
 //! A full queue accepts them all the same, because a program must be able to end a connection or the loop under load. Their
 //! number is still bounded: a command whose effect is queued already is not queued again.
 
-use super::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use super::{Command, SharedCommand};
 
 const CLOSE: u8 = 1;
@@ -15,9 +14,9 @@ const PAUSED: u8 = 8;
 const DRAIN: u8 = 16;
 const ANSWER: u8 = 32;
 
-/// Which control commands are queued for one connection, or for all. Only threads that hold the lock of the queue change it.
-#[derive(Debug, Default)]
-pub(super) struct QueuedControl(AtomicU8);
+/// Which control commands are queued for one connection, or for all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct QueuedControl(u8);
 
 /// A command that a full queue accepts.
 #[derive(Debug, Clone, Copy)]
@@ -62,21 +61,20 @@ impl Control {
 
 impl QueuedControl {
     /// Records that a command is asked for. Returns whether it must be queued.
-    pub(super) fn add(&self, control: Control) -> bool {
-        let before = self.0.load(Relaxed);
-        let after = match control {
+    pub(super) fn add(&mut self, control: Control) -> bool {
+        let before = self.0;
+        self.0 = match control {
             Control::Pause => before | READING | PAUSED,
             Control::Resume => (before | READING) & !PAUSED,
             control => before | control.bit(),
         };
-        self.0.store(after, Relaxed);
         before & control.bit() == 0
     }
 
     /// Records that a command leaves the queue. Returns the command to execute: of several pauses and resumptions, the last.
-    pub(super) fn remove(&self, control: Control, command: Command) -> Command {
-        let before = self.0.load(Relaxed);
-        self.0.store(before & !control.bit(), Relaxed);
+    pub(super) fn remove(&mut self, control: Control, command: Command) -> Command {
+        let before = self.0;
+        self.0 = before & !control.bit();
         match control {
             Control::Pause | Control::Resume if before & PAUSED != 0 => Command::Pause,
             Control::Pause | Control::Resume => Command::Resume,
@@ -84,9 +82,13 @@ impl QueuedControl {
         }
     }
 
-    /// Forgets everything, because another connection uses the place.
-    pub(super) fn clear(&self) {
-        self.0.store(0, Relaxed);
+    /// Returns one bit for each command.
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(bits)
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn w9_a_control_command_is_queued_once() {
-        let queued = QueuedControl::default();
+        let mut queued = QueuedControl::default();
         for control in [Control::Close, Control::Shutdown, Control::Drain, Control::Pause] {
             assert!(queued.add(control) && !queued.add(control), "{control:?}");
         }
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn w9_the_last_of_several_pauses_and_resumptions_counts() {
-        let queued = QueuedControl::default();
+        let mut queued = QueuedControl::default();
         assert!(queued.add(Control::Pause));
         assert!(!queued.add(Control::Resume));
         assert!(matches!(queued.remove(Control::Pause, Command::Pause), Command::Resume));

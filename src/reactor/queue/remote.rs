@@ -198,7 +198,7 @@ impl RemoteQueue {
     pub(super) fn push(&self, queued: QueuedCommand) -> std::result::Result<(), QueueError> {
         let mut queue = self.lock();
         self.check_room(&queue, &queued)?;
-        if !self.is_new(&queued, &queue) {
+        if !self.is_new(&queued, &mut queue) {
             return Ok(());
         }
         if let Some(status) = self.counted_status(queued.target, queued.command.buffered_len()) {
@@ -228,9 +228,9 @@ impl RemoteQueue {
     }
 
     /// Whether a command must be queued: not a control command that is queued already.
-    pub(super) fn is_new(&self, queued: &QueuedCommand, queue: &Queue) -> bool {
+    pub(super) fn is_new(&self, queued: &QueuedCommand, queue: &mut Queue) -> bool {
         let control = Control::of(&queued.command);
-        control.is_none_or(|control| self.add_control(control, queued.target, &queue.control))
+        control.is_none_or(|control| self.add_control(control, queued.target, &mut queue.control))
     }
 
     /// Adds a command. Returns whether the loop must be woken.
@@ -263,13 +263,13 @@ impl RemoteQueue {
 
     /// Records a control command. Returns whether it must be queued: not if it is queued already, or if its connection has
     /// gone.
-    fn add_control(&self, control: Control, target: Target, for_all: &QueuedControl) -> bool {
+    fn add_control(&self, control: Control, target: Target, for_all: &mut QueuedControl) -> bool {
         match target {
             Target::All => for_all.add(control),
             Target::One { .. } if control.is_for_loop() => for_all.add(control),
             Target::One { slot, id } => {
                 let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
-                status.is_some_and(|status| status.control.add(control))
+                status.is_some_and(|status| status.change_control(|queued| queued.add(control)))
             }
         }
     }
@@ -279,14 +279,14 @@ impl RemoteQueue {
         &self,
         control: Control,
         queued: QueuedCommand,
-        for_all: &QueuedControl,
+        for_all: &mut QueuedControl,
     ) -> QueuedCommand {
         let QueuedCommand { target, command } = queued;
         let command = match target {
             Target::One { slot, id } if !control.is_for_loop() => {
                 let status = self.statuses.find(slot).filter(|status| status.phase(id) != Phase::Free);
                 match status {
-                    Some(status) => status.control.remove(control, command),
+                    Some(status) => status.change_control(|queued| queued.remove(control, command)),
                     None => command,
                 }
             }

@@ -320,7 +320,7 @@ fn receive(queue: &CommandQueue, commands: &mut Batch, from: usize) -> bool {
     let mut must_wake = false;
     // The bytes for connections were counted when the commands were sent.
     for queued in commands.drain(..) {
-        if queue.remote.is_new(&queued, &guard) {
+        if queue.remote.is_new(&queued, &mut guard) {
             must_wake |= queue.remote.add(&mut guard, queued);
         }
     }

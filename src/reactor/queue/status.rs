@@ -34,26 +34,27 @@ pub(crate) enum Phase {
 
 /// The status of the connection in one slot.
 ///
-/// Only the loop changes `local`, and gives the slot to another connection. Other threads add to `remote`, change `control` and report
-/// an overflow in `state` while they hold the lock of the queue. The slot changes hands under the same lock, so these changes never
-/// affect the wrong connection.
+/// Only the loop changes `local`, and gives the slot to another connection. Threads change `remote`, and report an overflow in `state`,
+/// while they hold the lock of the queue. The slot changes hands under the same lock, so these changes never affect the wrong
+/// connection.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionStatus {
     /// The id of the connection and its [`Phase`], in one value. Otherwise a sender could combine its own id with the phase of
     /// the next connection, and see that a connection which has ended is open again.
     state: AtomicU64,
-    /// The control commands of other threads that are queued.
-    pub(super) control: QueuedControl,
     /// Bytes that the thread of the loop has queued, minus all bytes that have been sent. Wraps below zero while bytes of
     /// other threads have been sent.
     local: AtomicUsize,
-    /// All bytes that other threads have queued since the connection began. They do not move to `local` when the loop takes
-    /// them, so that no thread sees them missing in between.
-    remote: AtomicUsize,
+    /// All bytes that other threads have queued since the connection began, and which of their control commands are queued, in one value
+    /// to save memory. The bytes do not move to `local` when the loop takes them, so that no thread sees them missing in between.
+    remote: AtomicU64,
 }
 
 /// The number of bits below the id of a connection in its state.
 const PHASE_BITS: u32 = 8;
+
+/// The number of bits below the bytes of other threads. No connection receives the 2^56 bytes for which the rest has no room.
+const CONTROL_BITS: u32 = 8;
 
 fn state_of(id: u32, phase: Phase) -> u64 {
     u64::from(id) << PHASE_BITS | phase as u64
@@ -63,7 +64,6 @@ impl ConnectionStatus {
     /// A new connection uses the slot.
     pub(crate) fn insert(&self, id: u32) {
         self.reset_counts();
-        self.control.clear();
         self.state.store(state_of(id, Phase::Connecting), Relaxed);
     }
 
@@ -107,7 +107,9 @@ impl ConnectionStatus {
     #[inline]
     pub(crate) fn buffered(&self) -> usize {
         // Acquire: `remote` then contains all bytes that `local` subtracts.
-        let sum = self.local.load(Acquire).wrapping_add(self.remote.load(Relaxed));
+        let local = self.local.load(Acquire);
+        // The sum is correct even if a `usize` of 32 bits does not contain all bits of `remote`, because it wraps like `local`.
+        let sum = local.wrapping_add((self.remote.load(Relaxed) >> CONTROL_BITS) as usize);
         // Below zero if the connection has been removed meanwhile.
         if sum > usize::MAX / 2 { 0 } else { sum }
     }
@@ -130,8 +132,20 @@ impl ConnectionStatus {
         self.local.store(local, Release);
     }
 
+    /// The lock of the queue must be held.
     pub(crate) fn add_remote(&self, bytes: usize) {
-        self.remote.fetch_add(bytes, Relaxed);
+        self.remote.fetch_add((bytes as u64) << CONTROL_BITS, Relaxed);
+    }
+
+    /// Changes which control commands are queued. The lock of the queue must be held.
+    pub(super) fn change_control<R>(&self, change: impl FnOnce(&mut QueuedControl) -> R) -> R {
+        let before = self.remote.load(Relaxed);
+        let [bits, ..] = before.to_le_bytes();
+        let mut control = QueuedControl::from_bits(bits);
+        let changed = change(&mut control);
+        let bytes = before >> CONTROL_BITS << CONTROL_BITS;
+        self.remote.store(bytes | u64::from(control.bits()), Relaxed);
+        changed
     }
 }
 
