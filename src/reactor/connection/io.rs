@@ -332,12 +332,8 @@ fn flush_expecting<H: Handler, S: System>(
     if sends_pong {
         connection.write(expects_more, state);
     }
-    if is_written
-        && !sends_pong
-        && !was_blocked
-        && connection.endpoint.write.is_released()
-        && connection.is_calm(state)
-    {
+    let has_only_sent = is_written && !sends_pong && !was_blocked && connection.endpoint.write.is_released();
+    if has_only_sent && connection.is_calm(state) {
         // The update after the read, or after the commands, has done the rest.
         connection.endpoint.publish(state);
     } else {
