@@ -16,8 +16,8 @@ pub(super) const AUTOMATIC_PING: [u8; 4] = [0x9c, 0x17, 0xe3, 0x5a];
 /// A Ping that is later than this shows that the front end was not called in time.
 const LATE_PING: Duration = Duration::from_secs(1);
 
-/// The points in time from which deadlines are computed. A connection is
-/// smaller because the time of the last Ping is not one of them: see [`Pinged`].
+/// The points in time from which deadlines are computed. The time of the last Ping is not one of them, so that a connection is smaller: see
+/// [`Pinged`].
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// While the connection is open, when input was last received, or when the front end continued to read. In every other phase, when
