@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::timeouts::note_input;
 use super::{Core, Phase};
 use crate::protocol::ProtocolError;
 #[cfg(feature = "reactor")]
@@ -28,7 +29,7 @@ pub(super) fn receive_lent(
     if !matches!(core.phase, Phase::Open) {
         return Ok(None);
     }
-    core.note_input(now);
+    note_input(core, now);
     let received = core.receiver.receive_lent(len, core.codec.is_some());
     let frame = received.inspect_err(|_| core.fail_open(now))?;
     core.measure_message(len, false, now);
@@ -65,7 +66,7 @@ pub(super) fn receive_buffer(
     }
     let received = core.receiver.receive_buffer(head, buffer, len, core.role, &core.config);
     if !matches!(received, ReceivedBuffer::Input(_)) {
-        core.note_input(now);
+        note_input(core, now);
     }
     if matches!(received, ReceivedBuffer::Payload) {
         core.measure_message(head.len().saturating_add(len), false, now);

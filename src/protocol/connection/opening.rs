@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::timeouts::note_input;
 use super::{Core, Event, Phase, State};
 use crate::protocol::deflate::{self, Codec};
 use crate::protocol::framing::header::Reserved;
@@ -197,7 +198,7 @@ impl Core {
         };
         self.codec = codec;
         self.phase = Phase::Open;
-        self.note_input(now);
+        note_input(self, now);
     }
 }
 

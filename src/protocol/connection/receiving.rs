@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::manual::Received;
-use super::timeouts::AUTOMATIC_PING;
+use super::timeouts::{AUTOMATIC_PING, note_input};
 use super::{Core, Event, Phase};
 use crate::close;
 use crate::message::Message;
@@ -233,7 +233,7 @@ impl Core {
         }
         let message = self.receiver.whole_message(input, self.role, &self.config)?;
         if message.is_some() {
-            self.note_input(now);
+            note_input(self, now);
         }
         Ok(message)
     }
@@ -268,7 +268,7 @@ impl Core {
         input: &mut &mut [u8],
         now: Instant,
     ) -> Result<Option<Frame>, ProtocolError> {
-        self.note_input(now);
+        note_input(self, now);
         let before = input.len();
         let frame = self.next_frame(input)?;
         let is_control = frame.as_ref().is_some_and(Frame::is_control);

@@ -255,25 +255,9 @@ impl Core {
         if !is_due(self.deadlines.ping(self.pinged, &self.config)) {
             return Ok(None);
         }
-        self.note_ping(now);
+        note_ping(self, now);
         self.receiver.has_automatic_pings = true;
         Ok(Some(Frame::ping(AUTOMATIC_PING.to_vec())))
-    }
-
-    /// Records that a Ping is sent.
-    fn note_ping(&mut self, now: Instant) {
-        match Pinged::after(self.deadlines.silence(now)) {
-            Some(pinged) => self.pinged = pinged,
-            // A silence of more than 49 days begins anew.
-            None => self.note_input(now),
-        }
-    }
-
-    /// Records input of an open connection.
-    #[inline(always)]
-    pub(super) fn note_input(&mut self, now: Instant) {
-        self.deadlines.mark = Some(now);
-        self.pinged = Pinged::default();
     }
 
     fn end_with<T>(&mut self, err: ProtocolError) -> Result<T, ProtocolError> {
@@ -322,6 +306,22 @@ impl Core {
             *progress = Progress { since: now, received: 0 };
         }
     }
+}
+
+/// Records that a Ping is sent.
+fn note_ping(core: &mut Core, now: Instant) {
+    match Pinged::after(core.deadlines.silence(now)) {
+        Some(pinged) => core.pinged = pinged,
+        // A silence of more than 49 days begins anew.
+        None => note_input(core, now),
+    }
+}
+
+/// Records input of an open connection.
+#[inline(always)]
+pub(super) fn note_input(core: &mut Core, now: Instant) {
+    core.deadlines.mark = Some(now);
+    core.pinged = Pinged::default();
 }
 
 pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
