@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::awake::Awake;
-use super::certificate::{CERTIFICATE, KEY};
+use super::certificate::{self, CERTIFICATE, KEY};
 use super::options::{Options, Pace};
 use super::programs::{Program, Programs};
 use super::results::{self, Entry, Row};
@@ -168,12 +168,15 @@ pub fn run(
     cells.map(|cell| session.row(workload, cell)).collect()
 }
 
-/// Builds the load generator for a task.
+/// Builds the load generator for a task, and creates the certificate that servers with TLS need.
 ///
 /// # Errors
 ///
-/// Returns an error if it cannot be built.
+/// Returns an error if one of them cannot be made.
 pub fn generator(programs: &mut Programs, task: Task) -> Result<Program> {
+    if task == Task::Tls {
+        certificate::make(programs.folder())?;
+    }
     let (name, feature) = match task {
         Task::Tls => ("load-tls", Some("tls")),
         _ => ("load", None),

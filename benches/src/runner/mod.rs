@@ -127,9 +127,6 @@ fn run_workload(
     let Some(workload) = workloads::all().into_iter().find(|workload| workload.name == name) else {
         return Ok(());
     };
-    if workload.task == servers::Task::Tls {
-        certificate::make(programs.folder())?;
-    }
     let rows = measure::run(&workload, programs, options, Cores::choose()?)?;
     let results = Results {
         workload: name.to_owned(),
