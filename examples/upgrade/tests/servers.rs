@@ -194,20 +194,27 @@ fn invalid_requests_are_rejected() {
 #[test]
 #[cfg(target_os = "linux")]
 fn connections_leave_no_descriptors_behind() {
+    use std::collections::HashSet;
+    use std::net::Ipv4Addr;
     for start in SERVERS {
         let server = start(Config::default());
+        // Only connections to this server count. The table also lists those of other tests and programs, and another address may
+        // have the same port.
+        let port = server.url.trim_end_matches('/').rsplit(':').next().unwrap().parse::<u16>().unwrap();
+        let address = format!("{:08X}:{port:04X}", u32::from(Ipv4Addr::LOCALHOST).to_be());
         let descriptors = || -> usize {
-            // Only those of connections to this server count: other tests run at the same time.
-            let port = server.url.trim_end_matches('/').rsplit(':').next().unwrap().parse::<u16>().unwrap();
             let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
-            let local = format!(":{port:04X}");
-            // State 01 is ESTABLISHED, 08 is CLOSE_WAIT: a descriptor that is not closed.
-            let rows = table.lines().filter_map(|line| {
-                let mut words = line.split_whitespace().skip(1);
-                let (own, _, state) = (words.next()?, words.next()?, words.next()?);
-                (own.ends_with(&local) && matches!(state, "01" | "08")).then_some(())
-            });
-            rows.count()
+            // State 01 is ESTABLISHED, 08 is CLOSE_WAIT: a descriptor that is not closed. The kernel can list a connection twice if
+            // the table changes while it is read.
+            let peers: HashSet<_> = table
+                .lines()
+                .filter_map(|line| {
+                    let mut words = line.split_whitespace().skip(1);
+                    let (own, peer, state) = (words.next()?, words.next()?, words.next()?);
+                    (own == address && matches!(state, "01" | "08")).then_some(peer)
+                })
+                .collect();
+            peers.len()
         };
         for _ in 0..20 {
             let (mut client, mut socket) = server.open();
