@@ -2,7 +2,7 @@
 //! there.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,12 +38,12 @@ impl Task {
 
 /// Returns the number of connected sockets with this local address that have a descriptor.
 pub fn sockets_at(address: SocketAddr) -> usize {
-    sockets(|fields| ends_with_port(fields[1], address.port()))
+    sockets(|fields| fields[1] == in_table(address))
 }
 
 /// Returns the number of sockets with a descriptor that are connected, or connecting, to this address.
 pub fn sockets_to(address: SocketAddr) -> usize {
-    sockets(|fields| ends_with_port(fields[2], address.port()))
+    sockets(|fields| fields[2] == in_table(address))
 }
 
 /// Counts rows in the tables of TCP sockets. The fields of a row are its number, the local address, the remote address,
@@ -58,8 +58,15 @@ fn sockets(is_counted: impl Fn(&[&str]) -> bool) -> usize {
     rows.filter(|fields| fields[3] != LISTEN && fields[9] != "0" && is_counted(fields)).count()
 }
 
-fn ends_with_port(address: &str, port: u16) -> bool {
-    address.ends_with(&format!(":{port:04X}"))
+/// Returns an address as the tables contain it. The kernel prints the bytes of an address as numbers of 32 bits.
+fn in_table(address: SocketAddr) -> String {
+    let bytes = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let (words, _) = bytes.as_chunks();
+    let words: String = words.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect();
+    format!("{words}:{:04X}", address.port())
 }
 
 /// Returns the number of open descriptors of this process.
