@@ -136,8 +136,8 @@ impl Node {
         // Before the history is read: what is published later arrives, or the library reports a gap.
         client.out.subscribe(room.topic()).map_err(Rejection::from)?;
         let contents = match self.with_lease(|database| database.join(&identity, room)) {
-            // Everything is sent again when Redis is back.
-            Err(Failure::Unreachable(_)) if !is_new => return Ok(()),
+            // Everything is sent again when Redis is back, or with the next lease.
+            Err(Failure::Unreachable(_) | Failure::LeaseEnded) if !is_new => return Ok(()),
             Err(failure) => {
                 if is_new {
                     let _ = client.out.unsubscribe(room.topic());
