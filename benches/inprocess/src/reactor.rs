@@ -170,9 +170,14 @@ fn broadcast(out: &Sender, message: Message) -> sockeye::Result<()> {
     if message.is_empty() { out.shutdown() } else { out.broadcast(message) }
 }
 
-/// The default settings. The receivers of a broadcast do not answer Pings, and on a busy machine callgrind takes minutes.
+/// The default settings, without limits of time. The receivers of a broadcast do not answer Pings, and callgrind takes minutes on a
+/// busy machine. A turn that ends early would deliver publications in two parts.
 fn settings() -> Settings {
-    Settings { ping_interval: Some(Duration::from_secs(24 * 3600)), ..Settings::default() }
+    Settings {
+        ping_interval: Some(Duration::from_secs(24 * 3600)),
+        max_turn: Duration::from_secs(10),
+        ..Settings::default()
+    }
 }
 
 fn serve<F, H>(kind: &str, arguments: &[&str], workers: Option<usize>, factory: F) -> Result<()>

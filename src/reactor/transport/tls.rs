@@ -1,12 +1,13 @@
 //! Encrypted sockets: a TCP socket and a TLS session.
 
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 
 use log::debug;
 use mio::event::Source;
 use mio::net::TcpStream;
 
+use super::calls;
 use super::hooks::return_socket;
 use super::{Input, Next, Stop};
 use crate::byte_queue::ByteQueue;
@@ -145,7 +146,7 @@ impl Tls {
     /// Reads ciphertext once. Returns whether the socket is empty.
     fn read_socket(&mut self) -> Result<bool> {
         let Some(socket) = &mut self.socket else { return Err(gone()) };
-        match transfer::fill(&mut self.session, |room| socket.read(room)) {
+        match transfer::fill(&mut self.session, |room| calls::receive(socket, room)) {
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(true),
             filled => Ok(filled?),
         }
@@ -198,7 +199,7 @@ impl Tls {
     /// Sends the output of the session. It is blocked also while plaintext waits for the handshake.
     pub(super) fn flush(&mut self) -> std::result::Result<(), Stop> {
         let Some(socket) = &mut self.socket else { return Err(gone().into()) };
-        transfer::drain(&mut self.session, |output| socket.write(output))?;
+        transfer::drain(&mut self.session, |output| calls::send(socket, output))?;
         if self.session.unsent() > 0 { Err(Stop::Blocked) } else { Ok(()) }
     }
 
@@ -267,7 +268,7 @@ impl Tls {
 pub(super) fn close_after_alert(socket: &mut TcpStream) {
     let mut rest = [0; 1024];
     for _ in 0..MAX_DRAINING_READS {
-        if !matches!(socket.read(&mut rest), Ok(1..)) {
+        if !matches!(calls::receive(socket, &mut rest), Ok(1..)) {
             break;
         }
     }

@@ -1,0 +1,43 @@
+//! The calls that most messages need: reading into one buffer, and writing one slice.
+//!
+//! On Linux they do not use the C library. There, a thread can be cancelled in these calls, and as soon as a program has a second
+//! thread, this takes 48 instructions more per call (callgrind, glibc 2.36).
+
+use std::io;
+#[cfg(not(target_os = "linux"))]
+use std::io::{Read as _, Write as _};
+
+use mio::net::TcpStream;
+#[cfg(target_os = "linux")]
+use rustix::io::retry_on_intr;
+#[cfg(target_os = "linux")]
+use rustix::net::{RecvFlags, SendFlags};
+
+/// Reads from a socket.
+#[cfg(target_os = "linux")]
+#[inline]
+pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let (len, _) = retry_on_intr(|| rustix::net::recv(stream, &mut *buffer, RecvFlags::empty()))?;
+    Ok(len)
+}
+
+/// Reads from a socket.
+#[cfg(not(target_os = "linux"))]
+#[inline]
+pub(super) fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    stream.read(buffer)
+}
+
+/// Writes to a socket. Never raises SIGPIPE.
+#[cfg(target_os = "linux")]
+#[inline]
+pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::net::send(stream, bytes, SendFlags::NOSIGNAL))?)
+}
+
+/// Writes to a socket. Never raises SIGPIPE.
+#[cfg(not(target_os = "linux"))]
+#[inline]
+pub(super) fn send(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    stream.write(bytes)
+}
