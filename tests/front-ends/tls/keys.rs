@@ -6,11 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
-use openssl::sign::Signer;
 use openssl::ssl::SslVersion;
-use openssl::symm::{Cipher, encrypt_aead};
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hmac::{self, HMAC_SHA256};
 use sockeye::{Frame, OpCode, Request};
 
 use sockeye_test_support::tls::{TlsPeer, gullible, tcp};
@@ -19,14 +17,21 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const KEY_UPDATE: u8 = 24;
 
+type Secret = [u8; 32];
+
 /// A client after its handshake, whose records go out by hand.
 pub(crate) struct Sealed {
     /// For reading.
     pub(crate) raw: TlsPeer,
-    secret: Vec<u8>,
-    key: Vec<u8>,
-    iv: Vec<u8>,
+    keys: Keys,
     sequence: u64,
+}
+
+/// What seals the records until the next key update.
+struct Keys {
+    secret: Secret,
+    key: LessSafeKey,
+    iv: [u8; 12],
 }
 
 impl Sealed {
@@ -41,15 +46,7 @@ impl Sealed {
         let log = log.lock().unwrap();
         let line = log.lines().find(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")).unwrap();
         let secret = unhex(line.rsplit(' ').next().unwrap());
-        let mut sealed = Self {
-            raw: TlsPeer::encrypted(stream),
-            secret: Vec::new(),
-            key: Vec::new(),
-            iv: Vec::new(),
-            sequence: 0,
-        };
-        sealed.use_secret(secret);
-        sealed
+        Self { raw: TlsPeer::encrypted(stream), keys: Keys::new(secret.try_into().unwrap()), sequence: 0 }
     }
 
     /// The request of the opening handshake, sealed.
@@ -78,7 +75,8 @@ impl Sealed {
     /// New keys from here on (§4.6.3); the other end may be asked for new ones, too.
     pub(crate) fn key_update(&mut self, asks: bool) -> Vec<u8> {
         let record = self.seal(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, u8::from(asks)]);
-        self.use_secret(expand(&self.secret, "traffic upd", 32));
+        self.keys = Keys::new(expand(&self.keys.secret, "traffic upd"));
+        self.sequence = 0;
         record
     }
 
@@ -99,44 +97,40 @@ impl Sealed {
         assert_eq!(self.raw.message(), "still there?");
     }
 
-    fn use_secret(&mut self, secret: Vec<u8>) {
-        self.key = expand(&secret, "key", 16);
-        self.iv = expand(&secret, "iv", 12);
-        self.secret = secret;
-        self.sequence = 0;
-    }
-
     fn seal(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
-        let mut plain = content.to_vec();
-        plain.push(kind);
+        let mut sealed = content.to_vec();
+        sealed.push(kind);
         let mut record = vec![APPLICATION_DATA, 3, 3];
-        record.extend(u16::try_from(plain.len() + 16).unwrap().to_be_bytes());
-        let mut nonce = self.iv.clone();
+        record.extend(u16::try_from(sealed.len() + 16).unwrap().to_be_bytes());
+        let mut nonce = self.keys.iv;
         for (byte, part) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= part;
         }
         self.sequence += 1;
-        let mut tag = [0; 16];
-        let sealed =
-            encrypt_aead(Cipher::aes_128_gcm(), &self.key, Some(&nonce), &record, &plain, &mut tag).unwrap();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.keys.key.seal_in_place_append_tag(nonce, Aad::from(&record), &mut sealed).unwrap();
         record.extend(sealed);
-        record.extend(tag);
         record
     }
 }
 
+impl Keys {
+    fn new(secret: Secret) -> Self {
+        let key = UnboundKey::new(&AES_128_GCM, &expand::<16>(&secret, "key")).unwrap();
+        Self { secret, key: LessSafeKey::new(key), iv: expand(&secret, "iv") }
+    }
+}
+
 /// HKDF-Expand-Label with an empty context (§7.1), for results that one hash covers.
-fn expand(secret: &[u8], label: &str, len: usize) -> Vec<u8> {
+fn expand<const LEN: usize>(secret: &Secret, label: &str) -> [u8; LEN] {
     let label = format!("tls13 {label}");
-    let mut info = u16::try_from(len).unwrap().to_be_bytes().to_vec();
+    let mut info = u16::try_from(LEN).unwrap().to_be_bytes().to_vec();
     info.push(u8::try_from(label.len()).unwrap());
     info.extend(label.bytes());
     // An empty context, and the number of the only block.
     info.extend([0, 1]);
-    let key = PKey::hmac(secret).unwrap();
-    let mut block = Signer::new(MessageDigest::sha256(), &key).unwrap().sign_oneshot_to_vec(&info).unwrap();
-    block.truncate(len);
-    block
+    let block = hmac::sign(&hmac::Key::new(HMAC_SHA256, secret), &info);
+    block.as_ref()[..LEN].try_into().unwrap()
 }
 
 fn unhex(text: &str) -> Vec<u8> {
