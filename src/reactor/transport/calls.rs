@@ -13,7 +13,7 @@ use rustix::io::retry_on_intr;
 #[cfg(target_os = "linux")]
 use rustix::net::{RecvFlags, SendFlags};
 
-/// Reads from a socket.
+/// Reads from a socket. Repeats interrupted calls.
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
@@ -21,23 +21,30 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize
     Ok(len)
 }
 
-/// Reads from a socket.
-#[cfg(not(target_os = "linux"))]
-#[inline]
-pub(super) fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    stream.read(buffer)
-}
-
-/// Writes to a socket. Never raises SIGPIPE.
+/// Writes to a socket. Repeats interrupted calls, and never raises SIGPIPE.
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::net::send(stream, bytes, SendFlags::NOSIGNAL))?)
 }
 
-/// Writes to a socket. Never raises SIGPIPE.
 #[cfg(not(target_os = "linux"))]
-#[inline]
+pub(super) fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    retry(|| stream.read(buffer))
+}
+
+#[cfg(not(target_os = "linux"))]
 pub(super) fn send(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    stream.write(bytes)
+    retry(|| stream.write(bytes))
+}
+
+/// Repeats a call that a signal has interrupted.
+#[cfg(not(target_os = "linux"))]
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
