@@ -134,7 +134,7 @@ fn follow(order: &str, clients: &Mutex<Clients>) {
         "check" => {
             let ends = clients.ends(&nodes(words));
             let unsettled = ends.missing + ends.open + ends.deaths_unreported;
-            println!("{unsettled} {}", ends.not_begun);
+            println!("{unsettled} {} {}", ends.not_begun, ends.stalled);
         }
         "report" => {
             clients.finish(&nodes(words));
