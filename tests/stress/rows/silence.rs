@@ -26,7 +26,8 @@ const NEW_CLIENTS: usize = 200;
 
 /// Peers that answer no Ping occupy all places. They are removed, and well-behaved clients are not.
 pub(crate) fn silent_peers(options: &Options, report: &mut Report) {
-    let many = options.many();
+    // Without optimization, a busy machine could not open more in time.
+    let many = options.pick(options.many().min(2000), options.many());
     let server = AnyFactory::echo().serve(Settings {
         max_connections: many,
         ping_interval: options.protected(Some(PING_INTERVAL), None),
