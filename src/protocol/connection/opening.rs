@@ -137,7 +137,7 @@ impl Core {
         let Phase::Opening(opening) = &mut self.phase else { return Ok(None) };
         while opening.head.push(input, &self.config)? {
             let Some(request) = opening.request.take() else {
-                let request = Box::new(server::take_request(&mut opening.head)?);
+                let request = server::take_request(&mut opening.head)?;
                 self.phase = Phase::Answering { head_only: request.method() == "HEAD" };
                 // An invalid upgrade is refused before the program receives it.
                 match server::check_upgrade(&request, &self.config) {

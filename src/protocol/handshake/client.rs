@@ -60,10 +60,10 @@ fn check_switching(request: &Request, response: &Response, config: &Config) -> R
     }
     // Items 2 and 3: |Upgrade| is "websocket", |Connection| contains the token "Upgrade", case-insensitively. Another protocol
     // in |Upgrade| would be a further layer (RFC 9110 §7.8).
-    if !response.fields().has_only_token(FieldName::Upgrade, "websocket") {
+    if !response.fields().has_only_token(FieldName::Upgrade, b"websocket") {
         return Err(ProtocolError::MissingUpgrade);
     }
-    if !response.fields().has_token(FieldName::Connection, "Upgrade") {
+    if !response.fields().has_token(FieldName::Connection, b"Upgrade") {
         return Err(ProtocolError::MissingConnection);
     }
     check_accept(request, response, config)

@@ -296,8 +296,8 @@ impl Request {
     /// See the [example](Self#examples) of this type.
     pub fn is_upgrade(&self) -> bool {
         self.is_extended_connect()
-            || (self.fields.has_token(FieldName::Upgrade, "websocket")
-                && self.fields.has_token(FieldName::Connection, "Upgrade"))
+            || (self.fields.has_token(FieldName::Upgrade, b"websocket")
+                && self.fields.has_token(FieldName::Connection, b"Upgrade"))
     }
 
     /// Returns the subprotocols that the client offers, in order of preference (§4.1, item 10).

@@ -13,8 +13,8 @@ use crate::protocol::{Config, ProtocolError};
 /// for a WebSocket.
 ///
 /// Requests of HTTP/1.0 are accepted: they may ask for a page, but not for an upgrade.
-pub(crate) fn take_request(head: &mut HeadBuffer) -> Result<Request, ProtocolError> {
-    let mut request = Request::take(head)?;
+pub(crate) fn take_request(head: &mut HeadBuffer) -> Result<Box<Request>, ProtocolError> {
+    let mut request = Box::new(Request::take(head)?);
     check_host(&request)?;
     normalize_target(&mut request)?;
     Ok(request)
@@ -25,7 +25,7 @@ pub(crate) fn take_request(head: &mut HeadBuffer) -> Result<Request, ProtocolErr
 pub(crate) fn read_request(head: &[u8], config: &Config) -> Result<Request, ProtocolError> {
     let mut collected = HeadBuffer::request();
     match collected.feed(head, config)? {
-        (len, true) if len == head.len() => take_request(&mut collected),
+        (len, true) if len == head.len() => take_request(&mut collected).map(|request| *request),
         _ => Err(ProtocolError::MalformedHead),
     }
 }
@@ -167,8 +167,8 @@ pub(crate) fn check_response(request: &Request, response: &Response) -> Result<(
 fn check_accepting(request: &Request, response: &Response) -> Result<(), ProtocolError> {
     let fields = response.fields();
     let upgrades = fields.as_accepting().is_some()
-        || (fields.has_only_token(FieldName::Upgrade, "websocket")
-            && fields.has_token(FieldName::Connection, "Upgrade"));
+        || (fields.has_only_token(FieldName::Upgrade, b"websocket")
+            && fields.has_token(FieldName::Connection, b"Upgrade"));
     if !upgrades {
         return Err(ProtocolError::UnsendableHead);
     }

@@ -227,15 +227,15 @@ impl Drop for EndOfCall {
     }
 }
 
-/// Calls `on_request` of a connection. Returns its result, and what it has deferred.
-pub(crate) fn asking<R>(
+/// Calls `on_request` of a connection. Returns what it has deferred.
+pub(crate) fn asking(
     queue: *const CommandQueue,
     target: Target,
-    on_request: impl FnOnce() -> R,
-) -> (R, Option<Deferral>) {
+    on_request: impl FnOnce(),
+) -> Option<Deferral> {
     let _end = EndOfCall(ASKED.replace(Some(Asked { queue, target, deferred: None })));
-    let answer = on_request();
-    (answer, ASKED.take().and_then(|asked| asked.deferred).map(Deferral))
+    on_request();
+    ASKED.take().and_then(|asked| asked.deferred).map(Deferral)
 }
 
 /// Defers the response of the connection whose `on_request` runs.

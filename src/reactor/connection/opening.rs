@@ -47,15 +47,17 @@ impl<H: Handler, S: System> Endpoint<H, S> {
             return reject_with_503(self, state);
         }
         let (queue, target) = (Arc::as_ptr(&state.queue), self.id.target());
-        let call = || self.call(state, |handler| handler.on_request(&request));
-        let (Some(answer), deferral) = deferred::asking(queue, target, call) else {
-            return self.protocol.abandon();
-        };
-        match (answer, deferral) {
+        // The answer is stored where it stays, and not moved into every function that the call passes through.
+        let mut answer = None;
+        let deferral = deferred::asking(queue, target, || {
+            self.call(state, |handler| answer = Some(handler.on_request(&request)));
+        });
+        let Some(answer) = answer else { return self.protocol.abandon() };
+        match (&answer, deferral) {
             (Ok(response), Some(deferral)) if response.is_deferred() => {
                 self.opening.get_or_insert_default().deferred = Some((request, deferral));
             }
-            (answer, _) => respond(self, request, answer, state),
+            _ => respond(self, request, answer, state),
         }
     }
 
@@ -143,10 +145,16 @@ impl<H: Handler, S: System> Endpoint<H, S> {
         let trusted_proxies = state.trusted_proxies.clone();
         let (is_unix, encryption) = (self.socket.is_unix(), self.socket.encryption());
         let request = *request;
-        let shake =
-            Handshake { request, response, peer_addr, local_addr, is_unix, trusted_proxies, encryption };
         // In an option, it is not moved into every function that the call passes through.
-        let mut shake = Some(shake);
+        let mut shake = Some(Handshake {
+            request,
+            response,
+            peer_addr,
+            local_addr,
+            is_unix,
+            trusted_proxies,
+            encryption,
+        });
         self.call_fallible(state, |handler| shake.take().map_or(Ok(()), |shake| handler.on_open(shake)));
         let commands = opening.map(|opening| opening.commands).unwrap_or_default();
         if commands.is_empty() {

@@ -64,7 +64,7 @@ impl Body {
             // §6.3, item 1: these have no body, regardless of their headers.
             _ if response.status() == 204 || response.status() == 304 => Framing::Length(0),
             // §6.3, item 3: the encoding overrides the length.
-            _ if fields.has_token(FieldName::TransferEncoding, "chunked") => Framing::Chunked,
+            _ if fields.has_token(FieldName::TransferEncoding, b"chunked") => Framing::Chunked,
             Some(length) => Framing::Length(length),
             None => Framing::End,
         };

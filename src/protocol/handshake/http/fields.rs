@@ -134,13 +134,19 @@ impl Fields {
     /// Returns the only field with a name.
     ///
     /// A second one is an error even if it has the same value: two recipients could disagree on which of them counts.
+    #[inline(always)]
     pub(crate) fn single(&self, name: FieldName) -> Result<Option<&[u8]>, ProtocolError> {
         match self.form() {
-            Some(Form::Received(received)) if received.is_repeated(name) => {
-                Err(ProtocolError::RepeatedHeader)
-            }
             // Values that were received are trimmed.
-            Some(Form::Received(received)) => Ok(received.first(name)),
+            Some(Form::Received(received)) if !received.is_repeated(name) => Ok(received.first(name)),
+            _ => self.single_slow(name),
+        }
+    }
+
+    /// Does the same for repeated fields, and for fields that were not received.
+    fn single_slow(&self, name: FieldName) -> Result<Option<&[u8]>, ProtocolError> {
+        match self.form() {
+            Some(Form::Received(_)) => Err(ProtocolError::RepeatedHeader),
             Some(Form::Accepting(accept)) => Ok(accepting_value(accept, name)),
             None if self.all_named(name.text()).nth(1).is_some() => Err(ProtocolError::RepeatedHeader),
             None => Ok(self.find(name.text()).map(trim)),
@@ -160,17 +166,21 @@ impl Fields {
     }
 
     /// Returns whether a list contains a token, compared case-insensitively.
-    pub(crate) fn has_token(&self, name: FieldName, token: &str) -> bool {
-        let is_it = |element: &[u8]| names::is_same(element, token.as_bytes());
-        // Nearly always it is the only element.
-        let contains = |list: &[u8]| is_it(list) || split(list).any(is_it);
-        self.first(name).is_some_and(contains) || (self.may_repeat(name) && self.all(name).any(contains))
+    #[inline]
+    pub(crate) fn has_token<const N: usize>(&self, name: FieldName, token: &[u8; N]) -> bool {
+        // Nearly always it is the only element. The length is known, so this becomes a comparison of numbers.
+        let is_it = |list: &[u8]| list.len() == N && names::is_same(list, token);
+        self.first(name).is_some_and(is_it) || self.has_token_among(name, token)
+    }
+
+    /// Returns whether one of several elements is the token.
+    fn has_token_among(&self, name: FieldName, token: &[u8]) -> bool {
+        self.elements(name).any(|element| names::is_same(element, token))
     }
 
     /// Returns whether a list consists of a token, compared case-insensitively. The token can be repeated.
-    pub(crate) fn has_only_token(&self, name: FieldName, token: &str) -> bool {
-        self.has_token(name, token)
-            && self.elements(name).all(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    pub(crate) fn has_only_token<const N: usize>(&self, name: FieldName, token: &[u8; N]) -> bool {
+        self.has_token(name, token) && self.elements(name).all(|element| element.eq_ignore_ascii_case(token))
     }
 
     /// How much memory the fields occupy, in bytes.

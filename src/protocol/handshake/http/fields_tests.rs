@@ -33,11 +33,11 @@ fn check(fields: &[(&str, &str)], expected: bool, condition: impl Fn(&Fields) ->
 }
 
 fn is_upgrade(fields: &Fields) -> bool {
-    fields.has_token(FieldName::Connection, "upgrade")
+    fields.has_token(FieldName::Connection, b"upgrade")
 }
 
 fn is_only_websocket(fields: &Fields) -> bool {
-    fields.has_only_token(FieldName::Upgrade, "websocket")
+    fields.has_only_token(FieldName::Upgrade, b"websocket")
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn h6_lists_of_16_kib_are_split() {
     {
         let fields = [("Upgrade", &*byte.repeat(size))];
         check(&fields, true, |fields| fields.elements(FieldName::Upgrade).count() == found);
-        check(&fields, false, |fields| fields.has_token(FieldName::Upgrade, "b"));
+        check(&fields, false, |fields| fields.has_token(FieldName::Upgrade, b"b"));
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Every function examines each byte a bounded number of times, for any input.
 
+/// The high bit of each of eight bytes.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Splits one field into the elements of its list.
 pub(super) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
@@ -37,8 +40,9 @@ pub(crate) fn trim(value: &[u8]) -> &[u8] {
     trim_end(trim_start(value))
 }
 
-/// Removes optional white space at the front.
-pub(super) fn trim_start(mut value: &[u8]) -> &[u8] {
+/// Removes optional white space at the front, which usually is one space.
+pub(super) fn trim_start(value: &[u8]) -> &[u8] {
+    let mut value = value.strip_prefix(b" ").unwrap_or(value);
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }
@@ -65,6 +69,26 @@ const TOKEN: [bool; 256] =
 /// Returns how many bytes at the front may be part of a token.
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(bytes.len())
+}
+
+/// Returns where the first colon is.
+pub(super) fn colon(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let colons = zeros(u64::from_le_bytes(*word) ^ 0x3a3a_3a3a_3a3a_3a3a) & HIGH;
+        if colons != 0 {
+            let byte = usize::try_from(colons.trailing_zeros()).unwrap_or_default() / 8;
+            return Some(index.wrapping_mul(8).wrapping_add(byte));
+        }
+    }
+    let at = rest.iter().position(|byte| *byte == b':')?;
+    Some(words.len().wrapping_mul(8).wrapping_add(at))
+}
+
+/// Sets the high bit of the first zero of eight bytes. Those of bytes after it may be set as well, and other bits are arbitrary.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word
 }
 
 /// Returns whether a byte may be part of a token (RFC 9110 §5.6.2).
@@ -129,12 +153,10 @@ fn visible_len(bytes: &[u8]) -> usize {
 /// Sets the high bit of the first control byte of eight. Those of bytes after it may be set as well.
 #[inline]
 fn controls(bytes: [u8; 8]) -> u64 {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(bytes);
     // The high bit of a byte below 0x20 is set, and that of 0x7f.
     let below = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
-    let delete = word ^ 0x7f7f_7f7f_7f7f_7f7f;
-    (below | delete.wrapping_sub(0x0101_0101_0101_0101) & !delete) & HIGH
+    (below | zeros(word ^ 0x7f7f_7f7f_7f7f_7f7f)) & HIGH
 }
 
 /// Returns whether a set contains all of the bytes.
@@ -154,6 +176,23 @@ mod tests {
         for byte in 0..=u8::MAX {
             let is_delimiter = b"\"(),/:;<=>?@[\\]{}".contains(&byte);
             assert_eq!(is_token_byte(byte), byte.is_ascii_graphic() && !is_delimiter, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn the_first_colon_is_found_at_every_position() {
+        for len in 0..30 {
+            // These differ from a colon in one bit, or by one.
+            for other in [b'a', b';', b'9', 0xba, 0, 0xff] {
+                let bytes = vec![other; len];
+                assert_eq!(colon(&bytes), None, "{other:#x} × {len}");
+                for (at, second) in (0..len).flat_map(|at| (at..len).map(move |second| (at, second))) {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = b':';
+                    bytes[second] = b':';
+                    assert_eq!(colon(&bytes), Some(at), "{}", bytes.escape_ascii());
+                }
+            }
         }
     }
 

@@ -166,7 +166,7 @@ impl HeadBuffer {
             if self.fields.len() >= config.max_headers {
                 return Err(ProtocolError::TooManyHeaders);
             }
-            return self.fields.push(head, self.line)?.map(drop).ok_or(ProtocolError::MalformedHead);
+            return self.fields.push_complete(head, self.line);
         }
         // RFC 9112 §2.2: a server ignores empty lines before the request line.
         if !line.is_empty() || self.kind == Kind::Response {

@@ -38,6 +38,7 @@ impl FieldName {
     }
 
     /// Returns the name that these bytes are, in any case.
+    #[inline(always)]
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         // Two names have the same length, and differ in the first byte.
         let name = match (bytes.len(), bytes.first()) {

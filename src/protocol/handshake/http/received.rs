@@ -38,16 +38,18 @@ struct Place {
 impl ReceivedFields {
     /// Adds the field in the line of the head that begins at `start`, and returns where the next line begins. `None` means that the line is
     /// malformed or incomplete.
+    #[inline(always)]
     pub(super) fn push(&mut self, head: &[u8], start: usize) -> Result<Option<usize>, ProtocolError> {
         let line = head.get(start..).unwrap_or_default();
-        let (name, rest) = line.split_at_checked(grammar::token_len(line)).unwrap_or_default();
-        let [b':', rest @ ..] = rest else { return Ok(None) };
-        let rest = grammar::trim_start(rest);
-        let (value, end) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
-        let [b'\r', b'\n', next @ ..] = end else { return Ok(None) };
-        if name.is_empty() {
+        let Some(colon) = grammar::colon(line) else { return Ok(None) };
+        let (name, rest) = line.split_at_checked(colon).unwrap_or_default();
+        let known = FieldName::of(name);
+        if known.is_none() && !grammar::is_token(name) {
             return Ok(None);
         }
+        let rest = grammar::trim_start(rest.get(1..).unwrap_or_default());
+        let (value, end) = rest.split_at_checked(grammar::text_len(rest)).unwrap_or_default();
+        let [b'\r', b'\n', next @ ..] = end else { return Ok(None) };
         if self.places.capacity() == 0 {
             self.places = Vec::with_capacity(USUAL_FIELDS);
         }
@@ -59,10 +61,16 @@ impl ReceivedFields {
             value: position(value_start)?,
             value_end: position(value_start.wrapping_add(value_len))?,
         });
-        if let Some(name) = FieldName::of(name) {
+        if let Some(name) = known {
             self.record(name)?;
         }
         Ok(Some(head.len().wrapping_sub(next.len())))
+    }
+
+    /// Does the same for a line that is complete, without a copy of the code for each of its callers.
+    #[cold]
+    pub(super) fn push_complete(&mut self, head: &[u8], start: usize) -> Result<(), ProtocolError> {
+        self.push(head, start)?.map(drop).ok_or(ProtocolError::MalformedHead)
     }
 
     /// Records that the last field has this name.
