@@ -297,7 +297,7 @@ fn text(bytes: &mut [u8], key: Option<Key>) -> Result<&str, ProtocolError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
-/// Copies and unmasks a payload. Both happen in one pass if a pooled buffer is long enough.
+/// Copies and unmasks a payload, into a pooled buffer if there is one.
 #[inline(always)]
 pub(super) fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     let Some(key) = key else { return buffer_pool::copy(bytes) };
@@ -311,7 +311,7 @@ pub(super) fn unmasked_copy(bytes: &[u8], key: Option<Key>) -> Vec<u8> {
     }
 }
 
-/// Copies and unmasks a payload block by block, so that each block is still in the fastest cache when it is unmasked.
+/// Copies and unmasks a payload into a buffer of an earlier message, whose memory grows if it is too short.
 #[inline(never)]
 fn unmasked_blocks(bytes: &[u8], key: Key, mut copy: Vec<u8>) -> Vec<u8> {
     copy.clear();
