@@ -178,10 +178,10 @@ impl<'o> Cluster<'o> {
         self.running().for_each(|node| assert_eq!(node.ask("rest"), "done"));
         let limit = self.options.pick(LIMIT / 4, LIMIT / 2);
         // In one row, the queues of the nodes have room for this round, and for nothing else.
-        self.settle(limit, |[unsettled, ..]| unsettled == 0) && {
+        self.settle(limit, |waits| waits.unsettled == 0) && {
             self.round();
             // After a gap, the last messages count as reported until they have arrived.
-            self.settle(limit, |[unsettled, _, stalled]| unsettled + stalled == 0)
+            self.settle(limit, |waits| waits.unsettled + waits.stalled == 0)
         }
     }
 
@@ -190,25 +190,24 @@ impl<'o> Cluster<'o> {
     fn begin(&mut self) {
         for _ in 0..ROUNDS {
             self.round();
-            if self.settle(SOON, |[_, not_begun, _]| not_begun == 0) {
+            if self.settle(SOON, |waits| waits.not_begun == 0) {
                 return;
             }
         }
         panic!("some clients receive nothing of a publisher");
     }
 
-    /// Waits until this holds for what the clients still miss. Returns whether it does in time.
-    fn settle(&mut self, limit: Duration, mut holds: impl FnMut([u64; 3]) -> bool) -> bool {
+    /// Waits until this holds for all clients together. Returns whether it does in time.
+    fn settle(&mut self, limit: Duration, holds: impl Fn(&Waits) -> bool) -> bool {
         let end = Instant::now() + limit;
         let order = format!("check {}", self.node_numbers());
         loop {
-            let mut sums = [0; 3];
+            let mut waits = Waits::default();
             for clients in &mut self.clients {
-                let counts: Vec<u64> = words::of(&clients.ask(&order)).rest().unwrap();
-                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                waits.add(&clients.ask(&order));
             }
-            if holds(sums) || Instant::now() > end {
-                return holds(sums);
+            if holds(&waits) || Instant::now() > end {
+                return holds(&waits);
             }
             thread::park_timeout(PAUSE);
         }
@@ -279,6 +278,27 @@ impl<'o> Cluster<'o> {
         let is_excused = |number: &usize| self.dead.contains(number) || self.stopped.contains(number);
         let by_node = tally.reported_as_lost.iter().enumerate();
         by_node.filter(|(number, _)| !is_excused(number)).map(|(_, missing)| missing).sum()
+    }
+}
+
+/// What all clients wait for.
+#[derive(Default)]
+struct Waits {
+    /// Missing messages, holes that a gap can still explain, and ended nodes that were not reported.
+    unsettled: u64,
+    /// The streams of which nothing was received, although something was published.
+    not_begun: u64,
+    /// Missing messages with a gap, although their node runs.
+    stalled: u64,
+}
+
+impl Waits {
+    /// Adds what a process of clients answers to the order `check`.
+    fn add(&mut self, answer: &str) {
+        let mut counts = words::of(answer);
+        for sum in [&mut self.unsettled, &mut self.not_begun, &mut self.stalled] {
+            *sum += counts.next::<u64>().unwrap();
+        }
     }
 }
 
