@@ -15,7 +15,7 @@ const DRAIN: u8 = 16;
 const ANSWER: u8 = 32;
 
 /// Which control commands are queued for one connection, or for all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct QueuedControl(u8);
 
 /// A command that a full queue accepts.
