@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sockeye::CloseCode;
 use sockeye::protocol::{Config, ProtocolError, Role, State};
 
-use sockeye_test_support::bytes::{self, BINARY, BINARY_START, CLOSE, CONTINUATION, PING, TEXT};
+use sockeye_test_support::bytes::{self, BINARY, BINARY_START, CLOSE, CONTINUATION, LAST, PING, TEXT};
 use sockeye_test_support::pair::{End, Pair, Seen};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -214,6 +214,24 @@ fn w6_a_message_at_the_minimum_rate_arrives() {
         let _ = end.core.tick(end.now, &mut end.out);
     }
     assert_eq!((end.state(), due(&end)), (State::Open, None), "it is complete");
+}
+
+#[test]
+fn w6_a_message_in_fragments_is_complete_with_the_last_one() {
+    let mut end = measuring();
+    let fragment = |first| bytes::frame_from(Role::Client, first, b"roe");
+    for _ in 0..2 {
+        for first in [BINARY_START, CONTINUATION] {
+            end.feed(&fragment(first));
+            assert_eq!(due(&end), Some(60 * SECOND));
+        }
+        let last = fragment(LAST);
+        let (begin, rest) = last.split_at(7);
+        end.feed(begin);
+        assert_eq!(due(&end), Some(60 * SECOND));
+        assert_eq!(end.feed(rest), [Seen::Message(b"roeroeroe".to_vec().into())]);
+        assert_eq!(due(&end), None, "the peer may be silent now");
+    }
 }
 
 #[test]

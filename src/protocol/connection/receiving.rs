@@ -53,9 +53,16 @@ impl Receiver {
     }
 
     /// Returns whether a part of a frame or of a message has arrived.
+    #[cfg(feature = "reactor")]
     #[inline]
     pub(super) fn is_mid_message(&self) -> bool {
-        self.in_message || self.message.is_some() || self.decoder.is_mid_frame()
+        self.awaits_rest() || self.message.is_some()
+    }
+
+    /// Returns whether the peer has not sent all of a message or frame. Earlier fragments stay until the last one is accepted.
+    #[inline]
+    pub(super) fn awaits_rest(&self) -> bool {
+        self.in_message || self.decoder.is_mid_frame()
     }
 
     /// Returns whether a fragment is not decompressed yet. What follows it waits.

@@ -283,7 +283,7 @@ impl Core {
 
     /// Records input of an open connection, for the rate of the message in progress. Control frames are no progress.
     pub(super) fn measure_message(&mut self, consumed: usize, is_control: bool, now: Instant) {
-        if !self.receiver.is_mid_message() {
+        if !self.receiver.awaits_rest() {
             self.deadlines.message_ends();
         } else if !is_control && self.config.min_message_rate > 0 {
             self.deadlines.message_grows(consumed, now);

@@ -226,6 +226,30 @@ fn l3_any_byte_delays_the_ping_and_the_idle_timeout() {
     assert_eq!(*closed.borrow(), [(CloseCode::Abnormal, start + 50 * SECOND + TICK)]);
 }
 
+/// Without Pings, nothing arrives after the message.
+#[test]
+fn w6_a_client_may_be_silent_after_a_message_in_fragments() {
+    let (system, fired) = (Fake::new(), Rc::new(Cell::new(0)));
+    let factory = |out: Sender| Sleeper(out, Rc::clone(&fired));
+    let settings = Settings { min_message_rate: 1024, ..Settings::without_timeouts() };
+    let (mut reactor, _entered) = listening(factory, settings, &system);
+    let client = open_client(&mut reactor, &system);
+    let mut fragments = [frame(1, b"roe"), frame(0, b"milt")];
+    fragments[0][0] &= !0x80;
+    for fragment in fragments {
+        client.send(&fragment);
+        run_until_idle(&mut reactor);
+    }
+    let mut received = Vec::new();
+    run_until(&mut reactor, || {
+        received.extend(client.take_received());
+        fired.get() == 1 || !received.is_empty()
+    });
+    run_until_idle(&mut reactor);
+    received.extend(client.take_received());
+    assert_eq!(received, b"\x81\x05awake");
+}
+
 /// Connects to a server that accepts the opening handshake.
 fn open_server<F: Factory>(reactor: &mut Reactor<F, Fake>, system: &Fake) -> Wire {
     let server = system.add_server();
