@@ -13,8 +13,9 @@ use sockeye_fuzz::Reader;
 const CERTIFICATE: &str = include_str!("../../examples/tls/localhost.pem");
 const KEY: &str = include_str!("../../examples/tls/localhost.key");
 
-/// Buffers are not kept, but the input of the largest record and the output that was not taken may be.
-const MAX_MEMORY: usize = 1 << 20;
+/// Buffers are not kept, but input that was not decrypted and output that was not taken are. Each is at most what may be sent before, 2^18
+/// bytes, one more plaintext of 2^16 bytes, and the records around them. A vector can have twice the capacity.
+const MAX_MEMORY: usize = 3 << 19;
 
 static CLIENTS: LazyLock<[ClientTls; 2]> = LazyLock::new(|| {
     [TlsVersion::V1_2, TlsVersion::V1_3].map(|version| {
