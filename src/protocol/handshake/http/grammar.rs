@@ -73,19 +73,26 @@ pub(crate) fn token_len(bytes: &[u8]) -> usize {
 
 /// Returns where the first colon is.
 pub(super) fn colon(bytes: &[u8]) -> Option<usize> {
+    position(bytes, |word| zeros(word ^ 0x3a3a_3a3a_3a3a_3a3a), |byte| byte == b':')
+}
+
+/// Returns where the first byte of a kind is, and examines eight bytes at a time. `mark` sets the high bit of the first one in a word. Those of
+/// bytes after it may be set as well, and other bits are arbitrary.
+#[inline(always)]
+fn position(bytes: &[u8], mark: impl Fn(u64) -> u64, is_of_kind: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        let colons = zeros(u64::from_le_bytes(*word) ^ 0x3a3a_3a3a_3a3a_3a3a) & HIGH;
-        if colons != 0 {
-            let byte = usize::try_from(colons.trailing_zeros()).unwrap_or_default() / 8;
+        let marks = mark(u64::from_le_bytes(*word)) & HIGH;
+        if marks != 0 {
+            let byte = usize::try_from(marks.trailing_zeros()).unwrap_or_default() / 8;
             return Some(index.wrapping_mul(8).wrapping_add(byte));
         }
     }
-    let at = rest.iter().position(|byte| *byte == b':')?;
+    let at = rest.iter().position(|byte| is_of_kind(*byte))?;
     Some(words.len().wrapping_mul(8).wrapping_add(at))
 }
 
-/// Sets the high bit of the first zero of eight bytes. Those of bytes after it may be set as well, and other bits are arbitrary.
+/// Marks the first zero of eight bytes.
 #[inline]
 fn zeros(word: u64) -> u64 {
     word.wrapping_sub(0x0101_0101_0101_0101) & !word
@@ -138,25 +145,15 @@ pub(crate) fn text_len(bytes: &[u8]) -> usize {
 
 /// Returns how many bytes at the front are no control bytes.
 fn visible_len(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let controls = controls(*word);
-        if controls != 0 {
-            let byte = usize::try_from(controls.trailing_zeros()).unwrap_or_default() / 8;
-            return index.wrapping_mul(8).wrapping_add(byte);
-        }
-    }
-    let more = rest.iter().position(|byte| matches!(byte, 0..b' ' | 0x7f)).unwrap_or(rest.len());
-    words.len().wrapping_mul(8).wrapping_add(more)
+    position(bytes, controls, |byte| matches!(byte, 0..b' ' | 0x7f)).unwrap_or(bytes.len())
 }
 
-/// Sets the high bit of the first control byte of eight. Those of bytes after it may be set as well.
+/// Marks the first control byte of eight.
 #[inline]
-fn controls(bytes: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(bytes);
+fn controls(word: u64) -> u64 {
     // The high bit of a byte below 0x20 is set, and that of 0x7f.
     let below = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
-    (below | zeros(word ^ 0x7f7f_7f7f_7f7f_7f7f)) & HIGH
+    below | zeros(word ^ 0x7f7f_7f7f_7f7f_7f7f)
 }
 
 /// Returns whether a set contains all of the bytes.
