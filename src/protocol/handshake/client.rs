@@ -52,7 +52,7 @@ pub(crate) fn check_response(
     subprotocols::check_choice(request.fields(), response.fields(), ProtocolError::UnsolicitedProtocol)
 }
 
-/// Items 1 to 4: what a response with status 101 must contain. RFC 8441 §5: a response to an extended CONNECT contains none of it.
+/// Items 1 to 4: what a response with status 101 must contain. RFC 8441 §5: a response to an extended CONNECT does not contain it.
 fn check_switching(request: &Request, response: &Response, config: &Config) -> Result<(), ProtocolError> {
     // HTTP/1.0 has no status 101.
     if response.http_version() != Version::Http11 {

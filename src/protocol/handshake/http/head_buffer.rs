@@ -28,7 +28,7 @@ pub(crate) struct HeadBuffer {
     target: TargetLength,
 }
 
-/// How long the request target is, as far as it has arrived: what is between the first two spaces of the first line.
+/// The length of the part of the request target that has arrived. The target is between the first two spaces of the first line.
 #[derive(Debug, Default)]
 struct TargetLength {
     spaces: usize,
