@@ -13,9 +13,11 @@ use sockeye_fuzz::Reader;
 const CERTIFICATE: &str = include_str!("../../examples/tls/localhost.pem");
 const KEY: &str = include_str!("../../examples/tls/localhost.key");
 
-/// Buffers are not kept, but input that was not decrypted and output that was not taken are. Each is at most what may be sent before, 2^18
-/// bytes, one more plaintext of 2^16 bytes, and the records around them. A vector can have twice the capacity.
-const MAX_MEMORY: usize = 3 << 19;
+/// What one end sends at most before the other one receives it, in bytes: less than 2^18, another plaintext, and the records around them.
+const MAX_QUEUED: usize = (1 << 18) + (1 << 16) + (1 << 14);
+
+/// Buffers are not kept, but input that was not decrypted and output that was not taken are. A vector can have twice the capacity.
+const MAX_MEMORY: usize = 2 * (2 * MAX_QUEUED);
 
 static CLIENTS: LazyLock<[ClientTls; 2]> = LazyLock::new(|| {
     [TlsVersion::V1_2, TlsVersion::V1_3].map(|version| {
