@@ -35,6 +35,8 @@ pub enum TlsReceived {
     Data(usize),
     /// More input is needed.
     NeedsInput,
+    /// Input is left behind records without data.
+    Unfinished,
     /// The peer has ended its side.
     Closed,
     /// The transport has ended.
@@ -90,6 +92,7 @@ impl TlsSession {
         Ok(match self.0.receive(plain)? {
             Received::Data(len) => TlsReceived::Data(len),
             Received::NeedsInput => TlsReceived::NeedsInput,
+            Received::Unfinished => TlsReceived::Unfinished,
             Received::Closed => TlsReceived::Closed,
             Received::Truncated => TlsReceived::Truncated,
         })

@@ -32,6 +32,8 @@ pub struct TcpStream {
 pub(crate) struct Memory {
     pub(crate) incoming: ByteQueue,
     pub(crate) outgoing: ByteQueue,
+    /// The number of bytes at the end of `incoming` that cannot be read for now.
+    pub(crate) hidden: usize,
     /// Nothing follows what is in `incoming`.
     pub(crate) has_ended: bool,
 }
@@ -83,9 +85,11 @@ impl Memory {
 
 impl Read for Memory {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.incoming.bytes().read(buffer)?;
+        let incoming = self.incoming.bytes();
+        let mut visible = incoming.get(..incoming.len().saturating_sub(self.hidden)).unwrap_or_default();
+        let len = visible.read(buffer)?;
         self.incoming.consume(len);
-        if len == 0 && !buffer.is_empty() && !self.has_ended {
+        if len == 0 && !buffer.is_empty() && !self.is_at_end() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(len)

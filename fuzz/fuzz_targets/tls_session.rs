@@ -66,6 +66,7 @@ impl Side {
                     self.received = end;
                 }
                 Ok(TlsReceived::NeedsInput) => break,
+                Ok(TlsReceived::Unfinished) => {}
                 Ok(TlsReceived::Closed) => {
                     assert!(self.may_close, "an end that was not sent");
                     assert_eq!(

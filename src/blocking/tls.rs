@@ -140,13 +140,14 @@ impl<S: Stream> Tls<S> {
         }
     }
 
-    /// Reads from the records that have arrived; `None` if more input is needed.
+    /// Reads from the records that have arrived; `None` if more input is needed. `Interrupted` means that the next call continues.
     fn read_record(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let received = self.shared.session().receive(buffer);
         self.send_replies()?;
         match received.map_err(into_io)? {
             Received::Data(len) => Ok(Some(len)),
             Received::NeedsInput => Ok(None),
+            Received::Unfinished => Err(io::ErrorKind::Interrupted.into()),
             Received::Closed => Ok(Some(0)),
             Received::Truncated => Err(io::ErrorKind::UnexpectedEof.into()),
         }

@@ -13,7 +13,7 @@ use crate::socket::{Error, Result};
 use crate::tls::{ClientTls, ServerTls};
 use crate::tls::{Received, Session, WRITE, handshake_failed, into_io, transfer};
 
-/// How many times one poll reads ciphertext. Records without data would otherwise keep the task as long as they arrive.
+/// How many times one poll reads ciphertext. A record that arrives in small pieces would otherwise keep the task.
 const MAX_READS: u32 = 64;
 
 /// A TLS stream over another stream.
@@ -132,6 +132,7 @@ impl<S: Transport> AsyncRead for Tls<S> {
             match received.map_err(into_io)? {
                 Received::Data(len) => return Poll::Ready(Ok(len)),
                 Received::NeedsInput => _ = ready!(tls.poll_fill(cx))?,
+                Received::Unfinished => break,
                 Received::Closed => return Poll::Ready(Ok(0)),
                 Received::Truncated => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             }

@@ -8,7 +8,7 @@ use crate::protocol::buffer_pool;
 pub(crate) const READ: usize = 6 * RECORD;
 
 /// The longest record (RFC 8446 §5.2). Up to this length, bytes are copied into memory of their own when a buffer is returned.
-const LONGEST_RECORD: usize = 5 + RECORD + 256;
+pub(super) const LONGEST_RECORD: usize = 5 + RECORD + 256;
 
 /// The length of the buffers in the pool: one read, after a record that is not complete. All have the same length, so that each
 /// of them fits every queue.

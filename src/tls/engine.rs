@@ -33,7 +33,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Continues the handshake. Returns whether it is complete.
     fn handshake(&mut self) -> Result<bool>;
 
-    /// Decrypts into a buffer that is not empty. Continues the handshake if necessary.
+    /// Decrypts into a buffer that is not empty. Continues the handshake if necessary. Of records without data, it processes about as
+    /// many bytes as the longest record has, and returns [`Received::Unfinished`] if more follow.
     fn read(&mut self, plain: &mut [u8]) -> Result<Received>;
 
     /// Encrypts. Returns how much was encrypted; the rest has to wait for input.

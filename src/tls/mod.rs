@@ -60,6 +60,9 @@ pub(crate) enum Received {
     Data(usize),
     /// More input is needed.
     NeedsInput,
+    /// Input is left. It began with records that contain no data, such as key updates, and the caller must do its other work before it
+    /// continues, because a peer can send such records without an end.
+    Unfinished,
     /// The peer has ended its side with close_notify (RFC 8446 §6.1).
     Closed,
     /// The transport has ended without close_notify, so that data may be missing.

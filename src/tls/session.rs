@@ -24,14 +24,21 @@ use crate::error::{Error, ErrorKind, Result};
 /// replies and does not read them exceeds it.
 const MAX_REPLIES: usize = 64 * 1024;
 
+/// What a record adds to its plaintext, without padding: header, nonce, content type and tag (RFC 8446 §5.2, RFC 5246 §6.2.3).
+const OVERHEAD: usize = 64;
+
+/// After this many bytes of records without data, `receive` leaves the rest of the input to its next call. A key update has 27 bytes, and
+/// OpenSSL takes as long for it as for several kilobytes of data.
+const MAX_WITHOUT_DATA: usize = 4 * 1024;
+
 /// One end of a TLS connection. See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Session {
     engine: Box<dyn Engine>,
     /// Plaintext that is encrypted when the handshake, or a renegotiation, is complete.
     waiting: Vec<u8>,
-    /// What the next call of `receive` returns.
-    end: Option<Result<Received>>,
+    /// What the next call of `receive` returns: the end, or `Unfinished`.
+    next: Option<Result<Received>>,
     /// How many bytes of the output may be replies.
     replies: usize,
 }
@@ -48,7 +55,7 @@ impl Session {
     }
 
     pub(super) fn new(engine: Box<dyn Engine>) -> Self {
-        Self { engine, waiting: Vec::new(), end: None, replies: 0 }
+        Self { engine, waiting: Vec::new(), next: None, replies: 0 }
     }
 
     /// Returns memory for ciphertext from the transport. [`add_input`](Self::add_input) adds what was read into it.
@@ -111,10 +118,11 @@ impl Session {
         self.output().len() + self.waiting.len()
     }
 
-    /// Whether the next call of `receive` returns the end or an error, because it was found behind data.
+    /// Whether the next call of `receive` needs no more input, because it continues with what was left behind data: the end, an error, or
+    /// records without data.
     #[cfg(feature = "reactor")]
-    pub(crate) fn has_end(&self) -> bool {
-        self.end.is_some()
+    pub(crate) fn has_next(&self) -> bool {
+        self.next.is_some()
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -144,7 +152,8 @@ impl Session {
         Ok(is_complete)
     }
 
-    /// Decrypts input until `plain` is full or more input is needed. Continues the handshake if necessary.
+    /// Decrypts input until `plain` is full or more input is needed, or until the input has contained many records without data.
+    /// Continues the handshake if necessary.
     ///
     /// # Errors
     ///
@@ -179,29 +188,40 @@ impl Session {
     }
 
     fn fill(&mut self, plain: &mut [u8]) -> Result<Received> {
-        if let Some(end) = self.end.take() {
-            return self.report(end);
+        if let Some(next) = self.next.take() {
+            return self.report(next);
         }
-        let mut filled = 0;
+        let (mut filled, mut without_data) = (0, 0);
         while let Some(room) = plain.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match self.engine.read(room) {
-                Ok(Received::Data(len)) => filled += len,
-                Ok(Received::NeedsInput) if filled == 0 => return Ok(Received::NeedsInput),
-                Ok(Received::NeedsInput) => break,
-                end if filled == 0 => return self.report(end),
-                end => {
-                    self.end = Some(end);
-                    break;
+            let before = self.engine.incoming().len();
+            let mut received = self.engine.read(room);
+            let used = before - self.engine.incoming().len();
+            if let Ok(Received::Data(len)) = received {
+                filled += len;
+                without_data += used.saturating_sub(len + OVERHEAD);
+                if without_data <= MAX_WITHOUT_DATA {
+                    continue;
                 }
+                received = Ok(Received::Unfinished);
             }
+            match received {
+                received if filled == 0 => return self.report(received),
+                Ok(Received::NeedsInput) => {}
+                next => self.next = Some(next),
+            }
+            break;
         }
         Ok(Received::Data(filled))
     }
 
-    /// Returns the end of the session. An error is returned once.
-    fn report(&mut self, end: Result<Received>) -> Result<Received> {
-        self.end = Some(Ok(*end.as_ref().unwrap_or(&Received::Truncated)));
-        end
+    /// Returns a result that is not data. The end of the session is returned again, but an error only once.
+    fn report(&mut self, result: Result<Received>) -> Result<Received> {
+        self.next = match result {
+            Ok(Received::NeedsInput | Received::Unfinished) => None,
+            Ok(end) => Some(Ok(end)),
+            Err(_) => Some(Ok(Received::Truncated)),
+        };
+        result
     }
 
     /// Limits the replies to the peer, and sends what had to wait.

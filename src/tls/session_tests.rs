@@ -2,6 +2,7 @@
 
 use rand::RngExt as _;
 
+use super::buffer::LONGEST_RECORD;
 use super::session::Session;
 use super::{ClientTls, Received, ServerTls, TlsEngine, TlsVersion};
 use crate::random_inputs;
@@ -65,6 +66,7 @@ fn receive(session: &mut Session, plain: &mut Vec<u8>, room: usize) -> Option<Re
         match session.receive(&mut buffer).unwrap() {
             Received::Data(len) => plain.extend_from_slice(&buffer[..len]),
             Received::NeedsInput => return None,
+            Received::Unfinished => {}
             end => return Some(end),
         }
     }
@@ -152,8 +154,8 @@ fn random_splits_and_random_messages_give_the_same_plaintext() {
     });
 }
 
-/// Returns a server whose handshake messages do not fit into a record.
-fn server_with_short_records() -> ServerTls {
+/// Returns a server of rustls.
+fn server_with(change: impl FnOnce(&mut ::rustls::ServerConfig)) -> ServerTls {
     use ::rustls::pki_types::pem::PemObject as _;
     use ::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -163,7 +165,7 @@ fn server_with_short_records() -> ServerTls {
     let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
     let mut config = builder.with_single_cert(chain, key).unwrap();
-    config.max_fragment_size = Some(64);
+    change(&mut config);
     config.into()
 }
 
@@ -172,7 +174,9 @@ fn server_with_short_records() -> ServerTls {
 fn data_can_be_sent_while_a_part_of_a_handshake_message_has_arrived() {
     for engine in [TlsEngine::OpenSsl, TlsEngine::Rustls] {
         let mut pair = Pair::new((engine, TlsEngine::Rustls));
-        pair.server = Session::server(&server_with_short_records()).unwrap();
+        // The handshake messages do not fit into a record.
+        let server = server_with(|config| config.max_fragment_size = Some(64));
+        pair.server = Session::server(&server).unwrap();
         let (mut to_client, mut to_server) = (Vec::new(), Vec::new());
         let mut sent = 0;
         pair.server.send(&pattern(1000)).unwrap();
@@ -191,6 +195,44 @@ fn data_can_be_sent_while_a_part_of_a_handshake_message_has_arrived() {
         assert!(sent > 1000, "{engine:?}: {sent}");
         assert_eq!(to_server, vec![b'x'; sent], "{engine:?}");
         assert_eq!(to_client, pattern(1000), "{engine:?}");
+    }
+}
+
+/// The server sends many session tickets after the handshake.
+#[test]
+fn s5_one_call_processes_a_limited_number_of_records_without_data() {
+    for engine in [TlsEngine::OpenSsl, TlsEngine::Rustls] {
+        for greeting in [&b""[..], b"x"] {
+            let mut pair = Pair::new((engine, TlsEngine::Rustls));
+            pair.server = Session::server(&server_with(|config| config.send_tls13_tickets = 800)).unwrap();
+            pair.server.send(greeting).unwrap();
+            let mut sent = 0;
+            while pair.client.is_handshaking() || pair.server.is_handshaking() {
+                pair.client.handshake().unwrap();
+                transfer(&mut pair.client, &mut pair.server, usize::MAX);
+                receive_any(&mut pair.server).unwrap();
+                sent = transfer(&mut pair.server, &mut pair.client, usize::MAX);
+            }
+            pair.server.send(b"last").unwrap();
+            transfer(&mut pair.server, &mut pair.client, usize::MAX);
+            let mut buffer = [0; 100];
+            let mut calls = 0;
+            for message in [greeting, b"last"].into_iter().filter(|message| !message.is_empty()) {
+                let received = loop {
+                    match pair.client.receive(&mut buffer).unwrap() {
+                        Received::Unfinished => calls += 1,
+                        received => break received,
+                    }
+                };
+                // There is room for both messages.
+                assert_eq!(received, Received::Data(message.len()), "{engine:?}");
+                assert!(buffer.starts_with(message));
+            }
+            assert!(
+                calls > 2 && calls >= sent / LONGEST_RECORD,
+                "{engine:?}: {calls} calls for {sent} bytes"
+            );
+        }
     }
 }
 
@@ -289,6 +331,7 @@ fn receive_changed(
             match pair.server.receive(&mut buffer) {
                 Ok(Received::Data(len)) => plain.extend_from_slice(&buffer[..len]),
                 Ok(Received::NeedsInput) => break,
+                Ok(Received::Unfinished) => {}
                 Ok(end) => return (plain, Some(end)),
                 Err(_) => return (plain, None),
             }

@@ -152,6 +152,8 @@ impl Connection {
                 Received::Data(len) => return Ok(Input::Data(len)),
                 Received::Closed | Received::Truncated => return Ok(Input::End),
                 Received::NeedsInput => {}
+                // The next call continues.
+                Received::Unfinished => return Ok(Input::Data(0)),
             }
             if let Err(err) = transfer::fill(tls, |room| self.socket.read(room)) {
                 return self.blocked(err);

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::tls::Negotiated;
 use crate::tls::{RECORD, Received, Session, WRITE, buffer, transfer};
 
-/// How often the socket is read for one read of the connection. A peer can send records without data.
+/// How often the socket is read for one read of the connection. A peer can send records with a single byte.
 const MAX_READS: usize = 8;
 
 /// The most reads of input that is discarded after a failed handshake.
@@ -122,6 +122,7 @@ impl Tls {
         for _ in 0..MAX_READS {
             match room.receive(&mut self.session)? {
                 Received::Data(_) | Received::NeedsInput => {}
+                Received::Unfinished => return Ok(Next::More),
                 // The session returns its end again.
                 Received::Closed | Received::Truncated if room.filled > 0 => return Ok(Next::More),
                 Received::Closed => return Ok(Next::End),
@@ -130,13 +131,12 @@ impl Tls {
                     return Ok(Next::End);
                 }
             }
-            // The session may hold more than there is room for.
-            if room.filled > 0 && room.left() < RECORD {
+            // The session may hold more than there is room for. There is no event for what it has found behind the data.
+            if room.filled > 0 && room.left() < RECORD || self.session.has_next() {
                 return Ok(Next::More);
             }
             if is_drained {
-                // There is no event for an end that followed the data.
-                return Ok(if self.session.has_end() { Next::More } else { Next::Event });
+                return Ok(Next::Event);
             }
             is_drained = self.read_socket()?;
         }

@@ -21,6 +21,7 @@ use ::openssl::x509::X509;
 
 #[cfg(feature = "reactor")]
 pub(crate) use self::client::connect_by_default;
+use super::buffer::LONGEST_RECORD;
 use super::engine::Engine;
 use super::options::{Identity, Pem, Protocols};
 #[cfg(feature = "reactor")]
@@ -139,10 +140,17 @@ impl Engine for OpenSsl {
         }
         let Stage::Open(session) = &mut self.stage else { return Err(ended()) };
         clear_errors();
-        match session.ssl_read(plain) {
+        let memory = &mut session.get_mut().memory;
+        memory.hidden = memory.incoming.len().saturating_sub(LONGEST_RECORD);
+        let read = session.ssl_read(plain);
+        let memory = &mut session.get_mut().memory;
+        memory.hidden = 0;
+        match read {
             Ok(len) => Ok(Received::Data(len)),
             Err(err) => match err.code() {
-                ErrorCode::WANT_READ => Ok(Received::NeedsInput),
+                // OpenSSL continues with the next record until it has found data or has read everything.
+                ErrorCode::WANT_READ if memory.incoming.is_empty() => Ok(Received::NeedsInput),
+                ErrorCode::WANT_READ => Ok(Received::Unfinished),
                 ErrorCode::ZERO_RETURN => Ok(Received::Closed),
                 _ if session.get_ref().memory.is_at_end() => Ok(Received::Truncated),
                 _ => Err(self.fail(err)),

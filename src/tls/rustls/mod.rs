@@ -24,7 +24,7 @@ use ::rustls::{CommonState, ProtocolVersion, RootCertStore, SupportedProtocolVer
 use self::client::Client;
 use self::server::Server;
 use self::step::{Buffers, Plain, Step};
-use super::buffer;
+use super::buffer::{self, LONGEST_RECORD};
 use super::engine::Engine;
 use super::options::{Identity, Pem, Protocols};
 use super::{Negotiated, Received, TlsVersion, ended};
@@ -104,13 +104,22 @@ impl Rustls {
         }
     }
 
-    /// Processes input until something happens.
+    /// Processes input until something happens. rustls continues with the next record until it has found data or has read everything, so
+    /// it receives a part of the input.
     fn step(&mut self, plain: &mut [u8]) -> Result<Step> {
         if self.state == State::Failed {
             return Err(ended());
         }
-        let len = self.incoming.len();
-        self.process(len, plain, None)
+        let len = self.seen + self.unseen().min(LONGEST_RECORD);
+        match self.process(len, plain, None)? {
+            Step::NeedsInput if self.unseen() > 0 => Ok(Step::Progress),
+            step => Ok(step),
+        }
+    }
+
+    /// Returns how many bytes of the input rustls has not received yet.
+    fn unseen(&self) -> usize {
+        self.incoming.len() - self.seen
     }
 
     fn encrypt(&mut self, bytes: Plain<'_>) -> Result<()> {
@@ -239,9 +248,13 @@ impl Engine for Rustls {
             buffer::release(&mut self.plain);
             return Ok(Received::Data(kept));
         }
+        let later = self.unseen().saturating_sub(LONGEST_RECORD);
         loop {
             if self.has_peer_closed {
                 return Ok(Received::Closed);
+            }
+            if (1..=later).contains(&self.unseen()) {
+                return Ok(Received::Unfinished);
             }
             match self.step(plain)? {
                 Step::Data(len) => return Ok(Received::Data(len)),
