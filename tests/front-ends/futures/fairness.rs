@@ -358,3 +358,41 @@ fn a_tls_record_in_many_pieces_lets_other_tasks_run() {
     assert!(woken.count() > 0, "the task is polled again");
     assert_eq!(ready(receiving).unwrap().unwrap().len(), 10_000);
 }
+
+#[cfg(feature = "ssl")]
+#[test]
+fn a_flood_of_tls_records_without_data_lets_other_tasks_run() {
+    use openssl::ssl::{SslAcceptor, SslMethod};
+    use sockeye::ServerTls;
+    use sockeye::futures::Tls;
+    use sockeye_test_support::authority::{Authority, Wish};
+    use sockeye_test_support::tls::client_of;
+
+    use crate::support::{Woken, duplex, ready};
+
+    let root = Authority::root("root");
+    let identity = root.issue(&Wish::default());
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_certificate(&identity.certificate).unwrap();
+    acceptor.set_private_key(&identity.key).unwrap();
+    // The server sends about 50 KiB of session tickets after the handshake.
+    acceptor.set_num_tickets(200).unwrap();
+    let (server_tls, client_tls) = (ServerTls::from(acceptor.build()), client_of(&root));
+    let (near, far) = duplex();
+    let handshakes = futures_util::future::join(
+        Tls::connect(&client_tls, "localhost", near),
+        Tls::accept(&server_tls, far),
+    );
+    let (near, far) = ready(handshakes);
+    let mut client = Builder::new().after_handshake(near.unwrap(), Role::Client, &[], []).unwrap();
+    let mut server = Builder::new().after_handshake(far.unwrap(), Role::Server, &[], []).unwrap();
+    ready(server.send("last")).unwrap();
+    let mut receiving = Box::pin(client.receive());
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    for polls in 1..=2 {
+        assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(woken.count(), polls, "the task is polled again");
+    }
+    assert_eq!(ready(receiving).unwrap().unwrap(), "last".into());
+}
