@@ -150,9 +150,8 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         send(path.as_os_str(), "READY=1\nSTATUS=listening").unwrap();
         assert_eq!(received(&socket), "READY=1\nSTATUS=listening");
-        drop(socket);
+        std::fs::remove_file(&path).unwrap();
         assert!(send(path.as_os_str(), "READY=1").is_err(), "nothing receives it");
-        std::fs::remove_file(path).unwrap();
     }
 
     #[cfg(target_os = "linux")]

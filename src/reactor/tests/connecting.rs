@@ -122,6 +122,26 @@ fn s5_the_next_address_is_tried_at_once_after_a_failure() {
 }
 
 #[test]
+fn k7_an_unresponsive_address_uses_one_timeout() {
+    let (system, log) = (Fake::new(), Log::default());
+    system.set_addresses(&addresses()[..2]);
+    let servers = [(); 2].map(|()| system.add_server());
+    servers[0].hold_connecting();
+    let settings = Settings { connect_timeout: ATTEMPT_DELAY / 2, ..Settings::default() };
+    let start = system.time();
+    let (mut reactor, _entered) = connecting(&system, &log, "ws://host.example/", settings, None);
+    let mut request = String::new();
+    while request.is_empty() {
+        reactor.turn().unwrap();
+        request = received(&servers[1]);
+    }
+    let waited = system.time() - start;
+    assert!((ATTEMPT_DELAY / 2..=ATTEMPT_DELAY / 2 + TICK).contains(&waited), "{waited:?}");
+    assert!(request.starts_with("GET / HTTP/1.1\r\n"));
+    assert_eq!(system.open_sockets(), 1);
+}
+
+#[test]
 fn s5_each_address_has_its_own_time() {
     let (system, log) = (Fake::new(), Log::default());
     system.set_addresses(&addresses()[..2]);
