@@ -94,8 +94,8 @@ impl Tls {
         Self { socket: Some(socket), session, failure: None }
     }
 
-    /// Reads from the socket and decrypts into buffers, one after the other, until these have no room for another record or the socket
-    /// is empty.
+    /// Reads from the socket and decrypts into buffers, one after the other, until these have no room for another record, the socket is
+    /// empty, or many records have contained no data.
     pub(super) fn read(&mut self, buffers: &mut [IoSliceMut<'_>]) -> Result<Input> {
         if let Some(err) = self.failure.take() {
             return Err(err);
