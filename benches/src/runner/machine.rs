@@ -63,7 +63,7 @@ pub fn versions(root: &Path) -> BTreeMap<String, String> {
 /// Identifies the builds of uWebSockets by the date of the source, the flags, and the options.
 fn uwebsockets([source, simdutf, libdeflate]: &[String; 3]) -> String {
     format!(
-        "20 of February 2024 (crate libuwebsockets-sys {source}; -O3 -flto -march=native; with options: simdutf of crate simdutf {simdutf}, \
+        "20 of February 2024 (crate libuwebsockets-sys {source}; -O3 -flto -march=native -mno-avx512f; with options: simdutf of crate simdutf {simdutf}, \
          libdeflate of crate libdeflate-sys {libdeflate})"
     )
 }

@@ -99,8 +99,8 @@ const EXPLANATION: &str = "\
 Microseconds of the server's processor time per message, delivery or handshake, and bytes of memory per idle connection; lower is better.
 In a *tie*, the ranges of the runs of both figures overlap. An asterisk marks
 figures of disturbed runs: processor time was missing in more than half of them. A circle (°) marks figures of servers that were behind after one to three runs and were not
-run again. uWebSockets is version 20 of February 2024, the newest source in a registry, built with `-O3`, link-time optimization and `-march=native`, without its
-option libdeflate, and with its own check of UTF-8, which is slow for mixed scripts. Newer versions may be faster, and can check UTF-8 with simdutf. A figure *with options*
+run again. uWebSockets is version 20 of February 2024, the newest source in a registry, built with `-O3`, link-time optimization and `-march=native` (without AVX-512, which
+valgrind cannot run), without its option libdeflate, and with its own check of UTF-8, which is slow for mixed scripts. Newer versions may be faster, and can check UTF-8 with simdutf. A figure *with options*
 is that of a build of the same source with both, where that build is faster.";
 
 /// The best peer that is not uWebSockets. A library for Node is not one for Rust.
