@@ -330,26 +330,34 @@ fn a_spent_budget_loses_no_message_if_the_future_is_dropped() {
     assert!(spent >= 1000 / (STEPS + 1), "{spent} of 1000");
 }
 
+/// Returns a client and a server that are joined by TLS. `piece` is the most bytes that one call of the server's stream moves.
+#[cfg(feature = "ssl")]
+fn encrypted(
+    server_tls: &sockeye::ServerTls,
+    client_tls: &sockeye::ClientTls,
+    piece: usize,
+) -> [WebSocket<impl sockeye::futures::Transport + use<>>; 2] {
+    use sockeye::futures::Tls;
+
+    let (near, mut far) = crate::support::duplex();
+    far.piece = piece;
+    let handshakes =
+        futures_util::future::join(Tls::connect(client_tls, "localhost", near), Tls::accept(server_tls, far));
+    let (near, far) = crate::support::ready(handshakes);
+    [(near, Role::Client), (far, Role::Server)]
+        .map(|(stream, role)| Builder::new().after_handshake(stream.unwrap(), role, &[], []).unwrap())
+}
+
 #[cfg(feature = "ssl")]
 #[test]
 fn a_tls_record_in_many_pieces_lets_other_tasks_run() {
-    use sockeye::futures::Tls;
     use sockeye_test_support::authority::{Authority, Wish};
     use sockeye_test_support::tls::{client_of, server_of};
 
-    use crate::support::{Woken, duplex, ready};
+    use crate::support::{Woken, ready};
 
     let root = Authority::root("root");
-    let (server_tls, client_tls) = (server_of(&root.issue(&Wish::default())), client_of(&root));
-    let (near, mut far) = duplex();
-    far.piece = 1;
-    let handshakes = futures_util::future::join(
-        Tls::connect(&client_tls, "localhost", near),
-        Tls::accept(&server_tls, far),
-    );
-    let (near, far) = ready(handshakes);
-    let mut client = Builder::new().after_handshake(near.unwrap(), Role::Client, &[], []).unwrap();
-    let mut server = Builder::new().after_handshake(far.unwrap(), Role::Server, &[], []).unwrap();
+    let [mut client, mut server] = encrypted(&server_of(&root.issue(&Wish::default())), &client_of(&root), 1);
     ready(client.send(vec![7; 10_000])).unwrap();
     let mut receiving = Box::pin(server.receive());
     let woken = Arc::new(Woken::default());
@@ -364,11 +372,10 @@ fn a_tls_record_in_many_pieces_lets_other_tasks_run() {
 fn a_flood_of_tls_records_without_data_lets_other_tasks_run() {
     use openssl::ssl::{SslAcceptor, SslMethod};
     use sockeye::ServerTls;
-    use sockeye::futures::Tls;
     use sockeye_test_support::authority::{Authority, Wish};
     use sockeye_test_support::tls::client_of;
 
-    use crate::support::{Woken, duplex, ready};
+    use crate::support::{Woken, ready};
 
     let root = Authority::root("root");
     let identity = root.issue(&Wish::default());
@@ -377,15 +384,8 @@ fn a_flood_of_tls_records_without_data_lets_other_tasks_run() {
     acceptor.set_private_key(&identity.key).unwrap();
     // The server sends about 50 KiB of session tickets after the handshake.
     acceptor.set_num_tickets(200).unwrap();
-    let (server_tls, client_tls) = (ServerTls::from(acceptor.build()), client_of(&root));
-    let (near, far) = duplex();
-    let handshakes = futures_util::future::join(
-        Tls::connect(&client_tls, "localhost", near),
-        Tls::accept(&server_tls, far),
-    );
-    let (near, far) = ready(handshakes);
-    let mut client = Builder::new().after_handshake(near.unwrap(), Role::Client, &[], []).unwrap();
-    let mut server = Builder::new().after_handshake(far.unwrap(), Role::Server, &[], []).unwrap();
+    let [mut client, mut server] =
+        encrypted(&ServerTls::from(acceptor.build()), &client_of(&root), usize::MAX);
     ready(server.send("last")).unwrap();
     let mut receiving = Box::pin(client.receive());
     let woken = Arc::new(Woken::default());
